@@ -1,0 +1,1 @@
+"""Fixed lists of edits with their files: TEdBench, shapes."""

@@ -1,0 +1,88 @@
+"""What a benchmark is, and where benchmarks are found."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from evalkit.data.folder import ItemList
+from evalkit.data.item import EditItem
+from evalkit.registry import Registry
+
+IMAGE_FIELDS = ("source_image", "reference_image", "edit_mask")
+
+
+class Locate(Protocol):
+    """Finds, fetches or draws a benchmark's files."""
+
+    def __call__(self, data: Path | None = None, *, near: Path | None = None) -> Path:
+        """The directory that holds the benchmark's files, verified.
+
+        Args:
+            data: The user's local copy; None looks at ``EVALKIT_DATA``, then beside ``near``, then in the cache, and
+                at last fetches or draws them.
+            near: The folder that is being scored, beside which an official copy often lies.
+
+        Raises:
+            BenchmarkError: The files are absent and cannot be fetched, or differ from the official ones.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """A fixed list of edits, and what is needed to score a method on it.
+
+    Everything here is known without an image: the files are asked for with :meth:`item_list`.
+    """
+
+    name: str
+    title: str
+    version: str
+    """Raised whenever an item, a caption or a file changes."""
+    description: str
+    homepage: str
+    licence: str
+    """Of the images, stated honestly."""
+    default_encoder: str
+    default_metrics: tuple[str, ...]
+    edit_types: Mapping[str, str]
+    """The closed list of edit types, each with its definition."""
+    items: tuple[EditItem, ...]
+    """Image fields are paths relative to the directory that ``locate`` returns."""
+    locate: Locate
+    edited_names: Mapping[str, str] = field(default_factory=dict)
+    """``item_id`` to the official file name of its edited image, where the benchmark has an official layout."""
+
+    @property
+    def n_groups(self) -> int:
+        """Distinct source images: the units of inference."""
+        return len({item.group for item in self.items})
+
+    def item_list(self, root: Path | None = None) -> ItemList:
+        """The items as a folder is matched against them.
+
+        Args:
+            root: What ``locate`` returned; without it the items come without image paths.
+        """
+        items = tuple(_with_root(item, root) for item in self.items)
+        return ItemList(benchmark=self.name, items=items, edited_names=self.edited_names)
+
+
+def _with_root(item: EditItem, root: Path | None) -> EditItem:
+    paths: dict[str, Path | None] = {}
+    for name in IMAGE_FIELDS:
+        relative: Path | None = getattr(item, name)
+        paths[name] = root / relative if root and relative else None
+    return replace(
+        item, source_image=paths["source_image"], reference_image=paths["reference_image"], edit_mask=paths["edit_mask"]
+    )
+
+
+BENCHMARKS: Registry[Callable[[], Benchmark]] = Registry(
+    "benchmark",
+    {
+        "tedbench": "evalkit.benchmarks.tedbench:tedbench",
+        "shapes": "evalkit.benchmarks.shapes:shapes",
+    },
+    "evalkit.benchmarks",
+)

@@ -1,0 +1,1 @@
+"""Edit folders: items, manifests, layouts, images and checks."""

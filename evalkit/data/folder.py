@@ -1,0 +1,38 @@
+"""The edit folder: what a method produced, item by item, whatever the layout on disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from evalkit.data.item import EditItem, Problem
+
+LayoutName = Literal["manifest", "official", "item_id", "parallel", "pattern"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemList:
+    """The items that a folder is expected to hold edits of: a benchmark's, as far as folders are concerned."""
+
+    benchmark: str
+    items: tuple[EditItem, ...]
+    edited_names: Mapping[str, str] = field(default_factory=dict)
+    """``item_id`` to the file name that the benchmark's official layout gives its edited image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditFolder:
+    """One method's result on a set of items."""
+
+    root: Path
+    layout: LayoutName
+    items: tuple[EditItem, ...]
+    """One per item and seed, in the benchmark's order; an expected item without a file has status ``missing``."""
+    n_files: int
+    """Image files found below ``root``."""
+    n_matched: int
+    """Those of them that are an item's edited image."""
+    problems: tuple[Problem, ...] = ()
+    benchmark: str | None = None
+    method: str | None = None
+    """The method's name, where a manifest gives it."""

@@ -1,0 +1,68 @@
+"""One edit, and one thing that is wrong with one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+Status = Literal["ok", "failed", "missing"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditItem:
+    """One edit: a source image, the texts, and, once a method has run, the edited image.
+
+    A benchmark's items have no ``edited_image``; an edit folder's have one per item and seed.
+    """
+
+    item_id: str
+    """Stable identifier, unique within a benchmark."""
+    target_caption: str | None = None
+    """Text that describes the wanted result; None where a folder carries no text, and text metrics are undefined."""
+    source_caption: str | None = None
+    """Text that describes the image before the edit."""
+    instruction: str | None = None
+    """Imperative text ("make it snow")."""
+    edit_type: str | None = None
+    """One of the benchmark's edit types."""
+    group: str | None = None
+    """Items that share a source image: the unit that is resampled. None until the source is known."""
+    seed: int | None = None
+    """The method's random seed, where several images were made for one item."""
+    source_image: Path | None = None
+    """File of the image before the edit."""
+    edited_image: Path | None = None
+    """File that the method produced."""
+    reference_image: Path | None = None
+    """File of the ground-truth edit, where a data set has one."""
+    edit_mask: Path | None = None
+    """File of the region that may change: white may, black is background."""
+    source_attributes: Mapping[str, str] | None = None
+    """What is known to be true of the source image, attribute by attribute."""
+    target_attributes: Mapping[str, str] | None = None
+    """What would be true of a perfect edit."""
+    status: Status = "ok"
+    """``failed``: the method reported that it could not; ``missing``: no file where one was expected."""
+    reason: str | None = None
+    """Why the status is not ``ok``."""
+
+    @property
+    def label(self) -> str:
+        """The item's id, with its seed where there is one, as it reads in messages."""
+        return self.item_id if self.seed is None else f"{self.item_id} (seed {self.seed})"
+
+    def without_edit(self, status: Status, reason: str) -> "EditItem":
+        """This item with its edited image taken away, and why."""
+        return replace(self, edited_image=None, status=status, reason=reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something wrong with a folder, an item or a file; listed by name, never raised."""
+
+    code: str
+    """Short name of the rule, such as ``missing_edited_image``."""
+    message: str
+    """One sentence for a person."""
+    item_id: str | None = None
+    path: Path | None = None

@@ -1,0 +1,83 @@
+"""Every error that evalkit raises on purpose.
+
+::
+
+    EvalkitError                  anything from this library
+    ├── UnknownNameError          no metric, encoder, benchmark, … has that name
+    ├── BrokenPluginError         a registered name whose object cannot be imported
+    ├── OptionError               an option's value is malformed or does not fit the others
+    ├── DataError                 something is wrong with files that the user gave
+    │   ├── ManifestError         a line of metadata.jsonl, or of a captions table
+    │   ├── LayoutError           a folder that no layout explains
+    │   ├── ImageError            one image that cannot or must not be decoded
+    │   └── MissingItemsError     edited images that are not there, under ``--missing fail``
+    ├── BenchmarkError            a benchmark's own files are absent, or differ from the official ones
+    ├── EncoderError              an encoder cannot be built from what was given
+    │   └── WeightsError          its weights cannot be found, downloaded or trusted
+    ├── CacheError                the embedding cache cannot be read or written
+    ├── RunError                  a run directory is absent, foreign or damaged
+    └── PublishError              the Hugging Face Hub refused or cannot be reached
+
+A message says what was checked, what was expected, what was found and where, and ends with the next thing to
+do, as a command if there is one.
+"""
+
+
+class EvalkitError(Exception):
+    """Anything that evalkit raises on purpose; the command line prints it as one message and exits with 1."""
+
+
+class UnknownNameError(EvalkitError):
+    """A name that is not registered."""
+
+
+class BrokenPluginError(EvalkitError):
+    """A registered name whose object cannot be imported."""
+
+
+class OptionError(EvalkitError):
+    """An option whose value is malformed, or does not fit the others."""
+
+
+class DataError(EvalkitError):
+    """Files that the user gave."""
+
+
+class ManifestError(DataError):
+    """A line of a manifest or of a captions table."""
+
+
+class LayoutError(DataError):
+    """A folder that no layout explains."""
+
+
+class ImageError(DataError):
+    """An image that cannot, or must not, be decoded."""
+
+
+class MissingItemsError(DataError):
+    """Items without an edited image, where all were required."""
+
+
+class BenchmarkError(EvalkitError):
+    """A benchmark's own files are absent or not the official ones."""
+
+
+class EncoderError(EvalkitError):
+    """An encoder cannot be built from what was given."""
+
+
+class WeightsError(EncoderError):
+    """Weights that cannot be found, downloaded or trusted."""
+
+
+class CacheError(EvalkitError):
+    """The embedding cache cannot be read or written."""
+
+
+class RunError(EvalkitError):
+    """A run directory is absent, foreign or damaged."""
+
+
+class PublishError(EvalkitError):
+    """The Hugging Face Hub refused, or cannot be reached."""

@@ -1,0 +1,115 @@
+"""Names to objects, imported only when asked for.
+
+A registry holds ``name -> "module:object"`` for what evalkit ships and looks at one entry-point group for what
+other packages add, so that listing names imports nothing and a broken plug-in is shown with its cause instead of
+disappearing.
+"""
+
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Generic, TypeVar
+
+from evalkit.errors import BrokenPluginError, UnknownNameError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry(Generic[T]):
+    """One registered name: where it comes from, and the object or why it cannot be had."""
+
+    name: str
+    target: str
+    """``module:object``."""
+    provider: str
+    """The distribution that registers it."""
+    value: T | None
+    error: str | None
+
+
+class Registry(Generic[T]):
+    """Objects of one kind by name.
+
+    Args:
+        kind: What the names stand for, in the singular, as it reads in messages and as ``evalkit list`` knows it in
+            the plural (``"metric"``).
+        builtin: The names that evalkit ships, each with its ``module:object``.
+        group: The entry-point group through which other packages add theirs.
+    """
+
+    def __init__(self, kind: str, builtin: Mapping[str, str], group: str) -> None:
+        self.kind = kind
+        self.group = group
+        self._builtin = dict(builtin)
+
+    def names(self) -> tuple[str, ...]:
+        """Every registered name, ours first; nothing is imported."""
+        return tuple(target.name for target in self._targets())
+
+    def get(self, name: str) -> T:
+        """The object registered under ``name``.
+
+        Raises:
+            UnknownNameError: No such name; the message suggests the nearest.
+            BrokenPluginError: The name is registered and its object cannot be imported.
+        """
+        if name in self._builtin:
+            return self._load(name, self._builtin[name])
+        for entry in self._targets():
+            if entry.name == name:
+                return self._load(name, entry.target)
+        raise UnknownNameError(unknown_name(self.kind, name, self.names()))
+
+    def entries(self) -> tuple[Entry[T], ...]:
+        """Every registered name with its object, or with the reason why there is none."""
+        loaded = []
+        for entry in self._targets():
+            value, error = None, None
+            try:
+                value = self._load(entry.name, entry.target)
+            except BrokenPluginError as failure:
+                error = str(failure)
+            loaded.append(
+                Entry(name=entry.name, target=entry.target, provider=entry.provider, value=value, error=error)
+            )
+        return tuple(loaded)
+
+    def _targets(self) -> tuple[Entry[T], ...]:
+        ours = [
+            Entry[T](name=name, target=target, provider="evalkit", value=None, error=None)
+            for name, target in self._builtin.items()
+        ]
+        theirs = [
+            Entry[T](
+                name=point.name,
+                target=point.value,
+                provider=point.dist.name if point.dist else "unknown",
+                value=None,
+                error=None,
+            )
+            for point in metadata.entry_points(group=self.group)
+            if point.name not in self._builtin
+        ]
+        return tuple(ours + sorted(theirs, key=lambda entry: entry.name))
+
+    def _load(self, name: str, target: str) -> T:
+        module, _, attribute = target.partition(":")
+        try:
+            value: T = getattr(importlib.import_module(module), attribute)
+        except Exception as failure:  # whatever a plug-in's import raises is its state, to be shown
+            raise BrokenPluginError(
+                f"The {self.kind} '{name}' is registered as {target}, which cannot be imported: "
+                f"{type(failure).__name__}: {failure}."
+            ) from failure
+        return value
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """The sentence for a name that is not among the known ones, with the nearest of them."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    return f"There is no {kind} '{name}'. {hint}See: evalkit list {kind}s"

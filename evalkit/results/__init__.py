@@ -1,0 +1,1 @@
+"""Run directories: what was scored, with which settings, item by item."""

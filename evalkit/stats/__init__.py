@@ -1,0 +1,1 @@
+"""Statistics of edits: arrays in, frozen records out."""
