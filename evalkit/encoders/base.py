@@ -74,7 +74,7 @@ class EncoderSpec:
     """Digest of the weights' actual bytes: see :func:`weights_digest`."""
     preprocess: Preprocess
     tokenizer: str
-    """Digest of whatever decides the tokens (vocabulary, lower-casing, context length, padding); "none" without text."""
+    """Digest of whatever decides the tokens (vocabulary, case, context length, padding); "none" without text."""
     dtype: DType = "fp32"
     version: int = 1
     """Raised by hand whenever our own code changes the numbers of this backend."""
