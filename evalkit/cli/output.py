@@ -1,0 +1,132 @@
+"""The one output sink: everything a command prints goes through here.
+
+For a person, results go to standard output and remarks to standard error. With ``--json`` standard output holds one
+JSON object and nothing else. Progress bars appear on standard error when it is a terminal.
+"""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from evalkit.errors import EvalkitError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from evalkit.data.item import Problem
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done, and how many there are."""
+
+PROBLEMS_SHOWN = 20
+
+
+class ExitCode(IntEnum):
+    """What the process reports when it ends (2, wrong usage, is click's)."""
+
+    OK = 0
+    ERROR = 1
+    PROBLEMS = 3
+    INTERRUPTED = 130
+
+
+class Output:
+    """Where a command's results and remarks go.
+
+    Args:
+        as_json: Standard output carries one JSON object and nothing else.
+        debug: Errors end in a traceback instead of one message.
+    """
+
+    def __init__(self, *, as_json: bool = False, debug: bool = False) -> None:
+        self.as_json = as_json
+        self.debug = debug
+
+    @functools.cached_property
+    def _stdout(self) -> "Console":
+        from rich.console import Console
+
+        # A pipe has no width: tables must not be cut to 80 columns in a file.
+        return Console(soft_wrap=False, width=None if sys.stdout.isatty() else 200, highlight=False)
+
+    def json(self, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+        """The command's result as one object; printed only under ``--json``."""
+        if self.as_json:
+            click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+    def line(self, text: str = "") -> None:
+        """A line of the result, for a person."""
+        if not self.as_json:
+            click.echo(text)
+
+    def table(self, table: "Table") -> None:
+        """A table of the result, for a person."""
+        if not self.as_json:
+            self._stdout.print(table)
+
+    def note(self, text: str) -> None:
+        """A remark on standard error."""
+        click.echo(text, err=True)
+
+    def problems(self, problems: "Sequence[Problem]") -> None:
+        """The problems, by name, on standard error; the longest list is cut and says how to see it whole."""
+        for problem in problems[:PROBLEMS_SHOWN]:
+            self.note(f"  {problem.code}: {problem.message}")
+        if len(problems) > PROBLEMS_SHOWN:
+            self.note(f"  … and {len(problems) - PROBLEMS_SHOWN} more; --json lists them all.")
+
+    def fail(self, failure: EvalkitError) -> NoReturn:
+        """End the process with the failure's message."""
+        if self.as_json:
+            self.json({"error": {"type": type(failure).__name__, "message": str(failure)}})
+        self.note(f"Error: {failure}")
+        sys.exit(ExitCode.ERROR)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Progress bars, one per kind of work; silent where standard error is not a terminal."""
+        if not sys.stderr.isatty():
+            yield lambda _what, _done, _total: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+            tasks: dict[str, Any] = {}
+
+            def update(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    tasks[what] = bars.add_task(what)
+                bars.update(tasks[what], completed=done, total=total)
+
+            yield update
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``--json`` and ``--debug`` to a command, gives it an :class:`Output`, and ends its errors in one message."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output, nothing else.")
+    @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, as_json: bool, debug: bool, **kwargs: Any) -> Any:  # noqa: ANN401 - click passes options
+        output = Output(as_json=as_json, debug=debug)
+        try:
+            return command(*args, output=output, **kwargs)
+        except EvalkitError as failure:
+            if debug:
+                raise
+            output.fail(failure)
+        except KeyboardInterrupt:
+            output.note("Interrupted. What was finished is kept; the same command goes on from there.")
+            sys.exit(ExitCode.INTERRUPTED)
+
+    return wrapped
