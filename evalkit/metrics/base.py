@@ -1,0 +1,200 @@
+"""What a metric is: a record that says what it needs and which way is better, and a pure function of arrays."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from evalkit.errors import EvalkitError
+from evalkit.registry import Registry
+
+Floats = npt.NDArray[np.float64]
+Vectors = npt.NDArray[np.floating]
+"""``(n, dimension)``, one row per item."""
+
+REASONS: Mapping[str, str] = {
+    "equal_captions": "source and target caption are the same to the encoder, so there is no text direction",
+    "equal_images": "edited and source image are the same to the encoder, so there is no image direction",
+    "not_finite": "the encoder gave a zero, infinite or undefined vector",
+    "nothing_asked": "source and target have the same attributes, so no change was asked for",
+    "nothing_to_preserve": "the edit asks for every attribute to change",
+    "no_source_caption": "the item has no source caption",
+    "no_target_caption": "the item has no target caption",
+    "no_source_image": "the item has no source image",
+    "no_reference_image": "the item has no reference image",
+    "no_source_attributes": "the item's source attributes are not known",
+    "no_target_attributes": "the item's target attributes are not known",
+    "no_edited_image": "there is no edited image, and missing items were left out",
+}
+"""Why a value can be undefined: the closed list, as it stands in run records and tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One value per item, each either a number or absent with a reason.
+
+    Attributes:
+        values: ``(n,)``; NaN exactly where there is a reason, and never written anywhere as NaN.
+        reasons: For each item None, or a key of :data:`REASONS`.
+    """
+
+    values: Floats
+    reasons: tuple[str | None, ...]
+
+    @classmethod
+    def of(cls, values: Floats, undefined: Mapping[str, npt.NDArray[np.bool_]] | None = None) -> "Scores":
+        """Scores whose undefined items are given by masks; where several apply the first stands.
+
+        Args:
+            values: ``(n,)``; what stands at an undefined item is ignored.
+            undefined: Reason to ``(n,)`` mask.
+
+        Raises:
+            EvalkitError: A value without a reason is not finite, or a reason is not in the closed list.
+        """
+        values = np.array(values, dtype=np.float64)
+        reasons: list[str | None] = [None] * len(values)
+        for reason, mask in (undefined or {}).items():
+            if reason not in REASONS:
+                raise EvalkitError(f"The reason '{reason}' is not in the closed list of evalkit.metrics.base.REASONS.")
+            for index in np.flatnonzero(mask):
+                reasons[index] = reasons[index] or reason
+        absent = np.array([reason is not None for reason in reasons], dtype=bool)
+        if not np.isfinite(values[~absent]).all():
+            raise EvalkitError("A metric gave a value that is not finite and no reason for it.")
+        values[absent] = np.nan
+        return cls(values=values, reasons=tuple(reasons))
+
+    def optional(self) -> list[float | None]:
+        """The values as Python numbers, None where undefined."""
+        return [None if reason else float(value) for value, reason in zip(self.values, self.reasons, strict=True)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """A vector per item that a metric asks for: which field of the item, through which encoder."""
+
+    field: str
+    """A field of :class:`~evalkit.data.item.EditItem`: an image, a caption, or attributes (encoded as their JSON)."""
+    encoder: str = "clip"
+    """``clip`` is the encoder that the run was given; any other name is a registered encoder of its own."""
+    template: str = "none"
+    """For texts, a key of :data:`evalkit.metrics.templates.TEMPLATES`; with several templates the metric receives
+    ``(n, templates, dimension)``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One metric or variant, as data.
+
+    ``function`` is pure: it takes the features as keyword arguments, ``(n, dimension)`` each, opens no file, loads no
+    model, prints nothing, and gives one value per item.
+    """
+
+    name: str
+    """``lower_snake_case``, or ``name:variant``."""
+    summary: str
+    """One sentence."""
+    reference: str
+    """Paper and equation."""
+    family: Literal["alignment", "preservation", "ground_truth"]
+    higher_is_better: bool
+    lowest: float
+    highest: float
+    """The attainable range; the worse end is what a failed edit scores."""
+    features: Mapping[str, Feature]
+    """Argument name to feature."""
+    function: Callable[..., Scores]
+    needs_resolution: bool = False
+    """Whether ``function`` takes ``resolution``, the encoder's rounding floor."""
+    summarize: Literal["mean", "clamped_mean", "rate"] = "mean"
+    """``clamped_mean`` clamps the mean at ``lowest`` and not the items; ``rate`` is a mean of zeros and ones."""
+    version: int = 1
+    """Raised whenever a change of code changes a number."""
+
+    @property
+    def floor(self) -> float:
+        """What a failed edit scores: the worse end of the range."""
+        return self.lowest if self.higher_is_better else self.highest
+
+    @property
+    def encoder(self) -> str:
+        """The encoder that all its features go through."""
+        return next(iter(self.features.values())).encoder
+
+    @property
+    def template(self) -> str:
+        """The prompt templates that its texts go through, ``none`` when they are used as they are."""
+        return next((f.template for f in self.features.values() if f.template != "none"), "none")
+
+    def compute(self, arrays: Mapping[str, Vectors], *, resolution: float) -> Scores:
+        """The metric's values from its features.
+
+        Args:
+            arrays: One array per key of ``features``.
+            resolution: The encoder's rounding floor, for metrics that are undefined below it.
+        """
+        if self.needs_resolution:
+            return self.function(**arrays, resolution=resolution)
+        return self.function(**arrays)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """Everything that can change a number, in one line that can be pasted in a paper."""
+
+    metric: str
+    encoder: str
+    image: str
+    template: str
+    dtype: str
+    version: int
+    evalkit: str
+    missing: str = field(default="fail")
+    """How absent edits were treated; shown only where it is not ``fail``."""
+
+    def fields(self) -> dict[str, str]:
+        """Key to value, in the order of the line."""
+        pairs = {
+            "enc": self.encoder,
+            "img": self.image,
+            "tpl": self.template,
+            "dtype": self.dtype,
+            "v": str(self.version),
+            "evalkit": self.evalkit,
+        }
+        if self.missing != "fail":
+            pairs["missing"] = self.missing
+        return pairs
+
+    def __str__(self) -> str:
+        return "|".join([self.metric, *(f"{key}:{value}" for key, value in self.fields().items())])
+
+
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    {
+        "clip_score": "evalkit.metrics.clip:CLIP_SCORE",
+        "clip_score:hessel": "evalkit.metrics.clip:CLIP_SCORE_HESSEL",
+        "clip_score:torchmetrics": "evalkit.metrics.clip:CLIP_SCORE_TORCHMETRICS",
+        "clip_directional_similarity": "evalkit.metrics.clip:CLIP_DIRECTIONAL_SIMILARITY",
+        "clip_directional_similarity:loss": "evalkit.metrics.clip:CLIP_DIRECTIONAL_SIMILARITY_LOSS",
+        "clip_directional_similarity:templates": "evalkit.metrics.clip:CLIP_DIRECTIONAL_SIMILARITY_TEMPLATES",
+        "clip_image_similarity": "evalkit.metrics.clip:CLIP_IMAGE_SIMILARITY",
+        "clip_reference_similarity": "evalkit.metrics.clip:CLIP_REFERENCE_SIMILARITY",
+        "edit_success": "evalkit.metrics.attributes:EDIT_SUCCESS",
+        "attribute_preservation": "evalkit.metrics.attributes:ATTRIBUTE_PRESERVATION",
+    },
+    "evalkit.metrics",
+)
+
+
+def get_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
+    """The metrics of those names, in that order, each once.
+
+    Raises:
+        UnknownNameError: One of them is not registered.
+    """
+    return tuple(METRICS.get(name) for name in dict.fromkeys(names))

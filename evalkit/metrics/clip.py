@@ -1,0 +1,226 @@
+"""Metrics of CLIP's joint space of images and texts: cosines, in float64, of vectors as the encoder gave them.
+
+Hessel et al., "CLIPScore", EMNLP 2021; Gal et al., "StyleGAN-NADA", SIGGRAPH 2022 (the direction, eq. 2); Brooks et
+al., "InstructPix2Pix", CVPR 2023 (the direction as a similarity between captions).
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from evalkit.metrics.base import Feature, Floats, Metric, Scores, Vectors
+
+HESSEL_WEIGHT = 2.5
+"""Hessel et al. stretch the cosines, which seldom pass 0.4, to about [0, 1]."""
+
+
+def clip_score(edited_image: Vectors, target_caption: Vectors) -> Scores:
+    """Agreement of the edited image with the target caption: ``max(cos, 0)`` per item, in [0, 1].
+
+    Args:
+        edited_image: ``(n, d)``.
+        target_caption: ``(n, d)``.
+
+    >>> clip_score(np.eye(2), np.array([[1.0, 0.0], [0.0, -1.0]])).optional()
+    [1.0, 0.0]
+    """
+    cosines = _cosines(edited_image, target_caption)
+    return Scores(values=np.maximum(cosines.values, 0.0), reasons=cosines.reasons)
+
+
+def clip_score_hessel(edited_image: Vectors, target_caption: Vectors) -> Scores:
+    """``2.5 · max(cos, 0)`` per item, in [0, 2.5] (Hessel et al. 2021, eq. 1)."""
+    scores = clip_score(edited_image, target_caption)
+    return Scores(values=HESSEL_WEIGHT * scores.values, reasons=scores.reasons)
+
+
+def clip_score_torchmetrics(edited_image: Vectors, target_caption: Vectors) -> Scores:
+    """``100 · cos`` per item, in [−100, 100]; torchmetrics clamps the mean of these at 0, not the items."""
+    cosines = _cosines(edited_image, target_caption)
+    return Scores(values=100.0 * cosines.values, reasons=cosines.reasons)
+
+
+def clip_image_similarity(edited_image: Vectors, source_image: Vectors) -> Scores:
+    """Cosine of the edited and the source image, in [−1, 1]; an edit that changes nothing has 1."""
+    return _cosines(edited_image, source_image)
+
+
+def clip_reference_similarity(edited_image: Vectors, reference_image: Vectors) -> Scores:
+    """Cosine of the edited image and the ground-truth edit, in [−1, 1]."""
+    return _cosines(edited_image, reference_image)
+
+
+def clip_directional_similarity(
+    edited_image: Vectors,
+    source_image: Vectors,
+    target_caption: Vectors,
+    source_caption: Vectors,
+    *,
+    resolution: float,
+) -> Scores:
+    """Whether the image changed in the direction in which the text did, in [−1, 1].
+
+    ``cos(E(edited) − E(source), E(target caption) − E(source caption))``, each of the four L2-normalised before the
+    differences.
+
+    Args:
+        edited_image: ``(n, d)``.
+        source_image: ``(n, d)``.
+        target_caption: ``(n, d)``, or ``(n, templates, d)`` to average the text direction over templates.
+        source_caption: The same shape as ``target_caption``.
+        resolution: A difference of unit vectors no longer than this is the encoder's rounding and not a direction.
+
+    >>> e = np.eye(3)
+    >>> clip_directional_similarity(e[1:2], e[:1], e[1:2], e[:1], resolution=1e-5).values.round(9)
+    array([1.])
+    >>> clip_directional_similarity(e[:1], e[:1], e[1:2], e[:1], resolution=1e-5).reasons
+    ('equal_images',)
+    """
+    images = _unit(edited_image) - _unit(source_image)
+    texts = _unit(target_caption) - _unit(source_caption)
+    if texts.ndim == 3:
+        texts = texts.mean(axis=1)
+    image_length, text_length = np.linalg.norm(images, axis=-1), np.linalg.norm(texts, axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.clip(np.einsum("nd,nd->n", images, texts) / (image_length * text_length), -1.0, 1.0)
+    undefined = {
+        "not_finite": ~np.isfinite(image_length + text_length),
+        "equal_captions": text_length <= resolution,
+        "equal_images": image_length <= resolution,
+    }
+    return Scores.of(values, undefined)
+
+
+def clip_directional_similarity_loss(
+    edited_image: Vectors,
+    source_image: Vectors,
+    target_caption: Vectors,
+    source_caption: Vectors,
+    *,
+    resolution: float,
+) -> Scores:
+    """``1 −`` :func:`clip_directional_similarity`, in [0, 2]: the loss that StyleGAN-NADA minimises."""
+    scores = clip_directional_similarity(
+        edited_image, source_image, target_caption, source_caption, resolution=resolution
+    )
+    return Scores(values=1.0 - scores.values, reasons=scores.reasons)
+
+
+def _cosines(one: Vectors, other: Vectors) -> Scores:
+    values = np.clip(np.einsum("nd,nd->n", _unit(one), _unit(other)), -1.0, 1.0)
+    return Scores.of(values, {"not_finite": ~np.isfinite(values)})
+
+
+def _unit(vectors: Vectors) -> Floats:
+    """The vectors with length one; NaN for one that is zero or not finite, for the caller to give a reason."""
+    wide: Floats = np.asarray(vectors, dtype=np.float64)
+    length = np.linalg.norm(wide, axis=-1, keepdims=True)
+    usable: npt.NDArray[np.bool_] = np.isfinite(length) & (length > 0)
+    units: Floats = np.divide(wide, length, out=np.full_like(wide, np.nan), where=usable)
+    return units
+
+
+_IMAGE_TEXT = {"edited_image": Feature(field="edited_image"), "target_caption": Feature(field="target_caption")}
+_SURVEY = "Cruz Cáceres 2023, "
+
+
+def _directional_features(template: str = "none") -> dict[str, Feature]:
+    return {
+        "edited_image": Feature(field="edited_image"),
+        "source_image": Feature(field="source_image"),
+        "target_caption": Feature(field="target_caption", template=template),
+        "source_caption": Feature(field="source_caption", template=template),
+    }
+
+
+CLIP_SCORE = Metric(
+    name="clip_score",
+    summary="max(cos(edited image, target caption), 0) per item",
+    reference=_SURVEY + "eq. 1; Hessel et al. 2021 without weight and prefix",
+    family="alignment",
+    higher_is_better=True,
+    lowest=0.0,
+    highest=1.0,
+    features=_IMAGE_TEXT,
+    function=clip_score,
+)
+CLIP_SCORE_HESSEL = Metric(
+    name="clip_score:hessel",
+    summary='2.5 · max(cos, 0) with the prefix "A photo depicts"',
+    reference="Hessel et al., CLIPScore, EMNLP 2021, eq. 1 (with ViT-B/32)",
+    family="alignment",
+    higher_is_better=True,
+    lowest=0.0,
+    highest=HESSEL_WEIGHT,
+    features={**_IMAGE_TEXT, "target_caption": Feature(field="target_caption", template="photo_depicts")},
+    function=clip_score_hessel,
+)
+CLIP_SCORE_TORCHMETRICS = Metric(
+    name="clip_score:torchmetrics",
+    summary="100 · cos, clamped at 0 after the mean, as torchmetrics does",
+    reference="torchmetrics.multimodal.CLIPScore",
+    family="alignment",
+    higher_is_better=True,
+    lowest=-100.0,
+    highest=100.0,
+    features=_IMAGE_TEXT,
+    function=clip_score_torchmetrics,
+    summarize="clamped_mean",
+)
+CLIP_DIRECTIONAL_SIMILARITY = Metric(
+    name="clip_directional_similarity",
+    summary="cos(edited − source image, target − source caption)",
+    reference=_SURVEY + "eq. 2 as a similarity; Gal et al., StyleGAN-NADA, 2022, eq. 2",
+    family="alignment",
+    higher_is_better=True,
+    lowest=-1.0,
+    highest=1.0,
+    features=_directional_features(),
+    function=clip_directional_similarity,
+    needs_resolution=True,
+)
+CLIP_DIRECTIONAL_SIMILARITY_LOSS = Metric(
+    name="clip_directional_similarity:loss",
+    summary="1 − clip_directional_similarity",
+    reference=_SURVEY + "eq. 2; Gal et al., StyleGAN-NADA, 2022, eq. 2",
+    family="alignment",
+    higher_is_better=False,
+    lowest=0.0,
+    highest=2.0,
+    features=_directional_features(),
+    function=clip_directional_similarity_loss,
+    needs_resolution=True,
+)
+CLIP_DIRECTIONAL_SIMILARITY_TEMPLATES = Metric(
+    name="clip_directional_similarity:templates",
+    summary="the same with the text direction averaged over 79 prompt templates",
+    reference="Gal et al., StyleGAN-NADA, 2022, eq. 2 and its prompt ensemble",
+    family="alignment",
+    higher_is_better=True,
+    lowest=-1.0,
+    highest=1.0,
+    features=_directional_features("imagenet79"),
+    function=clip_directional_similarity,
+    needs_resolution=True,
+)
+CLIP_IMAGE_SIMILARITY = Metric(
+    name="clip_image_similarity",
+    summary="cos(edited image, source image)",
+    reference="Brooks et al., InstructPix2Pix, CVPR 2023, sec. 4.2",
+    family="preservation",
+    higher_is_better=True,
+    lowest=-1.0,
+    highest=1.0,
+    features={"edited_image": Feature(field="edited_image"), "source_image": Feature(field="source_image")},
+    function=clip_image_similarity,
+)
+CLIP_REFERENCE_SIMILARITY = Metric(
+    name="clip_reference_similarity",
+    summary="cos(edited image, reference image)",
+    reference="Zhang et al., MagicBrush, NeurIPS 2023 (CLIP-I)",
+    family="alignment",
+    higher_is_better=True,
+    lowest=-1.0,
+    highest=1.0,
+    features={"edited_image": Feature(field="edited_image"), "reference_image": Feature(field="reference_image")},
+    function=clip_reference_similarity,
+)
