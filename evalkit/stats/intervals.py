@@ -109,7 +109,11 @@ def _by_group(values: Floats, groups: Sequence[Hashable], level: float) -> tuple
         raise OptionError("Values for an interval must be finite: leave undefined items out, with their reason.")
     index = {label: number for number, label in enumerate(dict.fromkeys(groups))}
     codes = np.array([index[label] for label in groups], dtype=np.intp)
-    return values, np.bincount(codes, values, len(index)), np.bincount(codes, minlength=len(index)).astype(np.float64)
+    sums = np.zeros(len(index))
+    sizes = np.zeros(len(index))
+    np.add.at(sums, codes, values)
+    np.add.at(sizes, codes, 1.0)
+    return values, sums, sizes
 
 
 def _undecided(values: Floats, n_groups: int, level: float, method: str) -> Interval:

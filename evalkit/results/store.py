@@ -1,0 +1,136 @@
+"""Run directories: ``run.json`` and ``items.jsonl``, written whole or not at all."""
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from evalkit.errors import RunError
+from evalkit.results.record import RunRecord
+from evalkit.results.table import ItemScores, ScoreTable
+
+RECORD = "run.json"
+ITEMS = "items.jsonl"
+OWN_KEYS = ("item_id", "group", "seed", "edit_type", "status", "reasons")
+"""The keys of a line of ``items.jsonl`` that are not metrics."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A scored folder."""
+
+    record: RunRecord
+    table: ScoreTable
+
+
+def write_run(directory: Path, run: Run) -> None:
+    """Write a run directory; an older run of the same folder there is replaced.
+
+    Raises:
+        RunError: The directory holds something else, or cannot be written.
+    """
+    check_destination(directory, Path(run.record.folder.path))
+    text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in _lines(run.table))
+    record = run.record.model_copy(update={"items_sha256": hashlib.sha256(text.encode()).hexdigest()})
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        # The record goes last: whoever finds one can rely on the items that it names.
+        write_atomically(directory / ITEMS, text)
+        write_atomically(directory / RECORD, record.model_dump_json(indent=2, by_alias=False) + "\n")
+    except OSError as failure:
+        cause = "the disk is full" if failure.errno == errno.ENOSPC else failure.strerror
+        raise RunError(
+            f"The run directory {directory} cannot be written: {cause}. "
+            "What was encoded is kept: name another place with --output and run the same command again."
+        ) from failure
+
+
+def read_run(directory: Path) -> Run:
+    """Read a run directory.
+
+    Raises:
+        RunError: There is none, it is damaged, or another version wrote it.
+    """
+    path = directory / RECORD
+    if not path.is_file():
+        raise RunError(f"{directory} is not a run directory: it has no {RECORD}. Make one with: evalkit score FOLDER")
+    try:
+        record = RunRecord.model_validate_json(path.read_bytes())
+        items = (directory / ITEMS).read_bytes()
+    except (ValidationError, OSError) as failure:
+        raise RunError(f"The run in {directory} cannot be read: {failure}. Score the folder again.") from failure
+    if hashlib.sha256(items).hexdigest() != record.items_sha256:
+        raise RunError(f"{directory / ITEMS} is not what {RECORD} recorded. Score the folder again.")
+    rows = tuple(_row(json.loads(line)) for line in items.decode().splitlines())
+    return Run(record=record, table=ScoreTable(metrics=tuple(record.metrics), rows=rows))
+
+
+def check_destination(directory: Path, folder: Path) -> None:
+    """Refuse, before any work, a run directory that must not be overwritten.
+
+    Raises:
+        RunError: The directory is not empty and holds no run of this folder.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise RunError(
+            f"{directory} is a file, and a run directory was to be written there. Name another: --output DIR"
+        )
+    if not directory.is_dir() or not any(directory.iterdir()):
+        return
+    try:
+        other = json.loads((directory / RECORD).read_bytes())["folder"]["path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RunError(
+            f"{directory} is not empty and holds no run, so nothing was written there. Name another: --output DIR"
+        ) from None
+    if Path(other) != folder:
+        raise RunError(f"{directory} holds the run of another folder, {other}. Name another: --output DIR")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a reader sees the old text or the new."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _lines(table: ScoreTable) -> Iterator[dict[str, Any]]:
+    for row in table.rows:
+        line: dict[str, Any] = {"item_id": row.item_id, "group": row.group}
+        if row.seed is not None:
+            line["seed"] = row.seed
+        if row.edit_type is not None:
+            line["edit_type"] = row.edit_type
+        line["status"] = row.status
+        line.update({metric: row.values.get(metric) for metric in table.metrics})
+        if row.reasons:
+            line["reasons"] = dict(row.reasons)
+        yield line
+
+
+def _row(line: dict[str, Any]) -> ItemScores:
+    return ItemScores(
+        item_id=line["item_id"],
+        group=line["group"],
+        seed=line.get("seed"),
+        edit_type=line.get("edit_type"),
+        status=line["status"],
+        values={key: value for key, value in line.items() if key not in OWN_KEYS},
+        reasons=line.get("reasons", {}),
+    )
