@@ -1,0 +1,37 @@
+"""Whether a file really lies inside a folder, symbolic links included."""
+
+import os
+from pathlib import Path
+
+
+class Fence:
+    """The border of a folder: what may be read through it is what lies inside, wherever the folder itself lies.
+
+    The directories that were looked at are remembered, so that asking about every file of a folder is linear.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._given = os.path.abspath(root)  # noqa: PTH100  (Path.absolute keeps "..", Path.resolve follows links)
+        self._real = os.path.realpath(root)
+        self._parents: dict[str, str] = {}
+
+    def holds(self, path: Path) -> bool:
+        """True if ``path``, with all links followed, is the folder or lies inside it."""
+        if path.is_symlink():
+            real = os.path.realpath(path)
+        else:
+            parent = str(path.parent)
+            if parent not in self._parents:
+                self._parents[parent] = os.path.realpath(parent)
+            real = os.path.join(self._parents[parent], path.name)  # noqa: PTH118  (hot: once per file)
+        return real == self._real or real.startswith(self._real.rstrip(os.sep) + os.sep)
+
+    def relative(self, path: Path) -> str | None:
+        """``path`` relative to the folder, with forward slashes; None if it lies outside or leads out."""
+        if not self.holds(path):
+            return None
+        absolute = os.path.abspath(path)  # noqa: PTH100
+        for root in (self._given, self._real):
+            if absolute.startswith(root.rstrip(os.sep) + os.sep):
+                return Path(os.path.relpath(absolute, root)).as_posix()
+        return Path(os.path.relpath(os.path.realpath(path), self._real)).as_posix()
