@@ -135,15 +135,18 @@ class Handler(BaseHTTPRequestHandler):
     # Accounts and repositories -------------------------------------------------------------------------------
 
     def whoami(self) -> None:
+        """The account that a token belongs to."""
         if not self.authorized:
             raise RefusalError(401, "Invalid credentials in Authorization header")
         organizations = [{"type": "org", "name": name, "roleInOrg": "write"} for name in self.hub.organizations]
         self.send_json({"type": "user", "name": self.hub.user, "orgs": organizations, "auth": {"type": "access_token"}})
 
     def validate_yaml(self) -> None:
+        """Any card's header is accepted."""
         self.send_json({"errors": [], "warnings": []})
 
     def create(self) -> None:
+        """A new, empty repository; 409 where it exists."""
         asked = json.loads(self.body)
         kind: Kind = asked.get("type") or "model"
         namespace = asked.get("organization") or self.hub.user
@@ -158,24 +161,29 @@ class Handler(BaseHTTPRequestHandler):
         self.send_json({"url": url, "id": repo_id})
 
     def info(self, kind: str, repo_id: str, revision: str = "main") -> None:
+        """A repository at a revision."""
         repo = self.repo(kind, repo_id)
         self.send_json(repo.info(self.commit(repo, revision)))
 
     def auth_check(self, kind: str, repo_id: str, write: str | None = None) -> None:
+        """Whether the caller may see, or change, a repository."""
         self.repo(kind, repo_id, write=bool(write))
         self.send_json({})
 
     def refs(self, kind: str, repo_id: str) -> None:
+        """The one branch."""
         head = self.repo(kind, repo_id).head
         branches = [{"name": "main", "ref": "refs/heads/main", "targetCommit": head.oid}]
         self.send_json({"branches": branches, "tags": [], "converts": []})
 
     def history(self, kind: str, repo_id: str, revision: str) -> None:
+        """Commits, newest first."""
         repo = self.repo(kind, repo_id)
         last = repo.commits.index(self.commit(repo, revision))
         self.send_json([commit.summary() for commit in reversed(repo.commits[: last + 1])])
 
     def tree(self, kind: str, repo_id: str, revision: str, path: str = "") -> None:
+        """Files and folders, of one folder or of everything below it."""
         commit = self.commit(self.repo(kind, repo_id), revision)
         recursive = self.query.get("recursive", "").lower() == "true"
         entries = commit.tree(path, recursive=recursive)
@@ -184,6 +192,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_json(entries)
 
     def paths_info(self, kind: str, repo_id: str, revision: str) -> None:
+        """Those of some paths that exist."""
         commit = self.commit(self.repo(kind, repo_id), revision)
         paths = parse_qs(self.body.decode()).get("paths", [])
         self.send_json([entry for path in paths if (entry := commit.entry(path)) is not None])
@@ -191,6 +200,7 @@ class Handler(BaseHTTPRequestHandler):
     # Reading files -------------------------------------------------------------------------------------------
 
     def resolve(self, repo_id: str, revision: str, path: str, prefix: str = "") -> None:
+        """A file; one that git does not keep is a redirect to the object store."""
         repo = self.repo("datasets" if prefix else "models", repo_id)
         if repo.gated and not self.authorized:
             raise RefusalError(401, f"Access to {repo_id} is restricted.", "GatedRepo")
@@ -208,6 +218,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_bytes(blob.content, headers | {"ETag": f'"{blob.oid}"'})
 
     def get_object(self, sha256: str) -> None:
+        """A large file from the object store."""
         if sha256 not in self.hub.objects:
             raise RefusalError(404, f"no object {sha256}")
         self.send_bytes(self.hub.objects[sha256], {"ETag": f'"{sha256}"'})
@@ -215,6 +226,7 @@ class Handler(BaseHTTPRequestHandler):
     # Writing files -------------------------------------------------------------------------------------------
 
     def preupload(self, kind: str, repo_id: str, revision: str) -> None:
+        """Which way each file must be sent, and what the repository has in its place."""
         commit = self.commit(self.repo(kind, repo_id, write=True), revision)
         answers = []
         for asked in json.loads(self.body)["files"]:
@@ -226,6 +238,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_json({"files": answers})
 
     def batch(self, repo_id: str, prefix: str = "") -> None:
+        """Where to put those large files that the object store lacks."""
         self.repo("datasets" if prefix else "models", repo_id, write=True)
         answers = []
         for asked in json.loads(self.body)["objects"]:
@@ -234,12 +247,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_json({"transfer": "basic", "objects": answers})
 
     def put_object(self, sha256: str) -> None:
+        """A large file into the object store."""
         if hashlib.sha256(self.body).hexdigest() != sha256:
             raise RefusalError(400, "content does not match its oid")
         self.hub.objects[sha256] = self.body
         self.send(200)
 
     def push(self, kind: str, repo_id: str, revision: str) -> None:
+        """A commit, one operation per line."""
         repo = self.repo(kind, repo_id, write=True)
         files = dict(self.commit(repo, revision).files)
         summary = ""
