@@ -8,7 +8,7 @@ disappearing.
 import difflib
 import importlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Generic, TypeVar
 
@@ -26,8 +26,8 @@ class Entry(Generic[T]):
     """``module:object``."""
     provider: str
     """The distribution that registers it."""
-    value: T | None
-    error: str | None
+    value: T | None = None
+    error: str | None = None
 
 
 class Registry(Generic[T]):
@@ -65,35 +65,25 @@ class Registry(Generic[T]):
 
     def entries(self) -> tuple[Entry[T], ...]:
         """Every registered name with its object, or with the reason why there is none."""
-        loaded = []
-        for entry in self._targets():
-            value, error = None, None
-            try:
-                value = self._load(entry.name, entry.target)
-            except BrokenPluginError as failure:
-                error = str(failure)
-            loaded.append(
-                Entry(name=entry.name, target=entry.target, provider=entry.provider, value=value, error=error)
-            )
-        return tuple(loaded)
+        return tuple(self._materialised(entry) for entry in self._targets())
 
     def _targets(self) -> tuple[Entry[T], ...]:
-        ours = [
-            Entry[T](name=name, target=target, provider="evalkit", value=None, error=None)
-            for name, target in self._builtin.items()
+        """The entries as they are registered, nothing imported."""
+        ours: list[Entry[T]] = [
+            Entry(name=name, target=target, provider="evalkit") for name, target in self._builtin.items()
         ]
-        theirs = [
-            Entry[T](
-                name=point.name,
-                target=point.value,
-                provider=point.dist.name if point.dist else "unknown",
-                value=None,
-                error=None,
-            )
+        theirs: list[Entry[T]] = [
+            Entry(name=point.name, target=point.value, provider=point.dist.name if point.dist else "unknown")
             for point in metadata.entry_points(group=self.group)
             if point.name not in self._builtin
         ]
         return tuple(ours + sorted(theirs, key=lambda entry: entry.name))
+
+    def _materialised(self, entry: Entry[T]) -> Entry[T]:
+        try:
+            return replace(entry, value=self._load(entry.name, entry.target))
+        except BrokenPluginError as failure:
+            return replace(entry, error=str(failure))
 
     def _load(self, name: str, target: str) -> T:
         module, _, attribute = target.partition(":")

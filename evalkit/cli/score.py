@@ -1,0 +1,100 @@
+"""``evalkit score``: one folder, one run."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evalkit.cli.folder import FolderOptions, folder_options
+from evalkit.cli.output import ExitCode, Output, output_options
+
+if TYPE_CHECKING:
+    from evalkit.results.record import RunRecord
+
+RUNS = Path("evalkit_runs")
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+MISSING_HELP = "An item without an edited image: score nothing, give it the worst value, or leave it out."
+
+
+@click.command()
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@folder_options
+@click.option("--encoder", metavar="SPEC", help="Network behind the CLIP metrics.  [default: the benchmark's]")
+@click.option("--metrics", metavar="A,B", help="Which metrics.  [default: the benchmark's]")
+@click.option("--output", "directory", type=DIRECTORY, help=f"Run directory.  [default: {RUNS}/<name>]")
+@click.option("--name", help="The run's name.  [default: the method in the manifest, or the folder's name]")
+@click.option("--missing", type=click.Choice(["fail", "floor", "intersect"]), default="fail", help=MISSING_HELP)
+@click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, help="Coverage of the intervals.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", help="Where it runs.")
+@click.option("--dtype", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", help="The network's precision.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Images per pass; changes no score.")
+@click.option("--cache/--no-cache", "cached", default=True, help="Keep embeddings between runs.")
+@output_options
+def score(
+    path: Path,
+    *,
+    folder_options: FolderOptions,
+    encoder: str | None,
+    metrics: str | None,
+    directory: Path | None,
+    name: str | None,
+    output: Output,
+    **settings: Any,  # noqa: ANN401 - handed on to the library as they are
+) -> None:
+    """Score the edited images in PATH.
+
+    Prints means with intervals, signatures and problems, and writes a run directory.
+    """
+    from evalkit.benchmarks.open import open_edit_folder
+    from evalkit.report.tables import run_notes, run_table
+    from evalkit.scoring.score import DEFAULT_ENCODER, DEFAULT_METRICS, score_into
+
+    opened = open_edit_folder(path, **asdict(folder_options))
+    folder, benchmark = opened.folder, opened.benchmark
+    output.note(
+        f"{path}: {folder.layout} layout{f' of {folder.benchmark}' if folder.benchmark else ''}, "
+        f"{folder.n_matched} of {folder.n_files} images matched."
+    )
+    name = name or folder.method or path.resolve().name
+    directory = directory or RUNS / name
+    with output.progress() as progress:
+        run = score_into(
+            directory,
+            folder,
+            metrics=_names(metrics) or (benchmark.default_metrics if benchmark else DEFAULT_METRICS),
+            encoder=encoder or (benchmark.default_encoder if benchmark else DEFAULT_ENCODER),
+            name=name,
+            benchmark_version=benchmark.version if benchmark else None,
+            progress=progress,
+            **settings,
+        )
+    record = run.record
+    output.json(as_json(record))
+    output.table(run_table(record))
+    for note in run_notes(record):
+        output.line(f"  {note}")
+    output.line(f"Wrote {directory}")
+    if record.problems:
+        output.note(f"{len(record.problems)} problem{'s' if len(record.problems) > 1 else ''}:")
+        output.problems(record.problems)
+        sys.exit(ExitCode.PROBLEMS)
+
+
+def _names(listed: str | None) -> list[str]:
+    return [name.strip() for name in (listed or "").split(",") if name.strip()]
+
+
+def as_json(record: "RunRecord") -> dict[str, Any]:
+    """What ``evalkit score --json`` prints of a run."""
+    shown = {"mean", "ci_low", "ci_high", "n", "n_groups", "n_undefined", "higher_is_better", "signature"}
+    return {
+        "run": record.run,
+        "benchmark": record.benchmark,
+        "n_items": record.n_items,
+        "n_edited": record.n_edited,
+        "layout": record.folder.layout,
+        "metrics": {name: summary.model_dump(include=shown) for name, summary in record.metrics.items()},
+        "problems": [problem.model_dump() for problem in record.problems],
+    }

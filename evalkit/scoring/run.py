@@ -1,0 +1,254 @@
+"""Score an edit folder: vectors first, then each metric over the items, then means with intervals."""
+
+import hashlib
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from evalkit import __version__
+from evalkit.data.check import digest_problems
+from evalkit.data.folder import EditFolder
+from evalkit.data.item import EditItem, Problem
+from evalkit.encoders.base import Encoder
+from evalkit.encoders.store import EmbeddingCache
+from evalkit.errors import MissingItemsError
+from evalkit.metrics.base import Metric, Signature
+from evalkit.results.record import EncoderRecord, FolderRecord, MetricSummary, ProblemRecord, RunRecord
+from evalkit.results.store import Run
+from evalkit.results.table import ItemScores, ScoreTable
+from evalkit.scoring.features import Features, Progress, in_batches
+from evalkit.scoring.plan import lacking, plan_features
+from evalkit.stats.intervals import group_t_interval, group_wilson_interval
+
+Missing = Literal["fail", "floor", "intersect"]
+CHUNK = 1000
+"""Items whose vectors are in memory at a time."""
+NAMED = 10
+"""Missing items that an error names before it only counts them."""
+LIBRARIES = ("numpy", "pillow", "torch", "open_clip_torch", "transformers")
+
+
+def score_folder(
+    folder: EditFolder,
+    metrics: Sequence[Metric],
+    encoders: Mapping[str, Encoder],
+    cache: EmbeddingCache,
+    *,
+    name: str,
+    benchmark_version: str | None = None,
+    missing: Missing = "fail",
+    level: float = 0.95,
+    batch_size: int = 32,
+    problems: Sequence[Problem] = (),
+    progress: Progress = lambda _what, _done, _total: None,
+) -> Run:
+    """Score every item of a folder.
+
+    Args:
+        folder: What to score.
+        metrics: Which metrics.
+        encoders: By the names that the metrics' features use.
+        cache: Where vectors are kept between runs.
+        name: The run's name.
+        benchmark_version: Of the benchmark that the folder's items belong to.
+        missing: What an absent or unreadable edited image means: ``fail`` scores nothing, ``floor`` gives it each
+            metric's floor, ``intersect`` leaves it out. An edit that its method declared failed is always floored.
+        level: Coverage of the intervals.
+        batch_size: Images per pass of the network; it does not change a score.
+        problems: What was found wrong before, to be recorded with the run.
+        progress: Called with the kind of work, how much is done and how much there is.
+
+    Raises:
+        MissingItemsError: Under ``missing="fail"``, edited images are absent or unreadable.
+        EncoderError: An encoder cannot be loaded.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    if missing == "fail":
+        _refuse_missing(folder.items)
+    features = Features(encoders, cache, batch_size=batch_size, progress=progress)
+    features.prepare(plan_features(metrics, folder.items))
+    items = [_without_unreadable(item, features.unreadable) for item in folder.items]
+    unreadable = tuple(
+        Problem(code="unreadable_image", message=message, path=path) for path, message in features.unreadable.items()
+    )
+    if missing == "fail":
+        _refuse_unreadable(unreadable)
+    rows = tuple(row for chunk in in_batches(items, CHUNK) for row in _score_chunk(chunk, metrics, features, missing))
+    table = ScoreTable(metrics=tuple(metric.name for metric in metrics), rows=rows)
+    found = [*problems, *folder.problems, *unreadable, *digest_problems(items, features.digests)]
+    if features.cache_failure:
+        found.append(Problem(code="cache_unavailable", message=features.cache_failure))
+    record = RunRecord(
+        run=name,
+        method=folder.method,
+        benchmark=folder.benchmark,
+        benchmark_version=benchmark_version,
+        folder=FolderRecord(
+            path=str(folder.root.resolve()),
+            layout=folder.layout,
+            digest=_folder_digest(items, features.digests),
+            n_files=folder.n_files,
+            n_matched=folder.n_matched,
+        ),
+        n_items=len({item.item_id for item in items}),
+        n_edited=sum(item.status == "ok" for item in items),
+        missing=missing,
+        level=level,
+        metrics={
+            metric.name: _summary(metric, table, signature(metric, encoders[metric.encoder], missing), level)
+            for metric in metrics
+        },
+        encoders={name: _encoder_record(encoder) for name, encoder in encoders.items()},
+        problems=[ProblemRecord(code=p.code, item_id=p.item_id, message=p.message) for p in found],
+        items_sha256="",
+        versions=_versions(),
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - clock, 3),
+        n_encoded_images=features.n_encoded_images,
+        n_encoded_texts=features.n_encoded_texts,
+    )
+    return Run(record=record, table=table)
+
+
+def signature(metric: Metric, encoder: Encoder, missing: Missing = "fail") -> Signature:
+    """Everything that can change the numbers of a metric through an encoder."""
+    spec = encoder.spec
+    return Signature(
+        metric=metric.name,
+        encoder=spec.label,
+        image=spec.preprocess.label,
+        template=metric.template,
+        dtype=spec.dtype,
+        version=metric.version,
+        evalkit=__version__,
+        missing=missing,
+    )
+
+
+def _refuse_missing(items: Iterable[EditItem]) -> None:
+    absent = [item for item in items if item.status == "missing"]
+    if absent:
+        total = len(absent)
+        raise MissingItemsError(
+            f"{total} item{'s have' if total > 1 else ' has'} no edited image: "
+            f"{_named([item.label for item in absent])}. Nothing was scored. Add them, or say how to treat them: "
+            "--missing floor (the worst score) or --missing intersect (left out)."
+        )
+
+
+def _refuse_unreadable(unreadable: Sequence[Problem]) -> None:
+    if unreadable:
+        raise MissingItemsError(
+            f"{len(unreadable)} image{'s' if len(unreadable) > 1 else ''} cannot be read: "
+            f"{_named([problem.message for problem in unreadable])} Nothing was scored; what was encoded is kept. "
+            "Replace them, or say how to treat them: --missing floor or --missing intersect."
+        )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f", and {more} more" if more > 0 else "")
+
+
+def _without_unreadable(item: EditItem, unreadable: Mapping[Path, str]) -> EditItem:
+    if item.source_image in unreadable:
+        item = replace(item, source_image=None)
+    if item.reference_image in unreadable:
+        item = replace(item, reference_image=None)
+    if item.edited_image in unreadable:
+        item = item.without_edit("missing", unreadable[item.edited_image])
+    return item
+
+
+def _score_chunk(
+    items: Sequence[EditItem], metrics: Sequence[Metric], features: Features, missing: Missing
+) -> list[ItemScores]:
+    values: list[dict[str, float | None]] = [{} for _ in items]
+    reasons: list[dict[str, str]] = [{} for _ in items]
+    for metric in metrics:
+        usable = []
+        for index, item in enumerate(items):
+            absent = lacking(metric, item)
+            others = [field for field in absent if field != "edited_image"]
+            if not absent:
+                usable.append(index)
+            elif others:
+                values[index][metric.name], reasons[index][metric.name] = None, f"no_{others[0]}"
+            elif item.status == "failed" or missing == "floor":
+                values[index][metric.name] = metric.floor
+            else:
+                values[index][metric.name], reasons[index][metric.name] = None, "no_edited_image"
+        if usable:
+            scores = features.compute(metric, [items[index] for index in usable])
+            for index, value, reason in zip(usable, scores.optional(), scores.reasons, strict=True):
+                values[index][metric.name] = value
+                if reason:
+                    reasons[index][metric.name] = reason
+    return [
+        ItemScores(
+            item_id=item.item_id,
+            group=item.group or item.item_id,
+            seed=item.seed,
+            edit_type=item.edit_type,
+            status=item.status,
+            values=values[index],
+            reasons=reasons[index],
+        )
+        for index, item in enumerate(items)
+    ]
+
+
+def _summary(metric: Metric, table: ScoreTable, line: Signature, level: float) -> MetricSummary:
+    means = table.item_means(metric.name)
+    make = group_wilson_interval if metric.summarize == "rate" else group_t_interval
+    interval = make(means.values, means.groups, level=level)
+    low, mean, high = (_clamped(metric, end) for end in (interval.low, interval.mean, interval.high))
+    return MetricSummary(
+        mean=mean,
+        ci_low=low,
+        ci_high=high,
+        n=interval.n_items,
+        n_groups=interval.n_groups,
+        n_undefined=sum(means.undefined.values()),
+        undefined=dict(means.undefined),
+        n_floored=sum(row.status != "ok" and row.values[metric.name] is not None for row in table.rows),
+        higher_is_better=metric.higher_is_better,
+        interval=interval.reason or interval.method,
+        signature=str(line),
+    )
+
+
+def _clamped(metric: Metric, value: float | None) -> float | None:
+    return max(value, 0.0) if metric.summarize == "clamped_mean" and value is not None else value
+
+
+def _folder_digest(items: Iterable[EditItem], digests: Mapping[Path, str]) -> str:
+    lines = (
+        f"{item.item_id}\t{item.seed}\t{digests[item.edited_image] if item.edited_image else item.status}\n"
+        for item in items
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _encoder_record(encoder: Encoder) -> EncoderRecord:
+    spec = encoder.spec
+    return EncoderRecord(
+        name=spec.name,
+        label=spec.label,
+        fingerprint=spec.fingerprint,
+        weights_sha256=spec.weights_sha256,
+        device=encoder.device,
+        dtype=spec.dtype,
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"evalkit": __version__, "python": platform.python_version()}
+    for library in LIBRARIES:
+        found[library] = metadata.version(library)
+    return found
