@@ -1,0 +1,157 @@
+"""How fast a folder is scored, as ratios within one run: against the machine's own bound, and against today's loops.
+
+    python tests/benchmarks/scoring.py --items 1000 --loop-items 100
+
+The network is the true ViT-B/32 at random initialisation, saved as a checkpoint; the images are generated PNGs of 512
+pixels, five edits per source. The *bound* is what perfect overlap allows where reading and encoding share the cores:
+the seconds of a bare batched encode plus those of a bare decode and resize, each alone on all cores. The *loops* score
+one pair at a time, as scripts built on torchmetrics' CLIPScore and on the directional similarity class of the diffusers
+documentation do; they are written here from the description of what those do, and run on the first ``--loop-items``
+items, from which the whole is extrapolated.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+import open_clip
+import torch
+from common import evalkit, make_folder
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+ARCHITECTURE = "ViT-B-32-quickgelu"
+BATCH = 32
+ROUNDS = 8
+
+
+def save_checkpoint(path: Path) -> None:
+    """The true architecture at random initialisation, as a safetensors file."""
+    torch.manual_seed(0)
+    save_file(open_clip.create_model(ARCHITECTURE).state_dict(), path)
+
+
+def load_model(path: Path) -> torch.nn.Module:
+    """The network that the loops and the bound use."""
+    model = open_clip.create_model(ARCHITECTURE)
+    model.load_state_dict(load_file(path))
+    return model.eval()
+
+
+def bare_encode_seconds(model: torch.nn.Module, n_images: int, n_texts: int) -> float:
+    """Seconds to encode so many images and texts in batches, from ready tensors."""
+    images, texts = torch.randn(BATCH, 3, 224, 224), open_clip.get_tokenizer(ARCHITECTURE)(["a photo of a cat"] * BATCH)
+
+    def per_item(encode: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> float:
+        encode(batch)
+        started = time.perf_counter()
+        for _ in range(ROUNDS):
+            encode(batch)
+        return (time.perf_counter() - started) / (ROUNDS * BATCH)
+
+    with torch.inference_mode():
+        return n_images * per_item(model.encode_image, images) + n_texts * per_item(model.encode_text, texts)
+
+
+def bare_decode_seconds(paths: list[Path]) -> float:
+    """Seconds to decode and resize the files on all cores, with nothing else running."""
+
+    def decode(path: Path) -> None:
+        with Image.open(path) as image:
+            image.convert("RGB").resize((224, 224), Image.BICUBIC)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        started = time.perf_counter()
+        list(pool.map(decode, paths))
+    return time.perf_counter() - started
+
+
+def loop_seconds(model: torch.nn.Module, folder: Path, n_items: int) -> float:
+    """Seconds of today's loops for three CLIP metrics over the first items, one pair at a time."""
+    _, _, transform = open_clip.create_model_and_transforms(ARCHITECTURE)
+    tokenizer = open_clip.get_tokenizer(ARCHITECTURE)
+    lines = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()[:n_items]]
+
+    def image(name: str) -> torch.Tensor:
+        with Image.open(folder / name) as opened:
+            vector = model.encode_image(transform(opened.convert("RGB"))[None])
+        return vector / vector.norm(dim=-1, keepdim=True)
+
+    def text(caption: str) -> torch.Tensor:
+        vector = model.encode_text(tokenizer([caption]))
+        return vector / vector.norm(dim=-1, keepdim=True)
+
+    def clip_score(line: dict[str, str]) -> float:
+        return float(100 * (image(line["edited_image_file_name"]) * text(line["target_caption"])).sum())
+
+    def directional(line: dict[str, str]) -> float:
+        images = image(line["edited_image_file_name"]) - image(line["source_image_file_name"])
+        texts = text(line["target_caption"]) - text(line["source_caption"])
+        return float(torch.nn.functional.cosine_similarity(images, texts))
+
+    def image_similarity(line: dict[str, str]) -> float:
+        return float((image(line["edited_image_file_name"]) * image(line["source_image_file_name"])).sum())
+
+    started = time.perf_counter()
+    with torch.inference_mode():
+        for metric in (clip_score, directional, image_similarity):
+            np.mean([metric(line) for line in lines])
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Generate, measure, and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=1000)
+    parser.add_argument("--loop-items", type=int, default=100)
+    parser.add_argument("--size", type=int, default=512)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        folder = make_folder(root / "folder", options.items, options.size)
+        save_checkpoint(root / "model.safetensors")
+        model = load_model(root / "model.safetensors")
+        images = sorted((folder / "images").iterdir())
+        lines = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
+        texts = {line[key] for line in lines for key in ("source_caption", "target_caption")}
+        before = bare_encode_seconds(model, len(images), len(texts)) + bare_decode_seconds(images)
+        arguments = ("score", str(folder), "--encoder", f"open_clip:{ARCHITECTURE}/{root / 'model.safetensors'}")
+        metrics = ("--metrics", "clip_score,clip_directional_similarity,clip_image_similarity")
+        runs = [
+            evalkit(*arguments, *metrics, "--output", str(root / "run"), "--json", cache=root / "cache")
+            for _ in range(2)
+        ]
+        cold, warm = runs
+        after = bare_encode_seconds(model, len(images), len(texts)) + bare_decode_seconds(images)
+        loop = loop_seconds(model, folder, options.loop_items) * options.items / options.loop_items
+        record = json.loads((root / "run" / "run.json").read_text())
+    bound = (before + after) / 2
+    figures = {
+        "items": options.items,
+        "images": len(images),
+        "texts": len(texts),
+        "encoded_by_second_run": record["n_encoded_images"] + record["n_encoded_texts"],
+        "bound_images_per_second": len(images) / bound,
+        "cold_images_per_second": len(images) / cold.seconds,
+        "cold_over_bound": bound / cold.seconds,
+        "cold_seconds": cold.seconds,
+        "warm_seconds": warm.seconds,
+        "loop_seconds_extrapolated": loop,
+        "loop_over_cold": loop / cold.seconds,
+        "loop_over_warm": loop / warm.seconds,
+        "threads": torch.get_num_threads(),
+    }
+    print(json.dumps({key: round(value, 3) for key, value in figures.items()}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
