@@ -1,20 +1,26 @@
 """What an encoder is, and the record of everything about it that can change a number."""
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from evalkit.encoders.digest import settings_digest
 
 Pixels = npt.NDArray[np.uint8]
 """``(height, width, 3)`` sRGB, 0 to 255; a batch is ``(n, height, width, 3)``."""
 Embeddings = npt.NDArray[np.float32]
 """``(n, dimension)``, as the network gives them: not normalised."""
 DType = Literal["fp32", "bf16", "fp16"]
+
+MAX_ASPECT = 16
+"""From this aspect ratio on only the part of an image that survives the crop is resized."""
+
+RESOLUTION: Mapping[DType, float] = {"fp32": 1e-5, "fp16": 1e-2, "bf16": 5e-2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +54,24 @@ class Preprocess:
             ``(size, size, 3)`` pixels, 0 to 255.
         """
         resample = Image.Resampling[self.interpolation.upper()]
+        square = (self.size, self.size)
         if self.mode == "squash":
-            return np.asarray(image.resize((self.size, self.size), resample))
+            return np.asarray(image.resize(square, resample))
         width, height = image.size
-        scale = self.size / min(width, height)
+        short, long = min(width, height), max(width, height)
         # int() and not round(): the reference implementation, torchvision's Resize, truncates the long side.
-        new = (
-            (self.size, int(self.size * height / width))
-            if width <= height
-            else (int(self.size * width / height), self.size)
-        )
-        if scale != 1:
-            image = image.resize(new, resample)
-        left, top = round((new[0] - self.size) / 2), round((new[1] - self.size) / 2)
+        new_long = int(self.size * long / short)
+        start = round((new_long - self.size) / 2)
+        wide = width > height
+        if long >= MAX_ASPECT * short:
+            # 12,000 × 1 pixels would become 2,688,000 × 224: resize only what the crop keeps. Pillow still filters
+            # with the neighbours outside of the box, so the pixels are the same.
+            near, far = (edge * long / new_long for edge in (start, start + self.size))
+            box = (near, 0.0, far, float(short)) if wide else (0.0, near, float(short), far)
+            return np.asarray(image.resize(square, resample, box=box))
+        if short != self.size:
+            image = image.resize((new_long, self.size) if wide else (self.size, new_long), resample)
+        left, top = (start, 0) if wide else (0, start)
         return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
 
 
@@ -71,10 +82,13 @@ class EncoderSpec:
     name: str
     """``backend/architecture/weights``, as it stands in a signature."""
     weights_sha256: str
-    """Digest of the weights' actual bytes: see :func:`weights_digest`."""
+    """Digest of the weights' actual bytes: see :func:`evalkit.encoders.digest.weights_digest`."""
     preprocess: Preprocess
     tokenizer: str
     """Digest of whatever decides the tokens (vocabulary, case, context length, padding); "none" without text."""
+    architecture: str = "none"
+    """Digest of the settings by which the weights are used (activation, heads, pooling, …); "none" where the name
+    says it all."""
     dtype: DType = "fp32"
     version: int = 1
     """Raised by hand whenever our own code changes the numbers of this backend."""
@@ -82,13 +96,43 @@ class EncoderSpec:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all of the above: the cache's key."""
-        canonical = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return settings_digest(asdict(self))
 
     @property
     def label(self) -> str:
-        """The part of a signature that names the encoder: ``open_clip/ViT-B-32-quickgelu/openai@0123456789ab``."""
-        return f"{self.name}@{self.weights_sha256[:12]}"
+        """The part of a signature that names the encoder: ``open_clip/ViT-B-32-quickgelu/openai@0123456789ab``.
+
+        The digits stand for all that the name and the signature's own fields (preprocessing, dtype) leave open:
+        weights, architecture, tokenizer, normalisation and the version of our code.
+        """
+        normalisation = (self.preprocess.mean, self.preprocess.std)
+        rest = (self.weights_sha256, self.architecture, self.tokenizer, normalisation, self.version)
+        return f"{self.name}@{settings_digest(rest)[:12]}"
+
+    @property
+    def resolution(self) -> float:
+        """Rounding floor: two normalised embeddings of one and the same picture may lie this far apart.
+
+        An upper bound, as an L2 distance (unit vectors, so also relative to their length). A difference of two
+        embeddings below it has no direction. See ``tests/studies/encoder_resolution.py`` for the figures behind it.
+        """
+        return RESOLUTION[self.dtype]
+
+    def as_json(self) -> dict[str, Any]:
+        """The specification as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "EncoderSpec":
+        """The specification that :meth:`as_json` gave.
+
+        Raises:
+            KeyError: A field is missing.
+            TypeError: There is a field that this version does not know.
+        """
+        preprocess = dict(value["preprocess"])
+        preprocess |= {name: tuple(preprocess[name]) for name in ("mean", "std")}
+        return cls(**{**value, "preprocess": Preprocess(**preprocess)})
 
 
 class Encoder(Protocol):
@@ -98,8 +142,43 @@ class Encoder(Protocol):
     def spec(self) -> EncoderSpec:
         """What can change its numbers."""
 
+    @property
+    def device(self) -> str:
+        """Where the network runs: ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+
     def encode_images(self, pixels: Pixels) -> Embeddings:
         """Embeddings of a batch of ``(n, size, size, 3)`` squares made by ``spec.preprocess``."""
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embeddings of texts; an over-long one is cut and keeps its end token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """An encoder whose network is in memory, and what its specification depends on."""
+
+    encoder: Encoder
+    files: tuple[Path, ...] = ()
+    """Every file and directory that was read. While none of them changes, the specification is taken as known and the
+    network stays on disk until something must be encoded; empty means that the specification is not remembered."""
+    libraries: tuple[str, ...] = ()
+    """Distributions whose version takes part in the numbers."""
+
+
+class Backend(Protocol):
+    """A way to build encoders: what is registered in the entry-point group ``evalkit.encoders``."""
+
+    def __call__(self, argument: str, *, device: str, dtype: DType) -> Loaded:
+        """Loads a network.
+
+        Args:
+            argument: What follows the backend's name and a colon; empty where there is none.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:<index>`` or ``mps``.
+            dtype: What the network computes in.
+
+        Raises:
+            UnknownNameError: No such architecture or weights.
+            WeightsError: The weights cannot be found, downloaded or trusted.
+            EncoderError: The network cannot be built from what was given.
+            OptionError: The device is not there.
+        """

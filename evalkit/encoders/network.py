@@ -1,0 +1,158 @@
+"""A torch network behind the encoder protocol: device, precision and normalisation, the same for every backend."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Pixels, Preprocess
+from evalkit.encoders.digest import settings_digest, tokenizer_digest, weights_digest
+from evalkit.errors import EncoderError, OptionError
+
+DTYPES: Mapping[DType, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """What a backend reads from disk: float32, on the CPU, with its own way from tensors to embeddings."""
+
+    model: torch.nn.Module
+    embed_images: Callable[[torch.Tensor], torch.Tensor]
+    """Normalised ``(n, 3, size, size)`` to ``(n, dimension)``."""
+    embed_texts: Callable[[torch.Tensor], torch.Tensor]
+    """Token numbers ``(n, length)`` to ``(n, dimension)``."""
+    tokenize: Callable[[Sequence[str]], torch.Tensor]
+    """Texts to token numbers ``(n, length)``, cut and padded."""
+    vocabulary: Mapping[str, int]
+    preprocess: Preprocess
+    settings: Mapping[str, object]
+    """What decides how the weights are used, as JSON."""
+
+    def spec(self, name: str, dtype: DType, version: int) -> EncoderSpec:
+        """The specification under that name; the weights are read once."""
+        return EncoderSpec(
+            name=name,
+            weights_sha256=weights_digest(self.model.state_dict()),
+            preprocess=self.preprocess,
+            tokenizer=tokenizer_digest(self.vocabulary, self.tokenize),
+            architecture=settings_digest(self.settings),
+            dtype=dtype,
+            version=version,
+        )
+
+
+class TorchEncoder:
+    """A network on a device.
+
+    Args:
+        network: The network as it was read; its model is moved to the device and cast, in place.
+        spec: Its specification.
+        device: Where it runs.
+    """
+
+    def __init__(self, network: Network, spec: EncoderSpec, device: torch.device) -> None:
+        self._network = network
+        self._spec = spec
+        self._device = device
+        self._dtype = DTYPES[spec.dtype]
+        self._mean, self._std = (
+            torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1)
+            for values in (spec.preprocess.mean, spec.preprocess.std)
+        )
+        network.model.to(device, self._dtype).eval().requires_grad_(False)
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """What can change its numbers."""
+        return self._spec
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        return str(self._device)
+
+    def encode_images(self, pixels: Pixels) -> Embeddings:
+        """Embeddings of a batch of squares.
+
+        Args:
+            pixels: ``(n, size, size, 3)``, n ≥ 1, as ``spec.preprocess`` makes them.
+
+        Returns:
+            ``(n, dimension)``, not normalised.
+
+        Raises:
+            EncoderError: The pixels have another shape or type, or an embedding is not finite.
+        """
+        size = self._spec.preprocess.size
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3) or len(pixels) == 0:
+            raise EncoderError(
+                f"Pixels for {self._spec.name}: expected uint8 (n, {size}, {size}, 3), "
+                f"got {pixels.dtype} {pixels.shape}. Make them with its preprocessing: spec.preprocess.apply(image)"
+            )
+        with torch.inference_mode(), full_precision():
+            # In the order of torchvision's ToTensor and Normalize, so that the numbers are theirs to the last bit.
+            scaled = torch.tensor(pixels).to(self._device).permute(0, 3, 1, 2).float().div(255)
+            normalised = scaled.sub_(self._mean).div_(self._std).contiguous().to(self._dtype)
+            return self._finite(self._network.embed_images(normalised))
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Embeddings of texts; an over-long one is cut and keeps its end token.
+
+        Args:
+            texts: At least one.
+
+        Returns:
+            ``(n, dimension)``, not normalised.
+
+        Raises:
+            EncoderError: An embedding is not finite.
+        """
+        with torch.inference_mode(), full_precision():
+            tokens = self._network.tokenize(texts).to(self._device)
+            return self._finite(self._network.embed_texts(tokens))
+
+    def _finite(self, embeddings: torch.Tensor) -> Embeddings:
+        array: Embeddings = embeddings.float().cpu().numpy()
+        if not np.isfinite(array).all():
+            hint = "Compute in another type: --dtype fp32" if self._spec.dtype != "fp32" else "Its weights are damaged."
+            raise EncoderError(
+                f"Embeddings of {self._spec.name} in {self._spec.dtype}: expected finite numbers, got "
+                f"{int((~np.isfinite(array)).any(axis=1).sum())} of {len(array)} vectors with NaN or infinity. {hint}"
+            )
+        return array
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Within it float32 means float32: no TF32 or bfloat16 shortcut, whatever the process has chosen."""
+    matmul, convolution = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        torch.backends.cudnn.allow_tf32 = convolution
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is the first there is of CUDA, Apple's MPS and the CPU.
+
+    Raises:
+        OptionError: This machine has no such device.
+    """
+    present = ["cpu"]
+    if torch.backends.mps.is_available():
+        present.insert(0, "mps")
+    if torch.cuda.is_available():
+        present[:0] = ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if name == "auto":
+        return torch.device(present[0])
+    if name not in present:
+        raise OptionError(
+            f"Device '{name}': torch {torch.__version__} sees {', '.join(present)} on this machine. "
+            f"Choose one of them, or let evalkit choose: --device auto"
+        )
+    return torch.device(name)
