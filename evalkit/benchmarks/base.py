@@ -52,6 +52,14 @@ class Benchmark:
     locate: Locate
     edited_names: Mapping[str, str] = field(default_factory=dict)
     """``item_id`` to the official file name of its edited image, where the benchmark has an official layout."""
+    licence_id: str | None = None
+    """The Hub's identifier of a licence under which the images may be passed on; None where there is none."""
+    citation: str | None = None
+    """BibTeX."""
+    notes: tuple[str, ...] = ()
+    """What a user of the data should know, one sentence each, in Markdown."""
+    source_urls: Mapping[str, str] = field(default_factory=dict)
+    """Source file name to where exactly these bytes are served, where they are."""
 
     @property
     def n_groups(self) -> int:
