@@ -48,6 +48,7 @@ def score(
     Prints means with intervals, signatures and problems, and writes a run directory.
     """
     from evalkit.benchmarks.open import open_edit_folder
+    from evalkit.data.problems import NOTICES
     from evalkit.report.tables import run_notes, run_table
     from evalkit.scoring.score import DEFAULT_ENCODER, DEFAULT_METRICS, score_into
 
@@ -79,6 +80,7 @@ def score(
     if record.problems:
         output.note(f"{len(record.problems)} problem{'s' if len(record.problems) > 1 else ''}:")
         output.problems(record.problems)
+    if any(problem.code not in NOTICES for problem in record.problems):
         sys.exit(ExitCode.PROBLEMS)
 
 

@@ -3,8 +3,6 @@
 import errno
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from evalkit.data.draft import draft_of
 from evalkit.errors import RunError
 from evalkit.results.record import RunRecord
 from evalkit.results.table import ItemScores, ScoreTable
@@ -40,10 +39,10 @@ def write_run(directory: Path, run: Run) -> None:
     text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in _lines(run.table))
     record = run.record.model_copy(update={"items_sha256": hashlib.sha256(text.encode()).hexdigest()})
     try:
-        directory.mkdir(parents=True, exist_ok=True)
         # The record goes last: whoever finds one can rely on the items that it names.
-        write_atomically(directory / ITEMS, text)
-        write_atomically(directory / RECORD, record.model_dump_json(indent=2, by_alias=False) + "\n")
+        for name, content in ((ITEMS, text), (RECORD, record.model_dump_json(indent=2) + "\n")):
+            with draft_of(directory / name) as draft:
+                draft.write_text(content, encoding="utf-8")
     except OSError as failure:
         cause = "the disk is full" if failure.errno == errno.ENOSPC else failure.strerror
         raise RunError(
@@ -92,22 +91,6 @@ def check_destination(directory: Path, folder: Path) -> None:
         ) from None
     if Path(other) != folder:
         raise RunError(f"{directory} holds the run of another folder, {other}. Name another: --output DIR")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a reader sees the old text or the new."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _lines(table: ScoreTable) -> Iterator[dict[str, Any]]:
