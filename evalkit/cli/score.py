@@ -27,7 +27,7 @@ MISSING_HELP = "An item without an edited image: score nothing, give it the wors
 @click.option("--name", help="The run's name.  [default: the method in the manifest, or the folder's name]")
 @click.option("--missing", type=click.Choice(["fail", "floor", "intersect"]), default="fail", help=MISSING_HELP)
 @click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, help="Coverage of the intervals.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", help="Where it runs.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
 @click.option("--dtype", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", help="The network's precision.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Images per pass; changes no score.")
 @click.option("--cache/--no-cache", "cached", default=True, help="Keep embeddings between runs.")

@@ -63,7 +63,11 @@ def read_run(directory: Path) -> Run:
     try:
         record = RunRecord.model_validate_json(path.read_bytes())
         items = (directory / ITEMS).read_bytes()
-    except (ValidationError, OSError) as failure:
+    except ValidationError as failure:
+        first = failure.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or RECORD
+        raise RunError(f"{path} cannot be read: {where}: {first['msg']}. Score the folder again.") from failure
+    except OSError as failure:
         raise RunError(f"The run in {directory} cannot be read: {failure}. Score the folder again.") from failure
     if hashlib.sha256(items).hexdigest() != record.items_sha256:
         raise RunError(f"{directory / ITEMS} is not what {RECORD} recorded. Score the folder again.")
