@@ -17,7 +17,6 @@ Every function may be called from several threads at once: no setting of Pillow 
 import hashlib
 import importlib
 import io
-import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from typing import IO
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from evalkit.data.colour import Flat, Profile, flatten
+from evalkit.data.draft import draft_of
 from evalkit.errors import ImageError
 
 MAX_PIXELS = 178_956_970
@@ -209,14 +209,9 @@ def write_image(path: Path, image: Image.Image) -> None:
     """
     if image.mode != "RGB" or path.suffix.lower() != ".png":
         raise ImageError(f"{path} cannot be written: expected an RGB image and a .png, got mode {image.mode}.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with draft_of(path) as draft:
         # A bare copy: Pillow would write profile and EXIF of the original along.
         Image.frombytes("RGB", image.size, image.tobytes()).save(draft, "PNG", compress_level=6)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _format_of(head: bytes) -> str | None:

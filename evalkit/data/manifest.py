@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from evalkit.data.draft import draft_of
 from evalkit.data.fence import Fence
 from evalkit.data.item import EditItem, Status
 from evalkit.errors import ManifestError
@@ -116,16 +117,9 @@ def write_manifest(
     folder.mkdir(parents=True, exist_ok=True)
     fence = Fence(folder)
     path = folder / MANIFEST_NAME
-    draft = folder / f".{MANIFEST_NAME}.{os.getpid()}"
-    try:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
-            for item in items:
-                file.write(_line(item, fence, benchmark, method))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with draft_of(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
+        for item in items:
+            file.write(_line(item, fence, benchmark, method))
     return path
 
 

@@ -1,0 +1,79 @@
+"""The files of a folder: which are images, which are not, and which must not be touched."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit.data.fence import Fence
+from evalkit.data.images import IMAGE_SUFFIXES, sniff_format
+from evalkit.data.item import Problem
+from evalkit.data.manifest import MANIFEST_NAME
+from evalkit.data.names import composed
+from evalkit.data.problems import shown
+
+_JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
+"""What operating systems leave behind, beside names that begin with a full stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What lies below a folder, in the order of the names."""
+
+    root: Path
+    images: tuple[Path, ...]
+    """Files with the suffix or the first bytes of an image format that is read."""
+    problems: tuple[Problem, ...]
+    """Links that are not followed, folders that cannot be listed, files that are no images."""
+
+
+def scan_folder(root: Path) -> Scan:
+    """Lists a folder and its sub-folders.
+
+    Hidden files, hidden folders and what operating systems leave behind are passed over. A symbolic link is followed
+    if it leads to a file inside the folder; the folder itself may be reached through one.
+    """
+    fence = Fence(root)
+    images: list[Path] = []
+    problems: list[Problem] = []
+    for found in _walk(root, root, fence):
+        if isinstance(found, Problem):
+            problems.append(found)
+        elif found.suffix.lower() in IMAGE_SUFFIXES or sniff_format(found):
+            images.append(found)
+        elif found != root / MANIFEST_NAME:
+            problems.append(Problem(code="other_file", message=f"{shown(found, root)} is no image.", path=found))
+    return Scan(root=root, images=tuple(images), problems=tuple(problems))
+
+
+def _walk(folder: Path, root: Path, fence: Fence) -> Iterator[Path | Problem]:
+    """The files below a folder, in an order that does not depend on the file system."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: (composed(entry.name), entry.name))
+    except OSError as error:
+        name = shown(folder, root)
+        yield Problem(code="unreadable_folder", message=f"{name} cannot be listed: {error.strerror}.", path=folder)
+        return
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name.lower() in _JUNK:
+            continue
+        path = folder / entry.name
+        if entry.is_symlink():
+            yield from _link(path, root, fence)
+        elif entry.is_dir():
+            yield from _walk(path, root, fence)
+        else:
+            yield path
+
+
+def _link(path: Path, root: Path, fence: Fence) -> Iterator[Path | Problem]:
+    """A link to a file inside is that file; a link to a folder inside is passed over, as its files are seen anyway."""
+    name = shown(path, root)
+    if not fence.holds(path):
+        yield Problem(
+            code="symlink_outside_folder", message=f"{name} leads out of the folder and is not followed.", path=path
+        )
+    elif not path.exists():
+        yield Problem(code="broken_link", message=f"{name} is a symbolic link to nothing.", path=path)
+    elif path.is_file():
+        yield path
