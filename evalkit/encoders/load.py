@@ -1,0 +1,109 @@
+"""``open_encoder``: from a specification such as ``open_clip:ViT-B-32-quickgelu/openai`` to an encoder."""
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from typing import get_args
+
+from evalkit.encoders.base import Backend, DType, Embeddings, Encoder, EncoderSpec, Loaded, Pixels
+from evalkit.encoders.memory import SpecMemory
+from evalkit.encoders.store import EmbeddingCache
+from evalkit.errors import EncoderError, OptionError, UnknownNameError
+from evalkit.registry import Registry, unknown_name
+
+BUILTIN = {
+    "open_clip": "evalkit.encoders.open_clip:load",
+    "transformers": "evalkit.encoders.transformers:load",
+    "miniature": "evalkit.encoders.miniature:load",
+}
+ENCODERS: Registry[Backend] = Registry("encoder", BUILTIN, "evalkit.encoders")
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
+
+
+def open_encoder(
+    spec: str, *, device: str = "auto", dtype: DType = "fp32", cache: EmbeddingCache | None = None
+) -> "LazyEncoder":
+    """An encoder whose network is loaded when something is first encoded.
+
+    Args:
+        spec: ``open_clip:<architecture>/<tag or checkpoint>``, ``open_clip:hf-hub:<id>``,
+            ``open_clip:local-dir:<directory>``, ``transformers:<Hub id or directory>``, ``miniature``, or a plug-in's
+            name and, after a colon, what it asks for.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:<index>`` or ``mps``.
+        dtype: What the network computes in; part of the specification.
+        cache: Remembers what the encoder turned out to be, so that its specification is known without the network.
+
+    Raises:
+        UnknownNameError: No such backend.
+        OptionError: The device or the type is none that there could be.
+    """
+    backend, _, argument = spec.partition(":")
+    if backend not in BUILTIN and backend not in ENCODERS.names():
+        raise UnknownNameError(unknown_name(ENCODERS.kind, backend, ENCODERS.names()))
+    if not DEVICE.fullmatch(device):
+        raise OptionError(f"Device: expected auto, cpu, cuda, cuda:<index> or mps, got '{device}'.")
+    if dtype not in get_args(DType):
+        raise OptionError(f"Type of numbers: expected {', '.join(get_args(DType))}, got '{dtype}'.")
+    return LazyEncoder(
+        spec, lambda: ENCODERS.get(backend)(argument, device=device, dtype=dtype), SpecMemory(cache, spec, dtype)
+    )
+
+
+class LazyEncoder:
+    """An encoder that reads its network from disk when it must.
+
+    Made by :func:`open_encoder`. Threads may share it.
+    """
+
+    def __init__(self, request: str, load: Callable[[], Loaded], memory: SpecMemory) -> None:
+        self._request = request
+        self._load = load
+        self._memory = memory
+        self._lock = threading.Lock()
+        self._encoder: Encoder | None = None
+        self._promised: EncoderSpec | None = None
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """What can change its numbers; remembered from an earlier run where nothing has changed since, else read.
+
+        Raises:
+            EncoderError: It is not remembered, and the network cannot be loaded.
+        """
+        with self._lock:
+            if self._encoder is None and self._promised is None:
+                self._promised = self._memory.recall()
+            if self._promised is not None:
+                return self._promised
+        return self._loaded().spec
+
+    @property
+    def device(self) -> str:
+        """Where the network runs; ``none`` as long as nothing had to be encoded."""
+        return "none" if self._encoder is None else self._encoder.device
+
+    def encode_images(self, pixels: Pixels) -> Embeddings:
+        """Embeddings of a batch of ``(n, size, size, 3)`` squares made by ``spec.preprocess``."""
+        return self._loaded().encode_images(pixels)
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Embeddings of texts; an over-long one is cut and keeps its end token."""
+        return self._loaded().encode_texts(texts)
+
+    def _loaded(self) -> Encoder:
+        with self._lock:
+            if self._encoder is None:
+                loaded = self._load()
+                self._require_as_promised(loaded.encoder.spec)
+                self._memory.remember(loaded)
+                self._encoder = loaded.encoder
+            return self._encoder
+
+    def _require_as_promised(self, found: EncoderSpec) -> None:
+        """A specification that was given out stands in records: a network that differs must not add to them."""
+        if self._promised is not None and self._promised != found:
+            self._memory.forget()
+            raise EncoderError(
+                f"Encoder '{self._request}': expected {self._promised.label}, as in an earlier run, got {found.label}: "
+                f"its weights have been replaced since. What was remembered is dropped; run the same command again"
+            )
