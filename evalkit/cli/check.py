@@ -1,0 +1,113 @@
+"""``evalkit check``: what is wrong with a folder, without a model."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evalkit.cli.folder import FolderOptions, folder_options
+from evalkit.cli.output import ExitCode, Output, output_options
+
+if TYPE_CHECKING:
+    from evalkit.benchmarks.open import OpenedFolder
+    from evalkit.data.folder import EditFolder
+    from evalkit.data.item import Problem
+
+NOTICES_SHOWN = 5
+
+
+@click.command()
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@folder_options
+@click.option("--decode/--no-decode", default=True, help="Decode the images, or look at headers and bytes only.")
+@output_options
+def check(path: Path, *, folder_options: FolderOptions, decode: bool, output: Output) -> None:
+    """List what is wrong with the edited images in PATH; no model is loaded.
+
+    Exits with 3 if there are problems. Notices, which are handled by a documented rule, do not count.
+    """
+    from evalkit.data.check import check_folder
+    from evalkit.data.problems import is_notice
+
+    opened = _opened(path, folder_options, output)
+    folder = opened.folder
+    with output.progress() as progress:
+        problems = check_folder(folder, decode=decode, progress=progress)
+    grave = [problem for problem in problems if not is_notice(problem)]
+    minor = [problem for problem in problems if is_notice(problem)]
+    output.json(as_json(folder, problems))
+    output.line(summary(path, folder))
+    _list(output, "Problems", grave, shown=len(grave))
+    _list(output, "Notices", minor, shown=NOTICES_SHOWN)
+    if not problems:
+        output.line("Nothing is wrong with it.")
+    if grave:
+        sys.exit(ExitCode.PROBLEMS)
+
+
+def summary(path: Path, folder: "EditFolder") -> str:
+    """What was recognised, in one line."""
+    owner = f" of {folder.benchmark}" if folder.benchmark else ""
+    edited = sum(item.status == "ok" for item in folder.items)
+    return (
+        f"{path}: {folder.layout} layout{owner}; {folder.n_matched} of {folder.n_files} image files matched, "
+        f"{edited} of {len(folder.items)} edited images found."
+    )
+
+
+def as_json(folder: "EditFolder", problems: "Sequence[Problem]") -> dict[str, Any]:
+    """What ``evalkit check --json`` prints."""
+    from evalkit.data.problems import is_notice, shown
+
+    return {
+        "folder": shown(folder.root, Path()),
+        "layout": folder.layout,
+        "benchmark": folder.benchmark,
+        "method": folder.method,
+        "n_items": len({item.item_id for item in folder.items}),
+        "n_edited": sum(item.status == "ok" for item in folder.items),
+        "n_files": folder.n_files,
+        "n_matched": folder.n_matched,
+        "problems": [
+            {
+                "code": problem.code,
+                "severity": "notice" if is_notice(problem) else "problem",
+                "item_id": problem.item_id,
+                "path": shown(problem.path, folder.root) if problem.path else None,
+                "message": problem.message,
+            }
+            for problem in problems
+        ],
+    }
+
+
+def _opened(path: Path, options: FolderOptions, output: Output) -> "OpenedFolder":
+    """The folder, with the benchmark's own images if they can be had: much can be checked without them."""
+    from evalkit.benchmarks.open import open_edit_folder
+    from evalkit.errors import BenchmarkError
+
+    try:
+        return open_edit_folder(path, **asdict(options))
+    except BenchmarkError as failure:
+        if options.data is not None:
+            raise
+        output.note(f"{failure} What needs a source image is not checked.")
+        return open_edit_folder(path, **asdict(options), with_images=False)
+
+
+def _list(output: Output, title: str, problems: "Sequence[Problem]", *, shown: int) -> None:
+    """The problems under their codes, each code with what it means."""
+    from evalkit.data.problems import NOTICES, PROBLEMS
+
+    if problems:
+        output.line(f"{title} ({len(problems)}):")
+    for code in dict.fromkeys(problem.code for problem in problems):
+        alike = [problem for problem in problems if problem.code == code]
+        output.line(f"  {code} ({len(alike)}): {PROBLEMS.get(code) or NOTICES.get(code)}")
+        for problem in alike[:shown]:
+            output.line(f"    {problem.message}")
+        if len(alike) > shown:
+            output.line(f"    … and {len(alike) - shown} more; --json lists them all.")
