@@ -79,7 +79,7 @@ class HubServer:
     ) -> Repo:
         """A repository with one commit that holds ``files``."""
         repo = Repo(kind=kind, repo_id=repo_id, private=private, gated=gated)
-        repo.commit("initial commit", {path: Blob(content) for path, content in files.items()})
+        repo.commit("initial commit", {path: Blob.at(path, content) for path, content in files.items()})
         self.objects |= {blob.sha256: blob.content for blob in repo.head.files.values() if blob.is_large}
         self.repos[kind, repo_id] = repo
         return repo

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.support.hub_repo import Blob, Commit, Kind, Repo
+from tests.support.hub_repo import Blob, Commit, Kind, Repo, is_large
 
 if TYPE_CHECKING:
     from tests.support.hub import HubServer
@@ -231,9 +231,8 @@ class Handler(BaseHTTPRequestHandler):
         answers = []
         for asked in json.loads(self.body)["files"]:
             present = commit.files.get(asked["path"])
-            large = Blob(base64.b64decode(asked["sample"])).is_large
             oid = None if present is None else present.sha256 if present.is_large else present.oid
-            mode = "lfs" if large else "regular"
+            mode = "lfs" if is_large(asked["path"]) else "regular"
             answers.append({"path": asked["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid})
         self.send_json({"files": answers})
 
@@ -265,11 +264,11 @@ class Handler(BaseHTTPRequestHandler):
                 case "header":
                     summary = value["summary"]
                 case "file":
-                    files[value["path"]] = Blob(base64.b64decode(value["content"]))
+                    files[value["path"]] = Blob(base64.b64decode(value["content"]), is_large=False)
                 case "lfsFile":
                     if value["oid"] not in self.hub.objects:
                         raise RefusalError(400, f"{value['path']} was not uploaded")
-                    files[value["path"]] = Blob(self.hub.objects[value["oid"]])
+                    files[value["path"]] = Blob(self.hub.objects[value["oid"]], is_large=True)
                 case "deletedFile":
                     del files[value["path"]]
                 case "deletedFolder":

@@ -8,6 +8,26 @@ from typing import Any, Literal
 
 Kind = Literal["model", "dataset"]
 DATE = "2024-01-01T00:00:00.000Z"
+LARGE = {
+    ".arrow",
+    ".bin",
+    ".gz",
+    ".jpeg",
+    ".jpg",
+    ".npy",
+    ".npz",
+    ".parquet",
+    ".png",
+    ".pt",
+    ".pth",
+    ".safetensors",
+    ".zip",
+}
+
+
+def is_large(path: str) -> bool:
+    """Whether a file is kept outside git: as the Hub's default attributes, this goes by suffix."""
+    return PurePosixPath(path).suffix.lower() in LARGE
 
 
 @dataclass(frozen=True)
@@ -15,6 +35,13 @@ class Blob:
     """One file's content."""
 
     content: bytes
+    is_large: bool
+    """Whether it is kept outside git."""
+
+    @classmethod
+    def at(cls, path: str, content: bytes) -> "Blob":
+        """The file as the Hub would keep it under that name."""
+        return cls(content, is_large(path))
 
     @cached_property
     def sha256(self) -> str:
@@ -26,15 +53,6 @@ class Blob:
         """What git knows the file by: of a large file, its pointer's."""
         stored = self.pointer if self.is_large else self.content
         return hashlib.sha1(b"blob %d\0" % len(stored) + stored).hexdigest()
-
-    @cached_property
-    def is_large(self) -> bool:
-        """Whether it is kept outside git; the Hub goes by suffix and size, here everything that is not text is."""
-        try:
-            self.content.decode()
-        except UnicodeDecodeError as error:
-            return error.reason != "unexpected end of data"  # a sample may end within a character
-        return False
 
     @property
     def pointer(self) -> bytes:

@@ -32,6 +32,8 @@ EDIT_TYPES = {
 """An item that asks for several has the type of what its target caption names first."""
 
 NOTES = (
+    f"Photographs and target captions are those of the authors' repository at revision `{COMMIT}`. Item ids, source "
+    "captions, instructions and edit types were written for evalkit by looking at each photograph.",
     "`bird.png` has the same bytes as `bird.jpeg` (both are JPEG): the two are one group.",
     "Target captions are upstream's to the letter, misspellings included (`enterance`, `convertable`, `greetting`).",
     "`elephant.jpeg` already shows a standing elephant and `red_car.jpeg` a convertible with its roof up: the targets "
@@ -40,6 +42,7 @@ NOTES = (
     "change it, its state, number or relation; so what differs between the two captions is the edit.",
     "An item that asks for several changes has the edit type of what its target caption names first.",
     "The published Imagic results are one method's output, not ground truth, and are not part of this data set.",
+    "The authors' own copy on the Hub is `bahjat-kawar/tedbench`; it calls its split `val`.",
 )
 
 CITATION = """\
@@ -48,7 +51,9 @@ CITATION = """\
   author    = {Kawar, Bahjat and Zada, Shiran and Lang, Oran and Tov, Omer and Chang, Huiwen and Dekel, Tali and
                Mosseri, Inbar and Irani, Michal},
   booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
-  year      = {2023}
+  year      = {2023},
+  eprint    = {2210.09276},
+  archivePrefix = {arXiv}
 }
 """
 

@@ -92,36 +92,35 @@ def _fault(path: Path, source: Source) -> str | None:
 def _fetch(folder: Path, looked: list[str]) -> Path:
     """Completes the cached copy, file by file: an interrupted fetch goes on where it stopped."""
     base = os.environ.get("EVALKIT_TEDBENCH_URL") or ORIGINALS_URL
-    ways_out = "Give a local copy with --data DIR or EVALKIT_DATA, or try again with a network."
     for source in sources():
-        if _fault(folder / source.file_name, source) is None:
-            continue
-        url = source_url(source.file_name, base)
-        try:
-            content = _download(url)
-        except Exception as failure:  # whichever HTTP library huggingface_hub is built on, and its own errors
-            elsewhere = f" They were not found in {', '.join(looked)} either." if looked else ""
-            reason = str(failure).strip().splitlines() or [""]
-            raise BenchmarkError(
-                f"TEdBench's photographs could not be fetched: {url} failed with {type(failure).__name__}: "
-                f"{reason[0].rstrip('.')}.{elsewhere} {ways_out}"
-            ) from failure
-        got = hashlib.sha256(content).hexdigest()
-        if got != source.sha256:
-            raise BenchmarkError(
-                f"{url} is not the official file: expected SHA-256 {source.sha256}, got {got} "
-                f"({len(content)} bytes instead of {source.n_bytes}). {ways_out}"
-            )
-        _put(folder / source.file_name, content)
+        if _fault(folder / source.file_name, source) is not None:
+            _put(folder / source.file_name, _download(source, source_url(source.file_name, base), looked))
     return folder
 
 
-def _download(url: str) -> bytes:
+def _download(source: Source, url: str, looked: list[str]) -> bytes:
+    """One photograph from upstream, verified."""
+    from huggingface_hub.errors import HTTPError as AnyHTTPError  # type: ignore[attr-defined]  # re-exported
     from huggingface_hub.utils import http_backoff  # type: ignore[attr-defined]  # exported lazily
 
-    response = http_backoff("GET", url, max_retries=3, base_wait_time=FIRST_WAIT_S, timeout=TIMEOUT_S)
-    response.raise_for_status()
+    ways_out = "Give a local copy with --data DIR or EVALKIT_DATA, or try again with a network."
+    try:
+        response = http_backoff("GET", url, max_retries=3, base_wait_time=FIRST_WAIT_S, timeout=TIMEOUT_S)
+        response.raise_for_status()
+    except (AnyHTTPError, OSError) as failure:
+        elsewhere = f" They were not found in {', '.join(looked)} either." if looked else ""
+        reason = (str(failure).strip().splitlines() or [""])[0].rstrip(".")
+        raise BenchmarkError(
+            f"TEdBench's photographs could not be fetched: {url} failed with {type(failure).__name__}: {reason}."
+            f"{elsewhere} {ways_out}"
+        ) from failure
     content: bytes = response.content
+    got = hashlib.sha256(content).hexdigest()
+    if got != source.sha256:
+        raise BenchmarkError(
+            f"{url} is not the official file: expected SHA-256 {source.sha256}, got {got} "
+            f"({len(content)} bytes instead of {source.n_bytes}). {ways_out}"
+        )
     return content
 
 

@@ -1,0 +1,170 @@
+"""Writes any benchmark as a Hugging Face data set: one Parquet file, and a card.
+
+::
+
+    DIR/README.md                             the card
+    DIR/benchmark.json                        what the card says beside the figures
+    DIR/data/test-00000-of-00001.parquet      one row per edit, images with their official bytes
+
+The same benchmark and files give the same bytes again, so that publishing twice changes nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.benchmarks.base import Benchmark
+from evalkit.benchmarks.card import COLUMNS, IMAGE_COLUMNS, SPLIT, CardText, card_text, render_card
+from evalkit.data.draft import draft_of
+from evalkit.data.images import read_image_bytes
+from evalkit.data.item import EditItem
+from evalkit.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+CARD_FILE = "README.md"
+TEXT_FILE = "benchmark.json"
+ROWS_FILE = f"data/{SPLIT}-00000-of-00001.parquet"
+ROWS_PER_BATCH = 100
+"""Rows that a reader holds at once: with large photographs, some tens of megabytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltDataset:
+    """A data set on disk."""
+
+    folder: Path
+    benchmark: str
+    version: str
+    n_items: int
+    n_groups: int
+    n_bytes: int
+    """Of all its files."""
+
+
+def build_dataset(benchmark: Benchmark, data: Path | None, output: Path) -> BuiltDataset:
+    """Writes a benchmark as a data set that ``datasets.load_dataset(str(output))`` opens.
+
+    Args:
+        benchmark: What to write.
+        data: The user's local copy of its files; None has them found or fetched.
+        output: A new folder, an empty one, or one that an earlier call wrote, which is then replaced.
+
+    Raises:
+        BenchmarkError: The benchmark's files are absent or not the official ones.
+        ImageError: One of them cannot be read.
+        OptionError: The output folder holds something else.
+        DataError: The output folder cannot be written.
+    """
+    if output.exists() and not (output / TEXT_FILE).is_file() and (not output.is_dir() or any(output.iterdir())):
+        raise OptionError(
+            f"--output {output} holds something other than a data set of evalkit: expected a new or an empty folder. "
+            f"Choose another with: --output DIR"
+        )
+    rows = _rows(benchmark, benchmark.locate(data))
+    try:
+        write_dataset(output, card_text(benchmark), table_of(rows))
+    except OSError as error:
+        raise DataError(f"The data set cannot be written to {output}: {error.strerror or error}.") from error
+    return BuiltDataset(
+        folder=output,
+        benchmark=benchmark.name,
+        version=benchmark.version,
+        n_items=len(rows),
+        n_groups=len({row["group"] for row in rows}),
+        n_bytes=sum((output / name).stat().st_size for name in (CARD_FILE, TEXT_FILE, ROWS_FILE)),
+    )
+
+
+def write_dataset(folder: Path, text: CardText, table: "pyarrow.Table") -> None:
+    """Writes a data set's three files, each whole or not at all.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    import pyarrow.parquet
+
+    with draft_of(folder / ROWS_FILE) as draft:
+        pyarrow.parquet.write_table(table, draft, row_group_size=ROWS_PER_BATCH)
+    rows = table.drop_columns([name for name in table.column_names if name in IMAGE_COLUMNS]).to_pylist()
+    with draft_of(folder / CARD_FILE) as draft:
+        draft.write_text(render_card(text, rows, _kinds(table)), encoding="utf-8")
+    with draft_of(folder / TEXT_FILE) as draft:
+        draft.write_text(json.dumps(asdict(text), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def table_of(rows: list[dict[str, Any]]) -> "pyarrow.Table":
+    """The rows with the types that ``datasets`` reads back: images as Image features.
+
+    Args:
+        rows: One per edit, all with the same columns; an image is ``{"bytes": ..., "path": ...}``.
+    """
+    import datasets
+    import pyarrow
+
+    text = datasets.Value("string")
+    features = {}
+    for name in rows[0] if rows else ():
+        cell = next((row[name] for row in rows if row[name] is not None), None)
+        if name in IMAGE_COLUMNS:
+            features[name] = datasets.Image()
+        else:
+            features[name] = dict.fromkeys(cell, text) if isinstance(cell, Mapping) else text
+    return pyarrow.Table.from_pylist(rows, schema=datasets.Features(features).arrow_schema)
+
+
+def _rows(benchmark: Benchmark, root: Path) -> list[dict[str, Any]]:
+    """One row per edit, without the columns that no edit has anything in."""
+    read: dict[Path, bytes] = {}
+    rows = [_row(item, root, read, benchmark.source_urls) for item in benchmark.items]
+    used = [name for name in COLUMNS if any(row[name] is not None for row in rows)]
+    return [{name: row[name] for name in used} for row in rows]
+
+
+def _row(item: EditItem, root: Path, read: dict[Path, bytes], urls: Mapping[str, str]) -> dict[str, Any]:
+    """One edit; ``read`` keeps each file's bytes for the other edits of it."""
+    if item.source_image is None:
+        raise DataError(f"{item.label} has no source image: a benchmark's items must have one.")
+
+    def image(path: Path | None) -> dict[str, Any] | None:
+        if path is None:
+            return None
+        if path not in read:
+            read[path] = read_image_bytes(root / path)
+        return {"bytes": read[path], "path": path.name}
+
+    source = image(item.source_image)
+    digest = hashlib.sha256(read[item.source_image]).hexdigest()
+    return {
+        "item_id": item.item_id,
+        "source_image": source,
+        "reference_image": image(item.reference_image),
+        "edit_mask": image(item.edit_mask),
+        "source_caption": item.source_caption,
+        "target_caption": item.target_caption,
+        "instruction": item.instruction,
+        "edit_type": item.edit_type,
+        "group": item.group or digest[:12],
+        "source_attributes": _sorted(item.source_attributes),
+        "target_attributes": _sorted(item.target_attributes),
+        "source_file_name": item.source_image.as_posix(),
+        "source_sha256": digest,
+        "source_url": urls.get(item.source_image.as_posix()),
+    }
+
+
+def _sorted(attributes: Mapping[str, str] | None) -> dict[str, str] | None:
+    return None if attributes is None else dict(sorted(attributes.items()))
+
+
+def _kinds(table: "pyarrow.Table") -> dict[str, str]:
+    """Name to type of each column, as the card shows it."""
+    kinds = {}
+    for field in table.schema:
+        is_struct = str(field.type).startswith("struct")
+        kinds[field.name] = "image" if field.name in IMAGE_COLUMNS else "struct of strings" if is_struct else "string"
+    return kinds
