@@ -25,7 +25,7 @@ def list_names(kind: str, *, output: Output) -> None:
         facts = _facts(kind, entry.value) if entry.value is not None else {}
         rows.append({"name": entry.name, **facts, "provider": entry.provider, "error": entry.error})
     output.json(rows)
-    columns = list(max(rows, key=len))[:-2]
+    columns = [column for column in max(rows, key=lambda row: len(row)) if column not in ("provider", "error")]
     table = Table(*columns)
     for row in rows:
         table.add_row(*(str(row.get(column, "")) for column in columns), style="red" if row["error"] else None)
@@ -40,7 +40,8 @@ def _registry(kind: str) -> "Registry[Any]":
     from evalkit.encoders.load import ENCODERS
     from evalkit.metrics.base import METRICS
 
-    return {"metrics": METRICS, "encoders": ENCODERS, "benchmarks": BENCHMARKS}[kind]
+    registries: dict[str, Registry[Any]] = {"metrics": METRICS, "encoders": ENCODERS, "benchmarks": BENCHMARKS}
+    return registries[kind]
 
 
 def _facts(kind: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - a metric, a benchmark or a backend

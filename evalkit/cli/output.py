@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from evalkit.data.item import Problem
+    from evalkit.results.record import ProblemRecord
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and how many there are."""
@@ -75,7 +76,7 @@ class Output:
         """A remark on standard error."""
         click.echo(text, err=True)
 
-    def problems(self, problems: "Sequence[Problem]") -> None:
+    def problems(self, problems: "Sequence[Problem | ProblemRecord]") -> None:
         """The problems, by name, on standard error; the longest list is cut and says how to see it whole."""
         for problem in problems[:PROBLEMS_SHOWN]:
             self.note(f"  {problem.code}: {problem.message}")

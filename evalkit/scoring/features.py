@@ -2,29 +2,24 @@
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeVar
 
 import numpy as np
 
 from evalkit.data.images import image_digest, read_image
 from evalkit.data.item import EditItem
+from evalkit.data.parallel import ahead, in_batches
 from evalkit.encoders.base import Embeddings, Encoder, Pixels
-from evalkit.encoders.store import EmbeddingCache
+from evalkit.encoders.store import EmbeddingCache, Kind
 from evalkit.errors import CacheError, ImageError
 from evalkit.metrics.base import Feature, Metric, Scores, Vectors
 from evalkit.scoring.plan import IMAGE_FIELDS, Plan, image_of, texts_of
 
 Progress = Callable[[str, int, int], None]
-Kind = Literal["image", "text"]
 LOOKUP = 1000
 """Vectors asked of the cache at a time, so that a long list of items does not fill the memory."""
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Features:
@@ -175,26 +170,3 @@ class Features:
 def text_digest(text: str) -> str:
     """SHA-256 of a text's UTF-8, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def ahead(
-    pool: ThreadPoolExecutor, function: Callable[[T], R], inputs: Sequence[T], window: int
-) -> Iterator[tuple[T, R]]:
-    """``function`` over ``inputs`` in the pool, in order, with at most ``window`` results waiting to be taken."""
-    waiting: deque[tuple[T, Future[R]]] = deque()
-    source = iter(inputs)
-    for value in islice(source, window):
-        waiting.append((value, pool.submit(function, value)))
-    while waiting:
-        value, future = waiting.popleft()
-        result = future.result()
-        for following in islice(source, 1):
-            waiting.append((following, pool.submit(function, following)))
-        yield value, result
-
-
-def in_batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The values in lists of ``size``, the last one shorter."""
-    source = iter(values)
-    while batch := list(islice(source, size)):
-        yield batch

@@ -14,6 +14,7 @@ from evalkit import __version__
 from evalkit.data.check import digest_problems
 from evalkit.data.folder import EditFolder
 from evalkit.data.item import EditItem, Problem
+from evalkit.data.parallel import in_batches
 from evalkit.encoders.base import Encoder
 from evalkit.encoders.store import EmbeddingCache
 from evalkit.errors import MissingItemsError
@@ -21,7 +22,7 @@ from evalkit.metrics.base import Metric, Signature
 from evalkit.results.record import EncoderRecord, FolderRecord, MetricSummary, ProblemRecord, RunRecord
 from evalkit.results.store import Run
 from evalkit.results.table import ItemScores, ScoreTable
-from evalkit.scoring.features import Features, Progress, in_batches
+from evalkit.scoring.features import Features, Progress
 from evalkit.scoring.plan import lacking, plan_features
 from evalkit.stats.intervals import group_t_interval, group_wilson_interval
 
@@ -160,7 +161,7 @@ def _without_unreadable(item: EditItem, unreadable: Mapping[Path, str]) -> EditI
         item = replace(item, source_image=None)
     if item.reference_image in unreadable:
         item = replace(item, reference_image=None)
-    if item.edited_image in unreadable:
+    if item.edited_image and item.edited_image in unreadable:
         item = item.without_edit("missing", unreadable[item.edited_image])
     return item
 
@@ -171,24 +172,16 @@ def _score_chunk(
     values: list[dict[str, float | None]] = [{} for _ in items]
     reasons: list[dict[str, str]] = [{} for _ in items]
     for metric in metrics:
-        usable = []
-        for index, item in enumerate(items):
-            absent = lacking(metric, item)
-            others = [field for field in absent if field != "edited_image"]
-            if not absent:
-                usable.append(index)
-            elif others:
-                values[index][metric.name], reasons[index][metric.name] = None, f"no_{others[0]}"
-            elif item.status == "failed" or missing == "floor":
-                values[index][metric.name] = metric.floor
-            else:
-                values[index][metric.name], reasons[index][metric.name] = None, "no_edited_image"
+        usable = [index for index, item in enumerate(items) if not lacking(metric, item)]
+        absent = [index for index, item in enumerate(items) if lacking(metric, item)]
+        cells = {index: _unscored(metric, items[index], missing) for index in absent}
         if usable:
             scores = features.compute(metric, [items[index] for index in usable])
-            for index, value, reason in zip(usable, scores.optional(), scores.reasons, strict=True):
-                values[index][metric.name] = value
-                if reason:
-                    reasons[index][metric.name] = reason
+            cells.update(zip(usable, zip(scores.optional(), scores.reasons, strict=True), strict=True))
+        for index, (value, reason) in cells.items():
+            values[index][metric.name] = value
+            if reason:
+                reasons[index][metric.name] = reason
     return [
         ItemScores(
             item_id=item.item_id,
@@ -201,6 +194,16 @@ def _score_chunk(
         )
         for index, item in enumerate(items)
     ]
+
+
+def _unscored(metric: Metric, item: EditItem, missing: Missing) -> tuple[float | None, str | None]:
+    """The value of an item that lacks something, and the reason if it has none."""
+    others = [field for field in lacking(metric, item) if field != "edited_image"]
+    if others:
+        return None, f"no_{others[0]}"
+    if item.status == "failed" or missing == "floor":
+        return metric.floor, None
+    return None, "no_edited_image"
 
 
 def _summary(metric: Metric, table: ScoreTable, line: Signature, level: float) -> MetricSummary:
@@ -228,11 +231,11 @@ def _clamped(metric: Metric, value: float | None) -> float | None:
 
 
 def _folder_digest(items: Iterable[EditItem], digests: Mapping[Path, str]) -> str:
-    lines = (
-        f"{item.item_id}\t{item.seed}\t{digests[item.edited_image] if item.edited_image else item.status}\n"
-        for item in items
-    )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for item in items:
+        content = digests.get(item.edited_image, item.status) if item.edited_image else item.status
+        digest.update(f"{item.item_id}\t{item.seed}\t{content}\n".encode())
+    return digest.hexdigest()
 
 
 def _encoder_record(encoder: Encoder) -> EncoderRecord:
