@@ -44,7 +44,8 @@ def open_edit_folder(
     """
     chosen = BENCHMARKS.get(benchmark)() if benchmark else None
     if chosen is None and sources is None:
-        candidates = [BENCHMARKS.get(name)() for name in BENCHMARKS.names()]
+        # A plug-in that cannot be imported must not keep a folder of another benchmark from being scored.
+        candidates = [entry.value() for entry in BENCHMARKS.entries() if entry.value]
         inferred = infer_benchmark(root, [candidate.item_list() for candidate in candidates])
         chosen = next((candidate for candidate in candidates if candidate.name == inferred), None)
     files = chosen.locate(data, near=root) if chosen and with_images else None
