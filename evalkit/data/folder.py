@@ -29,7 +29,7 @@ class EditFolder:
     items: tuple[EditItem, ...]
     """One per item and seed, in the benchmark's order; an expected item without a file has status ``missing``."""
     n_files: int
-    """Image files found below ``root``."""
+    """Image files below ``root``, without those that a manifest names as sources, references or masks."""
     n_matched: int
     """Those of them that are an item's edited image."""
     problems: tuple[Problem, ...] = ()

@@ -16,6 +16,7 @@ from evalkit.data.problems import shown
 from evalkit.data.scan import Scan, scan_folder
 from evalkit.errors import LayoutError, OptionError
 
+_NO_EDIT = ("unmatched_file", "unknown_item")
 _NO_SOURCES = Scan(root=Path(), images=(), problems=())
 
 
@@ -123,7 +124,7 @@ def _from_manifest(scan: Scan, expected: ItemList | None) -> EditFolder:
         root=scan.root,
         layout="manifest",
         items=gathered.items,
-        n_files=len(scan.images),
+        n_files=listed.n_matched + sum(problem.code in _NO_EDIT for problem in listed.problems),
         n_matched=listed.n_matched,
         problems=(*scan.problems, *listed.problems, *gathered.problems),
         benchmark=expected.benchmark if expected else manifest.benchmark,
