@@ -3,11 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from evalkit.data.folder import ItemList
 from evalkit.data.item import EditItem
 from evalkit.registry import Registry
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 IMAGE_FIELDS = ("source_image", "reference_image", "edit_mask")
 
@@ -58,6 +61,8 @@ class Benchmark:
     """BibTeX."""
     notes: tuple[str, ...] = ()
     """What a user of the data should know, one sentence each, in Markdown."""
+    controls: "Mapping[str, Callable[[EditItem], Image.Image]]" = field(default_factory=dict)
+    """Control methods of its own, beside those of :mod:`evalkit.benchmarks.controls`: name to what makes an edit."""
     source_urls: Mapping[str, str] = field(default_factory=dict)
     """Source file name to where exactly these bytes are served, where they are."""
 

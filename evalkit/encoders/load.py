@@ -15,6 +15,7 @@ BUILTIN = {
     "open_clip": "evalkit.encoders.open_clip:load",
     "transformers": "evalkit.encoders.transformers:load",
     "miniature": "evalkit.encoders.miniature:load",
+    "shapes_recogniser": "evalkit.benchmarks.shapes.recogniser:load",
 }
 ENCODERS: Registry[Backend] = Registry("encoder", BUILTIN, "evalkit.encoders")
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")

@@ -1,0 +1,96 @@
+"""The benchmark's files: drawn once, where they are asked for."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from evalkit.benchmarks.shapes.edits import EDIT_TYPES, Edit, edits
+from evalkit.benchmarks.shapes.world import coverage, draw
+from evalkit.data.images import write_image
+from evalkit.data.paths import cache_directory
+from evalkit.encoders.base import Pixels
+from evalkit.errors import BenchmarkError
+
+VERSION = "1"
+"""Raised whenever an item, a caption or a drawing changes."""
+
+
+def source_file(edit: Edit) -> Path:
+    """Where the source image lies, below the benchmark's directory."""
+    return Path("sources") / f"{edit.group}.png"
+
+
+def reference_file(edit: Edit) -> Path:
+    """Where the picture of a perfect edit lies."""
+    return Path("references") / f"{edit.item_id}.png"
+
+
+def mask_file(edit: Edit) -> Path:
+    """Where the edit mask lies."""
+    return Path("masks") / f"{edit.item_id}.png"
+
+
+def edit_mask(edit: Edit) -> npt.NDArray[np.bool_]:
+    """The pixels that a perfect edit may change, ``(size, size)``; outside of them reference and source are equal.
+
+    For an edit of the shape they are what it touches before or after, to the last antialiased pixel; for an edit of the
+    background all but the pixels that the shape covers wholly.
+    """
+    before = coverage(edit.source, edit.jitter)
+    if EDIT_TYPES[edit.edit_type].attribute == "background":
+        return np.asarray(before < 255)
+    return np.asarray((before > 0) | (coverage(edit.target, edit.jitter) > 0))
+
+
+def locate(data: Path | None = None, *, near: Path | None = None) -> Path:  # noqa: ARG001 - nothing official lies near
+    """The directory with the benchmark's files; those that are not there yet are drawn, which takes a second.
+
+    Each file appears whole or not at all, and always with the same pixels, so that several processes may draw at once.
+
+    Args:
+        data: A directory of the benchmark's own, new or old; None draws into evalkit's cache.
+        near: Not used: the files need no copy.
+
+    Raises:
+        BenchmarkError: ``data`` holds something else, or the directory cannot be written.
+    """
+    root = data or cache_directory() / "benchmarks" / "shapes" / VERSION
+    pictures = _pictures()
+    if (
+        data is not None
+        and data.is_dir()
+        and any(data.iterdir())
+        and not any((data / name).exists() for name in pictures)
+    ):
+        raise BenchmarkError(
+            f"--data {data}: expected a new or empty directory to draw the shapes benchmark into, or one that holds it "
+            f"already; got one with other files. Leave --data out to use the cache"
+        )
+    try:
+        for name, picture in pictures.items():
+            if not (root / name).is_file():
+                write_image(root / name, Image.fromarray(picture()))
+    except OSError as error:
+        raise BenchmarkError(
+            f"The shapes benchmark cannot be drawn into {root}: {error.strerror or error}. Choose another place with: "
+            f"--data DIR"
+        ) from error
+    return root
+
+
+def _pictures() -> dict[Path, Callable[[], Pixels]]:
+    """Every file with what draws it."""
+    pictures: dict[Path, Callable[[], Pixels]] = {}
+    for edit in edits():
+        pictures[source_file(edit)] = partial(draw, edit.source, edit.jitter)
+        pictures[reference_file(edit)] = partial(draw, edit.target, edit.jitter)
+        pictures[mask_file(edit)] = partial(_mask_picture, edit)
+    return pictures
+
+
+def _mask_picture(edit: Edit) -> Pixels:
+    return np.repeat(np.where(edit_mask(edit), 255, 0).astype(np.uint8)[..., None], 3, axis=2)

@@ -1,0 +1,82 @@
+"""Ground truth: did the edit do what was asked, and nothing else, attribute by attribute.
+
+Both compare what a recogniser sees in the edited image with what is known to be true of the item, never with what it
+sees in the source image. For benchmarks whose attributes are known exactly and can be read off a picture.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from evalkit.metrics.base import Feature, Metric, Scores, Vectors
+
+RECOGNISER = "shapes_recogniser"
+UNKNOWN = 0
+"""The code of an attribute that could not be read; as an attribute seen it equals nothing."""
+
+
+def edit_success(edited_image: Vectors, source_attributes: Vectors, target_attributes: Vectors) -> Scores:
+    """1 where every attribute that the edit should change has its target value in the edited image, else 0.
+
+    Args:
+        edited_image: ``(n, attributes)`` codes seen in the edited image, 0 where unknown.
+        source_attributes: ``(n, attributes)`` true codes of the source image.
+        target_attributes: ``(n, attributes)`` true codes of a perfect edit.
+
+    >>> source, target = np.array([[1, 4]]), np.array([[2, 4]])
+    >>> edit_success(np.array([[2, 7]]), source, target).values
+    array([1.])
+    """
+    asked = source_attributes != target_attributes
+    done = (_holds(edited_image, target_attributes) | ~asked).all(axis=1)
+    return Scores.of(done.astype(np.float64), {"nothing_asked": ~asked.any(axis=1)})
+
+
+def attribute_preservation(edited_image: Vectors, source_attributes: Vectors, target_attributes: Vectors) -> Scores:
+    """Share, in [0, 1], of the attributes that the edit should leave alone and that still hold in the edited image.
+
+    Args:
+        edited_image: ``(n, attributes)`` codes seen in the edited image, 0 where unknown.
+        source_attributes: ``(n, attributes)`` true codes of the source image.
+        target_attributes: ``(n, attributes)`` true codes of a perfect edit.
+
+    >>> source, target = np.array([[1, 4, 5]]), np.array([[2, 4, 5]])
+    >>> attribute_preservation(np.array([[1, 4, 0]]), source, target).values
+    array([0.5])
+    """
+    kept = source_attributes == target_attributes
+    n_kept = kept.sum(axis=1)
+    held = (_holds(edited_image, source_attributes) & kept).sum(axis=1)
+    return Scores.of(held / np.maximum(n_kept, 1), {"nothing_to_preserve": n_kept == 0})
+
+
+def _holds(seen: Vectors, true: Vectors) -> npt.NDArray[np.bool_]:
+    return np.asarray((seen == true) & (seen != UNKNOWN))
+
+
+_FEATURES = {
+    name: Feature(field=name, encoder=RECOGNISER) for name in ("edited_image", "source_attributes", "target_attributes")
+}
+
+EDIT_SUCCESS = Metric(
+    name="edit_success",
+    summary="Share of the edits after which every attribute that was to change has the value asked for.",
+    reference="Ground truth of the shapes benchmark, evalkit.metrics.attributes",
+    family="ground_truth",
+    higher_is_better=True,
+    lowest=0.0,
+    highest=1.0,
+    features=_FEATURES,
+    function=edit_success,
+    summarize="rate",
+)
+ATTRIBUTE_PRESERVATION = Metric(
+    name="attribute_preservation",
+    summary="Share of the attributes that were to stay which still hold in the edited image.",
+    reference="Ground truth of the shapes benchmark, evalkit.metrics.attributes",
+    family="ground_truth",
+    higher_is_better=True,
+    lowest=0.0,
+    highest=1.0,
+    features=_FEATURES,
+    function=attribute_preservation,
+)
