@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli.folder import FolderOptions, folder_options
+from evalkit.cli.folder import FolderOptions, folder_options, summary
 from evalkit.cli.output import ExitCode, Output, output_options
 
 if TYPE_CHECKING:
@@ -40,22 +40,12 @@ def check(path: Path, *, folder_options: FolderOptions, decode: bool, output: Ou
     minor = [problem for problem in problems if is_notice(problem)]
     output.json(as_json(folder, problems))
     output.line(summary(path, folder))
-    _list(output, "Problems", grave, shown=len(grave))
-    _list(output, "Notices", minor, shown=NOTICES_SHOWN)
+    output.problems("Problems", grave, shown=len(grave))
+    output.problems("Notices", minor, shown=NOTICES_SHOWN)
     if not problems:
         output.line("Nothing is wrong with it.")
     if grave:
         sys.exit(ExitCode.PROBLEMS)
-
-
-def summary(path: Path, folder: "EditFolder") -> str:
-    """What was recognised, in one line."""
-    owner = f" of {folder.benchmark}" if folder.benchmark else ""
-    edited = sum(item.status == "ok" for item in folder.items)
-    return (
-        f"{path}: {folder.layout} layout{owner}; {folder.n_matched} of {folder.n_files} image files matched, "
-        f"{edited} of {len(folder.items)} edited images found."
-    )
 
 
 def as_json(folder: "EditFolder", problems: "Sequence[Problem]") -> dict[str, Any]:
@@ -96,18 +86,3 @@ def _opened(path: Path, options: FolderOptions, output: Output) -> "OpenedFolder
             raise
         output.note(f"{failure} What needs a source image is not checked.")
         return open_edit_folder(path, **asdict(options), with_images=False)
-
-
-def _list(output: Output, title: str, problems: "Sequence[Problem]", *, shown: int) -> None:
-    """The problems under their codes, each code with what it means."""
-    from evalkit.data.problems import NOTICES, PROBLEMS
-
-    if problems:
-        output.line(f"{title} ({len(problems)}):")
-    for code in dict.fromkeys(problem.code for problem in problems):
-        alike = [problem for problem in problems if problem.code == code]
-        output.line(f"  {code} ({len(alike)}): {PROBLEMS.get(code) or NOTICES.get(code)}")
-        for problem in alike[:shown]:
-            output.line(f"    {problem.message}")
-        if len(alike) > shown:
-            output.line(f"    … and {len(alike) - shown} more; --json lists them all.")

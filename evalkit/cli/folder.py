@@ -4,9 +4,12 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from evalkit.data.folder import EditFolder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +51,13 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, folder_options=chosen, **kwargs)
 
     return wrapped
+
+
+def summary(path: Path, folder: "EditFolder") -> str:
+    """What was recognised, in one line."""
+    owner = f" of {folder.benchmark}" if folder.benchmark else ""
+    edited = sum(item.status == "ok" for item in folder.items)
+    return (
+        f"{path}: {folder.layout} layout{owner}; {folder.n_matched} of {folder.n_files} image files matched, "
+        f"{edited} of {len(folder.items)} edited images found."
+    )

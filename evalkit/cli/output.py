@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and how many there are."""
 
-PROBLEMS_SHOWN = 20
-
 
 class ExitCode(IntEnum):
     """What the process reports when it ends (2, wrong usage, is click's)."""
@@ -76,12 +74,19 @@ class Output:
         """A remark on standard error."""
         click.echo(text, err=True)
 
-    def problems(self, problems: "Sequence[Problem | ProblemRecord]") -> None:
-        """The problems, by name, on standard error; the longest list is cut and says how to see it whole."""
-        for problem in problems[:PROBLEMS_SHOWN]:
-            self.note(f"  {problem.code}: {problem.message}")
-        if len(problems) > PROBLEMS_SHOWN:
-            self.note(f"  … and {len(problems) - PROBLEMS_SHOWN} more; --json lists them all.")
+    def problems(self, title: str, problems: "Sequence[Problem | ProblemRecord]", *, shown: int = 5) -> None:
+        """Problems under their codes, each code with what it means and its first few cases."""
+        from evalkit.data.problems import NOTICES, PROBLEMS
+
+        if problems:
+            self.line(f"{title} ({len(problems)}):")
+        for code in dict.fromkeys(problem.code for problem in problems):
+            alike = [problem for problem in problems if problem.code == code]
+            self.line(f"  {code} ({len(alike)}): {PROBLEMS.get(code) or NOTICES.get(code)}")
+            for problem in alike[:shown]:
+                self.line(f"    {problem.message}")
+            if len(alike) > shown:
+                self.line(f"    … and {len(alike) - shown} more; --json lists them all.")
 
     def fail(self, failure: EvalkitError) -> NoReturn:
         """End the process with the failure's message."""

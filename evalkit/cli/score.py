@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli.folder import FolderOptions, folder_options
+from evalkit.cli.folder import FolderOptions, folder_options, summary
 from evalkit.cli.output import ExitCode, Output, output_options
 
 if TYPE_CHECKING:
@@ -54,10 +54,7 @@ def score(
 
     opened = open_edit_folder(path, **asdict(folder_options))
     folder, benchmark = opened.folder, opened.benchmark
-    output.note(
-        f"{path}: {folder.layout} layout{f' of {folder.benchmark}' if folder.benchmark else ''}, "
-        f"{folder.n_matched} of {folder.n_files} images matched."
-    )
+    output.note(summary(path, folder))
     name = name or folder.method or path.resolve().name
     directory = directory or RUNS / name
     with output.progress() as progress:
@@ -77,9 +74,7 @@ def score(
     for note in run_notes(record):
         output.line(f"  {note}")
     output.line(f"Wrote {directory}")
-    if record.problems:
-        output.note(f"{len(record.problems)} problem{'s' if len(record.problems) > 1 else ''}:")
-        output.problems(record.problems)
+    output.problems("Problems", record.problems)
     if any(problem.code not in NOTICES for problem in record.problems):
         sys.exit(ExitCode.PROBLEMS)
 

@@ -22,6 +22,8 @@ PROBLEMS = {
     "repeated_seed": "the same file for two seeds of one item",
     "tiny_image": "an image too small to judge",
     "unreadable_image": "a file that is damaged, no image, or has too many pixels",
+    # The run
+    "cache_unavailable": "the embedding cache cannot be used; the run goes on without, and keeps nothing",
     # The texts
     "empty_caption": "a caption without a word",
     "equal_captions": "a source caption that equals the target caption, so that there is no direction between them",
