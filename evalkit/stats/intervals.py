@@ -1,15 +1,14 @@
 """Confidence intervals for a mean over items that come in groups."""
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
 from evalkit.errors import OptionError
-
-Floats = npt.NDArray[np.float64]
+from evalkit.stats.groups import Floats as Floats  # re-exported: tables of scores are typed with it
+from evalkit.stats.groups import Groups, Labels, check_level, finite_by_group, group_error
+from evalkit.stats.resample import studentized_means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +23,30 @@ class Interval:
     n_groups: int
     level: float
     method: str
-    """How the interval was made: ``group_t`` or ``group_wilson``."""
+    """How the interval was made: ``group_t``, ``group_bootstrap_t`` or ``group_wilson``."""
     reason: str | None = None
     """Why there is no interval (or no mean)."""
 
 
-def group_t_interval(values: Floats, groups: Sequence[Hashable], *, level: float = 0.95) -> Interval:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """Any other figure than a mean, with its confidence interval or the reason why there is none."""
+
+    value: float | None
+    """None when it cannot be computed."""
+    low: float | None = None
+    high: float | None = None
+    level: float
+    n_items: int
+    """Items that it is based on."""
+    n_groups: int
+    method: str
+    """How the interval was made."""
+    reason: str | None = None
+    """Why there is no interval (or no value)."""
+
+
+def group_t_interval(values: Floats, groups: Labels, *, level: float = 0.95) -> Interval:
     """Mean over items with Student's t interval on the group-robust (CR1) standard error.
 
     ``SE² = G/(G−1) · Σ_g (Σ_{i∈g} (x_i − x̄))² / n²``, with G−1 degrees of freedom; with one item per group it is the
@@ -43,24 +60,69 @@ def group_t_interval(values: Floats, groups: Sequence[Hashable], *, level: float
     Returns:
         An interval without ends, and the reason, for fewer than two groups, where no spread can be known.
 
+    Raises:
+        OptionError: Lengths differ, a value is not finite, or the level is out of range.
+
     >>> group_t_interval(np.array([1.0, 2.0, 3.0]), "abc").mean
     2.0
     """
     from scipy.special import stdtrit  # importing scipy.stats costs a second
 
-    values, sums, sizes = _by_group(values, groups, level)
-    n, n_groups = len(values), len(sums)
-    if n_groups < 2:
-        return _undecided(values, n_groups, level, "group_t")
+    values, coded = _checked(values, groups, level)
+    error = group_error(values, coded)
+    if error is None:
+        return _undecided(values, coded, level, "group_t")
+    half = float(stdtrit(coded.n_groups - 1, 0.5 + level / 2)) * error
     mean = float(values.mean())
-    error = np.sqrt(n_groups / (n_groups - 1) * np.square(sums - sizes * mean).sum()) / n
-    half = float(stdtrit(n_groups - 1, 0.5 + level / 2) * error)
-    return Interval(
-        mean=mean, low=mean - half, high=mean + half, n_items=n, n_groups=n_groups, level=level, method="group_t"
-    )
+    return _interval(coded, level, "group_t", mean, mean - half, mean + half)
 
 
-def group_wilson_interval(values: Floats, groups: Sequence[Hashable], *, level: float = 0.95) -> Interval:
+def group_bootstrap_t_interval(
+    values: Floats, groups: Labels, *, level: float = 0.95, n_resamples: int = 9_999, seed: int = 0
+) -> Interval:
+    """Mean over items with a bootstrap-t interval over groups, for skewed or bounded scores of few items.
+
+    Groups are drawn with replacement and the mean is studentised in each resample with its own group-robust error:
+    ``[x̄ − q_{1−α/2}·SE, x̄ − q_{α/2}·SE]`` with q the quantiles of ``t* = (x̄* − x̄)/SE*`` (Efron 1981; Cameron, Gelbach
+    & Miller 2008).
+
+    Args:
+        values: ``(n,)``, finite.
+        groups: ``(n,)``; items with the same label are drawn together.
+        level: Coverage, in (0, 1).
+        n_resamples: Number of bootstrap resamples.
+        seed: Determines them.
+
+    Returns:
+        An interval without ends, and the reason, for fewer than two groups, or where so many resamples have no spread
+        that the quantiles are unbounded.
+
+    Raises:
+        OptionError: Lengths differ, a value is not finite, or an option is out of range.
+
+    >>> interval = group_bootstrap_t_interval(np.array([0.1, 0.2, 0.2, 0.3, 0.9, 0.1, 0.4, 0.2]), range(8))
+    >>> interval.low < 0.3 < interval.high and interval.high - 0.3 > 0.3 - interval.low
+    True
+    """
+    values, coded = _checked(values, groups, level)
+    tail = int((1 - level) / 2 * (n_resamples + 1) + 1e-9)
+    if tail < 1:
+        raise OptionError(f"A {level:.0%} bootstrap-t interval needs more than {n_resamples} resamples.")
+    error, mean = group_error(values, coded), float(values.mean()) if len(values) else 0.0
+    if error is None:
+        return _undecided(values, coded, level, "group_bootstrap_t")
+    if error == 0:
+        return _interval(coded, level, "group_bootstrap_t", mean, mean, mean)
+    residuals = coded.sums(values - mean)[:, None]
+    t = np.sort(studentized_means(residuals, coded.sizes, n_resamples=n_resamples, seed=seed)[:, 0])
+    low, high = mean - t[-tail] * error, mean - t[tail - 1] * error
+    if not (np.isfinite(low) and np.isfinite(high)):
+        reason = f"too many resamples of {coded.n_groups} groups have no spread"
+        return _undecided(values, coded, level, "group_bootstrap_t", reason)
+    return _interval(coded, level, "group_bootstrap_t", mean, float(low), float(high))
+
+
+def group_wilson_interval(values: Floats, groups: Labels, *, level: float = 0.95) -> Interval:
     """Success rate with Wilson's score interval, the number of items shrunk by the design effect of the groups.
 
     The design effect is the group-robust variance over that of independent items, at least 1; where all items agree it
@@ -71,61 +133,62 @@ def group_wilson_interval(values: Floats, groups: Sequence[Hashable], *, level: 
         groups: ``(n,)``; items with the same label are dependent.
         level: Coverage, in (0, 1).
 
+    Returns:
+        An interval without ends, and the reason, for fewer than two groups.
+
+    Raises:
+        OptionError: Lengths differ, a value is outside [0, 1], or the level is out of range.
+
     >>> interval = group_wilson_interval(np.ones(10), range(10))
     >>> round(interval.low, 4), interval.high
     (0.7225, 1.0)
     """
-    values, sums, sizes = _by_group(values, groups, level)
-    n, n_groups = len(values), len(sums)
-    if n_groups < 2:
-        return _undecided(values, n_groups, level, "group_wilson")
-    rate = float(values.mean())
-    variance = rate * (1 - rate) / n
-    robust = n_groups / (n_groups - 1) * np.square(sums - sizes * rate).sum() / n**2
-    trials = n / max(1.0, float(robust / variance)) if variance > 0 else float(n_groups)
+    values, coded = _checked(values, groups, level)
+    if ((values < 0) | (values > 1)).any():
+        raise OptionError("Success rates must lie in [0, 1].")
+    error = group_error(values, coded)
+    if error is None:
+        return _undecided(values, coded, level, "group_wilson")
+    rate, n = float(values.mean()), coded.n_items
+    trials = min(n, effective_trials(rate, error) or coded.n_groups)
+    low, high = wilson_ends(rate, trials, level)
+    return _interval(coded, level, "group_wilson", rate, low, high)
+
+
+def effective_trials(rate: float, error: float) -> float | None:
+    """Number of independent trials whose success rate would have this standard error; None if it has none."""
+    return rate * (1 - rate) / error**2 if error > 0 and 0 < rate < 1 else None
+
+
+def wilson_ends(rate: float, trials: float, level: float) -> tuple[float, float]:
+    """Ends of Wilson's score interval (JASA 1927) for a rate in [0, 1] seen in so many trials."""
     z = NormalDist().inv_cdf(0.5 + level / 2)
     centre = (rate + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * np.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials**2))
+    # At a rate of 0 or 1 the exact end is the rate itself; rounding must not put the estimate outside.
+    return min(rate, max(0.0, float(centre - half))), max(rate, min(1.0, float(centre + half)))
+
+
+def _checked(values: Floats, groups: Labels, level: float) -> tuple[Floats, Groups]:
+    check_level(level)
+    return finite_by_group(values, groups)
+
+
+def _interval(groups: Groups, level: float, method: str, mean: float, low: float, high: float) -> Interval:
     return Interval(
-        mean=rate,
-        # At a rate of 0 or 1 the exact end is the rate itself; rounding must not put the estimate outside.
-        low=min(rate, max(0.0, float(centre - half))),
-        high=max(rate, min(1.0, float(centre + half))),
-        n_items=n,
-        n_groups=n_groups,
-        level=level,
-        method="group_wilson",
+        mean=mean, low=low, high=high, n_items=groups.n_items, n_groups=groups.n_groups, level=level, method=method
     )
 
 
-def _by_group(values: Floats, groups: Sequence[Hashable], level: float) -> tuple[Floats, Floats, Floats]:
-    """The values checked, with each group's sum and size."""
-    values = np.asarray(values, dtype=np.float64)
-    if not 0 < level < 1:
-        raise OptionError(f"The confidence level must be between 0 and 1; got {level}.")
-    if values.shape != (len(groups),):
-        raise OptionError(f"Every value needs its group: got {values.size} values and {len(groups)} groups.")
-    if not np.isfinite(values).all():
-        raise OptionError("Values for an interval must be finite: leave undefined items out, with their reason.")
-    index = {label: number for number, label in enumerate(dict.fromkeys(groups))}
-    codes = np.array([index[label] for label in groups], dtype=np.intp)
-    sums = np.zeros(len(index))
-    sizes = np.zeros(len(index))
-    np.add.at(sums, codes, values)
-    np.add.at(sizes, codes, 1.0)
-    return values, sums, sizes
-
-
-def _undecided(values: Floats, n_groups: int, level: float, method: str) -> Interval:
-    reason = "no values" if not len(values) else "one group only: no spread between groups can be known"
-    mean = float(values.mean()) if len(values) else None
+def _undecided(values: Floats, groups: Groups, level: float, method: str, reason: str | None = None) -> Interval:
+    one_group = "one group only: no spread between groups can be known"
     return Interval(
-        mean=mean,
+        mean=float(values.mean()) if len(values) else None,
         low=None,
         high=None,
-        n_items=len(values),
-        n_groups=n_groups,
+        n_items=groups.n_items,
+        n_groups=groups.n_groups,
         level=level,
         method=method,
-        reason=reason,
+        reason=reason or (one_group if len(values) else "no values"),
     )
