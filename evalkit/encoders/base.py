@@ -65,7 +65,7 @@ class Preprocess:
         wide = width > height
         if long >= MAX_ASPECT * short:
             # 12,000 × 1 pixels would become 2,688,000 × 224: resize only what the crop keeps. Pillow still filters
-            # with the neighbours outside of the box, so the pixels are the same.
+            # with the neighbours outside of the box, so the pixels are the same but for a rounding.
             near, far = (edge * long / new_long for edge in (start, start + self.size))
             box = (near, 0.0, far, float(short)) if wide else (0.0, near, float(short), far)
             return np.asarray(image.resize(square, resample, box=box))

@@ -1,35 +1,50 @@
 """Weights from the Hugging Face Hub, fetched by its own client, and the one message for when they cannot be had."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 from evalkit.errors import WeightsError
 
 SETTINGS = ("*.json", "*.txt", "*.model")
 """Configuration, vocabulary and tokenizer files of a model repository."""
+ANSWER_SECONDS = 10.0
+"""How long the Hub may take to say what a repository holds; without a limit its client would wait for ever."""
 
 
-def fetch_snapshot(repo_id: str, *, safe: tuple[str, ...], unsafe: tuple[str, ...], local: str) -> Path:
-    """The directory of a model repository's settings and weights, in the Hub client's cache.
+def fetch_snapshot(repo_id: str, *, safe: Sequence[str], unsafe: Sequence[str], what: str, local: str) -> Path:
+    """The directory of a model repository's settings and weights, in the Hub client's own cache.
 
     Args:
         repo_id: ``owner/name``.
         safe: Patterns of weight files that cannot carry code.
         unsafe: Patterns of those that are fetched only where there is no safe one.
+        what: The weights, as they read in the message.
         local: An encoder specification that would use a local copy, for the message.
 
     Raises:
-        WeightsError: The repository cannot be had.
+        WeightsError: They cannot be had.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    with downloading(f"the weights of {repo_id}", repo_id, local):
-        directory = Path(snapshot_download(repo_id, allow_patterns=[*SETTINGS, *safe]))
-        if not any(next(directory.glob(pattern), None) for pattern in safe):
-            snapshot_download(repo_id, allow_patterns=list(unsafe))
-    return directory
+    with downloading(what, repo_id, local):
+        try:
+            listing = HfApi().model_info(repo_id, timeout=ANSWER_SECONDS).siblings or ()
+        # Whatever keeps the Hub from answering, a copy from an earlier download will do.
+        except Exception as failure:
+            try:
+                return Path(snapshot_download(repo_id, allow_patterns=[*SETTINGS, *safe], local_files_only=True))
+            except LocalEntryNotFoundError:
+                raise failure from None
+        names = [file.rfilename for file in listing if "/" not in file.rfilename]
+        weights = _matching(names, safe) or _matching(names, unsafe)
+        if not weights:
+            raise FileNotFoundError(f"the repository has no {' or '.join((*safe, *unsafe))}")
+        paths = [Path(hf_hub_download(repo_id, name)) for name in (*_matching(names, SETTINGS), *weights)]
+    return paths[-1].parent
 
 
 @contextmanager
@@ -48,16 +63,30 @@ def downloading(what: str, repo_id: str, local: str) -> Iterator[None]:
     # Clients raise their own errors, the system's, and those of the HTTP library beneath, which differs by version.
     except Exception as failure:
         raise WeightsError(
-            f"{what[0].upper()}{what[1:]} cannot be downloaded from {constants.ENDPOINT}/{repo_id}: {_cause(failure)}. "
-            f"Give a copy that you have: --encoder {local}. For a dry run without any download, whose scores mean "
-            f"nothing for photographs: --encoder miniature"
+            f"{what} cannot be downloaded from {constants.ENDPOINT}/{repo_id}: {_reason(failure)}. Give a copy that "
+            f"you have: --encoder {local}. For a dry run without any download, whose scores mean nothing for "
+            f"photographs: --encoder miniature"
         ) from failure
 
 
-def _cause(failure: BaseException) -> str:
+def _matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    return [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]
+
+
+def _reason(failure: Exception) -> str:
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return "HF_HUB_OFFLINE forbids it, and they are not in the local cache"
-    return one_line(failure)
+    if isinstance(failure, GatedRepoError):
+        return "the repository is gated (accept its terms on its page, then: hf auth login)"
+    if isinstance(failure, RepositoryNotFoundError):
+        return "there is no such repository, or it is private (then: hf auth login)"
+    if isinstance(failure, HfHubHTTPError):
+        return f"the server answers {failure.response.status_code}"
+    if isinstance(failure, FileNotFoundError):
+        return one_line(failure)
+    return f"the server cannot be reached ({type(failure).__name__}: {one_line(failure)})"
 
 
 def one_line(failure: BaseException) -> str:

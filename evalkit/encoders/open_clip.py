@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.encoders.base import DType, Loaded
-from evalkit.encoders.hub import downloading, fetch_snapshot
+from evalkit.encoders.hub import fetch_snapshot
 from evalkit.encoders.open_clip_network import DIRECTORY, WEIGHT_SUFFIXES, Source, read_network
 from evalkit.errors import EncoderError, UnknownNameError, WeightsError
 
@@ -34,6 +34,7 @@ def _find(argument: str) -> Source:
             repo_id,
             safe=("open_clip_*.safetensors",),
             unsafe=("open_clip_*.bin",),
+            what=f"The weights of {repo_id}",
             local=f"open_clip:{DIRECTORY}<directory>",
         )
         return Source(name=repo_id, model=f"{DIRECTORY}{directory}")
@@ -103,11 +104,24 @@ def _download(architecture: str, tag: str) -> Source:
     import open_clip
 
     listed = open_clip.get_pretrained_cfg(architecture, tag)
-    repo_id = "/".join(str(listed.get("hf_hub") or listed.get("url")).split("/")[:2])
-    with downloading(f"the weights '{tag}' of open_clip's {architecture}", repo_id, f"open_clip:{architecture}/<file>"):
-        path = Path(open_clip.download_pretrained(listed))
+    # "owner/name/" stands for the usual file name, "owner/name/file" for another.
+    owner, name, file = listed["hf_hub"].split("/")
+    safe = (f"{Path(file).stem}.safetensors" if file else "open_clip_model.safetensors",)
+    unsafe = (file or "open_clip_pytorch_model.bin",)
+    directory = fetch_snapshot(
+        f"{owner}/{name}",
+        safe=safe,
+        unsafe=unsafe,
+        what=f"The weights '{tag}' of open_clip's {architecture}",
+        local=f"open_clip:{architecture}/<file>",
+    )
+    checkpoint = next(path for path in (directory / file for file in (*safe, *unsafe)) if path.is_file())
     return Source(
-        name=f"{architecture}/{tag}", model=architecture, checkpoint=path, preprocess=_images(listed), is_known=True
+        name=f"{architecture}/{tag}",
+        model=architecture,
+        checkpoint=checkpoint,
+        preprocess=_images(listed),
+        is_known=True,
     )
 
 

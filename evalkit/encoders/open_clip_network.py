@@ -141,7 +141,7 @@ def _tokenizer(source: Source) -> Any:  # noqa: ANN401 - open_clip has no types
 
     remote = _config(source).get("text_cfg", {}).get("hf_tokenizer_name", "")
     if remote and source.checkpoint:
-        with downloading(f"the tokenizer of open_clip's {source.model}", remote, f"open_clip:{DIRECTORY}<directory>"):
+        with downloading(f"The tokenizer of open_clip's {source.model}", remote, f"open_clip:{DIRECTORY}<directory>"):
             return open_clip.get_tokenizer(source.model)
     try:
         return open_clip.get_tokenizer(source.model)

@@ -47,6 +47,7 @@ def load(argument: str, *, device: str, dtype: DType) -> Loaded:
             argument,
             safe=("model*.safetensors",),
             unsafe=("pytorch_model*.bin",),
+            what=f"The weights of {argument}",
             local="transformers:<directory>",
         )
         return load_directory(directory, name=f"transformers/{argument}", device=device, dtype=dtype)

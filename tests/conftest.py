@@ -1,0 +1,23 @@
+"""Fixtures that several test files share."""
+
+import pytest
+
+from tests.support import models
+
+
+@pytest.fixture(scope="session")
+def tiny_open_clip(tmp_path_factory) -> str:
+    """Specification of a small random CLIP in open_clip's format."""
+    return models.tiny_open_clip(tmp_path_factory.mktemp("encoders") / "tiny_open_clip")
+
+
+@pytest.fixture(scope="session")
+def tiny_transformers_clip(tmp_path_factory) -> str:
+    """Specification of the same weights in the format of transformers."""
+    return models.tiny_transformers_clip(tmp_path_factory.mktemp("encoders") / "tiny_transformers_clip")
+
+
+@pytest.fixture(scope="session")
+def tiny_siglip(tmp_path_factory) -> str:
+    """Specification of a small random SigLIP in the format of transformers."""
+    return models.tiny_siglip(tmp_path_factory.mktemp("encoders") / "tiny_siglip")
