@@ -51,6 +51,17 @@ def test_parallel_folders_without_captions(tmp_path: Path) -> None:
     assert [item.source_image.name for item in folder.items] == ["a.png", "b.jpg", "c.png", "d.png"]
 
 
+def test_two_sources_of_one_name_are_not_chosen_between(tmp_path: Path) -> None:
+    """Where two source images could be meant, the item has none."""
+    sources = put(tmp_path / "sources", ["a.png", "a.jpg", "b.png"])
+    table = tmp_path / "captions.csv"
+    table.write_text("item_id,target_caption\na,A cat.\nb,A dog.\n")
+
+    folder = open_folder(put(tmp_path / "edits", ["a.png", "b.png"]), sources=sources, captions=table)
+
+    assert [item.source_image for item in folder.items] == [None, sources / "b.png"]
+
+
 def test_sources_inside_the_folder_are_no_edits(tmp_path: Path) -> None:
     """A folder of sources and the captions table may lie in the folder that is read."""
     put(tmp_path, ["sources/a.png", "a.png"])

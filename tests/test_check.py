@@ -55,6 +55,7 @@ def test_messy_folder_is_told_exactly(mess: Messy, told: tuple[Problem, ...]) ->
     folder = open_folder(mess.folder, expected=mess.expected)
 
     assert by_code(told, mess.folder) == messy.PROBLEMS | messy.NOTICES
+    assert len({(problem.code, problem.item_id, problem.path) for problem in told}) == len(told)
     assert (folder.n_files, folder.n_matched) == (messy.N_FILES, messy.N_MATCHED)
     assert [item.item_id for item in folder.items] == [item_id for item_id, _, _ in messy.ITEMS]
 
@@ -128,6 +129,13 @@ def test_equal_files_of_seeds_and_items(tmp_path: Path) -> None:
     ]
     assert "x, y have" in problems[1].message
     assert "x (seed 0), x (seed 1) have" in problems[2].message
+
+
+def test_seeds_that_agree_are_no_duplicate_items() -> None:
+    """One item whose seeds give one file is not accused of equalling another item."""
+    edits = [EditItem(item_id="x", seed=seed, edited_image=Path(str(seed))) for seed in (0, 1)]
+
+    assert [problem.code for problem in digest_problems(edits, {Path("0"): "1", Path("1"): "1"})] == ["repeated_seed"]
 
 
 def test_unchanged_edits_of_one_source_are_not_duplicates_too() -> None:

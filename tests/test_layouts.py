@@ -1,5 +1,6 @@
 """Files find their items by name alone; what does not fit is listed."""
 
+import os
 import random
 from pathlib import Path
 
@@ -110,6 +111,16 @@ def test_image_without_a_suffix_is_an_image(tmp_path: Path) -> None:
 
     assert pairs(folder) == {"a": "a", "b.dat": "b.dat"}
     assert codes(folder) == [("other_file", "c.log")]
+
+
+def test_what_would_wait_for_ever_is_not_opened(tmp_path: Path) -> None:
+    """A named pipe is listed and left alone, whatever it is called."""
+    os.mkfifo(put(tmp_path, ["a.png"]) / "pipe.png")
+    os.mkfifo(tmp_path / "pipe")
+
+    folder = open_folder(tmp_path, expected=items_named("a"))
+
+    assert codes(folder) == [("other_file", "pipe"), ("other_file", "pipe.png")]
 
 
 def test_groups_are_the_bytes_of_the_source(tmp_path: Path) -> None:

@@ -69,21 +69,23 @@ def test_folder_is_an_imagefolder(tmp_path: Path) -> None:
     """Hugging Face ``datasets`` opens the folder as it is, with a failed edit as None."""
     import datasets
 
-    for name in ("source/s.png", "edited/a.png", "edited/b.png"):
+    for name in ("source/s.png", "edited/a test.png", "edited/train_b.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(encoded(scene(8, 6)))
     source = tmp_path / "source" / "s.png"
     items = [
         EditItem(item_id="x", target_caption="c", source_image=source, status="failed", reason="out of memory"),
-        EditItem(item_id="a", target_caption="c", source_image=source, edited_image=tmp_path / "edited/a.png", seed=3),
         EditItem(
-            item_id="b", source_image=source, edited_image=tmp_path / "edited/b.png", source_attributes={"k": "v"}
+            item_id="a", target_caption="c", source_image=source, edited_image=tmp_path / "edited/a test.png", seed=3
+        ),
+        EditItem(
+            item_id="b", source_image=source, edited_image=tmp_path / "edited/train_b.png", source_attributes={"k": "v"}
         ),
     ]
     write_manifest(tmp_path, items, benchmark="tedbench", method="ours")
 
     loaded = datasets.load_dataset(
-        "imagefolder", data_dir=str(tmp_path), cache_dir=str(tmp_path / ".cache"), split="train"
+        "imagefolder", data_dir=str(tmp_path), data_files="**", cache_dir=str(tmp_path / ".cache"), split="train"
     )
 
     assert loaded["item_id"][:] == ["x", "a", "b"]
@@ -205,10 +207,12 @@ def test_absent_manifest_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["source_image", "edited_image", "reference_image", "edit_mask"])
-@pytest.mark.parametrize("name", ["../a.png", "/etc/passwd", "b/../../a.png", "", ".", "out/a.png", "out.png"])
+@pytest.mark.parametrize(
+    "name", ["../a.png", "/etc/passwd", "b/../../a.png", "b/../a.png", "", ".", "out/a.png", "out.png"]
+)
 def test_names_that_lead_out_are_refused(column: str, name: str, tmp_path: Path) -> None:
     """Absolute names, parent folders and links that leave the folder are refused in every column."""
-    folder, outside = tmp_path / "edits", tmp_path / "outside"
+    folder, outside = tmp_path / "edits", tmp_path / "edits2"
     folder.mkdir()
     outside.mkdir()
     (outside / "a.png").write_bytes(encoded(scene()))
@@ -217,6 +221,16 @@ def test_names_that_lead_out_are_refused(column: str, name: str, tmp_path: Path)
     manifest_of(folder, edited(**{f"{column}_file_name": name}))
 
     with pytest.raises(ManifestError, match=rf":1, column {column}_file_name: expected a file inside the folder"):
+        read_manifest(folder)
+
+
+def test_manifest_must_not_be_a_link_out(tmp_path: Path) -> None:
+    """The manifest itself is a file of the folder too."""
+    folder = tmp_path / "edits"
+    folder.mkdir()
+    (folder / MANIFEST_NAME).symlink_to(manifest_of(tmp_path, edited()))
+
+    with pytest.raises(ManifestError, match=r"metadata\.jsonl must be a file of its folder"):
         read_manifest(folder)
 
 

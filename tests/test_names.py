@@ -9,18 +9,21 @@ from evalkit.data.item import EditItem
 from evalkit.data.layouts import item_id_layout, official_layout
 from tests.support.mangle import OFFICIAL, mangled
 
+SLOTS_OF = official_layout(
+    [EditItem(item_id=str(i)) for i in range(len(OFFICIAL))], {str(i): name for i, name in enumerate(OFFICIAL)}
+)
+
 
 @settings(max_examples=300, deadline=None)
 @given(case=mangled())
 def test_tolerated_spelling_fits_its_item_and_only_it(case: tuple[int, str]) -> None:
     """Case, blanks, underscores, a final full stop, suffixes and the Unicode form change nothing."""
     position, name = case
-    items = [EditItem(item_id=str(i)) for i in range(len(OFFICIAL))]
-    slots_of = official_layout(items, {str(i): official for i, official in enumerate(OFFICIAL)})
 
-    assert slots_of(PurePath("some/folder") / name) == [(position, None)]
+    assert SLOTS_OF(PurePath("some/folder") / name) == [(position, None)]
 
 
+@settings(deadline=None)
 @given(ids=st.lists(st.text(st.sampled_from("ab1_ -.É"), min_size=1, max_size=6), min_size=1, max_size=8, unique=True))
 def test_exact_names_always_win(ids: list[str]) -> None:
     """However alike the ids are, a file named exactly as one of them is that one's."""

@@ -18,7 +18,8 @@ import hashlib
 import importlib
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -107,16 +108,11 @@ def read_image_bytes(path: Path) -> bytes:
     Raises:
         ImageError: There is no such file, or it is no regular file, empty, or larger than :data:`MAX_BYTES`.
     """
-    try:
-        # Asked before opening: reading a pipe would wait for ever.
-        if not path.is_file():
-            raise _refused(path, "it is not a file" if path.exists() else "there is no such file")
-        size = path.stat().st_size
+    with _naming(path):
+        size = _require_file(path).stat().st_size
         if not 0 < size <= MAX_BYTES:
-            raise _refused(path, "the file is empty" if size == 0 else f"the file has {size:,} bytes")
+            raise ImageError("the file is empty" if size == 0 else f"the file has {size:,} bytes")
         return path.read_bytes()
-    except OSError as error:
-        raise _refused(path, error.strerror or str(error)) from error
 
 
 def decode_image(data: bytes, name: Path | str) -> Decoded:
@@ -129,28 +125,23 @@ def decode_image(data: bytes, name: Path | str) -> Decoded:
     Raises:
         ImageError: As for :func:`read_image`.
     """
-    try:
-        with _opened(io.BytesIO(data)) as image:
-            rotated = _orientation(image) != _UPRIGHT
-            animated = bool(getattr(image, "is_animated", False))
-            deep = image.mode.startswith(("I", "F")) or any(";16" in str(tile[3]) for tile in image.tile)
-            image.load()
-            # A PNG's orientation may stand behind its pixels.
-            rotated = rotated or _orientation(image) != _UPRIGHT
-            flat = _upright_and_flat(image)
-    except ImageError as error:
-        raise _refused(name, str(error)) from error
-    except Exception as error:  # hostile bytes make decoders raise almost anything
-        raise _refused(name, _reason(error)) from error
-    return Decoded(
-        image=flat.image,
-        format=image.format or "",
-        transparent=flat.transparent,
-        profile=flat.profile,
-        deep=deep,
-        rotated=rotated,
-        animated=animated,
-    )
+    with _naming(name), _opened(io.BytesIO(data)) as image:
+        rotated = _orientation(image) != _UPRIGHT
+        animated = bool(getattr(image, "is_animated", False))
+        deep = image.mode.startswith(("I", "F")) or any(";16" in str(tile[3]) for tile in image.tile)
+        image.load()
+        # A PNG's orientation may stand behind its pixels.
+        rotated = rotated or _orientation(image) != _UPRIGHT
+        flat = _upright_and_flat(image)
+        return Decoded(
+            image=flat.image,
+            format=image.format or "",
+            transparent=flat.transparent,
+            profile=flat.profile,
+            deep=deep,
+            rotated=rotated,
+            animated=animated,
+        )
 
 
 def image_digest(path: Path) -> str:
@@ -159,11 +150,8 @@ def image_digest(path: Path) -> str:
     Raises:
         ImageError: The file cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _refused(path, error.strerror or str(error)) from error
+    with _naming(path), _require_file(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -174,18 +162,11 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: The file is no image, or has too many pixels.
     """
-    try:
-        with path.open("rb") as file, _opened(file) as image:
-            width, height = image.size
-            # Pillow has already swapped the sides of a TIFF.
-            sideways = _orientation(image) in _SIDEWAYS and image.format != "TIFF"
-    except ImageError as error:
-        raise _refused(path, str(error)) from error
-    except OSError as error:
-        raise _refused(path, error.strerror or str(error)) from error
-    except Exception as error:  # hostile bytes make decoders raise almost anything
-        raise _refused(path, _reason(error)) from error
-    return (height, width) if sideways else (width, height)
+    with _naming(path), _require_file(path).open("rb") as file, _opened(file) as image:
+        width, height = image.size
+        # Pillow has already swapped the sides of a TIFF.
+        sideways = _orientation(image) in _SIDEWAYS and image.format != "TIFF"
+        return (height, width) if sideways else (width, height)
 
 
 def sniff_format(path: Path) -> str | None:
@@ -212,6 +193,13 @@ def write_image(path: Path, image: Image.Image) -> None:
     with draft_of(path) as draft:
         # A bare copy: Pillow would write profile and EXIF of the original along.
         Image.frombytes("RGB", image.size, image.tobytes()).save(draft, "PNG", compress_level=6)
+
+
+def _require_file(path: Path) -> Path:
+    """The path of a regular file; asked before opening, as reading a pipe would wait for ever."""
+    if not path.is_file():
+        raise ImageError("it is not a file" if path.exists() else "there is no such file")
+    return path
 
 
 def _format_of(head: bytes) -> str | None:
@@ -256,14 +244,20 @@ def _upright_and_flat(image: ImageFile.ImageFile) -> Flat:
     return flat
 
 
+@contextmanager
+def _naming(name: Path | str) -> Iterator[None]:
+    """Whatever reading or decoding raises, as one sentence that names the file."""
+    try:
+        yield
+    except Exception as error:  # hostile bytes make decoders raise almost anything
+        why = str(error) if isinstance(error, ImageError) else _reason(error)
+        raise ImageError(f"{name} cannot be used as an image: {why}.") from error
+
+
 def _reason(error: Exception) -> str:
-    """What a decoder said, as the end of a sentence; its stumbling over a short header says nothing to a person."""
+    """What was raised, as the end of a sentence; a decoder's stumbling over a short header says nothing to a person."""
     first = error.__cause__ or error  # Pillow turns most of what opening raises into a SyntaxError
     if isinstance(first, (struct.error, IndexError, KeyError, TypeError)) or not str(error):
         return "its header is damaged"
-    text = str(error).strip().rstrip(".")
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error).strip().rstrip(".")
     return text[:1].lower() + text[1:]
-
-
-def _refused(name: Path | str, why: str) -> ImageError:
-    return ImageError(f"{name} cannot be used as an image: {why}.")

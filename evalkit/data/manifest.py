@@ -2,6 +2,8 @@
 
 A line leaves out the columns it has nothing for. Hugging Face ``datasets`` then reads the folder whatever its size:
 a column that is null throughout the first ten megabytes and filled later would be refused, one that is absent is not.
+Where file names hold words like ``train`` or ``test``, ``datasets`` takes them for splits unless it is told otherwise:
+``load_dataset("imagefolder", data_dir=..., data_files="**")``.
 """
 
 import json
@@ -82,6 +84,8 @@ def read_manifest(path: Path) -> Manifest:
     """
     path = path / MANIFEST_NAME if path.is_dir() else path
     fence = Fence(path.parent)
+    if not fence.holds(path):
+        raise ManifestError(f"{path} must be a file of its folder, got a link out of it. Copy the file there.")
     items: list[EditItem] = []
     facts: dict[str, tuple[str, int]] = {}
     for number, record in json_lines(path):

@@ -62,8 +62,10 @@ def _walk(folder: Path, root: Path, fence: Fence) -> Iterator[Path | Problem]:
             yield from _link(path, root, fence)
         elif entry.is_dir():
             yield from _walk(path, root, fence)
-        else:
+        elif entry.is_file():
             yield path
+        else:  # a pipe, a socket or a device: reading it could wait for ever
+            yield Problem(code="other_file", message=f"{shown(path, root)} is no regular file.", path=path)
 
 
 def _link(path: Path, root: Path, fence: Fence) -> Iterator[Path | Problem]:
