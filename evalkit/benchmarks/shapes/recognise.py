@@ -27,8 +27,10 @@ _MIN_CONTRAST = 40.0
 """Least distance of a shape from its background, in RGB levels; the nearest pair of the world is 80 apart."""
 _MAX_COLOUR_ERROR = 60.0
 """A colour farther than this from every one of the tables is none of them."""
-_PLAIN_SHARE = 0.85
+_PLAIN_SHARE = 0.75
 """Least share of the picture outside of the shape that must have the background's colour."""
+_MAX_AREA = 0.25
+"""What covers more of the picture than this is no shape."""
 _RIVAL_SHARE = 0.3
 """A second blob of this share of the first's area makes it a picture of two things."""
 _MIN_LIKENESS = 0.82
@@ -79,7 +81,7 @@ def recognise(picture: Pixels) -> dict[str, str]:
 
 
 def _blob(square: Floats, background: Floats, contrast: Floats) -> _Blob | None:
-    """The largest connected region that differs from the background, or None where there is none, or a rival."""
+    """The largest connected region that differs from the background, or None where none can be the shape."""
     from scipy import ndimage
 
     peak = np.sort(contrast, axis=None)[-32:].mean()  # half of the smallest shape's pixels
@@ -88,7 +90,8 @@ def _blob(square: Floats, background: Floats, contrast: Floats) -> _Blob | None:
     labels, n_labels = ndimage.label(contrast > peak / 2)
     areas = np.bincount(labels.ravel(), minlength=n_labels + 1)[1:]
     largest = int(areas.argmax())
-    if (np.delete(areas, largest) >= _RIVAL_SHARE * areas[largest]).any():
+    rivals = np.delete(areas, largest) >= _RIVAL_SHARE * areas[largest]
+    if rivals.any() or areas[largest] > _MAX_AREA * contrast.size:
         return None
     core = labels == largest + 1
     # Pixels at the edge are mixtures: the colour is that of the half which differs most.
