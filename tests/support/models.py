@@ -5,7 +5,6 @@ small, so that a test takes milliseconds, except :func:`write_true_checkpoint`.
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -198,8 +197,16 @@ def tiny_siglip(directory: Path, *, seed: int = 0) -> str:
     return f"transformers:{directory}"
 
 
-def write_true_checkpoint(path: Path, *, architecture: str = "ViT-B-32-quickgelu", seed: int = 0) -> str:
-    """The true ViT-B/32 at random weights: 605 MB of safetensors, for benchmarks.
+def write_true_checkpoint(
+    path: Path, *, architecture: str = "ViT-B-32-quickgelu", seed: int = 0, initialiser: str = "random"
+) -> str:
+    """The true ViT-B/32 at random weights: 605 MB of safetensors, for benchmarks and studies.
+
+    Args:
+        path: Where to; its directory is made.
+        architecture: One of open_clip's.
+        seed: Of the weights.
+        initialiser: ``random`` gives every parameter a random value; ``open_clip`` is what training starts from.
 
     Returns:
         Its specification.
@@ -208,8 +215,11 @@ def write_true_checkpoint(path: Path, *, architecture: str = "ViT-B-32-quickgelu
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    config = open_clip.get_model_config(architecture)
+    torch.manual_seed(seed)
+    model = open_clip.CLIP(**open_clip.get_model_config(architecture))
+    if initialiser == "random":
+        randomise(model, seed)
     temporary = path.with_suffix(".part")
-    save_file(build_open_clip(config, seed=seed).state_dict(), temporary)
-    shutil.move(temporary, path)
+    save_file(model.state_dict(), temporary)
+    temporary.replace(path)
     return f"open_clip:{architecture}/{path}"
