@@ -105,7 +105,7 @@ def test_progress_counts_every_file_once(mess: Messy) -> None:
     )
 
     total = messy.N_MATCHED - 2 + len({item.source_image for item in mess.expected.items})
-    assert calls == [("check images", done, total) for done in range(1, total + 1)]
+    assert calls == [("checking images", done, total) for done in range(1, total + 1)]
 
 
 def test_equal_files_of_seeds_and_items(tmp_path: Path) -> None:

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from evalkit.data.item import Problem
+    from evalkit.data.parallel import Progress
     from evalkit.results.record import ProblemRecord
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many are done, and how many there are."""
 
 
 class ExitCode(IntEnum):
@@ -96,10 +94,12 @@ class Output:
         sys.exit(ExitCode.ERROR)
 
     @contextmanager
-    def progress(self) -> Iterator[Progress]:
+    def progress(self) -> "Iterator[Progress]":
         """Progress bars, one per kind of work; silent where standard error is not a terminal."""
         if not sys.stderr.isatty():
-            yield lambda _what, _done, _total: None
+            from evalkit.data.parallel import unwatched
+
+            yield unwatched
             return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn

@@ -2,9 +2,9 @@
 
 import hashlib
 import os
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,9 @@ from evalkit.data.images import (
 )
 from evalkit.data.item import EditItem, Problem
 from evalkit.data.names import tolerant
+from evalkit.data.parallel import Progress, ahead, unwatched
 from evalkit.data.problems import shown
 from evalkit.errors import ImageError
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many are done, and how many there are."""
 
 TINY = 16
 """Pixels: an image with a shorter side shows nothing that a caption could describe."""
@@ -51,9 +49,7 @@ class _File:
     """Code and message of each remark."""
 
 
-def check_folder(
-    folder: EditFolder, *, decode: bool = True, progress: Progress = lambda _what, _done, _total: None
-) -> tuple[Problem, ...]:
+def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress = unwatched) -> tuple[Problem, ...]:
     """Every problem of a folder: those that opening it showed, then those of its texts and images, item by item.
 
     No model is loaded, and memory does not grow with the size or the number of the images.
@@ -124,21 +120,11 @@ def _examined(edits: Sequence[EditItem], root: Path, *, decode: bool, progress: 
         path for item in edits for path in (item.source_image, item.reference_image, item.edit_mask) if path
     )
     paths = list(edited | others)
-    waiting: deque[tuple[Path, Future[_File]]] = deque()
     files: dict[Path, _File] = {}
-
-    def finish_oldest() -> None:
-        path, future = waiting.popleft()
-        files[path] = future.result()
-        progress("check images", len(files), len(paths))
-
     with ThreadPoolExecutor(_THREADS) as pool:
-        for path in paths:
-            if len(waiting) >= 2 * _THREADS:
-                finish_oldest()
-            waiting.append((path, pool.submit(_examine, path, root, decode=decode)))
-        while waiting:
-            finish_oldest()
+        for path, file in ahead(pool, lambda path: _examine(path, root, decode=decode), paths, 2 * _THREADS):
+            files[path] = file
+            progress("checking images", len(files), len(paths))
     return files
 
 

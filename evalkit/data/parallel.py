@@ -1,4 +1,4 @@
-"""Work on many inputs in a few threads, with memory that does not grow with their number."""
+"""Work on many inputs: in a few threads, in batches, with memory that does not grow, and told how far it is."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,6 +8,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done, and how many there are."""
+
+
+def unwatched(_what: str, _done: int, _total: int) -> None:
+    """Progress that nobody looks at."""
 
 
 def ahead(

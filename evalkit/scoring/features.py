@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,14 +10,13 @@ import numpy as np
 
 from evalkit.data.images import image_digest, read_image
 from evalkit.data.item import EditItem
-from evalkit.data.parallel import ahead, in_batches
+from evalkit.data.parallel import Progress, ahead, in_batches, unwatched
 from evalkit.encoders.base import Embeddings, Encoder, Pixels
 from evalkit.encoders.store import EmbeddingCache, Kind
 from evalkit.errors import CacheError, ImageError
 from evalkit.metrics.base import Feature, Metric, Scores, Vectors
 from evalkit.scoring.plan import IMAGE_FIELDS, Plan, image_of, texts_of
 
-Progress = Callable[[str, int, int], None]
 LOOKUP = 1000
 """Vectors asked of the cache at a time, so that a long list of items does not fill the memory."""
 
@@ -43,7 +42,7 @@ class Features:
         *,
         batch_size: int = 32,
         workers: int | None = None,
-        progress: Progress = lambda _what, _done, _total: None,
+        progress: Progress = unwatched,
     ) -> None:
         self._encoders = encoders
         self._cache = cache

@@ -14,7 +14,7 @@ from evalkit import __version__
 from evalkit.data.check import digest_problems
 from evalkit.data.folder import EditFolder
 from evalkit.data.item import EditItem, Problem
-from evalkit.data.parallel import in_batches
+from evalkit.data.parallel import Progress, in_batches, unwatched
 from evalkit.encoders.base import Encoder
 from evalkit.encoders.store import EmbeddingCache
 from evalkit.errors import MissingItemsError
@@ -22,7 +22,7 @@ from evalkit.metrics.base import Metric, Signature
 from evalkit.results.record import EncoderRecord, FolderRecord, MetricSummary, ProblemRecord, RunRecord
 from evalkit.results.store import Run
 from evalkit.results.table import ItemScores, ScoreTable
-from evalkit.scoring.features import Features, Progress
+from evalkit.scoring.features import Features
 from evalkit.scoring.plan import lacking, plan_features
 from evalkit.stats.intervals import group_t_interval, group_wilson_interval
 
@@ -46,7 +46,7 @@ def score_folder(
     level: float = 0.95,
     batch_size: int = 32,
     problems: Sequence[Problem] = (),
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = unwatched,
 ) -> Run:
     """Score every item of a folder.
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from evalkit.data.folder import EditFolder
 from evalkit.data.item import Problem
+from evalkit.data.parallel import Progress, unwatched
 from evalkit.encoders.base import DType, Encoder
 from evalkit.encoders.load import open_encoder
 from evalkit.encoders.store import EmbeddingCache
 from evalkit.errors import CacheError
 from evalkit.metrics.base import Metric, get_metrics
 from evalkit.results.store import Run, check_destination, write_run
-from evalkit.scoring.features import Progress
 from evalkit.scoring.run import Missing, score_folder
 
 DEFAULT_ENCODER = "open_clip:ViT-B-32-quickgelu/openai"
@@ -33,7 +33,7 @@ def score_into(
     dtype: DType = "fp32",
     batch_size: int = 32,
     cached: bool = True,
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = unwatched,
 ) -> Run:
     """Score an edit folder and write its run directory.
 
