@@ -93,7 +93,7 @@ def write_transformers(directory: Path, model: torch.nn.Module, source: torch.nn
     """Puts an open_clip network's weights into a transformers model and saves it, with tokenizer and preprocessing."""
     import transformers
 
-    model.load_state_dict(to_transformers(source.state_dict()))
+    model.load_state_dict(to_transformers(source.state_dict()), assign=True)
     save_quietly(model, directory)
     write_clip_tokenizer(directory)
     processor = transformers.CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
@@ -216,9 +216,11 @@ def write_true_checkpoint(
 
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    model = open_clip.CLIP(**open_clip.get_model_config(architecture))
+    # Without memory at first where nothing of open_clip's own initialisation, which takes seconds, would stay.
+    with torch.device("meta" if initialiser == "random" else "cpu"):
+        model = open_clip.CLIP(**open_clip.get_model_config(architecture))
     if initialiser == "random":
-        randomise(model, seed)
+        randomise(model.to_empty(device="cpu"), seed)
     temporary = path.with_suffix(".part")
     save_file(model.state_dict(), temporary)
     temporary.replace(path)
