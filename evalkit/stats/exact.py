@@ -6,6 +6,7 @@ number, whatever the ties (Pagano & Tritchler, JASA 1983).
 """
 
 import math
+import sys
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +14,18 @@ import numpy.typing as npt
 from evalkit.stats.groups import Floats
 
 EXACT_STEPS = 2_000_000
-"""Largest sum of absolute values, in units of their common divisor, that is worth counting."""
+"""Largest sum of absolute values, in units of their common divisor, that is worth counting for up to 100 of them."""
 _RESCALE_EVERY = 512
 """Counts of subsets reach 2^512 and are scaled back long before float64 overflows."""
 
 
 def is_countable(scores: Floats, limit: int = EXACT_STEPS) -> bool:
     """Whether the attainable sums of these whole numbers are few enough for `two_sided_tail`."""
-    return float(np.abs(scores).sum()) <= limit * _divisor(scores)
+    sizes = np.abs(scores[scores != 0])
+    if not len(sizes) or (sizes == sizes[0]).all():
+        return True
+    steps = float(sizes.sum()) / _divisor(scores)
+    return steps <= limit and steps * len(sizes) <= 100 * limit
 
 
 def two_sided_tail(scores: Floats) -> float:
@@ -33,7 +38,7 @@ def two_sided_tail(scores: Floats) -> float:
     0.25
     """
     total = abs(float(scores.sum()))
-    return 1.0 if total == 0 else 2 * _upper_tail(scores, total)
+    return 1.0 if total == 0 else positive(2 * _upper_tail(scores, total))
 
 
 def upper_tail(scores: Floats) -> float:
@@ -42,7 +47,12 @@ def upper_tail(scores: Floats) -> float:
     >>> upper_tail(np.array([1.0, 2.0, -3.0]))
     0.625
     """
-    return _upper_tail(scores, float(scores.sum()))
+    return positive(_upper_tail(scores, float(scores.sum())))
+
+
+def positive(p_value: float) -> float:
+    """The p-value, or the least positive number where it is too small for one: no p-value is 0."""
+    return max(p_value, sys.float_info.min)
 
 
 def _upper_tail(scores: Floats, at_least: float) -> float:
@@ -59,6 +69,10 @@ def _subset_tail(sizes: npt.NDArray[np.int64], at_most: int) -> float:
         return float(at_most >= 0)
     if 2 * at_most >= total:  # a subset and its complement: count the smaller side
         return 1 - _subset_tail(sizes, total - at_most - 1)
+    if sizes[0] == sizes[-1]:
+        from scipy.special import bdtr  # importing scipy.stats costs a second
+
+        return float(bdtr(at_most // int(sizes[0]), len(sizes), 0.5))
     counts = np.zeros(at_most + 1)
     counts[0] = 1.0
     reach = 0

@@ -114,7 +114,8 @@ def group_bootstrap_t_interval(
     if error == 0:
         return _interval(coded, level, "group_bootstrap_t", mean, mean, mean)
     residuals = coded.sums(values - mean)[:, None]
-    t = np.sort(studentized_means(residuals, coded.sizes, n_resamples=n_resamples, seed=seed)[:, 0])
+    t = np.concatenate(list(studentized_means(residuals, coded.sizes, n_resamples=n_resamples, seed=seed)))[:, 0]
+    t.sort()
     low, high = mean - t[-tail] * error, mean - t[tail - 1] * error
     if not (np.isfinite(low) and np.isfinite(high)):
         reason = f"too many resamples of {coded.n_groups} groups have no spread"
@@ -167,6 +168,27 @@ def wilson_ends(rate: float, trials: float, level: float) -> tuple[float, float]
     half = z / (1 + z * z / trials) * np.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials**2))
     # At a rate of 0 or 1 the exact end is the rate itself; rounding must not put the estimate outside.
     return min(rate, max(0.0, float(centre - half))), max(rate, min(1.0, float(centre + half)))
+
+
+def estimate_of(
+    groups: Groups,
+    level: float,
+    method: str,
+    value: float | None = None,
+    ends: tuple[float, float] | None = None,
+    reason: str | None = None,
+) -> Estimate:
+    """An estimate from so many items and groups; without ends where there is a reason."""
+    return Estimate(
+        value=value,
+        low=ends[0] if ends else None,
+        high=ends[1] if ends else None,
+        level=level,
+        n_items=groups.n_items,
+        n_groups=groups.n_groups,
+        method=method,
+        reason=reason,
+    )
 
 
 def _checked(values: Floats, groups: Labels, level: float) -> tuple[Floats, Groups]:

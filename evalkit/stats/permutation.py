@@ -136,7 +136,7 @@ def sign_flip_tests(
     check_alpha(alpha)
     steps, coded = checked_steps(scores, groups, grid)
     if n_flips is None:
-        n_flips = N_FLIPS if coded.n_groups <= MANY_GROUPS else N_FLIPS_MANY_GROUPS
+        n_flips = default_flips(coded.n_groups)
     if n_flips < 1:
         raise OptionError(f"There must be at least one random arrangement; got {n_flips}.")
     table, columns = group_sums(steps, coded, pairs)
@@ -163,6 +163,11 @@ def sign_flip_tests(
     return tuple(results if max_t_families is None else _step_down(results, order, max_t_families))
 
 
+def default_flips(n_groups: int) -> int:
+    """How many random arrangements are drawn for so many groups."""
+    return N_FLIPS if n_groups <= MANY_GROUPS else N_FLIPS_MANY_GROUPS
+
+
 def _conclude(
     column: Column, flipped: Floats, weight: Floats, *, n_groups: int, alpha: float, grid: float, exact_steps: int
 ) -> SignFlip:
@@ -174,7 +179,7 @@ def _conclude(
         )
     how, p_value = _p_value(column, flipped, n_groups, exact_steps)
     differing = int(np.count_nonzero(column.totals))
-    smallest = min(1.0, 2.0 ** (1 - differing))
+    smallest = min(1.0, exact.positive(2.0 ** (1 - differing)))
     if how == "monte_carlo":
         smallest = max(smallest, 1 / len(flipped))
     ends = subset_mean_interval(

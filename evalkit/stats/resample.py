@@ -74,7 +74,7 @@ def group_weights(n_groups: int, *, n_resamples: int, seed: int) -> Iterator[Flo
         yield np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
 
 
-def studentized_means(residuals: Floats, sizes: Floats, *, n_resamples: int, seed: int) -> Floats:
+def studentized_means(residuals: Floats, sizes: Floats, *, n_resamples: int, seed: int) -> Iterator[Floats]:
     """``t* = (x̄* − x̄)/SE*`` of each column in bootstrap resamples of the groups, re-studentised in every resample.
 
     With W the number of times that each group was drawn, r the group sums of residuals and m the group sizes:
@@ -86,12 +86,11 @@ def studentized_means(residuals: Floats, sizes: Floats, *, n_resamples: int, see
         n_resamples: Number of resamples.
         seed: Determines them.
 
-    Returns:
-        ``(n_resamples, c)``; infinite where a resample moved the mean but has no spread of its own.
+    Yields:
+        Chunks of ``(rows, c)``; infinite where a resample moved the mean but has no spread of its own.
     """
     n_groups = len(sizes)
     squares, crossed = np.square(residuals), residuals * sizes[:, None]
-    chunks = []
     for weights in group_weights(n_groups, n_resamples=n_resamples, seed=seed):
         size = (weights @ sizes)[:, None]
         mean, square = weights @ residuals / size, weights @ squares
@@ -99,8 +98,7 @@ def studentized_means(residuals: Floats, sizes: Floats, *, n_resamples: int, see
         spread[spread <= 1e-12 * square] = 0.0  # what rounding leaves of a difference of equals
         error = np.sqrt(n_groups / (n_groups - 1) * spread) / size
         infinite = np.where(mean == 0, 0.0, np.copysign(np.inf, mean))
-        chunks.append(np.divide(mean, error, out=infinite, where=error > 0))
-    return np.concatenate(chunks)
+        yield np.divide(mean, error, out=infinite, where=error > 0)
 
 
 def _all_subset_sums(columns: Floats) -> Floats:
