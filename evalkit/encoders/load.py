@@ -62,7 +62,7 @@ class LazyEncoder:
         self._memory = memory
         self._lock = threading.Lock()
         self._encoder: Encoder | None = None
-        self._promised: EncoderSpec | None = None
+        self._spec: EncoderSpec | None = None
 
     @property
     def spec(self) -> EncoderSpec:
@@ -71,12 +71,10 @@ class LazyEncoder:
         Raises:
             EncoderError: It is not remembered, and the network cannot be loaded.
         """
-        with self._lock:
-            if self._encoder is None and self._promised is None:
-                self._promised = self._memory.recall()
-            if self._promised is not None:
-                return self._promised
-        return self._loaded().spec
+        if self._spec is None:  # asked outside of the lock: who only reads it need not wait for the network
+            with self._lock:
+                self._spec = self._spec or self._memory.recall()
+        return self._spec or self._loaded().spec
 
     @property
     def device(self) -> str:
@@ -97,14 +95,14 @@ class LazyEncoder:
                 loaded = self._load()
                 self._require_as_promised(loaded.encoder.spec)
                 self._memory.remember(loaded)
-                self._encoder = loaded.encoder
+                self._encoder, self._spec = loaded.encoder, loaded.encoder.spec
             return self._encoder
 
     def _require_as_promised(self, found: EncoderSpec) -> None:
         """A specification that was given out stands in records: a network that differs must not add to them."""
-        if self._promised is not None and self._promised != found:
+        if self._spec is not None and self._spec != found:
             self._memory.forget()
             raise EncoderError(
-                f"Encoder '{self._request}': expected {self._promised.label}, as in an earlier run, got {found.label}: "
+                f"Encoder '{self._request}': expected {self._spec.label}, as in an earlier run, got {found.label}: "
                 f"its weights have been replaced since. What was remembered is dropped; run the same command again"
             )

@@ -145,6 +145,8 @@ def _pretrained(loader: str, directory: Path, what: str, **settings: object) -> 
     # It raises its own errors, the system's and those of the safetensors, tokenizers and pickle libraries.
     except Exception as failure:
         kind, advice = EncoderError, "Save it again with save_pretrained"
+        if isinstance(failure, ImportError):  # such as sentencepiece, which some tokenizers need
+            advice = "Install the library that is missing: pip install <library>"
         if what == "weights":
             kind, advice = (
                 WeightsError,
