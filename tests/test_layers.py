@@ -18,6 +18,7 @@ LAYERS = {
     "metrics": 2,
     "results": 2,
     "scoring": 3,
+    "compare": 3,
     "benchmarks": 3,
     "report": 4,
     "cli": 5,

@@ -20,8 +20,9 @@ class ComparedMethod:
     folder: str | None = None
     """The edit folder that was scored, where a run directory names one: pages show its pictures."""
     n_items: int
+    """Items of the comparison: all that any of its methods has."""
     n_missing: int
-    """Items of the comparison without an edited image."""
+    """Those without an edited image of this method."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ class PairResult:
     p_value: float | None
     adjusted_p_value: float | None
     how: str | None
-    """How the p-value was obtained: ``enumeration``, ``dynamic_programming``, ``monte_carlo``, …"""
+    """``exact_enumeration``, ``exact_dp``, ``monte_carlo``, ``group_t`` or ``group_signed_rank``."""
     effect_size_dz: float | None
     win: int
     """Items on which b is better."""

@@ -1,0 +1,1 @@
+"""Methods side by side: runs and tables joined by item, tested pair by pair, ranked."""

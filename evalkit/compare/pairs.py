@@ -1,0 +1,249 @@
+"""Every pair of methods on every metric, tested together and corrected in two families: primary and exploratory."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from evalkit.compare.join import Joined
+from evalkit.compare.plan import CORRECTIONS, EXPLORATORY, Plan, Test
+from evalkit.results.comparison import ComparedMetric, PairResult
+from evalkit.stats import exact
+from evalkit.stats.families import FAMILY_EXACT_STEPS
+from evalkit.stats.groups import GRID, Floats, code_groups, group_error
+from evalkit.stats.intervals import group_t_interval
+from evalkit.stats.multiplicity import Adjusted, FamilyCorrection, adjust
+from evalkit.stats.paired import PairedComparison, corrected, item_means, summarize_pair
+from evalkit.stats.permutation import SignFlip, sign_flip_tests
+from evalkit.stats.power import minimum_detectable_effect
+from evalkit.stats.sensitivity import mcnemar, sign_test, wilcoxon_signed_rank
+
+_USUAL = (1e-2, 1e5)
+"""Metrics whose largest score lies here are counted in steps of 1e-6, others in millionths of that score."""
+
+_HOW: Mapping[Test, str] = {"t": "group_t", "wilcoxon": "group_signed_rank"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One pair on one metric, before it is put into words."""
+
+    metric: ComparedMetric
+    a: str = ""
+    b: str = ""
+    comparison: PairedComparison
+    n_seeds: int = 1
+    sensitivity: dict[str, float | None]
+
+
+def compare_pairs(joined: Joined, names: Sequence[str], plan: Plan) -> list[Outcome]:
+    """Test every pair (or each method against the baseline) on every metric.
+
+    A pair is tested on the items that both methods have a value for.
+    """
+    tables = {metric.name: [joined.values(name, metric.name) for name in names] for metric in plan.metrics}
+    units = [unit_of(tables[metric.name]) for metric in plan.metrics]
+    scores = [
+        np.stack([item_means(table * unit) for table in tables[metric.name]], axis=1)
+        for metric, unit in zip(plan.metrics, units, strict=True)
+    ]
+    numbers = list(combinations(range(len(names)), 2))
+    if plan.baseline is not None:
+        first = names.index(plan.baseline)
+        numbers = [(first, other) for other in range(len(names)) if other != first]
+    cells = [(number, a, b) for number in range(len(plan.metrics)) for a, b in numbers]
+    tests = sign_flip_tests(
+        np.concatenate(scores, axis=1),
+        joined.groups,
+        [(number * len(names) + a, number * len(names) + b) for number, a, b in cells],
+        alpha=plan.alpha,
+        n_flips=plan.n_flips,
+        seed=plan.seed,
+        exact_steps=exact.EXACT_STEPS if len(names) == 2 else FAMILY_EXACT_STEPS,
+        max_t_families=[int(plan.metrics[number].primary) for number, _, _ in cells]
+        if plan.correction == "maxt"
+        else None,
+    )
+    tested = []
+    for (number, a, b), test in zip(cells, tests, strict=True):
+        metric, unit = plan.metrics[number], units[number]
+        pair = scores[number][:, (a, b)] / unit
+        n_seeds = max(tables[metric.name][a].shape[1], tables[metric.name][b].shape[1])
+        outcome = _outcome(pair, joined.groups, _in_units(test, unit), metric, GRID / unit, plan)
+        tested.append(replace(outcome, a=names[a], b=names[b], n_seeds=n_seeds))
+    return _in_families(tested, plan)
+
+
+def unit_of(tables: Sequence[Floats]) -> float:
+    """What scores are multiplied by so that steps of 1e-6 suit them: 1 for usual scores, else a power of ten."""
+    largest = max((float(np.abs(table[~np.isnan(table)]).max(initial=0.0)) for table in tables), default=0.0)
+    if not largest or _USUAL[0] <= largest <= _USUAL[1]:
+        return 1.0
+    return 10.0 ** -math.floor(math.log10(largest))
+
+
+def _in_units(test: SignFlip, unit: float) -> SignFlip:
+    if unit == 1:
+        return test
+    difference, low, high = (None if x is None else x / unit for x in (test.difference, test.low, test.high))
+    return replace(test, difference=difference, low=low, high=high)
+
+
+def _outcome(
+    pair: Floats, groups: Sequence[str], test: SignFlip, metric: ComparedMetric, grid: float, plan: Plan
+) -> Outcome:
+    common = ~np.isnan(pair).any(axis=1)
+    labels = [groups[position] for position in np.flatnonzero(common).tolist()]
+    sensitivity = _other_tests(pair[common], labels, grid)
+    test = _by(plan.test, test, pair[common], labels, sensitivity)
+    comparison = summarize_pair(
+        pair,
+        groups,
+        test,
+        higher_is_better=metric.higher_is_better,
+        margin=metric.margin,
+        grid=grid,
+        mde_alpha=plan.alpha,
+        power=plan.power,
+    )
+    return Outcome(metric=metric, comparison=comparison, sensitivity=sensitivity)
+
+
+def _other_tests(pair: Floats, labels: Sequence[str], grid: float) -> dict[str, float | None]:
+    """P-values of the tests that stand beside the primary one."""
+    differences = pair[:, 1] - pair[:, 0]
+    found = {
+        "wilcoxon": wilcoxon_signed_rank(differences, labels, grid=grid).p_value,
+        "sign": sign_test(differences, labels, grid=grid).p_value,
+        "paired_t": _t_p_value(differences, labels),
+    }
+    if len(pair) and np.isin(pair, (0, 1)).all():
+        found["mcnemar"] = mcnemar(pair[:, 0], pair[:, 1], labels).p_value
+    return found
+
+
+def _t_p_value(differences: Floats, labels: Sequence[str]) -> float | None:
+    """Two-sided t test on the group-robust error; None where there is none, 1 where nothing differs."""
+    from scipy.special import stdtr
+
+    if not len(differences):
+        return None
+    error, n_groups = group_error(differences, code_groups(labels)), len(set(labels))
+    if not error:
+        return 1.0 if error == 0 and not differences.any() else None
+    return exact.positive(2 * float(stdtr(n_groups - 1, -abs(float(differences.mean())) / error)))
+
+
+def _by(
+    name: Test, test: SignFlip, pair: Floats, labels: Sequence[str], sensitivity: dict[str, float | None]
+) -> SignFlip:
+    """The sign-flip test with its p-value (and for t its interval) taken from another test, if that was asked for."""
+    if name == "sign_flip" or test.p_value is None:
+        return test
+    if name == "wilcoxon":
+        return replace(test, p_value=sensitivity["wilcoxon"], how=None, reason=None)
+    interval = group_t_interval(pair[:, 1] - pair[:, 0], labels, level=1 - test.alpha)
+    p_value = sensitivity["paired_t"]
+    undefined = "all differences are the same: the t test is undefined" if p_value is None else None
+    return replace(
+        test, p_value=p_value, how=None, low=interval.low, high=interval.high, reason=interval.reason or undefined
+    )
+
+
+def _in_families(tested: Sequence[Outcome], plan: Plan) -> list[Outcome]:
+    """Every pair with its adjusted p-values, and a minimum detectable effect at the corrected error rate."""
+    result = list(tested)
+    families: list[tuple[bool, FamilyCorrection]] = [
+        (True, CORRECTIONS[plan.correction]),
+        (False, EXPLORATORY[plan.correction]),
+    ]
+    for primary, correction in families:
+        members = [number for number, pair in enumerate(tested) if pair.metric.primary == primary]
+        comparisons = [tested[number].comparison for number in members]
+        adjusted = _adjusted(comparisons, correction)
+        equivalence = adjust(
+            [None if c.equivalence is None else c.equivalence.p_value for c in comparisons],
+            "holm" if correction == "max_t" else correction,
+        )
+        for place, number in enumerate(members):
+            comparison = corrected(
+                comparisons[place],
+                adjusted_p_value=adjusted.p_values[place],
+                correction=correction,
+                n_comparisons=adjusted.n_tests,
+                adjusted_equivalence_p_value=equivalence.p_values[place],
+            )
+            if correction in ("holm", "max_t"):
+                comparison = _at_alpha(comparison, plan.alpha / max(1, adjusted.n_tests))
+            result[number] = replace(tested[number], comparison=comparison)
+    return result
+
+
+def _adjusted(comparisons: Sequence[PairedComparison], correction: FamilyCorrection) -> Adjusted:
+    if correction != "max_t":
+        return adjust([comparison.test.p_value for comparison in comparisons], correction)
+    p_values = tuple(comparison.test.max_t_p_value for comparison in comparisons)
+    n_tests = sum(p_value is not None for p_value in p_values)
+    return Adjusted(p_values=p_values, factors=(None,) * len(p_values), n_tests=n_tests, correction=correction)
+
+
+def _at_alpha(comparison: PairedComparison, alpha: float) -> PairedComparison:
+    """The comparison with its minimum detectable effect at another error rate."""
+    error = comparison.standard_error
+    effect = (
+        minimum_detectable_effect(
+            standard_error=error, degrees_of_freedom=comparison.n_groups - 1, alpha=alpha, power=comparison.power
+        )
+        if error
+        else None
+    )
+    return replace(comparison, minimum_detectable_effect=effect, minimum_detectable_effect_alpha=alpha)
+
+
+def pair_result(tested: Outcome, joined: Joined, test_name: Test, sentence: str) -> PairResult:
+    """A tested pair as the record that tables, figures and pages show."""
+    comparison, verdict = tested.comparison, tested.comparison.verdict
+    test, metric = comparison.test, tested.metric
+    adjusted = comparison.adjusted_equivalence_p_value
+    return PairResult(
+        metric=metric.name,
+        a=tested.a,
+        b=tested.b,
+        n_items=comparison.n_items,
+        n_groups=comparison.n_groups,
+        n_seeds=tested.n_seeds,
+        mean_a=comparison.mean_a,
+        mean_b=comparison.mean_b,
+        difference=test.difference,
+        ci_low=test.low,
+        ci_high=test.high,
+        p_value=test.p_value,
+        adjusted_p_value=comparison.adjusted_p_value,
+        how=test.how or (None if test.p_value is None else _HOW.get(test_name)),
+        effect_size_dz=comparison.effect_size_dz,
+        win=comparison.win,
+        tie=comparison.tie,
+        loss=comparison.loss,
+        minimum_detectable_effect=comparison.minimum_detectable_effect,
+        equivalence_p_value=adjusted,
+        items_needed=verdict.items_needed,
+        verdict=verdict.verdict,
+        practically_equivalent=verdict.significant and verdict.verdict == "equivalent",
+        excluded=joined.excluded(tested.a, tested.b, metric.name),
+        sensitivity=tested.sensitivity,
+        reason=reason_of(comparison),
+        sentence=sentence,
+    )
+
+
+def reason_of(comparison: PairedComparison) -> str | None:
+    """Why a comparison lacks a figure, or could not have been significant; None if neither."""
+    if comparison.test.reason is not None:
+        return comparison.test.reason
+    if comparison.n_groups == 1:
+        return "one group only: no spread between groups can be known"
+    if comparison.minimum_detectable_effect is None:
+        return "all differences are the same: there is no spread to measure an effect by"
+    return None

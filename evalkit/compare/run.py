@@ -1,0 +1,174 @@
+"""``compare_runs``: from run directories and tables to a comparison."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from evalkit import __version__
+from evalkit.compare.join import Joined, join
+from evalkit.compare.load import Method, check_comparable, load_methods
+from evalkit.compare.pairs import compare_pairs, pair_result
+from evalkit.compare.plan import CORRECTIONS, EXPLORATORY, Correction, Plan, Test, plan_comparison
+from evalkit.compare.rank import Ranked, rank_methods
+from evalkit.compare.sentence import sentence_of
+from evalkit.metrics.base import REASONS
+from evalkit.results.comparison import ComparedMethod, Comparison
+from evalkit.results.external import ABSENT, Columns, read_groups
+from evalkit.stats.groups import GRID
+from evalkit.stats.permutation import MANY_GROUPS, N_FLIPS, N_FLIPS_MANY_GROUPS
+
+_REASONS = {**REASONS, **ABSENT}
+_NAMED = 5
+"""Items that a note names before it only counts them."""
+_WILCOXON_NOTE = (
+    "p-values are Wilcoxon's, which asks about ranks; intervals are of the mean, by sign flip: they can disagree"
+)
+
+
+def compare_runs(
+    sources: Sequence[str | Path],
+    *,
+    metrics: Sequence[str] = (),
+    primary: Sequence[str] = (),
+    lower_is_better: Sequence[str] = (),
+    margins: Mapping[str, float] | None = None,
+    baseline: str | None = None,
+    alpha: float = 0.05,
+    seed: int = 0,
+    test: Test = "sign_flip",
+    correction: Correction = "holm",
+    groups: Path | None = None,
+    columns: Columns | None = None,
+    n_flips: int | None = None,
+) -> Comparison:
+    """Compare methods on the same items, pair by pair, and rank them.
+
+    The estimand is the mean over items of each item's mean over seeds; the unit of inference is the group of items that
+    share a source image.
+
+    Args:
+        sources: Run directories and tables of other tools (CSV, TSV, JSON, JSON Lines, Parquet), each optionally as
+            ``NAME=PATH``. A table may hold several methods.
+        metrics: Which; all that every method has, if none is given.
+        primary: Metrics whose p-values form the confirmatory family; the first metric, if none is given. The others are
+            exploratory.
+        lower_is_better: Metrics of other tools of which less is better.
+        margins: Metric to the difference below which methods count as equivalent, declared before scoring.
+        baseline: Compare each other method with this one only.
+        alpha: Error rate of each family; intervals have level 1 − alpha.
+        seed: Determines every random number.
+        test: ``sign_flip``, ``t`` (group-robust) or ``wilcoxon``.
+        correction: Of the primary metrics: ``holm``, ``maxt``, ``bh``, ``by`` or ``none``. The exploratory ones get
+            Benjamini–Hochberg (or ``by``, ``none`` where that was asked for).
+        groups: A table that says which items belong together, instead of what runs and tables say.
+        columns: Of the tables, what cannot be guessed.
+        n_flips: Random arrangements of signs.
+
+    Raises:
+        RunError: A run cannot be read, or the runs are not comparable; the message names the field that differs.
+        DataError: A table cannot be read.
+        OptionError: An option names what is not there, or does not fit the others.
+    """
+    methods, notes = load_methods(sources, columns)
+    plan = plan_comparison(
+        methods,
+        metrics=metrics,
+        primary=primary,
+        lower_is_better=lower_is_better,
+        margins=margins,
+        baseline=baseline,
+        alpha=alpha,
+        seed=seed,
+        test=test,
+        correction=correction,
+        n_flips=n_flips,
+    )
+    notes += check_comparable(methods, [metric.name for metric in plan.metrics])
+    joined = join(methods, None if groups is None else read_groups(groups, columns))
+    if groups is None and not any(method.has_groups for method in methods):
+        notes.append("no column says which items share a source image: every item counts as independent")
+    names = [method.name for method in methods]
+    outcomes = compare_pairs(joined, names, plan)
+    rankings = {metric.name: rank_methods(joined, names, metric, plan) for metric in plan.metrics}
+    return Comparison(
+        methods=tuple(_method(method, joined) for method in methods),
+        metrics=plan.metrics,
+        pairs=tuple(pair_result(o, joined, plan.test, sentence_of(o, plan.test)) for o in outcomes),
+        ranking=tuple(place for ranked in rankings.values() for place in ranked.methods),
+        cliques={name: ranked.cliques for name, ranked in rankings.items()},
+        benchmark=next((m.record.benchmark for m in methods if m.record), None),
+        baseline=baseline,
+        settings=_settings(plan, joined, None if groups is None else str(groups)),
+        notes=(*notes, *plan.notes, *_missing(methods, joined, plan), *_ranking_notes(rankings, joined, plan)),
+    )
+
+
+def _method(method: Method, joined: Joined) -> ComparedMethod:
+    return ComparedMethod(
+        name=method.name,
+        source=method.source,
+        table=method.table,
+        folder=method.record.folder.path if method.record else None,
+        n_items=len(joined.items),
+        n_missing=joined.n_missing(method.name),
+    )
+
+
+def _settings(plan: Plan, joined: Joined, groups: str | None) -> dict[str, object]:
+    n_groups = len(set(joined.groups))
+    return {
+        "alpha": plan.alpha,
+        "power": plan.power,
+        "seed": plan.seed,
+        "test": plan.test,
+        "correction": CORRECTIONS[plan.correction],
+        "exploratory_correction": EXPLORATORY[plan.correction],
+        "primary": [metric.name for metric in plan.metrics if metric.primary],
+        "margins": {metric.name: metric.margin for metric in plan.metrics if metric.margin is not None},
+        "baseline": plan.baseline,
+        "groups": groups,
+        "n_items": len(joined.items),
+        "n_groups": n_groups,
+        "n_flips": plan.n_flips or (N_FLIPS if n_groups <= MANY_GROUPS else N_FLIPS_MANY_GROUPS),
+        "n_resamples": plan.n_resamples,
+        "grid": GRID,
+        "evalkit": __version__,
+    }
+
+
+def _missing(methods: Sequence[Method], joined: Joined, plan: Plan) -> list[str]:
+    """A note for every method, metric and reason for which there are items without a value, or with the worst one."""
+    notes = [_WILCOXON_NOTE] if plan.test == "wilcoxon" else []
+    for metric in plan.metrics:
+        for method in methods:
+            lacking: dict[str, list[str]] = {}
+            for item in joined.items:
+                reason = joined.reason(method.name, metric.name, item)
+                if reason:
+                    lacking.setdefault(reason, []).append(item)
+            notes += [
+                f"{method.name} has no {metric.name} for {len(items)} of {len(joined.items)} items ({_listed(items)}): "
+                f"{_REASONS.get(reason, reason)}"
+                for reason, items in lacking.items()
+            ]
+            floored = method.record.metrics[metric.name].n_floored if method.record else 0
+            if floored:
+                notes.append(f"{method.name}: {floored} without an edited image have the worst {metric.name}")
+    return notes
+
+
+def _listed(items: Sequence[str]) -> str:
+    more = len(items) - _NAMED
+    return ", ".join(items[:_NAMED]) + (f", and {more} more" if more > 0 else "")
+
+
+def _ranking_notes(rankings: Mapping[str, Ranked], joined: Joined, plan: Plan) -> list[str]:
+    notes = []
+    for metric in plan.metrics:
+        ranked = rankings[metric.name]
+        notes += [f"{m.method} is not ranked on {m.metric}: {m.reason}" for m in ranked.methods if m.reason]
+        if 0 < ranked.n_items < len(joined.items):
+            notes.append(
+                f"the ranking on {metric.name} is over the {ranked.n_items} of {len(joined.items)} items for which all "
+                "ranked methods have a value"
+            )
+    return notes
