@@ -205,6 +205,18 @@ def test_a_vector_that_is_not_finite_is_an_error(tmp_path):
         open_encoder(spec, device="cpu", dtype="fp16").encode_images(pixels(2))
 
 
+def test_a_batch_too_large_for_the_device_says_so(monkeypatch, through_open_clip):
+    """A graphics card without memory left ends in the option that helps, not in a traceback."""
+
+    def exhausted(_):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    loaded = through_open_clip._loaded()
+    monkeypatch.setattr(loaded, "_network", replace(loaded._network, embed_images=exhausted))
+    with pytest.raises(EncoderError, match=r"a batch of 6 does not fit into its memory. --batch-size 3"):
+        through_open_clip.encode_images(pixels(6))
+
+
 @pytest.mark.parametrize("wrong", [pixels(1, 16), pixels(1).astype(np.float32), pixels(0), pixels(1)[0]])
 def test_pixels_of_another_kind_are_refused(through_open_clip, wrong):
     """Size, type and number of dimensions are checked: floats in 0…1 would pass for black pictures."""

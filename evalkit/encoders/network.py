@@ -83,7 +83,8 @@ class TorchEncoder:
             ``(n, dimension)``, not normalised.
 
         Raises:
-            EncoderError: The pixels have another shape or type, or an embedding is not finite.
+            EncoderError: The pixels have another shape or type, the batch does not fit into the device's memory, or
+                an embedding is not finite.
         """
         size = self._spec.preprocess.size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3) or len(pixels) == 0:
@@ -95,7 +96,7 @@ class TorchEncoder:
             # In the order of torchvision's ToTensor and Normalize, so that the numbers are theirs to the last bit.
             scaled = torch.tensor(pixels).to(self._device).permute(0, 3, 1, 2).float().div(255)
             normalised = scaled.sub_(self._mean).div_(self._std).contiguous().to(self._dtype)
-            return self._finite(self._network.embed_images(normalised))
+            return self._embed(self._network.embed_images, normalised)
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embeddings of texts; an over-long one is cut and keeps its end token.
@@ -107,14 +108,20 @@ class TorchEncoder:
             ``(n, dimension)``, not normalised.
 
         Raises:
-            EncoderError: An embedding is not finite.
+            EncoderError: The batch does not fit into the device's memory, or an embedding is not finite.
         """
         with torch.inference_mode(), full_precision():
             tokens = self._network.tokenize(texts).to(self._device)
-            return self._finite(self._network.embed_texts(tokens))
+            return self._embed(self._network.embed_texts, tokens)
 
-    def _finite(self, embeddings: torch.Tensor) -> Embeddings:
-        array: Embeddings = embeddings.float().cpu().numpy()
+    def _embed(self, embed: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> Embeddings:
+        try:
+            array: Embeddings = embed(batch).float().cpu().numpy()
+        except torch.cuda.OutOfMemoryError as failure:
+            raise EncoderError(
+                f"{self._spec.name} on {self._device}: a batch of {len(batch)} does not fit into its memory. "
+                f"--batch-size {max(1, len(batch) // 2)}"
+            ) from failure
         if not np.isfinite(array).all():
             hint = "Compute in another type: --dtype fp32" if self._spec.dtype != "fp32" else "Its weights are damaged."
             raise EncoderError(
