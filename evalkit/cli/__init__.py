@@ -9,6 +9,7 @@ from evalkit import __version__
 COMMANDS = {
     "cache": "evalkit.cli.cache:cache",
     "check": "evalkit.cli.check:check",
+    "compare": "evalkit.cli.compare:compare",
     "dataset": "evalkit.cli.dataset:dataset",
     "demo": "evalkit.cli.demo:demo",
     "list": "evalkit.cli.list:list_names",

@@ -1,0 +1,125 @@
+"""``evalkit compare``: methods on the same items, with verdicts."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evalkit.cli.output import Output, output_options
+from evalkit.cli.tables import column_options, names_in
+
+if TYPE_CHECKING:
+    from evalkit.report.export import Format
+    from evalkit.results.comparison import Comparison
+    from evalkit.results.external import Columns
+
+RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "rank_high")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--metrics", metavar="A,B", help="Which metrics.  [default: all that every method has]")
+@click.option("--primary", metavar="A,B", help="Metrics of the confirmatory family.  [default: the first]")
+@click.option("--baseline", metavar="NAME", help="Compare each other method with this one, instead of all pairs.")
+@click.option("--margin", "margins", multiple=True, metavar="METRIC=X", help="Differences below X do not matter.")
+@click.option("--alpha", type=click.FloatRange(0.0001, 0.5), default=0.05, show_default=True, help="Error rate.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every random number.")
+@click.option("--test", type=click.Choice(["sign_flip", "t", "wilcoxon"]), default="sign_flip", show_default=True)
+@click.option(
+    "--correction", type=click.Choice(["holm", "maxt", "bh", "by", "none"]), default="holm", show_default=True
+)
+@click.option("--lower-is-better", metavar="A,B", help="Metrics of other tools of which less is better.")
+@column_options
+@click.option("--export", "to", type=click.Choice(["md", "latex", "csv"]), help="Print the tables in this format.")
+@output_options
+def compare(
+    runs: tuple[str, ...],
+    *,
+    metrics: str | None,
+    primary: str | None,
+    lower_is_better: str | None,
+    margins: tuple[str, ...],
+    columns: "Columns",
+    groups: Path | None,
+    to: "Format | None",
+    output: Output,
+    **settings: Any,  # noqa: ANN401 - handed on to the library as they are
+) -> None:
+    """Compare two or more methods item by item: better, worse, equivalent or inconclusive.
+
+    RUN is a run directory, or a table that another tool wrote (CSV, TSV, JSON, JSON Lines, Parquet) with a row per
+    item; NAME=RUN gives the method another name.
+    """
+    if to is not None and output.as_json:
+        raise click.UsageError("--export and --json both take standard output: choose one.")
+    from evalkit.compare.run import compare_runs
+
+    comparison = compare_runs(
+        runs,
+        metrics=names_in(metrics),
+        primary=names_in(primary),
+        lower_is_better=names_in(lower_is_better),
+        margins=margins_in(margins),
+        columns=columns,
+        groups=groups,
+        **settings,
+    )
+    output.json(as_json(comparison))
+    if to is not None:
+        from evalkit.report.export import export
+
+        output.line(export(comparison, to).rstrip("\n"))
+    else:
+        show(comparison, output)
+
+
+def show(comparison: "Comparison", output: Output) -> None:
+    """Verdicts first, then the ranking, the comparisons, and what must stand below them."""
+    from evalkit.report.comparison import (
+        comparison_notes,
+        pairs_cells,
+        ranking_cells,
+        terminal_table,
+        verdict_sentences,
+    )
+
+    for sentence in verdict_sentences(comparison):
+        output.line(sentence)
+    output.line()
+    output.table(terminal_table(ranking_cells(comparison)))
+    output.table(terminal_table(pairs_cells(comparison)))
+    for note in comparison_notes(comparison):
+        output.line(f"  {note}")
+
+
+def as_json(comparison: "Comparison") -> dict[str, Any]:
+    """What ``evalkit compare --json`` prints."""
+    from evalkit.report.export import PAIR_COLUMNS
+
+    return {
+        "comparisons": [{key: getattr(pair, key) for key in PAIR_COLUMNS} for pair in comparison.pairs],
+        "ranking": [{key: getattr(place, key) for key in RANKING_KEYS} for place in comparison.ranking],
+        "settings": {**comparison.settings, "notes": _notes(comparison)},
+    }
+
+
+def margins_in(given: tuple[str, ...]) -> dict[str, float]:
+    """The margins of options ``METRIC=X``."""
+    margins = {}
+    for text in given:
+        metric, _, value = text.rpartition("=")
+        try:
+            margins[metric] = float(value)
+        except ValueError:
+            metric = ""
+        if not metric:
+            raise click.BadParameter(f"expected METRIC=NUMBER, got '{text}'.", param_hint="--margin")
+    return margins
+
+
+def _notes(comparison: "Comparison") -> list[str]:
+    """The notes, and the reason of every value that is null."""
+    reasons = [
+        f"{pair.b} − {pair.a} on {pair.metric}: {pair.reason}" for pair in comparison.pairs if pair.reason is not None
+    ]
+    return [*reasons, *comparison.notes]
