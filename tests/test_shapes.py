@@ -371,17 +371,25 @@ def test_several_processes_may_draw_at_once(tmp_path, root):
     assert places == [tmp_path / "same"] * 2
     drawn = {path.relative_to(places[0]): path.read_bytes() for path in places[0].rglob("*") if path.is_file()}
     assert drawn == {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    assert len(drawn) == 72 + 288 + 288
+    assert len(drawn) == 72 + 288 + 288 + 1
 
 
 def test_a_directory_with_other_files_is_left_alone(tmp_path):
     """--data naming somebody's folder by mistake is an error, and nothing is written there."""
     (tmp_path / "thesis.tex").write_text("")
 
-    with pytest.raises(BenchmarkError, match="other files"):
+    with pytest.raises(BenchmarkError, match=r"thesis\.tex"):
         locate(tmp_path)
 
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_another_version_is_not_mixed_with_this_one(tmp_path):
+    """A directory that another version drew is refused, so that no score rests on the pictures of two."""
+    (tmp_path / "VERSION").write_text("0")
+
+    with pytest.raises(BenchmarkError, match="got one with version 0"):
+        locate(tmp_path)
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path, monkeypatch):

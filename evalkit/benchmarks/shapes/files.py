@@ -10,6 +10,7 @@ from PIL import Image
 
 from evalkit.benchmarks.shapes.edits import EDIT_TYPES, Edit, edits
 from evalkit.benchmarks.shapes.world import coverage, draw
+from evalkit.data.draft import draft_of
 from evalkit.data.images import write_image
 from evalkit.data.paths import cache_directory
 from evalkit.encoders.base import Pixels
@@ -17,6 +18,10 @@ from evalkit.errors import BenchmarkError
 
 VERSION = "1"
 """Raised whenever an item, a caption or a drawing changes."""
+
+
+_MARKER = "VERSION"
+"""The file that says which version a directory holds."""
 
 
 def source_file(edit: Edit) -> Path:
@@ -59,19 +64,12 @@ def locate(data: Path | None = None, *, near: Path | None = None) -> Path:  # no
         BenchmarkError: ``data`` holds something else, or the directory cannot be written.
     """
     root = data or cache_directory() / "benchmarks" / "shapes" / VERSION
-    pictures = _pictures()
-    if (
-        data is not None
-        and data.is_dir()
-        and any(data.iterdir())
-        and not any((data / name).exists() for name in pictures)
-    ):
-        raise BenchmarkError(
-            f"--data {data}: expected a new or empty directory to draw the shapes benchmark into, or one that holds it "
-            f"already; got one with other files. Leave --data out to use the cache"
-        )
     try:
-        for name, picture in pictures.items():
+        _require_ours(root)
+        if not (root / _MARKER).is_file():
+            with draft_of(root / _MARKER) as draft:
+                draft.write_text(VERSION, encoding="utf-8")
+        for name, picture in _pictures().items():
             if not (root / name).is_file():
                 write_image(root / name, Image.fromarray(picture()))
     except OSError as error:
@@ -80,6 +78,19 @@ def locate(data: Path | None = None, *, near: Path | None = None) -> Path:  # no
             f"--data DIR"
         ) from error
     return root
+
+
+def _require_ours(root: Path) -> None:
+    """Raises if a directory holds somebody else's files, or another version's."""
+    found = {path.name for path in root.iterdir() if not path.name.startswith(".")} if root.is_dir() else set()
+    foreign = found - {_MARKER, "sources", "references", "masks"}
+    version = (root / _MARKER).read_text(encoding="utf-8") if _MARKER in found else VERSION
+    if foreign or version != VERSION:
+        what = f"'{min(foreign)}'" if foreign else f"version {version[:20]}"
+        raise BenchmarkError(
+            f"{root}: expected a new or empty directory to draw version {VERSION} of the shapes benchmark into, or one "
+            f"that holds it already; got one with {what}. Name another, or leave --data out to use the cache"
+        )
 
 
 def _pictures() -> dict[Path, Callable[[], Pixels]]:

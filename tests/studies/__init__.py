@@ -1,0 +1,1 @@
+"""Studies and trainings: run by hand, with figures as their result."""
