@@ -1,8 +1,13 @@
 """Fixtures that several test files share."""
 
 import pytest
+from hypothesis import settings
 
 from tests.support import models
+
+# A busy machine is no failure: examples have no deadline of their own, the tests have one together.
+settings.register_profile("evalkit", deadline=None)
+settings.load_profile("evalkit")
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,7 @@ def group_tost(differences: Floats, groups: Labels, *, margin: Margin, alpha: fl
     if error is None:
         return result
     if error == 0:
+        mean = float(differences[0])
         reason = "all differences are the same: equivalent or not by definition"
         return replace(result, equivalent=low < mean < high, low=mean, high=mean, reason=reason)
     freedom = coded.n_groups - 1

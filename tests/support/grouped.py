@@ -1,0 +1,31 @@
+"""Items in TEdBench's groups, and brute force over all sign arrangements."""
+
+from itertools import product
+
+import numpy as np
+
+TEDBENCH_GROUP_SIZES = (1,) * 15 + (2,) * 6 + (3,) * 7 + (4,) * 4 + (5,) * 6 + (6,)
+"""Items per source picture; bird.png and bird.jpeg are the same picture, so 40 files make 39 groups."""
+
+
+def tedbench_groups() -> list[int]:
+    """100 labels for the 39 pictures."""
+    return np.repeat(np.arange(len(TEDBENCH_GROUP_SIZES)), TEDBENCH_GROUP_SIZES).tolist()
+
+
+def group_differences(rng, groups, correlation, shape="normal"):
+    """Differences of mean 0 and variance 1 whose items correlate within groups."""
+    labels = np.asarray(groups)
+
+    def draw(size):
+        return rng.normal(size=size) if shape == "normal" else rng.exponential(size=size) - 1
+
+    between, within = draw(labels.max() + 1)[labels], draw(len(labels))
+    return np.sqrt(correlation) * between + np.sqrt(1 - correlation) * within
+
+
+def all_arrangements(differences, groups):
+    """Sums of the differences under every assignment of signs to groups, the observed one first."""
+    labels = list(dict.fromkeys(groups))
+    totals = np.array([sum(d for d, g in zip(differences, groups, strict=True) if g == label) for label in labels])
+    return np.array([np.dot(signs, totals) for signs in product((1, -1), repeat=len(labels))])
