@@ -68,7 +68,7 @@ def test_every_part_has_a_layer():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], *([name, "--help"] for name in ("score", "compare", "check", "list", "dataset"))],
+    [["--help"], *([name, "--help"] for name in ("score", "compare", "power", "check", "list", "dataset"))],
 )
 def test_help_imports_nothing_heavy(arguments):
     """Asking for help loads no library that takes longer than the question."""

@@ -13,6 +13,7 @@ COMMANDS = {
     "dataset": "evalkit.cli.dataset:dataset",
     "demo": "evalkit.cli.demo:demo",
     "list": "evalkit.cli.list:list_names",
+    "power": "evalkit.cli.power:power",
     "score": "evalkit.cli.score:score",
 }
 

@@ -1,0 +1,97 @@
+"""``evalkit power``: how large a study must be."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evalkit.cli.output import Output, output_options
+from evalkit.cli.tables import column_options, names_in
+
+if TYPE_CHECKING:
+    from evalkit.compare.planning import Basis, StudyPlan
+    from evalkit.results.external import Columns
+
+
+@click.command()
+@click.argument("pilot", nargs=-1, metavar="[RUN [RUN]]")
+@click.option("--sd", type=float, metavar="X", help="Standard deviation of the items' differences, without a pilot.")
+@click.option("--icc", type=click.FloatRange(0, 1), help="With --sd: correlation within groups.  [default: 0]")
+@click.option("--group-size", type=click.FloatRange(min=1), help="With --sd: items per source image.  [default: 1]")
+@click.option("--metric", metavar="NAME", help="Of the pilot.  [default: the first]")
+@click.option(
+    "--correlation", type=click.FloatRange(-1, 1, max_open=True), help="Of one run's scores with another method's."
+)
+@click.option("--effect", "effects", metavar="X,Y", help="Differences to find.  [default: 0.1 to 0.5 deviations]")
+@click.option("--items", metavar="N,M", help="Numbers of items to consider.  [default: 20 to 1,000]")
+@click.option("--comparisons", type=click.IntRange(min=1), default=1, show_default=True, help="Pairs to be compared.")
+@click.option("--alpha", type=click.FloatRange(0.0001, 0.5), default=0.05, show_default=True, help="Error rate.")
+@click.option("--power", type=click.FloatRange(0.5, 0.9999), default=0.8, show_default=True, help="Of finding it.")
+@column_options
+@output_options
+def power(
+    pilot: tuple[str, ...],
+    *,
+    sd: float | None,
+    icc: float | None,
+    group_size: float | None,
+    metric: str | None,
+    correlation: float | None,
+    effects: str | None,
+    items: str | None,
+    columns: "Columns",
+    groups: Path | None,
+    output: Output,
+    **settings: Any,  # noqa: ANN401 - handed on to the library as they are
+) -> None:
+    """Plan a study: the smallest difference that so many items show, and the items that a difference needs.
+
+    From a pilot of two runs (or a table of two methods), whose differences are measured; of one run, whose scores tell
+    how much they may vary; or from a standard deviation, with --sd.
+    """
+    from evalkit.compare.planning import USUAL_CORRELATION, basis_from_deviation, basis_from_pilot, plan_study
+    from evalkit.report.comparison import terminal_table
+    from evalkit.report.planning import plan_notes, plan_tables
+
+    if bool(pilot) == (sd is not None):
+        raise click.UsageError("Give a pilot (one run or two) or a standard deviation (--sd), and not both.")
+    if pilot and not (icc is None and group_size is None):
+        raise click.UsageError("--icc and --group-size go with --sd; a pilot's are measured.")
+    basis: Basis
+    if sd is not None:
+        basis = basis_from_deviation(sd, icc=icc or 0.0, items_per_group=group_size or 1.0)
+    else:
+        known = USUAL_CORRELATION if correlation is None else correlation
+        basis = basis_from_pilot(pilot, metric=metric, correlation=known, columns=columns, groups=groups)
+    plan = plan_study(
+        basis,
+        items=[int(number) for number in _numbers(items, "--items")],
+        effects=_numbers(effects, "--effect"),
+        **settings,
+    )
+    output.json(as_json(plan, settings))
+    for table in plan_tables(plan):
+        output.table(terminal_table(table))
+    for note in plan_notes(plan):
+        output.line(f"  {note}")
+
+
+def as_json(plan: "StudyPlan", settings: dict[str, Any]) -> dict[str, Any]:
+    """What ``evalkit power --json`` prints."""
+    return {
+        "basis": asdict(plan.basis),
+        "detectable": [asdict(row) for row in plan.detectable],
+        "needed": [asdict(row) for row in plan.needed],
+        "seeds": [asdict(row) for row in plan.seeds],
+        "settings": {**settings, "alpha_per_comparison": plan.alpha},
+    }
+
+
+def _numbers(listed: str | None, option: str) -> list[float]:
+    try:
+        return [float(text) for text in names_in(listed)]
+    except ValueError:
+        raise click.BadParameter(
+            f"expected numbers with commas between them, got '{listed}'.", param_hint=option
+        ) from None
