@@ -85,7 +85,7 @@ def test_shuffling_is_seeded(shapes, root, tmp_path):
 
 def test_the_truth_about_each_control(written):
     """Reference does what was asked and nothing else; identity and a wrong value do not; shuffling preserves little."""
-    truth = {name: _truth(folder.items) for name, folder in written.items()}
+    truth = {name: _truth(folder.items[::3]) for name, folder in written.items()}
 
     assert truth["reference"] == (1.0, 1.0)
     assert truth["identity"] == (0.0, 1.0)

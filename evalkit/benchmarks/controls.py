@@ -6,6 +6,7 @@ preserved. ``reference`` is the perfect edit, where the benchmark has it. A benc
 
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,8 @@ CONTROLS: Mapping[str, str] = {
 }
 """The controls that need nothing of a benchmark but its images, each with what it gives."""
 
+_WRITERS = 16
+"""Files written at a time: each waits for the disk."""
 _Writer = Callable[[EditItem, Path], Path]
 
 
@@ -60,7 +63,9 @@ def write_control(name: str, benchmark: Benchmark, root: Path, output: Path, *, 
     items = benchmark.item_list(root).items
     write = _writer(name, benchmark, items, rng)
     output.mkdir(parents=True, exist_ok=True)
-    edited = [replace(item, edited_image=write(item, output)) for item in items]
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        files = list(pool.map(lambda item: write(item, output), items))
+    edited = [replace(item, edited_image=file) for item, file in zip(items, files, strict=True)]
     write_manifest(output, edited, benchmark=benchmark.name, method=name)
     return output
 

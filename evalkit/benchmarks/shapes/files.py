@@ -1,6 +1,7 @@
 """The benchmark's files: drawn once, where they are asked for."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,8 @@ VERSION = "1"
 
 _MARKER = "VERSION"
 """The file that says which version a directory holds."""
+_WRITERS = 16
+"""Files written at a time: each waits for the disk, and the disk serves many as fast as one."""
 
 
 def source_file(edit: Edit) -> Path:
@@ -69,9 +72,10 @@ def locate(data: Path | None = None, *, near: Path | None = None) -> Path:  # no
         if not (root / _MARKER).is_file():
             with draft_of(root / _MARKER) as draft:
                 draft.write_text(VERSION, encoding="utf-8")
-        for name, picture in _pictures().items():
-            if not (root / name).is_file():
-                write_image(root / name, Image.fromarray(picture()))
+        missing = [(root / name, picture) for name, picture in _pictures().items() if not (root / name).is_file()]
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            for _ in pool.map(lambda task: write_image(task[0], Image.fromarray(task[1]())), missing):
+                pass  # an error of any of them is raised here
     except OSError as error:
         raise BenchmarkError(
             f"The shapes benchmark cannot be drawn into {root}: {error.strerror or error}. Choose another place with: "
