@@ -11,10 +11,7 @@ from scipy import stats
 from evalkit.cli.compare import as_json
 from evalkit.compare.run import compare_runs
 from evalkit.errors import OptionError, RunError
-from tests.support.runs import write_scores
-
-A = [0.20, 0.21, 0.25, 0.22, 0.19, 0.24]
-B = [0.30, 0.41, 0.55, 0.32, 0.39, 0.64]  # better by .1, .2, .3, .1, .2, .4
+from tests.support.runs import A, B, random_runs, write_scores
 
 
 @pytest.fixture
@@ -23,21 +20,6 @@ def two(tmp_path):
     return [
         write_scores(tmp_path / "a", {"clip_score": A}),
         write_scores(tmp_path / "b", {"clip_score": B}),
-    ]
-
-
-def random_runs(root, names, *, n=30, seed=0, metrics=("clip_score",), groups=None, lower=()):
-    """Runs of normal scores, each method a little better than the one before."""
-    rng = np.random.default_rng(seed)
-    base = rng.normal(0.25, 0.05, n)
-    return [
-        write_scores(
-            root / name,
-            {metric: (base + 0.01 * place + rng.normal(0, 0.02, n)).tolist() for metric in metrics},
-            groups=groups,
-            lower=lower,
-        )
-        for place, name in enumerate(names)
     ]
 
 

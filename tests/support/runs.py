@@ -1,9 +1,13 @@
 """Run directories with scores of one's own choice, written as scoring would write them."""
 
+import numpy as np
+
 from evalkit.results.record import FolderRecord, MetricSummary, RunRecord
 from evalkit.results.store import Run, write_run
 from evalkit.results.table import ItemScores, ScoreTable
 
+A = [0.20, 0.21, 0.25, 0.22, 0.19, 0.24]
+B = [0.30, 0.41, 0.55, 0.32, 0.39, 0.64]  # better by .1, .2, .3, .1, .2, .4
 FIELDS = {"enc": "fake/net@0123", "img": "224-bicubic", "tpl": "none", "dtype": "fp32", "v": "1", "evalkit": "0.1.0"}
 
 
@@ -48,3 +52,18 @@ def write_scores(directory, scores, *, groups=None, seeds=None, ids=None, reason
     table = ScoreTable(metrics=tuple(scores), rows=tuple(rows))
     write_run(directory, Run(record=RunRecord(folder=folder, metrics=summaries, **record), table=table))
     return directory
+
+
+def random_runs(root, names, *, n=30, seed=0, metrics=("clip_score",), groups=None, lower=()):
+    """Runs of normal scores, each method a little better than the one before."""
+    rng = np.random.default_rng(seed)
+    base = rng.normal(0.25, 0.05, n)
+    return [
+        write_scores(
+            root / name,
+            {metric: (base + 0.01 * place + rng.normal(0, 0.02, n)).tolist() for metric in metrics},
+            groups=groups,
+            lower=lower,
+        )
+        for place, name in enumerate(names)
+    ]
