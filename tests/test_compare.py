@@ -430,3 +430,12 @@ def test_every_figure_of_a_large_comparison_is_finite(tmp_path):
     for pair in no_nan(comparison)["comparisons"]:
         assert all(math.isfinite(value) for value in pair.values() if isinstance(value, float))
         assert None not in pair.values()
+
+
+def test_many_comparisons_draw_what_their_correction_needs(tmp_path):
+    """Two methods get 99,999 arrangements, seven on three metrics as many as Holm's smallest step can resolve."""
+    metrics = ("clip_score", "lpips", "ssim")
+    runs = random_runs(tmp_path, list("abcdefg"), n=6, metrics=metrics)
+    assert compare_runs(runs[:2]).settings["n_flips"] == 99_999
+    many = compare_runs(runs, primary=metrics).settings["n_flips"]
+    assert many + 1 == pytest.approx(20 * 63 / 0.05)

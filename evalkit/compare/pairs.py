@@ -14,15 +14,17 @@ from evalkit.stats import exact
 from evalkit.stats.families import FAMILY_EXACT_STEPS
 from evalkit.stats.groups import GRID, Floats, code_groups, group_error
 from evalkit.stats.intervals import group_t_interval
-from evalkit.stats.multiplicity import Adjusted, FamilyCorrection, adjust
+from evalkit.stats.multiplicity import Adjusted, FamilyCorrection, adjust, flips_needed
 from evalkit.stats.paired import PairedComparison, corrected, item_means, summarize_pair
-from evalkit.stats.permutation import SignFlip, sign_flip_tests
+from evalkit.stats.permutation import MANY_GROUPS, N_FLIPS, N_FLIPS_MANY_GROUPS, SignFlip, sign_flip_tests
 from evalkit.stats.power import minimum_detectable_effect
 from evalkit.stats.sensitivity import mcnemar, sign_test, wilcoxon_signed_rank
 
 _USUAL = (1e-2, 1e5)
 """Metrics whose largest score lies here are counted in steps of 1e-6, others in millionths of that score."""
 
+MANY_COLUMNS = 60
+"""With more pairs × metrics than this, no more arrangements are drawn than the corrected p-values need."""
 _HOW: Mapping[Test, str] = {"t": "group_t", "wilcoxon": "group_signed_rank"}
 
 
@@ -59,7 +61,7 @@ def compare_pairs(joined: Joined, names: Sequence[str], plan: Plan) -> list[Outc
         joined.groups,
         [(number * len(names) + a, number * len(names) + b) for number, a, b in cells],
         alpha=plan.alpha,
-        n_flips=plan.n_flips,
+        n_flips=flips_for(plan, len(numbers), len(set(joined.groups))),
         seed=plan.seed,
         exact_steps=exact.EXACT_STEPS if len(names) == 2 else FAMILY_EXACT_STEPS,
         max_t_families=[int(plan.metrics[number].primary) for number, _, _ in cells]
@@ -74,6 +76,17 @@ def compare_pairs(joined: Joined, names: Sequence[str], plan: Plan) -> list[Outc
         outcome = _outcome(pair, joined.groups, _in_units(test, unit), metric, GRID / unit, plan)
         tested.append(replace(outcome, a=names[a], b=names[b], n_seeds=n_seeds))
     return _in_families(tested, plan)
+
+
+def flips_for(plan: Plan, n_pairs: int, n_groups: int) -> int:
+    """How many random arrangements, where they are not all looked at: fewer where many columns have to be kept."""
+    if plan.n_flips is not None:
+        return plan.n_flips
+    if n_groups > MANY_GROUPS:
+        return N_FLIPS_MANY_GROUPS
+    if n_pairs * len(plan.metrics) <= MANY_COLUMNS:
+        return N_FLIPS
+    return max(N_FLIPS_MANY_GROUPS, flips_needed(n_pairs * sum(m.primary for m in plan.metrics), plan.alpha))
 
 
 def unit_of(tables: Sequence[Floats]) -> float:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from evalkit.compare.load import Method
 from evalkit.errors import OptionError, RunError
-from evalkit.metrics.base import METRICS
+from evalkit.metrics.base import METRICS, Metric
 from evalkit.results.comparison import ComparedMetric
 from evalkit.stats.groups import check_alpha
 from evalkit.stats.multiplicity import Correction as StatsCorrection
@@ -48,6 +48,8 @@ class Plan:
     correction: Correction = "holm"
     n_flips: int | None = None
     n_resamples: int = 9_999
+    rates: frozenset[str] = frozenset()
+    """Metrics that are means of zeros and ones."""
     notes: tuple[str, ...] = field(default=())
     """What was assumed."""
 
@@ -101,12 +103,14 @@ def plan_comparison(
     chosen, left_out = _choose(methods, metrics)
     for option, asked in (("primary", primary), ("lower-is-better", lower_is_better), ("margin", margins or ())):
         _check_known(option, asked, chosen)
-    directions, assumed = _directions(methods, chosen, lower_is_better)
+    # Looking up the names of plug-ins takes a while: once is enough.
+    known = {name: METRICS.get(name) for name in set(METRICS.names()).intersection(chosen)}
+    directions, assumed = _directions(methods, chosen, known, lower_is_better)
     compared = tuple(
         ComparedMetric(
             name=name,
             higher_is_better=directions[name],
-            family=METRICS.get(name).family if name in METRICS.names() else "unknown",
+            family=known[name].family if name in known else "unknown",
             primary=name in (primary or chosen[:1]),
             signature=next((m.record.metrics[name].signature for m in methods if m.record), None),
             margin=_positive(name, (margins or {}).get(name)),
@@ -122,6 +126,7 @@ def plan_comparison(
         test=test,
         correction=correction,
         n_flips=n_flips,
+        rates=frozenset(name for name, metric in known.items() if metric.summarize == "rate"),
         notes=(*left_out, *assumed),
     )
 
@@ -152,15 +157,15 @@ def _check_known(option: str, asked: "Sequence[str] | Mapping[str, float]", chos
 
 
 def _directions(
-    methods: Sequence[Method], chosen: Sequence[str], lower_is_better: Sequence[str]
+    methods: Sequence[Method], chosen: Sequence[str], known: Mapping[str, Metric], lower_is_better: Sequence[str]
 ) -> tuple[dict[str, bool], list[str]]:
     """Whether more is better, for each metric, and a note on what was assumed."""
     directions: dict[str, bool] = {}
     assumed: dict[bool, list[str]] = {True: [], False: []}
     for name in chosen:
         recorded = next((method.record.metrics[name] for method in methods if method.record), None)
-        if recorded is not None or name in METRICS.names():
-            directions[name] = recorded.higher_is_better if recorded else METRICS.get(name).higher_is_better
+        if recorded is not None or name in known:
+            directions[name] = recorded.higher_is_better if recorded else known[name].higher_is_better
             if name in lower_is_better and directions[name]:
                 raise OptionError(f"--lower-is-better names '{name}', of which evalkit knows that more is better.")
         elif name in lower_is_better:

@@ -8,7 +8,6 @@ import numpy as np
 from evalkit.compare.join import Joined
 from evalkit.compare.pairs import unit_of
 from evalkit.compare.plan import Plan
-from evalkit.metrics.base import METRICS
 from evalkit.results.comparison import ComparedMetric, RankedMethod
 from evalkit.stats.groups import GRID, Floats
 from evalkit.stats.intervals import Interval, group_t_interval, group_wilson_interval
@@ -108,6 +107,5 @@ def _interval(joined: Joined, metric: ComparedMetric, values: Floats, kept: np.n
     means = item_means(values, grid)
     there = kept & ~np.isnan(means)
     labels = [group for group, is_there in zip(joined.groups, there.tolist(), strict=True) if is_there]
-    rate = metric.name in METRICS.names() and METRICS.get(metric.name).summarize == "rate"
-    make = group_wilson_interval if rate else group_t_interval
+    make = group_wilson_interval if metric.name in plan.rates else group_t_interval
     return make(means[there], labels, level=1 - plan.alpha)

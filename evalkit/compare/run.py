@@ -6,7 +6,7 @@ from pathlib import Path
 from evalkit import __version__
 from evalkit.compare.join import Joined, join
 from evalkit.compare.load import Method, check_comparable, load_methods
-from evalkit.compare.pairs import compare_pairs, pair_result
+from evalkit.compare.pairs import compare_pairs, flips_for, pair_result
 from evalkit.compare.plan import CORRECTIONS, EXPLORATORY, Correction, Plan, Test, plan_comparison
 from evalkit.compare.rank import Ranked, rank_methods
 from evalkit.compare.sentence import sentence_of
@@ -14,7 +14,6 @@ from evalkit.metrics.base import REASONS
 from evalkit.results.comparison import ComparedMethod, Comparison
 from evalkit.results.external import ABSENT, Columns, read_groups
 from evalkit.stats.groups import GRID
-from evalkit.stats.permutation import MANY_GROUPS, N_FLIPS, N_FLIPS_MANY_GROUPS
 
 _REASONS = {**REASONS, **ABSENT}
 _NAMED = 5
@@ -61,7 +60,8 @@ def compare_runs(
             Benjamini–Hochberg (or ``by``, ``none`` where that was asked for).
         groups: A table that says which items belong together, instead of what runs and tables say.
         columns: Of the tables, what cannot be guessed.
-        n_flips: Random arrangements of signs.
+        n_flips: Random arrangements of signs; by default 99,999, or what the corrections need where there are many
+            comparisons.
 
     Raises:
         RunError: A run cannot be read, or the runs are not comparable; the message names the field that differs.
@@ -97,7 +97,7 @@ def compare_runs(
         cliques={name: ranked.cliques for name, ranked in rankings.items()},
         benchmark=next((m.record.benchmark for m in methods if m.record), None),
         baseline=baseline,
-        settings=_settings(plan, joined, None if groups is None else str(groups)),
+        settings=_settings(plan, joined, len(outcomes) // len(plan.metrics), None if groups is None else str(groups)),
         notes=(*notes, *plan.notes, *_missing(methods, joined, plan), *_ranking_notes(rankings, joined, plan)),
     )
 
@@ -113,7 +113,7 @@ def _method(method: Method, joined: Joined) -> ComparedMethod:
     )
 
 
-def _settings(plan: Plan, joined: Joined, groups: str | None) -> dict[str, object]:
+def _settings(plan: Plan, joined: Joined, n_pairs: int, groups: str | None) -> dict[str, object]:
     n_groups = len(set(joined.groups))
     return {
         "alpha": plan.alpha,
@@ -128,7 +128,7 @@ def _settings(plan: Plan, joined: Joined, groups: str | None) -> dict[str, objec
         "groups": groups,
         "n_items": len(joined.items),
         "n_groups": n_groups,
-        "n_flips": plan.n_flips or (N_FLIPS if n_groups <= MANY_GROUPS else N_FLIPS_MANY_GROUPS),
+        "n_flips": flips_for(plan, n_pairs, n_groups),
         "n_resamples": plan.n_resamples,
         "grid": GRID,
         "evalkit": __version__,
