@@ -5,7 +5,6 @@ given numbers sums to at most some value. Counting subsets by their sum takes on
 number, whatever the ties (Pagano & Tritchler, JASA 1983).
 """
 
-import math
 import sys
 
 import numpy as np
@@ -87,4 +86,4 @@ def _subset_tail(sizes: npt.NDArray[np.int64], at_most: int) -> float:
 
 def _divisor(scores: Floats) -> int:
     """Greatest common divisor, at least 1: ratings in halves are few steps however fine the grid."""
-    return math.gcd(*np.unique(np.abs(scores)).astype(np.int64).tolist()) or 1
+    return int(np.gcd.reduce(np.abs(scores).astype(np.int64))) or 1 if len(scores) else 1
