@@ -230,7 +230,7 @@ def test_identical_runs_are_equivalent(tmp_path):
     (pair,) = comparison.pairs
     assert (pair.difference, pair.p_value, pair.tie, pair.verdict) == (0, 1, 6, "equivalent")
     assert pair.effect_size_dz is pair.minimum_detectable_effect is None
-    assert pair.reason is not None
+    assert pair.reason == "both have the same score on every item"
     assert no_nan(comparison)["comparisons"][0]["effect_size_dz"] is None
 
 
@@ -439,3 +439,25 @@ def test_many_comparisons_draw_what_their_correction_needs(tmp_path):
     assert compare_runs(runs[:2]).settings["n_flips"] == 99_999
     many = compare_runs(runs, primary=metrics).settings["n_flips"]
     assert many + 1 == pytest.approx(20 * 63 / 0.05)
+
+
+def test_a_run_is_compared_with_another_tools_table_in_the_runs_groups(tmp_path):
+    """The table knows no groups, so the run's stand; that its numbers carry no signature is said."""
+    run = write_scores(tmp_path / "a", {"clip_score": A}, groups=["x", "x", "y", "y", "z", "z"])
+    (tmp_path / "b.csv").write_text("id,clip_score\n" + "".join(f"item_{n},{value}\n" for n, value in enumerate(B)))
+    for sources in ([run, tmp_path / "b.csv"], [tmp_path / "b.csv", run]):
+        comparison = compare_runs(sources)
+        assert (comparison.pairs[0].n_groups, comparison.pairs[0].p_value) == (3, 0.25)
+        assert any("carry no signature" in note for note in comparison.notes)
+        assert not any("counts as independent" in note for note in comparison.notes)
+
+
+def test_items_that_were_given_the_worst_value_are_noted(tmp_path):
+    """Under --missing floor an absent edit is scored, and the reader of the comparison must know how many were."""
+    runs = [
+        write_scores(tmp_path / "a", {"clip_score": A}, missing="floor"),
+        write_scores(tmp_path / "b", {"clip_score": [*B[:5], 0.0]}, missing="floor", n_floored=1),
+    ]
+    comparison = compare_runs(runs)
+    assert "b: 1 without an edited image have the worst clip_score" in comparison.notes
+    assert all(place.rank_low is not None for place in comparison.ranking)

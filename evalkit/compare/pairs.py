@@ -253,6 +253,8 @@ def pair_result(tested: Outcome, joined: Joined, test_name: Test, sentence: str)
 
 def reason_of(comparison: PairedComparison) -> str | None:
     """Why a comparison lacks a figure, or could not have been significant; None if neither."""
+    if comparison.n_items and comparison.tie == comparison.n_items:
+        return "both have the same score on every item"
     if comparison.test.reason is not None:
         return comparison.test.reason
     if comparison.n_groups == 1:

@@ -11,7 +11,9 @@ B = [0.30, 0.41, 0.55, 0.32, 0.39, 0.64]  # better by .1, .2, .3, .1, .2, .4
 FIELDS = {"enc": "fake/net@0123", "img": "224-bicubic", "tpl": "none", "dtype": "fp32", "v": "1", "evalkit": "0.1.0"}
 
 
-def write_scores(directory, scores, *, groups=None, seeds=None, ids=None, reasons=None, lower=(), status=None, **more):
+def write_scores(
+    directory, scores, *, groups=None, seeds=None, ids=None, reasons=None, lower=(), status=None, n_floored=0, **more
+):
     """A run directory named after its folder; ``scores`` is metric to values, None where undefined.
 
     ``more`` overrides fields of the record, and of the signatures those of FIELDS.
@@ -37,7 +39,7 @@ def write_scores(directory, scores, *, groups=None, seeds=None, ids=None, reason
     line = "|".join(f"{key}:{value}" for key, value in fields.items())
     summaries = {
         metric: MetricSummary(
-            mean=None, ci_low=None, ci_high=None, n=n, n_groups=n, n_undefined=0, undefined={}, n_floored=0,
+            mean=None, ci_low=None, ci_high=None, n=n, n_groups=n, n_undefined=0, undefined={}, n_floored=n_floored,
             higher_is_better=metric not in lower, interval="group_t", signature=f"{metric}|{line}",
         )
         for metric in scores
