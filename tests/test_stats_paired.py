@@ -222,10 +222,19 @@ def test_against_a_baseline_there_are_fewer_comparisons():
     assert {pair.comparison.n_comparisons for pair in family.pairs} == {2}
 
 
+def test_a_table_is_made_on_the_items_that_all_methods_have():
+    """A score that one method lacks leaves all pairs, unless each pair is asked for on its own items."""
+    values = {"a": [1.0, None, 3, 4, 5, 6, 7], "b": [2.0, 2, 2, 2, 2, 2, 2], "c": [1, 2, 3, 4, 5, 6, None]}
+    together = compare_methods(values, range(7), higher_is_better=True)
+    assert {pair.comparison.left_out for pair in together.pairs} == {(1, 6)}
+    apart = compare_methods(values, range(7), higher_is_better=True, common_items=False)
+    assert [pair.comparison.left_out for pair in apart.pairs] == [(1,), (1, 6), (6,)]
+
+
 def test_pairs_without_common_items_leave_the_family():
     """An undefined p-value is not corrected, and does not cost the others."""
     values = {"a": [1.0] * 8 + [None] * 8, "b": [None] * 8 + [2.0] * 8, "c": list(range(16))}
-    family = compare_methods(values, range(16), higher_is_better=True)
+    family = compare_methods(values, range(16), higher_is_better=True, common_items=False)
     assert family.n_tests == 2
     assert family.pairs[0].comparison.adjusted_p_value is None
     assert family.pairs[0].comparison.verdict.verdict == "inconclusive"

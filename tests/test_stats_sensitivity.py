@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from evalkit.errors import OptionError
 from evalkit.stats.multiplicity import adjust
-from evalkit.stats.sensitivity import mcnemar, sign_test, wilcoxon_signed_rank
-from tests.support.grouped import all_arrangements
+from evalkit.stats.sensitivity import group_t_test, mcnemar, sign_test, wilcoxon_signed_rank
+from tests.support.grouped import all_arrangements, tedbench_groups
 
 
 @given(st.lists(st.integers(-6, 6).filter(bool), min_size=2, max_size=8), st.integers(0, 3))
@@ -122,3 +123,24 @@ def test_pairwise_wilcoxon_with_holm_is_scikit_posthocs():
     raw = [wilcoxon_signed_rank(table[:, b] - table[:, a], range(14), grid=1e-12).p_value for a, b in pairs]
     expected = [theirs.iloc[a, b] for a, b in pairs]
     assert adjust(raw).p_values == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_t_test_is_scipys_and_statsmodels():
+    """With singleton groups it is the paired t test, with groups the cluster-robust regression on a constant."""
+    groups = tedbench_groups()
+    d = np.random.default_rng(3).normal(0.1, 1, 100) + np.array(groups) / 100
+    assert group_t_test(d, range(100)).p_value == pytest.approx(reference.ttest_1samp(d, 0).pvalue, rel=1e-4)
+    fit = OLS(d, np.ones(100)).fit(
+        cov_type="cluster", cov_kwds={"groups": np.array(groups), "use_correction": True}, use_t=True
+    )
+    assert group_t_test(d, groups).statistic == pytest.approx(fit.tvalues[0], rel=1e-4)
+    assert group_t_test(d, groups).p_value == pytest.approx(fit.pvalues[0], rel=1e-3)
+
+
+def test_the_t_test_without_a_spread_has_a_reason():
+    """Zeros have p = 1; a constant difference, or one group, has no t."""
+    assert group_t_test(np.zeros(5), range(5)).p_value == 1.0
+    for d, groups in ((np.ones(5), range(5)), (np.array([1.0, 2.0]), "aa"), (np.array([]), "")):
+        result = group_t_test(d, groups)
+        assert (result.p_value, result.how) == (None, None)
+        assert result.reason

@@ -65,6 +65,7 @@ def compare_methods(
     n_flips: int | None = None,
     grid: float = GRID,
     exact_steps: int = FAMILY_EXACT_STEPS,
+    common_items: bool = True,
 ) -> MethodComparisons:
     """`compare_paired` for all pairs, with the same signs for all and p-values corrected within the family.
 
@@ -85,6 +86,8 @@ def compare_methods(
         n_flips: Their number; by default as in `compare_paired`, or more where the correction needs a finer p-value.
         grid: Unit to which scores are rounded.
         exact_steps: Largest ``Σ|D_g|`` in steps to count exactly instead.
+        common_items: Use only the items that all methods have, so that the pairs fit together (a table in which each
+            pair has its own items can say a < b < c < a); otherwise each pair has the items that both have.
 
     Raises:
         OptionError: Fewer than two methods, an unknown baseline, or as for `compare_paired`.
@@ -98,6 +101,8 @@ def compare_methods(
         raise OptionError(f"A comparison needs two methods or more, the baseline among them; got {names}, {baseline}.")
     tables = [seed_table(values[name], len(groups)) for name in names]
     scores = np.stack([item_means(table, grid) for table in tables], axis=1)
+    if common_items:
+        scores[np.isnan(scores).any(axis=1)] = np.nan
     pairs = list(combinations(range(len(names)), 2))
     if baseline is not None:
         first = names.index(baseline)

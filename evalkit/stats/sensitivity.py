@@ -1,8 +1,8 @@
 """Other tests of the same differences, to be shown beside the primary one and never instead of it.
 
 With skewed differences Wilcoxon's test rejects a true "no mean difference" up to three times in four: it asks about
-another quantity. All of them flip the signs of whole groups, as the primary test does, of signed ranks or plain signs
-instead of differences; with one item per group they are the textbook's tests, exact with ties and zeros.
+another quantity. The rank and sign tests flip the signs of whole groups, as the primary test does; with one item per
+group they are the textbook's, exact with ties and zeros.
 """
 
 import math
@@ -13,29 +13,72 @@ import numpy as np
 
 from evalkit.errors import OptionError
 from evalkit.stats import exact
-from evalkit.stats.groups import GRID, Floats, Groups, Labels, finite_by_group, to_steps
+from evalkit.stats.groups import GRID, Floats, Groups, Labels, finite_by_group, group_error, to_steps
 from evalkit.stats.ranks import doubled_midranks
 
 Zeros = Literal["drop", "pratt"]
+TestName = Literal["group_t", "wilcoxon_signed_rank", "sign", "mcnemar"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensitivityTest:
     """A two-sided test of paired differences."""
 
-    test: Literal["wilcoxon_signed_rank", "sign", "mcnemar"]
+    test: TestName
     p_value: float | None
     """None without items; 1 where all differences are zero."""
-    how: Literal["exact_dp", "normal"] | None
-    """Counted exactly, or by the normal approximation where that would take too long."""
+    how: Literal["exact_dp", "normal", "student_t"] | None
+    """Counted exactly, or by the normal approximation where that would take too long; the t test has its own."""
     statistic: float
-    """Sum of the ranks of the positive differences, or number of positive differences."""
+    """Sum of the ranks of the positive differences, number of positive differences, or t."""
     n_positive: int
     n_negative: int
     n_zero: int
     n_groups: int
     reason: str | None = None
     """Why the test says nothing."""
+
+
+def group_t_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> SensitivityTest:
+    """Paired t test on the group-robust (CR1) standard error, with G−1 degrees of freedom.
+
+    Args:
+        differences: ``(n,)``, finite; rounded to the grid.
+        groups: ``(n,)``; items with the same label are dependent.
+        grid: Unit to which the differences are rounded.
+
+    Returns:
+        Without a p-value, and with the reason, where the groups show no spread.
+
+    Raises:
+        OptionError: Lengths differ or a value is not finite.
+
+    >>> round(group_t_test(np.array([1.0, 2.0, 3.0, 2.0]), range(4)).p_value, 4)
+    0.0163
+    """
+    from scipy.special import stdtr
+
+    differences, coded = finite_by_group(differences, groups)
+    steps = to_steps(differences, grid)
+    error = group_error(steps, coded)
+    t = float(steps.mean()) / error if error else 0.0
+    if len(steps) and not steps.any():
+        p_value, reason = 1.0, "all differences are zero"
+    elif error:
+        p_value, reason = exact.positive(2 * float(stdtr(coded.n_groups - 1, -abs(t)))), None
+    else:
+        p_value, reason = None, "no spread between groups is known" if len(steps) else "no items"
+    return SensitivityTest(
+        test="group_t",
+        p_value=p_value,
+        how=None if p_value is None else "student_t",
+        statistic=t,
+        n_positive=int((steps > 0).sum()),
+        n_negative=int((steps < 0).sum()),
+        n_zero=int((steps == 0).sum()),
+        n_groups=coded.n_groups,
+        reason=reason,
+    )
 
 
 def wilcoxon_signed_rank(
@@ -136,7 +179,7 @@ def flip_p_value(
 
 
 def _flip_signs(
-    test: Literal["wilcoxon_signed_rank", "sign", "mcnemar"],
+    test: TestName,
     signs: Floats,
     scores: Floats,
     groups: Groups,
