@@ -26,7 +26,7 @@ class Joined:
     """Method to item to its rows, one per seed."""
 
     def values(self, method: str, metric: str) -> Floats:
-        """``(n, seeds)``, NaN where there is no value; an item's values stand in the order of its seeds."""
+        """``(n, seeds)``, NaN where there is no value; an item's values stand first, in the order of its rows."""
         scored = [self._values(method, metric, item) for item in self.items]
         table = np.full((len(self.items), max(1, *map(len, scored))), np.nan)
         for number, values in enumerate(scored):
@@ -71,7 +71,7 @@ def join(methods: Sequence[Method], groups: Mapping[str, str] | None = None) -> 
     """
     rows: dict[str, dict[str, list[ItemScores]]] = {method.name: {} for method in methods}
     for method in methods:
-        for row in sorted(method.table.rows, key=lambda row: -1 if row.seed is None else row.seed):
+        for row in method.table.rows:
             rows[method.name].setdefault(row.item_id, []).append(row)
     items = tuple(dict.fromkeys(row.item_id for method in methods for row in method.table.rows))
     _refuse_strangers(methods, rows)
