@@ -21,6 +21,9 @@ MAX_ASPECT = 16
 """From this aspect ratio on only the part of an image that survives the crop is resized."""
 
 RESOLUTION: Mapping[DType, float] = {"fp32": 1e-5, "fp16": 1e-2, "bf16": 5e-2}
+"""Measured by ``tests/studies/encoder_resolution.py`` on the true ViT-B/32 at random weights, with a margin for other
+networks. In float32 one content's embeddings lie up to 1.0e-6 apart over batch sizes and places (margin 10); in fp16
+and bf16 each lies up to 1.7e-3 and 1.2e-2 from the float32 one, two of them at most twice that apart (margins 3, 2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +117,7 @@ class EncoderSpec:
         """Rounding floor: two normalised embeddings of one and the same picture may lie this far apart.
 
         An upper bound, as an L2 distance (unit vectors, so also relative to their length). A difference of two
-        embeddings below it has no direction. See ``tests/studies/encoder_resolution.py`` for the figures behind it.
+        embeddings below it has no direction. :data:`RESOLUTION` says where the figures come from.
         """
         return RESOLUTION[self.dtype]
 
