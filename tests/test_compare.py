@@ -461,3 +461,21 @@ def test_items_that_were_given_the_worst_value_are_noted(tmp_path):
     comparison = compare_runs(runs)
     assert "b: 1 without an edited image have the worst clip_score" in comparison.notes
     assert all(place.rank_low is not None for place in comparison.ranking)
+
+
+def test_all_pairs_of_a_table_stand_on_the_same_items(tmp_path):
+    """Where one method's value is undefined no pair uses the item, so that means and differences fit together."""
+    runs = [
+        write_scores(tmp_path / "a", {"clip_score": A}),
+        write_scores(tmp_path / "b", {"clip_score": B}),
+        write_scores(tmp_path / "c", {"clip_score": [None, *A[1:]]}),
+        write_scores(tmp_path / "nothing", {"clip_score": [None] * 6}),
+    ]
+    comparison = compare_runs(runs)
+    pairs = {(pair.a, pair.b): pair for pair in comparison.pairs}
+    assert {pairs[key].n_items for key in (("a", "b"), ("a", "c"), ("b", "c"))} == {5}
+    assert pairs["a", "b"].excluded == {"not_common": 1}
+    assert pairs["a", "c"].excluded == {"equal_images": 1}
+    means = {place.method: place.mean for place in comparison.ranking}
+    assert pairs["a", "b"].mean_a == pytest.approx(means["a"])
+    assert pairs["a", "nothing"].n_items == 0

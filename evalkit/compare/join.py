@@ -8,9 +8,18 @@ import numpy as np
 
 from evalkit.compare.load import Method
 from evalkit.errors import OptionError, RunError
+from evalkit.metrics.base import REASONS
+from evalkit.results.external import ABSENT
 from evalkit.results.table import ItemScores
 from evalkit.stats.groups import Floats
 
+NOT_COMMON = "not_common"
+REASON_WORDS: Mapping[str, str] = {
+    **REASONS,
+    **ABSENT,
+    NOT_COMMON: "another method has no value there, and all are compared on the same items",
+}
+"""Every reason why an item is left out, in words."""
 _NOT_RUN = {"absent", "no_edited_image"}
 """Reasons that mean that a method was not run on the item, and not that the metric is undefined there."""
 
@@ -24,25 +33,24 @@ class Joined:
     """``(n,)``."""
     rows: Mapping[str, Mapping[str, Sequence[ItemScores]]]
     """Method to item to its rows, one per seed."""
+    lacking: Mapping[tuple[str, str], Mapping[str, str]]
+    """Method and metric to the items without a value, each with the reason."""
+    unranked: Mapping[str, Mapping[str, str]]
+    """Metric to the methods that cannot be ranked on it, each with the reason."""
 
     def values(self, method: str, metric: str) -> Floats:
         """``(n, seeds)``, NaN where there is no value; an item's values stand first, in the order of its rows."""
-        scored = [self._values(method, metric, item) for item in self.items]
+        rows = self.rows[method]
+        scored = [_values(rows.get(item, ()), metric) for item in self.items]
         table = np.full((len(self.items), max(1, *map(len, scored))), np.nan)
         for number, values in enumerate(scored):
             table[number, : len(values)] = values
         return table
 
-    def reason(self, method: str, metric: str, item: str) -> str | None:
-        """Why a method has no value for an item; None if it has one."""
-        rows = self.rows[method].get(item, ())
-        if any(row.values.get(metric) is not None for row in rows):
-            return None
-        return next((row.reasons[metric] for row in rows if metric in row.reasons), "absent")
-
-    def not_run(self, method: str, metric: str) -> int:
-        """Items that others have and this method was not run on."""
-        return sum(self.reason(method, metric, item) in _NOT_RUN for item in self.items)
+    def dropped(self, metric: str) -> set[str]:
+        """Items that some method which is ranked has no value for: all are compared on the same items."""
+        ranked = [method for method in self.rows if method not in self.unranked[metric]]
+        return {item for method in ranked for item in self.lacking[method, metric]}
 
     def n_missing(self, method: str) -> int:
         """Items without an edited image of this method."""
@@ -50,19 +58,19 @@ class Joined:
 
     def excluded(self, a: str, b: str, metric: str) -> dict[str, int]:
         """Reason to number of the items that a pair leaves out."""
-        reasons = (self.reason(a, metric, item) or self.reason(b, metric, item) for item in self.items)
-        return dict(Counter(reason for reason in reasons if reason))
-
-    def _values(self, method: str, metric: str, item: str) -> list[float]:
-        rows = self.rows[method].get(item, ())
-        return [value for row in rows if (value := row.values.get(metric)) is not None]
+        others = dict.fromkeys(self.dropped(metric), NOT_COMMON)
+        return dict(Counter({**others, **self.lacking[b, metric], **self.lacking[a, metric]}.values()))
 
 
-def join(methods: Sequence[Method], groups: Mapping[str, str] | None = None) -> Joined:
+def join(methods: Sequence[Method], metrics: Sequence[str], groups: Mapping[str, str] | None = None) -> Joined:
     """Put the methods' rows side by side.
+
+    A method that was not run on some of the items, or has no value at all, is not ranked. The others are compared on
+    the items for which all of them have a value, so that table and ranking fit together.
 
     Args:
         methods: Two or more.
+        metrics: Which.
         groups: Item to group, instead of what the runs and tables say.
 
     Raises:
@@ -76,7 +84,48 @@ def join(methods: Sequence[Method], groups: Mapping[str, str] | None = None) -> 
     items = tuple(dict.fromkeys(row.item_id for method in methods for row in method.table.rows))
     _refuse_strangers(methods, rows)
     group_of = _given(items, groups) if groups is not None else _agreed(methods)
-    return Joined(items=items, groups=tuple(group_of.get(item, item) for item in items), rows=rows)
+    lacking = {
+        (method.name, metric): {
+            item: reason for item in items if (reason := _reason(rows[method.name].get(item, ()), metric))
+        }
+        for method in methods
+        for metric in metrics
+    }
+    return Joined(
+        items=items,
+        groups=tuple(group_of.get(item, item) for item in items),
+        rows=rows,
+        lacking=lacking,
+        unranked={
+            metric: _unranked([method.name for method in methods], metric, lacking, len(items)) for metric in metrics
+        },
+    )
+
+
+def _unranked(
+    names: Sequence[str], metric: str, lacking: Mapping[tuple[str, str], Mapping[str, str]], n_items: int
+) -> dict[str, str]:
+    """The methods that cannot be ranked, and why."""
+    unranked = {}
+    for name in names:
+        reasons = lacking[name, metric]
+        absent = sum(reason in _NOT_RUN for reason in reasons.values())
+        if absent:
+            unranked[name] = f"incomplete: {absent} of {n_items} items were not run"
+        elif len(reasons) == n_items:
+            unranked[name] = "it has no value for any item"
+    return unranked
+
+
+def _values(rows: Sequence[ItemScores], metric: str) -> list[float]:
+    return [value for row in rows if (value := row.values.get(metric)) is not None]
+
+
+def _reason(rows: Sequence[ItemScores], metric: str) -> str | None:
+    """Why an item has no value; None if it has one."""
+    if any(row.values.get(metric) is not None for row in rows):
+        return None
+    return next((row.reasons[metric] for row in rows if metric in row.reasons), "absent")
 
 
 def _refuse_strangers(methods: Sequence[Method], rows: Mapping[str, Mapping[str, object]]) -> None:

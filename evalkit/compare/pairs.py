@@ -12,13 +12,13 @@ from evalkit.compare.plan import CORRECTIONS, EXPLORATORY, Plan, Test
 from evalkit.results.comparison import ComparedMetric, PairResult
 from evalkit.stats import exact
 from evalkit.stats.families import FAMILY_EXACT_STEPS
-from evalkit.stats.groups import GRID, Floats, code_groups, group_error
+from evalkit.stats.groups import GRID, Floats
 from evalkit.stats.intervals import group_t_interval
 from evalkit.stats.multiplicity import Adjusted, FamilyCorrection, adjust, flips_needed
 from evalkit.stats.paired import PairedComparison, corrected, item_means, summarize_pair
 from evalkit.stats.permutation import MANY_GROUPS, N_FLIPS, N_FLIPS_MANY_GROUPS, SignFlip, sign_flip_tests
 from evalkit.stats.power import minimum_detectable_effect
-from evalkit.stats.sensitivity import mcnemar, sign_test, wilcoxon_signed_rank
+from evalkit.stats.sensitivity import group_t_test, mcnemar, sign_test, wilcoxon_signed_rank
 
 _USUAL = (1e-2, 1e5)
 """Metrics whose largest score lies here are counted in steps of 1e-6, others in millionths of that score."""
@@ -43,7 +43,7 @@ class Outcome:
 def compare_pairs(joined: Joined, names: Sequence[str], plan: Plan) -> list[Outcome]:
     """Test every pair (or each method against the baseline) on every metric.
 
-    A pair is tested on the items that both methods have a value for.
+    A pair is tested on the items that all ranked methods, and both of its own, have a value for.
     """
     tables = {metric.name: [joined.values(name, metric.name) for name in names] for metric in plan.metrics}
     units = [unit_of(tables[metric.name]) for metric in plan.metrics]
@@ -51,6 +51,9 @@ def compare_pairs(joined: Joined, names: Sequence[str], plan: Plan) -> list[Outc
         np.stack([item_means(table * unit) for table in tables[metric.name]], axis=1)
         for metric, unit in zip(plan.metrics, units, strict=True)
     ]
+    for metric, columns in zip(plan.metrics, scores, strict=True):
+        dropped = joined.dropped(metric.name)
+        columns[[item in dropped for item in joined.items]] = np.nan
     numbers = list(combinations(range(len(names)), 2))
     if plan.baseline is not None:
         first = names.index(plan.baseline)
@@ -130,23 +133,11 @@ def _other_tests(pair: Floats, labels: Sequence[str], grid: float) -> dict[str, 
     found = {
         "wilcoxon": wilcoxon_signed_rank(differences, labels, grid=grid).p_value,
         "sign": sign_test(differences, labels, grid=grid).p_value,
-        "paired_t": _t_p_value(differences, labels),
+        "paired_t": group_t_test(differences, labels, grid=grid).p_value,
     }
     if len(pair) and np.isin(pair, (0, 1)).all():
         found["mcnemar"] = mcnemar(pair[:, 0], pair[:, 1], labels).p_value
     return found
-
-
-def _t_p_value(differences: Floats, labels: Sequence[str]) -> float | None:
-    """Two-sided t test on the group-robust error; None where there is none, 1 where nothing differs."""
-    from scipy.special import stdtr
-
-    if not len(differences):
-        return None
-    error, n_groups = group_error(differences, code_groups(labels)), len(set(labels))
-    if not error:
-        return 1.0 if error == 0 and not differences.any() else None
-    return exact.positive(2 * float(stdtr(n_groups - 1, -abs(float(differences.mean())) / error)))
 
 
 def _by(

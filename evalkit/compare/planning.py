@@ -141,7 +141,7 @@ def basis_from_pilot(
         raise OptionError(f"The pilot has no metric '{metric or ''}': expected one of {', '.join(shared)}.")
     metric = metric or shared[0]
     notes += check_comparable(methods, [metric])
-    joined = join(methods, None if groups is None else read_groups(groups, columns))
+    joined = join(methods, [metric], None if groups is None else read_groups(groups, columns))
     tables = [joined.values(name, metric) for name in names]
     grid = GRID / unit_of(tables)
     means = [item_means(table, grid) for table in tables]

@@ -31,7 +31,7 @@ def rank_methods(joined: Joined, names: Sequence[str], metric: ComparedMetric, p
     A method that was not run on some items is shown with its mean and not ranked, and so is one without any value.
     """
     values = {name: joined.values(name, metric.name) for name in names}
-    unranked = {name: reason for name in names if (reason := _why_not(joined, name, metric.name, values[name]))}
+    unranked = joined.unranked[metric.name]
     eligible = [name for name in names if name not in unranked]
     if len(eligible) < 2:
         alone = "there is no other complete method to be ranked against"
@@ -75,13 +75,6 @@ def rank_methods(joined: Joined, names: Sequence[str], metric: ComparedMetric, p
     return Ranked(
         methods=(*placed, *rest), cliques=ranking.cliques if ranking.reason is None else (), n_items=ranking.n_items
     )
-
-
-def _why_not(joined: Joined, name: str, metric: str, values: Floats) -> str | None:
-    absent = joined.not_run(name, metric)
-    if absent:
-        return f"incomplete: {absent} of {len(joined.items)} items were not run"
-    return "it has no value for any item" if np.isnan(values).all() else None
 
 
 def _unranked(

@@ -4,18 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evalkit import __version__
-from evalkit.compare.join import Joined, join
+from evalkit.compare.join import REASON_WORDS, Joined, join
 from evalkit.compare.load import Method, check_comparable, load_methods
 from evalkit.compare.pairs import compare_pairs, flips_for, pair_result
 from evalkit.compare.plan import CORRECTIONS, EXPLORATORY, Correction, Plan, Test, plan_comparison
 from evalkit.compare.rank import Ranked, rank_methods
 from evalkit.compare.sentence import sentence_of
-from evalkit.metrics.base import REASONS
 from evalkit.results.comparison import ComparedMethod, Comparison
-from evalkit.results.external import ABSENT, Columns, read_groups
+from evalkit.results.external import Columns, read_groups
 from evalkit.stats.groups import GRID
 
-_REASONS = {**REASONS, **ABSENT}
 _NAMED = 5
 """Items that a note names before it only counts them."""
 _WILCOXON_NOTE = (
@@ -83,7 +81,9 @@ def compare_runs(
         n_flips=n_flips,
     )
     notes += check_comparable(methods, [metric.name for metric in plan.metrics])
-    joined = join(methods, None if groups is None else read_groups(groups, columns))
+    joined = join(
+        methods, [metric.name for metric in plan.metrics], None if groups is None else read_groups(groups, columns)
+    )
     if groups is None and not any(method.has_groups for method in methods):
         notes.append("no column says which items share a source image: every item counts as independent")
     names = [method.name for method in methods]
@@ -141,13 +141,11 @@ def _missing(methods: Sequence[Method], joined: Joined, plan: Plan) -> list[str]
     for metric in plan.metrics:
         for method in methods:
             lacking: dict[str, list[str]] = {}
-            for item in joined.items:
-                reason = joined.reason(method.name, metric.name, item)
-                if reason:
-                    lacking.setdefault(reason, []).append(item)
+            for item, reason in joined.lacking[method.name, metric.name].items():
+                lacking.setdefault(reason, []).append(item)
             notes += [
                 f"{method.name} has no {metric.name} for {len(items)} of {len(joined.items)} items ({_listed(items)}): "
-                f"{_REASONS.get(reason, reason)}"
+                f"{REASON_WORDS.get(reason, reason)}"
                 for reason, items in lacking.items()
             ]
             floored = method.record.metrics[metric.name].n_floored if method.record else 0
