@@ -122,6 +122,17 @@ def test_the_items_needed_would_have_been_enough():
     assert without.verdict.items_needed_for == pytest.approx(abs(without.test.difference))
 
 
+def test_items_that_should_have_been_enough_are_not_asked_for_again():
+    """Between 0 and the margin more items than there are would be needed, for a difference like the observed one."""
+    noise = np.random.default_rng(8).normal(size=100)
+    d = 0.17 + (noise - noise.mean()) / noise.std()
+    result = compare_paired(np.zeros(100), d, range(100), higher_is_better=True, margin=0.3, n_flips=999)
+    assert result.minimum_detectable_effect < 0.3
+    assert result.verdict.verdict == "inconclusive"
+    assert result.verdict.items_needed_for == pytest.approx(0.17, abs=1e-6)
+    assert result.verdict.items_needed > 200
+
+
 def test_identical_scores_are_equivalent_at_any_margin():
     """Two methods with the same scores on all items are equivalent even where no margin was declared."""
     values = np.linspace(0, 1, 30)

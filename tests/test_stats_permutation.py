@@ -266,6 +266,13 @@ def test_max_t_is_the_share_of_arrangements_whose_largest_t_is_as_large():
     assert all(result.max_t_p_value >= result.p_value for result in results)
 
 
+def test_a_pair_without_items_is_not_in_the_max_t_family():
+    """It has no adjusted p-value, and the others have theirs."""
+    scores = np.array([[1.0, 2.0, np.nan], [2.0, 4.0, np.nan], [3.0, 5.0, np.nan], [np.nan, np.nan, 1.0]])
+    first, second = sign_flip_tests(scores, range(4), [(0, 1), (0, 2)], max_t_families=[0, 0])
+    assert (first.max_t_p_value, second.max_t_p_value) == (first.p_value, None)
+
+
 def test_ignoring_groups_would_find_differences_that_are_not_there():
     """With TEdBench's groups and correlated items the group test rejects 5 % of true nulls, the item test far more."""
     rng, groups = np.random.default_rng(7), tedbench_groups()
@@ -289,6 +296,7 @@ def test_ignoring_groups_would_find_differences_that_are_not_there():
         ([1.0, 2.0], [0, 1], {"grid": 0.0}),
         ([1e12, 2.0], [0, 1], {}),
         (np.ones(30), range(30), {"seed": -1}),
+        (np.ones((2, 2)), [0, 1], {}),
     ],
 )
 def test_malformed_input_is_refused(values, groups, options):

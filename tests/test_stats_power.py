@@ -226,6 +226,11 @@ def test_one_group_shows_no_equivalence():
         lambda: equivalence_items_needed(0.1, standard_deviation=1.0, difference=0.1),
         lambda: design_effect([0, 1], 0.2),
         lambda: plan_seeds(VarianceComponents(items=1.0, seeds_a=1.0, seeds_b=1.0), 0.1, seeds=[0]),
+        lambda: items_needed(0.1, standard_deviation=1.0, items_per_group=0.5),
+        lambda: variance_components(np.ones((2, 2)), np.ones((3, 2))),
+        lambda: variance_components(np.ones((2, 2)), np.full((2, 2), np.nan)),
+        lambda: fixed_items_interval(np.ones((2, 2)), np.ones((3, 2))),
+        lambda: fixed_items_interval(np.ones((2, 2)), np.full((2, 2), np.nan)),
     ],
 )
 def test_impossible_plans_are_refused(call):

@@ -237,20 +237,24 @@ def corrected(
 
 
 def _items_to_decide(comparison: PairedComparison) -> tuple[int | None, float | None]:
-    """Items, grouped as these are, that would find the margin, or without one a difference as large as this."""
+    """Items, grouped as these are, that would find the margin; where these should have, a difference like the observed.
+
+    Without a margin it is the observed difference too.
+    """
     equivalence = comparison.equivalence
-    effect = (
-        abs(comparison.test.difference or 0.0)
-        if equivalence is None
-        else min(-equivalence.margin_low, equivalence.margin_high)
-    )
-    if not effect or not comparison.standard_error:
-        return None, None
-    needed = items_needed(
-        effect,
-        standard_deviation=comparison.standard_error * math.sqrt(comparison.n_items),
-        alpha=comparison.minimum_detectable_effect_alpha,
-        power=comparison.power,
-        items_per_group=comparison.n_items / comparison.n_groups,
-    )
-    return needed, None if needed is None else effect
+    effects = [abs(comparison.test.difference or 0.0)]
+    if equivalence is not None:
+        effects.insert(0, min(-equivalence.margin_low, equivalence.margin_high))
+    for effect in effects:
+        if not effect or not comparison.standard_error:
+            continue
+        needed = items_needed(
+            effect,
+            standard_deviation=comparison.standard_error * math.sqrt(comparison.n_items),
+            alpha=comparison.minimum_detectable_effect_alpha,
+            power=comparison.power,
+            items_per_group=comparison.n_items / comparison.n_groups,
+        )
+        if needed is not None and needed > comparison.n_items:
+            return needed, effect
+    return None, None
