@@ -5,7 +5,9 @@ from matplotlib.axes import Axes
 from evalkit.report.comparison import tested_by
 from evalkit.report.figures_data import Versus, ordered, reference_label, reference_of, sizes, versus
 from evalkit.report.figures_style import (
+    BAND,
     GREY,
+    GRID,
     INK,
     DrawnFigure,
     Look,
@@ -19,6 +21,7 @@ from evalkit.report.figures_style import (
     looks,
     printable,
     sheet,
+    sides_of,
 )
 from evalkit.results.comparison import ComparedMetric, Comparison, RankedMethod
 
@@ -52,9 +55,11 @@ def forest(comparison: Comparison, metric: ComparedMetric) -> DrawnFigure | None
     _draw_means(means, rows, style)
     means.set_xlabel(f"{printable(metric.name)}\n{direction(metric)}")
     _draw_differences(differences, rows, others, style, metric.margin)
-    sides = "← worse   better →" if metric.higher_is_better else "← better   worse →"
+    sides = sides_of(metric)
     label = reference_label(comparison, style[reference].label)
-    differences.set_xlabel(f"difference to {label}\n{sides}" if len(label) < 28 else f"difference to\n{label}\n{sides}")
+    differences.set_xlabel(
+        f"difference to {label}\n{sides}" if len(label) < 28 else f"difference to the reference\n{sides}"
+    )
     bare(text)
     for place, row in enumerate(rows):
         said = others[row.method]
@@ -122,7 +127,7 @@ def _draw_means(axes: Axes, rows: list[RankedMethod], style: dict[str, Look], *,
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.08)
     axes.locator_params(axis="x", nbins=5)
-    axes.grid(axis="x", color="#e3e6e9", linewidth=0.6)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
 
 
@@ -134,7 +139,7 @@ def _draw_differences(
     margin: float | None,
 ) -> None:
     if margin:
-        axes.axvspan(-margin, margin, color="#dfe3e8", linewidth=0, zorder=0)
+        axes.axvspan(-margin, margin, color=BAND, linewidth=0, zorder=0)
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
     for place, row in enumerate(rows):
         said = others[row.method]

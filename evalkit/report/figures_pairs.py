@@ -21,6 +21,9 @@ from evalkit.report.figures_means import basis
 from evalkit.report.figures_style import (
     GREY,
     INK,
+    ON_DARK,
+    ON_LIGHT,
+    PAPER,
     DrawnFigure,
     Look,
     arrow,
@@ -30,6 +33,7 @@ from evalkit.report.figures_style import (
     looks,
     printable,
     sheet,
+    sides_of,
 )
 from evalkit.results.comparison import ComparedMetric, Comparison
 from evalkit.stats.groups import Floats
@@ -66,8 +70,8 @@ def ecdf(comparison: Comparison, metric: ComparedMetric) -> DrawnFigure | None:
     for column in range(across):
         last = grid[(len(panels) - 1 - column) // across, column]
         last.tick_params(labelbottom=True)
-    sides = "← worse   better →" if metric.higher_is_better else "← better   worse →"
-    grid[-1, 0].set_xlabel(f"difference to {label}\n{sides}" if across < 3 else f"difference\n{sides}")
+    sides = sides_of(metric)
+    grid[-1, 0].set_xlabel(f"difference\n{sides}")
     grid[0, 0].set_ylabel("share of items")
     counts = [f"{v.method}: better on {v.win}, tied on {v.pair.tie}, worse on {v.loss}" for v, _, _ in panels]
     return DrawnFigure(
@@ -163,14 +167,14 @@ def _draw_cell(
 ) -> None:
     hatch = "////" if cell.standing == "inconclusive" else None
     axes.add_patch(
-        Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="#aab0b6" if hatch else "white",
+        Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor=GREY if hatch else PAPER,
                   hatch=hatch, linewidth=0)
     )  # fmt: skip
-    axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="white", linewidth=1.5))
+    axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=PAPER, linewidth=1.5))
     if cell.standing == "equivalent":
-        axes.plot([x], [y + 0.28], "o", color=INK, markersize=3.5)
+        axes.plot([x], [y + 0.28], "o", color=ON_LIGHT, markersize=3.5)
     dark = 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2] < 0.5
     rate = "" if cell.win_rate is None else f"{100 * cell.win_rate:.0f} %"
     words = rate if x > y else f"{cell.difference:+.{decimals}f}".replace("-", "−").replace("0.", ".", 1)
     box = {"boxstyle": "square,pad=0.12", "facecolor": colour, "linewidth": 0} if hatch else None
-    axes.text(x, y, words, ha="center", va="center", fontsize=6.5, color="white" if dark else "#101418", bbox=box)
+    axes.text(x, y, words, ha="center", va="center", fontsize=6.5, color=ON_DARK if dark else ON_LIGHT, bbox=box)

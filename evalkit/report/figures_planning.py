@@ -17,6 +17,7 @@ from evalkit.report.figures_data import (
 from evalkit.report.figures_means import basis
 from evalkit.report.figures_style import (
     GREY,
+    GRID,
     INK,
     DrawnFigure,
     Look,
@@ -141,7 +142,7 @@ def _draw_region(
 def _finish_trade_off(axes: Axes, preserved: ComparedMetric, aligned: ComparedMetric) -> None:
     axes.margins(0.08)
     axes.autoscale_view()
-    axes.grid(color="#e9ecef", linewidth=0.6)
+    axes.grid(color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.locator_params(nbins=6)
     axes.set_xlabel(f"{arrow(preserved)}  →")
@@ -180,7 +181,12 @@ def power_curve(comparison: Comparison, metric: ComparedMetric) -> DrawnFigure |
         axes.axvline(n, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
     _finish_power(axes, now[-1], metric)
     figure.legend(
-        loc="outside right upper", fontsize=7.5, title=f"against {label}"[:40], title_fontsize=7, handlelength=1.6
+        loc="outside right upper",
+        fontsize=7.5,
+        title=f"against\n{style[reference].label}",
+        alignment="left",
+        title_fontsize=7,
+        handlelength=1.6,
     )
     at_present = [f"{name} {float(np.interp(n, x, y)):.4f}" for name, (x, y, n) in curves.items()]
     return DrawnFigure(
@@ -244,7 +250,7 @@ def _finish_power(axes: Axes, now: int, metric: ComparedMetric) -> None:
     bottom, top = axes.get_ylim()
     steps = [m * 10.0**e for e in range(-7, 8) for m in (1, 2, 5) if bottom <= m * 10.0**e <= top]
     axes.set_yticks(steps, [f"{step:g}" for step in steps])
-    axes.grid(color="#e9ecef", linewidth=0.6)
+    axes.grid(color=GRID, linewidth=0.6)
     axes.annotate(f" {now:,} items now", (now, 1), xycoords=("data", "axes fraction"), fontsize=7, color=INK, va="top")
     if metric.margin:
         axes.axhline(metric.margin, color=GREY, linewidth=0.8)

@@ -16,8 +16,14 @@ from evalkit.benchmarks.controls import CONTROLS
 from evalkit.results.comparison import ComparedMetric, Comparison
 
 INK = "#1b1f24"
-"""Text and axes; pages replace it with the colour of their own text."""
-GREY = "#7d848c"
+"""Text and axes. Pages put their own colours in the place of this one and of the next four."""
+GREY = "#656d76"
+GRID = "#e4e7ea"
+BAND = "#dde1e6"
+PAPER = "#ffffff"
+ON_LIGHT = "#101418"
+ON_DARK = "#fefefe"
+"""Text on coloured ground, which has the same colour on every page."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK, "#b8a900")
 """Okabe & Ito's palette, its yellow darkened so that a thin line of it can be seen on white."""
 MARKERS = "osD^vPX*ph<>"
@@ -32,6 +38,8 @@ _STYLE: dict[Any, Any] = {
     "font.size": 8,
     "text.color": INK,
     "text.parse_math": False,  # a method may be called "a$b$"
+    "figure.facecolor": PAPER,
+    "axes.facecolor": "none",
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.linewidth": 0.7,
@@ -83,7 +91,7 @@ class Look:
     @property
     def face(self) -> str:
         """The colour inside its marker."""
-        return "white" if self.hollow else self.colour
+        return PAPER if self.hollow else self.colour
 
 
 def looks(comparison: Comparison) -> dict[str, Look]:
@@ -131,6 +139,12 @@ def alpha_of(comparison: Comparison) -> float:
     """The error rate that was asked for."""
     alpha = comparison.settings.get("alpha", 0.05)
     return float(alpha) if isinstance(alpha, int | float) else 0.05
+
+
+def sides_of(metric: ComparedMetric) -> str:
+    """Which side of 0 is better, along an axis of differences; the spaces stay apart in SVG."""
+    gap = "\N{NO-BREAK SPACE}" * 3
+    return f"← worse{gap}better →" if metric.higher_is_better else f"← better{gap}worse →"
 
 
 def is_miniature(metric: ComparedMetric) -> bool:

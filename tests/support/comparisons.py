@@ -32,17 +32,17 @@ NAMES = (
 )  # fmt: skip
 
 
-def table_of(name, n_items, rng, quality):
+def table_of(item_ids, rng, quality):
     """A method's scores; every fifth item ties with every other method's."""
     rows = []
-    for i in range(n_items):
+    for i, item_id in enumerate(item_ids):
         easy = i % 5 == 0
         noise = rng.normal(0, 0.02, 2) if not easy else np.zeros(2)
         values = {
             "clip_score": round(0.25 + 0.03 * np.sin(i) + (0 if easy else quality) + noise[0], 6),
             "lpips": round(0.3 + 0.05 * np.cos(i) + (0 if easy else 3 * quality) - noise[0] / 2 + noise[1], 6),
         }
-        rows.append(ItemScores(item_id=f"item{i:03}", group=f"g{i // 2}", edit_type="style", values=values))
+        rows.append(ItemScores(item_id=item_id, group=f"g{i // 2}", edit_type="style", values=values))
     return ScoreTable(metrics=("clip_score", "lpips"), rows=tuple(rows))
 
 
@@ -71,16 +71,19 @@ def pair_of(metric, a, b):
     )  # fmt: skip
 
 
-def comparison_of(n_methods, *, names=NAMES, n_items=60, baseline=None, metrics=METRICS, folders=None, spread=0.03):
+def comparison_of(
+    n_methods, *, names=NAMES, n_items=60, baseline=None, metrics=METRICS, folders=None, spread=0.03, item_ids=None
+):
     """So many methods on two metrics, from the seed 0."""
+    item_ids = item_ids or [f"item{i:03}" for i in range(n_items)]
     rng = np.random.default_rng(0)
     methods = tuple(
         ComparedMethod(
             name=name,
             source=f"runs/{number}",
-            table=table_of(name, n_items, rng, spread * (number // 2) / n_methods),
+            table=table_of(item_ids, rng, spread * (number // 2) / n_methods),
             folder=(folders or {}).get(name),
-            n_items=n_items,
+            n_items=len(item_ids),
             n_missing=0,
         )
         for number, name in enumerate(names[:n_methods])
@@ -104,6 +107,10 @@ def comparison_of(n_methods, *, names=NAMES, n_items=60, baseline=None, metrics=
             "groups": None,
             "n_flips": 9_999,
             "evalkit": "0.1.0",
+            "n_items": len(item_ids),
+            "n_groups": (len(item_ids) + 1) // 2,
+            "n_resamples": 9_999,
+            "power": 0.8,
         },
     )
 

@@ -1,0 +1,216 @@
+"""The per-item gallery of a page: source, every method's edit and its scores, with thumbnails of a bounded size."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evalkit.benchmarks.open import open_edit_folder
+from evalkit.data.images import read_image
+from evalkit.data.item import EditItem
+from evalkit.errors import BenchmarkError, EvalkitError, UnknownNameError
+from evalkit.results.comparison import ComparedMethod, Comparison
+
+THUMBNAIL = 160
+"""Pixels of the longer side."""
+QUALITY = 78
+MAX_THUMBNAILS = 480
+MAX_ITEMS = 60
+Scores = Mapping[str, float]
+"""Metric to value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One picture of the gallery, or the reason why there is none."""
+
+    data: str | None = None
+    """A ``data:`` address."""
+    alt: str = ""
+    width: int = 0
+    height: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryRow:
+    """One item."""
+
+    item_id: str
+    edit_type: str | None
+    texts: tuple[tuple[str, str], ...]
+    """What was known and asked: the name of a text, and the text."""
+    source: Picture
+    edits: Mapping[str, Picture]
+    """Method to its edit."""
+    scores: Mapping[str, Scores]
+    """Method to its scores, means over seeds."""
+    differences: Scores
+    """Of two methods second − first; of more the largest score − the smallest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gallery:
+    """The items that a page shows."""
+
+    rows: tuple[GalleryRow, ...]
+    n_items: int
+    """Items of the comparison, shown or not."""
+    difference: str
+    """What the column of differences holds."""
+    chosen_by: str
+    """The metric whose differences the shown items are spread over."""
+    pictures: bool
+    problems: tuple[str, ...] = ()
+    """Why pictures are missing."""
+
+
+@dataclass(slots=True)
+class _Folders:
+    """The edit folders that could be opened: method to item to its first edit."""
+
+    edits: dict[str, dict[str, EditItem]] = field(default_factory=dict)
+    items: dict[str, EditItem] = field(default_factory=dict)
+    """Every item as the first folder that has it describes it."""
+    problems: list[str] = field(default_factory=list)
+    with_sources: bool = True
+    """Whether the benchmark's own images can be had."""
+
+
+def build_gallery(comparison: Comparison) -> Gallery:
+    """Choose items evenly over the range of differences on the first primary metric, and make their thumbnails."""
+    names = [method.name for method in comparison.methods]
+    scores = {method.name: _scores(method) for method in comparison.methods}
+    item_ids = list(dict.fromkeys(item_id for by_item in scores.values() for item_id in by_item))
+    metric = next((metric for metric in comparison.metrics if metric.primary), comparison.metrics[0]).name
+    differences = {item_id: _differences(item_id, names, scores) for item_id in item_ids}
+    chosen = spread_over(item_ids, {i: d[metric] for i, d in differences.items() if metric in d}, _room(len(names)))
+    folders = _open_folders(comparison)
+    sources: dict[Path, Picture] = {}
+    rows = tuple(_row(item_id, names, scores, differences[item_id], folders, sources) for item_id in chosen)
+    two = f"{names[1]} − {names[0]}" if len(names) == 2 else "largest − smallest"
+    return Gallery(
+        rows=rows,
+        n_items=len(item_ids),
+        difference=two,
+        chosen_by=metric,
+        pictures=bool(folders.edits),
+        problems=tuple(folders.problems),
+    )
+
+
+def spread_over(item_ids: Sequence[str], differences: Mapping[str, float], room: int) -> list[str]:
+    """At most ``room`` items: both ends of the differences and evenly many between them, in their own order.
+
+    >>> spread_over(list("abcde"), {"a": 0.5, "b": 0.1, "c": 0.9, "d": 0.3, "e": 0.7}, 3)
+    ['a', 'b', 'c']
+    """
+    if len(item_ids) <= room:
+        return list(item_ids)
+    by_difference = sorted(item_ids, key=lambda item_id: (item_id not in differences, differences.get(item_id, 0.0)))
+    last = len(item_ids) - 1
+    places = {round(number * last / max(1, room - 1)) for number in range(room)}
+    chosen = {by_difference[place] for place in places}
+    return [item_id for item_id in item_ids if item_id in chosen]
+
+
+def thumbnail(path: Path, alt: str) -> Picture:
+    """A small JPEG of an image file as a ``data:`` address, or the reason why it cannot be read."""
+    try:
+        image = read_image(path)
+    except EvalkitError as failure:
+        return Picture(reason=str(failure))
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=QUALITY)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return Picture(data=f"data:image/jpeg;base64,{data}", alt=alt, width=image.width, height=image.height)
+
+
+def _room(n_methods: int) -> int:
+    return max(1, min(MAX_ITEMS, MAX_THUMBNAILS // (n_methods + 1)))
+
+
+def _scores(method: ComparedMethod) -> dict[str, dict[str, float]]:
+    by_item: dict[str, dict[str, float]] = {row.item_id: {} for row in method.table.rows}
+    for metric in method.table.metrics:
+        means = method.table.item_means(metric)
+        for item_id, value in zip(means.item_ids, means.values, strict=True):
+            by_item[item_id][metric] = float(value)
+    return by_item
+
+
+def _differences(item_id: str, names: Sequence[str], scores: Mapping[str, Mapping[str, Scores]]) -> dict[str, float]:
+    of_item = [scores[name].get(item_id, {}) for name in names]
+    common = [metric for metric in of_item[0] if all(metric in values for values in of_item)]
+    if len(names) == 2:
+        return {metric: of_item[1][metric] - of_item[0][metric] for metric in common}
+    return {metric: max(v[metric] for v in of_item) - min(v[metric] for v in of_item) for metric in common}
+
+
+def _open_folders(comparison: Comparison) -> _Folders:
+    found = _Folders()
+    for method in comparison.methods:
+        if method.folder is None:
+            continue
+        try:
+            items = _open(Path(method.folder), comparison.benchmark, found)
+        except (EvalkitError, OSError) as failure:
+            found.problems.append(f"The pictures of {method.name} are not shown: {failure}")
+            continue
+        edits = found.edits.setdefault(method.name, {})
+        for item in items:
+            found.items.setdefault(item.item_id, item)
+            if item.item_id not in edits or edits[item.item_id].edited_image is None:
+                edits[item.item_id] = item
+    return found
+
+
+def _open(root: Path, benchmark: str | None, found: _Folders) -> tuple[EditItem, ...]:
+    try:
+        return open_edit_folder(root, benchmark=benchmark, with_images=found.with_sources).folder.items
+    except UnknownNameError:  # the folder's own name for what it holds; its manifest says the rest
+        return open_edit_folder(root).folder.items
+    except BenchmarkError as failure:
+        # Edits without their sources are better than nothing; the benchmark is not asked for again.
+        found.with_sources = False
+        found.problems.append(f"The source images are not shown: {failure}")
+        return open_edit_folder(root, benchmark=benchmark, with_images=False).folder.items
+
+
+def _row(
+    item_id: str,
+    names: Sequence[str],
+    scores: Mapping[str, Mapping[str, Scores]],
+    differences: Scores,
+    folders: _Folders,
+    sources: dict[Path, Picture],
+) -> GalleryRow:
+    item = folders.items.get(item_id, EditItem(item_id=item_id))
+    texts = (("source", item.source_caption), ("asked for", item.target_caption), ("instruction", item.instruction))
+    return GalleryRow(
+        item_id=item_id,
+        edit_type=item.edit_type,
+        texts=tuple((name, text) for name, text in texts if text),
+        source=_source(item, sources),
+        edits={name: _edit(name, folders.edits[name].get(item_id)) for name in names if name in folders.edits},
+        scores={name: scores[name].get(item_id, {}) for name in names},
+        differences=differences,
+    )
+
+
+def _source(item: EditItem, sources: dict[Path, Picture]) -> Picture:
+    path = item.source_image
+    if path is None:
+        return Picture(reason="no source image")
+    if path not in sources:
+        sources[path] = thumbnail(path, f"Source image: {item.source_caption or path.stem}")
+    return sources[path]
+
+
+def _edit(method: str, item: EditItem | None) -> Picture:
+    if item is None or item.edited_image is None:
+        return Picture(reason=(item.reason if item else None) or "no edited image")
+    wanted = item.target_caption or item.instruction or item.item_id
+    return thumbnail(item.edited_image, f"Edit by {method}, asked for: {wanted}")
