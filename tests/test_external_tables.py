@@ -175,6 +175,14 @@ def test_seeds_and_groups_are_read(tmp_path):
     assert read_groups(tmp_path / "t.csv") == {"1": "cat", "2": "cat", "3": "dog"}
 
 
+def test_row_numbers_are_no_scores(tmp_path):
+    """A second id, an index that a tool added, and a column without a name are left out by name."""
+    (tmp_path / "t.csv").write_text("Unnamed: 0,,index,item_id,score\n0,0,7,a,0.5\n1,1,8,b,0.25\n")
+    external = read_table(tmp_path / "t.csv")
+    assert external.methods["t"].metrics == ("score",)
+    assert external.notes[1] == "t.csv: columns that are no scores were left out: Unnamed: 0, index"
+
+
 def test_columns_can_be_named(tmp_path):
     """What is not plain is said by the user; the same table without is an error that says how."""
     (tmp_path / "t.csv").write_text("bild;verfahren;mass;wert\n1;a;x;0.5\n1;b;x;0.75\n")

@@ -181,7 +181,9 @@ def _long_cells(path: Path, rows: Sequence[Row], columns: Columns) -> list[_Cell
 def _wide_cells(path: Path, rows: Sequence[Row], columns: Columns) -> tuple[list[_Cell], list[str]]:
     taken = {getattr(columns, field.name) for field in fields(columns)}
     others = [name for name in dict.fromkeys(name for row in rows for name in row.cells) if name and name not in taken]
-    metrics = [name for name in others if _mostly_numbers(row.cells.get(name) for row in rows)]
+    metrics = [
+        name for name in others if not _numbers_rows(name) and _mostly_numbers(row.cells.get(name) for row in rows)
+    ]
     metrics = [columns.value] if columns.value else metrics
     crossed = [name for name in metrics if _BETWEEN in name]
     if crossed and columns.method is None:
@@ -197,6 +199,11 @@ def _wide_cells(path: Path, rows: Sequence[Row], columns: Columns) -> tuple[list
             cell = _cell(path, row, columns, metric, row.cells.get(name))
             cells.append(replace(cell, method=method) if method else cell)
     return cells, remarks
+
+
+def _numbers_rows(name: str) -> bool:
+    """Whether a column, by its name, only counts or names the rows: a second id, or an index that a tool added."""
+    return name.lower() in GUESSES["item"] or name.lower().startswith("unnamed:")
 
 
 def _mostly_numbers(column: Iterable[Any]) -> bool:
