@@ -25,7 +25,8 @@ _USUAL = (1e-2, 1e5)
 
 MANY_COLUMNS = 60
 """With more pairs × metrics than this, no more arrangements are drawn than the corrected p-values need."""
-_HOW: Mapping[Test, str] = {"t": "group_t", "wilcoxon": "group_signed_rank"}
+_HOW = {"exact_enumeration": "enumeration", "exact_dp": "dynamic_programming", "monte_carlo": "monte_carlo"}
+_HOW_ELSE: Mapping[Test, str] = {"t": "group_t", "wilcoxon": "group_signed_rank"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +226,7 @@ def pair_result(tested: Outcome, joined: Joined, test_name: Test, sentence: str)
         ci_high=test.high,
         p_value=test.p_value,
         adjusted_p_value=comparison.adjusted_p_value,
-        how=test.how or (None if test.p_value is None else _HOW.get(test_name)),
+        how=None if test.p_value is None else _HOW[test.how] if test.how else _HOW_ELSE.get(test_name),
         effect_size_dz=comparison.effect_size_dz,
         win=comparison.win,
         tie=comparison.tie,

@@ -59,7 +59,8 @@ class PairResult:
     p_value: float | None
     adjusted_p_value: float | None
     how: str | None
-    """``exact_enumeration``, ``exact_dp``, ``monte_carlo``, ``group_t`` or ``group_signed_rank``."""
+    """How the p-value was obtained: ``enumeration``, ``dynamic_programming``, ``monte_carlo``; ``group_t`` and
+    ``group_signed_rank`` for the other tests."""
     effect_size_dz: float | None
     win: int
     """Items on which b is better."""
