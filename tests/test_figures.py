@@ -10,7 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from evalkit.report.figures import draw_figures, write_figures
-from evalkit.report.figures_data import reference_of, versus
+from evalkit.report.figures_data import paired, reference_of, versus
 from evalkit.report.figures_means import cliques, forest, p_said
 from evalkit.report.figures_pairs import ecdf, heat_map
 from evalkit.report.figures_planning import (
@@ -145,6 +145,19 @@ def test_the_reference_is_the_baseline_or_the_best():
 
     assert reference_of(comparison, PRESERVED) == min(means, key=means.get)
     assert reference_of(comparison_of(4, baseline="identity"), PRESERVED) == "identity"
+
+
+def test_figures_rest_on_the_items_of_the_tables():
+    """Where a third method lacks an item, the pairs of methods that are ranked leave it out, and figures do too."""
+    comparison = comparison_of(3, n_items=20)
+    third = comparison.methods[2]
+    shorter = _with(third, table=_with(third.table, rows=third.table.rows[1:]))
+    one = _with(comparison, methods=(*comparison.methods[:2], shorter))
+    alone = tuple(_with(row, rank_low=None) if row.method == third.name else row for row in one.ranking)
+
+    assert len(paired(one, "clip_score", "imagic", "identity").item_ids) == 19
+    assert len(paired(_with(one, ranking=alone), "clip_score", "imagic", "identity").item_ids) == 20
+    assert not paired(comparison, "lpips", "imagic", "imagic").columns.std(axis=1).any()
 
 
 def test_the_distribution_shows_ties_as_a_jump():

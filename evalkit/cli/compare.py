@@ -7,6 +7,7 @@ import click
 
 from evalkit.cli.output import Output, output_options
 from evalkit.cli.tables import column_options, names_in
+from evalkit.errors import OptionError
 
 if TYPE_CHECKING:
     from evalkit.report.export import Format
@@ -31,6 +32,15 @@ RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "ra
 @click.option("--lower-is-better", metavar="A,B", help="Metrics of other tools of which less is better.")
 @column_options
 @click.option("--export", "to", type=click.Choice(["md", "latex", "csv"]), help="Print the tables in this format.")
+@click.option(
+    "--figures",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write figures there: SVG, PDF, PNG, and the numbers behind each as CSV.",
+)
+@click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Write one page with it all."
+)
 @output_options
 def compare(
     runs: tuple[str, ...],
@@ -42,6 +52,8 @@ def compare(
     columns: "Columns",
     groups: Path | None,
     to: "Format | None",
+    figures: Path | None,
+    report: Path | None,
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
 ) -> None:
@@ -71,6 +83,27 @@ def compare(
         output.line(export(comparison, to).rstrip("\n"))
     else:
         show(comparison, output)
+    write(comparison, figures, report, output)
+
+
+def write(comparison: "Comparison", figures: Path | None, report: Path | None, output: Output) -> None:
+    """The figures and the page, where they were asked for."""
+    try:
+        if figures is not None:
+            from evalkit.report.figures import write_figures
+
+            files = write_figures(comparison, figures)
+            output.note(f"Wrote {len(files)} files to {figures}" if files else "There was nothing to draw.")
+        if report is not None:
+            from evalkit.report.page import write_page
+
+            write_page(comparison, report)
+            output.note(f"Wrote {report}")
+    except OSError as failure:
+        raise OptionError(
+            f"{failure.filename or figures or report} cannot be written: {failure.strerror}. "
+            "Name another place: --figures DIR, --report FILE.html"
+        ) from failure
 
 
 def show(comparison: "Comparison", output: Output) -> None:

@@ -107,6 +107,18 @@ def joined(columns: list[tuple[ComparedMethod, str]]) -> Joined:
     )
 
 
+def paired(comparison: Comparison, metric: str, method: str, reference: str) -> Joined:
+    """Values of the reference and of the method on the items of their pair.
+
+    Methods that are ranked are compared on the items that all of them have, so an item must have their values too.
+    """
+    ranked = [row.method for row in comparison.ranking if row.metric == metric and row.rank_low is not None]
+    names = list(dict.fromkeys([reference, method, *ranked]))
+    together = joined([(method_named(comparison, name), metric) for name in names])
+    both = together.columns[:, [0, names.index(method)]]
+    return Joined(item_ids=together.item_ids, groups=together.groups, columns=both)
+
+
 def method_named(comparison: Comparison, name: str) -> ComparedMethod:
     """The method of that name."""
     return next(method for method in comparison.methods if method.name == name)

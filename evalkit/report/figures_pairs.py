@@ -10,9 +10,8 @@ from matplotlib.patches import Rectangle
 from evalkit.report.figures_data import (
     Joined,
     Versus,
-    joined,
-    method_named,
     ordered,
+    paired,
     reference_label,
     reference_of,
     versus,
@@ -47,11 +46,10 @@ def ecdf(comparison: Comparison, metric: ComparedMetric) -> DrawnFigure | None:
     """Share of items up to each difference to a reference, one panel per method; None without paired items."""
     style = looks(comparison)
     reference = reference_of(comparison, metric)
-    base = method_named(comparison, reference)
     panels: list[tuple[Versus, Joined, Floats]] = []
     for row in ordered(comparison, metric):
         said = versus(comparison, metric.name, row.method, reference)
-        both = joined([(base, metric.name), (method_named(comparison, row.method), metric.name)])
+        both = paired(comparison, metric.name, row.method, reference)
         if said and len(both.item_ids):
             # Scores lie on a grid; rounding their difference keeps ties ties.
             panels.append((said, both, np.round(both.columns[:, 1] - both.columns[:, 0], 9)))

@@ -8,8 +8,8 @@ from matplotlib.patches import Ellipse
 
 from evalkit.report.figures_data import (
     joined,
-    method_named,
     ordered,
+    paired,
     reference_label,
     reference_of,
     versus,
@@ -158,11 +158,10 @@ def power_curve(comparison: Comparison, metric: ComparedMetric) -> DrawnFigure |
     """What so many items would detect, for each method against a reference; None where no difference varies."""
     style = looks(comparison)
     reference = reference_of(comparison, metric)
-    base = method_named(comparison, reference)
     alpha = planning_alpha(comparison, metric)
     curves: dict[str, tuple[Floats, Floats, int]] = {}
     for row in ordered(comparison, metric):
-        both = joined([(base, metric.name), (method_named(comparison, row.method), metric.name)])
+        both = paired(comparison, metric.name, row.method, reference)
         if versus(comparison, metric.name, row.method, reference) and len(both.item_ids):
             error = group_error(both.columns[:, 1] - both.columns[:, 0], coded(both.groups))
             n, n_groups = len(both.item_ids), len(set(both.groups))

@@ -154,6 +154,11 @@ def _open_folders(comparison: Comparison) -> _Folders:
     for method in comparison.methods:
         if method.folder is None:
             continue
+        if not Path(method.folder).is_dir():
+            found.problems.append(
+                f"The pictures of {method.name} are not shown: {method.folder} is not there any more."
+            )
+            continue
         try:
             items = _open(Path(method.folder), comparison.benchmark, found)
         except (EvalkitError, OSError) as failure:
