@@ -35,7 +35,7 @@ class MethodPair:
     a: str
     b: str
     comparison: PairedComparison
-    factor: float | None
+    factor: float | None = None
     """What the raw p-value was multiplied by at its step; None for max-t, which does not multiply."""
 
 
@@ -97,16 +97,11 @@ def compare_methods(
     [0.03125]
     """
     names = list(values)
-    if len(names) < 2 or (baseline is not None and baseline not in names):
-        raise OptionError(f"A comparison needs two methods or more, the baseline among them; got {names}, {baseline}.")
+    pairs = _pairs(names, baseline)
     tables = [seed_table(values[name], len(groups)) for name in names]
     scores = np.stack([item_means(table, grid) for table in tables], axis=1)
     if common_items:
         scores[np.isnan(scores).any(axis=1)] = np.nan
-    pairs = list(combinations(range(len(names)), 2))
-    if baseline is not None:
-        first = names.index(baseline)
-        pairs = [(first, other) for other in range(len(names)) if other != first]
     tests = sign_flip_tests(
         scores,
         groups,
@@ -120,9 +115,10 @@ def compare_methods(
     )
     adjusted = _adjust(tests, correction)
     mde_alpha = alpha / max(1, adjusted.n_tests) if correction in ("holm", "max_t") else alpha
-    comparisons = [
-        summarize_pair(
-            scores[:, pair],
+    comparisons = []
+    for (a, b), test in zip(pairs, tests, strict=True):
+        comparison = summarize_pair(
+            scores[:, (a, b)],
             groups,
             test,
             higher_is_better=higher_is_better,
@@ -131,22 +127,46 @@ def compare_methods(
             mde_alpha=mde_alpha,
             power=power,
         )
-        for pair, test in zip(pairs, tests, strict=True)
-    ]
-    equivalence = adjust([None if c.equivalence is None else c.equivalence.p_value for c in comparisons])
-    members = []
-    for number, ((a, b), comparison) in enumerate(zip(pairs, comparisons, strict=True)):
-        member = corrected(
-            replace(comparison, fixed_items=seeds_only([tables[a], tables[b]], scores[:, (a, b)], 1 - alpha)),
-            adjusted_p_value=adjusted.p_values[number],
-            correction=correction,
-            n_comparisons=adjusted.n_tests,
-            adjusted_equivalence_p_value=equivalence.p_values[number],
+        seeds = seeds_only([tables[a], tables[b]], scores[:, (a, b)], 1 - alpha)
+        comparisons.append(MethodPair(a=names[a], b=names[b], comparison=replace(comparison, fixed_items=seeds)))
+    return _as_family(comparisons, adjusted)
+
+
+def _pairs(names: Sequence[str], baseline: str | None) -> list[tuple[int, int]]:
+    """Positions of every two methods, or of the baseline and each other one."""
+    if len(names) < 2 or (baseline is not None and baseline not in names):
+        raise OptionError(f"A comparison needs two methods or more, the baseline among them; got {names}, {baseline}.")
+    if baseline is None:
+        return list(combinations(range(len(names)), 2))
+    first = names.index(baseline)
+    return [(first, other) for other in range(len(names)) if other != first]
+
+
+def _as_family(pairs: Sequence[MethodPair], adjusted: Adjusted) -> MethodComparisons:
+    """The pairs with their adjusted p-values; those of equivalence are corrected by Holm."""
+    equivalence = [pair.comparison.equivalence for pair in pairs]
+    one_sided = adjust([None if found is None else found.p_value for found in equivalence]).p_values
+    members = [
+        replace(
+            pair,
+            factor=factor,
+            comparison=corrected(
+                pair.comparison,
+                adjusted_p_value=p_value,
+                correction=adjusted.correction,
+                n_comparisons=adjusted.n_tests,
+                adjusted_equivalence_p_value=equivalence_p_value,
+            ),
         )
-        members.append(MethodPair(a=names[a], b=names[b], comparison=member, factor=adjusted.factors[number]))
-    smallest = min((p for p in adjusted.p_values if p is not None), default=None)
+        for pair, p_value, factor, equivalence_p_value in zip(
+            pairs, adjusted.p_values, adjusted.factors, one_sided, strict=True
+        )
+    ]
     return MethodComparisons(
-        pairs=tuple(members), correction=correction, n_tests=adjusted.n_tests, global_p_value=smallest
+        pairs=tuple(members),
+        correction=adjusted.correction,
+        n_tests=adjusted.n_tests,
+        global_p_value=min((p for p in adjusted.p_values if p is not None), default=None),
     )
 
 

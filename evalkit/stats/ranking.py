@@ -112,11 +112,7 @@ def rank_sets(
     pairs = list(combinations(range(len(names)), 2))
     differences = np.stack([steps[:, b] - steps[:, a] for a, b in pairs], axis=1) if pairs else steps[:, :0]
     found = simultaneous_intervals(differences, coded, alpha=alpha, n_resamples=n_resamples, seed=seed)
-    better = np.zeros((len(names), len(names)), dtype=np.bool_)
-    for (a, b), mean, p_value in zip(pairs, found.means, found.p_values, strict=True):
-        if p_value <= alpha and mean:
-            winner, loser = (b, a) if (mean > 0) == higher_is_better else (a, b)
-            better[winner, loser] = True
+    better = _certainly_better(len(names), pairs, found, alpha, higher_is_better)
     places = [
         RankedMethod(
             method=name,
@@ -132,10 +128,9 @@ def rank_sets(
     return Ranking(
         methods=tuple(places[number] for number in order),
         differences=tuple(
-            _difference(names[a], names[b], found, number, 1 / grid) for number, (a, b) in enumerate(pairs)
-        )
-        if coded.n_items
-        else (),
+            _difference(names[a], names[b], found, number, 1 / grid)
+            for number, (a, b) in enumerate(pairs if coded.n_items else [])
+        ),
         cliques=tuple(tuple(names[number] for number in clique) for clique in _cliques(better, order)),
         alpha=alpha,
         critical_value=found.critical_value,
@@ -170,6 +165,18 @@ def maximal_cliques(adjacent: npt.NDArray[np.bool_]) -> list[frozenset[int]]:
 
     extend(frozenset(), set(range(len(adjacent))), set())
     return found
+
+
+def _certainly_better(
+    n_methods: int, pairs: list[tuple[int, int]], found: Simultaneous, alpha: float, higher_is_better: bool
+) -> npt.NDArray[np.bool_]:
+    """``[winner, loser]`` is true where the interval of their difference excludes 0."""
+    better = np.zeros((n_methods, n_methods), dtype=np.bool_)
+    for (a, b), mean, p_value in zip(pairs, found.means, found.p_values, strict=True):
+        if p_value <= alpha and mean:
+            winner, loser = (b, a) if (mean > 0) == higher_is_better else (a, b)
+            better[winner, loser] = True
+    return better
 
 
 def _cliques(better: npt.NDArray[np.bool_], order: list[int]) -> list[list[int]]:
