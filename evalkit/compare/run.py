@@ -1,6 +1,7 @@
 """``compare_runs``: from run directories and tables to a comparison."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from evalkit import __version__
@@ -12,6 +13,7 @@ from evalkit.compare.rank import Ranked, rank_methods
 from evalkit.compare.sentence import sentence_of
 from evalkit.results.comparison import ComparedMethod, Comparison
 from evalkit.results.external import Columns, read_groups
+from evalkit.results.table import ScoreTable
 from evalkit.stats.groups import GRID
 
 _NAMED = 5
@@ -106,11 +108,19 @@ def _method(method: Method, joined: Joined) -> ComparedMethod:
     return ComparedMethod(
         name=method.name,
         source=method.source,
-        table=method.table,
+        table=_in_groups(method.table, joined),
         folder=method.record.folder.path if method.record else None,
         n_items=len(joined.items),
         n_missing=joined.n_missing(method.name),
     )
+
+
+def _in_groups(table: ScoreTable, joined: Joined) -> ScoreTable:
+    """The scores with the groups of the comparison, which can be others than those of the run: figures use them."""
+    group_of = dict(zip(joined.items, joined.groups, strict=True))
+    if all(row.group == group_of[row.item_id] for row in table.rows):
+        return table
+    return replace(table, rows=tuple(replace(row, group=group_of[row.item_id]) for row in table.rows))
 
 
 def _settings(plan: Plan, joined: Joined, n_pairs: int, groups: str | None) -> dict[str, object]:
