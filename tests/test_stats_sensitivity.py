@@ -56,6 +56,15 @@ def test_equal_magnitudes_share_a_rank_whatever_their_last_bit():
     assert wilcoxon_signed_rank(d, range(5)) == wilcoxon_signed_rank(np.round(d, 3), range(5))
 
 
+def test_a_thousand_items_with_ties_are_counted():
+    """At 900 tied and zero differences it is still exact, and close to the normal curve with continuity corrected."""
+    d = np.random.default_rng(4).integers(-9, 11, 900).astype(float)
+    ours = wilcoxon_signed_rank(d, range(900))
+    assert ours.how == "exact_dp"
+    theirs = reference.wilcoxon(d, method="asymptotic", correction=True)
+    assert ours.p_value == pytest.approx(theirs.pvalue, rel=0.05)
+
+
 def test_many_items_use_the_normal_curve_with_the_correction_for_ties():
     """Where counting would take too long the p-value is scipy's asymptotic one."""
     d = np.random.default_rng(1).integers(-5, 7, 3000).astype(float)
