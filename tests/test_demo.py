@@ -31,6 +31,8 @@ def test_the_demo_ends_well_and_names_what_it_wrote(demo):
         assert f"Wrote {directory / 'edits' / name} and {directory / 'runs' / name}" in done.stdout
         assert (directory / "edits" / name / "metadata.jsonl").is_file()
         assert read_run(directory / "runs" / name).record.benchmark == "shapes"
+    assert (directory / "report.html").is_file()
+    assert "reference − identity = +" in done.stdout
 
 
 def test_the_demo_says_that_its_encoder_is_a_toy(demo):
@@ -59,5 +61,5 @@ def test_the_demo_runs_again_over_its_own_files_and_speaks_json(demo, tmp_path, 
     done = CliRunner().invoke(main, ["demo", "--output", str(demo[1]), "--json"])
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
-    assert set(result) == {"runs", "files"}
+    assert set(result) == {"runs", "files", "report"}
     assert result["runs"]["reference"]["n_encoded_images"] == 0

@@ -26,15 +26,18 @@ STORY = {
 )
 @output_options
 def demo(directory: Path, *, output: Output) -> None:
-    """Edit and score the shapes benchmark offline, with the miniature encoder.
+    """Edit, score and compare on the shapes benchmark, offline, with the miniature encoder.
 
-    Four control methods whose quality is known edit every item; the table shows what each metric makes of them.
+    Four control methods whose quality is known edit every item; tables and page show what each metric makes of them.
     """
     import numpy as np
 
     from evalkit.benchmarks.base import BENCHMARKS
     from evalkit.benchmarks.controls import write_control
     from evalkit.benchmarks.open import open_edit_folder
+    from evalkit.compare.run import compare_runs
+    from evalkit.report.comparison import verdict_sentences
+    from evalkit.report.page import write_page
     from evalkit.report.tables import run_notes, runs_table
     from evalkit.scoring.score import score_into
 
@@ -57,16 +60,25 @@ def demo(directory: Path, *, output: Output) -> None:
             records[name] = run.record
             files.append({"method": name, "edits": str(edits), "run": str(directory / "runs" / name)})
         progress("methods", len(STORY), len(STORY))
-    output.json({"runs": {name: record.model_dump() for name, record in records.items()}, "files": files})
+    comparison = compare_runs([file["run"] for file in files], metrics=shapes.default_metrics)
+    page = directory / "report.html"
+    write_page(comparison, page)
+    output.json(
+        {"runs": {name: record.model_dump() for name, record in records.items()}, "files": files, "report": str(page)}
+    )
     first = next(iter(records.values()))
     title = f"{len(records)} control methods on {shapes.title}: {first.n_items} edits of {shapes.n_groups} pictures"
     output.table(runs_table(records, title))
     for name, story in STORY.items():
         output.line(f"  {name} {story}")
     output.line()
-    for note in run_notes(first):
+    for sentence in verdict_sentences(comparison):
+        output.line(sentence)
+    output.line()
+    for note in dict.fromkeys(note for record in records.values() for note in run_notes(record)):
         output.line(f"  {note}")
     output.line()
     for file in files:
         output.line(f"Wrote {file['edits']} and {file['run']}")
+    output.line(f"Wrote {page}: open it in a browser")
     output.line(f"Next: evalkit score {files[-1]['edits']}    or your own folder: evalkit check FOLDER")

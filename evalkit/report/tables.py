@@ -55,11 +55,11 @@ def run_notes(record: RunRecord) -> list[str]:
     notes = [summary.signature for summary in record.metrics.values()]
     for name, summary in record.metrics.items():
         for reason, count in summary.undefined.items():
-            notes.append(f"{name}: {count} undefined, {REASONS.get(reason, reason)}")
+            notes.append(f"{name} of {record.run}: {count} undefined, {REASONS.get(reason, reason)}")
         if summary.n_floored:
-            notes.append(f"{name}: {summary.n_floored} without an edited image, given the worst value")
+            notes.append(f"{name} of {record.run}: {summary.n_floored} without an edited image, given the worst value")
         if summary.ci_low is None:
-            notes.append(f"{name}: no interval, {summary.interval}")
+            notes.append(f"{name} of {record.run}: no interval, {summary.interval}")
     if any(encoder.name.startswith("miniature") for encoder in record.encoders.values()):
         notes.append(MINIATURE_NOTE)
     return notes
