@@ -193,6 +193,15 @@ def test_many_methods_are_summed_up():
     assert "imagic is best. Of 6 comparisons" in headline(replace(comparison, ranking=alone), METRICS[0])
 
 
+def test_many_sentences_are_folded_away(html, without_figures):
+    """A few sentences are open; as many as ten methods have are folded, so that the ranking stays near the top."""
+    many = render_page(comparison_of(10, n_items=10))
+
+    assert Page(html).all("details") == [{"open": None}]
+    assert Page(many).all("details") == [{}]
+    assert "In full, to paste: 45 comparisons" in many
+
+
 def test_it_can_be_used_with_a_screen_reader(html):
     """There are landmarks, a language, one main heading, headers with a scope, texts for pictures, real buttons."""
     page = Page(html)
