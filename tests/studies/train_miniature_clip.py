@@ -4,10 +4,12 @@
 
     python -m tests.studies.train_miniature_clip            # killed and started again, it goes on
 
-Needs about half an hour of one CPU core that nothing else uses. The shipped weights were made in two runs: the first
-1,400 steps under the learning rates of STEPS = 3500, the rest as it stands here; where merges of the vocabulary are
-equally frequent, their order, and with it the last digits of a model, differs between runs from the start. The model never sees a scene of the shapes benchmark (source, target or wrong
-edit), nor the scenes on which retrieval is measured.
+Needs about half an hour of one CPU core that nothing else uses. The model never sees a scene of the shapes benchmark
+(source, target or wrong edit), nor the scenes on which retrieval is measured.
+
+The shipped weights were made in two runs: the first 1,400 steps under the learning rates of STEPS = 3500, the rest as
+it stands here. Training again gives a model as good, not the same bytes: merges of the vocabulary that are equally
+frequent come in another order.
 """
 
 import argparse
