@@ -44,6 +44,7 @@ class Benchmark:
     """Raised whenever an item, a caption or a file changes."""
     description: str
     homepage: str
+    """Where its authors publish it; empty for one that evalkit draws."""
     licence: str
     """Of the images, stated honestly."""
     default_encoder: str

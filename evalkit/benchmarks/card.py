@@ -80,7 +80,7 @@ def render_card(text: CardText, rows: Sequence[Mapping[str, Any]], columns: Mapp
         "description": text.description,
         "summary": f"{len(rows)} edits of {len(groups)} source images.",
         "version": text.version,
-        "homepage": text.homepage,
+        "upstream": f" Upstream: <{text.homepage}>" if text.homepage else "",
         "split": SPLIT,
         "images": _images(text, columns),
         "counts": _table(("", "count"), _counts(rows)),

@@ -43,7 +43,7 @@ def shapes() -> Benchmark:
             "Drawn pictures of one shape on a background, with edits whose ground truth is known exactly: which "
             "attributes should change, which should stay, where, and what a perfect edit looks like."
         ),
-        homepage="https://pypi.org/project/evalkit-editing/",
+        homepage="",
         licence="Apache-2.0",
         licence_id="apache-2.0",
         notes=NOTES,
