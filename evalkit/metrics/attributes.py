@@ -59,7 +59,7 @@ _FEATURES = {
 
 EDIT_SUCCESS = Metric(
     name="edit_success",
-    summary="Share of the edits after which every attribute that was to change has the value asked for.",
+    summary="1 if every attribute that was to change has the value asked for, else 0",
     reference="Ground truth of the shapes benchmark, evalkit.metrics.attributes",
     family="ground_truth",
     higher_is_better=True,
@@ -71,7 +71,7 @@ EDIT_SUCCESS = Metric(
 )
 ATTRIBUTE_PRESERVATION = Metric(
     name="attribute_preservation",
-    summary="Share of the attributes that were to stay which still hold in the edited image.",
+    summary="share of the attributes that were to stay which still hold",
     reference="Ground truth of the shapes benchmark, evalkit.metrics.attributes",
     family="ground_truth",
     higher_is_better=True,
