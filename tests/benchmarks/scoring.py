@@ -4,7 +4,8 @@
 
 The network is the true ViT-B/32 at random initialisation, saved as a checkpoint; the images are generated PNGs of 512
 pixels, five edits per source. The *bound* is what perfect overlap allows where reading and encoding share the cores:
-the seconds of a bare batched encode plus those of a bare decode and resize, each alone on all cores. The *loops* score
+the seconds of a bare batched encode of images and texts plus those of a bare decode and resize, each alone on all
+cores. *Start-up* is what scoring one item costs: imports, and reading and hashing the weights. The *loops* score
 one pair at a time, as scripts built on torchmetrics' CLIPScore and on the directional similarity class of the diffusers
 documentation do; they are written here from the description of what those do, and run on the first ``--loop-items``
 items, from which the whole is extrapolated.
