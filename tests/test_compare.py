@@ -134,6 +134,13 @@ def test_other_corrections_can_be_chosen(tmp_path, correction, name):
     assert any(pair.adjusted_p_value > pair.p_value for pair in comparison.pairs)
 
 
+def test_without_a_correction_the_sentence_says_each_p_value_once(tmp_path):
+    """It names the number of comparisons and that nothing was corrected, and does not repeat the number."""
+    pair = compare_runs(random_runs(tmp_path, ["a", "b", "c"]), correction="none", n_flips=999).pairs[0]
+    assert ", uncorrected (3 comparisons)" in pair.sentence
+    assert pair.sentence.count("p =") + pair.sentence.count("p <") == 1
+
+
 def test_a_baseline_is_compared_with_each_other_method_only(tmp_path):
     """Two comparisons instead of three, the baseline always as a, and a smaller detectable effect."""
     runs = random_runs(tmp_path, ["a", "b", "c"])

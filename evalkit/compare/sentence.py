@@ -59,6 +59,8 @@ def _p_values(outcome: Outcome, test: Test) -> str:
         return raw
     corrected = CORRECTION_NAMES[comparison.correction]  # type: ignore[index]
     family = "" if outcome.metric.primary else ", exploratory"
+    if comparison.correction == "none":  # the same number again would read as a second result
+        return f"{raw}, {corrected} ({comparison.n_comparisons} comparisons{family})"
     return f"{raw}, {corrected} {p_text(comparison.adjusted_p_value)} ({comparison.n_comparisons} comparisons{family})"
 
 
