@@ -38,7 +38,6 @@ from evalkit.stats.groups import code_groups as coded
 POINTS = 33
 FROM, TO = 1 / 4, 16
 """The range of a power curve, in multiples of the present number of items."""
-Spread = tuple[float, float, float]
 
 
 def trade_off(comparison: Comparison, preserved: ComparedMetric, aligned: ComparedMetric) -> DrawnFigure | None:

@@ -172,9 +172,11 @@ def _score_chunk(
     values: list[dict[str, float | None]] = [{} for _ in items]
     reasons: list[dict[str, str]] = [{} for _ in items]
     for metric in metrics:
-        usable = [index for index, item in enumerate(items) if not lacking(metric, item)]
-        absent = [index for index, item in enumerate(items) if lacking(metric, item)]
-        cells = {index: _unscored(metric, items[index], missing) for index in absent}
+        absent = [lacking(metric, item) for item in items]
+        usable = [index for index, fields in enumerate(absent) if not fields]
+        cells = {
+            index: _unscored(metric, items[index], fields, missing) for index, fields in enumerate(absent) if fields
+        }
         if usable:
             scores = features.compute(metric, [items[index] for index in usable])
             cells.update(zip(usable, zip(scores.optional(), scores.reasons, strict=True), strict=True))
@@ -196,9 +198,11 @@ def _score_chunk(
     ]
 
 
-def _unscored(metric: Metric, item: EditItem, missing: Missing) -> tuple[float | None, str | None]:
-    """The value of an item that lacks something, and the reason if it has none."""
-    others = [field for field in lacking(metric, item) if field != "edited_image"]
+def _unscored(
+    metric: Metric, item: EditItem, absent: Sequence[str], missing: Missing
+) -> tuple[float | None, str | None]:
+    """The value of an item that lacks some fields, and the reason if it has none."""
+    others = [field for field in absent if field != "edited_image"]
     if others:
         return None, f"no_{others[0]}"
     if item.status == "failed" or missing == "floor":
