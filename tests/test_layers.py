@@ -17,6 +17,7 @@ LAYERS = {
     "encoders": 2,
     "metrics": 2,
     "results": 2,
+    "method": 2,
     "scoring": 3,
     "compare": 3,
     "benchmarks": 3,

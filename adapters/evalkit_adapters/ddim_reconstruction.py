@@ -1,0 +1,60 @@
+"""DDIM inversion and back (Song et al. 2021): what a method that starts from inverted noise can at best preserve."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from PIL import Image
+
+from evalkit.data.item import EditItem
+from evalkit.method import MethodCard, Picture, Run, Setting
+
+if TYPE_CHECKING:
+    from evalkit_adapters.latent import LatentDiffusion
+
+
+class DDIMReconstruction:
+    """Inverts the source image to noise and samples it back with its own caption."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="ddim_reconstruction",
+        title="DDIM reconstruction",
+        summary="Inverts the source image to noise with DDIM and samples it back under its own caption.",
+        paper="https://arxiv.org/abs/2010.02502",
+        licence="Apache-2.0; the formula is that of the paper",
+        variant="The source caption conditions both ways, without guidance unless it is set; no null-text optimisation.",
+        base_model="stable-diffusion-v1-5/stable-diffusion-v1-5",
+        needs=frozenset({"source_caption"}),
+        settings={
+            "steps": Setting(default=50, summary="Steps each way.", lowest=1, highest=999),
+            "guidance": Setting(default=1.0, summary="Classifier-free guidance of the way back.", lowest=0),
+        },
+        miniature={},
+        edit_types=frozenset(),
+        cannot="It makes no edit: it is a control.",
+    )
+    model: "LatentDiffusion"
+
+    def load(self, run: Run) -> None:
+        """The base model."""
+        from evalkit_adapters.latent import LatentDiffusion
+
+        self.model = LatentDiffusion.open(run)
+        self.settings = run.settings
+
+    def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> Picture:  # noqa: ARG002
+        """The reconstruction, which does not depend on the edit."""
+        import torch
+
+        model = self.model
+        steps = model.schedule.steps(self.settings["steps"])
+        empty, caption = model.embed("", source_caption or "").split(1)
+        latent = model.encode(model.square(source_image))
+        with torch.no_grad():
+            for _, latent in model.schedule.invert(latent, steps, lambda x, t: model.noise(x, t, caption)):
+                pass
+            guidance = self.settings["guidance"]
+            latent = model.schedule.sample(latent, steps, lambda x, t: model.guided(x, t, empty, caption, guidance))
+        return model.decode(latent)
+
+    def edit(self, item: EditItem, fitted: Picture, *, seed: int) -> Picture:  # noqa: ARG002 - the protocol's
+        """The reconstruction."""
+        return fitted

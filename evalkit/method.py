@@ -1,0 +1,184 @@
+"""What an editing method is: a card that can be read without loading anything heavy, and an adapter that runs it.
+
+An adapter is a class with a ``card`` and three functions, ``load``, ``fit`` and ``edit``; :class:`Adapter` says what
+each is given and what it owes. It becomes a method of ``evalkit edit`` through the entry-point group
+``evalkit.methods``, ours and anybody's alike. The class is imported to list the methods, so its file keeps torch and
+everything like it inside of its functions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from evalkit.data.item import EditItem
+from evalkit.errors import OptionError
+from evalkit.registry import Registry
+
+Value = bool | int | float | str | None
+"""What a setting can be."""
+Need = Literal["source_caption", "target_caption", "instruction", "edit_mask"]
+"""A field of an item, beside its source image, without which a method cannot edit it."""
+DType = Literal["fp32", "bf16", "fp16"]
+Picture = Image.Image | npt.NDArray[np.uint8] | npt.NDArray[np.floating]
+"""An RGB image, or ``(height, width, 3)`` sRGB: unsigned bytes, or floating-point numbers in [0, 1]."""
+MINIATURE = "miniature"
+"""The base model's name that stands for the small models that come with the adapters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One thing about a method that can be set."""
+
+    default: Value
+    """The published value. Its type is the setting's; a default of None is a number that may be left out."""
+    summary: str
+    """What it does, with its unit."""
+    choices: tuple[str, ...] = ()
+    """The values that a text can have."""
+    lowest: float | None = None
+    highest: float | None = None
+
+    def parse(self, name: str, text: str) -> Value:
+        """The value that a user typed.
+
+        Raises:
+            OptionError: It is of another type, none of the choices, or out of range.
+        """
+        value = self._typed(name, text.strip())
+        if self.choices and value not in self.choices:
+            raise OptionError(f"The setting '{name}' must be one of {', '.join(self.choices)}; got '{text}'.")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            low, high = self.lowest, self.highest
+            if not np.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
+                wanted = f"from {low:g}" if high is None else f"from {low or 0:g} to {high:g}"
+                raise OptionError(f"The setting '{name}' must be {wanted}; got '{text}'.")
+        return value
+
+    def _typed(self, name: str, text: str) -> Value:
+        if self.default is None and text.lower() in ("none", ""):
+            return None
+        try:
+            if isinstance(self.default, bool):
+                return {"true": True, "false": False}[text.lower()]
+            if isinstance(self.default, int):
+                return int(text)
+            return text if isinstance(self.default, str) else float(text)
+        except (KeyError, ValueError):
+            kind = {bool: "true or false", int: "a whole number"}.get(type(self.default), "a number")
+            raise OptionError(f"The setting '{name}' must be {kind}; got '{text}'.") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodCard:
+    """Everything there is to know about a method before it runs."""
+
+    name: str
+    """As it stands on the command line and in tables: lower_snake_case."""
+    title: str
+    summary: str
+    """One sentence on what it does."""
+    paper: str
+    """Address of the paper; empty where there is none."""
+    licence: str
+    """Of the method's own code as wrapped, and under which terms its reference implementation is."""
+    variant: str
+    """Which published variant is followed, and what is uncertain about it."""
+    base_model: str = ""
+    """Hub identifier of the model it edits with; empty where it needs none."""
+    revision: str | None = None
+    """Of the base model on the Hub: a commit, a tag or a branch."""
+    needs: frozenset[Need] = frozenset()
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    miniature: Mapping[str, Value] | None = None
+    """The settings that differ from the published ones with the miniature base model; None: it cannot be used."""
+    edit_types: frozenset[str] | None = None
+    """The edit types of the shapes benchmark that it can do, as tested there; None where it was not tested."""
+    cannot: str = ""
+    """What it honestly cannot do, in one sentence."""
+    extra: str | None = None
+    """The extra of the distribution to install for it (``pip install ".[extra]"``)."""
+
+    def values(self, *, miniature: bool, chosen: Mapping[str, str] | None = None) -> dict[str, Value]:
+        """Every setting's value for a run.
+
+        Args:
+            miniature: Whether the base model is the miniature one.
+            chosen: What the user set, as typed.
+
+        Raises:
+            OptionError: A name or a value that the card does not allow.
+        """
+        values: dict[str, Value] = {name: setting.default for name, setting in self.settings.items()}
+        values |= (self.miniature or {}) if miniature else {}
+        for name, text in (chosen or {}).items():
+            if name not in self.settings:
+                known = ", ".join(self.settings) or "none"
+                raise OptionError(f"The method {self.name} has no setting '{name}'. Its settings: {known}.")
+            values[name] = self.settings[name].parse(name, text)
+        return values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one run of a method is given: the base model and the settings."""
+
+    model: str
+    """Hub identifier, local directory, or ``miniature``; empty for methods without a base model."""
+    revision: str | None
+    """Of the base model, where it is the card's own."""
+    settings: Mapping[str, Any]
+    """A value for every setting of the card."""
+    device: str = "cpu"
+    dtype: DType = "fp32"
+
+
+Fitted = TypeVar("Fitted")
+
+
+class Adapter(Protocol, Generic[Fitted]):
+    """A method that runs. The runner makes one object per run.
+
+    Any exception ends the item (in ``fit``: the source's items), never the run; its text becomes the item's reason.
+    """
+
+    card: ClassVar[MethodCard]
+
+    def load(self, run: Run) -> None:
+        """Brings the base model into memory.
+
+        Raises:
+            EvalkitError: It cannot be had; this ends the run.
+        """
+
+    def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> Fitted:
+        """The work that all edits of one source image share: encoding, inversion, optimisation.
+
+        Called once per source image, caption and seed.
+
+        Args:
+            source_image: RGB, as large as its file.
+            source_caption: None unless the card needs it and the item has it.
+            seed: Of everything random in it.
+
+        Returns:
+            Whatever ``edit`` wants. It may be used for any number of edits and must not be changed by them.
+        """
+
+    def edit(self, item: EditItem, fitted: Fitted, *, seed: int) -> Picture:
+        """One edit.
+
+        Args:
+            item: Its id and the fields that the card needs; all others are None.
+            fitted: What ``fit`` returned for its source image.
+            seed: Of everything random in it.
+
+        Returns:
+            The edited image, of the source image's size or square. The base model is left as it was found.
+        """
+
+
+METHODS: Registry[type[Adapter[Any]]] = Registry("method", {}, "evalkit.methods")
