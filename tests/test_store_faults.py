@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,16 +33,40 @@ with EmbeddingCache.open(path) as cache:
 """
 
 
+OPENERS = """
+import multiprocessing, sys
+from pathlib import Path
+from evalkit.encoders.store import EmbeddingCache
+def open_all(directory, together):
+    for number in range(40):
+        together.wait(20)
+        EmbeddingCache.open(directory / str(number) / "embeddings.sqlite").close()
+fork = multiprocessing.get_context("fork")
+together = fork.Barrier(8)
+openers = [fork.Process(target=open_all, args=(Path(sys.argv[1]), together)) for _ in range(8)]
+for opener in openers:
+    opener.start()
+for opener in openers:
+    opener.join()
+sys.exit(any(opener.exitcode for opener in openers))
+"""
+
+
 def require_sound(path: Path) -> None:
     """SQLite's own check of the whole file."""
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def writer(path: Path, first: int, last: int) -> subprocess.Popen[str]:
-    """A process that writes batches and says so after each."""
+@contextmanager
+def writer(path: Path, first: int, last: int) -> Iterator[subprocess.Popen[str]]:
+    """A process that writes batches and says so after each; it does not outlive the test, however that ends."""
     command = [sys.executable, "-c", WRITER, str(path), str(first), str(last)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture
@@ -58,12 +82,24 @@ def cache(path) -> Iterator[EmbeddingCache]:
         yield opened
 
 
+def test_processes_that_open_a_new_cache_at_once_all_get_it(tmp_path):
+    """Of eight processes that meet at files that do not exist yet, none takes a half-made one for another's."""
+    opened = subprocess.run(
+        [sys.executable, "-c", OPENERS, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert opened.returncode == 0, opened.stderr
+    for number in range(40):
+        with closing(sqlite3.connect(tmp_path / str(number) / "embeddings.sqlite")) as made:
+            assert made.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            assert made.execute("PRAGMA page_size").fetchone() == (16384,)
+
+
 def test_two_processes_write_at_once(path):
     """Started together on a file that does not exist yet, both write all their batches."""
-    writers = [writer(path, 0, 60), writer(path, 60, 120)]
-    for process in writers:
-        process.communicate(timeout=60)
-        assert process.returncode == 0
+    with writer(path, 0, 60) as one, writer(path, 60, 120) as other:
+        for process in (one, other):
+            process.communicate(timeout=60)
+            assert process.returncode == 0
     require_sound(path)
     with EmbeddingCache.open(path) as cache:
         assert cache.info().n_entries == 120 * BATCH
@@ -72,21 +108,21 @@ def test_two_processes_write_at_once(path):
 def test_a_kill_at_any_moment_leaves_whole_batches(path):
     """Of a process killed while it writes beside another, every batch that it reported is there and none in part."""
     chance = random.Random(0)
-    survivor = writer(path, 100_000, 100_200)
-    for attempt in range(4):
-        first = 1000 * attempt
-        process = writer(path, first, first + 1000)
-        process.stdout.readline()
-        time.sleep(chance.uniform(0, 0.15))
-        process.send_signal(signal.SIGKILL)
-        told = [first, *(int(line) for line in process.communicate()[0].splitlines())]
-        require_sound(path)
-        with EmbeddingCache.open(path) as cache:
-            found = [len(cache.get_many(FINGERPRINT, "image", list(batch(n)))) for n in range(first, told[-1] + 3)]
-        assert found[: len(told)] == [BATCH] * len(told)
-        assert set(found[len(told) :]) <= {0, BATCH}
-    survivor.communicate(timeout=60)
-    assert survivor.returncode == 0
+    with writer(path, 100_000, 100_200) as survivor:
+        for attempt in range(4):
+            first = 1000 * attempt
+            with writer(path, first, first + 1000) as process:
+                process.stdout.readline()
+                time.sleep(chance.uniform(0, 0.15))
+                process.send_signal(signal.SIGKILL)
+                told = [first, *(int(line) for line in process.communicate()[0].splitlines())]
+            require_sound(path)
+            with EmbeddingCache.open(path) as cache:
+                found = [len(cache.get_many(FINGERPRINT, "image", list(batch(n)))) for n in range(first, told[-1] + 3)]
+            assert found[: len(told)] == [BATCH] * len(told)
+            assert set(found[len(told) :]) <= {0, BATCH}
+        survivor.communicate(timeout=60)
+        assert survivor.returncode == 0
 
 
 def refused(path: Path) -> str:

@@ -21,7 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.encoders.base import EncoderSpec
-from evalkit.encoders.store_file import FORMAT, SCHEMA, connect, default_path, explained, size_on_disk
+from evalkit.encoders.store_file import (
+    FORMAT,
+    connect,
+    create_tables,
+    default_path,
+    explained,
+    size_on_disk,
+    transaction,
+)
 
 Kind = Literal["image", "text"]
 Vector = npt.NDArray[np.float32]
@@ -96,7 +104,7 @@ class EmbeddingCache:
     def in_memory(cls) -> "EmbeddingCache":
         """A cache that lasts as long as the process."""
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        connection.executescript(SCHEMA)
+        create_tables(connection)
         return cls(connection, None)
 
     def close(self) -> None:
@@ -259,15 +267,12 @@ class EmbeddingCache:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """One transaction, which takes the write lock at once so that it cannot fail half-way for want of it."""
-        with self._lock, explained(self._path, "written"):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # SQLite may have rolled back by itself, as on a full disk
-                    self._connection.execute("ROLLBACK")
-                raise
+        with (
+            self._lock,
+            explained(self._path, "written"),
+            transaction(self._connection, "IMMEDIATE"),
+        ):
+            yield
 
 
 def _raw(digest: bytes | str) -> bytes:

@@ -14,22 +14,15 @@ FORMAT = 1
 APPLICATION = 0x65766B74
 """``evkt`` in the file's header, by which other programs' SQLite files are told apart."""
 BUSY_SECONDS = 30.0
-SCHEMA = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS encoders (
-    id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, label TEXT, dimension INTEGER
-);
-CREATE TABLE IF NOT EXISTS embeddings (
-    encoder INTEGER NOT NULL, kind TEXT NOT NULL, digest BLOB NOT NULL,
-    vector BLOB NOT NULL, checksum INTEGER NOT NULL, UNIQUE (encoder, kind, digest)
-);
-CREATE TABLE IF NOT EXISTS memos (
-    request TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, spec TEXT NOT NULL, evidence TEXT NOT NULL
-);
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {FORMAT};
-COMMIT;
-"""
+SCHEMA = (
+    "CREATE TABLE encoders (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, label TEXT, dimension INTEGER)",
+    "CREATE TABLE embeddings (encoder INTEGER NOT NULL, kind TEXT NOT NULL, digest BLOB NOT NULL, "
+    "vector BLOB NOT NULL, checksum INTEGER NOT NULL, UNIQUE (encoder, kind, digest))",
+    "CREATE TABLE memos (request TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, spec TEXT NOT NULL, "
+    "evidence TEXT NOT NULL)",
+    f"PRAGMA application_id = {APPLICATION}",
+    f"PRAGMA user_version = {FORMAT}",
+)
 ELSEWHERE = "keep it elsewhere: export EVALKIT_CACHE=<directory>"
 MEANINGS = {
     sqlite3.SQLITE_NOTADB: "it is not a SQLite file",
@@ -67,11 +60,12 @@ def connect(path: Path) -> sqlite3.Connection:
         _require_writable(path)
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            if _is_new(connection, path):
-                # Vectors of 2 or 3 kB would leave half of the usual 4 kB pages empty.
-                connection.execute("PRAGMA page_size = 16384")
-                _use_write_ahead_log(connection)
-                connection.executescript(SCHEMA)
+            with transaction(connection, "DEFERRED"):
+                new = _is_new(connection, path)
+            if new:
+                _create(connection, path)
+            # Only now that the file is ours, since this writes to it; SQLite does it outside of transactions only.
+            _use_write_ahead_log(connection)
             # Each commit survives the death of the process; one lost with the power is only encoded again.
             connection.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
@@ -111,8 +105,36 @@ def _require_writable(path: Path) -> None:
             )
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
+    """``IMMEDIATE`` takes the write lock at once; ``DEFERRED`` reads one state of the file, however often asked."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite may have rolled back by itself, as on a full disk
+            connection.execute("ROLLBACK")
+        raise
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    """The tables, and in the header whose they are."""
+    for statement in SCHEMA:
+        connection.execute(statement)
+
+
+def _create(connection: sqlite3.Connection, path: Path) -> None:
+    # Vectors of 2 or 3 kB would leave half of the usual 4 kB pages empty.
+    connection.execute("PRAGMA page_size = 16384")
+    with transaction(connection, "IMMEDIATE"):
+        # Only under the lock is it sure that no other process has made the file since it was found empty.
+        if _is_new(connection, path):
+            create_tables(connection)
+
+
 def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the file is still empty; refuses what this version cannot use."""
+    """Whether the file is still empty; refuses what this version cannot use. To be asked in a transaction."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
