@@ -20,7 +20,7 @@ class DDIMReconstruction:
         summary="Inverts the source image to noise with DDIM and samples it back under its own caption.",
         paper="https://arxiv.org/abs/2010.02502",
         licence="Apache-2.0; the formula is that of the paper",
-        variant="The source caption conditions both ways, without guidance unless it is set; no null-text optimisation.",
+        variant="The source caption conditions both ways, unguided by default; no null-text optimisation.",
         base_model="stable-diffusion-v1-5/stable-diffusion-v1-5",
         needs=frozenset({"source_caption"}),
         settings={
@@ -46,13 +46,14 @@ class DDIMReconstruction:
 
         model = self.model
         steps = model.schedule.steps(self.settings["steps"])
-        empty, caption = model.embed("", source_caption or "").split(1)
+        empty, caption = model.embed(""), model.embed(source_caption or "")
         latent = model.encode(model.square(source_image))
         with torch.no_grad():
-            for _, latent in model.schedule.invert(latent, steps, lambda x, t: model.noise(x, t, caption)):
-                pass
+            reached = model.schedule.invert(latent, steps, lambda x, t: model.noise(x, t, caption))
             guidance = self.settings["guidance"]
-            latent = model.schedule.sample(latent, steps, lambda x, t: model.guided(x, t, empty, caption, guidance))
+            latent = model.schedule.sample(
+                reached[steps[0].timestep], steps, lambda x, t: model.guided(x, t, empty, caption, guidance)
+            )
         return model.decode(latent)
 
     def edit(self, item: EditItem, fitted: Picture, *, seed: int) -> Picture:  # noqa: ARG002 - the protocol's

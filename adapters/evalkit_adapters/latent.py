@@ -46,7 +46,6 @@ class LatentDiffusion:
             pipeline = StableDiffusionPipeline.from_pretrained(
                 where,
                 revision=run.revision,
-                torch_dtype=_DTYPES[run.dtype],
                 safety_checker=None,
                 requires_safety_checker=False,
                 local_files_only=Path(where).is_dir(),
@@ -57,11 +56,11 @@ class LatentDiffusion:
                 f"({type(error).__name__}: {str(error).splitlines()[0]}). "
                 f"Name another with --model HUB_ID_OR_DIRECTORY, or try it without real weights: --model {MINIATURE}"
             ) from error
-        return cls.of(pipeline, device=run.device)
+        return cls.of(pipeline.to(run.device, _DTYPES[run.dtype]))
 
     @classmethod
-    def of(cls, pipeline: Any, *, device: str = "cpu") -> "LatentDiffusion":  # noqa: ANN401 - diffusers ships no types
-        """The parts of a ``StableDiffusionPipeline``, frozen, on a device.
+    def of(cls, pipeline: Any) -> "LatentDiffusion":  # noqa: ANN401 - diffusers ships no types
+        """The parts of a ``StableDiffusionPipeline``, frozen.
 
         Raises:
             WeightsError: It does not predict noise.
@@ -72,8 +71,9 @@ class LatentDiffusion:
                 f"The base model must predict the noise (epsilon), as the methods' formulas assume; got {prediction}. "
                 f"Of Stable Diffusion 2 take a -base model."
             )
-        pipeline.to(device)
-        for part in (pipeline.vae.float(), pipeline.unet, pipeline.text_encoder):
+        if pipeline.vae.dtype.itemsize < 4:
+            pipeline.vae.float()
+        for part in (pipeline.vae, pipeline.unet, pipeline.text_encoder):
             part.eval().requires_grad_(False)
         return cls(
             autoencoder=pipeline.vae,

@@ -4,7 +4,7 @@
 differentiated.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,14 +85,19 @@ class Schedule:
             latents = move(latents, noise(latents, step.timestep), step.noisy, step.clean)
         return latents
 
-    def invert(
-        self, latents: torch.Tensor, steps: tuple[Step, ...], noise: Noise
-    ) -> Iterator[tuple[Step, torch.Tensor]]:
-        """DDIM inversion: for each step, the cleanest first, the latents at its noisy level.
+    def invert(self, latents: torch.Tensor, steps: tuple[Step, ...], noise: Noise) -> dict[int, torch.Tensor]:
+        """DDIM inversion: by its timestep, the latents at each step's noisy level.
 
         The noise is predicted from the latents before the move and the timestep after it, as diffusers'
         ``DDIMInverseScheduler``, null-text inversion and MDP do.
+
+        Args:
+            latents: Clean: at the last step's ``clean`` level.
+            steps: From :meth:`steps`.
+            noise: What predicts it.
         """
+        reached = {}
         for step in reversed(steps):
             latents = move(latents, noise(latents, step.timestep), step.clean, step.noisy)
-            yield step, latents
+            reached[step.timestep] = latents
+        return reached

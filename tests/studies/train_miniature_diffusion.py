@@ -35,6 +35,8 @@ WHOLE_STEPS = 200
 """The last ones, on whole pictures; those before are on quarters of them at the shape, four times as cheap."""
 AUTOENCODER_BATCH = 16
 AUTOENCODER_RATE = 2e-3
+LATENT_NOISE = 0.05
+"""Deviation of the posterior, as a share of the latents' own; the decoder learns to bear it."""
 UNET_STEPS = 15_000
 UNET_BATCH = 32
 UNET_RATE = 1e-3
@@ -171,10 +173,10 @@ def train_autoencoder(work: Path) -> AutoencoderKL:
         batch = pool[rng.integers(len(pool), size=AUTOENCODER_BATCH)]
         whole = progress.step >= AUTOENCODER_STEPS - WHOLE_STEPS
         images = to_input(batch if whole else at_the_shape(batch, rng))
-        posterior = model.encode(images).latent_dist
-        noise = torch.from_numpy(rng.standard_normal(posterior.mean.shape, np.float32))
-        output = model.decode(posterior.mean + posterior.std * noise).sample
-        loss = mse_loss(output, images) + l1_loss(output, images) + 1e-8 * posterior.kl().mean()
+        latents = model.encode(images).latent_dist.mean
+        noise = torch.from_numpy(rng.standard_normal(latents.shape, np.float32))
+        output = model.decode(latents + LATENT_NOISE * latents.detach().std() * noise).sample
+        loss = mse_loss(output, images) + l1_loss(output, images)
         share = progress.step / AUTOENCODER_STEPS
         progress.advance(loss, AUTOENCODER_RATE * min((progress.step + 1) / 100, math.cos(math.pi * share / 2) + 0.01))
         if progress.step % 100 == 0 or progress.step == AUTOENCODER_STEPS:
@@ -207,7 +209,8 @@ def standardise(model: AutoencoderKL) -> AutoencoderKL:
     n = len(mean)
     before.weight[:n] /= deviation[:, None, None, None]
     before.bias[:n] = (before.bias[:n] - mean) / deviation
-    before.bias[n:] -= 2 * deviation.log()
+    before.weight[n:] = 0
+    before.bias[n:] = 2 * math.log(LATENT_NOISE)
     after.bias += (after.weight[:, :, 0, 0] * mean).sum(dim=1)
     after.weight *= deviation[:, None, None]
     return model
