@@ -129,7 +129,7 @@ class LatentDiffusion:
     @property
     def length(self) -> int:
         """Tokens of a caption's embedding."""
-        return int(self.text_encoder.config.max_position_embeddings)
+        return int(min(self.tokenizer.model_max_length, self.text_encoder.config.max_position_embeddings))
 
     @torch.no_grad()
     def embed(self, *texts: str) -> torch.Tensor:
