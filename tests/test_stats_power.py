@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as reference
-from statsmodels.regression.linear_model import OLS
+from scipy.linalg import fractional_matrix_power
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
 from evalkit.errors import OptionError
 from evalkit.stats.equivalence import group_tost, sign_flip_tost
+from evalkit.stats.groups import code_groups, unbiased_group_error
 from evalkit.stats.noncentral import noncentral_t_cdf, noncentrality_at
 from evalkit.stats.power import (
     design_effect,
@@ -164,18 +165,44 @@ def test_equivalence_is_statsmodels_for_independent_items(values, margin):
     assert ours.equivalent == (-margin <= ours.low and ours.high <= margin)
 
 
-def test_grouped_equivalence_is_statsmodels_cluster_regression():
-    """With groups the two one-sided tests use the cluster-robust error of a regression on a constant."""
-    groups = tedbench_groups()
-    d = group_differences(np.random.default_rng(3), groups, 0.5) * 0.1
-    fit = OLS(d, np.ones(100)).fit(
-        cov_type="cluster", cov_kwds={"groups": np.array(groups), "use_correction": True}, use_t=True
-    )
-    ours = group_tost(d, groups, margin=(-0.03, 0.05))
-    low, high = ((fit.params[0] - end) / fit.bse[0] for end in (-0.03, 0.05))
-    expected = max(reference.t.sf(low, 38), reference.t.cdf(high, 38))
-    assert ours.p_value == pytest.approx(expected, rel=1e-9)
-    assert (ours.low, ours.high) == pytest.approx(tuple(fit.conf_int(alpha=0.1)[0]), rel=1e-9)
+def cr2_by_matrices(d, groups) -> tuple[float, float]:
+    """Error of the mean and its degrees of freedom from the matrices of the regression on a constant."""
+    n, labels = len(d), np.array(groups)
+    hat = np.full((n, n), 1 / n)
+    rows = []
+    for group in dict.fromkeys(groups):
+        inside = np.flatnonzero(labels == group)
+        adjustment = fractional_matrix_power(np.eye(len(inside)) - hat[np.ix_(inside, inside)], -0.5)
+        rows.append((np.ones(len(inside)) @ adjustment @ (np.eye(n) - hat)[inside]).real / n)
+    factors = np.array(rows)  # the squared error is the sum of the squares of factors @ d
+    together = labels[:, None] == labels
+    spread = np.linalg.eigvalsh(factors @ together @ factors.T)
+    return float(np.sqrt(np.square(factors @ d).sum())), float(spread.sum() ** 2 / np.square(spread).sum())
+
+
+@given(st.lists(st.integers(1, 7), min_size=2, max_size=12), st.integers(0, 99))
+def test_grouped_equivalence_is_bell_and_mccaffreys(sizes, seed):
+    """With groups the two one-sided tests use the CR2 error and degrees of freedom, here from their full matrices."""
+    groups = np.repeat(np.arange(len(sizes)), sizes).tolist()
+    d = np.random.default_rng(seed).normal(size=len(groups))
+    error, freedom = cr2_by_matrices(d, groups)
+    low, high = (d.mean() + 0.3) / error, (d.mean() - 0.5) / error
+    ours = group_tost(d, groups, margin=(-0.3, 0.5))
+    assert ours.p_value == pytest.approx(max(reference.t.sf(low, freedom), reference.t.cdf(high, freedom)), rel=1e-8)
+    half = reference.t.ppf(0.95, freedom) * error
+    assert (ours.low, ours.high) == pytest.approx((d.mean() - half, d.mean() + half), rel=1e-8)
+
+
+def test_groups_of_tedbench_leave_few_degrees_of_freedom():
+    """Thirty-nine groups of one to six items tell as much of the spread as nineteen of one size."""
+    groups = code_groups(tedbench_groups())
+    assert unbiased_group_error(np.arange(100.0), groups)[1] == pytest.approx(17.70, abs=0.005)
+
+
+def test_groups_that_do_not_differ_are_equivalent_by_definition():
+    """Where differences cancel in every group, their mean decides and not the first of them."""
+    cancelling = group_tost(np.array([1.0, -1.0, 1.0, -1.0]), [0, 0, 1, 1], margin=0.5)
+    assert (cancelling.equivalent, cancelling.low, cancelling.p_value) == (True, 0.0, None)
 
 
 @given(st.lists(st.tuples(st.integers(-20, 20), st.integers(0, 6)), min_size=1, max_size=12), st.integers(1, 15))

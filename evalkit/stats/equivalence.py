@@ -17,8 +17,8 @@ from evalkit.stats.groups import (
     Labels,
     check_alpha,
     finite_by_group,
-    group_error,
     to_steps,
+    unbiased_group_error,
 )
 from evalkit.stats.resample import ENUMERATED_GROUPS, subset_sums
 
@@ -47,10 +47,11 @@ class Equivalence:
 
 
 def group_tost(differences: Floats, groups: Labels, *, margin: Margin, alpha: float = 0.05) -> Equivalence:
-    """Two one-sided t tests on the group-robust (CR1) standard error with G−1 degrees of freedom.
+    """Two one-sided t tests on the group-robust (CR2) standard error, with Satterthwaite's degrees of freedom.
 
-    ``p = max(P(t ≥ (d̄ − Δ_low)/SE), P(t ≤ (d̄ − Δ_high)/SE))``. Differences that are all the same have no error: they
-    are equivalent by definition if they lie strictly inside the margin, and the p-value is undefined.
+    ``p = max(P(t ≥ (d̄ − Δ_low)/SE), P(t ≤ (d̄ − Δ_high)/SE))``. The usual CR1 error with G−1 degrees of freedom errs
+    too often at the margin where large groups correlate. Differences that are all the same have no error: they are
+    equivalent by definition if they lie strictly inside the margin, and the p-value is undefined.
 
     Args:
         differences: ``(n,)``, finite.
@@ -68,16 +69,17 @@ def group_tost(differences: Floats, groups: Labels, *, margin: Margin, alpha: fl
 
     differences, coded = finite_by_group(differences, groups)
     low, high = _ends(margin, alpha)
-    error = group_error(differences, coded)
+    spread = unbiased_group_error(differences, coded)
     mean = float(differences.mean()) if len(differences) else 0.0
     result = _nothing(coded, low, high, alpha, "group_t")
-    if error is None:
+    if spread is None:
         return result
+    error, freedom = spread
     if error == 0:
-        mean = float(differences[0])
-        reason = "all differences are the same: equivalent or not by definition"
+        if (differences == differences[0]).all():
+            mean = float(differences[0])  # their computed mean may differ in the last digit
+        reason = "the groups do not differ: equivalent or not by definition"
         return replace(result, equivalent=low < mean < high, low=mean, high=mean, reason=reason)
-    freedom = coded.n_groups - 1
     one_sided = stdtr(freedom, (low - mean) / error), stdtr(freedom, (mean - high) / error)
     p_value = exact.positive(float(max(one_sided)))
     half = float(stdtrit(freedom, 1 - alpha)) * error

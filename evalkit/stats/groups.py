@@ -88,6 +88,35 @@ def group_error(values: Floats, groups: Groups) -> float | None:
     return float(np.sqrt(n_groups / (n_groups - 1) * np.square(residuals).sum()) / groups.n_items)
 
 
+def unbiased_group_error(values: Floats, groups: Groups) -> tuple[float, float] | None:
+    """Group-robust (CR2) standard error of the mean over items with its degrees of freedom; None below two groups.
+
+    ``SE² = Σ_g (Σ_{i∈g} (x_i − x̄))² / (1 − h_g) / n²`` with ``h_g = m_g/n`` makes up for what a group's own weight in
+    the mean takes off its residual (Bell & McCaffrey 2002). The degrees of freedom are Satterthwaite's, as if the
+    items of a group agreed entirely: few large groups then count for as little as they can (Pustejovsky & Tipton
+    2018). With one item per group it is Student's, with G−1.
+
+    Args:
+        values: ``(n,)``, finite.
+        groups: Of the same ``n`` items.
+    """
+    if groups.n_groups < 2:
+        return None
+    share = groups.sizes / groups.n_items
+    weight, squares = 1 / (1 - share), float(np.square(share).sum())
+    # SE² is a quadratic form whose matrix has the trace and the squared norm below: SE² varies like χ² with
+    # trace²/norm² degrees of freedom. Both are written out because the matrix itself has G² entries.
+    own = weight * (share**2 - 2 * share**3 + squares * share**2)
+    second, third, fourth = (float((weight * share**power).sum()) for power in (2, 3, 4))
+    norm = float((weight**2 * (share**4 - 4 * share**5 + 2 * squares * share**4)).sum())
+    norm += 2 * second * fourth + squares**2 * second**2 + 2 * third**2 - 4 * squares * second * third
+    freedom = float(own.sum()) ** 2 / norm
+    if (values == values[0]).all():
+        return 0.0, freedom
+    residuals = groups.sums(values - values.mean())
+    return float(np.sqrt((weight * np.square(residuals)).sum()) / groups.n_items), freedom
+
+
 def to_steps(values: Floats, grid: float = GRID) -> Floats:
     """Values in whole steps of the grid, as float64 that holds integers; NaN stays NaN.
 
