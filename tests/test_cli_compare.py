@@ -7,8 +7,10 @@ import re
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from evalkit.cli import main
+from evalkit.report.comparison import Cells, terminal_table
 from tests.support.runs import A, B, random_runs, write_scores
 
 PAIR_KEYS = [
@@ -202,3 +204,16 @@ def test_miniature_scores_are_labelled(tmp_path):
         for name, values in (("a", A), ("b", B))
     ]
     assert "miniature encoder: a dry run" in evalkit("compare", *runs).stdout
+
+
+def test_a_table_drawn_at_once_looks_as_row_by_row():
+    """Rows that fit the terminal are laid out together, wide letters and colour codes included; it does not show."""
+    rows = (("m", "[red]猫", "-0.1"), ("m", "b", "+10"), ("other", "", "–"))
+    cells = Cells(title="A title", header=("metric", "name", "value"), rows=rows, numeric=frozenset({2}))
+    drawn = []
+    for width in (0, 60):
+        console = Console(width=60, file=io.StringIO())
+        console.print(terminal_table(cells, width))
+        drawn.append(console.file.getvalue())
+    assert drawn[0] == drawn[1]
+    assert drawn[0].count("│ m ") == 1

@@ -119,8 +119,8 @@ def show(comparison: "Comparison", output: Output) -> None:
     for sentence in verdict_sentences(comparison):
         output.line(sentence)
     output.line()
-    output.table(terminal_table(ranking_cells(comparison)))
-    output.table(terminal_table(pairs_cells(comparison)))
+    output.table(terminal_table(ranking_cells(comparison), output.width))
+    output.table(terminal_table(pairs_cells(comparison), output.width))
     for note in comparison_notes(comparison):
         output.line(f"  {note}")
 

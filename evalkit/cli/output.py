@@ -63,6 +63,11 @@ class Output:
         if not self.as_json:
             click.echo(text)
 
+    @property
+    def width(self) -> int:
+        """Columns that a line of the result may have."""
+        return self._stdout.width
+
     def table(self, table: "Table") -> None:
         """A table of the result, for a person."""
         if not self.as_json:

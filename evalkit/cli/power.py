@@ -72,7 +72,7 @@ def power(
     )
     output.json(as_json(plan, settings))
     for table in plan_tables(plan):
-        output.table(terminal_table(table))
+        output.table(terminal_table(table, output.width))
     for note in plan_notes(plan):
         output.line(f"  {note}")
 

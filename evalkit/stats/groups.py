@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -51,9 +52,16 @@ def code_groups(groups: Labels) -> Groups:
     >>> code_groups(["dog", "cat", "dog"]).sizes.tolist()
     [2.0, 1.0]
     """
-    index = {label: number for number, label in enumerate(dict.fromkeys(groups))}
-    codes = np.fromiter((index[label] for label in groups), dtype=np.intp, count=len(groups))
-    return Groups(codes=codes, sizes=np.bincount(codes, minlength=len(index)).astype(np.float64))
+    return _coded(tuple(groups))
+
+
+@lru_cache(maxsize=4)  # one comparison asks for the groups of the same items a thousand times
+def _coded(labels: tuple[Hashable, ...]) -> Groups:
+    index = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    codes = np.fromiter((index[label] for label in labels), dtype=np.intp, count=len(labels))
+    sizes = np.bincount(codes, minlength=len(index)).astype(np.float64)
+    codes.flags.writeable = sizes.flags.writeable = False
+    return Groups(codes=codes, sizes=sizes)
 
 
 def finite_by_group(values: Floats, groups: Labels) -> tuple[Floats, Groups]:

@@ -23,6 +23,8 @@ class Finished:
     """A process that ended: how long it took and how much memory it held at most."""
 
     seconds: float
+    cpu_seconds: float
+    """What it computed itself: the fair figure on a machine that does other things besides."""
     peak_mib: float
     output: str
 
@@ -77,7 +79,8 @@ def process(command: Sequence[str], environment: dict[str, str] | None = None) -
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode not in (0, 3):
         raise SystemExit(f"{' '.join(command)} ended with {child.returncode}\n{output}")
-    return Finished(seconds=seconds, peak_mib=peak(usage), output=output)
+    computed = usage.ru_utime + usage.ru_stime
+    return Finished(seconds=seconds, cpu_seconds=computed, peak_mib=peak(usage), output=output)
 
 
 def peak(usage: resource.struct_rusage) -> float:
