@@ -8,20 +8,21 @@ everything like it inside of its functions.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from evalkit.data.item import EditItem
-from evalkit.errors import OptionError
+from evalkit.errors import BrokenPluginError, OptionError
 from evalkit.registry import Registry
 
 Value = bool | int | float | str | None
 """What a setting can be."""
 Need = Literal["source_caption", "target_caption", "instruction", "edit_mask"]
 """A field of an item, beside its source image, without which a method cannot edit it."""
+NEEDS: tuple[Need, ...] = get_args(Need)
 DType = Literal["fp32", "bf16", "fp16"]
 Picture = Image.Image | npt.NDArray[np.uint8] | npt.NDArray[np.floating]
 """An RGB image, or ``(height, width, 3)`` sRGB: unsigned bytes, or floating-point numbers in [0, 1]."""
@@ -182,3 +183,26 @@ class Adapter(Protocol, Generic[Fitted]):
 
 
 METHODS: Registry[type[Adapter[Any]]] = Registry("method", {}, "evalkit.methods")
+
+
+def checked_card(method: object) -> MethodCard:
+    """The card of an adapter's class.
+
+    Raises:
+        BrokenPluginError: The class has no card, lacks one of the three functions, or needs what no item can have.
+    """
+    name = getattr(method, "__qualname__", repr(method))
+    card = getattr(method, "card", None)
+    if not isinstance(card, MethodCard):
+        raise BrokenPluginError(
+            f"{name} is no adapter: expected a class with a card of type MethodCard, got {type(card).__name__}."
+        )
+    lacking = [part for part in ("load", "fit", "edit") if not callable(getattr(method, part, None))]
+    if lacking:
+        raise BrokenPluginError(f"The method {card.name} is no adapter: it lacks {', '.join(lacking)}.")
+    if unknown := card.needs - set(NEEDS):
+        raise BrokenPluginError(
+            f"The method {card.name} needs {', '.join(sorted(unknown))}, which no item has. "
+            f"A card may need: {', '.join(NEEDS)}."
+        )
+    return card

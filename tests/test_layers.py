@@ -20,6 +20,7 @@ LAYERS = {
     "method": 2,
     "scoring": 3,
     "compare": 3,
+    "editing": 3,
     "benchmarks": 3,
     "report": 4,
     "cli": 5,

@@ -56,6 +56,8 @@ class Benchmark:
     locate: Locate
     edited_names: Mapping[str, str] = field(default_factory=dict)
     """``item_id`` to the official file name of its edited image, where the benchmark has an official layout."""
+    default_model: str = ""
+    """Base model of ``evalkit edit`` on it; empty leaves the choice to the method."""
     licence_id: str | None = None
     """The Hub's identifier of a licence under which the images may be passed on; None where there is none."""
     citation: str | None = None

@@ -12,6 +12,7 @@ COMMANDS = {
     "compare": "evalkit.cli.compare:compare",
     "dataset": "evalkit.cli.dataset:dataset",
     "demo": "evalkit.cli.demo:demo",
+    "edit": "evalkit.cli.edit:edit",
     "list": "evalkit.cli.list:list_names",
     "power": "evalkit.cli.power:power",
     "score": "evalkit.cli.score:score",

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli.output import Output, output_options
-from evalkit.cli.tables import column_options, names_in
+from evalkit.cli.output import Output, names_in, output_options
+from evalkit.cli.tables import column_options
 from evalkit.errors import OptionError
 
 if TYPE_CHECKING:

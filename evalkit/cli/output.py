@@ -122,6 +122,11 @@ class Output:
             yield update
 
 
+def names_in(listed: str | None) -> list[str]:
+    """The names of an option ``A,B``."""
+    return [name.strip() for name in (listed or "").split(",") if name.strip()]
+
+
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds ``--json`` and ``--debug`` to a command, gives it an :class:`Output`, and ends its errors in one message."""
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli.output import Output, output_options
-from evalkit.cli.tables import column_options, names_in
+from evalkit.cli.output import Output, names_in, output_options
+from evalkit.cli.tables import column_options
 
 if TYPE_CHECKING:
     from evalkit.compare.planning import Basis, StudyPlan

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit.cli.folder import FolderOptions, folder_options, summary
-from evalkit.cli.output import ExitCode, Output, output_options
+from evalkit.cli.output import ExitCode, Output, names_in, output_options
 
 if TYPE_CHECKING:
     from evalkit.results.record import RunRecord
@@ -61,7 +61,7 @@ def score(
         run = score_into(
             directory,
             folder,
-            metrics=_names(metrics) or (benchmark.default_metrics if benchmark else DEFAULT_METRICS),
+            metrics=names_in(metrics) or (benchmark.default_metrics if benchmark else DEFAULT_METRICS),
             encoder=encoder or (benchmark.default_encoder if benchmark else DEFAULT_ENCODER),
             name=name,
             benchmark_version=benchmark.version if benchmark else None,
@@ -77,10 +77,6 @@ def score(
     output.problems("Problems", record.problems)
     if any(problem.code not in NOTICES for problem in record.problems):
         sys.exit(ExitCode.PROBLEMS)
-
-
-def _names(listed: str | None) -> list[str]:
-    return [name.strip() for name in (listed or "").split(",") if name.strip()]
 
 
 def as_json(record: "RunRecord") -> dict[str, Any]:

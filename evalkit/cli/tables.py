@@ -42,8 +42,3 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, columns=columns, groups=file, **kwargs)
 
     return wrapped
-
-
-def names_in(listed: str | None) -> list[str]:
-    """The names of an option ``A,B``."""
-    return [name.strip() for name in (listed or "").split(",") if name.strip()]

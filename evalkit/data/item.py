@@ -45,6 +45,8 @@ class EditItem:
     """``failed``: the method reported that it could not; ``missing``: no file where one was expected."""
     reason: str | None = None
     """Why the status is not ``ok``."""
+    seconds: float | None = None
+    """What the edit took, with its share of the work that all edits of its source image have in common."""
 
     @property
     def label(self) -> str:

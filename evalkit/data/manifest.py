@@ -35,6 +35,7 @@ _TEXT_COLUMNS = (
     "target_attributes",
     "status",
     "reason",
+    "seconds",
 )
 
 
@@ -68,6 +69,7 @@ class _Row(BaseModel):
     target_attributes: dict[str, str | None] | None = None
     status: Status | None = None
     reason: str | None = None
+    seconds: float | None = None
     benchmark: str | None = None
     method: str | None = None
 
@@ -145,6 +147,16 @@ def append_item(folder: Path, item: EditItem, *, benchmark: str | None = None, m
         os.fsync(file.fileno())
 
 
+def mend_manifest(folder: Path) -> None:
+    """Removes what a killed writer left of a last line.
+
+    Raises:
+        OSError: The manifest is not there, or cannot be written.
+    """
+    with (folder / MANIFEST_NAME).open("r+b") as file:
+        _drop_torn_line(file.fileno())
+
+
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a JSON Lines file, each with its line number; blank lines are passed over.
 
@@ -212,6 +224,7 @@ def _item(row: _Row, root: Path, fence: Fence, where: str) -> EditItem:
         target_attributes=_attributes(row.target_attributes),
         status=row.status or "ok",
         reason=row.reason,
+        seconds=row.seconds,
     )
 
 

@@ -48,6 +48,7 @@ def shapes() -> Benchmark:
         licence_id="apache-2.0",
         notes=NOTES,
         default_encoder="miniature",
+        default_model="miniature",
         default_metrics=(
             "clip_score",
             "clip_directional_similarity",

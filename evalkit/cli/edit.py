@@ -1,0 +1,170 @@
+"""``evalkit edit``: runs a method over a benchmark, or over the user's own pictures."""
+
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evalkit.cli.output import ExitCode, Output, names_in, output_options
+
+if TYPE_CHECKING:
+    from evalkit.data.item import EditItem
+    from evalkit.editing import Edited
+    from evalkit.method import DType, MethodCard, Run
+
+_SHOWN = 5
+"""Failures that are named."""
+DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("method")
+@click.option("--benchmark", metavar="NAME", help="What to edit: evalkit list benchmarks.")
+@click.option("--data", type=DIRECTORY, help="A local copy of the benchmark's own files.")
+@click.option("--sources", type=DIRECTORY, help="Your own source images, instead of a benchmark.")
+@click.option("--captions", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Their CSV or JSONL.")
+@click.option("--output", "directory", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--seeds", default="0", show_default=True, metavar="S,S", help="One edit of each item per seed.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first items.")
+@click.option("--items", metavar="ID,ID", help='Only these items; "*" and "?" stand for other characters.')
+@click.option(
+    "--model", help="Base model: Hub identifier, directory, or miniature.  [default: the benchmark's, card's]"
+)
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A setting: evalkit list methods --json.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
+@click.option("--dtype", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", help="The network's precision.")
+@output_options
+def edit(
+    method: str,
+    *,
+    benchmark: str | None,
+    data: Path | None,
+    sources: Path | None,
+    captions: Path | None,
+    directory: Path,
+    seeds: str,
+    limit: int | None,
+    items: str | None,
+    model: str | None,
+    changes: tuple[str, ...],
+    device: str,
+    dtype: "DType",
+    output: Output,
+) -> None:
+    """Edit every item with METHOD and write an edit folder.
+
+    Killed and started again, it goes on. An item that fails is recorded with its reason; the others go on.
+    """
+    from evalkit.benchmarks.base import BENCHMARKS
+    from evalkit.data.sources import copy_sources, source_items
+    from evalkit.editing import edit_folder
+    from evalkit.errors import OptionError
+    from evalkit.method import METHODS, checked_card
+
+    adapter = METHODS.get(method)
+    card = checked_card(adapter)
+    chosen = BENCHMARKS.get(benchmark)() if benchmark and not sources and not captions else None
+    run = _run(card, model or (chosen.default_model if chosen else ""), changes, device, dtype)
+    if chosen:
+        edited = _picked(chosen.item_list(chosen.locate(data)).items, items, limit)
+    elif sources and captions and not benchmark:
+        edited = copy_sources(_picked(source_items(sources, captions), items, limit), directory / "sources")
+    else:
+        raise OptionError("Say what to edit: either --benchmark NAME, or --sources DIR with --captions FILE.")
+    with output.progress() as progress:
+        done = edit_folder(
+            adapter,
+            edited,
+            directory,
+            run=run,
+            benchmark=benchmark,
+            seeds=_seeds(seeds),
+            progress=progress,
+        )
+    output.json(_plain(card, run, done))
+    kept = f", {done.n_kept} kept from before" if done.n_kept else ""
+    output.line(f"{card.title}: {done.n_edited} edits in {done.seconds:.1f} s{kept}")
+    for item in done.failures[:_SHOWN]:
+        output.line(f"  {item.label} failed: {item.reason}")
+    if len(done.failures) > _SHOWN:
+        output.line(f"  … and {len(done.failures) - _SHOWN} more; --json lists them all.")
+    output.line(f"Wrote {directory}")
+    missing = " --missing floor" if done.failures else " --missing intersect" if chosen and (items or limit) else ""
+    output.line(f"Next: evalkit score {directory}{missing}")
+    if done.failures:
+        sys.exit(ExitCode.PROBLEMS)
+
+
+def _run(card: "MethodCard", model: str, changes: tuple[str, ...], device: str, dtype: "DType") -> "Run":
+    """The base model and the settings that the user, the benchmark or the card asks for, in this order."""
+    from evalkit.errors import OptionError
+    from evalkit.method import MINIATURE, Run
+
+    if not card.base_model:
+        model = ""
+    elif model == MINIATURE and card.miniature is None:
+        raise OptionError(
+            f"The method {card.name} cannot edit with the miniature model. Name real weights: --model {card.base_model}"
+        )
+    chosen = {}
+    for text in changes:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise OptionError(f"A setting must look like KEY=VALUE; got '{text}'.")
+        chosen[name.strip()] = value
+    return Run(
+        model=model or card.base_model,
+        revision=card.revision if card.base_model and model in ("", card.base_model) else None,
+        settings=card.values(miniature=model == MINIATURE, chosen=chosen),
+        device=_device(device) if card.base_model else "cpu",
+        dtype=dtype,
+    )
+
+
+def _device(name: str) -> str:
+    from evalkit.encoders.network import resolve_device
+
+    return str(resolve_device(name))
+
+
+def _picked(items: "tuple[EditItem, ...]", listed: str | None, limit: int | None) -> "tuple[EditItem, ...]":
+    """The items that the user named, the first of them if there is a limit."""
+    from evalkit.errors import OptionError
+
+    for pattern in names_in(listed):
+        if not any(fnmatchcase(item.item_id, pattern) for item in items):
+            raise OptionError(
+                f"No item is called '{pattern}'. The first are: {', '.join(i.item_id for i in items[:5])}."
+            )
+    picked = [
+        item for item in items if any(fnmatchcase(item.item_id, pattern) for pattern in names_in(listed) or ["*"])
+    ]
+    return tuple(picked[:limit])
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    from evalkit.errors import OptionError
+
+    try:
+        seeds = tuple(dict.fromkeys(int(part) for part in names_in(text)))
+    except ValueError:
+        seeds = ()
+    if not seeds or min(seeds) < 0:
+        raise OptionError(f"--seeds must be whole numbers from 0, such as 0,1,2; got '{text}'.")
+    return seeds
+
+
+def _plain(card: "MethodCard", run: "Run", done: "Edited") -> dict[str, Any]:
+    return {
+        "method": card.name,
+        "model": run.model,
+        "settings": dict(run.settings),
+        "folder": str(done.folder),
+        "n_edited": done.n_edited,
+        "n_kept": done.n_kept,
+        "n_failed": len(done.failures),
+        "seconds": done.seconds,
+        "failures": [{"item_id": item.item_id, "seed": item.seed, "reason": item.reason} for item in done.failures],
+    }
