@@ -1,0 +1,176 @@
+"""Every editing method over the shapes benchmark, in the miniature world, held to the two baselines of the house.
+
+::
+
+    python -m tests.studies.shapes_methods                  # killed and started again, it goes on
+    python -m tests.studies.shapes_methods --methods sdedit --sources 24 --set sdedit.strength=0.6 --work build/trial
+
+A method works on an edit type if, over the items of that type, its edits have the attribute that was asked for more
+often than the untouched source has (``identity``), and keep the others more often than a fresh sample for the target
+caption does (``text_to_image``): both by evalkit's own group-aware test, p < .05. The result is written beside this
+file, as JSON and as the table that the README shows.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from evalkit.editing import edit_folder
+
+from evalkit import __version__
+from evalkit.benchmarks.base import BENCHMARKS
+from evalkit.benchmarks.open import open_edit_folder
+from evalkit.method import METHODS, MINIATURE, Run
+from evalkit.results.store import read_run
+from evalkit.scoring.score import score_into
+from evalkit.stats.paired import compare_paired
+
+RESULTS = Path(__file__).with_suffix(".json")
+TABLE = Path(__file__).with_suffix(".md")
+BASELINES = {"edit_success": "identity", "attribute_preservation": "text_to_image"}
+"""Metric to the method that must be beaten on it."""
+METRICS = (
+    "edit_success",
+    "attribute_preservation",
+    "clip_score",
+    "clip_directional_similarity",
+    "clip_image_similarity",
+)
+N_SOURCES = 24
+"""Of the benchmark's 72, each with four edits: enough for 24 groups, and 16 items of most edit types."""
+
+
+def edit_and_score(name: str, work: Path, n_sources: int, changes: dict[str, str]) -> Path:
+    """The run directory of a method on the first sources; what is there already is kept."""
+    shapes = BENCHMARKS.get("shapes")()
+    groups = list(dict.fromkeys(item.group for item in shapes.items))[:n_sources]
+    items = tuple(item for item in shapes.item_list(shapes.locate()).items if item.group in groups)
+    method = METHODS.get(name)
+    run = Run(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=changes))
+    edit_folder(method, items, work / "edits" / name, run=run, benchmark=shapes.name)
+    folder = open_edit_folder(work / "edits" / name, benchmark=shapes.name).folder
+    score_into(
+        work / "runs" / name,
+        folder,
+        metrics=METRICS,
+        encoder=shapes.default_encoder,
+        name=name,
+        benchmark_version=shapes.version,
+        missing="intersect",
+    )
+    return work / "runs" / name
+
+
+def scores(run: Path, metric: str) -> dict[str, float | None]:
+    """Item to value."""
+    return {row.item_id: row.values.get(metric) for row in read_run(run).table.rows}
+
+
+def beats(runs: Path, name: str, metric: str, edit_types: Sequence[str]) -> dict[str, Any]:
+    """A method against the metric's baseline over the items of some edit types."""
+    rows = [row for row in read_run(runs / name).table.rows if row.edit_type in edit_types]
+    ours, theirs = (scores(runs / method, metric) for method in (name, BASELINES[metric]))
+    result = compare_paired(
+        [theirs[row.item_id] for row in rows],
+        [ours[row.item_id] for row in rows],
+        [row.group for row in rows],
+        higher_is_better=True,
+    )
+    verdict = result.verdict.verdict
+    return {
+        "metric": metric,
+        "baseline": BASELINES[metric],
+        "n": len(rows),
+        "mean": result.mean_b,
+        "baseline_mean": result.mean_a,
+        "p_value": result.test.p_value,
+        "better": verdict == "b_better" and result.test.p_value < 0.05,
+    }
+
+
+def judge(runs: Path, name: str) -> dict[str, Any]:
+    """What a method reached, by edit type, on those it claims, and overall."""
+    card = METHODS.get(name).card
+    claimed = sorted(card.edit_types or ())
+    table = read_run(runs / name).table
+    by_type = {
+        kind: {metric: beats(runs, name, metric, [kind]) for metric in BASELINES}
+        for kind in dict.fromkeys(row.edit_type for row in table.rows)
+    }
+    return {
+        "claims": claimed,
+        "working": bool(claimed) and all(beats(runs, name, metric, claimed)["better"] for metric in BASELINES),
+        "on_claims": [beats(runs, name, metric, claimed) for metric in BASELINES] if claimed else [],
+        "by_type": by_type,
+        "means": {metric: mean_or_none(table.item_means(metric).values.tolist()) for metric in METRICS},
+    }
+
+
+def mean_or_none(values: Sequence[float]) -> float | None:
+    """The mean, where there is one."""
+    return fmean(values) if values else None
+
+
+def render(results: dict[str, Any]) -> str:
+    """The table, in Markdown."""
+    kinds = list(next(iter(results["methods"].values()))["by_type"])
+    lines = [
+        f"`python -m tests.studies.shapes_methods`: {results['n_items']} edits of {results['n_sources']} sources, "
+        f"miniature models, evalkit {results['evalkit']}. Each cell: edit success / attribute preservation in %,",
+        "bold where both baselines are beaten on that type (p < .05); `–` where the method's card does not claim it.",
+        "",
+        f"| method | {' | '.join(kinds)} | works as claimed | CLIPScore | directional similarity |",
+        f"|---|{'---|' * len(kinds)}---|---|---|",
+    ]
+    for name, judged in results["methods"].items():
+        cells = []
+        for kind in kinds:
+            pair = judged["by_type"][kind]
+            text = " / ".join("?" if part["mean"] is None else f"{100 * part['mean']:.0f}" for part in pair.values())
+            text = f"**{text}**" if all(part["better"] for part in pair.values()) else text
+            cells.append(text if kind in judged["claims"] else f"{text} –")
+        means = [judged["means"][metric] for metric in ("clip_score", "clip_directional_similarity")]
+        shown = ["undefined" if mean is None else f"{mean:.3f}" for mean in means]
+        works = "yes" if judged["working"] else "no" if judged["claims"] else "claims none"
+        lines.append(f"| `{name}` | {' | '.join(cells)} | {works} | {' | '.join(shown)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Edit, score, judge, and keep the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", default=",".join(METHODS.names()))
+    parser.add_argument("--sources", type=int, default=N_SOURCES)
+    parser.add_argument("--set", action="append", default=[], metavar="METHOD.KEY=VALUE")
+    parser.add_argument("--work", type=Path, default=Path("build/shapes_methods"))
+    options = parser.parse_args()
+    names = list(dict.fromkeys([*BASELINES.values(), *options.methods.split(",")]))
+    changes: dict[str, dict[str, str]] = {name: {} for name in names}
+    for text in options.set:
+        place, _, value = text.partition("=")
+        name, _, key = place.partition(".")
+        changes[name][key] = value
+    methods = {}
+    for name in names:
+        print(f"{name} …", flush=True)
+        edit_and_score(name, options.work, options.sources, changes[name])
+        methods[name] = judge(options.work / "runs", name)
+        print(json.dumps(methods[name]["means"]), flush=True)
+    record = read_run(options.work / "runs" / names[0]).record
+    results = {
+        "evalkit": __version__,
+        "n_sources": options.sources,
+        "n_items": record.n_items,
+        "methods": dict(sorted(methods.items())),
+    }
+    print(render(results))
+    if options.work == parser.get_default("work"):
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+        TABLE.write_text(render(results))
+
+
+if __name__ == "__main__":
+    main()
