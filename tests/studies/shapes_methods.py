@@ -18,11 +18,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evalkit.editing import edit_folder
-
 from evalkit import __version__
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.open import open_edit_folder
+from evalkit.editing import edit_folder
 from evalkit.method import METHODS, MINIATURE, Run
 from evalkit.results.store import read_run
 from evalkit.scoring.score import score_into
