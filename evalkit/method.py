@@ -6,8 +6,10 @@ each is given and what it owes. It becomes a method of ``evalkit edit`` through 
 everything like it inside of its functions.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
@@ -16,7 +18,7 @@ from PIL import Image
 
 from evalkit.data.item import EditItem
 from evalkit.errors import BrokenPluginError, OptionError
-from evalkit.registry import Registry
+from evalkit.registry import Registry, nearest
 
 Value = bool | int | float | str | None
 """What a setting can be."""
@@ -49,28 +51,45 @@ class Setting:
         Raises:
             OptionError: It is of another type, none of the choices, or out of range.
         """
-        value = self._typed(name, text.strip())
-        if self.choices and value not in self.choices:
-            raise OptionError(f"The setting '{name}' must be one of {', '.join(self.choices)}; got '{text}'.")
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            low, high = self.lowest, self.highest
-            if not np.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
-                wanted = f"from {low:g}" if high is None else f"from {low or 0:g} to {high:g}"
-                raise OptionError(f"The setting '{name}' must be {wanted}; got '{text}'.")
+        value = self._read(text.strip())
+        if not self.allows(value):
+            raise OptionError(f"The setting '{name}' must be {self.rule}; got '{text}'.")
         return value
 
-    def _typed(self, name: str, text: str) -> Value:
+    def allows(self, value: object) -> bool:
+        """Whether the setting can have this value."""
+        if isinstance(self.default, str):
+            return isinstance(value, str) and (not self.choices or value in self.choices)
+        if value is None or isinstance(value, bool) or isinstance(self.default, bool):
+            return type(value) is type(self.default)
+        if not isinstance(value, int if isinstance(self.default, int) else (int, float)) or not -inf < value < inf:
+            return False
+        return (self.lowest is None or value >= self.lowest) and (self.highest is None or value <= self.highest)
+
+    @property
+    def rule(self) -> str:
+        """What the setting can be, as it reads after "must be"."""
+        if isinstance(self.default, bool):
+            return "true or false"
+        if isinstance(self.default, str):
+            return f"one of {', '.join(self.choices)}" if self.choices else "a text"
+        kind = "a whole number" if isinstance(self.default, int) else "a number"
+        low = "" if self.lowest is None else f" from {self.lowest:g}"
+        high = "" if self.highest is None else f" to {self.highest:g}" if low else f" up to {self.highest:g}"
+        return f"{'none or ' if self.default is None else ''}{kind}{low}{high}"
+
+    def _read(self, text: str) -> Value:
+        """The text as a value of the setting's type; as it is where it cannot be read so."""
+        if isinstance(self.default, str):
+            return text
+        if isinstance(self.default, bool):
+            return {"true": True, "false": False}.get(text.lower(), text)
         if self.default is None and text.lower() in ("none", ""):
             return None
         try:
-            if isinstance(self.default, bool):
-                return {"true": True, "false": False}[text.lower()]
-            if isinstance(self.default, int):
-                return int(text)
-            return text if isinstance(self.default, str) else float(text)
-        except (KeyError, ValueError):
-            kind = {bool: "true or false", int: "a whole number"}.get(type(self.default), "a number")
-            raise OptionError(f"The setting '{name}' must be {kind}; got '{text}'.") from None
+            return int(text) if isinstance(self.default, int) else float(text)
+        except ValueError:
+            return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +112,8 @@ class MethodCard:
     revision: str | None = None
     """Of the base model on the Hub: a commit, a tag or a branch."""
     needs: frozenset[Need] = frozenset()
+    takes: frozenset[Need] = frozenset()
+    """What it uses where an item has it, and does without where not."""
     settings: Mapping[str, Setting] = field(default_factory=dict)
     miniature: Mapping[str, Value] | None = None
     """The settings that differ from the published ones with the miniature base model; None: it cannot be used."""
@@ -118,7 +139,8 @@ class MethodCard:
         for name, text in (chosen or {}).items():
             if name not in self.settings:
                 known = ", ".join(self.settings) or "none"
-                raise OptionError(f"The method {self.name} has no setting '{name}'. Its settings: {known}.")
+                near = nearest(name, self.settings)
+                raise OptionError(f"The method {self.name} has no setting '{name}'. {near}Its settings: {known}.")
             values[name] = self.settings[name].parse(name, text)
         return values
 
@@ -162,7 +184,7 @@ class Adapter(Protocol, Generic[Fitted]):
 
         Args:
             source_image: RGB, as large as its file.
-            source_caption: None unless the card needs it and the item has it.
+            source_caption: None unless the card needs or takes it and the item has it.
             seed: Of everything random in it.
 
         Returns:
@@ -173,7 +195,7 @@ class Adapter(Protocol, Generic[Fitted]):
         """One edit.
 
         Args:
-            item: Its id and the fields that the card needs; all others are None.
+            item: Its id and the fields that the card needs or takes; all others are None.
             fitted: What ``fit`` returned for its source image.
             seed: Of everything random in it.
 
@@ -185,24 +207,60 @@ class Adapter(Protocol, Generic[Fitted]):
 METHODS: Registry[type[Adapter[Any]]] = Registry("method", {}, "evalkit.methods")
 
 
-def checked_card(method: object) -> MethodCard:
+def checked_card(method: object, *, registered: str | None = None) -> MethodCard:
     """The card of an adapter's class.
 
+    Args:
+        method: What an entry point points to.
+        registered: The entry point's name.
+
     Raises:
-        BrokenPluginError: The class has no card, lacks one of the three functions, or needs what no item can have.
+        BrokenPluginError: The class has no card, lacks one of the three functions, or its card contradicts itself.
     """
-    name = getattr(method, "__qualname__", repr(method))
     card = getattr(method, "card", None)
-    if not isinstance(card, MethodCard):
+    if not isinstance(method, type) or not isinstance(card, MethodCard):
+        name = getattr(method, "__qualname__", repr(method))
         raise BrokenPluginError(
             f"{name} is no adapter: expected a class with a card of type MethodCard, got {type(card).__name__}."
         )
     lacking = [part for part in ("load", "fit", "edit") if not callable(getattr(method, part, None))]
     if lacking:
         raise BrokenPluginError(f"The method {card.name} is no adapter: it lacks {', '.join(lacking)}.")
-    if unknown := card.needs - set(NEEDS):
+    if registered not in (None, card.name):
         raise BrokenPluginError(
-            f"The method {card.name} needs {', '.join(sorted(unknown))}, which no item has. "
-            f"A card may need: {', '.join(NEEDS)}."
+            f"The method '{registered}' is registered under another name than its card's, which is '{card.name}'."
         )
+    try:
+        faults = [*_faults(card)]
+    except (AttributeError, TypeError, ValueError) as error:  # a field of a type that nothing can be done with
+        faults = [str(error)]
+    if faults:
+        raise BrokenPluginError(f"The card of the method {card.name} is wrong: {'; '.join(faults)}.")
     return card
+
+
+def _faults(card: MethodCard) -> Iterator[str]:
+    """What contradicts the card's own types and rules."""
+    for name in ("name", "title", "summary", "paper", "licence", "variant", "base_model", "cannot"):
+        if not isinstance(text := getattr(card, name), str):
+            yield f"{name} must be a text, got {text!r}"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", card.name):
+        yield f"name must be in lower_snake_case, got '{card.name}'"
+    for name in ("needs", "takes"):
+        if unknown := frozenset(getattr(card, name)) - set(NEEDS):
+            yield f"{name} may hold {', '.join(NEEDS)}; got {', '.join(sorted(map(str, unknown)))}"
+    yield from _setting_faults(card.settings, card.miniature or {})
+
+
+def _setting_faults(settings: Mapping[str, object], miniature: Mapping[str, object]) -> Iterator[str]:
+    for name, setting in settings.items():
+        if not isinstance(setting, Setting):
+            yield f"settings['{name}'] must be a Setting, got {setting!r}"
+        elif not setting.allows(setting.default):
+            yield f"the setting '{name}' must be {setting.rule}; its default is {setting.default!r}"
+    for name, value in miniature.items():
+        setting = settings.get(name)
+        if not isinstance(setting, Setting):
+            yield f"miniature names '{name}', which is none of its settings"
+        elif not setting.allows(value):
+            yield f"the setting '{name}' must be {setting.rule}; its value in miniature is {value!r}"

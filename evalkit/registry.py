@@ -7,7 +7,9 @@ disappearing.
 
 import difflib
 import importlib
+import sys
 from collections.abc import Iterable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Generic, TypeVar
@@ -15,6 +17,8 @@ from typing import Generic, TypeVar
 from evalkit.errors import BrokenPluginError, UnknownNameError
 
 T = TypeVar("T")
+_DISTRIBUTION = "evalkit-editing"
+"""Whose entry points come before those of other packages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,7 @@ class Registry(Generic[T]):
 
     def names(self) -> tuple[str, ...]:
         """Every registered name, ours first; nothing is imported."""
-        return tuple(target.name for target in self._targets())
+        return tuple(dict.fromkeys(entry.name for entry in self._targets()))
 
     def get(self, name: str) -> T:
         """The object registered under ``name``.
@@ -56,8 +60,6 @@ class Registry(Generic[T]):
             UnknownNameError: No such name; the message suggests the nearest.
             BrokenPluginError: The name is registered and its object cannot be imported.
         """
-        if name in self._builtin:
-            return self._load(name, self._builtin[name])
         for entry in self._targets():
             if entry.name == name:
                 return self._load(name, entry.target)
@@ -68,18 +70,25 @@ class Registry(Generic[T]):
         return tuple(self._materialised(entry) for entry in self._targets())
 
     def _targets(self) -> tuple[Entry[T], ...]:
-        """The entries as they are registered, nothing imported."""
+        """The entries as they are registered, nothing imported; of a name that is there twice, ours or the first."""
         ours: list[Entry[T]] = [
             Entry(name=name, target=target, provider="evalkit") for name, target in self._builtin.items()
         ]
         theirs: list[Entry[T]] = [
             Entry(name=point.name, target=point.value, provider=point.dist.name if point.dist else "unknown")
             for point in metadata.entry_points(group=self.group)
-            if point.name not in self._builtin
         ]
-        return tuple(ours + sorted(theirs, key=lambda entry: entry.name))
+        first: dict[str, Entry[T]] = {}
+        entries = ours + sorted(theirs, key=lambda entry: (entry.name, entry.provider != _DISTRIBUTION, entry.provider))
+        for index, entry in enumerate(entries):
+            if (used := first.setdefault(entry.name, entry)) is not entry:
+                error = f"The {self.kind} '{entry.name}' of {entry.provider} is not used: {used.provider} has the name."
+                entries[index] = replace(entry, error=error)
+        return tuple(entries)
 
     def _materialised(self, entry: Entry[T]) -> Entry[T]:
+        if entry.error is not None:
+            return entry
         try:
             return replace(entry, value=self._load(entry.name, entry.target))
         except BrokenPluginError as failure:
@@ -88,8 +97,9 @@ class Registry(Generic[T]):
     def _load(self, name: str, target: str) -> T:
         module, _, attribute = target.partition(":")
         try:
-            value: T = getattr(importlib.import_module(module), attribute)
-        except Exception as failure:  # whatever a plug-in's import raises is its state, to be shown
+            with redirect_stdout(sys.stderr):  # standard output is the command's own
+                value: T = getattr(importlib.import_module(module), attribute)
+        except (Exception, SystemExit) as failure:  # whatever a plug-in's import raises is its state, to be shown
             raise BrokenPluginError(
                 f"The {self.kind} '{name}' is registered as {target}, which cannot be imported: "
                 f"{type(failure).__name__}: {failure}."
@@ -99,7 +109,10 @@ class Registry(Generic[T]):
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """The sentence for a name that is not among the known ones, with the nearest of them."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    return f"There is no {kind} '{name}'. {hint}See: evalkit list {kind}s"
+    return f"There is no {kind} '{name}'. {nearest(name, known)}See: evalkit list {kind}s"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``Did you mean …?`` with the known names that are nearest, and a space; empty where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(near)}? " if near else ""

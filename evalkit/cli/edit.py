@@ -1,6 +1,8 @@
 """``evalkit edit``: runs a method over a benchmark, or over the user's own pictures."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,29 +60,33 @@ def edit(
     Killed and started again, it goes on. An item that fails is recorded with its reason; the others go on.
     """
     from evalkit.benchmarks.base import BENCHMARKS
-    from evalkit.data.sources import copy_sources, source_items
+    from evalkit.data.sources import source_items
     from evalkit.editing import edit_folder
     from evalkit.errors import OptionError
     from evalkit.method import METHODS, checked_card
 
     adapter = METHODS.get(method)
-    card = checked_card(adapter)
+    card = checked_card(adapter, registered=method)
+    if model and not card.base_model:
+        output.note(f"{card.title} has no base model: --model {model} is not used.")
     chosen = BENCHMARKS.get(benchmark)() if benchmark and not sources and not captions else None
     run = _run(card, model or (chosen.default_model if chosen else ""), changes, device, dtype)
     if chosen:
-        edited = _picked(chosen.item_list(chosen.locate(data)).items, items, limit)
-    elif sources and captions and not benchmark:
-        edited = copy_sources(_picked(source_items(sources, captions), items, limit), directory / "sources")
+        found = chosen.item_list(chosen.locate(data)).items
+    elif sources and captions and not benchmark and not data:
+        found = source_items(sources, captions)
     else:
         raise OptionError("Say what to edit: either --benchmark NAME, or --sources DIR with --captions FILE.")
-    with output.progress() as progress:
+    picked = _picked(found, items, limit)
+    with output.progress() as progress, _guarded(directory, output):
         done = edit_folder(
             adapter,
-            edited,
+            picked,
             directory,
             run=run,
             benchmark=benchmark,
             seeds=_seeds(seeds),
+            keep_sources=not chosen,
             progress=progress,
         )
     output.json(_plain(card, run, done))
@@ -95,6 +101,30 @@ def edit(
     output.line(f"Next: evalkit score {directory}{missing}")
     if done.failures:
         sys.exit(ExitCode.PROBLEMS)
+
+
+@contextmanager
+def _guarded(directory: Path, output: Output) -> Iterator[None]:
+    """While a method runs: what it prints is not the command's result, and with --debug its failures are shown whole.
+
+    Raises:
+        OptionError: The folder cannot be written.
+    """
+    import logging
+
+    from evalkit.errors import OptionError
+
+    if output.debug:
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("evalkit").setLevel(logging.DEBUG)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except OSError as failure:
+        raise OptionError(
+            f"{failure.filename or directory} cannot be written: {failure.strerror}. What was edited is kept. "
+            f"Make room, or name another place with --output."
+        ) from failure
 
 
 def _run(card: "MethodCard", model: str, changes: tuple[str, ...], device: str, dtype: "DType") -> "Run":
@@ -118,7 +148,7 @@ def _run(card: "MethodCard", model: str, changes: tuple[str, ...], device: str, 
         model=model or card.base_model,
         revision=card.revision if card.base_model and model in ("", card.base_model) else None,
         settings=card.values(miniature=model == MINIATURE, chosen=chosen),
-        device=_device(device) if card.base_model else "cpu",
+        device=_device(device) if card.base_model or device != "auto" else "cpu",
         dtype=dtype,
     )
 
@@ -132,16 +162,20 @@ def _device(name: str) -> str:
 def _picked(items: "tuple[EditItem, ...]", listed: str | None, limit: int | None) -> "tuple[EditItem, ...]":
     """The items that the user named, the first of them if there is a limit."""
     from evalkit.errors import OptionError
+    from evalkit.registry import nearest
 
-    for pattern in names_in(listed):
-        if not any(fnmatchcase(item.item_id, pattern) for item in items):
-            raise OptionError(
-                f"No item is called '{pattern}'. The first are: {', '.join(i.item_id for i in items[:5])}."
-            )
-    picked = [
-        item for item in items if any(fnmatchcase(item.item_id, pattern) for pattern in names_in(listed) or ["*"])
-    ]
+    patterns = names_in(listed)
+    ids = [item.item_id for item in items]
+    for pattern in patterns:
+        if not any(_fits(item_id, pattern) for item_id in ids):
+            near = nearest(pattern, ids) or f"The first are: {', '.join(ids[:5])}."
+            raise OptionError(f"No item is called '{pattern}'. {near.strip()}")
+    picked = [item for item in items if not patterns or any(_fits(item.item_id, pattern) for pattern in patterns)]
     return tuple(picked[:limit])
+
+
+def _fits(item_id: str, pattern: str) -> bool:
+    return item_id == pattern or fnmatchcase(item_id, pattern.replace("[", "[[]"))
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -8,11 +8,17 @@ import click
 from evalkit.cli.output import Output, output_options
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from evalkit.registry import Entry, Registry
 
 KINDS = ("metrics", "encoders", "benchmarks", "methods")
-_IN_TABLES = {"methods": ("name", "title", "needs", "miniature", "edit_types", "summary")}
-"""The columns that a table shows, where JSON has more; the others show all but who provides the name."""
+_SHOWN = {
+    "metrics": ("better", "family", "range", "reference"),
+    "benchmarks": ("version", "items", "groups", "encoder", "licence"),
+    "methods": ("needs", "takes", "miniature", "edit_types", "cannot"),
+}
+"""The facts that stand below a summary, where JSON has more."""
 
 
 @click.command(name="list")
@@ -24,11 +30,10 @@ def list_names(kind: str, *, output: Output) -> None:
 
     rows = [_row(kind, entry) for entry in _registry(kind).entries()]
     output.json(rows)
-    known = [column for column in max(rows, key=len) if column not in ("provider", "error")]
-    columns = _IN_TABLES.get(kind, known)
-    table = Table(*columns)
+    table = Table("name", "summary", show_lines=True)
+    table.columns[0].overflow = "fold"
     for row in rows:
-        table.add_row(*(_cell(row.get(column, "")) for column in columns), style="red" if row["error"] else None)
+        table.add_row(row["name"], _summary(row, _SHOWN.get(kind, ())), style="red" if row["error"] else None)
     output.table(table)
     for row in rows:
         if row["error"]:
@@ -37,20 +42,29 @@ def list_names(kind: str, *, output: Output) -> None:
 
 def _row(kind: str, entry: "Entry[Any]") -> dict[str, Any]:
     """What is known of a name, with why it cannot be used where it cannot."""
-    from evalkit.errors import BrokenPluginError
-
     facts, error = {}, entry.error
     try:
-        facts = _facts(kind, entry.value) if entry.value is not None else {}
-    except BrokenPluginError as failure:
-        error = str(failure)
+        facts = _facts(kind, entry) if entry.value is not None else {}
+    except Exception as failure:  # whatever a plug-in does when it is asked is its state, to be shown
+        error = str(failure) or type(failure).__name__
     return {"name": entry.name, **facts, "provider": entry.provider, "error": error}
 
 
-def _cell(value: object) -> str:
+def _summary(row: dict[str, Any], shown: tuple[str, ...]) -> "Text":
+    """What a name stands for, and below it the facts that tell it from the others."""
+    from rich.text import Text
+
+    if row["error"]:
+        return Text(f"broken, of {row['provider']}")
+    text = Text(row.get("summary") or row["title"])
+    facts = [f"{name.replace('_', ' ')}: {value}" for name in shown if (value := _spoken(row[name]))]
+    return text.append("\n" + " · ".join(facts), style="dim") if facts else text
+
+
+def _spoken(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)).replace("_", " ") if isinstance(value, list) else str(value)
 
 
 def _registry(kind: str) -> "Registry[Any]":
@@ -68,7 +82,8 @@ def _registry(kind: str) -> "Registry[Any]":
     return registries[kind]
 
 
-def _facts(kind: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - a metric, a benchmark or a backend
+def _facts(kind: str, entry: "Entry[Any]") -> dict[str, Any]:
+    value: Any = entry.value  # a metric, a benchmark, a backend, an adapter
     if kind == "metrics":
         return {
             "summary": value.summary,
@@ -88,17 +103,18 @@ def _facts(kind: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - a metric,
             "licence": benchmark.licence,
         }
     if kind == "methods":
-        return _method_facts(value)
+        return _method_facts(value, entry.name)
     return {"summary": (value.__doc__ or "").partition("\n")[0]}
 
 
-def _method_facts(method: object) -> dict[str, Any]:
+def _method_facts(method: object, name: str) -> dict[str, Any]:
     from evalkit.method import checked_card
 
-    card = checked_card(method)
+    card = checked_card(method, registered=name)
     return {
         "title": card.title,
         "needs": sorted(card.needs),
+        "takes": sorted(card.takes),
         "miniature": card.miniature is not None,
         "base_model": card.base_model,
         "edit_types": sorted(card.edit_types or ()),

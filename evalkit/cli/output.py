@@ -111,7 +111,8 @@ class Output:
         from rich.progress import Progress as Bars
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        # Some steps take minutes: the rate is that of the last hour, so that there is a time left after two of them.
+        with Bars(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=3600) as bars:
             tasks: dict[str, Any] = {}
 
             def update(what: str, done: int, total: int) -> None:

@@ -1,10 +1,14 @@
 """Files that are there whole or not at all."""
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_DRAFT = re.compile(r"\..+\.\d+\.\d+")
+"""Name, process, thread."""
 
 
 @contextmanager
@@ -37,3 +41,14 @@ def draft_of(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Removes the drafts that killed writers left in a folder and below; nobody may be writing there now.
+
+    Raises:
+        OSError: One of them cannot be removed.
+    """
+    for path in folder.rglob(".*"):
+        if _DRAFT.fullmatch(path.name) and path.is_file():
+            path.unlink()

@@ -21,6 +21,8 @@ from evalkit.data.item import EditItem, Status
 from evalkit.errors import ManifestError
 
 MANIFEST_NAME = "metadata.jsonl"
+RECIPE_NAME = "method.json"
+"""Beside it, where ``evalkit edit`` made the folder: how its edits were made."""
 IMAGE_COLUMNS = ("source_image", "edited_image", "reference_image", "edit_mask")
 """The fields of an item that are files; their columns have ``_file_name`` appended."""
 _TEXT_COLUMNS = (

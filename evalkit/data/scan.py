@@ -8,7 +8,7 @@ from pathlib import Path
 from evalkit.data.fence import Fence
 from evalkit.data.images import IMAGE_SUFFIXES, sniff_format
 from evalkit.data.item import Problem
-from evalkit.data.manifest import MANIFEST_NAME
+from evalkit.data.manifest import MANIFEST_NAME, RECIPE_NAME
 from evalkit.data.names import composed
 from evalkit.data.problems import shown
 
@@ -41,7 +41,7 @@ def scan_folder(root: Path) -> Scan:
             problems.append(found)
         elif found.suffix.lower() in IMAGE_SUFFIXES or sniff_format(found):
             images.append(found)
-        elif found != root / MANIFEST_NAME:
+        elif found not in (root / MANIFEST_NAME, root / RECIPE_NAME):
             problems.append(Problem(code="other_file", message=f"{shown(found, root)} is no image.", path=found))
     return Scan(root=root, images=tuple(images), problems=tuple(problems))
 

@@ -1,12 +1,14 @@
 """The user's own pictures as items to be edited."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from evalkit.data.captions import read_captions
 from evalkit.data.described import with_groups, with_sources
-from evalkit.data.images import image_digest
+from evalkit.data.draft import draft_of
+from evalkit.data.images import SUFFIXES, image_digest, sniff_format
 from evalkit.data.item import EditItem
 from evalkit.data.scan import scan_folder
 from evalkit.errors import LayoutError
@@ -40,20 +42,23 @@ def source_items(sources: Path, captions: Path) -> tuple[EditItem, ...]:
     return with_groups(items, table.source_names).items
 
 
-def copy_sources(items: tuple[EditItem, ...], folder: Path) -> tuple[EditItem, ...]:
+def copy_sources(items: Sequence[EditItem], folder: Path) -> tuple[EditItem, ...]:
     """The items with their source images copied to ``folder``, one file for equal bytes.
 
     Raises:
         ImageError: A source image cannot be read.
+        OSError: The folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
 
     def copied(path: Path | None) -> Path | None:
         if path is None:
             return None
-        copy = folder / f"{image_digest(path)[:16]}{path.suffix.lower()}"
+        # By its content, as everybody else who reads the folder goes by the suffix.
+        suffix = SUFFIXES[found][0] if (found := sniff_format(path)) else path.suffix.lower()
+        copy = folder / f"{image_digest(path)[:16]}{suffix}"
         if not copy.exists():
-            shutil.copyfile(path, copy)
+            with draft_of(copy) as draft:
+                shutil.copyfile(path, draft)
         return copy
 
     return tuple(replace(item, source_image=copied(item.source_image)) for item in items)

@@ -1,0 +1,100 @@
+"""``method.json``: how the edits of a folder are made, and the guard against mixing two ways in one folder."""
+
+import json
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from evalkit import __version__
+from evalkit.data.draft import draft_of
+from evalkit.data.manifest import RECIPE_NAME
+from evalkit.errors import OptionError, RunError
+from evalkit.method import METHODS, MINIATURE, Adapter, MethodCard, Run
+
+_SAME = ("method", "model", "revision", "settings", "dtype", "benchmark")
+"""What all edits of one folder have in common."""
+_LIBRARIES = ("torch", "diffusers", "transformers")
+Recipe = dict[str, Any]
+"""Card, settings, base model, seeds, versions."""
+
+
+def recipe_of(
+    method: type[Adapter[Any]], card: MethodCard, run: Run, benchmark: str | None, seeds: Sequence[int]
+) -> Recipe:
+    """Everything that a run's edits follow from, beside the items."""
+    return {
+        "method": card.name,
+        "title": card.title,
+        "paper": card.paper,
+        "variant": card.variant,
+        "model": run.model,
+        "revision": run.revision,
+        "miniature": run.model == MINIATURE,
+        "settings": dict(run.settings),
+        "dtype": run.dtype,
+        "device": run.device,
+        "benchmark": benchmark,
+        "seeds": list(seeds),
+        "versions": {
+            "evalkit": __version__,
+            **_provider(method),
+            **{name: metadata.version(name) for name in _LIBRARIES},
+        },
+    }
+
+
+def _provider(method: type[Adapter[Any]]) -> dict[str, str]:
+    """The distribution that the method comes from, with its version."""
+    target = f"{method.__module__}:{method.__qualname__}"
+    points = (point for point in metadata.entry_points(group=METHODS.group) if point.value == target)
+    return {point.dist.name: point.dist.version for point in points if point.dist}
+
+
+def require_same(output: Path, recipe: Recipe) -> Recipe:
+    """The recipe with the seeds of the edits that are there already.
+
+    Raises:
+        OptionError: They were made in another way, or by something else.
+        RunError: The folder's own recipe cannot be read.
+    """
+    path = output / RECIPE_NAME
+    if not path.exists():
+        raise OptionError(
+            f"{output} already holds edits that evalkit edit did not make. Choose another folder: {_another(output)}"
+        )
+    before = _read(path)
+    for name in _SAME:
+        if before.get(name) != recipe[name]:
+            raise OptionError(
+                f"{path} says that this folder was made with {name} {json.dumps(before.get(name))}, and this run "
+                f"has {json.dumps(recipe[name])}. One folder holds one method's edits. Choose another: "
+                f"{_another(output)}"
+            )
+    return recipe | {"seeds": sorted({*before.get("seeds", []), *recipe["seeds"]})}
+
+
+def write_recipe(output: Path, recipe: Recipe) -> None:
+    """Writes the folder's recipe in one step.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    with draft_of(output / RECIPE_NAME) as draft:
+        draft.write_text(json.dumps(recipe, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _another(output: Path) -> str:
+    """The option that names a folder which is not there yet."""
+    names = (output.with_name(f"{output.name}-{number}") for number in range(2, 1000))
+    return f"--output {next((name for name in names if not name.exists()), output / 'more')}"
+
+
+def _read(path: Path) -> Recipe:
+    try:
+        recipe = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({error}). Move the folder away and edit again.") from error
+    if not isinstance(recipe, dict):
+        raise RunError(f"{path} must hold one JSON object. Move the folder away and edit again.")
+    return recipe

@@ -1,0 +1,288 @@
+"""``edit_folder``: one method over many items.
+
+What is finished is on disk at once: the image, then its line in the manifest. A run that was killed goes on where it
+was; an item that fails is written down with its reason, and the others go on.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evalkit.data.draft import remove_drafts
+from evalkit.data.images import image_digest, read_image, write_image
+from evalkit.data.item import EditItem
+from evalkit.data.manifest import MANIFEST_NAME, append_item, mend_manifest, read_manifest, write_manifest
+from evalkit.data.parallel import Progress, unwatched
+from evalkit.data.sources import copy_sources
+from evalkit.editing.picture import checked_picture
+from evalkit.editing.recipe import recipe_of, require_same, write_recipe
+from evalkit.errors import BrokenPluginError, EvalkitError, ImageError, OptionError
+from evalkit.method import Adapter, MethodCard, Run, checked_card
+
+_LOG = logging.getLogger(__name__)
+_REASON = 400
+"""Characters of a reason; some libraries raise pages."""
+_ANY = (Exception, SystemExit)
+"""What a method may raise without harming more than its item: research code calls ``sys.exit``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """What a run of a method did."""
+
+    folder: Path
+    n_edited: int
+    n_kept: int
+    """Edits that were asked for and that an earlier run had made."""
+    failures: tuple[EditItem, ...]
+    """Items that have no edited image now, each with its reason."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    item: EditItem
+    seed: int
+    output: Path
+
+    @property
+    def key(self) -> "_Key":
+        return self.item.item_id, self.seed
+
+    @property
+    def file(self) -> Path:
+        return self.output / _folder_name(self.item) / f"{self.seed}.png"
+
+
+_Key = tuple[str, int | None]
+"""Item and seed."""
+
+
+def edit_folder(
+    method: type[Adapter[Any]],
+    items: Sequence[EditItem],
+    output: Path,
+    *,
+    run: Run,
+    benchmark: str | None = None,
+    seeds: Sequence[int] = (0,),
+    keep_sources: bool = False,
+    progress: Progress = unwatched,
+) -> Edited:
+    """Edits items with a method.
+
+    Args:
+        method: The adapter's class.
+        items: With their source images. Edits of one source image and caption share the method's ``fit``.
+        output: The edit folder: ``<item_id>/<seed>.png`` and the manifest. Edits that it already holds are kept; those
+            that failed, or whose source or texts have changed, are made again.
+        run: Base model, settings, device.
+        benchmark: What the items are.
+        seeds: One edit of every item is made with each.
+        keep_sources: Whether the folder gets copies of the source images, so that it can be scored by itself.
+        progress: Called with the edits done so far.
+
+    Raises:
+        BrokenPluginError: The class is no adapter, or its base model's loading fails unexpectedly.
+        OptionError: No item has what the method needs, ``output`` was made in another way, or another process is at it.
+        ManifestError: The manifest in ``output`` is damaged.
+        EvalkitError: The base model cannot be had.
+        OSError: The folder cannot be written.
+    """
+    card = checked_card(method)
+    _require_needs(card, items)
+    _require_names(items)
+    start = time.perf_counter()
+    with _locked(output):
+        recipe = recipe_of(method, card, run, benchmark, seeds)
+        earlier = _earlier(output)
+        if any(item.status == "ok" for item in earlier.values()):
+            recipe = require_same(output, recipe)
+        else:  # nothing was made: the folder may become another method's
+            earlier = {}
+        sources = copy_sources(items, output / "sources") if keep_sources else items
+        jobs = [_Job(item, seed, output) for item in sources for seed in dict.fromkeys(seeds)]
+        lines = {job.key: _kept(job, earlier.get(job.key)) for job in jobs}
+        todo = [job for job in jobs if lines[job.key] is None]
+        lines |= {key: item for key, item in earlier.items() if key not in lines}
+        adapter = _loaded(method, card, run) if todo else None
+        write_recipe(output, recipe)
+        _write(output, lines, benchmark, card)
+        progress("edits", 0, len(todo))
+        for done, result in enumerate(_edits(adapter, card, todo) if adapter else (), start=1):
+            append_item(output, result, benchmark=benchmark, method=card.name)
+            lines[result.item_id, result.seed] = result
+            progress("edits", done, len(todo))
+        _write(output, lines, benchmark, card)
+    failures = tuple(item for job in todo if (item := lines[job.key]) and item.status != "ok")
+    return Edited(
+        folder=output,
+        n_edited=len(todo) - len(failures),
+        n_kept=len(jobs) - len(todo),
+        failures=failures,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _require_needs(card: MethodCard, items: Sequence[EditItem]) -> None:
+    for need in sorted(card.needs):
+        if items and not any(getattr(item, need) for item in items):
+            raise OptionError(
+                f"The method {card.name} needs {_spoken(need)}, and none of the {len(items)} items has one. "
+                f"Others may do without: evalkit list methods"
+            )
+
+
+def _require_names(items: Sequence[EditItem]) -> None:
+    """Every item has a folder of its own, on file systems too that take upper case for lower."""
+    names: dict[str, str] = {}
+    for item in items:
+        name = _folder_name(item)
+        if other := names.get(name.casefold()):
+            raise OptionError(
+                f"The items '{other}' and '{item.item_id}' would share the folder {name}. "
+                f"Give one of them another item_id."
+            )
+        names[name.casefold()] = item.item_id
+
+
+def _folder_name(item: EditItem) -> str:
+    return re.sub(r"[^\w.-]+", "_", item.item_id).strip(".") or "_"
+
+
+def _earlier(output: Path) -> dict[_Key, EditItem]:
+    """The lines of earlier runs; what a killed one left unfinished is cleared away."""
+    remove_drafts(output)
+    if not (output / MANIFEST_NAME).exists():
+        return {}
+    mend_manifest(output)
+    return {(item.item_id, item.seed): item for item in read_manifest(output).items}
+
+
+def _kept(job: _Job, made: EditItem | None) -> EditItem | None:
+    """What an earlier run made of the job, if it is there and was made of the same source and texts."""
+    if made is None or made.status != "ok" or made.edited_image is None or not made.edited_image.is_file():
+        return None
+    for name in ("source_caption", "target_caption", "instruction"):
+        if (getattr(job.item, name) or None) != getattr(made, name):
+            return None
+    # A benchmark's sources lie outside the folder and are not in the manifest; the user's own are named by content.
+    if made.source_image and job.item.source_image and made.source_image.name != job.item.source_image.name:
+        return None
+    return replace(job.item, seed=job.seed, edited_image=made.edited_image, seconds=made.seconds)
+
+
+def _edits(adapter: Adapter[Any], card: MethodCard, jobs: Sequence[_Job]) -> Iterator[EditItem]:
+    """The finished items, source by source."""
+    sources: dict[tuple[str, str | None, int], list[_Job]] = {}
+    for job in jobs:
+        try:
+            digest = image_digest(_source(job.item, card))
+        except ImageError as error:
+            yield _failed(job, error)
+            continue
+        sources.setdefault((digest, _seen(job.item, card).source_caption, job.seed), []).append(job)
+    for (_, caption, seed), alike in sources.items():
+        started = time.perf_counter()
+        try:
+            picture = read_image(_source(alike[0].item, card))
+            fitted = adapter.fit(picture, caption, seed=seed)
+        except _ANY as error:
+            yield from (_failed(job, error) for job in alike)
+            continue
+        share = (time.perf_counter() - started) / len(alike)
+        for job in alike:
+            yield _edit(adapter, card, job, fitted, picture.size, share)
+        del fitted  # before the next one takes as much memory again
+
+
+def _edit(
+    adapter: Adapter[Any],
+    card: MethodCard,
+    job: _Job,
+    fitted: Any,  # noqa: ANN401 - whatever the method's fit returned
+    size: tuple[int, int],
+    share: float,
+) -> EditItem:
+    """One edit, written to its file; or the item with the reason why there is none."""
+    started = time.perf_counter()
+    try:
+        picture = adapter.edit(_seen(job.item, card), fitted, seed=job.seed)
+        write_image(job.file, checked_picture(picture, size))
+    except _ANY as error:
+        return _failed(job, error)
+    seconds = round(time.perf_counter() - started + share, 3)
+    return replace(job.item, seed=job.seed, edited_image=job.file, status="ok", reason=None, seconds=seconds)
+
+
+def _seen(item: EditItem, card: MethodCard) -> EditItem:
+    """The item as the method sees it: what its card needs or takes, and nothing else."""
+    return EditItem(item_id=item.item_id, **{need: getattr(item, need) for need in card.needs | card.takes})
+
+
+def _source(item: EditItem, card: MethodCard) -> Path:
+    """The source image of an item that has all that the method needs."""
+    for need in sorted(card.needs):
+        if not getattr(item, need):
+            raise ImageError(f"the method needs {_spoken(need)}, and the item has none")
+    if item.source_image is None:
+        raise ImageError("the item has no source image")
+    return item.source_image
+
+
+def _failed(job: _Job, error: BaseException) -> EditItem:
+    item = replace(job.item, seed=job.seed, seconds=None).without_edit("failed", _told(error))
+    _LOG.debug("%s failed:", item.label, exc_info=error)
+    return item
+
+
+def _told(error: BaseException) -> str:
+    """What was raised, as a reason."""
+    text = " ".join(str(error).split())
+    if not isinstance(error, EvalkitError) or not text:
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return text if len(text) <= _REASON else f"{text[: _REASON - 1]}…"
+
+
+def _spoken(need: str) -> str:
+    word = need.replace("_", " ")
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
+def _loaded(method: type[Adapter[Any]], card: MethodCard, run: Run) -> Adapter[Any]:
+    try:
+        adapter = method()
+        adapter.load(run)
+    except EvalkitError:
+        raise
+    except _ANY as error:
+        hint = f" Its package may have to be installed with the extra [{card.extra}]." if card.extra else ""
+        raise BrokenPluginError(
+            f"The method {card.name} cannot be loaded: {_told(error).rstrip('.')}.{hint}"
+        ) from error
+    return adapter
+
+
+def _write(output: Path, lines: Mapping[_Key, EditItem | None], benchmark: str | None, card: MethodCard) -> None:
+    """The manifest, one line for each item and seed that something is known of."""
+    write_manifest(output, filter(None, lines.values()), benchmark=benchmark, method=card.name)
+
+
+@contextmanager
+def _locked(output: Path) -> Iterator[None]:
+    """Keeps a second process from writing the same folder."""
+    from filelock import FileLock, Timeout
+
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(output / ".lock", blocking=False):
+            yield
+    except Timeout:
+        raise OptionError(
+            f"Another process is editing into {output}. Wait for it, or choose another --output."
+        ) from None
