@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 
 import pytest
 from click.testing import CliRunner
@@ -122,16 +124,18 @@ def test_the_csv_export_reads_back(two, nasty):
 def test_the_latex_export_is_well_formed_whatever_the_names(nasty):
     """Booktabs, balanced braces, the same number of cells in every row, and no special character left bare."""
     tex = evalkit("compare", nasty, "--export", "latex").stdout
-    for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\begin{table}", r"\end{table}", r"\caption{"):
-        assert tex.count(rule) == 2
-    body = "\n".join(line for line in tex.splitlines() if not line.startswith("%"))
+    for part in (r"\toprule", r"\bottomrule", r"\begin{table}", r"\end{table}", r"\caption{"):
+        assert tex.count(part) == 2
+    # The one line that is a condition compares lengths with ">".
+    body = "\n".join(line for line in tex.splitlines() if not line.startswith(("%", r"\resizebox{\ifdim")))
     bare = re.sub(r"\\[\\&%$#_{}]", "", body)
-    assert bare.count("{") == bare.count("}")
+    assert bare.count("{") + tex.count(r"\resizebox") == bare.count("}")
     assert not re.search(r"[#~^<>|\"]|(?<!\\)%", bare)
     assert body.count("$") % 2 == 0
     assert not re.search(r"[^\x00-\x7f]", body)
     for table in body.split(r"\begin{tabular}")[1:]:
-        rows = [re.sub(r"\\&", "", row) for row in table.splitlines() if row.endswith(r"\\")]
+        lines = [line for line in table.splitlines() if not line.startswith(r"\multicolumn")]
+        rows = [re.sub(r"\\&", "", line) for line in lines if line.endswith(r"\\")]
         columns = len(re.match(r"\{([lr]+)\}", table)[1])
         assert {row.count("&") + 1 for row in rows} == {columns}
         assert not any(row.startswith("[") for row in rows)
@@ -140,13 +144,39 @@ def test_the_latex_export_is_well_formed_whatever_the_names(nasty):
     assert "sign-flip test by group" in tex
 
 
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex: it is in Debian's texlive-latex-recommended")
+@pytest.mark.parametrize("what", ["names that every format would stumble over", "many metrics and methods"])
+def test_the_latex_export_compiles_and_fits_the_page(tmp_path, nasty, what):
+    """LaTeX stops at nothing, and no table is wider than the text or longer than the page."""
+    metrics = ["clip_score", "clip_directional_similarity", "clip_image_similarity", "psnr", "dino_image_similarity"]
+    sources = [nasty] if "names" in what else random_runs(tmp_path, list("abcdefgh"), n=8, metrics=metrics)
+    (tmp_path / "tables.tex").write_text(evalkit("compare", *sources, "--export", "latex").stdout)
+    document = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\input{tables}\end{document}"
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-jobname=tables", document],
+        cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert not re.search(r"Overfull|too large|Missing character", done.stdout), done.stdout
+    # Tables that were broken for length share a number.
+    assert (tmp_path / "tables.aux").read_text().count(r"{table}{\numberline {2}") == (1 if "names" in what else 8)
+
+
+def test_latex_says_what_a_plain_engine_cannot_set(tmp_path):
+    """Letters that pdfTeX has no font for are named; Latin names need nothing."""
+    names = {name: write_scores(tmp_path / name, {"clip_score": A}) for name in ("a", "Müller", "雪")}
+    tex = evalkit("compare", names["a"], names["雪"], "--export", "latex").stdout
+    assert "% Needs xelatex or lualatex, and a font that has 雪" in tex
+    assert "xelatex" not in evalkit("compare", names["a"], names["Müller"], "--export", "latex").stdout
+
+
 def test_ties_with_the_best_are_marked(tmp_path):
     """The best mean in bold, the one that cannot be told from it underlined, the worse one plain."""
     runs = random_runs(tmp_path, ["a", "b"], n=40)
     runs.append(write_scores(tmp_path / "far", {"clip_score": [n / 400 for n in range(40)]}))
     tex = evalkit("compare", *runs, "--export", "latex").stdout
     assert re.search(r"^b & \\textbf\{0\.\d+\}", tex, re.MULTILINE)
-    assert re.search(r"^far & 0\.\d+ ", tex, re.MULTILINE)
+    assert re.search(r"^far & 0\.\d+ \\\\$", tex, re.MULTILINE)
     tied = random_runs(tmp_path / "tied", ["c", "d"], n=6)
     assert re.search(
         r"^[cd] & \\underline\{0\.\d+\}", evalkit("compare", *tied, "--export", "latex").stdout, re.MULTILINE

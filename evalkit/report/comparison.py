@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from evalkit.compare.sentence import CORRECTION_NAMES, TEST_NAMES, p_text, plain, signed
 from evalkit.report.tables import MINIATURE_NOTE, number
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SENTENCES = 12
 """With more comparisons than this only those on primary metrics are put into sentences; the table has them all."""
 RANKING_HEADER = ("metric", "method", "mean", "interval", "rank")
+Mark = Literal["best", "tied", ""]
+"""The best mean, one statistically tied with it, or neither."""
 PAIRS_HEADER = ("metric", "comparison", "difference", "interval", "p", "adjusted p", "win/tie/loss", "MDE", "verdict")
 
 
@@ -48,7 +50,7 @@ def ranking_cells(comparison: Comparison) -> Cells:
         )
         for place in comparison.ranking
     )
-    title = f"Ranking{_on(comparison)}: {percent(comparison)} intervals, ranks that the data allow"
+    title = f"Ranking{on_benchmark(comparison)}: {percent(comparison)} intervals, ranks that the data allow"
     return Cells(title=title, header=RANKING_HEADER, rows=rows, numeric=frozenset({2, 3}))
 
 
@@ -61,15 +63,15 @@ def pairs_cells(comparison: Comparison) -> Cells:
             f"{pair.b} − {pair.a}",
             "–" if pair.difference is None else signed(pair.difference),
             difference_span(pair),
-            _p(pair.p_value),
-            _p(pair.adjusted_p_value),
+            p_cell(pair.p_value),
+            p_cell(pair.adjusted_p_value),
             f"{pair.win}/{pair.tie}/{pair.loss}",
             "–" if pair.minimum_detectable_effect is None else plain(pair.minimum_detectable_effect),
             verdict_words(pair),
         )
         for pair in comparison.pairs
     )
-    title = f"Comparisons{_on(comparison)}: {tested_by(comparison)}"
+    title = f"Comparisons{on_benchmark(comparison)}: {how_tested(comparison)}"
     return Cells(title=title, header=PAIRS_HEADER, rows=rows, numeric=frozenset({2, 3, 4, 5, 6, 7}))
 
 
@@ -111,14 +113,18 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         if sets
     ]
     signatures = [metric.signature for metric in comparison.metrics if metric.signature]
-    toy = [MINIATURE_NOTE] if any("|enc:miniature" in line for line in signatures) else []
     reasons = [
         f"{pair.b} − {pair.a} on {pair.metric}: {pair.reason}" for pair in comparison.pairs if pair.reason is not None
     ]
-    return [*cliques, *reasons, *comparison.notes, *signatures, *toy]
+    return [*cliques, *reasons, *comparison.notes, *signatures, *toy_note(comparison)]
 
 
-def tested_by(comparison: Comparison) -> str:
+def toy_note(comparison: Comparison) -> list[str]:
+    """That the numbers are a toy network's, where any is."""
+    return [MINIATURE_NOTE] if any("|enc:miniature" in (m.signature or "") for m in comparison.metrics) else []
+
+
+def how_tested(comparison: Comparison) -> str:
     """How p-values were made and corrected, as a caption says it."""
     settings = comparison.settings
     test, correction = TEST_NAMES[settings["test"]], CORRECTION_NAMES[settings["correction"]]  # type: ignore[index]
@@ -130,6 +136,33 @@ def tested_by(comparison: Comparison) -> str:
             named = ", ".join(metric.name for metric in comparison.metrics if metric.primary)
             words += f" on {named}; the other metrics are exploratory ({exploratory})"
     return words
+
+
+def means_by_method(comparison: Comparison) -> dict[str, list[tuple[RankedMethod, Mark]]]:
+    """Every method's place on each metric, marked; methods in the order of the first metric."""
+    columns: list[dict[str, tuple[RankedMethod, Mark]]] = []
+    for metric in comparison.metrics:
+        places = metric_places(comparison, metric.name)
+        best = next((place for place in places if place.rank_low is not None), None)
+        columns.append({p.method: (p, "best" if p is best else "tied" if p.tied_with_best else "") for p in places})
+    return {method: [column[method] for column in columns] for method in columns[0]}
+
+
+def means_caption(comparison: Comparison, best: str, tied: str) -> str:
+    """What a table of means shows, with the names of the marks of the best and of those tied with it."""
+    settings = comparison.settings
+    each = ", each metric on those for which all ranked methods have a value" if _left_out(comparison) else ""
+    return (
+        f"Means{on_benchmark(comparison)} with {percent(comparison)} intervals and, in brackets, the ranks that the "
+        f"data allow, over {settings['n_items']} items in {settings['n_groups']} groups{each}. {best}: best mean; "
+        f"{tied}: statistically tied with the best (simultaneous bootstrap-t intervals of all differences). Pairwise "
+        f"comparisons: {how_tested(comparison)}."
+    )
+
+
+def one_line(text: str) -> str:
+    """Without line breaks and control characters, which would end a cell, a row or a comment."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def verdict_words(pair: PairResult) -> str:
@@ -175,9 +208,15 @@ def metric_places(comparison: Comparison, metric: str) -> Sequence[RankedMethod]
     return [place for place in comparison.ranking if place.metric == metric]
 
 
-def _p(value: float | None) -> str:
+def p_cell(value: float | None) -> str:
+    """A p-value as a table shows it."""
     return "–" if value is None else p_text(value).removeprefix("= ")
 
 
-def _on(comparison: Comparison) -> str:
+def _left_out(comparison: Comparison) -> bool:
+    return any(pair.n_items < comparison.settings["n_items"] for pair in comparison.pairs)  # type: ignore[operator]
+
+
+def on_benchmark(comparison: Comparison) -> str:
+    """Of which benchmark, where it is known, with a space before it."""
     return f" on {comparison.benchmark}" if comparison.benchmark else ""

@@ -2,7 +2,7 @@
 
 from matplotlib.axes import Axes
 
-from evalkit.report.comparison import tested_by
+from evalkit.report.comparison import how_tested
 from evalkit.report.figures_data import Versus, ordered, reference_label, reference_of, sizes, versus
 from evalkit.report.figures_style import (
     BAND,
@@ -72,7 +72,7 @@ def forest(comparison: Comparison, metric: ComparedMetric) -> DrawnFigure | None
         metric=metric.name,
         title=f"Means and differences on {metric.name}",
         caption=f"Mean {metric.name} of each method (left) and its mean paired difference to {label} (right), with "
-        f"{intervals_named(comparison, metric)}. p: {tested_by(comparison)}.{band}",
+        f"{intervals_named(comparison, metric)}. p: {how_tested(comparison)}.{band}",
         alt=_forest_alt(metric, rows, others, reference),
         figure=figure,
         columns=("method", "mean", "ci_low", "ci_high", "reference", "difference", "difference_ci_low",
@@ -108,7 +108,7 @@ def cliques(comparison: Comparison, metric: ComparedMetric) -> DrawnFigure | Non
         metric=metric.name,
         title=f"Methods not told apart on {metric.name}",
         caption=f"Methods by mean {metric.name}. The dots of a column are a largest set of methods of which no two "
-        f"were found to differ: {tested_by(comparison)} ({basis(comparison, metric)}). A line may "
+        f"were found to differ: {how_tested(comparison)} ({basis(comparison, metric)}). A line may "
         "pass a method by: only dots belong to the set. Not told apart is not the same as equal.",
         alt=f"Methods from best to worst on {metric.name}: {', '.join(row.method for row in rows)}. "
         + (f"Not told apart: {together}." if together else "Every two of them are told apart."),

@@ -1,0 +1,198 @@
+"""A comparison as LaTeX tables that fit a column of text."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evalkit.compare.sentence import plain, signed
+from evalkit.report.comparison import (
+    Mark,
+    comparison_notes,
+    difference_span,
+    headed,
+    how_tested,
+    means_by_method,
+    means_caption,
+    on_benchmark,
+    one_line,
+    p_cell,
+    percent,
+    ranks,
+    span,
+    toy_note,
+    verdict_words,
+)
+from evalkit.report.tables import number
+from evalkit.results.comparison import ComparedMetric, Comparison, PairResult, RankedMethod
+
+_SPECIAL: Mapping[str, str] = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': "''", "[": "{[}", "]": "{]}",
+    "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "α": r"$\alpha$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+    "→": r"$\rightarrow$", "≤": r"$\leq$", "–": "--", "…": r"\ldots{}", "’": "'",
+}  # fmt: skip
+"""Brackets too: one that opens a row would be read as the argument of the line break before it."""
+_HEADER = ("comparison", "difference", "$p$", "adjusted $p$", "win/tie/loss", "MDE", "verdict")
+_MARKS: Mapping[Mark, str] = {"best": r"\textbf{%s}", "tied": r"\underline{%s}", "": "%s"}
+_METRICS = 4
+"""Metrics side by side."""
+_WRAP = 17
+"""Letters of a metric's name on one line of a column's head."""
+_STACK = 24
+"""Letters of a pair of names that stand on one line; longer ones take two."""
+_LINES = 40
+"""Lines of a table that fit a page, below its caption."""
+_PLAIN_ENGINE = 0x17F
+"""Letters beyond Latin ones are not known to pdfTeX."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """Rows under a head that is repeated where they go on in another table."""
+
+    head: list[str]
+    rows: list[list[str]]
+    """Of lines: what belongs together stays together."""
+
+
+def latex(comparison: Comparison) -> str:
+    """``table`` environments for a document that loads ``booktabs`` and ``graphicx``: the means, then the pairs.
+
+    Intervals stand in small type below their estimates, so that four metrics fit a column; what is wider still is
+    scaled down to the width of the text, and what is longer than a page goes on in another table.
+    """
+    notes = [f"% {one_line(note)}" for note in comparison_notes(comparison)]
+    body = "\n".join(f"{table}\n" for table in [*_means(comparison), *_pairs(comparison)])
+    beyond = "".join(sorted({letter for letter in body if ord(letter) > _PLAIN_ENGINE}))
+    needs = [r"% Needs \usepackage{booktabs,graphicx}."]
+    if beyond:
+        needs.append(f"% Needs xelatex or lualatex, and a font that has {beyond}")
+    return "\n".join([*needs, body, *notes, ""])
+
+
+def _means(comparison: Comparison) -> list[str]:
+    """Methods × metrics; many metrics in blocks one below the other."""
+    metrics = comparison.metrics
+    width = math.ceil(len(metrics) / math.ceil(len(metrics) / _METRICS))
+    blocks = []
+    for start in range(0, len(metrics), width):
+        rest = [("", "")] * (start + width - len(metrics))
+        heads = [*map(_stacked, metrics[start : start + width]), *("" for _ in rest)]
+        rows = [
+            _lines([(_escape(method), ""), *(_mean(*place) for place in places[start : start + width]), *rest])
+            for method, places in means_by_method(comparison).items()
+        ]
+        blocks.append(_Block(head=[_row(["method", *heads]), r"\midrule"], rows=rows))
+    toy = "".join(f" {note[0].upper()}{note[1:]}." for note in toy_note(comparison))
+    caption = means_caption(comparison, "Bold", "underlined") + toy
+    return _tables(caption, "l" + "r" * width, [], blocks)
+
+
+def _mean(place: RankedMethod, mark: Mark) -> tuple[str, str]:
+    interval = "" if place.ci_low is None else span(place.ci_low, place.ci_high)
+    return _MARKS[mark] % _escape(number(place.mean)), _small(f"{interval} ({ranks(place)})".strip())
+
+
+def _pairs(comparison: Comparison) -> list[str]:
+    """The comparisons under the name of their metric."""
+    caption = (
+        f"Comparisons{on_benchmark(comparison)}: {how_tested(comparison)}. Intervals at {percent(comparison)}; "
+        "MDE: minimum detectable effect."
+    )
+    stacked = any(len(pair.a + pair.b) > _STACK for pair in comparison.pairs)
+    blocks = []
+    for metric in comparison.metrics:
+        heading = rf"\multicolumn{{{len(_HEADER)}}}{{l}}{{\emph{{{_escape(headed(metric))}}}}} \\"
+        rows = [_lines(_pair(pair, stacked=stacked)) for pair in comparison.pairs if pair.metric == metric.name]
+        blocks.append(_Block(head=[heading, r"\addlinespace[2pt]"], rows=rows))
+    return _tables(caption, "lrrrrrl", [_row(_HEADER)], blocks)
+
+
+def _pair(pair: PairResult, *, stacked: bool) -> list[tuple[str, str]]:
+    label = (_escape(pair.b), _escape(f"− {pair.a}")) if stacked else (_escape(f"{pair.b} − {pair.a}"), "")
+    verdict, _, needed = verdict_words(pair).partition(", ")
+    effect = "–" if pair.minimum_detectable_effect is None else plain(pair.minimum_detectable_effect)
+    difference = "–" if pair.difference is None else signed(pair.difference)
+    return [
+        label,
+        (_escape(difference), "" if pair.ci_low is None else _small(difference_span(pair))),
+        (_escape(p_cell(pair.p_value)), ""),
+        (_escape(p_cell(pair.adjusted_p_value)), ""),
+        (f"{pair.win}/{pair.tie}/{pair.loss}", ""),
+        (_escape(effect), ""),
+        (_escape(verdict), _small(needed)),
+    ]
+
+
+def _lines(cells: Sequence[tuple[str, str]]) -> list[str]:
+    """A row, and a second one with what stands below its cells, where anything does."""
+    below = [second for _, second in cells]
+    return [_row([first for first, _ in cells]), *([_row(below)] if any(below) else [])]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return rf"{' & '.join(cells)} \\"
+
+
+def _stacked(metric: ComparedMetric) -> str:
+    """A metric's name on as many lines as it takes to be narrow."""
+    lines = [""]
+    for part in headed(metric).replace("_", "_\n").replace(":", ":\n").split("\n"):
+        if lines[-1] and len(lines[-1] + part) > _WRAP:
+            lines.append("")
+        lines[-1] += part
+    text = r" \\ ".join(map(_escape, lines))
+    return text if len(lines) == 1 else rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{text}\end{{tabular}}"
+
+
+def _small(text: str) -> str:
+    return rf"{{\scriptsize {_escape(text)}}}" if text else ""
+
+
+def _escape(text: str) -> str:
+    return "".join(_SPECIAL.get(character, character) for character in one_line(text)).replace(r" \%", r"\,\%")
+
+
+def _tables(caption: str, columns: str, top: list[str], blocks: Sequence[_Block]) -> list[str]:
+    """As many tables of one number as it takes for each to fit a page."""
+    pages = _pages(blocks)
+    return [
+        "\n".join(
+            [
+                r"\begin{table}",
+                r"\centering",
+                *([r"\addtocounter{table}{-1}"] if number else []),
+                rf"\caption{{{'(continued)' if number else _escape(caption)}}}",
+                r"\medskip",
+                r"\footnotesize",
+                r"\setlength{\tabcolsep}{4pt}",
+                r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+                rf"\begin{{tabular}}{{{columns}}}",
+                r"\toprule",
+                *top,
+                *page[0 if top else 1 :],
+                r"\bottomrule",
+                r"\end{tabular}}",
+                r"\end{table}",
+            ]
+        )
+        for number, page in enumerate(pages)
+    ]
+
+
+def _pages(blocks: Sequence[_Block]) -> list[list[str]]:
+    """The blocks' lines, a rule before each head, in pages."""
+    pages: list[list[str]] = [[]]
+    room = _LINES
+    for block in blocks:
+        headless = True
+        for row in block.rows:
+            if len(row) + headless > room:
+                pages.append([])
+                room, headless = _LINES, True
+            pages[-1] += [r"\midrule", *block.head] if headless else [r"\addlinespace[2pt]"]
+            pages[-1] += row
+            room -= len(row) + headless
+            headless = False
+    return pages
