@@ -7,7 +7,7 @@ everything like it inside of its functions.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args
@@ -247,7 +247,9 @@ def _faults(card: MethodCard) -> Iterator[str]:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", card.name):
         yield f"name must be in lower_snake_case, got '{card.name}'"
     for name in ("needs", "takes"):
-        if unknown := frozenset(getattr(card, name)) - set(NEEDS):
+        if not isinstance(wanted := getattr(card, name), Set):
+            yield f"{name} must be a set, got {type(wanted).__name__}"
+        elif unknown := wanted - set(NEEDS):
             yield f"{name} may hold {', '.join(NEEDS)}; got {', '.join(sorted(map(str, unknown)))}"
     yield from _setting_faults(card.settings, card.miniature or {})
 

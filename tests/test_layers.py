@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path("evalkit")
+ADAPTERS = Path("adapters/evalkit_adapters")
 LAYERS = {
     "errors": 0,
     "registry": 1,
@@ -27,8 +28,10 @@ LAYERS = {
 }
 FORBIDDEN = {("metrics", "encoders"), ("encoders", "metrics")}
 STATS_MAY_IMPORT = {"errors", "stats"}
-HEAVY = ("torch", "transformers", "open_clip", "datasets", "scipy.stats", "matplotlib", "pandas")
+HEAVY = ("torch", "diffusers", "transformers", "open_clip", "datasets", "scipy.stats", "matplotlib", "pandas")
+ADAPTERS_MAY_IMPORT = {"method", "data", "errors"}
 FILES = sorted(PACKAGE.rglob("*.py"))
+ADAPTER_FILES = sorted(ADAPTERS.rglob("*.py"))
 
 
 def imports_of(path: Path) -> Iterator[str]:
@@ -68,19 +71,47 @@ def test_every_part_has_a_layer():
     assert parts == set(LAYERS)
 
 
+@pytest.mark.parametrize("path", ADAPTER_FILES, ids=str)
+def test_an_adapter_knows_of_evalkit_only_what_a_stranger_may(path):
+    """Adapters build on the contract of methods, on items and images, and on the errors; on nothing else."""
+    assert set(imports_of(path)) <= ADAPTERS_MAY_IMPORT
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_evalkit_never_imports_its_adapters(path):
+    """They are found through their entry points, as anybody's are."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not any(name.split(".")[0] == "evalkit_adapters" for name in names), f"{path}:{node.lineno}"
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], *([name, "--help"] for name in ("score", "compare", "power", "check", "list", "dataset"))],
+    [["--help"], *([name, "--help"] for name in ("score", "edit", "compare", "power", "check", "list", "dataset"))],
 )
 def test_help_imports_nothing_heavy(arguments):
     """Asking for help loads no library that takes longer than the question."""
+    assert imported_by(arguments, (*HEAVY, "numpy", "PIL", "rich")) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list", "methods"], ["list", "methods", "--json"], ["edit", "x", "--output", "y"]]
+)
+def test_methods_are_listed_without_what_they_run_on(arguments):
+    """The card of a method can be read without torch, so that listing methods, or misspelling one, takes no time."""
+    assert imported_by(arguments, HEAVY) == []
+
+
+def imported_by(arguments, libraries):
+    """Those of the libraries that a command imports."""
     code = (
         "import sys; from evalkit.cli import main\n"
         f"try: main({arguments!r}, standalone_mode=False)\n"
-        "finally: print([name for name in sys.modules if name in " + repr((*HEAVY, "numpy", "PIL", "rich")) + "])"
+        f"finally: print([name for name in sys.modules if name in {libraries!r}])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return ast.literal_eval(done.stdout.splitlines()[-1])
 
 
 def test_the_import_test_can_fail():
@@ -90,7 +121,7 @@ def test_the_import_test_can_fail():
     assert done.stdout.strip() == "['numpy']"
 
 
-@pytest.mark.parametrize("path", FILES, ids=str)
+@pytest.mark.parametrize("path", [*FILES, *ADAPTER_FILES], ids=str)
 def test_functions_and_files_stay_small(path):
     """No file passes 400 lines and no function 60, its docstring not counted."""
     text = path.read_text()
