@@ -115,7 +115,7 @@ def _method_facts(method: object, name: str) -> dict[str, Any]:
         "title": card.title,
         "needs": sorted(card.needs),
         "takes": sorted(card.takes),
-        "miniature": card.miniature is not None,
+        "miniature": card.miniature is not None or not card.base_model,
         "base_model": card.base_model,
         "edit_types": sorted(card.edit_types or ()),
         "status": "not tested" if card.edit_types is None else "tested",
