@@ -1,6 +1,6 @@
 """DDIM inversion and back (Song et al. 2021): what a method that starts from inverted noise can at best preserve."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from PIL import Image
 
@@ -32,13 +32,13 @@ class DDIMReconstruction:
         cannot="It makes no edit: it is a control.",
     )
     model: "LatentDiffusion"
+    settings: dict[str, Any]
 
     def load(self, run: Run) -> None:
         """The base model."""
         from evalkit_adapters.latent import LatentDiffusion
 
-        self.model = LatentDiffusion.open(run)
-        self.settings = run.settings
+        self.model, self.settings = LatentDiffusion.open(run), dict(run.settings)
 
     def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> Picture:  # noqa: ARG002
         """The reconstruction, which does not depend on the edit."""

@@ -1,6 +1,7 @@
 """MDP (Wang et al. 2023): mixing the source's diffusion path into the target's, between two steps."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import cos, exp, pi
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
     from evalkit_adapters.schedule import Step
 
 
+@dataclass(frozen=True, slots=True)
+class SourcePath:
+    """The source image on its way from noise to picture, which edits are mixed from."""
+
+    inverted: "NullText"
+    noises: "tuple[torch.Tensor, ...]"
+    """The guided noise predicted at each step."""
+    latents: "tuple[torch.Tensor, ...]"
+    """The latent after each step."""
+
+
 class MDP:
     """Samples the target caption with a part of the source's path mixed in."""
 
@@ -30,10 +42,12 @@ class MDP:
         variant=(
             "manipulation=noise is what the authors released (their MDP-ε_t). latent (MDP-x_t), caption (MDP-c) and "
             "guidance (MDP-β) follow a third-party implementation; the paper's own formula of the last could not be "
-            "checked. Real images by null-text inversion under source_caption=empty, as in the authors' notebook."
+            "checked. Real images by null-text inversion under source_caption=empty, as in the authors' notebook, of "
+            "whose windows t_max=49, T_M=25 is the default. Their factor on the source's noise is left at its 1."
         ),
         base_model="CompVis/stable-diffusion-v1-4",
-        needs=frozenset({"source_caption", "target_caption"}),
+        needs=frozenset({"target_caption"}),
+        takes=frozenset({"source_caption"}),
         settings={
             "manipulation": Setting(
                 default="noise", summary="What is mixed.", choices=("noise", "latent", "caption", "guidance")
@@ -67,59 +81,94 @@ class MDP:
         if self.settings["window_start"] + self.settings["window_length"] > 1:
             raise OptionError("window_start and window_length must not pass the last step: together at most 1.")
 
-    def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> "NullText":  # noqa: ARG002
-        """Null-text inversion."""
+    def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> SourcePath:  # noqa: ARG002
+        """Null-text inversion, and the way back, which is the same for every edit.
+
+        Raises:
+            OptionError: The source's own caption is wanted, and it has none.
+        """
         from evalkit_adapters.null_text import invert
 
+        if self.settings["source_caption"] == "item" and not source_caption:
+            raise OptionError("source_caption=item needs an item with a source caption; set source_caption=empty.")
         text = source_caption or "" if self.settings["source_caption"] == "item" else ""
-        return invert(
+        # The reference resizes with PIL's own default.
+        square = self.model.square(source_image, Image.Resampling.BICUBIC)
+        inverted = invert(
             self.model,
-            self.model.encode(self.model.square(source_image)),
+            self.model.encode(square),
             self.model.embed(text),
             self.model.schedule.steps(self.settings["steps"]),
             guidance=self.settings["guidance"],
             iterations=self.settings["null_text_iterations"],
         )
+        return self.path(inverted)
 
-    def edit(self, item: EditItem, fitted: "NullText", *, seed: int) -> Picture:  # noqa: ARG002 - nothing is random
-        """Both paths in lock-step from the same noise."""
+    def path(self, source: "NullText") -> SourcePath:
+        """The inverted image sampled under its own caption."""
         import torch
 
-        steps = self.model.schedule.steps(self.settings["steps"])
-        wanted = self.model.embed(item.target_caption or "")
-        with torch.no_grad():
-            _, latent = self.paths(fitted, wanted, steps)
-        return self.model.decode(latent)
-
-    def paths(
-        self, source: "NullText", wanted: "torch.Tensor", steps: "tuple[Step, ...]"
-    ) -> "tuple[torch.Tensor, torch.Tensor]":
-        """The clean latents of the source's path and of the edit's.
-
-        Args:
-            source: The inverted image.
-            wanted: ``(1, tokens, width)`` of the target caption.
-            steps: Of sampling.
-        """
         from evalkit_adapters.schedule import move
 
-        model, guidance, kind = self.model, self.settings["guidance"], self.settings["manipulation"]
-        there = here = source.start
-        for step, empty, weight in zip(steps, source.empty, weights(len(steps), self.settings), strict=True):
-            theirs = model.guided(there, step.timestep, empty, source.caption, guidance)
-            there = move(there, theirs, step.noisy, step.clean)
-            caption = weight * source.caption + (1 - weight) * wanted if kind == "caption" else wanted
-            noise = model.guided(here, step.timestep, empty, caption, guidance)
-            if kind == "guidance" and weight:
-                # Both predictions of the pair are mixed; they differ in the conditional one alone.
-                other = model.guided(here, step.timestep, empty, source.caption, guidance)
-                noise = weight * other + (1 - weight) * noise
-            if kind == "noise":
-                noise = weight * theirs + (1 - weight) * noise
-            here = move(here, noise, step.noisy, step.clean)
-            if kind == "latent":
-                here = weight * there + (1 - weight) * here
-        return there, here
+        latent, noises, latents = source.start, [], []
+        with torch.no_grad():
+            for step, empty in zip(self.model.schedule.steps(self.settings["steps"]), source.empty, strict=True):
+                noises.append(
+                    self.model.guided(latent, step.timestep, empty, source.caption, self.settings["guidance"])
+                )
+                latent = move(latent, noises[-1], step.noisy, step.clean)
+                latents.append(latent)
+        return SourcePath(source, tuple(noises), tuple(latents))
+
+    def edit(self, item: EditItem, fitted: SourcePath, *, seed: int) -> Picture:  # noqa: ARG002 - nothing is random
+        """The target caption sampled from the source's noise, with the source's path mixed in."""
+        return self.model.decode(self.mixed(fitted, self.model.embed(item.target_caption or "")))
+
+    def mixed(self, source: SourcePath, wanted: "torch.Tensor") -> "torch.Tensor":
+        """The clean latent of an edit.
+
+        Args:
+            source: From ``fit``.
+            wanted: ``(1, tokens, width)`` of the target caption.
+        """
+        import torch
+
+        from evalkit_adapters.schedule import move
+
+        steps = self.model.schedule.steps(self.settings["steps"])
+        latent = source.inverted.start
+        with torch.no_grad():
+            for step, weight in zip(steps, weights(len(steps), self.settings), strict=True):
+                noise = self.noise(latent, step, source, wanted, weight)
+                latent = move(latent, noise, step.noisy, step.clean)
+                if self.settings["manipulation"] == "latent":
+                    latent = mix(weight, source.latents[step.index], latent)
+        return latent
+
+    def noise(
+        self, latent: "torch.Tensor", step: "Step", source: SourcePath, wanted: "torch.Tensor", weight: float
+    ) -> "torch.Tensor":
+        """The guided noise of one step, mixed with the source's in the way that was chosen."""
+        kind, caption = self.settings["manipulation"], source.inverted.caption
+
+        def asked(embeddings: "torch.Tensor") -> "torch.Tensor":
+            empty = source.inverted.empty[step.index]
+            return self.model.guided(latent, step.timestep, empty, embeddings, self.settings["guidance"])
+
+        if kind == "noise" and weight:
+            theirs = source.noises[step.index]
+            return theirs if weight == 1 else mix(weight, theirs, asked(wanted))
+        if kind == "caption":
+            return asked(mix(weight, caption, wanted))
+        if kind == "guidance" and weight:
+            # The two predictions of a pair share the unconditional one, so that mixing them before guidance is this.
+            return mix(weight, asked(caption), asked(wanted))
+        return asked(wanted)
+
+
+def mix(weight: float, theirs: "torch.Tensor", ours: "torch.Tensor") -> "torch.Tensor":
+    """A weighted mean of the source's and the edit's."""
+    return weight * theirs + (1 - weight) * ours
 
 
 def weights(n_steps: int, settings: dict[str, Any]) -> list[float]:
@@ -127,7 +176,8 @@ def weights(n_steps: int, settings: dict[str, Any]) -> list[float]:
 
     With u from 0 at the window's first step to 1 at its last: 1, 1 − u, cos(uπ/2) or exp(−5u), times ``weight``.
     """
-    start, length = (round(settings[name] * n_steps) for name in ("window_start", "window_length"))
+    start = round(settings["window_start"] * n_steps)
+    length = round((settings["window_start"] + settings["window_length"]) * n_steps) - start
     shapes: dict[str, Callable[[float], float]] = {
         "constant": lambda _u: 1.0,
         "linear": lambda u: 1 - u,
@@ -136,4 +186,4 @@ def weights(n_steps: int, settings: dict[str, Any]) -> list[float]:
     }
     shape = shapes[settings["schedule"]]
     inside = [settings["weight"] * shape(k / max(1, length - 1)) for k in range(length)]
-    return [*[0.0] * start, *inside, *[0.0] * (n_steps - start - length)][:n_steps]
+    return [*[0.0] * start, *inside, *[0.0] * (n_steps - start - length)]

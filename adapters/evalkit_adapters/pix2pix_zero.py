@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _ROUNDS = 5
 """Of regularisation per step of inversion; in each, the correlations are lowered this often, then the moments once."""
+_BATCH = 64
+"""Sentences that are embedded at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,9 @@ class Pix2PixZero:
         variant=(
             "The authors' repository, its off-by-one inversion of T−2 steps included (inversion=exact: all steps at "
             "their own levels). The edit direction is the item's target caption minus its source caption, as "
-            "benchmarks do, unless files with one sentence per line are given; rolls and the autoencoder's sample are "
-            "seeded, which they are not there."
+            "benchmarks do, unless files with one sentence per line are given, about 1,000 each in the paper. The "
+            "source caption is the item's, where theirs is written by BLIP; rolls and the autoencoder's sample are "
+            "seeded, which they are not there; the middle square is edited, where they squeeze the whole picture."
         ),
         base_model="CompVis/stable-diffusion-v1-4",
         needs=frozenset({"source_caption", "target_caption"}),
@@ -65,17 +68,26 @@ class Pix2PixZero:
     )
     model: "LatentDiffusion"
     settings: dict[str, Any]
+    given: "torch.Tensor | None"
+    """The direction between the files of sentences, the same for all items."""
 
     def load(self, run: Run) -> None:
-        """The base model."""
+        """The base model, and the direction where there are files of sentences.
+
+        Raises:
+            OptionError: One of the files is missing or empty.
+            WeightsError: The base model cannot be had.
+        """
         from evalkit_adapters.attention import attention_layers
         from evalkit_adapters.latent import LatentDiffusion
 
-        banks = (run.settings["source_sentences"], run.settings["target_sentences"])
-        if any(banks) and not all(banks):
+        files = [run.settings["source_sentences"], run.settings["target_sentences"]]
+        if any(files) and not all(files):
             raise OptionError("source_sentences and target_sentences go together: a direction has two ends.")
+        banks = [sentences(file) for file in files if file]
         self.model, self.settings = LatentDiffusion.open(run), dict(run.settings)
         self.layers = attention_layers(self.model.unet, "cross")
+        self.given = self.mean(banks[1]) - self.mean(banks[0]) if banks else None
 
     def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> Inverted:
         """The source image inverted under its caption, every predicted noise made more like noise."""
@@ -84,7 +96,7 @@ class Pix2PixZero:
         model, rng = self.model, np.random.default_rng(seed)
         caption = model.embed(source_caption or "")
         square = model.square(source_image)
-        latent = model.encode(square, sample=torch.Generator(model.autoencoder.device).manual_seed(seed))
+        latent = model.encode(square, sample=torch.Generator().manual_seed(seed))  # the same on every device
 
         def noise(latents: "torch.Tensor", timestep: int) -> "torch.Tensor":
             with torch.no_grad():
@@ -128,35 +140,46 @@ class Pix2PixZero:
         return noise
 
     def edit(self, item: EditItem, fitted: Inverted, *, seed: int) -> Picture:  # noqa: ARG002 - nothing is random
-        """The reference pass and the edit in lock-step, so that one step's maps are all that is kept."""
+        """The source's noise, sampled under the moved caption."""
+        return self.model.decode(self.sampled(fitted, self.direction(item, fitted.caption)))
+
+    def sampled(self, source: Inverted, direction: "torch.Tensor") -> "torch.Tensor":
+        """The clean latent of an edit.
+
+        The reference pass runs in lock-step with it, so that one step's maps are all that is kept.
+
+        Args:
+            source: From ``fit``.
+            direction: Added to the caption's embedding.
+        """
         import torch
 
         from evalkit_adapters.schedule import move
 
         model = self.model
-        moved = fitted.caption + self.direction(item, fitted.caption)
-        reference = latent = fitted.start
+        captions = torch.cat([source.caption, source.caption + direction])
+        reference = latent = source.start
         for step in model.schedule.steps(self.settings["steps"]):
             with torch.no_grad():
-                predicted, kept = self.watched(reference, step.timestep, fitted.caption)
+                predicted, kept = self.watched(reference, step.timestep, source.caption)
                 reference = move(reference, predicted, step.noisy, step.clean)
-            pair = self.attracted(latent, step.timestep, torch.cat([fitted.caption, moved]), kept)
+            pair = self.attracted(latent, step.timestep, captions, kept)
             with torch.no_grad():
-                without, with_text = model.noise(pair, step.timestep, torch.cat([fitted.caption, moved])).chunk(2)
+                without, with_text = model.noise(pair, step.timestep, captions).chunk(2)
                 guided = without + self.settings["guidance"] * (with_text - without)
                 latent = move(pair[:1], guided, step.noisy, step.clean)
-        return model.decode(latent)
+        return latent
 
     def direction(self, item: EditItem, caption: "torch.Tensor") -> "torch.Tensor":
         """What is added to the caption's embedding: mean target minus mean source, position by position."""
-        if not self.settings["source_sentences"]:
-            return self.model.embed(item.target_caption or "") - caption
-        ends = (
-            self.model.embed(*sentences(self.settings[bank])).mean(dim=0, keepdim=True)
-            for bank in ("target_sentences", "source_sentences")
-        )
-        target, source = ends
-        return target - source
+        return self.given if self.given is not None else self.model.embed(item.target_caption or "") - caption
+
+    def mean(self, bank: list[str]) -> "torch.Tensor":
+        """The mean embedding of sentences, ``(1, tokens, width)``."""
+        import torch
+
+        parts = [self.model.embed(*bank[i : i + _BATCH]).sum(dim=0, keepdim=True) for i in range(0, len(bank), _BATCH)]
+        return torch.stack(parts).sum(dim=0) / len(bank)
 
     def watched(
         self, latents: "torch.Tensor", timestep: int, captions: "torch.Tensor"
@@ -187,8 +210,11 @@ class Pix2PixZero:
         with torch.enable_grad():
             _, seen = self.watched(pair, timestep, captions)
             loss = sum(
-                ((now - then).float().square().sum(dim=(2, 3)).mean() for now, then in zip(seen, kept, strict=True)),
-                torch.zeros((), device=pair.device),
+                (
+                    (now.to(pair.dtype) - then.to(pair.dtype)).square().sum(dim=(2, 3)).mean()
+                    for now, then in zip(seen, kept, strict=True)
+                ),
+                torch.zeros((), dtype=pair.dtype, device=pair.device),
             )
             (slope,) = torch.autograd.grad(loss, pair)
         attracted: torch.Tensor = pair.detach() - self.settings["attention_step"] * slope

@@ -22,7 +22,10 @@ class SDEdit:
         summary="Adds noise to the source image and denoises it under the target caption.",
         paper="https://arxiv.org/abs/2108.01073",
         licence="Apache-2.0; the paper's own code is MIT",
-        variant="Image-to-image on latents as in Stable Diffusion (strength 0.8), sampled with deterministic DDIM.",
+        variant=(
+            "Image-to-image on latents as in Stable Diffusion (strength 0.8), sampled with deterministic DDIM from the "
+            "posterior's mean, where diffusers draws from the posterior. The paper's own runs in pixels, stochastic."
+        ),
         base_model="stable-diffusion-v1-5/stable-diffusion-v1-5",
         needs=frozenset({"target_caption"}),
         settings={

@@ -49,9 +49,12 @@ def tiny_unet(*, side: int = 16, width: int = 32) -> UNet2DConditionModel:
     return unet
 
 
-def tiny_pipeline(*, seed: int = 0, latent_side: int = 16, dtype: torch.dtype = torch.float64) -> Any:
+def tiny_pipeline(
+    *, seed: int = 0, latent_side: int = 16, halvings: int = 2, dtype: torch.dtype = torch.float64
+) -> Any:
     """A whole pipeline at random weights that takes milliseconds: pictures of ``4 × latent_side`` pixels.
 
+    The autoencoder halves them so often; three times are Stable Diffusion's, of 512 pixels for a latent side of 64.
     Its tokenizer is the miniature CLIP's; 48 tokens. It has every module path of Stable Diffusion 1.x's UNet.
     """
     torch.manual_seed(seed)
@@ -67,12 +70,12 @@ def tiny_pipeline(*, seed: int = 0, latent_side: int = 16, dtype: torch.dtype = 
         pad_token_id=tokenizer.pad_token_id,
     )
     autoencoder = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * (halvings + 1),
+        up_block_types=("UpDecoderBlock2D",) * (halvings + 1),
+        block_out_channels=(8,) * (halvings + 1),
         latent_channels=4,
         norm_num_groups=2,
-        sample_size=4 * latent_side,
+        sample_size=latent_side * 2**halvings,
     )
     return StableDiffusionPipeline(
         vae=autoencoder,
