@@ -167,7 +167,7 @@ UNLISTED = {
     "no_class": "The method 'no_class' is registered as no_class:Method, which cannot be imported: AttributeError",
     "no_card": "Method is no adapter: expected a class with a card of type MethodCard, got NoneType.",
     "no_fit": "The method no_fit is no adapter: it lacks fit.",
-    "bad_need": "The card of the method bad_need is wrong: needs may hold source_caption, target_caption, instruction, ",
+    "bad_need": "The card of the method bad_need is wrong: needs may hold source_caption, target_caption, instruction",
     "bad_default": "The card of the method bad_default is wrong: the setting 'n' must be a whole number up to 1; its ",
     "alias": "The method 'alias' is registered under another name than its card's, which is 'another'.",
 }
