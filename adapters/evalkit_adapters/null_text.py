@@ -99,10 +99,12 @@ def optimise_empty(
         optimiser = torch.optim.Adam([embedding], lr=rate * (1 - step.index / (2 * len(steps))))
         for _ in range(iterations):
             with torch.enable_grad():
-                loss = mse_loss(arrive(embedding), goal)
-                (embedding.grad,) = torch.autograd.grad(loss, embedding)
+                loss = mse_loss(arrive(embedding), goal, reduction="sum")
+                # Of the sum, and divided after: the mean's own gradient is below what half precision can tell from 0.
+                (slope,) = torch.autograd.grad(loss, embedding)
+            embedding.grad = slope / goal.numel()
             optimiser.step()
-            if loss.item() < tolerance * (1 + 2 * step.index):
+            if loss.item() / goal.numel() < tolerance * (1 + 2 * step.index):
                 break
         empty = embedding.detach()
         found.append(empty)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from PIL import Image
 
 from evalkit.data.item import EditItem
-from evalkit.errors import OptionError
+from evalkit.errors import OptionError, WeightsError
 from evalkit.method import MethodCard, Picture, Run, Setting
 
 if TYPE_CHECKING:
     import torch
 
+    from evalkit_adapters.attention import Layer
     from evalkit_adapters.latent import LatentDiffusion
+    from evalkit_adapters.schedule import Step
 
 
 class PlugAndPlay:
@@ -27,9 +29,11 @@ class PlugAndPlay:
         paper="https://arxiv.org/abs/2211.12572",
         licence="Apache-2.0; written from the published description. The authors' pnp-diffusers is MIT",
         variant=(
-            "pnp-diffusers: the source branch reads the inverted latents at every step. The paper's own settings: "
-            "guidance=10 feature_share=0.82 attention_share=0.52 (its thresholds count the step at the end), "
-            "empty_share=1 empty_schedule=linear; its separate reconstruction pass is not carried."
+            "pnp-diffusers: the source branch reads the inverted latents at every step; of other than square pictures "
+            "the middle is edited, and the inversion is under the empty caption, their default. The paper's own "
+            "settings: guidance=10 feature_share=0.82 attention_share=0.52 (its thresholds count the step at the end), "
+            "empty_share=1 empty_schedule=linear; not carried are its separate reconstruction pass, its inversion that "
+            "predicts the noise at the level it comes from, and its start at the inversion's last latent."
         ),
         base_model="stabilityai/stable-diffusion-2-1-base",
         needs=frozenset({"target_caption"}),
@@ -58,7 +62,7 @@ class PlugAndPlay:
             "feature_block": Setting(default="up_blocks.1.resnets.1", summary="Where features are injected."),
             "attention_blocks": Setting(
                 default="up_blocks.1.attentions.1,up_blocks.1.attentions.2,up_blocks.2,up_blocks.3",
-                summary="Where self-attention is injected.",
+                summary="Where self-attention is injected: how the layers' paths begin, with commas between.",
             ),
         },
         miniature={"inversion_steps": 50, "guidance": 4.0, "negative_caption": ""},
@@ -67,13 +71,38 @@ class PlugAndPlay:
     model: "LatentDiffusion"
     settings: dict[str, Any]
 
+    layers: "tuple[Layer, ...]"
+    """Whose queries and keys are injected."""
+    convolution: "torch.nn.Module"
+    """Whose output is injected: the last of what the features' block adds to its input."""
+
     def load(self, run: Run) -> None:
-        """The base model, with every layer that will be hooked looked up once."""
+        """The base model, and the places in it that will be hooked.
+
+        Raises:
+            OptionError: Inversion passes by steps of sampling.
+            WeightsError: The base model cannot be had, or has no such places.
+        """
+        from evalkit_adapters.attention import attention_layers
         from evalkit_adapters.latent import LatentDiffusion
 
         self.model, self.settings = LatentDiffusion.open(run), dict(run.settings)
-        with self.injected(features=True, attention=True):
-            pass
+        sampled, inverted = (self.model.schedule.steps(run.settings[name]) for name in ("steps", "inversion_steps"))
+        if not {step.timestep for step in sampled} <= {step.timestep for step in inverted}:
+            raise OptionError(
+                f"Inversion must pass every step of sampling: with {len(sampled)} steps set inversion_steps to "
+                f"{len(sampled)}, a whole multiple of it that divides 1,000, or 999; got {len(inverted)}."
+            )
+        blocks = [block.strip() for block in run.settings["attention_blocks"].split(",")]
+        self.layers = attention_layers(self.model.unet, "self", blocks)
+        try:
+            self.convolution = self.model.unet.get_submodule(f"{run.settings['feature_block']}.conv2")
+        except AttributeError:
+            raise WeightsError(
+                f"The base model's UNet was expected to have a residual block {run.settings['feature_block']}, as "
+                f"Stable Diffusion 1 has, and has none. Set feature_block to one that it has, or choose another model: "
+                f"--model HUB_ID_OR_DIRECTORY"
+            ) from None
 
     def fit(
         self,
@@ -86,18 +115,13 @@ class PlugAndPlay:
         import torch
 
         model = self.model
-        steps = model.schedule.steps(self.settings["steps"])
-        inversion = model.schedule.steps(self.settings["inversion_steps"])
-        if not {step.timestep for step in steps} <= {step.timestep for step in inversion}:
-            raise OptionError(
-                f"Inversion must pass every step of sampling: with {len(steps)} steps set inversion_steps to "
-                f"{len(steps)}, a whole multiple of it that divides 1,000, or 999; got {len(inversion)}."
-            )
         empty = model.embed("")
         with torch.no_grad():
-            latent = model.encode(model.square(source_image))
-            reached = model.schedule.invert(latent, inversion, lambda x, t: model.noise(x, t, empty))
-        return {step.timestep: reached[step.timestep] for step in steps}
+            # The reference resizes with torchvision's own default.
+            latent = model.encode(model.square(source_image, Image.Resampling.BILINEAR))
+            steps = model.schedule.steps(self.settings["inversion_steps"])
+            reached = model.schedule.invert(latent, steps, lambda x, t: model.noise(x, t, empty))
+        return {step.timestep: reached[step.timestep] for step in model.schedule.steps(self.settings["steps"])}
 
     def edit(self, item: EditItem, fitted: "dict[int, torch.Tensor]", *, seed: int) -> Picture:  # noqa: ARG002
         """The target caption, sampled under the source's features."""
@@ -106,50 +130,43 @@ class PlugAndPlay:
         from evalkit_adapters.schedule import move
 
         steps = self.model.schedule.steps(self.settings["steps"])
-        captions = self.model.embed("", "", self.settings["negative_caption"], item.target_caption or "")
+        captions = self.model.embed("", self.settings["negative_caption"], item.target_caption or "")
         latent = fitted[steps[0].timestep]
         with torch.no_grad():
             for step in steps:
-                noise = self.guided(latent, fitted[step.timestep], step.timestep, step.index / len(steps), captions)
+                noise = self.guided(latent, fitted[step.timestep], step, captions)
                 latent = move(latent, noise, step.noisy, step.clean)
         return self.model.decode(latent)
 
     def guided(
-        self,
-        latent: "torch.Tensor",
-        source: "torch.Tensor",
-        timestep: int,
-        elapsed: float,
-        captions: "torch.Tensor",
+        self, latent: "torch.Tensor", source: "torch.Tensor", step: "Step", captions: "torch.Tensor"
     ) -> "torch.Tensor":
         """The noise for one step, ``ε_b + g (ε_target − ε_b)`` with ``ε_b = a ε_empty + (1 − a) ε_negative``.
 
         Args:
             latent: ``(1, channels, height, width)``, being edited.
             source: The inverted source at the same level.
-            timestep: Of both.
-            elapsed: Share of the steps that are done.
-            captions: ``(4, tokens, width)``: empty for the source, empty, negative, target.
+            step: Of sampling.
+            captions: ``(3, tokens, width)``: empty, which is also the source's, negative, and target.
         """
         import torch
 
-        share = self.empty_share(elapsed)
-        rows = [0, 1, 2, 3] if share else [0, 2, 3]
-        batch = torch.cat([source, *[latent] * (len(rows) - 1)])
-        with self.injected(
-            features=elapsed < self.settings["feature_share"], attention=elapsed < self.settings["attention_share"]
-        ):
-            noise = self.model.noise(batch, timestep, captions[rows])
-        away, wanted = noise[-2:-1], noise[-1:]
-        if share:
-            away = share * noise[1:2] + (1 - share) * away
-        guided: torch.Tensor = away + self.settings["guidance"] * (wanted - away)
+        share = self.empty_share(step.index)
+        rows = [0, *([0] if share > 0 else []), *([1] if share < 1 else []), 2]
+        features, attention = (
+            step.index < int(self.settings[name] * self.settings["steps"])
+            for name in ("feature_share", "attention_share")
+        )
+        with self.injected(features=features, attention=attention):
+            batch = torch.cat([source, *[latent] * (len(rows) - 1)])
+            noise = self.model.noise(batch, step.timestep, captions[rows])
+        away = share * noise[1:2] + (1 - share) * noise[-2:-1]
+        guided: torch.Tensor = away + self.settings["guidance"] * (noise[-1:] - away)
         return guided
 
-    def empty_share(self, elapsed: float) -> float:
-        """The share ``a`` of the empty caption, when ``elapsed`` of the steps is done."""
-        steps: int = self.settings["steps"]
-        done = elapsed * steps / max(1, steps - 1)
+    def empty_share(self, index: int) -> float:
+        """The share ``a`` of the empty caption at a step."""
+        done = index / max(1, self.settings["steps"] - 1)
         falling = {"constant": 1.0, "linear": 1 - done, "exp": exp(-6 * done)}
         return float(self.settings["empty_share"] * falling[self.settings["empty_schedule"]])
 
@@ -159,18 +176,14 @@ class PlugAndPlay:
 
         Features are what the convolutions of the block add to its input; of self-attention the queries and keys.
         """
-        from evalkit_adapters.attention import attention_layers, hooked, plain, ruled
-
-        unet = self.model.unet
+        from evalkit_adapters.attention import hooked, plain, ruled
 
         def from_source(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor") -> "torch.Tensor":
             return plain(query[:1].expand_as(query), key[:1].expand_as(key), value)
 
         with ExitStack() as stack:
             if features:
-                block = unet.get_submodule(self.settings["feature_block"])
-                stack.enter_context(hooked(block.conv2, lambda output: output[:1].expand_as(output)))
+                stack.enter_context(hooked(self.convolution, lambda output: output[:1].expand_as(output)))
             if attention:
-                layers = attention_layers(unet, "self", self.settings["attention_blocks"].split(","))
-                stack.enter_context(ruled(dict.fromkeys(layers, from_source)))
+                stack.enter_context(ruled(dict.fromkeys(self.layers, from_source)))
             yield

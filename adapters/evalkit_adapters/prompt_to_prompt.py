@@ -5,13 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from evalkit.data.item import EditItem
 from evalkit.errors import OptionError
 from evalkit.method import MethodCard, Picture, Run, Setting
+from evalkit_adapters.words import Columns, Floats, Words, blended, equaliser, refinement, replacement
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from evalkit_adapters.latent import LatentDiffusion
     from evalkit_adapters.null_text import NullText
 
-Floats = npt.NDArray[np.float64]
 _THRESHOLD = 0.3
 """Of the local blend: a place belongs to the words from this share of their strongest attention on."""
 _BLEND_AFTER = 0.2
@@ -38,7 +36,9 @@ class PromptToPrompt:
         licence="Apache-2.0; written from the published description. The authors' code is Apache-2.0",
         variant=(
             "The Stable Diffusion version with null-text inversion of real images (arXiv 2211.09794). Words after a "
-            "replaced one of another length are matched to themselves; the published code shifts them."
+            "replaced one of another length are matched to themselves; the published code shifts them. Not carried: "
+            "windows for single words, words to subtract from the blend, and sources that are generated. For other "
+            "than 50 steps the learning rate of null-text inversion is stretched to fall by half all the same."
         ),
         base_model="CompVis/stable-diffusion-v1-4",
         needs=frozenset({"source_caption", "target_caption"}),
@@ -88,7 +88,8 @@ class PromptToPrompt:
 
         return invert(
             self.model,
-            self.model.encode(self.model.square(source_image)),
+            # The reference resizes with PIL's own default.
+            self.model.encode(self.model.square(source_image, Image.Resampling.BICUBIC)),
             self.model.embed(source_caption or ""),
             self.model.schedule.steps(self.settings["steps"]),
             guidance=self.settings["guidance"],
@@ -110,26 +111,19 @@ class PromptToPrompt:
         Raises:
             OptionError: A word is not in its caption, or the captions cannot be edited in the way that was asked for.
         """
-        tokenizer, settings = self.model.tokenizer, self.settings
-        before, after = Words.of(tokenizer, source), Words.of(tokenizer, target)
-        kind = settings["edit"]
+        kind, length = self.settings["edit"], self.model.length
+        before, after = (Words.of(self.model.tokenizer, text, length) for text in (source, target))
         if kind == "auto":
             kind = "replace" if len(before.words) == len(after.words) else "refine"
         if kind == "replace":
-            mapping, alpha = replacement(before, after, self.model.length), np.ones(self.model.length)
+            mapping, alpha = replacement(before, after, length)
         else:
-            mapping, alpha = refinement(before.ids, after.ids, self.model.length)
-        blend = None
-        if settings["blend"] == "auto":
-            blend = before.differing(after), after.differing(before)
-        elif settings["blend"] != "none":
-            wanted = settings["blend"].split(",")
-            blend = before.columns_of(wanted, required=False), after.columns_of(wanted, required=True)
+            mapping, alpha = refinement(before.ids, after.ids, length)
         return Control(
             mapping=mapping,
             alpha=alpha,
-            scale=equaliser(after, settings["weights"], self.model.length),
-            blend=blend if blend and any(blend) else None,
+            scale=equaliser(after, self.settings["weights"], length),
+            blend=blended(before, after, self.settings["blend"]),
         )
 
     def sampled(
@@ -144,35 +138,45 @@ class PromptToPrompt:
         """
         import torch
 
+        from evalkit_adapters.attention import attention_layers
         from evalkit_adapters.schedule import move
 
         steps = self.model.schedule.steps(self.settings["steps"])
-        seen: list[torch.Tensor] = []
+        cross, own = (attention_layers(self.model.unet, kind) for kind in ("cross", "self"))
+        seen: torch.Tensor | float = 0.0
         pair = torch.cat([source.start, source.start])
         for step, empty in zip(steps, source.empty, strict=True):
             captions = torch.cat([empty, empty, source.caption, wanted])
-            with self.controlled(control, step.index, seen):
+            with self.controlled(control, step.index, cross, own) as maps:
                 noise = self.model.noise(torch.cat([pair, pair]), step.timestep, captions)
             without, with_text = noise.chunk(2)
             guided = without + self.settings["guidance"] * (with_text - without)
             pair = move(pair, guided, step.noisy, step.clean)
-            if control.blend and step.index >= int(_BLEND_AFTER * len(steps)):
-                mask = blend_mask(sum(seen[1:], seen[0]), control.blend, pair.shape[-1])
-                pair = torch.cat([pair[:1], pair[:1] + mask * (pair[1:] - pair[:1])])
+            if control.blend:
+                seen = seen + torch.cat(maps, dim=1)
+                if step.index >= int(_BLEND_AFTER * len(steps)):
+                    mask = blend_mask(seen, control.blend, pair.shape[-1])
+                    pair = torch.cat([pair[:1], pair[:1] + mask * (pair[1:] - pair[:1])])
         return pair[:1], pair[1:]
 
     @contextmanager
-    def controlled(self, control: "Control", index: int, seen: "list[torch.Tensor]") -> Iterator[None]:
+    def controlled(
+        self, control: "Control", index: int, cross: "Sequence[Layer]", own: "Sequence[Layer]"
+    ) -> "Iterator[list[torch.Tensor]]":
         """Attention for one call on ``[empty, empty, source, target]`` rows; only the last row is changed.
 
         Args:
             control: What happens to the cross-attention.
             index: Of the step.
-            seen: Where the two captions' maps are added for the blend, ``(2, layers · heads, tokens, columns)``.
+            cross: All layers of attention to the caption.
+            own: All layers of self-attention.
+
+        Yields:
+            What fills with the two captions' maps for the blend, ``(2, heads, tokens, columns)`` of each layer.
         """
         import torch
 
-        from evalkit_adapters.attention import attention_layers, plain, probabilities, ruled
+        from evalkit_adapters.attention import plain, probabilities, ruled
 
         steps, side = self.settings["steps"], int(self.model.unet.config.sample_size)
         in_cross = index < int(self.settings["cross_share"] * (steps + 1))
@@ -190,22 +194,19 @@ class PromptToPrompt:
             return chances @ value
 
         def of_places(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor") -> "torch.Tensor":
-            if in_self and query.shape[2] <= largest:
+            if query.shape[2] <= largest:
                 query, key = (torch.cat([part[:3], part[2:3]]) for part in (query, key))
             return plain(query, key, value)
 
-        unet = self.model.unet
-        rules: dict[Layer, Rule] = dict.fromkeys(attention_layers(unet, "cross"), of_words)
-        rules |= dict.fromkeys(attention_layers(unet, "self"), of_places)
+        rules: dict[Layer, Rule] = dict.fromkeys(cross, of_words) if in_cross or control.blend else {}
+        rules |= dict.fromkeys(own, of_places) if in_self else {}
         with ruled(rules):
-            yield
+            yield maps
         if control.blend and not maps:
             raise OptionError(
                 f"No cross-attention of the base model has {shown} tokens, which blend_level="
                 f"{self.settings['blend_level']:g} asks for. Set it to 1, 0.5, 0.25 or 0.125."
             )
-        if maps:
-            seen.append(torch.cat(maps, dim=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,8 +219,8 @@ class Control:
     """``(columns,)``: 0 where the target has words of its own."""
     scale: Floats
     """c, ``(columns,)``."""
-    blend: tuple[tuple[int, ...], tuple[int, ...]] | None
-    """Columns of the source's and of the target's words to which the edit is confined."""
+    blend: Columns | None
+    """Of the words to which the edit is confined."""
 
     def edited(self, source: "torch.Tensor", target: "torch.Tensor") -> "torch.Tensor":
         """The target's new maps, from both branches' ``(1, heads, tokens, columns)`` of this step."""
@@ -233,143 +234,7 @@ class Control:
         return edited
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """A caption's words and the columns of their tokens."""
-
-    words: tuple[str, ...]
-    """What stands between single spaces, punctuation included."""
-    columns: tuple[tuple[int, ...], ...]
-    """Of each word, in the embedding, whose first column is the start token."""
-    ids: tuple[int, ...]
-    """Of all tokens, start and end included."""
-
-    @classmethod
-    def of(cls, tokenizer: Any, text: str) -> "Words":  # noqa: ANN401 - transformers ships no types
-        """A caption taken apart.
-
-        Raises:
-            OptionError: The tokens do not spell the words, as with characters that the tokenizer rewrites.
-        """
-        ids = tokenizer(text, truncation=True)["input_ids"]
-        words = tuple(text.split())
-        columns: list[list[int]] = []
-        spelt = ""
-        for column, token in enumerate(ids[1:-1], start=1):
-            if not spelt:
-                columns.append([])
-            columns[-1].append(column)
-            spelt += tokenizer.decode([token]).strip()
-            if len(columns) <= len(words) and len(spelt) >= len(words[len(columns) - 1]):
-                spelt = ""
-        if len(columns) > len(words) or (len(columns) < len(words) and len(ids) < tokenizer.model_max_length):
-            raise OptionError(f"The tokens of the caption '{text}' do not spell its words; write it in plain letters.")
-        columns += [[]] * (len(words) - len(columns))  # words that the tokenizer cut off
-        return cls(words=words, columns=tuple(map(tuple, columns)), ids=tuple(ids))
-
-    def columns_of(self, wanted: Sequence[str], *, required: bool) -> tuple[int, ...]:
-        """The columns of words, found with or without the punctuation after them.
-
-        Raises:
-            OptionError: A required word is not in the caption.
-        """
-        found: list[int] = []
-        for word in wanted:
-            places = [n for n, own in enumerate(self.words) if word.strip() in (own, own.rstrip(".,;:!?"))]
-            if required and not places:
-                raise OptionError(f"The word '{word.strip()}' is not in the caption '{' '.join(self.words)}'.")
-            found += [column for place in places for column in self.columns[place]]
-        return tuple(found)
-
-    def differing(self, other: "Words") -> tuple[int, ...]:
-        """The columns of the words that the other caption has not, at their places in the longest common order."""
-        from difflib import SequenceMatcher
-
-        matcher = SequenceMatcher(None, self.words, other.words, autojunk=False)
-        same = {n for block in matcher.get_matching_blocks() for n in range(block.a, block.a + block.size)}
-        return tuple(column for n, columns in enumerate(self.columns) if n not in same for column in columns)
-
-
-def replacement(source: Words, target: Words, n_columns: int) -> Floats:
-    """M for captions of as many words: each word takes over the map of the word at its place.
-
-    Words of as many tokens are matched token by token; else every source token goes to every target token in equal
-    parts. What follows the last word (end and padding) is matched in order.
-
-    Args:
-        source: The source caption.
-        target: The target caption.
-        n_columns: Of the embedding.
-
-    Raises:
-        OptionError: The numbers of words differ.
-    """
-    if len(source.words) != len(target.words):
-        raise OptionError(
-            f"Replacing needs captions of as many words; got {len(source.words)} and {len(target.words)}. "
-            f"Use edit=refine or edit=auto."
-        )
-    mapping = np.zeros((n_columns, n_columns))
-    mapping[0, 0] = 1
-    for theirs, ours in zip(source.columns, target.columns, strict=True):
-        if len(theirs) == len(ours):
-            mapping[theirs, ours] = 1
-        elif ours:
-            mapping[np.ix_(theirs, ours)] = 1 / len(ours)
-    ends = [1 + max((c for columns in words.columns for c in columns), default=0) for words in (source, target)]
-    for column in range(ends[1], n_columns):
-        mapping[min(ends[0] + column - ends[1], n_columns - 1), column] = 1
-    return mapping
-
-
-def refinement(source: Sequence[int], target: Sequence[int], n_columns: int) -> tuple[Floats, Floats]:
-    """M and α for captions of which one adds words to the other: a global alignment of their tokens.
-
-    A gap costs nothing, a match gains 1, a mismatch loses 1; among equals a token of the target goes without a partner
-    first, then one of the source. Tokens of the target without a partner keep their own map (α = 0).
-
-    Args:
-        source: Token ids, start and end included.
-        target: Token ids, start and end included.
-        n_columns: Of the embedding.
-    """
-    best = np.zeros((len(source) + 1, len(target) + 1), int)
-    for i, theirs in enumerate(source, start=1):
-        for j, ours in enumerate(target, start=1):
-            best[i, j] = max(best[i, j - 1], best[i - 1, j], best[i - 1, j - 1] + (1 if theirs == ours else -1))
-    mapping, alpha = np.zeros((n_columns, n_columns)), np.zeros(n_columns)
-    i, j = len(source), len(target)
-    while i and j:
-        if best[i, j] == best[i, j - 1]:
-            j -= 1
-        elif best[i, j] == best[i - 1, j]:
-            i -= 1
-        else:
-            i, j = i - 1, j - 1
-            mapping[i, j] = alpha[j] = 1
-    for column in range(len(target), n_columns):
-        mapping[column, column] = alpha[column] = 1
-    return mapping, alpha
-
-
-def equaliser(target: Words, weights: str, n_columns: int) -> Floats:
-    """c, from ``word=weight,…``.
-
-    Raises:
-        OptionError: A part is no ``word=weight``, or the word is not in the caption.
-    """
-    scale = np.ones(n_columns)
-    for part in filter(None, weights.split(",")):
-        word, _, number = part.partition("=")
-        try:
-            value = float(number)
-        except ValueError:
-            raise OptionError(f"The setting 'weights' must look like red=2,large=0.5; got '{weights}'.") from None
-        scale[list(target.columns_of([word], required=True))] = value
-    return scale
-
-
-def blend_mask(maps: "torch.Tensor", columns: tuple[tuple[int, ...], tuple[int, ...]], side: int) -> "torch.Tensor":
+def blend_mask(maps: "torch.Tensor", columns: Columns, side: int) -> "torch.Tensor":
     """Where the words of either caption are: ``(1, 1, side, side)`` of 0 and 1.
 
     Args:
