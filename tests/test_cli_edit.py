@@ -390,6 +390,7 @@ def test_the_list_fits_the_terminal_and_cuts_no_word(toys, monkeypatch, width):
     for name in ("ddim_reconstruction", "prompt_to_prompt", "toy"):
         assert re.search(rf"^│ {name} +│", text, re.MULTILINE)
     assert "needs: target caption" in text
+    assert "settings: strength, steps" in text or width == 60
 
 
 def terminal_of(width):

@@ -24,17 +24,25 @@ DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.command()
 @click.argument("method")
 @click.option("--benchmark", metavar="NAME", help="What to edit: evalkit list benchmarks.")
-@click.option("--data", type=DIRECTORY, help="A local copy of the benchmark's own files.")
-@click.option("--sources", type=DIRECTORY, help="Your own source images, instead of a benchmark.")
+@click.option("--data", metavar="DIR", type=DIRECTORY, help="A local copy of the benchmark's own files.")
+@click.option("--sources", metavar="DIR", type=DIRECTORY, help="Your own source images, instead of a benchmark.")
 @click.option("--captions", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Their CSV or JSONL.")
-@click.option("--output", "directory", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option(
+    "--output",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="The edit folder; one that was begun goes on.",
+)
 @click.option("--seeds", default="0", show_default=True, metavar="S,S", help="One edit of each item per seed.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first items.")
 @click.option("--items", metavar="ID,ID", help='Only these items; "*" and "?" stand for other characters.')
 @click.option(
     "--model", help="Base model: Hub identifier, directory, or miniature.  [default: the benchmark's, card's]"
 )
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A setting: evalkit list methods --json.")
+@click.option(
+    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="A setting; evalkit list methods names them."
+)
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
 @click.option("--dtype", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", help="The network's precision.")
 @output_options

@@ -16,7 +16,7 @@ KINDS = ("metrics", "encoders", "benchmarks", "methods")
 _SHOWN = {
     "metrics": ("better", "family", "range", "reference"),
     "benchmarks": ("version", "items", "groups", "encoder", "licence"),
-    "methods": ("needs", "takes", "miniature", "edit_types", "cannot"),
+    "methods": ("needs", "takes", "miniature", "edit_types", "settings", "cannot"),
 }
 """The facts that stand below a summary, where JSON has more."""
 
@@ -31,7 +31,8 @@ def list_names(kind: str, *, output: Output) -> None:
     rows = [_row(kind, entry) for entry in _registry(kind).entries()]
     output.json(rows)
     table = Table("name", "summary", show_lines=True)
-    table.columns[0].overflow = "fold"
+    for column in table.columns:
+        column.overflow = "fold"
     for row in rows:
         table.add_row(row["name"], _summary(row, _SHOWN.get(kind, ())), style="red" if row["error"] else None)
     output.table(table)
@@ -64,6 +65,8 @@ def _summary(row: dict[str, Any], shown: tuple[str, ...]) -> "Text":
 def _spoken(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(value)
     return ", ".join(map(str, value)).replace("_", " ") if isinstance(value, list) else str(value)
 
 
