@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from evalkit.report.figures import draw_figures, write_figures
 from evalkit.report.figures_data import paired, reference_of, versus
-from evalkit.report.figures_means import cliques, forest, p_said
+from evalkit.report.figures_means import cliques, forest
 from evalkit.report.figures_pairs import ecdf, heat_map
 from evalkit.report.figures_planning import (
     detectable,
@@ -275,11 +275,15 @@ def test_degenerate_scores_leave_figures_out_and_raise_nothing():
     assert [drawn.name for drawn in draw_figures(nothing)] == ["trade_off_clip_score_lpips"]
 
 
-def test_p_values_have_no_leading_zero():
-    """p-values are printed with three decimals, and never as 0."""
-    assert [p_said(p) for p in (0.0, 0.0004, 0.05, 0.10, 0.9999)] == [
-        "p < .001", "p < .001", "p = .050", "p = .100", "p = 1",
-    ]  # fmt: skip
+def test_numbers_in_the_forest():
+    """A difference and its interval have the same decimals, and the p-value is written as in the tables."""
+    comparison = comparison_of(2, n_items=20)
+    (pair,) = (pair for pair in comparison.pairs if pair.metric == ALIGNED.name)
+    pair = _with(pair, difference=-0.0123456, ci_low=-0.02, ci_high=0.000107, adjusted_p_value=0.0471)
+    shown = {text.get_text() for text in _texts(_drawn(forest, _with(comparison, pairs=(pair,)), ALIGNED).figure)}
+    numbers = ("−0.0123 [−0.0200, +0.0001]  p = 0.047", "+0.0123 [−0.0001, +0.0200]  p = 0.047")
+
+    assert len(shown.intersection(numbers)) == 1
 
 
 def _drawn(draw, comparison, metric):

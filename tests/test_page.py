@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -11,16 +12,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from evalkit.benchmarks.open import open_edit_folder
+from evalkit.data.check import edits_digest
 from evalkit.data.images import write_image
 from evalkit.data.item import EditItem
 from evalkit.data.manifest import write_manifest
+from evalkit.errors import BenchmarkError
+from evalkit.report.comparison import verdict_words
 from evalkit.report.page import render_page, write_page
 from evalkit.report.page_gallery import MAX_ITEMS, MAX_THUMBNAILS, THUMBNAIL, build_gallery, spread_over
 from evalkit.report.page_words import headline, methods_section
+from evalkit.results.record import FolderRecord
 from tests.support.comparisons import METRICS, comparison_of
+from tests.support.folders import put
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}'
-VOID = {"meta", "img", "br", "path", "use", "rect", "link"}
+VOID = {"meta", "img", "br", "path", "use", "rect", "link", "wbr"}
 
 
 class Page(HTMLParser):
@@ -82,8 +89,17 @@ def folders(tmp_path_factory):
         if name == "identity":
             items[3] = items[3].without_edit("failed", "out of memory <b>")
         write_manifest(root / name, items, benchmark="my own", method=name)
-        found[name] = str(root / name)
+        found[name] = scored(root / name)
     return found
+
+
+def scored(root, **options):
+    """What the record of a run says about the folder that was scored."""
+    folder = open_edit_folder(root, **options).folder
+    return FolderRecord(
+        path=str(root), layout=folder.layout, digest=edits_digest(folder.items, {}), n_files=folder.n_files,
+        n_matched=folder.n_matched, opened_with=dict(folder.opened_with),
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -167,15 +183,34 @@ def test_verdicts_come_first(html):
         ("a_better", "imagic is better than identity."),
         ("b_better", "identity is better than imagic."),
         ("equivalent", "imagic and identity are equivalent, within the margin that was declared."),
-        ("inconclusive", "one cannot say whether imagic or identity is better. About 1,234 items would decide."),
+        (
+            "inconclusive",
+            "one cannot say whether imagic or identity is better. About 1,234 items would decide for a "
+            "difference of 0.0200.",
+        ),
     ],
 )
 def test_a_verdict_in_words(verdict, expected):
     """Each of the four verdicts has its sentence."""
     comparison = comparison_of(2, n_items=20)
-    pairs = tuple(replace(pair, verdict=verdict, items_needed=1_234) for pair in comparison.pairs)
+    pairs = tuple(
+        replace(pair, verdict=verdict, items_needed=1_234, items_needed_for=0.02) for pair in comparison.pairs
+    )
 
     assert headline(replace(comparison, pairs=pairs), METRICS[0]) == f"On clip_score ↑: {expected}"
+
+
+def test_a_pair_without_a_common_item_is_not_called_undecided():
+    """The sentence and the table say that the two cannot be compared, and why."""
+    comparison = comparison_of(2, n_items=20)
+    empty = tuple(
+        replace(pair, difference=None, n_items=0, verdict="inconclusive", reason="no item has both scores")
+        for pair in comparison.pairs
+    )
+    words = headline(replace(comparison, pairs=empty), METRICS[0])
+
+    assert words == "On clip_score ↑: imagic and identity cannot be compared: no item has both scores."
+    assert verdict_words(empty[0]) == "not comparable"
 
 
 def test_many_methods_are_summed_up():
@@ -292,11 +327,65 @@ def test_sort_keys_hold_each_metric_in_the_order_of_the_choice(comparison, html)
 
 def test_folders_that_are_gone_are_named(tmp_path, without_figures):
     """Where an edit folder cannot be opened the page says so, and shows the scores without pictures."""
-    gone = {"imagic": str(tmp_path / "gone <b>")}
+    gone = {"imagic": FolderRecord(path=str(tmp_path / "gone"), layout="manifest", digest="", n_files=0, n_matched=0)}
     page = Page(render_page(replace(comparison_of(2, n_items=4, folders=gone), benchmark=None)))
 
-    assert any("The pictures of imagic are not shown: " in text for _, text in page.texts)
+    assert any(
+        text.endswith("imagic are not shown: " + str(tmp_path / "gone is not there any more."))
+        for _, text in page.texts
+    )
     assert not page.all("img")
+
+
+def test_a_folder_that_has_changed_since_is_named(folders, tmp_path):
+    """Pictures that may not be those that were scored are shown with a warning; others are not."""
+    shutil.copytree(folders["imagic"].path, tmp_path / "imagic")
+    record = scored(tmp_path / "imagic")
+    other = comparison_of(2, n_items=4, folders={**folders, "imagic": record})
+    assert build_gallery(other).problems == ()
+
+    shutil.copy(tmp_path / "imagic" / "imagic1.png", tmp_path / "imagic" / "imagic2.png")
+    (problem,) = build_gallery(other).problems
+    assert problem.startswith("The pictures of imagic may not be those that were scored: ")
+    assert all(row.edits["imagic"].data for row in build_gallery(other).rows)
+
+
+def test_a_folder_is_opened_as_it_was_scored(tmp_path):
+    """The pictures of a folder that took a table of captions and a folder of sources are found again."""
+    for name in ("edits", "sources"):
+        put(tmp_path / name, [f"item{number:03}.png" for number in range(4)])
+    (tmp_path / "captions.csv").write_text("item_id,target_caption\n" + "".join(f"item00{n},a cat\n" for n in range(4)))
+    record = scored(tmp_path / "edits", sources=tmp_path / "sources", captions=tmp_path / "captions.csv")
+    gallery = build_gallery(comparison_of(2, n_items=4, folders={"imagic": record}))
+
+    assert gallery.problems == ()
+    assert all(row.source.data and row.edits["imagic"].data for row in gallery.rows)
+    assert gallery.rows[0].texts == (("asked for", "a cat"),)
+
+
+@pytest.mark.parametrize("first", ["imagic", "identity"])
+def test_sources_that_some_folder_brings_are_enough(folders, monkeypatch, first):
+    """A benchmark whose own images cannot be had is asked once, and named only where no other folder shows them."""
+    asked = []
+
+    def without_benchmark(root, *, with_images=True, **options):
+        if with_images and first in str(root):
+            asked.append(root)
+            raise BenchmarkError("no network")
+        opened = open_edit_folder(root, **options)
+        if first in str(root):
+            items = tuple(replace(item, source_image=None) for item in opened.folder.items)
+            opened = replace(opened, folder=replace(opened.folder, items=items))
+        return opened
+
+    monkeypatch.setattr("evalkit.report.page_gallery.open_edit_folder", without_benchmark)
+    gallery = build_gallery(comparison_of(2, n_items=4, folders=folders))
+
+    assert len(asked) == 1
+    assert gallery.problems == ()
+    assert all(row.source.data for row in gallery.rows)
+    alone = build_gallery(comparison_of(2, n_items=4, folders={first: folders[first]}))
+    assert alone.problems == ("The source images are not shown: no network",)
 
 
 def test_scores_of_other_tools_have_no_pictures(without_figures):
@@ -311,7 +400,7 @@ def test_a_toy_encoder_is_labelled():
     toy = replace(METRICS[0], signature="clip_score|enc:miniature/a@0123456789ab|v:1")
     page = render_page(comparison_of(2, n_items=10, metrics=(toy, METRICS[1])))
 
-    assert "<strong>miniature</strong>" in page
+    assert '<p class="warn">Miniature encoder: a dry run' in page
     assert len(re.findall(r'<span class="tag">miniature</span>', page)) == 3
     assert "miniature encoder, not comparable" in page
 

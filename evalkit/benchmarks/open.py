@@ -1,6 +1,6 @@
 """Open an edit folder together with the benchmark that it belongs to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.benchmarks.base import BENCHMARKS, Benchmark
@@ -51,4 +51,7 @@ def open_edit_folder(
     files = chosen.locate(data, near=root) if chosen and with_images else None
     expected = chosen.item_list(files) if chosen else None
     folder = open_folder(root, expected=expected, sources=sources, captions=captions, pattern=pattern)
-    return OpenedFolder(folder=folder, benchmark=chosen)
+    paths = {"data": data, "sources": sources, "captions": captions}
+    options = {"benchmark": benchmark, "pattern": pattern} | {k: str(p.resolve()) for k, p in paths.items() if p}
+    opened_with = {name: value for name, value in options.items() if value}
+    return OpenedFolder(folder=replace(folder, opened_with=opened_with), benchmark=chosen)

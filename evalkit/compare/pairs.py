@@ -234,6 +234,7 @@ def pair_result(tested: Outcome, joined: Joined, test_name: Test, sentence: str)
         minimum_detectable_effect=comparison.minimum_detectable_effect,
         equivalence_p_value=adjusted,
         items_needed=verdict.items_needed,
+        items_needed_for=verdict.items_needed_for,
         verdict=verdict.verdict,
         practically_equivalent=verdict.significant and verdict.verdict == "equivalent",
         excluded=joined.excluded(tested.a, tested.b, metric.name),

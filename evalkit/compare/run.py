@@ -109,7 +109,7 @@ def _method(method: Method, joined: Joined) -> ComparedMethod:
         name=method.name,
         source=method.source,
         table=_in_groups(method.table, joined),
-        folder=method.record.folder.path if method.record else None,
+        folder=method.record.folder if method.record else None,
         n_items=len(joined.items),
         n_missing=joined.n_missing(method.name),
     )

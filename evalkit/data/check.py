@@ -5,6 +5,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,23 @@ def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress 
         *_other_file_problems(edits, files),
         *digest_problems(edits, digests),
     )
+
+
+def edits_digest(items: Iterable[EditItem], known: Mapping[Path, str]) -> str:
+    """SHA-256 over every item's id, seed and edited file: equal for folders that hold the same edits.
+
+    Args:
+        items: In the order of the folder.
+        known: Digests of files' bytes; the others are read. An item without a readable file counts by its status.
+    """
+    digest = hashlib.sha256()
+    for item in items:
+        content: str = item.status
+        if item.edited_image:
+            with suppress(ImageError):
+                content = known.get(item.edited_image) or image_digest(item.edited_image)
+        digest.update(f"{item.item_id}\t{item.seed}\t{content}\n".encode())
+    return digest.hexdigest()
 
 
 def digest_problems(items: Iterable[EditItem], digests: Mapping[Path, str]) -> tuple[Problem, ...]:

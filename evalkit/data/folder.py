@@ -36,3 +36,5 @@ class EditFolder:
     benchmark: str | None = None
     method: str | None = None
     """The method's name, where a manifest gives it."""
+    opened_with: Mapping[str, str] = field(default_factory=dict)
+    """The options that it was opened with, by name; paths are absolute."""

@@ -167,6 +167,8 @@ def one_line(text: str) -> str:
 
 def verdict_words(pair: PairResult) -> str:
     """The verdict with the better method's name."""
+    if pair.difference is None:
+        return "not comparable"
     if pair.verdict in ("a_better", "b_better"):
         return f"{pair.a if pair.verdict == 'a_better' else pair.b} better"
     if pair.practically_equivalent:

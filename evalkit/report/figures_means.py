@@ -1,7 +1,10 @@
 """Figures of means: the forest plot, and who is not told apart from whom."""
 
+import math
+
 from matplotlib.axes import Axes
 
+from evalkit.compare.sentence import p_text
 from evalkit.report.comparison import how_tested
 from evalkit.report.figures_data import Versus, ordered, reference_label, reference_of, sizes, versus
 from evalkit.report.figures_style import (
@@ -160,23 +163,17 @@ def _point(axes: Axes, place: int, mean: float | None, low: float | None, high: 
 
 
 def _figures(said: Versus | None) -> str:
-    """A difference in numbers, as it stands beside its interval."""
+    """A difference in numbers, all with the decimals that the largest of them needs."""
     if said is None or said.difference is None:
         return "not compared"
-    ends = f" [{said.low:+.4f}, {said.high:+.4f}]" if said.low is not None and said.high is not None else ""
+    bounds = [end for end in (said.low, said.high) if end is not None]
+    largest = max(map(abs, [said.difference, *bounds]))
+    decimals = min(6, max(0, 2 - math.floor(math.log10(largest or 1))))
+    shown = f"{said.difference:+.{decimals}f}"
+    if len(bounds) == 2:
+        shown += f" [{bounds[0]:+.{decimals}f}, {bounds[1]:+.{decimals}f}]"
     p = said.pair.adjusted_p_value if said.pair.adjusted_p_value is not None else said.pair.p_value
-    return f"{said.difference:+.4f}{ends}{'' if p is None else f'  {p_said(p)}'}".replace("-", "−")
-
-
-def p_said(p: float) -> str:
-    """A p-value as it is printed.
-
-    >>> p_said(0.0314), p_said(0.0001)
-    ('p = .031', 'p < .001')
-    """
-    if p < 0.001:
-        return "p < .001"
-    return "p = 1" if p > 0.9995 else f"p = {p:.3f}".replace("0.", ".")
+    return shown.replace("-", "−") + ("" if p is None else f"  p {p_text(p)}")
 
 
 def _forest_row(row: RankedMethod, said: Versus | None, reference: str, margin: float | None) -> tuple[object, ...]:

@@ -25,7 +25,6 @@ from evalkit.report.figures_style import (
     PAPER,
     DrawnFigure,
     Look,
-    arrow,
     bare,
     file_stem,
     level_of,
@@ -76,9 +75,9 @@ def ecdf(comparison: Comparison, metric: ComparedMetric) -> DrawnFigure | None:
         name=f"ecdf_{file_stem(metric.name)}",
         metric=metric.name,
         title=f"Differences item by item on {metric.name}",
-        caption=f"Share of items whose difference in {arrow(metric)} to {label} is at most x ({sides}). The thick jump "
-        f"at 0 is the items that tie; the bar on the x axis is the mean difference with its {level_of(comparison)} "
-        f"interval ({basis(comparison, metric)}).",
+        caption=f"Share of items whose difference in {printable(metric.name)} to {label} is at most x ({sides}). The "
+        "thick jump at 0 is the items that tie; the bar on the x axis is the mean difference with its "
+        f"{level_of(comparison)} interval ({basis(comparison, metric)}).",
         alt=f"Cumulative shares of paired differences to {reference} on {metric.name}. {'; '.join(counts)}.",
         figure=figure,
         columns=("method", "reference", "item_id", "group", "difference"),
@@ -105,7 +104,7 @@ def _draw_ecdf(axes: Axes, said: Versus, differences: Floats, look: Look) -> Non
         axes.plot(ends, [-0.07, -0.07], color=INK, linewidth=1.4, solid_capstyle="butt")
         axes.plot([said.difference], [-0.07], "o", color=INK, markersize=3.2)
     axes.set_ylim(-0.14, 1.03)
-    axes.set_yticks([0, 0.5, 1], ["0", ".5", "1"])
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.locator_params(axis="x", nbins=4)
     axes.set_title(look.label, loc="left", fontsize=7.5, pad=13)
     words = f"better {said.win} · tied {said.pair.tie} · worse {said.loss}"
@@ -145,9 +144,9 @@ def heat_map(comparison: Comparison, metric: ComparedMetric) -> DrawnFigure | No
         name=f"heat_map_{file_stem(metric.name)}",
         metric=metric.name,
         title=f"Each method against each on {metric.name}",
-        caption=f"Colour: mean paired difference in {arrow(metric)}, row against column, methods from best to worst. "
-        "Numbers: the difference row − column (below the diagonal) and the share of items on which the row is better, "
-        f"ties counted half (above). Verdicts at {level_of(comparison)} ({basis(comparison, metric)}).",
+        caption=f"Colour: mean paired difference in {printable(metric.name)}, row against column, methods from best to "
+        "worst. Numbers: the difference row − column (below the diagonal) and the share of items on which the row is "
+        f"better, ties counted half (above). Verdicts at {level_of(comparison)} ({basis(comparison, metric)}).",
         alt=f"Pairs on {metric.name}: {'; '.join(better) if better else 'no method is better than another'}; "
         "all other pairs are equivalent or inconclusive.",
         figure=figure,

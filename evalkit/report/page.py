@@ -88,7 +88,7 @@ def inline_svg(drawn: DrawnFigure) -> Markup:
     width = re.search(r'width="([\d.]+)pt"', head)
     head = re.sub(r' (?:width|height)="[\d.]+pt"', "", head)
     points = _ENLARGED * float(width.group(1) if width else 0)
-    named = f'{head} role="img" aria-label="{escape(drawn.alt)}" style="max-width: {points:.0f}pt">'
+    named = f'{head} role="img" aria-label="{escape(drawn.alt)}" style="--width: {points:.0f}pt">'
     return Markup(named + rest)  # noqa: S704 - matplotlib has escaped what is in it
 
 
@@ -96,6 +96,15 @@ def sort_keys(values: "dict[str, float] | None", metrics: list[ComparedMetric]) 
     """A cell's values, metric by metric, as the script reads them."""
     found = values or {}
     return "|".join("" if (value := found.get(metric.name)) is None else f"{value:.9g}" for metric in metrics)
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken after the signs that join its words.
+
+    >>> breakable("a_b<c")
+    Markup('a_<wbr>b&lt;c')
+    """
+    return Markup(re.sub(r"([-_:])", r"\1<wbr>", str(escape(name))))  # noqa: S704 - escaped here
 
 
 def _environment() -> Environment:
@@ -119,6 +128,7 @@ def _environment() -> Environment:
         toy=is_miniature,
         stem=file_stem,
         keys=sort_keys,
+        breakable=breakable,
     )
     environment.globals.update(places=ordered, pairs=_pairs)
     return environment

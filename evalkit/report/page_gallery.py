@@ -4,13 +4,16 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from evalkit.benchmarks.open import open_edit_folder
+from evalkit.data.check import edits_digest
 from evalkit.data.images import read_image
 from evalkit.data.item import EditItem
-from evalkit.errors import BenchmarkError, EvalkitError, UnknownNameError
+from evalkit.errors import BenchmarkError, EvalkitError, LayoutError
 from evalkit.results.comparison import ComparedMethod, Comparison
+from evalkit.results.record import FolderRecord
 
 THUMBNAIL = 160
 """Pixels of the longer side."""
@@ -72,10 +75,10 @@ class _Folders:
 
     edits: dict[str, dict[str, EditItem]] = field(default_factory=dict)
     items: dict[str, EditItem] = field(default_factory=dict)
-    """Every item as the first folder that has it describes it."""
+    """Every item as the first folder that knows its source image describes it."""
     problems: list[str] = field(default_factory=list)
-    with_sources: bool = True
-    """Whether the benchmark's own images can be had."""
+    no_sources: str | None = None
+    """Why the benchmark's own images cannot be had; it is not asked for them again."""
 
 
 def build_gallery(comparison: Comparison) -> Gallery:
@@ -154,34 +157,39 @@ def _open_folders(comparison: Comparison) -> _Folders:
     for method in comparison.methods:
         if method.folder is None:
             continue
-        if not Path(method.folder).is_dir():
-            found.problems.append(
-                f"The pictures of {method.name} are not shown: {method.folder} is not there any more."
-            )
-            continue
         try:
-            items = _open(Path(method.folder), comparison.benchmark, found)
+            items = _open(method.folder, found)
         except (EvalkitError, OSError) as failure:
             found.problems.append(f"The pictures of {method.name} are not shown: {failure}")
             continue
+        if edits_digest(items, {}) != method.folder.digest:
+            found.problems.append(
+                f"The pictures of {method.name} may not be those that were scored: {method.folder.path} has changed "
+                f"since. Score it again: evalkit score {method.folder.path}"
+            )
         edits = found.edits.setdefault(method.name, {})
         for item in items:
-            found.items.setdefault(item.item_id, item)
+            if item.item_id not in found.items or found.items[item.item_id].source_image is None:
+                found.items[item.item_id] = item
             if item.item_id not in edits or edits[item.item_id].edited_image is None:
                 edits[item.item_id] = item
+    if found.no_sources and not any(item.source_image for item in found.items.values()):
+        found.problems.append(f"The source images are not shown: {found.no_sources}")
     return found
 
 
-def _open(root: Path, benchmark: str | None, found: _Folders) -> tuple[EditItem, ...]:
+def _open(folder: FolderRecord, found: _Folders) -> tuple[EditItem, ...]:
+    """The items of a folder, which is opened as it was for scoring."""
+    if not Path(folder.path).is_dir():
+        raise LayoutError(f"{folder.path} is not there any more.")
+    said = {name: value for name, value in folder.opened_with.items() if name in ("benchmark", "pattern")}
+    paths = {name: Path(value) for name, value in folder.opened_with.items() if name not in said}
+    open_again = partial(open_edit_folder, Path(folder.path), **said, **paths)  # type: ignore[arg-type]
     try:
-        return open_edit_folder(root, benchmark=benchmark, with_images=found.with_sources).folder.items
-    except UnknownNameError:  # the folder's own name for what it holds; its manifest says the rest
-        return open_edit_folder(root).folder.items
-    except BenchmarkError as failure:
-        # Edits without their sources are better than nothing; the benchmark is not asked for again.
-        found.with_sources = False
-        found.problems.append(f"The source images are not shown: {failure}")
-        return open_edit_folder(root, benchmark=benchmark, with_images=False).folder.items
+        return open_again(with_images=found.no_sources is None).folder.items
+    except BenchmarkError as failure:  # edits without their sources are better than nothing
+        found.no_sources = str(failure)
+        return open_again(with_images=False).folder.items
 
 
 def _row(

@@ -1,6 +1,6 @@
 """The words of a page: what was found, in a sentence per metric, and the methods section to paste."""
 
-from evalkit.compare.sentence import CORRECTION_NAMES, TEST_NAMES
+from evalkit.compare.sentence import CORRECTION_NAMES, TEST_NAMES, plain
 from evalkit.report.comparison import headed, metric_places, percent
 from evalkit.results.comparison import ComparedMetric, Comparison, PairResult
 
@@ -27,10 +27,16 @@ def headline(comparison: Comparison, metric: ComparedMetric) -> str:
 
 
 def _of_pair(pair: PairResult) -> str:
+    if pair.difference is None:
+        return f"{pair.a} and {pair.b} cannot be compared: {pair.reason}."
     if pair.verdict == "equivalent":
         return f"{pair.a} and {pair.b} are equivalent, within the margin that was declared."
     if pair.verdict == "inconclusive":
-        needed = f" About {pair.items_needed:,} items would decide." if pair.items_needed else ""
+        needed = ""
+        if pair.items_needed and pair.items_needed_for:
+            needed = (
+                f" About {pair.items_needed:,} items would decide for a difference of {plain(pair.items_needed_for)}."
+            )
         return f"one cannot say whether {pair.a} or {pair.b} is better.{needed}"
     better, worse = (pair.a, pair.b) if pair.verdict == "a_better" else (pair.b, pair.a)
     small = ", but by less than the margin that was declared" if pair.practically_equivalent else ""
@@ -88,7 +94,9 @@ def _tests(comparison: Comparison) -> str:
             f"p-values on {_listed(primary, 'and')} {_corrected(settings['correction'])} over {n_tests} comparisons. "
         )
     if len(primary) < len(comparison.metrics):
-        text += f"The other metrics are exploratory; their p-values {_corrected(settings['exploratory_correction'])}. "
+        verb = "is" if len(primary) == 1 else "are"
+        text += f"{_listed(primary, 'and')} {verb} primary; the other metrics are exploratory, and their p-values "
+        text += f"{_corrected(settings['exploratory_correction'])}. "
     ranks = f"Ranks are the sets that simultaneous {percent(comparison)} bootstrap-t intervals allow."
     return text + (ranks if comparison.ranking else "")
 
@@ -104,7 +112,7 @@ def _again(comparison: Comparison) -> str:
     settings = comparison.settings
     return (
         f"Computed with evalkit {settings['evalkit']}, α = {settings['alpha']}, seed {settings['seed']}, "
-        f"{settings['n_flips']} random arrangements where not all were counted."
+        f"{settings['n_flips']:,} random arrangements where not all were counted."
     )
 
 

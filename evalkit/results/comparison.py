@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from evalkit.results.record import FolderRecord
 from evalkit.results.table import ScoreTable
 
 Verdict = Literal["a_better", "b_better", "equivalent", "inconclusive"]
@@ -17,7 +18,7 @@ class ComparedMethod:
     source: str
     """The run directory, or the table, that its scores come from."""
     table: ScoreTable
-    folder: str | None = None
+    folder: FolderRecord | None = None
     """The edit folder that was scored, where a run directory names one: pages show its pictures."""
     n_items: int
     """Items of the comparison: all that any of its methods has."""
@@ -70,6 +71,8 @@ class PairResult:
     equivalence_p_value: float | None
     items_needed: int | None
     """Items that would decide, where the verdict is inconclusive."""
+    items_needed_for: float | None = None
+    """The difference that so many would find: the margin, or the observed one."""
     verdict: Verdict
     practically_equivalent: bool = False
     """Different beyond chance and inside the margin."""

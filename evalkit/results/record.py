@@ -60,6 +60,9 @@ class FolderRecord(_Record):
     """SHA-256 over every item's id, seed and edited file's SHA-256."""
     n_files: int
     n_matched: int
+    opened_with: dict[str, str] = {}
+    """What it took to know what the files are, by option: ``benchmark``, ``data``, ``sources``, ``captions``,
+    ``pattern``; paths are absolute. Reports open the folder again."""
 
 
 class RunRecord(_Record):

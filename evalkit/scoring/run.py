@@ -1,6 +1,5 @@
 """Score an edit folder: vectors first, then each metric over the items, then means with intervals."""
 
-import hashlib
 import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from evalkit import __version__
-from evalkit.data.check import digest_problems
+from evalkit.data.check import digest_problems, edits_digest
 from evalkit.data.folder import EditFolder
 from evalkit.data.item import EditItem, Problem
 from evalkit.data.parallel import Progress, in_batches, unwatched
@@ -92,9 +91,10 @@ def score_folder(
         folder=FolderRecord(
             path=str(folder.root.resolve()),
             layout=folder.layout,
-            digest=_folder_digest(items, features.digests),
+            digest=edits_digest(folder.items, features.digests),
             n_files=folder.n_files,
             n_matched=folder.n_matched,
+            opened_with=dict(folder.opened_with),
         ),
         n_items=len({item.item_id for item in items}),
         n_edited=sum(item.status == "ok" for item in items),
@@ -232,14 +232,6 @@ def _summary(metric: Metric, table: ScoreTable, line: Signature, level: float) -
 
 def _clamped(metric: Metric, value: float | None) -> float | None:
     return max(value, 0.0) if metric.summarize == "clamped_mean" and value is not None else value
-
-
-def _folder_digest(items: Iterable[EditItem], digests: Mapping[Path, str]) -> str:
-    digest = hashlib.sha256()
-    for item in items:
-        content = digests.get(item.edited_image, item.status) if item.edited_image else item.status
-        digest.update(f"{item.item_id}\t{item.seed}\t{content}\n".encode())
-    return digest.hexdigest()
 
 
 def _encoder_record(encoder: Encoder) -> EncoderRecord:

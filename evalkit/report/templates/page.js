@@ -31,6 +31,9 @@ for (const button of document.querySelectorAll("th button")) {
     sortBy(header, header.getAttribute("aria-sort") === "descending" ? "ascending" : "descending");
   });
 }
+window.addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+});
 if (choice) {
   choice.parentNode.hidden = false;
   choice.addEventListener("change", () => {
