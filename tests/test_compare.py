@@ -10,6 +10,7 @@ from scipy import stats
 
 from evalkit.cli.compare import as_json
 from evalkit.compare.run import compare_runs
+from evalkit.compare.sentence import signed
 from evalkit.errors import OptionError, RunError
 from tests.support.runs import A, B, random_runs, write_scores
 
@@ -185,6 +186,36 @@ def test_seeds_are_averaged_within_the_item(tmp_path):
     (pair,) = compare_runs(runs).pairs
     assert (pair.n_items, pair.n_seeds, pair.p_value, pair.ci_low) == (6, 2, 2 / 64, 0.1)
     assert ", 2 seeds)" in pair.sentence
+    assert "new seeds" not in pair.sentence  # one method was run once: its spread between seeds is not known
+
+
+def test_with_several_seeds_the_sentence_answers_both_questions(tmp_path):
+    """Beside the interval for new items there is one for these items with new seeds, by the formula."""
+    ids = [f"item_{number}" for number in range(6)]
+    runs = [
+        write_scores(tmp_path / name, {"clip_score": [v + 0.01 for v in values] + [v - 0.01 for v in values]},
+                     ids=ids + ids, seeds=[0] * 6 + [1] * 6)
+        for name, values in (("a", A), ("b", B))
+    ]  # fmt: skip
+    (pair,) = compare_runs(runs).pairs
+    half = stats.t.ppf(0.975, 12) * np.sqrt(2 * (0.0002 / 2) / 6)
+    low, high = (signed(pair.difference + sign * half) for sign in (-1, 1))
+    assert f"; on these very items with new seeds [{low}, {high}]; " in pair.sentence
+
+
+def test_items_that_were_not_run_bound_the_difference(tmp_path):
+    """What they could have made of it, were their scores the worst or the best that the metric knows."""
+    lacking = {"clip_score": [*B[:5], None]}
+    runs = [
+        write_scores(tmp_path / "a", {"clip_score": A}),
+        write_scores(tmp_path / "b", lacking, reasons={"clip_score": "no_edited_image"}, status={"item_5": "missing"}),
+    ]
+    (pair,) = compare_runs(runs).pairs
+    known = sum(B[:5]) - sum(A[:5])
+    low, high = (signed((known + score - A[5]) / 6) for score in (0, 1))
+    assert f"; 1 item not run: between {low} and {high} whatever their scores → " in pair.sentence
+    runs[1] = write_scores(tmp_path / "c", lacking, reasons={"clip_score": "equal_images"})
+    assert "not run" not in compare_runs(runs).pairs[0].sentence  # undefined: there is no score to imagine
 
 
 def test_an_incomplete_run_is_compared_on_common_items_and_not_ranked(tmp_path):
@@ -332,7 +363,9 @@ def test_the_size_of_the_scores_does_not_matter(tmp_path, scale):
         write_scores(tmp_path / name, {"mse": [value * scale for value in values]}, lower=["mse"])
         for name, values in (("a", A), ("b", B))
     ]
-    (pair,) = compare_runs(runs).pairs
+    comparison = compare_runs(runs)
+    (pair,) = comparison.pairs
+    assert comparison.settings["grid"] == {"mse": pytest.approx(1e-7 * scale)}
     assert (pair.p_value, pair.tie, pair.verdict) == (2 / 64, 0, "a_better")
     assert (pair.ci_low / scale, pair.ci_high / scale) == pytest.approx((0.1, 0.4), rel=1e-4)
 

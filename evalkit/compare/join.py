@@ -1,7 +1,8 @@
 """Methods joined by item: one array per method and metric, on the same items, in the same groups."""
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from evalkit.errors import OptionError, RunError
 from evalkit.metrics.base import REASONS
 from evalkit.results.external import ABSENT
 from evalkit.results.table import ItemScores
-from evalkit.stats.groups import Floats
+from evalkit.stats.groups import GRID, Floats
 
 NOT_COMMON = "not_common"
 REASON_WORDS: Mapping[str, str] = {
@@ -22,6 +23,25 @@ REASON_WORDS: Mapping[str, str] = {
 """Every reason why an item is left out, in words."""
 _NOT_RUN = {"absent", "no_edited_image"}
 """Reasons that mean that a method was not run on the item, and not that the metric is undefined there."""
+
+
+_USUAL = (1e-2, 1e5)
+"""Metrics whose largest score lies here are counted in steps of 1e-6, others in millionths of that score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricScores:
+    """What every method scored on one metric."""
+
+    tables: Mapping[str, Floats]
+    """Method to ``(n, seeds)``, NaN where there is no value."""
+    unit: float
+    """What scores are multiplied by so that steps of 1e-6 suit them: 1 for usual scores, else a power of ten."""
+
+    @property
+    def grid(self) -> float:
+        """The step to which scores are rounded."""
+        return GRID / self.unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +58,11 @@ class Joined:
     unranked: Mapping[str, Mapping[str, str]]
     """Metric to the methods that cannot be ranked on it, each with the reason."""
 
+    def scores(self, metric: str) -> MetricScores:
+        """Every method's scores on a metric."""
+        tables = {method: self.values(method, metric) for method in self.rows}
+        return MetricScores(tables=tables, unit=_unit_of(tables.values()))
+
     def values(self, method: str, metric: str) -> Floats:
         """``(n, seeds)``, NaN where there is no value; an item's values stand first, in the order of its rows."""
         rows = self.rows[method]
@@ -51,6 +76,12 @@ class Joined:
         """Items that some method which is ranked has no value for: all are compared on the same items."""
         ranked = [method for method in self.rows if method not in self.unranked[metric]]
         return {item for method in ranked for item in self.lacking[method, metric]}
+
+    def not_run(self, a: str, b: str, metric: str) -> tuple[set[str], set[str]]:
+        """Items that one of the two was not run on, and apart from these the items on which one is undefined."""
+        lacking = [*self.lacking[a, metric].items(), *self.lacking[b, metric].items()]
+        undefined = {item for item, reason in lacking if reason not in _NOT_RUN}
+        return {item for item, _ in lacking} - undefined, undefined
 
     def n_missing(self, method: str) -> int:
         """Items without an edited image of this method."""
@@ -115,6 +146,13 @@ def _unranked(
         elif len(reasons) == n_items:
             unranked[name] = "it has no value for any item"
     return unranked
+
+
+def _unit_of(tables: Iterable[Floats]) -> float:
+    largest = max((float(np.abs(table[~np.isnan(table)]).max(initial=0.0)) for table in tables), default=0.0)
+    if not largest or _USUAL[0] <= largest <= _USUAL[1]:
+        return 1.0
+    return 10.0 ** -math.floor(math.log10(largest))
 
 
 def _values(rows: Sequence[ItemScores], metric: str) -> list[float]:

@@ -1,27 +1,24 @@
 """Every pair of methods on every metric, tested together and corrected in two families: primary and exploratory."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
-from evalkit.compare.join import Joined
+from evalkit.compare.join import Joined, MetricScores
 from evalkit.compare.plan import CORRECTIONS, EXPLORATORY, Plan, Test
 from evalkit.results.comparison import ComparedMetric, PairResult
 from evalkit.stats import exact
+from evalkit.stats.effect import missing_bounds
 from evalkit.stats.families import FAMILY_EXACT_STEPS
-from evalkit.stats.groups import GRID, Floats
+from evalkit.stats.groups import Floats
 from evalkit.stats.intervals import group_t_interval
 from evalkit.stats.multiplicity import Adjusted, FamilyCorrection, adjust, flips_needed
-from evalkit.stats.paired import PairedComparison, corrected, item_means, summarize_pair
+from evalkit.stats.paired import PairedComparison, corrected, item_means, seeds_only, summarize_pair
 from evalkit.stats.permutation import MANY_GROUPS, N_FLIPS, N_FLIPS_MANY_GROUPS, SignFlip, sign_flip_tests
 from evalkit.stats.power import minimum_detectable_effect
 from evalkit.stats.sensitivity import group_t_test, mcnemar, sign_test, wilcoxon_signed_rank
-
-_USUAL = (1e-2, 1e5)
-"""Metrics whose largest score lies here are counted in steps of 1e-6, others in millionths of that score."""
 
 MANY_COLUMNS = 60
 """With more pairs × metrics than this, no more arrangements are drawn than the corrected p-values need."""
@@ -39,19 +36,25 @@ class Outcome:
     comparison: PairedComparison
     n_seeds: int = 1
     sensitivity: dict[str, float | None]
+    n_not_run: int = 0
+    """Items that one of the two, or both, were not run on."""
+    bounds: tuple[float, float] | None = None
+    """What the mean difference would lie between whatever these had scored; None where the metric has no bounds."""
 
 
-def compare_pairs(joined: Joined, names: Sequence[str], plan: Plan) -> list[Outcome]:
+def compare_pairs(joined: Joined, scored: Mapping[str, MetricScores], plan: Plan) -> list[Outcome]:
     """Test every pair (or each method against the baseline) on every metric.
 
     A pair is tested on the items that all ranked methods, and both of its own, have a value for.
     """
-    tables = {metric.name: [joined.values(name, metric.name) for name in names] for metric in plan.metrics}
-    units = [unit_of(tables[metric.name]) for metric in plan.metrics]
-    scores = [
-        np.stack([item_means(table * unit) for table in tables[metric.name]], axis=1)
-        for metric, unit in zip(plan.metrics, units, strict=True)
+    names = list(joined.rows)
+    tables = [list(scored[metric.name].tables.values()) for metric in plan.metrics]
+    units = [scored[metric.name].unit for metric in plan.metrics]
+    means = [
+        np.stack([item_means(table * unit) for table in by_method], axis=1)
+        for by_method, unit in zip(tables, units, strict=True)
     ]
+    scores = [columns.copy() for columns in means]
     for metric, columns in zip(plan.metrics, scores, strict=True):
         dropped = joined.dropped(metric.name)
         columns[[item in dropped for item in joined.items]] = np.nan
@@ -76,9 +79,12 @@ def compare_pairs(joined: Joined, names: Sequence[str], plan: Plan) -> list[Outc
     for (number, a, b), test in zip(cells, tests, strict=True):
         metric, unit = plan.metrics[number], units[number]
         pair = scores[number][:, (a, b)] / unit
-        n_seeds = max(tables[metric.name][a].shape[1], tables[metric.name][b].shape[1])
-        outcome = _outcome(pair, joined.groups, _in_units(test, unit), metric, GRID / unit, plan)
-        tested.append(replace(outcome, a=names[a], b=names[b], n_seeds=n_seeds))
+        both = tables[number][a], tables[number][b]
+        outcome = _outcome(pair, joined.groups, _in_units(test, unit), metric, scored[metric.name].grid, plan)
+        seeds = seeds_only(both, pair, 1 - plan.alpha)
+        comparison = replace(outcome.comparison, fixed_items=seeds)
+        outcome = replace(outcome, a=names[a], b=names[b], n_seeds=max(t.shape[1] for t in both), comparison=comparison)
+        tested.append(_with_bounds(outcome, joined, means[number][:, (a, b)] / unit, plan.ranges.get(metric.name)))
     return _in_families(tested, plan)
 
 
@@ -93,12 +99,14 @@ def flips_for(plan: Plan, n_pairs: int, n_groups: int) -> int:
     return max(N_FLIPS_MANY_GROUPS, flips_needed(n_pairs * sum(m.primary for m in plan.metrics), plan.alpha))
 
 
-def unit_of(tables: Sequence[Floats]) -> float:
-    """What scores are multiplied by so that steps of 1e-6 suit them: 1 for usual scores, else a power of ten."""
-    largest = max((float(np.abs(table[~np.isnan(table)]).max(initial=0.0)) for table in tables), default=0.0)
-    if not largest or _USUAL[0] <= largest <= _USUAL[1]:
-        return 1.0
-    return 10.0 ** -math.floor(math.log10(largest))
+def _with_bounds(outcome: Outcome, joined: Joined, means: Floats, bounds: tuple[float, float] | None) -> Outcome:
+    """The outcome with what the items on which a method was not run could have made of it."""
+    not_run, undefined = joined.not_run(outcome.a, outcome.b, outcome.metric.name)
+    if not not_run or bounds is None:
+        return replace(outcome, n_not_run=len(not_run))
+    kept = [item not in undefined for item in joined.items]
+    found = missing_bounds(means[kept, 0], means[kept, 1], lowest=bounds[0], highest=bounds[1])
+    return replace(outcome, n_not_run=len(not_run), bounds=found)
 
 
 def _in_units(test: SignFlip, unit: float) -> SignFlip:

@@ -1,5 +1,6 @@
 """What a comparison is asked to do, checked before anything is computed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -50,6 +51,8 @@ class Plan:
     n_resamples: int = 9_999
     rates: frozenset[str] = frozenset()
     """Metrics that are means of zeros and ones."""
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Metrics that are bounded, with their least and greatest values."""
     notes: tuple[str, ...] = field(default=())
     """What was assumed."""
 
@@ -127,6 +130,11 @@ def plan_comparison(
         correction=correction,
         n_flips=n_flips,
         rates=frozenset(name for name, metric in known.items() if metric.summarize == "rate"),
+        ranges={
+            name: (metric.lowest, metric.highest)
+            for name, metric in known.items()
+            if math.isfinite(metric.lowest) and math.isfinite(metric.highest)
+        },
         notes=(*left_out, *assumed),
     )
 

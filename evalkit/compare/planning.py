@@ -9,10 +9,9 @@ import numpy as np
 
 from evalkit.compare.join import join
 from evalkit.compare.load import check_comparable, load_methods
-from evalkit.compare.pairs import unit_of
 from evalkit.errors import OptionError
 from evalkit.results.external import Columns, read_groups
-from evalkit.stats.groups import GRID, Floats, code_groups
+from evalkit.stats.groups import Floats, code_groups
 from evalkit.stats.paired import item_means
 from evalkit.stats.power import (
     POWER,
@@ -142,9 +141,9 @@ def basis_from_pilot(
     metric = metric or shared[0]
     notes += check_comparable(methods, [metric])
     joined = join(methods, [metric], None if groups is None else read_groups(groups, columns))
-    tables = [joined.values(name, metric) for name in names]
-    grid = GRID / unit_of(tables)
-    means = [item_means(table, grid) for table in tables]
+    scores = joined.scores(metric)
+    tables = list(scores.tables.values())
+    means = [item_means(table, scores.grid) for table in tables]
     if len(means) == 2:
         values, factor = means[1] - means[0], 1.0
         notes.append(f"measured on the differences {names[1]} − {names[0]} in {metric}")

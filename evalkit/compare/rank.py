@@ -1,15 +1,14 @@
 """Each method's mean, and the set of ranks that it may have."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from evalkit.compare.join import Joined
-from evalkit.compare.pairs import unit_of
+from evalkit.compare.join import Joined, MetricScores
 from evalkit.compare.plan import Plan
 from evalkit.results.comparison import ComparedMetric, RankedMethod
-from evalkit.stats.groups import GRID, Floats
+from evalkit.stats.groups import Floats
 from evalkit.stats.intervals import Interval, group_t_interval, group_wilson_interval
 from evalkit.stats.paired import item_means
 from evalkit.stats.ranking import rank_sets
@@ -25,24 +24,21 @@ class Ranked:
     """Items that all ranked methods have a value for."""
 
 
-def rank_methods(joined: Joined, names: Sequence[str], metric: ComparedMetric, plan: Plan) -> Ranked:
+def rank_methods(joined: Joined, scores: MetricScores, metric: ComparedMetric, plan: Plan) -> Ranked:
     """Rank the methods that were run on every item, on the items for which all of these have a value.
 
     A method that was not run on some items is shown with its mean and not ranked, and so is one without any value.
     """
-    values = {name: joined.values(name, metric.name) for name in names}
+    names, values = list(scores.tables), scores.tables
     unranked = joined.unranked[metric.name]
     eligible = [name for name in names if name not in unranked]
     if len(eligible) < 2:
         alone = "there is no other complete method to be ranked against"
         return Ranked(
-            methods=tuple(
-                _unranked(joined, name, metric, values[name], unranked.get(name, alone), plan) for name in names
-            ),
+            methods=tuple(_unranked(joined, name, metric, scores, unranked.get(name, alone), plan) for name in names),
             cliques=(),
             n_items=0,
         )
-    grid = GRID / unit_of(list(values.values()))
     ranking = rank_sets(
         {name: values[name] for name in eligible},
         joined.groups,
@@ -50,13 +46,13 @@ def rank_methods(joined: Joined, names: Sequence[str], metric: ComparedMetric, p
         alpha=plan.alpha,
         n_resamples=plan.n_resamples,
         seed=plan.seed,
-        grid=grid,
+        grid=scores.grid,
     )
     kept = np.ones(len(joined.items), dtype=np.bool_)
     kept[list(ranking.left_out)] = False
     placed = []
     for place in ranking.methods:
-        interval = _interval(joined, metric, values[place.method], kept, plan)
+        interval = _interval(joined, metric, values[place.method], scores.grid, kept, plan)
         ranked = ranking.reason is None
         placed.append(
             RankedMethod(
@@ -71,16 +67,17 @@ def rank_methods(joined: Joined, names: Sequence[str], metric: ComparedMetric, p
                 reason=ranking.reason,
             )
         )
-    rest = [_unranked(joined, name, metric, values[name], reason, plan) for name, reason in unranked.items()]
+    rest = [_unranked(joined, name, metric, scores, reason, plan) for name, reason in unranked.items()]
     return Ranked(
         methods=(*placed, *rest), cliques=ranking.cliques if ranking.reason is None else (), n_items=ranking.n_items
     )
 
 
 def _unranked(
-    joined: Joined, name: str, metric: ComparedMetric, values: Floats, reason: str, plan: Plan
+    joined: Joined, name: str, metric: ComparedMetric, scores: MetricScores, reason: str, plan: Plan
 ) -> RankedMethod:
-    interval = _interval(joined, metric, values, np.ones(len(values), dtype=np.bool_), plan)
+    every = np.ones(len(joined.items), dtype=np.bool_)
+    interval = _interval(joined, metric, scores.tables[name], scores.grid, every, plan)
     return RankedMethod(
         metric=metric.name,
         method=name,
@@ -94,9 +91,10 @@ def _unranked(
     )
 
 
-def _interval(joined: Joined, metric: ComparedMetric, values: Floats, kept: np.ndarray, plan: Plan) -> Interval:
+def _interval(
+    joined: Joined, metric: ComparedMetric, values: Floats, grid: float, kept: npt.NDArray[np.bool_], plan: Plan
+) -> Interval:
     """A method's mean with its interval, made as for its run: Wilson's for a rate, Student's for anything else."""
-    grid = GRID / unit_of([values])
     means = item_means(values, grid)
     there = kept & ~np.isnan(means)
     labels = [group for group, is_there in zip(joined.groups, there.tolist(), strict=True) if is_there]

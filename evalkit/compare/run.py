@@ -14,7 +14,6 @@ from evalkit.compare.sentence import sentence_of
 from evalkit.results.comparison import ComparedMethod, Comparison
 from evalkit.results.external import Columns, read_groups
 from evalkit.results.table import ScoreTable
-from evalkit.stats.groups import GRID
 
 _NAMED = 5
 """Items that a note names before it only counts them."""
@@ -88,9 +87,9 @@ def compare_runs(
     )
     if groups is None and not any(method.has_groups for method in methods):
         notes.append("no column says which items share a source image: every item counts as independent")
-    names = [method.name for method in methods]
-    outcomes = compare_pairs(joined, names, plan)
-    rankings = {metric.name: rank_methods(joined, names, metric, plan) for metric in plan.metrics}
+    scores = {metric.name: joined.scores(metric.name) for metric in plan.metrics}
+    outcomes = compare_pairs(joined, scores, plan)
+    rankings = {metric.name: rank_methods(joined, scores[metric.name], metric, plan) for metric in plan.metrics}
     return Comparison(
         methods=tuple(_method(method, joined) for method in methods),
         metrics=plan.metrics,
@@ -99,7 +98,10 @@ def compare_runs(
         cliques={name: ranked.cliques for name, ranked in rankings.items()},
         benchmark=next((m.record.benchmark for m in methods if m.record), None),
         baseline=baseline,
-        settings=_settings(plan, joined, len(outcomes) // len(plan.metrics), None if groups is None else str(groups)),
+        settings={
+            **_settings(plan, joined, len(outcomes) // len(plan.metrics), None if groups is None else str(groups)),
+            "grid": {name: of_metric.grid for name, of_metric in scores.items()},
+        },
         notes=(*notes, *plan.notes, *_missing(methods, joined, plan), *_ranking_notes(rankings, joined, plan)),
     )
 
@@ -140,7 +142,6 @@ def _settings(plan: Plan, joined: Joined, n_pairs: int, groups: str | None) -> d
         "n_groups": n_groups,
         "n_flips": flips_for(plan, n_pairs, n_groups),
         "n_resamples": plan.n_resamples,
-        "grid": GRID,
         "evalkit": __version__,
     }
 

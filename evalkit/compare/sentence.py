@@ -27,6 +27,7 @@ def sentence_of(outcome: Outcome, test: Test) -> str:
         f"{b} − {a} = {signed(found.difference)} {metric.name}{interval} ({100 * (1 - found.alpha):.4g} %, "
         f"{_counted(comparison.n_items, 'item')} in {_counted(comparison.n_groups, 'group')}{seeds}"
         f"{'' if metric.higher_is_better else '; lower is better'})",
+        *_seeds(outcome),
         _p_values(outcome, test),
         f"win/tie/loss {comparison.win}/{comparison.tie}/{comparison.loss}",
     ]
@@ -37,6 +38,7 @@ def sentence_of(outcome: Outcome, test: Test) -> str:
         parts.append(f"margin ±{plain(metric.margin)}: equivalence {verdict}{shown}")
     if comparison.minimum_detectable_effect is not None:
         parts.append(f"MDE {plain(comparison.minimum_detectable_effect)}")
+    parts += _not_run(outcome)
     return f"{'; '.join(parts)} → {conclusion(outcome)}"
 
 
@@ -48,6 +50,23 @@ def conclusion(outcome: Outcome) -> str:
     if verdict.verdict == "equivalent":
         return f"equivalent: {verdict.explanation}"
     return f"inconclusive: {verdict.explanation}"
+
+
+def _seeds(outcome: Outcome) -> list[str]:
+    """The other question: not "new items like these", but "these items, new seeds"."""
+    seeds = outcome.comparison.fixed_items
+    if seeds is None or seeds.low is None or seeds.high is None:
+        return []
+    return [f"on these very items with new seeds [{signed(seeds.low)}, {signed(seeds.high)}]"]
+
+
+def _not_run(outcome: Outcome) -> list[str]:
+    """What the items that one of the two was not run on could have made of the difference."""
+    if outcome.bounds is None:
+        return []
+    low, high = outcome.bounds
+    items = _counted(outcome.n_not_run, "item")
+    return [f"{items} not run: between {signed(low)} and {signed(high)} whatever their scores"]
 
 
 def _p_values(outcome: Outcome, test: Test) -> str:
