@@ -1,8 +1,12 @@
 """Fixtures that several test files share."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
+from evalkit.encoders.store import EmbeddingCache
 from tests.support import models
 
 # A busy machine is no failure: examples have no deadline of their own, the tests have one together.
@@ -26,3 +30,16 @@ def tiny_transformers_clip(tmp_path_factory) -> str:
 def tiny_siglip(tmp_path_factory) -> str:
     """Specification of a small random SigLIP in the format of transformers."""
     return models.tiny_siglip(tmp_path_factory.mktemp("encoders") / "tiny_siglip")
+
+
+@pytest.fixture
+def cache_path(tmp_path) -> Path:
+    """Where a cache may be made."""
+    return tmp_path / "new" / "embeddings.sqlite"
+
+
+@pytest.fixture
+def cache(cache_path) -> Iterator[EmbeddingCache]:
+    """An empty cache."""
+    with EmbeddingCache.open(cache_path) as opened:
+        yield opened

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from evalkit.benchmarks.base import BENCHMARKS
@@ -24,17 +23,14 @@ from evalkit.benchmarks.shapes.world import (
     RADII,
     STILL,
     Jitter,
-    Scene,
     coverage,
     draw,
     scenes,
 )
 from evalkit.data.images import read_image
 from evalkit.errors import BenchmarkError
+from tests.support.scenes import ANY_JITTER, ANY_SCENE, RED_CIRCLE
 
-ANY_SCENE = st.builds(Scene, **{name: st.sampled_from(values) for name, values in ATTRIBUTES.items()})
-ANY_JITTER = st.builds(lambda seed: Jitter.sample(np.random.default_rng(seed)), st.integers(0, 2**32))
-RED_CIRCLE = Scene(shape="circle", colour="red", size="large", place="left", background="grey")
 EXTREMES = [
     Jitter(shift=(x, y), scale=1.04, rotation=turn) for x in (-0.01, 0.01) for y in (-0.01, 0.01) for turn in (-5, 0, 5)
 ]

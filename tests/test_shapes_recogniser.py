@@ -19,17 +19,13 @@ from evalkit.benchmarks.shapes.world import (
     BACKGROUNDS,
     COLOURS,
     Jitter,
-    Scene,
     coverage,
     draw,
     scenes,
 )
 from evalkit.encoders.load import open_encoder
 from evalkit.errors import EncoderError, UnknownNameError
-
-ANY_SCENE = st.builds(Scene, **{name: st.sampled_from(values) for name, values in ATTRIBUTES.items()})
-ANY_JITTER = st.builds(lambda seed: Jitter.sample(np.random.default_rng(seed)), st.integers(0, 2**32))
-RED_CIRCLE = Scene(shape="circle", colour="red", size="large", place="left", background="grey")
+from tests.support.scenes import ANY_JITTER, ANY_SCENE, RED_CIRCLE
 
 
 def jpeg(pixels, quality):

@@ -1,54 +1,21 @@
 """The embedding cache: what it keeps, and how it is looked at and emptied."""
 
-import hashlib
 import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 from evalkit.encoders.base import EncoderSpec, Preprocess
 from evalkit.encoders.store import EmbeddingCache, Memo
+from tests.support.caches import BATCH, FINGERPRINT, batch, digest, vector
 
-FINGERPRINT = "f" * 64
 SPEC = EncoderSpec(
     name="fake/net/random",
     weights_sha256="0" * 64,
     preprocess=Preprocess(size=8, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     tokenizer="none",
 )
-BATCH = 16
-
-
-def digest(content: object) -> str:
-    """SHA-256 in hexadecimal of whatever stands for a picture."""
-    return hashlib.sha256(str(content).encode()).hexdigest()
-
-
-def vector(seed: int, dimension: int = 512) -> np.ndarray:
-    """A vector that only ``seed`` decides."""
-    return np.random.default_rng(seed).normal(size=dimension).astype(np.float32)
-
-
-def batch(number: int) -> dict[str, np.ndarray]:
-    """The vectors of one transaction."""
-    return {digest((number, row)): vector(1000 * number + row) for row in range(BATCH)}
-
-
-@pytest.fixture
-def path(tmp_path) -> Path:
-    """Where a cache may be made."""
-    return tmp_path / "new" / "embeddings.sqlite"
-
-
-@pytest.fixture
-def cache(path) -> Iterator[EmbeddingCache]:
-    """An empty cache."""
-    with EmbeddingCache.open(path) as opened:
-        yield opened
 
 
 def test_what_is_put_is_got_back_bit_for_bit(cache):
@@ -73,11 +40,11 @@ def test_encoders_and_kinds_do_not_mix(cache):
     assert cache.get_many("e" * 64, "text", [digest(0)]) == {}
 
 
-def test_it_outlives_the_process_and_in_memory_does_not(cache, path):
+def test_it_outlives_the_process_and_in_memory_does_not(cache, cache_path):
     """A second opening finds what the first one put; a cache in memory works the same and writes nothing."""
     cache.put_many(FINGERPRINT, "image", batch(0))
     cache.close()
-    with EmbeddingCache.open(path) as again:
+    with EmbeddingCache.open(cache_path) as again:
         assert len(again.get_many(FINGERPRINT, "image", list(batch(0)))) == BATCH
     with EmbeddingCache.in_memory() as memory:
         memory.put_many(FINGERPRINT, "image", batch(0))
@@ -96,10 +63,10 @@ def test_the_default_place_is_the_cache_directory(tmp_path, monkeypatch):
     "damage",
     ["vector = substr(vector, 1, 2000)", "vector = CAST('x' || substr(vector, 2) AS BLOB)", "checksum = checksum + 1"],
 )
-def test_a_damaged_row_is_a_miss(cache, path, damage):
+def test_a_damaged_row_is_a_miss(cache, cache_path, damage):
     """A vector that was cut or changed is not given out, and can be put again."""
     cache.put_many(FINGERPRINT, "image", {digest(0): vector(0), digest(1): vector(1)})
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(cache_path, isolation_level=None)) as other:
         other.execute(f"UPDATE embeddings SET {damage} WHERE digest = ?", [bytes.fromhex(digest(0))])
     assert list(cache.get_many(FINGERPRINT, "image", [digest(0), digest(1)])) == [digest(1)]
     cache.put_many(FINGERPRINT, "image", {digest(0): vector(0)})
@@ -114,7 +81,7 @@ def test_vectors_of_another_length_are_refused_whole(cache):
     assert cache.get_many(FINGERPRINT, "image", [digest(1)]) == {}
 
 
-def test_memos_are_kept_replaced_and_forgotten(cache, path):
+def test_memos_are_kept_replaced_and_forgotten(cache, cache_path):
     """What a request led to comes back with its evidence, the newest only; one in an unknown form is none."""
     assert cache.recall("request") is None
     cache.remember("request", Memo(spec=SPEC, evidence={"files": 1}))
@@ -123,7 +90,7 @@ def test_memos_are_kept_replaced_and_forgotten(cache, path):
     cache.remember("other", Memo(spec=SPEC, evidence={}))
     cache.forget("other")
     assert cache.recall("other") is None
-    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+    with closing(sqlite3.connect(cache_path, isolation_level=None)) as raw:
         raw.execute("UPDATE memos SET spec = '{\"name\": 1}'")
     assert cache.recall("request") is None
 

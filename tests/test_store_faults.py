@@ -18,12 +18,12 @@ import pytest
 from evalkit.encoders import store_file
 from evalkit.encoders.store import EmbeddingCache
 from evalkit.errors import CacheError
-from tests.test_store import BATCH, FINGERPRINT, batch
+from tests.support.caches import BATCH, FINGERPRINT, batch
 
 WRITER = """
 import sys
 from pathlib import Path
-from tests.test_store import FINGERPRINT, batch
+from tests.support.caches import FINGERPRINT, batch
 from evalkit.encoders.store import EmbeddingCache
 path, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 with EmbeddingCache.open(path) as cache:
@@ -69,19 +69,6 @@ def writer(path: Path, first: int, last: int) -> Iterator[subprocess.Popen[str]]
             process.kill()
 
 
-@pytest.fixture
-def path(tmp_path) -> Path:
-    """Where a cache may be made."""
-    return tmp_path / "new" / "embeddings.sqlite"
-
-
-@pytest.fixture
-def cache(path) -> Iterator[EmbeddingCache]:
-    """An empty cache."""
-    with EmbeddingCache.open(path) as opened:
-        yield opened
-
-
 def test_processes_that_open_a_new_cache_at_once_all_get_it(tmp_path):
     """Of eight processes that meet at files that do not exist yet, none takes a half-made one for another's."""
     opened = subprocess.run(
@@ -94,30 +81,30 @@ def test_processes_that_open_a_new_cache_at_once_all_get_it(tmp_path):
             assert made.execute("PRAGMA page_size").fetchone() == (16384,)
 
 
-def test_two_processes_write_at_once(path):
+def test_two_processes_write_at_once(cache_path):
     """Started together on a file that does not exist yet, both write all their batches."""
-    with writer(path, 0, 60) as one, writer(path, 60, 120) as other:
+    with writer(cache_path, 0, 60) as one, writer(cache_path, 60, 120) as other:
         for process in (one, other):
             process.communicate(timeout=60)
             assert process.returncode == 0
-    require_sound(path)
-    with EmbeddingCache.open(path) as cache:
+    require_sound(cache_path)
+    with EmbeddingCache.open(cache_path) as cache:
         assert cache.info().n_entries == 120 * BATCH
 
 
-def test_a_kill_at_any_moment_leaves_whole_batches(path):
+def test_a_kill_at_any_moment_leaves_whole_batches(cache_path):
     """Of a process killed while it writes beside another, every batch that it reported is there and none in part."""
     chance = random.Random(0)
-    with writer(path, 100_000, 100_200) as survivor:
+    with writer(cache_path, 100_000, 100_200) as survivor:
         for attempt in range(4):
             first = 1000 * attempt
-            with writer(path, first, first + 1000) as process:
+            with writer(cache_path, first, first + 1000) as process:
                 process.stdout.readline()
                 time.sleep(chance.uniform(0, 0.15))
                 process.send_signal(signal.SIGKILL)
                 told = [first, *(int(line) for line in process.communicate()[0].splitlines())]
-            require_sound(path)
-            with EmbeddingCache.open(path) as cache:
+            require_sound(cache_path)
+            with EmbeddingCache.open(cache_path) as cache:
                 found = [len(cache.get_many(FINGERPRINT, "image", list(batch(n)))) for n in range(first, told[-1] + 3)]
             assert found[: len(told)] == [BATCH] * len(told)
             assert set(found[len(told) :]) <= {0, BATCH}
@@ -132,16 +119,16 @@ def refused(path: Path) -> str:
     return str(failure.value)
 
 
-def test_a_newer_cache_is_left_alone(cache, path):
+def test_a_newer_cache_is_left_alone(cache, cache_path):
     """A file of a later format is refused, with both formats named, and not touched."""
     cache.close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(cache_path, isolation_level=None)) as other:
         other.execute("PRAGMA user_version = 7")
-    before = path.read_bytes()
-    message = refused(path)
+    before = cache_path.read_bytes()
+    message = refused(cache_path)
     assert "has format 7; this evalkit reads and writes format 1" in message
     assert "EVALKIT_CACHE" in message
-    assert path.read_bytes() == before
+    assert cache_path.read_bytes() == before
 
 
 def test_another_programs_file_is_left_alone(tmp_path):
@@ -161,15 +148,15 @@ def test_a_file_that_is_no_database_says_how_to_be_rid_of_it(tmp_path):
     assert f"rm {path}*" in message
 
 
-def test_a_damaged_file_is_reported_when_it_is_read(cache, path):
+def test_a_damaged_file_is_reported_when_it_is_read(cache, cache_path):
     """Pages overwritten in the middle of the file give a clear error instead of vectors."""
     for number in range(30):
         cache.put_many(FINGERPRINT, "image", batch(number))
     cache.close()
-    content = bytearray(path.read_bytes())
+    content = bytearray(cache_path.read_bytes())
     content[16384:] = b"\xaa" * (len(content) - 16384)
-    path.write_bytes(content)
-    with EmbeddingCache.open(path) as damaged, pytest.raises(CacheError, match=r"it is damaged .*rm "):
+    cache_path.write_bytes(content)
+    with EmbeddingCache.open(cache_path) as damaged, pytest.raises(CacheError, match=r"it is damaged .*rm "):
         damaged.get_many(FINGERPRINT, "image", list(batch(0)))
 
 
@@ -216,7 +203,7 @@ def test_what_may_not_be_written_is_said_at_once(public_directory, request, what
 FILLER = """
 import sys
 from pathlib import Path
-from tests.test_store import FINGERPRINT, batch
+from tests.support.caches import FINGERPRINT, batch
 from evalkit.encoders.store import EmbeddingCache
 from evalkit.errors import CacheError
 if sys.argv[2] == "limit":
@@ -241,13 +228,13 @@ def fill(path: Path, how: str) -> tuple[int, int, str]:
     return int(written), int(found), message
 
 
-def test_a_file_at_its_limit_is_reported_and_stays_readable(path):
+def test_a_file_at_its_limit_is_reported_and_stays_readable(cache_path):
     """Where the system lets a file grow no further, the batch is lost, the rest is kept, and the message says why."""
-    written, found, message = fill(path, "limit")
+    written, found, message = fill(cache_path, "limit")
     assert written > 5
     assert found == BATCH
     assert "cannot be written: the disk refused" in message
-    require_sound(path)
+    require_sound(cache_path)
 
 
 def test_a_full_disk_is_reported_and_the_cache_stays_readable(tmp_path):
@@ -267,10 +254,10 @@ def test_a_full_disk_is_reported_and_the_cache_stays_readable(tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_cache_held_by_another_process_is_waited_for_and_then_given_up(path, monkeypatch):
+def test_a_cache_held_by_another_process_is_waited_for_and_then_given_up(cache_path, monkeypatch):
     """A write lock that is not released ends in an error that says so; reading goes on meanwhile."""
     monkeypatch.setattr(store_file, "BUSY_SECONDS", 0.1)
-    with EmbeddingCache.open(path) as cache, closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with EmbeddingCache.open(cache_path) as cache, closing(sqlite3.connect(cache_path, isolation_level=None)) as other:
         cache.put_many(FINGERPRINT, "image", batch(0))
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(CacheError, match="another process has held it"):
