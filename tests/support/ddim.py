@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+Noise = Callable[[torch.Tensor, int], torch.Tensor]
+"""The noise in latents at a timestep."""
 SIGNAL = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
 """ᾱ of the 1,000 timesteps of training."""
 
@@ -27,23 +29,29 @@ def ddim(latents: torch.Tensor, noise: torch.Tensor, origin: int, goal: int) -> 
 
 
 @torch.no_grad()
+def noise(unet: Any, latents: torch.Tensor, timestep: int, caption: torch.Tensor) -> torch.Tensor:
+    """What the UNet predicts under one caption."""
+    predicted: torch.Tensor = unet(latents, timestep, caption).sample
+    return predicted
+
+
 def guided(
     unet: Any, latents: torch.Tensor, timestep: int, empty: torch.Tensor, wanted: torch.Tensor, guidance: float
 ) -> torch.Tensor:
     """Noise under classifier-free guidance."""
-    without, with_text = (unet(latents, timestep, caption).sample for caption in (empty, wanted))
+    without, with_text = (noise(unet, latents, timestep, caption) for caption in (empty, wanted))
     return (1 - guidance) * without + guidance * with_text
 
 
-def sampled(latents: torch.Tensor, timesteps: Sequence[int], stride: int, noise: Callable[..., Any]) -> torch.Tensor:
-    """Latents denoised over the given timesteps, with ``noise(latents, timestep)``."""
+def sampled(latents: torch.Tensor, timesteps: Sequence[int], stride: int, predict: Noise) -> torch.Tensor:
+    """Latents denoised over the given timesteps."""
     for timestep in timesteps:
-        latents = ddim(latents, noise(latents, timestep), timestep, timestep - stride)
+        latents = ddim(latents, predict(latents, timestep), timestep, timestep - stride)
     return latents
 
 
-def inverted(latents: torch.Tensor, timesteps: Sequence[int], stride: int, noise: Callable[..., Any]) -> torch.Tensor:
+def inverted(latents: torch.Tensor, timesteps: Sequence[int], stride: int, predict: Noise) -> torch.Tensor:
     """The way back, from clean latents; the timesteps are still given noisiest first."""
     for timestep in reversed(timesteps):
-        latents = ddim(latents, noise(latents, timestep), timestep - stride, timestep)
+        latents = ddim(latents, predict(latents, timestep), timestep - stride, timestep)
     return latents
