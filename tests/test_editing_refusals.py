@@ -66,11 +66,17 @@ LEVELS = np.arange(SIDE * SIDE * 3, dtype=np.uint8).reshape(SIDE, SIDE, 3)
 
 @pytest.mark.parametrize(
     "picture",
-    [LEVELS, LEVELS / 255, (LEVELS / 255).astype(np.float32), Image.fromarray(LEVELS)],
-    ids=["bytes", "float64", "float32", "image"],
+    [
+        LEVELS,
+        LEVELS / 255,
+        (LEVELS / 255).astype(np.float32),
+        np.clip(LEVELS / 255 - 0.001, 0, 1),
+        Image.fromarray(LEVELS),
+    ],
+    ids=["bytes", "float64", "float32", "nearest", "image"],
 )
 def test_every_kind_of_picture_is_written_without_loss(tmp_path, picture):
-    """Bytes, floating-point numbers and images give the same file."""
+    """Bytes, images and floating-point numbers, each at its nearest level, give the same file."""
     make(toy(edit=lambda item, seed: picture), toy_items(tmp_path, 1), tmp_path / "out")
     assert np.array_equal(read_image(tmp_path / "out" / "item_0" / "0.png"), LEVELS)
 
