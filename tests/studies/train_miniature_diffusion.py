@@ -37,7 +37,7 @@ AUTOENCODER_BATCH = 8
 AUTOENCODER_RATE = 2e-3
 LATENT_NOISE = 0.05
 """Deviation of the posterior, as a share of the latents' own; the decoder learns to bear it."""
-UNET_STEPS = 20_000
+UNET_STEPS = 12_500
 UNET_BATCH = 16
 UNET_RATE = 1e-3
 WARMUP = 300
