@@ -27,7 +27,7 @@ class DDIMReconstruction:
             "steps": Setting(default=50, summary="Steps each way.", lowest=1, highest=999),
             "guidance": Setting(default=1.0, summary="Classifier-free guidance of the way back.", lowest=0),
         },
-        miniature={},
+        miniature={"steps": 20},
         edit_types=frozenset(),
         cannot="It makes no edit: it is a control.",
     )

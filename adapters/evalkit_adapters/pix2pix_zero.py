@@ -63,7 +63,7 @@ class Pix2PixZero:
             "source_sentences": Setting(default="", summary="File of sentences about the source, one per line."),
             "target_sentences": Setting(default="", summary="File of sentences about the target, one per line."),
         },
-        miniature={},
+        miniature={"steps": 20},
         cannot="Large changes of shape or place: the cross-attention maps of the source are what it preserves.",
     )
     model: "LatentDiffusion"

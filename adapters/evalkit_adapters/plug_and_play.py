@@ -65,7 +65,7 @@ class PlugAndPlay:
                 summary="Where self-attention is injected: how the layers' paths begin, with commas between.",
             ),
         },
-        miniature={"inversion_steps": 50, "guidance": 4.0, "negative_caption": ""},
+        miniature={"steps": 20, "inversion_steps": 20, "guidance": 4.0, "negative_caption": ""},
         cannot="The layout stays the source's: it does not move, add or remove things, nor protect the background.",
     )
     model: "LatentDiffusion"

@@ -70,7 +70,7 @@ class PromptToPrompt:
             "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
             "null_text_iterations": Setting(default=10, summary="At most, for each step of inversion.", lowest=0),
         },
-        miniature={"guidance": 4.0},
+        miniature={"guidance": 4.0, "steps": 20, "null_text_iterations": 3},
         cannot="Moving or re-posing things, and what the words of the two captions do not say one by one.",
     )
     model: "LatentDiffusion"

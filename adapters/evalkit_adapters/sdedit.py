@@ -33,7 +33,7 @@ class SDEdit:
             "strength": Setting(default=0.8, summary="Share of the schedule that is run.", lowest=0, highest=1),
             "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
         },
-        miniature={"guidance": 4.0},
+        miniature={"guidance": 4.0, "steps": 20},
         cannot="What changes and what stays is one choice for the whole picture: the strength.",
     )
     model: "LatentDiffusion"
