@@ -19,7 +19,7 @@ from evalkit_adapters.schedule import Schedule
 from evalkit_adapters.sdedit import SDEdit
 from evalkit_adapters.text_to_image import TextToImage
 from tests.support import ddim
-from tests.support.adapters import loaded, untouched
+from tests.support.adapters import furthest, loaded, untouched
 from tests.support.diffusion import save_tiny, scheduler, sd_unet_on_meta, tiny_model, tiny_pipeline
 
 LATENT_METHODS = (SDEdit, DDIMReconstruction, TextToImage)
@@ -43,11 +43,6 @@ def picture():
 def edited(method, picture, *, seed=0, item=ITEM):
     """Through ``fit`` and ``edit``."""
     return method.edit(item, method.fit(picture, item.source_caption, seed=seed), seed=seed)
-
-
-def furthest(one, other):
-    """The largest difference."""
-    return float(np.abs(np.asarray(one, dtype=float) - np.asarray(other, dtype=float)).max())
 
 
 @torch.no_grad()
@@ -314,6 +309,12 @@ def test_an_exception_leaves_the_unet_as_it_was(model, picture, method, monkeypa
     assert len(calls) == 1
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A pipeline for pictures of 512 pixels, in a directory."""
+    return save_tiny(tmp_path_factory.mktemp("pipeline"), latent_side=32, halvings=4)
+
+
 @pytest.mark.parametrize("method", LATENT_METHODS)
 def test_a_picture_of_512_pixels_is_edited(method, saved):
     """From a saved pipeline of Stable Diffusion's topology, through load, fit and edit, off-square source and all."""
@@ -323,12 +324,6 @@ def test_a_picture_of_512_pixels_is_edited(method, saved):
     found = edited(adapter, Image.effect_noise((600, 520), 50).convert("RGB"))
     assert found.shape == (512, 512, 3)
     assert 0 <= found.min() < found.max() <= 1
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """A pipeline for pictures of 512 pixels, in a directory."""
-    return save_tiny(tmp_path_factory.mktemp("pipeline"), latent_side=32, halvings=4)
 
 
 def test_stable_diffusion_at_512_pixels_goes_through():

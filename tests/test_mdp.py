@@ -17,7 +17,7 @@ from evalkit_adapters.mdp import MDP, weights
 from evalkit_adapters.null_text import NullText
 from evalkit_adapters.schedule import Schedule
 from tests.support import ddim
-from tests.support.adapters import loaded, untouched
+from tests.support.adapters import furthest, loaded, untouched
 from tests.support.diffusion import save_tiny, scheduler, sd_unet_on_meta, tiny_model
 
 MANIPULATIONS = ("noise", "latent", "caption", "guidance")
@@ -89,11 +89,6 @@ def written_out(unet, inverted, wanted, shares, guidance):
             x = ddim.ddim(x, guided, timestep, timestep - STRIDE)
             here[kind] = w * there + (1 - w) * x if kind == "latent" else x
     return here, there
-
-
-def furthest(one, other):
-    """The largest difference."""
-    return (one - other).abs().max().item()
 
 
 def test_each_manipulation_is_its_formula(model, inverted, wanted, source, edits):

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 
 from evalkit.method import Adapter, Run
@@ -24,6 +25,11 @@ def loaded(method: type[Adapter[Any]], model: LatentDiffusion, **settings: Any) 
     with patch.object(LatentDiffusion, "open", return_value=model):
         adapter.load(Run(model="at hand", revision=None, settings=values))
     return adapter
+
+
+def furthest(one: Any, other: Any) -> float:
+    """The largest difference between two tensors or arrays."""
+    return float(np.abs(np.asarray(one, dtype=float) - np.asarray(other, dtype=float)).max())
 
 
 @contextmanager
