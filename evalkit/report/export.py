@@ -75,8 +75,9 @@ def _means(comparison: Comparison) -> list[list[str]]:
     for method, places in means_by_method(comparison).items():
         row = [_markdown(method)]
         for place, mark in places:
-            shown = f"{span(place.ci_low, place.ci_high)} ({ranks(place)})"
-            row.append(f"{_MARKS[mark]}{_markdown(number(place.mean))}{_MARKS[mark]} {_markdown(shown)}")
+            interval = "" if place.ci_low is None else f"{span(place.ci_low, place.ci_high)} "
+            shown = _markdown(f"{interval}({ranks(place)})")
+            row.append(f"{_MARKS[mark]}{_markdown(number(place.mean))}{_MARKS[mark]} {shown}")
         rows.append(row)
     return rows
 
