@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.cli.check import as_json, check
-from evalkit.data.check import check_folder, digest_problems
+from evalkit.data.check import check_folder, digest_problems, edits_digest
 from evalkit.data.folder import EditFolder
 from evalkit.data.images import image_digest
 from evalkit.data.item import EditItem, Problem
@@ -106,6 +106,19 @@ def test_progress_counts_every_file_once(mess: Messy) -> None:
 
     total = messy.N_MATCHED - 2 + len({item.source_image for item in mess.expected.items})
     assert calls == [("checking images", done, total) for done in range(1, total + 1)]
+
+
+def test_a_folders_digest_is_that_of_the_edits_it_holds(tmp_path: Path) -> None:
+    """Neither the order nor how many were expected matters; a file, a seed, a failure or one edit less does."""
+    for number, name in enumerate(("a.png", "b.png")):
+        (tmp_path / name).write_bytes(bytes([number]))
+    a, b = (EditItem(item_id=name, edited_image=tmp_path / f"{name}.png") for name in "ab")
+    expected = EditItem(item_id="c").without_edit("missing", "no file")
+    digest = edits_digest([a, b], {})
+    assert edits_digest([b, expected, a], {tmp_path / "a.png": image_digest(tmp_path / "a.png")}) == digest
+    others = [[a], [a, replace(b, seed=1)], [a, replace(b, edited_image=a.edited_image)]]
+    others.append([a, b.without_edit("failed", "out of memory")])
+    assert digest not in {edits_digest(items, {}) for items in others}
 
 
 def test_equal_files_of_seeds_and_items(tmp_path: Path) -> None:

@@ -77,17 +77,18 @@ def edits_digest(items: Iterable[EditItem], known: Mapping[Path, str]) -> str:
     """SHA-256 over every item's id, seed and edited file: equal for folders that hold the same edits.
 
     Args:
-        items: In the order of the folder.
+        items: In any order; those that are missing do not count, so that it does not matter how many were expected.
         known: Digests of files' bytes; the others are read. An item without a readable file counts by its status.
     """
-    digest = hashlib.sha256()
+    lines = []
     for item in items:
         content: str = item.status
         if item.edited_image:
             with suppress(ImageError):
                 content = known.get(item.edited_image) or image_digest(item.edited_image)
-        digest.update(f"{item.item_id}\t{item.seed}\t{content}\n".encode())
-    return digest.hexdigest()
+        if content != "missing":
+            lines.append(f"{item.item_id}\t{item.seed}\t{content}\n")
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
 def digest_problems(items: Iterable[EditItem], digests: Mapping[Path, str]) -> tuple[Problem, ...]:

@@ -57,7 +57,7 @@ class FolderRecord(_Record):
     path: str
     layout: str
     digest: str
-    """SHA-256 over every item's id, seed and edited file's SHA-256."""
+    """SHA-256 over the id, seed and edited file's SHA-256 of every item that is there."""
     n_files: int
     n_matched: int
     opened_with: dict[str, str] = {}
