@@ -206,12 +206,16 @@ def test_without_guidance_the_empty_caption_stays(model, clean):
     assert all(torch.equal(one, blind.embed("")) for one in ours.empty)
 
 
-def test_gradients_survive_half_precision(clean):
-    """With a UNet in float16 the embedding goes where it goes in float32, and not nowhere for want of precision."""
+def test_gradients_survive_half_precision():
+    """With a UNet in float16 the embedding goes where it goes in float32, even with short steps and little guidance.
+
+    There the gradient of a mean over the latent's elements is too small for half precision.
+    """
     coarse, fine = tiny_model(dtype=torch.float32), tiny_model(dtype=torch.float32)
     coarse.unet.half()
+    start, goal = fine.start(1), fine.start(1) + 0.1 * fine.start(2)
     halved, whole = (
-        invert(one, clean.float(), caption(one), one.schedule.steps(2), guidance=GUIDANCE, iterations=2).empty[-1]
+        optimise_empty(one, start, [goal], caption(one), one.schedule.steps(50)[:1], guidance=1.05, iterations=1)[0]
         - one.embed("")
         for one in (coarse, fine)
     )
