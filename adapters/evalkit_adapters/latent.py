@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,8 @@ def _pipeline(where: str, run: Run) -> Any:  # noqa: ANN401 - diffusers ships no
         safety_checker=None,
         requires_safety_checker=False,
         local_files_only=Path(where).is_dir(),
+        # It is the default, but says so at length for every part where accelerate is not installed.
+        low_cpu_mem_usage=find_spec("accelerate") is not None,
         **precision,
     )
 
