@@ -7,16 +7,20 @@ everything like it inside of its functions.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from evalkit import __version__
+from evalkit.data.artefacts import Tensors, kept
 from evalkit.data.item import EditItem
+from evalkit.data.parallel import Progress, unwatched
 from evalkit.errors import BrokenPluginError, OptionError
 from evalkit.registry import Registry, nearest
 
@@ -157,6 +161,21 @@ class Run:
     """A value for every setting of the card."""
     device: str = "cpu"
     dtype: DType = "fp32"
+    artefacts: Path | None = None
+    """Where the user wants what is optimised to be kept; None: nowhere."""
+    progress: Progress = unwatched
+    """For ``fit`` and ``edit`` to call in the midst of something long: what is done, steps done (from 0), all steps."""
+
+    def kept(self, made_of: Mapping[str, Value | Image.Image], make: Callable[[], Tensors]) -> Tensors:
+        """The result of an optimisation: an earlier one where it is kept, else made now, and kept if that is wanted.
+
+        Args:
+            made_of: What it follows from beside the base model and the precision: the method and what was optimised,
+                pictures, captions, the seed, and those settings that matter to it.
+            make: Makes the tensors.
+        """
+        model = {"model": self.model, "revision": self.revision, "dtype": self.dtype, "evalkit": __version__}
+        return kept(self.artefacts, {**model, **made_of}, make)
 
 
 Fitted = TypeVar("Fitted")

@@ -387,6 +387,22 @@ def test_steps_of_minutes_have_a_time_left_too(monkeypatch):
     assert "3/6 0:02:00" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
 
 
+def test_the_steps_of_the_next_optimisation_have_a_time_left_of_their_own(monkeypatch):
+    """A bar that was full starts anew: one of six steps done in 10 seconds leaves 50, not none."""
+    now = 0.0
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("rich.console.monotonic", lambda: now)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Output().progress() as progress:
+        for done in (*range(7), 0, 1, 2):
+            progress("embedding", done, 6)
+            now += 10
+        wait_for(lambda: "2/6" in terminal.getvalue())
+    assert re.search(r"2/6 0:00:[34]0", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue()))
+
+
 # Listing
 
 

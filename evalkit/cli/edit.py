@@ -45,6 +45,13 @@ DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
 @click.option("--dtype", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", help="The network's precision.")
+@click.option(
+    "--keep-artefacts",
+    "artefacts",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep what is optimised (embeddings, weights) in DIR, and use again what is there.",
+)
 @output_options
 def edit(
     method: str,
@@ -61,6 +68,7 @@ def edit(
     changes: tuple[str, ...],
     device: str,
     dtype: "DType",
+    artefacts: Path | None,
     output: Output,
 ) -> None:
     """Edit every item with METHOD and write an edit folder.
@@ -78,7 +86,7 @@ def edit(
     if model and not card.base_model:
         output.note(f"{card.title} has no base model: --model {model} is not used.")
     chosen = BENCHMARKS.get(benchmark)() if benchmark and not sources and not captions else None
-    run = _run(card, model or (chosen.default_model if chosen else ""), changes, device, dtype)
+    run = _run(card, model or (chosen.default_model if chosen else ""), changes, device, dtype, artefacts)
     if chosen:
         found = chosen.item_list(chosen.locate(data)).items
     elif sources and captions and not benchmark and not data:
@@ -135,7 +143,9 @@ def _guarded(directory: Path, output: Output) -> Iterator[None]:
         ) from failure
 
 
-def _run(card: "MethodCard", model: str, changes: tuple[str, ...], device: str, dtype: "DType") -> "Run":
+def _run(
+    card: "MethodCard", model: str, changes: tuple[str, ...], device: str, dtype: "DType", artefacts: Path | None
+) -> "Run":
     """The base model and the settings that the user, the benchmark or the card asks for, in this order."""
     from evalkit.errors import OptionError
     from evalkit.method import MINIATURE, Run
@@ -158,6 +168,7 @@ def _run(card: "MethodCard", model: str, changes: tuple[str, ...], device: str, 
         settings=card.values(miniature=model == MINIATURE, chosen=chosen),
         device=_device(device) if card.base_model or device != "auto" else "cpu",
         dtype=dtype,
+        artefacts=artefacts,
     )
 
 

@@ -118,6 +118,8 @@ class Output:
             def update(what: str, done: int, total: int) -> None:
                 if what not in tasks:
                     tasks[what] = bars.add_task(what)
+                elif done == 0:  # the same kind of work once more: its bar, and its time left, start anew
+                    bars.reset(tasks[what])
                 bars.update(tasks[what], completed=done, total=total)
 
             yield update

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalkit.data.artefacts import ARTEFACT_SUFFIX
 from evalkit.data.fence import Fence
 from evalkit.data.images import IMAGE_SUFFIXES, sniff_format
 from evalkit.data.item import Problem
@@ -24,7 +25,7 @@ class Scan:
     images: tuple[Path, ...]
     """Files with the suffix or the first bytes of an image format that is read."""
     problems: tuple[Problem, ...]
-    """Links that are not followed, folders that cannot be listed, files that are no images."""
+    """Links that are not followed, folders that cannot be listed, files that are neither images nor artefacts."""
 
 
 def scan_folder(root: Path) -> Scan:
@@ -41,7 +42,7 @@ def scan_folder(root: Path) -> Scan:
             problems.append(found)
         elif found.suffix.lower() in IMAGE_SUFFIXES or sniff_format(found):
             images.append(found)
-        elif found not in (root / MANIFEST_NAME, root / RECIPE_NAME):
+        elif found not in (root / MANIFEST_NAME, root / RECIPE_NAME) and found.suffix != ARTEFACT_SUFFIX:
             problems.append(Problem(code="other_file", message=f"{shown(found, root)} is no image.", path=found))
     return Scan(root=root, images=tuple(images), problems=tuple(problems))
 

@@ -85,7 +85,7 @@ def edit_folder(
         benchmark: What the items are.
         seeds: One edit of every item is made with each.
         keep_sources: Whether the folder gets copies of the source images, so that it can be scored by itself.
-        progress: Called with the edits done so far.
+        progress: Called with the edits done so far, and by the method with its own steps.
 
     Raises:
         BrokenPluginError: The class is no adapter, or its base model's loading fails unexpectedly.
@@ -110,7 +110,7 @@ def edit_folder(
         lines = {job.key: _kept(job, earlier.get(job.key)) for job in jobs}
         todo = [job for job in jobs if lines[job.key] is None]
         lines |= {key: item for key, item in earlier.items() if key not in lines}
-        adapter = _loaded(method, card, run) if todo else None
+        adapter = _loaded(method, card, replace(run, progress=progress)) if todo else None
         write_recipe(output, recipe)
         _write(output, lines, benchmark, card)
         progress("edits", 0, len(todo))
