@@ -4,11 +4,8 @@ Pictures in and out, latents between, the noise prediction, and the captions' em
 Latents and the arithmetic on them are float32 (float64 where the model is), whatever the UNet computes in.
 """
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +15,11 @@ import torch
 from PIL import Image
 
 from evalkit.errors import WeightsError
-from evalkit.method import MINIATURE, DType, Run
+from evalkit.method import MINIATURE, Run
+from evalkit_adapters.pipelines import open_pipeline
 from evalkit_adapters.schedule import Schedule
 
 MINIATURE_DIFFUSION = Path(__file__).parent / "miniature_diffusion"
-_DTYPES: dict[DType, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +39,17 @@ class LatentDiffusion:
         Raises:
             WeightsError: It cannot be found or downloaded, or is no noise-predicting model of Stable Diffusion's kind.
         """
-        where = str(MINIATURE_DIFFUSION) if run.model == MINIATURE else run.model
+        miniature = run.model == MINIATURE
         try:
-            with _quietly():
-                pipeline = _pipeline(where, run)
-        except Exception as error:  # of half a dozen libraries: hub, files, configuration, weights
-            raise WeightsError(
-                f"The base model {run.model} cannot be loaded as a Stable Diffusion 1 or 2 pipeline "
-                f"({type(error).__name__}: {(str(error) or 'no reason given').splitlines()[0]}). "
-                f"Name another with --model HUB_ID_OR_DIRECTORY, or try it without real weights: --model {MINIATURE}"
-            ) from error
-        return cls.of(pipeline.to(run.device))
+            pipeline = open_pipeline(
+                "StableDiffusionPipeline",
+                replace(run, model=str(MINIATURE_DIFFUSION)) if miniature else run,
+                safety_checker=None,
+                requires_safety_checker=False,
+            )
+        except WeightsError as error:
+            raise WeightsError(f"{error}, or try it without real weights: --model {MINIATURE}") from error
+        return cls.of(pipeline)
 
     @classmethod
     def of(cls, pipeline: Any) -> "LatentDiffusion":  # noqa: ANN401 - diffusers ships no types
@@ -171,39 +168,3 @@ class LatentDiffusion:
         shape = (1, config.in_channels, config.sample_size, config.sample_size)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         return noise.to(self.unet.device, self.autoencoder.dtype)
-
-
-def _pipeline(where: str, run: Run) -> Any:  # noqa: ANN401 - diffusers ships no types
-    from diffusers import StableDiffusionPipeline
-
-    # Only where it is not the default: older and newer releases call this option by different names.
-    precision = {} if run.dtype == "fp32" else {"torch_dtype": _DTYPES[run.dtype]}
-    return StableDiffusionPipeline.from_pretrained(
-        where,
-        revision=run.revision,
-        safety_checker=None,
-        requires_safety_checker=False,
-        local_files_only=Path(where).is_dir(),
-        # It is the default, but says so at length for every part where accelerate is not installed.
-        low_cpu_mem_usage=find_spec("accelerate") is not None,
-        **precision,
-    )
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keeps the libraries' own progress bars, which would mix with ours, and their deprecations off the terminal."""
-    import diffusers.utils.logging
-    import transformers.utils.logging
-
-    libraries = [diffusers.utils.logging, transformers.utils.logging]
-    shown = [library for library in libraries if library.is_progress_bar_enabled()]
-    for library in shown:
-        library.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        for library in shown:
-            library.enable_progress_bar()

@@ -168,10 +168,16 @@ def percent(share: float | None, digits: int) -> str:
     return "?" if share is None else f"{100 * share:.{digits}f}"
 
 
+def in_miniature(name: str) -> bool:
+    """Whether a method runs without real weights."""
+    card = METHODS.get(name).card
+    return not card.base_model or card.miniature is not None
+
+
 def main() -> None:
     """Edit, score, judge, and keep the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", default=",".join(METHODS.names()))
+    parser.add_argument("--methods", default=",".join(name for name in METHODS.names() if in_miniature(name)))
     parser.add_argument("--sources", type=int, default=N_SOURCES)
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.KEY=VALUE")
     parser.add_argument("--work", type=Path, default=Path("build/shapes_methods"))
