@@ -14,6 +14,7 @@
     ├── BenchmarkError            a benchmark's own files are absent, or differ from the official ones
     ├── EncoderError              an encoder cannot be built from what was given
     │   └── WeightsError          its weights cannot be found, downloaded or trusted
+    ├── EditError                 a method cannot make one edit; the item's reason
     ├── CacheError                the embedding cache cannot be read or written
     ├── RunError                  a run directory is absent, foreign or damaged
     └── PublishError              the Hugging Face Hub refused or cannot be reached
@@ -69,6 +70,10 @@ class EncoderError(EvalkitError):
 
 class WeightsError(EncoderError):
     """Weights that cannot be found, downloaded or trusted."""
+
+
+class EditError(EvalkitError):
+    """One edit that a method cannot make; the message becomes the item's reason."""
 
 
 class CacheError(EvalkitError):

@@ -1,17 +1,18 @@
 """What an editing method is: a card that can be read without loading anything heavy, and an adapter that runs it.
 
 An adapter is a class with a ``card`` and three functions, ``load``, ``fit`` and ``edit``; :class:`Adapter` says what
-each is given and what it owes. It becomes a method of ``evalkit edit`` through the entry-point group
-``evalkit.methods``, ours and anybody's alike. The class is imported to list the methods, so its file keeps torch and
-everything like it inside of its functions.
+each is given and what it owes. One that must see all edits before it makes the first, such as a program that works
+through a list, has ``edit_all`` in the place of the last two: :class:`BatchAdapter`. It becomes a method of
+``evalkit edit`` through the entry-point group ``evalkit.methods``, ours and anybody's alike. The class is imported to
+list the methods, so its file keeps torch and everything like it inside of its functions.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,18 @@ NEEDS: tuple[Need, ...] = get_args(Need)
 DType = Literal["fp32", "bf16", "fp16"]
 Picture = Image.Image | npt.NDArray[np.uint8] | npt.NDArray[np.floating]
 """An RGB image, or ``(height, width, 3)`` sRGB: unsigned bytes, or floating-point numbers in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Billed:
+    """An edited image that somebody charges for; what ``edit`` may return instead of the bare picture."""
+
+    picture: Picture
+    cost: float
+    """In units of ``currency``, from 0."""
+    currency: str
+
+
 MINIATURE = "miniature"
 """The base model's name that stands for the small models that come with the adapters."""
 
@@ -48,6 +61,8 @@ class Setting:
     """The values that a text can have."""
     lowest: float | None = None
     highest: float | None = None
+    shapes_edits: bool = True
+    """Whether edits depend on it; a folder that was begun may go on with another value of one that they do not."""
 
     def parse(self, name: str, text: str) -> Value:
         """The value that a user typed.
@@ -210,7 +225,7 @@ class Adapter(Protocol, Generic[Fitted]):
             Whatever ``edit`` wants. It may be used for any number of edits and must not be changed by them.
         """
 
-    def edit(self, item: EditItem, fitted: Fitted, *, seed: int) -> Picture:
+    def edit(self, item: EditItem, fitted: Fitted, *, seed: int) -> Picture | Billed:
         """One edit.
 
         Args:
@@ -220,6 +235,32 @@ class Adapter(Protocol, Generic[Fitted]):
 
         Returns:
             The edited image, of the source image's size or square. The base model is left as it was found.
+        """
+
+
+@runtime_checkable
+class BatchAdapter(Protocol):
+    """A method that is given all edits at once, in the place of ``fit`` and ``edit``."""
+
+    card: ClassVar[MethodCard]
+
+    def load(self, run: Run) -> None:
+        """As :meth:`Adapter.load`."""
+
+    def edit_all(self, items: Sequence[EditItem]) -> Iterator[tuple[EditItem, Picture | Billed | Exception]]:
+        """All edits that are to be made.
+
+        Args:
+            items: Each with its id, its ``seed``, the file of its source image, and the fields that the card needs or
+                takes; all others are None.
+
+        Yields:
+            An item as it was given, with its edited image or with why there is none: as soon as it is there, so that a
+            run that is killed keeps it, and in any order. Of an item that comes again the last word counts; one that
+            never comes has failed.
+
+        Raises:
+            Exception: Ends the items that have not come; its text becomes their reason.
         """
 
 
@@ -234,7 +275,7 @@ def checked_card(method: object, *, registered: str | None = None) -> MethodCard
         registered: The entry point's name.
 
     Raises:
-        BrokenPluginError: The class has no card, lacks one of the three functions, or its card contradicts itself.
+        BrokenPluginError: The class has no card, lacks one of its functions, or its card contradicts itself.
     """
     card = getattr(method, "card", None)
     if not isinstance(method, type) or not isinstance(card, MethodCard):
@@ -242,7 +283,8 @@ def checked_card(method: object, *, registered: str | None = None) -> MethodCard
         raise BrokenPluginError(
             f"{name} is no adapter: expected a class with a card of type MethodCard, got {type(card).__name__}."
         )
-    lacking = [part for part in ("load", "fit", "edit") if not callable(getattr(method, part, None))]
+    parts = ("load", "edit_all") if hasattr(method, "edit_all") else ("load", "fit", "edit")
+    lacking = [part for part in parts if not callable(getattr(method, part, None))]
     if lacking:
         raise BrokenPluginError(f"The method {card.name} is no adapter: it lacks {', '.join(lacking)}.")
     if registered not in (None, card.name):

@@ -107,7 +107,8 @@ def edit(
         )
     output.json(_plain(card, run, done))
     kept = f", {done.n_kept} kept from before" if done.n_kept else ""
-    output.line(f"{card.title}: {done.n_edited} edits in {done.seconds:.1f} s{kept}")
+    charged = "".join(f", charged {cost:.4g} {currency}" for currency, cost in done.costs.items())
+    output.line(f"{card.title}: {done.n_edited} edits in {done.seconds:.1f} s{charged}{kept}")
     for item in done.failures[:_SHOWN]:
         output.line(f"  {item.label} failed: {item.reason}")
     if len(done.failures) > _SHOWN:
@@ -219,5 +220,6 @@ def _plain(card: "MethodCard", run: "Run", done: "Edited") -> dict[str, Any]:
         "n_kept": done.n_kept,
         "n_failed": len(done.failures),
         "seconds": done.seconds,
+        "costs": dict(done.costs),
         "failures": [{"item_id": item.item_id, "seed": item.seed, "reason": item.reason} for item in done.failures],
     }

@@ -47,6 +47,10 @@ class EditItem:
     """Why the status is not ``ok``."""
     seconds: float | None = None
     """What the edit took, with its share of the work that all edits of its source image have in common."""
+    cost: float | None = None
+    """What was charged for the edit, in units of ``currency``."""
+    currency: str | None = None
+    """Such as USD."""
 
     @property
     def label(self) -> str:

@@ -38,6 +38,8 @@ _TEXT_COLUMNS = (
     "status",
     "reason",
     "seconds",
+    "cost",
+    "currency",
 )
 
 
@@ -72,6 +74,8 @@ class _Row(BaseModel):
     status: Status | None = None
     reason: str | None = None
     seconds: float | None = None
+    cost: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    currency: str | None = None
     benchmark: str | None = None
     method: str | None = None
 
@@ -227,6 +231,8 @@ def _item(row: _Row, root: Path, fence: Fence, where: str) -> EditItem:
         status=row.status or "ok",
         reason=row.reason,
         seconds=row.seconds,
+        cost=row.cost,
+        currency=row.currency,
     )
 
 
@@ -275,7 +281,8 @@ def _line(item: EditItem, fence: Fence, benchmark: str | None, method: str | Non
         )
     for name in _TEXT_COLUMNS[2:]:
         value = getattr(item, name)
-        row[name] = dict(value) if isinstance(value, Mapping) and value else value or None
+        value = dict(value) if isinstance(value, Mapping) else value
+        row[name] = None if value in ("", {}) else value  # 0.0 is a cost
     row |= {"benchmark": benchmark, "method": method}
     return json.dumps({name: value for name, value in row.items() if value is not None}, ensure_ascii=False) + "\n"
 

@@ -51,7 +51,7 @@ def _provider(method: type[Adapter[Any]]) -> dict[str, str]:
     return {point.dist.name: point.dist.version for point in points if point.dist}
 
 
-def require_same(output: Path, recipe: Recipe) -> Recipe:
+def require_same(output: Path, recipe: Recipe, card: MethodCard) -> Recipe:
     """The recipe with the seeds of the edits that are there already.
 
     Raises:
@@ -65,13 +65,22 @@ def require_same(output: Path, recipe: Recipe) -> Recipe:
         )
     before = _read(path)
     for name in _SAME:
-        if before.get(name) != recipe[name]:
+        if _shaping(before, name, card) != _shaping(recipe, name, card):
             raise OptionError(
                 f"{path} says that this folder was made with {name} {json.dumps(before.get(name))}, and this run "
                 f"has {json.dumps(recipe[name])}. One folder holds one method's edits. Choose another: "
                 f"{_another(output)}"
             )
     return recipe | {"seeds": sorted({*before.get("seeds", []), *recipe["seeds"]})}
+
+
+def _shaping(recipe: Recipe, name: str, card: MethodCard) -> Any:  # noqa: ANN401 - whatever the file holds
+    """A fact of a recipe as far as edits depend on it."""
+    value = recipe.get(name)
+    if name != "settings" or not isinstance(value, dict):
+        return value
+    free = {key for key, setting in card.settings.items() if not setting.shapes_edits}
+    return {key: setting for key, setting in value.items() if key not in free}
 
 
 def write_recipe(output: Path, recipe: Recipe) -> None:

@@ -7,14 +7,14 @@ was; an item that fails is written down with its reason, and the others go on.
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evalkit.data.draft import remove_drafts
-from evalkit.data.images import image_digest, read_image, write_image
+from evalkit.data.images import image_digest, image_size, read_image, write_image
 from evalkit.data.item import EditItem
 from evalkit.data.manifest import MANIFEST_NAME, append_item, mend_manifest, read_manifest, write_manifest
 from evalkit.data.parallel import Progress, unwatched
@@ -22,7 +22,7 @@ from evalkit.data.sources import copy_sources
 from evalkit.editing.picture import checked_picture
 from evalkit.editing.recipe import recipe_of, require_same, write_recipe
 from evalkit.errors import BrokenPluginError, EvalkitError, ImageError, OptionError
-from evalkit.method import Adapter, MethodCard, Run, checked_card
+from evalkit.method import Adapter, BatchAdapter, Billed, MethodCard, Run, checked_card
 
 _LOG = logging.getLogger(__name__)
 _REASON = 400
@@ -41,6 +41,8 @@ class Edited:
     """Edits that were asked for and that an earlier run had made."""
     failures: tuple[EditItem, ...]
     """Items that have no edited image now, each with its reason."""
+    costs: Mapping[str, float]
+    """What was charged for the edits that this run made, per currency."""
     seconds: float
 
 
@@ -102,7 +104,7 @@ def edit_folder(
         recipe = recipe_of(method, card, run, benchmark, seeds)
         earlier = _earlier(output)
         if any(item.status == "ok" for item in earlier.values()):
-            recipe = require_same(output, recipe)
+            recipe = require_same(output, recipe, card)
         else:  # nothing was made: the folder may become another method's
             earlier = {}
         sources = copy_sources(items, output / "sources") if keep_sources else items
@@ -114,17 +116,19 @@ def edit_folder(
         write_recipe(output, recipe)
         _write(output, lines, benchmark, card)
         progress("edits", 0, len(todo))
-        for done, result in enumerate(_edits(adapter, card, todo) if adapter else (), start=1):
+        made: dict[_Key, EditItem] = {}
+        for result in _edits(adapter, card, todo) if adapter else ():
             append_item(output, result, benchmark=benchmark, method=card.name)
-            lines[result.item_id, result.seed] = result
-            progress("edits", done, len(todo))
-        _write(output, lines, benchmark, card)
-    failures = tuple(item for job in todo if (item := lines[job.key]) and item.status != "ok")
+            made[result.item_id, result.seed] = result
+            progress("edits", len(made), len(todo))
+        _write(output, lines | made, benchmark, card)
+    failures = tuple(item for job in todo if (item := made[job.key]).status != "ok")
     return Edited(
         folder=output,
         n_edited=len(todo) - len(failures),
         n_kept=len(jobs) - len(todo),
         failures=failures,
+        costs=_costs(made.values()),
         seconds=time.perf_counter() - start,
     )
 
@@ -174,10 +178,44 @@ def _kept(job: _Job, made: EditItem | None) -> EditItem | None:
     # A benchmark's sources lie outside the folder and are not in the manifest; the user's own are named by content.
     if made.source_image and job.item.source_image and made.source_image.name != job.item.source_image.name:
         return None
-    return replace(job.item, seed=job.seed, edited_image=made.edited_image, seconds=made.seconds)
+    facts = {name: getattr(made, name) for name in ("edited_image", "seconds", "cost", "currency")}
+    return replace(job.item, seed=job.seed, **facts)
 
 
-def _edits(adapter: Adapter[Any], card: MethodCard, jobs: Sequence[_Job]) -> Iterator[EditItem]:
+def _edits(adapter: Adapter[Any] | BatchAdapter, card: MethodCard, jobs: Sequence[_Job]) -> Iterator[EditItem]:
+    """The finished items."""
+    if isinstance(adapter, BatchAdapter):
+        return _edits_at_once(adapter, card, jobs)
+    return _edits_by_source(adapter, card, jobs)
+
+
+def _edits_at_once(adapter: BatchAdapter, card: MethodCard, jobs: Sequence[_Job]) -> Iterator[EditItem]:
+    """The finished items as the method gives them; those that it says nothing about last."""
+    given: dict[_Key, tuple[_Job, EditItem, tuple[int, int]]] = {}
+    for job in jobs:
+        try:
+            source = _source(job.item, card)
+            item = replace(_seen(job.item, card), seed=job.seed, source_image=source)
+            given[job.key] = job, item, image_size(source)
+        except ImageError as error:
+            yield _failed(job, error)
+    silent: BaseException = ImageError("the method gave no picture for it")
+    open_jobs, started = set(given), time.perf_counter()
+    try:
+        for item, made in adapter.edit_all([item for _, item, _ in given.values()]):
+            job, _, size = given[item.item_id, item.seed]
+            open_jobs.discard(job.key)
+            if isinstance(made, Exception):
+                yield _failed(job, made)
+            else:
+                yield _written(job, made, size, started)
+            started = time.perf_counter()
+    except _ANY as error:
+        silent = error
+    yield from (_failed(job, silent) for key, (job, _, _) in given.items() if key in open_jobs)
+
+
+def _edits_by_source(adapter: Adapter[Any], card: MethodCard, jobs: Sequence[_Job]) -> Iterator[EditItem]:
     """The finished items, source by source."""
     sources: dict[tuple[str, str | None, int], list[_Job]] = {}
     for job in jobs:
@@ -210,14 +248,40 @@ def _edit(
     share: float,
 ) -> EditItem:
     """One edit, written to its file; or the item with the reason why there is none."""
-    started = time.perf_counter()
+    started = time.perf_counter() - share
     try:
-        picture = adapter.edit(_seen(job.item, card), fitted, seed=job.seed)
-        write_image(job.file, checked_picture(picture, size))
+        made = adapter.edit(_seen(job.item, card), fitted, seed=job.seed)
     except _ANY as error:
         return _failed(job, error)
-    seconds = round(time.perf_counter() - started + share, 3)
-    return replace(job.item, seed=job.seed, edited_image=job.file, status="ok", reason=None, seconds=seconds)
+    return _written(job, made, size, started)
+
+
+def _written(job: _Job, made: object, size: tuple[int, int], started: float) -> EditItem:
+    """What a method returned, written to its file; or the item with the reason why it cannot be."""
+    bill = made if isinstance(made, Billed) else None
+    try:
+        write_image(job.file, checked_picture(bill.picture if bill else made, size))
+    except _ANY as error:
+        return _failed(job, error)
+    return replace(
+        job.item,
+        seed=job.seed,
+        edited_image=job.file,
+        status="ok",
+        reason=None,
+        seconds=round(time.perf_counter() - started, 3),
+        cost=bill.cost if bill else None,
+        currency=bill.currency if bill else None,
+    )
+
+
+def _costs(made: Iterable[EditItem]) -> dict[str, float]:
+    """What the items cost together, per currency."""
+    costs: dict[str, float] = {}
+    for item in made:
+        if item.cost is not None and item.currency is not None:
+            costs[item.currency] = costs.get(item.currency, 0.0) + item.cost
+    return costs
 
 
 def _seen(item: EditItem, card: MethodCard) -> EditItem:
@@ -236,7 +300,7 @@ def _source(item: EditItem, card: MethodCard) -> Path:
 
 
 def _failed(job: _Job, error: BaseException) -> EditItem:
-    item = replace(job.item, seed=job.seed, seconds=None).without_edit("failed", _told(error))
+    item = replace(job.item, seed=job.seed, seconds=None, cost=None, currency=None).without_edit("failed", _told(error))
     _LOG.debug("%s failed:", item.label, exc_info=error)
     return item
 
@@ -254,7 +318,7 @@ def _spoken(need: str) -> str:
     return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
-def _loaded(method: type[Adapter[Any]], card: MethodCard, run: Run) -> Adapter[Any]:
+def _loaded(method: type[Adapter[Any]], card: MethodCard, run: Run) -> Adapter[Any] | BatchAdapter:
     try:
         adapter = method()
         adapter.load(run)
