@@ -44,6 +44,10 @@ class Billed:
     """In units of ``currency``, from 0."""
     currency: str
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.cost < inf or not self.currency:
+            raise ValueError(f"an edit's cost must be a number from 0 with a currency, got {self.cost} {self.currency}")
+
 
 MINIATURE = "miniature"
 """The base model's name that stands for the small models that come with the adapters."""

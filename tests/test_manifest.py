@@ -45,7 +45,8 @@ def test_items_come_back_as_they_were(data: st.DataObject, tmp_path_factory: pyt
         "source_image": st.none() | names,
         "reference_image": st.none() | names,
         "edit_mask": st.none() | names,
-        **dict.fromkeys(("source_caption", "target_caption", "instruction", "edit_type", "group"), texts),
+        "cost": st.none() | st.floats(0, allow_nan=False, allow_infinity=False),
+        **dict.fromkeys(("source_caption", "target_caption", "instruction", "edit_type", "group", "currency"), texts),
         **dict.fromkeys(("source_attributes", "target_attributes"), attributes),
     }
     records = data.draw(st.lists(st.tuples(st.fixed_dictionaries(fields), results), max_size=3))
