@@ -1,15 +1,22 @@
 """The method ``command``, called once for all items with a manifest of what is to be done."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import tempfile
+import time
+from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from evalkit.data.manifest import read_manifest
 from evalkit_adapters import command
 from evalkit_adapters.command import Command
 from tests.support.programs import BATCH, is_alive, is_inverted, needs_proc, per_folder, program, reasons, run_of
-from tests.support.toys import make, statuses, toy_items
+from tests.support.toys import SIDE, make, statuses, toy_items
 
 
 @pytest.fixture(autouse=True)
@@ -163,6 +170,44 @@ def test_ctrl_c_ends_the_program_and_keeps_what_it_made(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "_wait", wait)
     done = per_folder(tmp_path, f"{text}[edit(row) for row in rows]")
     assert (done.n_kept, done.n_edited) == (1, 3)
+
+
+def test_edit_masks_and_empty_texts_come_along(tmp_path):
+    """A mask is copied as it is, with its single channel, and a line leaves out what its item lacks."""
+    Image.new("L", (SIDE, SIDE), 255).save(tmp_path / "mask.png")
+    items = toy_items(tmp_path, 2)
+    items[0] = replace(items[0], edit_mask=tmp_path / "mask.png", instruction="Do it.")
+    text = (
+        f"{BATCH}"
+        "assert Image.open(manifest.parent / rows[0]['edit_mask_file_name']).mode == 'L'\n"
+        "assert rows[0]['instruction'] and 'instruction' not in rows[1] and 'edit_mask_file_name' not in rows[1]\n"
+        "[edit(row) for row in rows]\n"  # only if all of that holds
+    )
+    run = run_of(tmp_path, f"{program(tmp_path, text)} {{manifest}}", once_per="folder")
+    assert make(Command, items, tmp_path / "out", run=run).failures == ()
+    (tmp_path / "mask.png").unlink()
+    done = make(Command, items, tmp_path / "again", run=run)
+    assert [item.item_id for item in done.failures] == ["item_0", "item_1"]  # the second by the program's first line
+    assert "mask.png" in reasons(done)[0]
+
+
+def test_kill_9_of_the_run_costs_no_image_that_was_whole(tmp_path):
+    """What the program had finished is in the folder, and the next run asks for the rest."""
+    text = "open('pid', 'w').write(str(os.getpid()))\nedit(rows[0])\nif len(rows) == 3: time.sleep(60)\n"
+    code = (
+        "import sys; from pathlib import Path; from tests.support.programs import *\n"
+        "per_folder(Path(sys.argv[1]), sys.argv[2], n_items=3)"
+    )
+    environment, manifest = {**os.environ, "TMPDIR": str(tmp_path)}, tmp_path / "out" / "metadata.jsonl"
+    running = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), text], env=environment)
+    end = time.monotonic() + 120
+    while not (manifest.exists() and "item_0" in manifest.read_text()) and time.monotonic() < end:
+        time.sleep(0.05)
+    running.kill()
+    running.wait()
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)  # a killed run ends nothing
+    done = per_folder(tmp_path, f"{text}[edit(row) for row in rows]", n_items=3)
+    assert (done.n_kept, done.n_edited) == (1, 2)
 
 
 def test_a_source_that_cannot_be_read_fails_alone(tmp_path):

@@ -120,7 +120,7 @@ class Command:
                 try:
                     jobs.append(_handed_over(item, sources / file, edits / file, masks / file))
                     waiting.append(item)
-                except ImageError as error:
+                except (ImageError, OSError) as error:
                     yield item, error
             if waiting:
                 (folder / "edited_images").mkdir()
@@ -282,11 +282,15 @@ def _handed_over(item: EditItem, source: Path, edited: Path, mask: Path) -> Edit
     """The item with copies of its images, so that a program can do no harm to the originals.
 
     Raises:
-        ImageError: One of them cannot be read.
+        ImageError: The source image cannot be read.
+        OSError: The edit mask cannot be copied.
     """
-    for path, copy in ((item.source_image, source), (item.edit_mask, mask)):
-        if path:
-            write_image(copy, read_image(path))
+    if item.source_image:
+        write_image(source, read_image(item.source_image))
+    if item.edit_mask:  # as it is: a program may count on its single channel
+        mask = mask.with_suffix(item.edit_mask.suffix)
+        mask.parent.mkdir(exist_ok=True)
+        shutil.copyfile(item.edit_mask, mask)
     return replace(item, source_image=source, edited_image=edited, edit_mask=mask if item.edit_mask else None)
 
 

@@ -80,7 +80,7 @@ class Endpoint:
 
     def _exchange(self, method: str, url: str, **request: Any) -> bytes:  # noqa: ANN401 - what requests takes
         """The body of a successful answer, after as many tries as are allowed."""
-        retry = Retry(self.retries, backoff_factor=1, backoff_max=self.longest_wait, backoff_jitter=0.25)
+        retry = Retry(self.retries, backoff_factor=2, backoff_max=self.longest_wait, backoff_jitter=0.25)
         while True:
             if method == "POST":
                 self._pace()
