@@ -9,6 +9,7 @@ from torch import nn
 
 from evalkit.errors import OptionError
 from evalkit_adapters.tuning import adam, checkpointed, denoising_loss, optimise, seeded, tuned
+from tests.support import optimising
 from tests.support.adapters import furthest, untouched
 from tests.support.ddim import SIGNAL
 from tests.support.diffusion import tiny_model
@@ -80,24 +81,13 @@ def test_a_seed_gives_each_purpose_its_own_numbers():
 # Loop
 
 
-def written_out(weights, gradient_of, rate, steps, decay=0.0):
-    """Adam as its paper has it; with a decay, as Loshchilov & Hutter decouple it."""
-    first = second = torch.zeros_like(weights)
-    for n in range(1, steps + 1):
-        slope = gradient_of(weights)
-        first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
-        weights = weights - rate * decay * weights
-        weights = weights - rate * (first / (1 - 0.9**n)) / ((second / (1 - 0.999**n)).sqrt() + 1e-8)
-    return weights
-
-
 @pytest.mark.parametrize("decay", [None, 0.1])
 def test_the_loop_makes_adams_steps(decay):
     """On a loss with a known gradient, to 1e-12; no decay of weights unless it is asked for; no gradient left."""
     start = torch.linspace(-2, 2, 7, dtype=torch.float64)
     weights = start.clone().requires_grad_()
     losses = optimise(lambda _: (weights**4).sum(), adam([weights], 0.05, decay=decay), 6, what="w")
-    expected = written_out(start, lambda w: 4 * w**3, 0.05, 6, decay or 0.0)
+    (expected,) = optimising.adam([start], lambda now: [4 * now[0] ** 3], 0.05, 6, decay or 0.0)
     assert furthest(weights.detach(), expected) < 1e-12
     assert weights.grad is None
     assert losses.shape == (6,)

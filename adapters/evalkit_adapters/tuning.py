@@ -175,7 +175,7 @@ class Tuned:
     def changed(self) -> Tensors:
         """The weights that are not as they were, whole: a difference would not always add up to the same bits."""
         return {
-            name: part.detach().clone()
+            name: part.detach()
             for name, part in self._weights.items()
             if not torch.equal(part, self._before[name].to(part.dtype))
         }
