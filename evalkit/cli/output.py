@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from evalkit.results.record import ProblemRecord
 
 
+_LAYOUT = "\n\t"
+_STEERING = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""What moves a terminal's cursor, changes its colours, or turns the order of letters around."""
+_VISIBLE = {code: ascii(chr(code))[1:-1] for code in _STEERING if chr(code) not in _LAYOUT}
+
+
 class ExitCode(IntEnum):
     """What the process reports when it ends (2, wrong usage, is click's)."""
 
@@ -51,7 +57,9 @@ class Output:
         from rich.console import Console
 
         # A pipe has no width: tables must not be cut to 80 columns in a file.
-        return Console(soft_wrap=False, width=None if sys.stdout.isatty() else 200, highlight=False)
+        width = None if sys.stdout.isatty() else 200
+        # Names come from files: what looks like markup in them is part of the name.
+        return Console(soft_wrap=False, width=width, highlight=False, markup=False, emoji=False)
 
     def json(self, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
         """The command's result as one object; printed only under ``--json``."""
@@ -61,7 +69,7 @@ class Output:
     def line(self, text: str = "") -> None:
         """A line of the result, for a person."""
         if not self.as_json:
-            click.echo(text)
+            click.echo(visible(text))
 
     @property
     def width(self) -> int:
@@ -71,11 +79,14 @@ class Output:
     def table(self, table: "Table") -> None:
         """A table of the result, for a person."""
         if not self.as_json:
-            self._stdout.print(table)
+            from rich.segment import Segment, Segments
+
+            parts = [Segment(visible(part.text), part.style) for part in self._stdout.render(table)]
+            self._stdout.print(Segments(parts), end="")
 
     def note(self, text: str) -> None:
         """A remark on standard error."""
-        click.echo(text, err=True)
+        click.echo(visible(text), err=True)
 
     def problems(self, title: str, problems: "Sequence[Problem | ProblemRecord]", *, shown: int = 5) -> None:
         """Problems under their codes, each code with what it means and its first few cases."""
@@ -87,7 +98,7 @@ class Output:
             alike = [problem for problem in problems if problem.code == code]
             self.line(f"  {code} ({len(alike)}): {PROBLEMS.get(code) or NOTICES.get(code)}")
             for problem in alike[:shown]:
-                self.line(f"    {problem.message}")
+                self.line(f"    {problem.message.translate({ord(mark): ascii(mark)[1:-1] for mark in _LAYOUT})}")
             if len(alike) > shown:
                 self.line(f"    … and {len(alike) - shown} more; --json lists them all.")
 
@@ -123,6 +134,11 @@ class Output:
                 bars.update(tasks[what], completed=done, total=total)
 
             yield update
+
+
+def visible(text: str) -> str:
+    """The text with what would steer a terminal written out, for names come from anybody's files."""
+    return text.translate(_VISIBLE)
 
 
 def names_in(listed: str | None) -> list[str]:
