@@ -278,6 +278,16 @@ def test_truncated_file_is_refused(format_name: str, tmp_path: Path) -> None:
     assert str(caught.value).count("\n") == 0
 
 
+@pytest.mark.parametrize(("format_name", "mode"), [("PNG", "RGB"), ("PNG", "L"), ("JPEG", "RGB"), ("JPEG", "CMYK")])
+def test_truncated_pixels_are_called_so(format_name: str, mode: str) -> None:
+    """A file whose copying was cut off, the usual damage, is not said to have a damaged header."""
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise).convert(mode), format_name)
+
+    with pytest.raises(ImageError, match="truncated"):
+        decode_image(data[: len(data) // 2], "half")
+
+
 @pytest.mark.parametrize(
     ("content", "why"), [(b"", "empty"), (b"<html>404</html>", "not a PNG, JPEG"), (b"BM", "damaged")]
 )

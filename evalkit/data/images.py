@@ -256,7 +256,8 @@ def _naming(name: Path | str) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """What was raised, as the end of a sentence; a decoder's stumbling over a short header says nothing to a person."""
-    first = error.__cause__ or error  # Pillow turns most of what opening raises into a SyntaxError
+    # Pillow turns most of what opening raises into a SyntaxError; what decoding raises says more than its cause.
+    first = (error.__cause__ or error) if isinstance(error, SyntaxError) else error
     if isinstance(first, (struct.error, IndexError, KeyError, TypeError)) or not str(error):
         return "its header is damaged"
     text = (error.strerror if isinstance(error, OSError) else None) or str(error).strip().rstrip(".")
