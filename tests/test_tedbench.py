@@ -238,8 +238,10 @@ def test_a_wrong_file_is_not_kept(world: World) -> None:
     assert not world.cache.exists()
 
 
-def test_without_a_network(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without a network the message says what was wanted from where, where it was looked for, and the way out."""
+def test_without_a_network(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a network one message, and nothing beside it, says what was wanted from where, and the way out."""
     monkeypatch.setenv("EVALKIT_TEDBENCH_URL", "http://127.0.0.1:1")
     near = tmp_path / "outputs"
     near.mkdir()
@@ -249,6 +251,7 @@ def test_without_a_network(world: World, monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert "http://127.0.0.1:1/a.png" in message
     assert str(tmp_path / "originals") in message
     assert "--data DIR" in message
+    assert not caplog.records
 
 
 def test_a_missing_file_upstream(world: World) -> None:

@@ -1,8 +1,10 @@
 """Finds the photographs of TEdBench, or fetches them; whatever is returned has the official bytes."""
 
 import hashlib
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from evalkit.benchmarks.tedbench.records import ORIGINALS_URL, Source, source_url, sources
@@ -105,7 +107,8 @@ def _download(source: Source, url: str, looked: list[str]) -> bytes:
 
     ways_out = "Give a local copy with --data DIR or EVALKIT_DATA, or try again with a network."
     try:
-        response = http_backoff("GET", url, max_retries=3, base_wait_time=FIRST_WAIT_S, timeout=TIMEOUT_S)
+        with _without_remarks("huggingface_hub"):
+            response = http_backoff("GET", url, max_retries=3, base_wait_time=FIRST_WAIT_S, timeout=TIMEOUT_S)
         response.raise_for_status()
     except (AnyHTTPError, OSError) as failure:
         elsewhere = f" They were not found in {', '.join(looked)} either." if looked else ""
@@ -122,6 +125,18 @@ def _download(source: Source, url: str, looked: list[str]) -> bytes:
             f"({len(content)} bytes instead of {source.n_bytes}). {ways_out}"
         )
     return content
+
+
+@contextmanager
+def _without_remarks(library: str) -> Iterator[None]:
+    """Keeps a library from announcing every retry: if all fail, ours is the one message."""
+    logger = logging.getLogger(library)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _put(path: Path, content: bytes) -> None:
