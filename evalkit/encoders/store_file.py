@@ -85,13 +85,13 @@ def explained(path: Path | None, action: str) -> Iterator[None]:
     except sqlite3.Error as failure:
         code = getattr(failure, "sqlite_errorcode", 0) & 0xFF
         meaning = MEANINGS.get(code, "SQLite refuses")
-        advice = f"Delete it, it fills again by itself: rm {where}*" if code in REBUILT else f"Or {ELSEWHERE}"
+        advice = f"Delete it, it fills again by itself: rm {where}*" if code in REBUILT else f"Mend it, or {ELSEWHERE}"
         raise CacheError(
             f"The embedding cache {where} cannot be {action}: {meaning} ({failure}). {advice}"
         ) from failure
     except OSError as failure:
         raise CacheError(
-            f"The embedding cache {where} cannot be {action}: {failure.strerror or failure}. Or {ELSEWHERE}"
+            f"The embedding cache {where} cannot be {action}: {failure.strerror or failure}. Mend it, or {ELSEWHERE}"
         ) from failure
 
 
