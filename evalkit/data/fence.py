@@ -17,7 +17,11 @@ class Fence:
 
     def holds(self, path: Path) -> bool:
         """True if ``path``, with all links followed, is the folder or lies inside it."""
-        if path.is_symlink():
+        try:
+            linked = path.is_symlink()
+        except OSError:  # no file can have this name: it is too long, say
+            return False
+        if linked:
             real = os.path.realpath(path)
         else:
             parent = str(path.parent)
