@@ -209,7 +209,8 @@ def test_absent_manifest_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("column", ["source_image", "edited_image", "reference_image", "edit_mask"])
 @pytest.mark.parametrize(
-    "name", ["../a.png", "/etc/passwd", "b/../../a.png", "b/../a.png", "", ".", "out/a.png", "out.png", "a" * 5000]
+    "name",
+    ["../a.png", "/etc/passwd", "b/../../a.png", "b/../a.png", "", ".", "out/a.png", "out.png", "a" * 5000, "\ud800"],
 )
 def test_names_that_lead_out_are_refused(column: str, name: str, tmp_path: Path) -> None:
     """Absolute names, parent folders, links that leave the folder and names that no file can have are refused."""

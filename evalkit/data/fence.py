@@ -18,8 +18,9 @@ class Fence:
     def holds(self, path: Path) -> bool:
         """True if ``path``, with all links followed, is the folder or lies inside it."""
         try:
+            os.fsencode(path)
             linked = path.is_symlink()
-        except OSError:  # no file can have this name: it is too long, say
+        except (OSError, UnicodeEncodeError):  # no file can have this name: it is too long, or half a character
             return False
         if linked:
             real = os.path.realpath(path)
