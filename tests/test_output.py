@@ -1,5 +1,7 @@
 """What commands print: names from anybody's files do no harm to a terminal."""
 
+import json
+
 import pytest
 from rich.table import Table
 
@@ -32,3 +34,13 @@ def test_what_looks_like_markup_is_part_of_a_name(name: str, capsys: pytest.Capt
     written = capsys.readouterr().out
     assert written.count(name) == 3
     assert rf"{name}\x1b[31m of a file" in written
+
+
+def test_half_a_character_can_be_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    """What JSON may carry and UTF-8 may not is written as its escape, which JSON reads back."""
+    Output(as_json=True).json({"got": "\ud800"})
+    Output().line("got \ud800")
+
+    written = capfd.readouterr().out.splitlines()
+    assert json.loads("".join(written[:-1])) == {"got": "\ud800"}
+    assert written[-1] == r"got \ud800"

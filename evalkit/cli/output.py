@@ -64,7 +64,8 @@ class Output:
     def json(self, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
         """The command's result as one object; printed only under ``--json``."""
         if self.as_json:
-            click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+            # JSON writes half a character as the replacement does: backslash, u, four digits.
+            click.echo(_encodable(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
 
     def line(self, text: str = "") -> None:
         """A line of the result, for a person."""
@@ -138,7 +139,11 @@ class Output:
 
 def visible(text: str) -> str:
     """The text with what would steer a terminal written out, for names come from anybody's files."""
-    return text.translate(_VISIBLE)
+    return _encodable(text.translate(_VISIBLE))
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def names_in(listed: str | None) -> list[str]:
