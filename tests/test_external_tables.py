@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.compare.run import compare_runs
-from evalkit.errors import DataError, OptionError
+from evalkit.errors import DataError, OptionError, RunError
 from evalkit.results.external import Columns, number_of, read_groups, read_table
 
 SCORES = {
@@ -272,3 +272,14 @@ def test_every_number_survives_as_text(value):
     """What Python prints is what is read back, to the last bit."""
     assert number_of(repr(value)) == (value, None)
     assert number_of(f"  {value!r} ") == (value, None)
+
+
+def test_a_column_per_method_gets_told_how_to_say_so(tmp_path):
+    """Columns that could be methods or metrics are refused with how to head them as methods, which works."""
+    path = tmp_path / "scores.csv"
+    path.write_text("item_id,ours,theirs\nx,1,2\ny,2,1\n")
+    with pytest.raises(RunError, match=r"two methods or more; got scores.*ours, theirs are methods.*'ours\|score'"):
+        compare_runs([path])
+
+    path.write_text("item_id,ours|score,theirs|score\nx,1,2\ny,2,1\n")
+    assert {pair.a for pair in compare_runs([path]).pairs} == {"ours"}

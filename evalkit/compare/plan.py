@@ -95,10 +95,14 @@ def plan_comparison(
     check_alpha(alpha)
     names = [method.name for method in methods]
     if len(methods) < 2:
-        raise RunError(
-            f"A comparison needs two methods or more; got {', '.join(names) or 'none'}. "
-            "Name another run: evalkit compare RUN RUN"
-        )
+        ways_out = "Name another run: evalkit compare RUN RUN"
+        columns = methods[0].table.metrics if methods and methods[0].record is None else ()
+        if len(columns) > 1:
+            ways_out += (
+                f". Or, if its columns {', '.join(columns[:3])} are methods, head each with method and metric, such as "
+                f"'{columns[0]}|score'"
+            )
+        raise RunError(f"A comparison needs two methods or more; got {', '.join(names) or 'none'}. {ways_out}")
     if baseline is not None and baseline not in names:
         raise OptionError(f"The baseline '{baseline}' is none of the methods: expected one of {', '.join(names)}.")
     if correction == "maxt" and test != "sign_flip":
