@@ -1,17 +1,20 @@
 """Control methods: edits whose quality is known before they are scored."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.controls import CONTROLS, controls_of, write_control
 from evalkit.benchmarks.open import open_edit_folder
 from evalkit.benchmarks.shapes.recognise import recognise
 from evalkit.benchmarks.shapes.recogniser import attribute_codes
+from evalkit.cli import main
 from evalkit.data.images import read_image
 from evalkit.data.item import EditItem
 from evalkit.errors import OptionError, UnknownNameError
@@ -146,3 +149,44 @@ def test_tedbench_has_the_controls_that_need_no_reference(tmp_path):
     assert opened.n_matched == 100
     for item in opened.items:
         assert item.edited_image.read_bytes() != item.source_image.read_bytes()
+
+
+def edit(*arguments):
+    """The command, in this process."""
+    return CliRunner().invoke(main, ["edit", *(str(argument) for argument in arguments)])
+
+
+def test_a_control_is_made_from_the_command_line(root, tmp_path):
+    """Whoever types its name gets the control that the demo makes, ready to be scored, as an object under --json."""
+    folder = tmp_path / "shuffled"
+    done = edit("shuffled_source", "--benchmark", "shapes", "--data", root, "--output", folder, "--json")
+
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == {"method": "shuffled_source", "folder": str(folder), "n_edited": 288}
+    made = open_edit_folder(folder, data=root).folder
+    assert (made.benchmark, made.method, made.n_matched) == ("shapes", "shuffled_source", 288)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--seeds", "0"], "Leave --seeds out"),
+        (["--set", "a=1"], "Leave --set out"),
+        ([], "is not empty"),
+    ],
+)
+def test_what_a_control_cannot_do_is_said(root, tmp_path, more, says):
+    """An option without effect, and a folder with somebody's files in it, are refused in one sentence."""
+    (tmp_path / "mine.txt").write_text("kept")
+    done = edit("wrong_attribute", "--benchmark", "shapes", "--data", root, "--output", tmp_path, *more)
+
+    assert done.exit_code == 1
+    assert says in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_name_that_is_neither_method_nor_control_is_no_method(tmp_path):
+    """TEdBench has no reference edits, so there is no such control of it."""
+    done = edit("reference", "--benchmark", "tedbench", "--output", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "There is no method 'reference'" in done.stderr

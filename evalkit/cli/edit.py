@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.control import make_control
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
 
 if TYPE_CHECKING:
@@ -71,21 +72,25 @@ def edit(
     artefacts: Path | None,
     output: Output,
 ) -> None:
-    """Edit every item with METHOD and write an edit folder.
+    """Edit every item with METHOD, or a control of the benchmark, and write an edit folder.
 
     Killed and started again, it goes on. An item that fails is recorded with its reason; the others go on.
     """
     from evalkit.benchmarks.base import BENCHMARKS
+    from evalkit.benchmarks.controls import controls_of
     from evalkit.data.sources import source_items
     from evalkit.editing import edit_folder
     from evalkit.errors import OptionError
     from evalkit.method import METHODS, checked_card
 
+    chosen = BENCHMARKS.get(benchmark)() if benchmark and not sources and not captions else None
+    if chosen and method not in METHODS.names() and method in controls_of(chosen):
+        make_control(method, chosen, data, directory, output)
+        return
     adapter = METHODS.get(method)
     card = checked_card(adapter, registered=method)
     if model and not card.base_model:
         output.note(f"{card.title} has no base model: --model {model} is not used.")
-    chosen = BENCHMARKS.get(benchmark)() if benchmark and not sources and not captions else None
     run = _run(card, model or (chosen.default_model if chosen else ""), changes, device, dtype, artefacts)
     if chosen:
         found = chosen.item_list(chosen.locate(data)).items
