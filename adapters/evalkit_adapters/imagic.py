@@ -53,10 +53,11 @@ class Imagic:
             **MEMORY,
         },
         miniature={
+            "eta": 0.8,
             "embedding_steps": 60,
             "embedding_rate": 2e-2,
             "model_steps": 40,
-            "model_rate": 2e-4,
+            "model_rate": 5e-5,
             "steps": 20,
             "guidance": 4.0,
             "checkpointing": False,

@@ -25,7 +25,7 @@ def adam(
             first, second = moments[k]
             moments[k] = first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
             down = (first / (1 - 0.9**n)) / ((second / (1 - 0.999**n)).sqrt() + 1e-8)
-            now[k] = (1 - rate * decay) * now[k] - rate * down
+            now[k] = ((1 - rate * decay) * now[k] - rate * down).detach()
     return now
 
 
