@@ -59,6 +59,9 @@ class Schedule:
         if config.beta_schedule == "scaled_linear":
             beta = torch.linspace(config.beta_start**0.5, config.beta_end**0.5, steps, dtype=torch.float64) ** 2
             return cls(signal=tuple((1 - beta).cumprod(0).tolist()))
+        if config.beta_schedule == "linear":
+            beta = torch.linspace(config.beta_start, config.beta_end, steps, dtype=torch.float64)
+            return cls(signal=tuple((1 - beta).cumprod(0).tolist()))
         return cls(signal=tuple(DDIMScheduler.from_config(config).alphas_cumprod.double().tolist()))
 
     def steps(self, number: int) -> tuple[Step, ...]:
