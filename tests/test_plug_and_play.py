@@ -270,15 +270,17 @@ def test_an_exception_leaves_the_unet_as_it_was(model, captions, latents):
         method(model).guided(*latents, model.schedule.steps(STEPS)[0], captions[..., :-1])
 
 
-def test_of_a_fine_inversion_the_steps_of_sampling_are_kept(model):
-    """Nothing else is read later; of a picture that is not square the middle is inverted."""
+@pytest.mark.parametrize(("of", "caption"), [("empty", ""), ("item", "a red circle")])
+def test_of_a_fine_inversion_the_steps_of_sampling_are_kept(model, of, caption):
+    """Nothing else is read later; the middle square is inverted, under the caption that was asked for."""
     picture = Image.effect_noise((100, 80), 90).convert("RGB")
-    ours = method(model, steps=2, inversion_steps=10).fit(picture, None, seed=0)
+    adapter = method(model, steps=2, inversion_steps=10, inversion_caption=of)
+    ours = adapter.fit(picture, "a red circle", seed=0)
     assert list(ours) == [501, 1]
     square = picture.crop((10, 0, 90, 80)).resize((64, 64), Image.Resampling.BILINEAR)
     with torch.no_grad():
         theirs = ddim.inverted(
-            model.encode(square), ddim.grid(10)[4:], 100, lambda x, t: model.unet(x, t, model.embed("")).sample
+            model.encode(square), ddim.grid(10)[4:], 100, lambda x, t: model.unet(x, t, model.embed(caption)).sample
         )
     assert furthest(ours[501], theirs) < 1e-11
 

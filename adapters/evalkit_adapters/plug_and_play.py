@@ -30,16 +30,20 @@ class PlugAndPlay:
         licence="Apache-2.0; written from the published description. The authors' pnp-diffusers is MIT",
         variant=(
             "pnp-diffusers: the source branch reads the inverted latents at every step; of other than square pictures "
-            "the middle is edited, and the inversion is under the empty caption, their default. The paper's own "
+            "the middle is edited; inversion_caption=item is their option of an inversion prompt. The paper's own "
             "settings: guidance=10 feature_share=0.82 attention_share=0.52 (its thresholds count the step at the end), "
             "empty_share=1 empty_schedule=linear; not carried are its separate reconstruction pass, its inversion that "
             "predicts the noise at the level it comes from, and its start at the inversion's last latent."
         ),
         base_model="stabilityai/stable-diffusion-2-1-base",
         needs=frozenset({"target_caption"}),
+        takes=frozenset({"source_caption"}),
         settings={
             "steps": Setting(default=50, summary="Steps of sampling.", lowest=1, highest=999),
             "inversion_steps": Setting(default=999, summary="Steps of inversion.", lowest=1, highest=999),
+            "inversion_caption": Setting(
+                default="empty", summary="Under which caption the source is inverted.", choices=("empty", "item")
+            ),
             "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
             "feature_share": Setting(default=0.8, summary="Share of the steps with features.", lowest=0, highest=1),
             "attention_share": Setting(
@@ -65,7 +69,14 @@ class PlugAndPlay:
                 summary="Where self-attention is injected: how the layers' paths begin, with commas between.",
             ),
         },
-        miniature={"steps": 20, "inversion_steps": 20, "guidance": 4.0, "negative_caption": ""},
+        miniature={
+            "steps": 20,
+            "inversion_steps": 100,
+            "inversion_caption": "item",
+            "guidance": 1.5,
+            "negative_caption": "",
+        },
+        edit_types=frozenset({"recolour", "reshape", "resize"}),
         cannot="The layout stays the source's: it does not move, add or remove things, nor protect the background.",
     )
     model: "LatentDiffusion"
@@ -107,7 +118,7 @@ class PlugAndPlay:
     def fit(
         self,
         source_image: Image.Image,
-        source_caption: str | None,  # noqa: ARG002 - inverted under the empty caption
+        source_caption: str | None,
         *,
         seed: int,  # noqa: ARG002 - nothing is random
     ) -> "dict[int, torch.Tensor]":
@@ -115,12 +126,12 @@ class PlugAndPlay:
         import torch
 
         model = self.model
-        empty = model.embed("")
+        caption = model.embed((source_caption or "") if self.settings["inversion_caption"] == "item" else "")
         with torch.no_grad():
             # The reference resizes with torchvision's own default.
             latent = model.encode(model.square(source_image, Image.Resampling.BILINEAR))
             steps = model.schedule.steps(self.settings["inversion_steps"])
-            reached = model.schedule.invert(latent, steps, lambda x, t: model.noise(x, t, empty))
+            reached = model.schedule.invert(latent, steps, lambda x, t: model.noise(x, t, caption))
         return {step.timestep: reached[step.timestep] for step in model.schedule.steps(self.settings["steps"])}
 
     def edit(self, item: EditItem, fitted: "dict[int, torch.Tensor]", *, seed: int) -> Picture:  # noqa: ARG002
