@@ -35,7 +35,8 @@ class Locate(Protocol):
 class Benchmark:
     """A fixed list of edits, and what is needed to score a method on it.
 
-    Everything here is known without an image: the files are asked for with :meth:`item_list`.
+    Everything here is known without an image: the files are asked for with :meth:`item_list`. Where the list itself is
+    part of the user's copy, it is known once that is :meth:`opened`.
     """
 
     name: str
@@ -68,6 +69,21 @@ class Benchmark:
     """Control methods of its own, beside those of :mod:`evalkit.benchmarks.controls`: name to what makes an edit."""
     source_urls: Mapping[str, str] = field(default_factory=dict)
     """Source file name to where exactly these bytes are served, where they are."""
+    read: "Callable[[Path], Benchmark] | None" = None
+    """Gives this benchmark with its items, for one whose list lies in the directory that ``locate`` returns."""
+    edited_image: Callable[[Path], Path] | None = None
+    """Gives the file of the edited image, for a benchmark whose own scripts write more than that into a file."""
+
+    def opened(self, root: Path) -> "Benchmark":
+        """The benchmark with its items, read from its files where they are only there.
+
+        Args:
+            root: What ``locate`` returned.
+
+        Raises:
+            BenchmarkError: The list cannot be read.
+        """
+        return self.read(root) if self.read else self
 
     @property
     def n_groups(self) -> int:
@@ -99,6 +115,7 @@ BENCHMARKS: Registry[Callable[[], Benchmark]] = Registry(
     {
         "tedbench": "evalkit.benchmarks.tedbench:tedbench",
         "shapes": "evalkit.benchmarks.shapes:shapes",
+        "pie_bench": "evalkit.benchmarks.pie_bench:pie_bench",
     },
     "evalkit.benchmarks",
 )

@@ -65,7 +65,9 @@ def build_dataset(benchmark: Benchmark, data: Path | None, output: Path) -> Buil
             f"--output {output} holds something other than a data set of evalkit: expected a new or an empty folder. "
             f"Choose another with: --output DIR"
         )
-    rows = _rows(benchmark, benchmark.locate(data))
+    root = benchmark.locate(data)
+    benchmark = benchmark.opened(root)
+    rows = _rows(benchmark, root)
     try:
         write_dataset(output, card_text(benchmark), table_of(rows))
     except OSError as error:

@@ -1,11 +1,14 @@
 """Open an edit folder together with the benchmark that it belongs to."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.benchmarks.base import BENCHMARKS, Benchmark
 from evalkit.data.folder import EditFolder
+from evalkit.data.item import Problem
 from evalkit.data.open import infer_benchmark, open_folder
+from evalkit.data.problems import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +51,27 @@ def open_edit_folder(
         candidates = [entry.value() for entry in BENCHMARKS.entries() if entry.value]
         inferred = infer_benchmark(root, [candidate.item_list() for candidate in candidates])
         chosen = next((candidate for candidate in candidates if candidate.name == inferred), None)
-    files = chosen.locate(data, near=root) if chosen and with_images else None
+    files = chosen.locate(data, near=root) if chosen and (with_images or chosen.read) else None
+    chosen = chosen.opened(files) if chosen and files else chosen
     expected = chosen.item_list(files) if chosen else None
     folder = open_folder(root, expected=expected, sources=sources, captions=captions, pattern=pattern)
+    if chosen and chosen.edited_image:
+        folder = _with_edited_images(folder, chosen.edited_image)
     paths = {"data": data, "sources": sources, "captions": captions}
     options = {"benchmark": benchmark, "pattern": pattern} | {k: str(p.resolve()) for k, p in paths.items() if p}
     opened_with = {name: value for name, value in options.items() if value}
     return OpenedFolder(folder=replace(folder, opened_with=opened_with), benchmark=chosen)
+
+
+def _with_edited_images(folder: EditFolder, edited_image: Callable[[Path], Path]) -> EditFolder:
+    """The folder with the edited images in the place of the files that hold them among others."""
+    items, problems = [], list(folder.problems)
+    for item in folder.items:
+        found = edited_image(item.edited_image) if item.edited_image else None
+        if item.edited_image and found != item.edited_image:
+            message = f"{shown(item.edited_image, folder.root)} is a strip of images, of which the last is used."
+            problems.append(
+                Problem(code="strip_of_images", message=message, item_id=item.item_id, path=item.edited_image)
+            )
+        items.append(replace(item, edited_image=found))
+    return replace(folder, items=tuple(items), problems=tuple(problems))

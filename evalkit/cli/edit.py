@@ -93,7 +93,8 @@ def edit(
         output.note(f"{card.title} has no base model: --model {model} is not used.")
     run = _run(card, model or (chosen.default_model if chosen else ""), changes, device, dtype, artefacts)
     if chosen:
-        found = chosen.item_list(chosen.locate(data)).items
+        root = chosen.locate(data)
+        found = chosen.opened(root).item_list(root).items
     elif sources and captions and not benchmark and not data:
         found = source_items(sources, captions)
     else:

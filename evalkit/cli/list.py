@@ -63,6 +63,8 @@ def _summary(row: dict[str, Any], shown: tuple[str, ...]) -> "Text":
 
 
 def _spoken(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
@@ -100,8 +102,8 @@ def _facts(kind: str, entry: "Entry[Any]") -> dict[str, Any]:
         return {
             "title": benchmark.title,
             "version": benchmark.version,
-            "items": len(benchmark.items),
-            "groups": benchmark.n_groups,
+            "items": None if benchmark.read else len(benchmark.items),
+            "groups": None if benchmark.read else benchmark.n_groups,
             "encoder": benchmark.default_encoder,
             "licence": benchmark.licence,
         }

@@ -41,6 +41,7 @@ NOTICES = {
     "other_file": "a file that is no image",
     "rotated_image": "an image that EXIF turns, and so do we",
     "size_differs": "an edited image whose size is not its source's",
+    "strip_of_images": "a strip of panels as the benchmark's own scripts write it, of which the last is used",
     "suffix_mismatch": "a suffix that promises another format than the file holds; the content counts",
     "transparent_image": "transparent pixels, composited on white",
 }
