@@ -19,10 +19,12 @@ LAYERS = {
     "metrics": 2,
     "results": 2,
     "method": 2,
+    "protocols": 2,
     "scoring": 3,
     "compare": 3,
     "editing": 3,
     "benchmarks": 3,
+    "validity": 4,
     "report": 4,
     "cli": 5,
 }

@@ -16,6 +16,7 @@ COMMANDS = {
     "list": "evalkit.cli.list:list_names",
     "power": "evalkit.cli.power:power",
     "score": "evalkit.cli.score:score",
+    "validate": "evalkit.cli.validate:validate",
 }
 
 

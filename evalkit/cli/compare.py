@@ -14,15 +14,22 @@ if TYPE_CHECKING:
     from evalkit.results.comparison import Comparison
     from evalkit.results.external import Columns
 
+MARGIN_HELP = "Differences below X do not matter.  [default: the protocol's]"
 RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "rank_high")
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--metrics", metavar="A,B", help="Which metrics.  [default: all that every method has]")
-@click.option("--primary", metavar="A,B", help="Metrics of the confirmatory family.  [default: the first]")
+@click.option("--primary", metavar="A,B", help="The confirmatory family.  [default: the protocol's, or the first]")
 @click.option("--baseline", metavar="NAME", help="Compare each other method with this one, instead of all pairs.")
-@click.option("--margin", "margins", multiple=True, metavar="METRIC=X", help="Differences below X do not matter.")
+@click.option(
+    "--margin",
+    "margins",
+    multiple=True,
+    metavar="METRIC=X",
+    help="Differences below X do not matter.  [default: the protocol's]",
+)
 @click.option("--alpha", type=click.FloatRange(0.0001, 0.5), default=0.05, show_default=True, help="Error rate.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every random number.")
 @click.option("--test", type=click.Choice(["sign_flip", "t", "wilcoxon"]), default="sign_flip", show_default=True)

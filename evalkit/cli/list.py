@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
     from evalkit.registry import Entry, Registry
 
-KINDS = ("metrics", "encoders", "benchmarks", "methods")
+KINDS = ("metrics", "encoders", "benchmarks", "methods", "protocols")
 _SHOWN = {
     "metrics": ("better", "family", "range", "reference"),
     "benchmarks": ("version", "items", "groups", "encoder", "licence"),
+    "protocols": ("benchmark", "encoder", "columns", "alignment", "preservation", "margins", "evidence"),
     "methods": ("needs", "takes", "miniature", "edit_types", "settings", "cannot"),
 }
 """The facts that stand below a summary, where JSON has more."""
@@ -25,7 +26,7 @@ _SHOWN = {
 @click.argument("kind", type=click.Choice(KINDS))
 @output_options
 def list_names(kind: str, *, output: Output) -> None:
-    """List the metrics, encoders, benchmarks or methods that are installed."""
+    """List the metrics, encoders, benchmarks, methods or protocols that are installed."""
     from rich.table import Table
 
     rows = [_row(kind, entry) for entry in _registry(kind).entries()]
@@ -77,12 +78,14 @@ def _registry(kind: str) -> "Registry[Any]":
     from evalkit.encoders.load import ENCODERS
     from evalkit.method import METHODS
     from evalkit.metrics.base import METRICS
+    from evalkit.protocols import PROTOCOLS
 
     registries: dict[str, Registry[Any]] = {
         "metrics": METRICS,
         "encoders": ENCODERS,
         "benchmarks": BENCHMARKS,
         "methods": METHODS,
+        "protocols": PROTOCOLS,
     }
     return registries[kind]
 
@@ -107,6 +110,8 @@ def _facts(kind: str, entry: "Entry[Any]") -> dict[str, Any]:
             "encoder": benchmark.default_encoder,
             "licence": benchmark.licence,
         }
+    if kind == "protocols":
+        return {**asdict(value), "columns": [column.title for column in value.columns]}
     if kind == "methods":
         return _method_facts(value, entry.name)
     return {"summary": (value.__doc__ or "").partition("\n")[0]}

@@ -1,7 +1,7 @@
 """``evalkit score``: one folder, one run."""
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from evalkit.cli.folder import FolderOptions, folder_options, summary
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
 
 if TYPE_CHECKING:
+    from evalkit.protocols import Protocol
     from evalkit.results.record import RunRecord
 
 RUNS = Path("evalkit_runs")
@@ -23,6 +24,7 @@ MISSING_HELP = "An item without an edited image: score nothing, give it the wors
 @folder_options
 @click.option("--encoder", metavar="SPEC", help="Network behind the CLIP metrics.  [default: the benchmark's]")
 @click.option("--metrics", metavar="A,B", help="Which metrics.  [default: the benchmark's]")
+@click.option("--protocol", metavar="NAME", help="Fix benchmark, metrics and encoder: evalkit list protocols.")
 @click.option("--output", "directory", type=DIRECTORY, help=f"Run directory.  [default: {RUNS}/<name>]")
 @click.option("--name", help="The run's name.  [default: the method in the manifest, or the folder's name]")
 @click.option("--missing", type=click.Choice(["fail", "floor", "intersect"]), default="fail", help=MISSING_HELP)
@@ -38,6 +40,7 @@ def score(
     folder_options: FolderOptions,
     encoder: str | None,
     metrics: str | None,
+    protocol: str | None,
     directory: Path | None,
     name: str | None,
     output: Output,
@@ -49,11 +52,16 @@ def score(
     """
     from evalkit.benchmarks.open import open_edit_folder
     from evalkit.data.problems import NOTICES
-    from evalkit.report.tables import run_notes, run_table
-    from evalkit.scoring.score import DEFAULT_ENCODER, DEFAULT_METRICS, score_into
+    from evalkit.protocols import PROTOCOLS
+    from evalkit.report.tables import protocol_table, run_notes, run_table
+    from evalkit.scoring.score import score_into
 
+    kept_to = PROTOCOLS.get(protocol) if protocol else None
+    if kept_to and not folder_options.benchmark:
+        folder_options = replace(folder_options, benchmark=kept_to.benchmark)
     opened = open_edit_folder(path, **asdict(folder_options))
     folder, benchmark = opened.folder, opened.benchmark
+    usual = None if kept_to else benchmark
     output.note(summary(path, folder))
     name = name or folder.method or path.resolve().name
     directory = directory or RUNS / name
@@ -61,16 +69,19 @@ def score(
         run = score_into(
             directory,
             folder,
-            metrics=names_in(metrics) or (benchmark.default_metrics if benchmark else DEFAULT_METRICS),
-            encoder=encoder or (benchmark.default_encoder if benchmark else DEFAULT_ENCODER),
+            metrics=names_in(metrics) or (usual.default_metrics if usual else None),
+            encoder=encoder or (usual.default_encoder if usual else None),
+            protocol=kept_to,
             name=name,
             benchmark_version=benchmark.version if benchmark else None,
             progress=progress,
             **settings,
         )
     record = run.record
-    output.json(as_json(record))
+    output.json(as_json(record, kept_to))
     output.table(run_table(record))
+    if kept_to:
+        output.table(protocol_table(record, kept_to))
     for note in run_notes(record):
         output.line(f"  {note}")
     output.line(f"Wrote {directory}")
@@ -79,8 +90,10 @@ def score(
         sys.exit(ExitCode.PROBLEMS)
 
 
-def as_json(record: "RunRecord") -> dict[str, Any]:
+def as_json(record: "RunRecord", protocol: "Protocol | None" = None) -> dict[str, Any]:
     """What ``evalkit score --json`` prints of a run."""
+    from evalkit.report.tables import protocol_cells
+
     shown = {"mean", "ci_low", "ci_high", "n", "n_groups", "n_undefined", "higher_is_better", "signature"}
     return {
         "run": record.run,
@@ -90,4 +103,5 @@ def as_json(record: "RunRecord") -> dict[str, Any]:
         "layout": record.folder.layout,
         "metrics": {name: summary.model_dump(include=shown) for name, summary in record.metrics.items()},
         "problems": [problem.model_dump() for problem in record.problems],
+        **({"protocol": {"name": protocol.name, "columns": protocol_cells(record, protocol)}} if protocol else {}),
     }

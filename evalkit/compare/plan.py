@@ -8,6 +8,7 @@ from typing import Literal
 from evalkit.compare.load import Method
 from evalkit.errors import OptionError, RunError
 from evalkit.metrics.base import METRICS, Metric
+from evalkit.protocols import PROTOCOLS, Protocol
 from evalkit.results.comparison import ComparedMetric
 from evalkit.stats.groups import check_alpha
 from evalkit.stats.multiplicity import Correction as StatsCorrection
@@ -77,9 +78,11 @@ def plan_comparison(
     Args:
         methods: Two or more.
         metrics: Names; all that every method has, if none is given.
-        primary: Those whose p-values form the confirmatory family; the first metric, if none is given.
+        primary: Those whose p-values form the confirmatory family; if none is given, those of the protocol that all
+            runs were scored under, or the first metric.
         lower_is_better: Metrics of other tools of which less is better.
-        margins: Metric to the difference below which methods count as equivalent.
+        margins: Metric to the difference below which methods count as equivalent; they take the place of those of the
+            runs' protocol.
         baseline: The method with which each other is compared; None for all pairs.
         alpha: Error rate of each family.
         power: For the minimum detectable effect and the items needed.
@@ -108,11 +111,17 @@ def plan_comparison(
     if correction == "maxt" and test != "sign_flip":
         raise OptionError(f"The correction maxt comes from the sign flips themselves: got --test {test}.")
     chosen, left_out = _choose(methods, metrics)
+    protocol = _protocol_of(methods)
+    agreed = {} if protocol is None else {name: x for name, x in protocol.margins.items() if name in chosen}
     for option, asked in (("primary", primary), ("lower-is-better", lower_is_better), ("margin", margins or ())):
         _check_known(option, asked, chosen)
     # Looking up the names of plug-ins takes a while: once is enough.
     known = {name: METRICS.get(name) for name in set(METRICS.names()).intersection(chosen)}
     directions, assumed = _directions(methods, chosen, known, lower_is_better)
+    if protocol is not None:
+        assumed.append(_agreed(protocol, agreed, primary=bool(primary), margins=margins or {}))
+        primary = primary or [name for name in protocol.primary if name in chosen]
+    margins = {**agreed, **(margins or {})}
     compared = tuple(
         ComparedMetric(
             name=name,
@@ -120,7 +129,7 @@ def plan_comparison(
             family=known[name].family if name in known else "unknown",
             primary=name in (primary or chosen[:1]),
             signature=next((m.record.metrics[name].signature for m in methods if m.record), None),
-            margin=_positive(name, (margins or {}).get(name)),
+            margin=_positive(name, margins.get(name)),
         )
         for name in chosen
     )
@@ -141,6 +150,21 @@ def plan_comparison(
         },
         notes=(*left_out, *assumed),
     )
+
+
+def _protocol_of(methods: Sequence[Method]) -> Protocol | None:
+    """The protocol that every method was scored under, where there is one and it is still known."""
+    names = {method.record.protocol if method.record else None for method in methods}
+    name = names.pop() if len(names) == 1 else None
+    return PROTOCOLS.get(name) if name in PROTOCOLS.names() else None
+
+
+def _agreed(protocol: Protocol, agreed: Mapping[str, float], *, primary: bool, margins: Mapping[str, float]) -> str:
+    """What the protocol decides of the comparison, as a note."""
+    kept = [f"{name} ±{x:g}" for name, x in agreed.items() if name not in margins]
+    parts = [] if primary else [f"primary metrics {' and '.join(protocol.primary)}"]
+    parts.append(f"margins {', '.join(kept)}" if kept else "no margin")
+    return f"as {protocol.name} has it: {'; '.join(parts)}"
 
 
 def _choose(methods: Sequence[Method], metrics: Sequence[str]) -> tuple[list[str], list[str]]:

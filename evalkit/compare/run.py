@@ -47,10 +47,11 @@ def compare_runs(
         sources: Run directories and tables of other tools (CSV, TSV, JSON, JSON Lines, Parquet), each optionally as
             ``NAME=PATH``. A table may hold several methods.
         metrics: Which; all that every method has, if none is given.
-        primary: Metrics whose p-values form the confirmatory family; the first metric, if none is given. The others are
-            exploratory.
+        primary: Metrics whose p-values form the confirmatory family; if none is given, those of the protocol that all
+            runs were scored under, or the first metric. The others are exploratory.
         lower_is_better: Metrics of other tools of which less is better.
-        margins: Metric to the difference below which methods count as equivalent, declared before scoring.
+        margins: Metric to the difference below which methods count as equivalent, declared before scoring; they take
+            the place of those of the runs' protocol.
         baseline: Compare each other method with this one only.
         alpha: Error rate of each family; intervals have level 1 − alpha.
         seed: Determines every random number.

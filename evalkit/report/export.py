@@ -50,7 +50,7 @@ def markdown(comparison: Comparison) -> str:
             "",
             _markdown(means_caption(comparison, "Bold", "italics")),
             "",
-            *_markdown_cells(pairs_cells(comparison)),
+            *markdown_cells(pairs_cells(comparison)),
             "",
             *(f"- {_markdown(note)}" for note in comparison_notes(comparison)),
             "",
@@ -86,7 +86,8 @@ def _markdown(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", one_line(text))
 
 
-def _markdown_cells(cells: Cells) -> list[str]:
+def markdown_cells(cells: Cells) -> list[str]:
+    """A table of text in Markdown, line by line, every cell escaped."""
     return _markdown_table(
         [_markdown(name) for name in cells.header], [[_markdown(cell) for cell in row] for row in cells.rows]
     )

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from evalkit.report.figures_means import cliques, forest
 from evalkit.report.figures_pairs import ecdf, heat_map
 from evalkit.report.figures_planning import power_curve, trade_off
 from evalkit.report.figures_style import DrawnFigure, Format, house_style, rendered, settled
+from evalkit.report.figures_validity import panel
 from evalkit.results.comparison import ComparedMetric, Comparison
+from evalkit.results.validity import Validity
 
 FORMATS: tuple[Format, ...] = ("svg", "pdf", "png")
 CAPTIONS = "captions.md"
@@ -53,9 +55,24 @@ def write_figures(comparison: Comparison, directory: Path) -> list[Path]:
     Raises:
         OSError: The directory cannot be written.
     """
+    return _write_all(draw_figures(comparison), directory)
+
+
+def write_panel(validity: Validity, directory: Path) -> list[Path]:
+    """Write the panel of what metrics are worth, in the same files as :func:`write_figures`.
+
+    Raises:
+        OSError: The directory cannot be written.
+    """
+    with house_style():
+        drawn = settled(panel(validity))
+    return _write_all([drawn], directory)
+
+
+def _write_all(figures: Iterable[DrawnFigure], directory: Path) -> list[Path]:
     written: list[Path] = []
     captions: list[str] = []
-    for drawn in draw_figures(comparison):
+    for drawn in figures:
         files = {f"{drawn.name}.{suffix}": rendered(drawn, suffix) for suffix in FORMATS}
         files[f"{drawn.name}.csv"] = _table(drawn)
         for name, content in files.items():

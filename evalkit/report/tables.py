@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from evalkit.metrics.base import REASONS
+from evalkit.protocols import Protocol
 from evalkit.results.record import MetricSummary, RunRecord
 
 if TYPE_CHECKING:
@@ -48,6 +49,30 @@ def runs_table(records: Mapping[str, RunRecord], title: str) -> "Table":
         cells = [f"{number(summary.mean)}\n{interval(summary)}" for summary in record.metrics.values()]
         table.add_row(run, *cells)
     return table
+
+
+def protocol_table(record: RunRecord, protocol: Protocol) -> "Table":
+    """One run in the columns, the order and the scales of a protocol's table."""
+    from rich.table import Table
+
+    table = Table(title=f"As {protocol.name} prints it", title_justify="left")
+    table.add_column("run")
+    for column in protocol.columns:
+        table.add_column(f"{column.title} {direction(record.metrics[column.metric])}", justify="right")
+    cells = protocol_cells(record, protocol)
+    table.add_row(record.run, *(str(cell["text"]) for cell in cells))
+    return table
+
+
+def protocol_cells(record: RunRecord, protocol: Protocol) -> list[dict[str, str | float | None]]:
+    """The means of a run in a protocol's scales, column by column."""
+    cells: list[dict[str, str | float | None]] = []
+    for column in protocol.columns:
+        mean = record.metrics[column.metric].mean
+        value = None if mean is None else mean * column.scale
+        text = "–" if value is None else f"{value:.{column.digits}f}".replace("-", "−")
+        cells.append({"metric": column.metric, "title": column.title, "value": value, "text": text})
+    return cells
 
 
 def run_notes(record: RunRecord) -> list[str]:

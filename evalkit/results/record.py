@@ -73,6 +73,8 @@ class RunRecord(_Record):
     method: str | None
     benchmark: str | None
     benchmark_version: str | None
+    protocol: str | None = None
+    """The protocol that it was scored under, whose demands it met."""
     folder: FolderRecord
     n_items: int
     n_edited: int

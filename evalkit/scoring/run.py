@@ -41,6 +41,7 @@ def score_folder(
     *,
     name: str,
     benchmark_version: str | None = None,
+    protocol: str | None = None,
     missing: Missing = "fail",
     level: float = 0.95,
     batch_size: int = 32,
@@ -56,6 +57,7 @@ def score_folder(
         cache: Where vectors are kept between runs.
         name: The run's name.
         benchmark_version: Of the benchmark that the folder's items belong to.
+        protocol: The name of the one that the run keeps to, for the record.
         missing: What an absent or unreadable edited image means: ``fail`` scores nothing, ``floor`` gives it each
             metric's floor, ``intersect`` leaves it out. An edit that its method declared failed is always floored.
         level: Coverage of the intervals.
@@ -88,6 +90,7 @@ def score_folder(
         method=folder.method,
         benchmark=folder.benchmark,
         benchmark_version=benchmark_version,
+        protocol=protocol,
         folder=FolderRecord(
             path=str(folder.root.resolve()),
             layout=folder.layout,

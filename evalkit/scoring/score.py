@@ -1,5 +1,6 @@
 """``score_into``: from an edit folder to a run directory, with cache and encoders opened and closed here."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,8 +11,9 @@ from evalkit.data.parallel import Progress, unwatched
 from evalkit.encoders.base import DType, Encoder
 from evalkit.encoders.load import open_encoder
 from evalkit.encoders.store import EmbeddingCache
-from evalkit.errors import CacheError
+from evalkit.errors import CacheError, OptionError
 from evalkit.metrics.base import Metric, get_metrics
+from evalkit.protocols import Protocol
 from evalkit.results.store import Run, check_destination, write_run
 from evalkit.scoring.run import Missing, score_folder
 
@@ -23,10 +25,11 @@ def score_into(
     directory: Path,
     folder: EditFolder,
     *,
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    encoder: str = DEFAULT_ENCODER,
+    metrics: Sequence[str] | None = None,
+    encoder: str | None = None,
     name: str | None = None,
     benchmark_version: str | None = None,
+    protocol: Protocol | None = None,
     missing: Missing = "fail",
     level: float = 0.95,
     device: str = "auto",
@@ -40,10 +43,11 @@ def score_into(
     Args:
         directory: Where the run goes; a run of the same folder there is replaced.
         folder: What to score.
-        metrics: Names of metrics.
-        encoder: Specification of the network behind the CLIP metrics.
+        metrics: Names of metrics; the protocol's, or :data:`DEFAULT_METRICS`, by default.
+        encoder: Specification of the network behind the CLIP metrics; the protocol's, or :data:`DEFAULT_ENCODER`.
         name: The run's name; the method in the manifest, or the folder's name, by default.
         benchmark_version: Of the benchmark that the folder's items belong to.
+        protocol: What the run must keep to.
         missing: What an absent edited image means: see :func:`evalkit.scoring.run.score_folder`.
         level: Coverage of the intervals.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -53,11 +57,15 @@ def score_into(
         progress: Called with the kind of work, how much is done and how much there is.
 
     Raises:
-        EvalkitError: A name is unknown, items are missing, weights cannot be had, or the run cannot be written.
+        EvalkitError: A name is unknown, items are missing, weights cannot be had, the run cannot be written, or the
+            folder is not what the protocol asks for.
     """
     check_destination(directory, folder.root.resolve())
-    chosen = get_metrics(metrics)
-    with _open_cache(enabled=cached) as (cache, problems):
+    if protocol:
+        _require(protocol, folder, metrics, encoder, version=benchmark_version, missing=missing, dtype=dtype)
+    chosen = get_metrics(metrics or (protocol.metrics if protocol else DEFAULT_METRICS))
+    encoder = encoder or (protocol.encoder if protocol else DEFAULT_ENCODER)
+    with open_cache(enabled=cached) as (cache, problems):
         run = score_folder(
             folder,
             chosen,
@@ -65,6 +73,7 @@ def score_into(
             cache,
             name=name or folder.method or folder.root.resolve().name,
             benchmark_version=benchmark_version,
+            protocol=protocol.name if protocol else None,
             missing=missing,
             level=level,
             batch_size=batch_size,
@@ -73,6 +82,31 @@ def score_into(
         )
     write_run(directory, run)
     return run
+
+
+def _require(
+    protocol: Protocol,
+    folder: EditFolder,
+    metrics: Sequence[str] | None,
+    encoder: str | None,
+    *,
+    version: str | None,
+    missing: Missing,
+    dtype: DType,
+) -> None:
+    """Raises an OptionError where the run would not keep to the protocol."""
+    for option, value in (("--metrics", metrics), ("--encoder", encoder)):
+        if value:
+            raise OptionError(f"{protocol.name} fixes the metrics and their encoder: leave {option} out.")
+    seeds = Counter(item.item_id for item in folder.items)
+    protocol.require(
+        benchmark=folder.benchmark,
+        version=version,
+        n_items=len(seeds),
+        n_seeds=max(seeds.values(), default=0),
+        missing=missing,
+        dtype=dtype,
+    )
 
 
 def open_encoders(
@@ -86,7 +120,7 @@ def open_encoders(
 
 
 @contextmanager
-def _open_cache(*, enabled: bool) -> Iterator[tuple[EmbeddingCache, tuple[Problem, ...]]]:
+def open_cache(*, enabled: bool) -> Iterator[tuple[EmbeddingCache, tuple[Problem, ...]]]:
     """The cache, or one in memory with the reason, so that an unusable cache does not stop a run."""
     with ExitStack() as stack:
         try:

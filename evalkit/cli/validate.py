@@ -1,0 +1,124 @@
+"""``evalkit validate``: whether metrics mean anything on a benchmark."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from evalkit.cli.output import Output, output_options
+from evalkit.cli.tables import column_options
+from evalkit.errors import OptionError
+
+if TYPE_CHECKING:
+    from evalkit.results.external import Columns
+    from evalkit.results.validity import Validity
+
+WORK = Path("evalkit_validity")
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+RESULT, PAGE = "validity.json", "validity.md"
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[METRIC...] [PATH...]")
+@click.option("--benchmark", metavar="NAME", required=True, help="Whose items the metrics are tried on.")
+@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="The benchmark's files.")
+@click.option("--encoder", metavar="SPEC", help="Network behind the CLIP metrics.  [default: the benchmark's]")
+@click.option("--human", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A table of human scores.")
+@click.option("--human-column", metavar="NAME", help="Its column of scores, more is better.")
+@click.option("--sources", "limit", type=click.IntRange(min=2), help="Use so many source images, with all their items.")
+@click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, help="Coverage of the intervals.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every random number.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
+@click.option("--output", "directory", type=DIRECTORY, help=f"Where all is written.  [default: {WORK}/<benchmark>]")
+@click.option("--figures", type=DIRECTORY, metavar="DIR", help="Write the panel there: SVG, PDF, PNG and CSV.")
+@column_options
+@output_options
+def validate(
+    names: tuple[str, ...],
+    *,
+    benchmark: str,
+    data: Path | None,
+    encoder: str | None,
+    human: Path | None,
+    human_column: str | None,
+    limit: int | None,
+    level: float,
+    seed: int,
+    device: str,
+    directory: Path | None,
+    figures: Path | None,
+    columns: "Columns",
+    groups: Path | None,
+    output: Output,
+) -> None:
+    """Try metrics on edits whose quality is known, and say what each is worth.
+
+    METRIC is a metric's name (without any, the benchmark's own), PATH an edit folder of a method. Controls are the
+    untouched source, another source, other captions, a wrong and the perfect edit where the benchmark has them;
+    damage is JPEG, WebP, resizing and blur. The truth is the benchmark's, or what people said (--human).
+    """
+    from evalkit.validity.run import validate_metrics
+    from evalkit.validity.trial import Human
+
+    if (human is None) != (human_column is None):
+        raise click.UsageError("--human FILE and --human-column NAME go together.")
+    if groups is not None:
+        raise click.UsageError("--groups is not used here: items belong together as the benchmark says.")
+    metrics = [name for name in names if not Path(name).is_dir()]
+    methods = [Path(name) for name in names if Path(name).is_dir()]
+    directory = directory or WORK / benchmark
+    try:
+        with output.progress() as progress:
+            validity = validate_metrics(
+                metrics,
+                benchmark,
+                directory,
+                methods=methods,
+                data=data,
+                encoder=encoder,
+                human=Human(table=human, column=human_column, columns=columns) if human and human_column else None,
+                limit=limit,
+                level=level,
+                seed=seed,
+                device=device,
+                progress=progress,
+            )
+        output.json(asdict(validity))
+        show(validity, output)
+        write(validity, directory, figures, output)
+    except OSError as failure:
+        raise OptionError(
+            f"{failure.filename or directory} cannot be written: {failure.strerror}. Name another place: --output DIR"
+        ) from failure
+
+
+def show(validity: "Validity", output: Output) -> None:
+    """Verdicts first, then the tables and what must stand below them."""
+    from evalkit.report.comparison import terminal_table
+    from evalkit.report.validity import tables, validity_notes, verdict_lines
+
+    for line in verdict_lines(validity):
+        output.line(line)
+    output.line()
+    for cells in tables(validity):
+        output.table(terminal_table(cells, output.width))
+    for note in validity_notes(validity):
+        output.line(f"  {note}")
+
+
+def write(validity: "Validity", directory: Path, figures: Path | None, output: Output) -> None:
+    """The record, its page, and the figure where it was asked for."""
+    from evalkit.data.draft import draft_of
+    from evalkit.report.validity import markdown
+
+    record = json.dumps(asdict(validity), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    for name, text in ((RESULT, record), (PAGE, markdown(validity))):
+        with draft_of(directory / name) as draft:
+            draft.write_text(text, encoding="utf-8")
+    output.line(f"Wrote {directory / RESULT} and {directory / PAGE}")
+    if figures is not None:
+        from evalkit.report.figures import write_panel
+
+        output.note(f"Wrote {len(write_panel(validity, figures))} files to {figures}")

@@ -1,0 +1,127 @@
+"""Every metric's value of every system, item by item, and the truth that values are held against."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from evalkit.data.folder import EditFolder
+from evalkit.data.images import read_image
+from evalkit.data.item import EditItem
+from evalkit.data.parallel import Progress
+from evalkit.encoders.base import Encoder
+from evalkit.encoders.store import EmbeddingCache
+from evalkit.errors import DataError
+from evalkit.metrics.base import REASONS, Metric, get_metrics
+from evalkit.results.external import Columns, read_table
+from evalkit.results.table import ItemMeans
+from evalkit.scoring.run import score_folder
+from evalkit.validity.systems import System
+
+CLOSENESS = "reference_closeness"
+"""1 minus the mean absolute difference from the reference image, over pixels and channels, in [0, 1]."""
+RECOGNISED = ("edit_success", "attribute_preservation")
+"""What a recogniser reads off pictures whose attributes are known exactly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One metric of one system."""
+
+    by_item: Mapping[str, float]
+    undefined: Mapping[str, int]
+    """Reason in words to number of rows without a value."""
+
+    def at(self, items: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """The values of some items, NaN where there is none."""
+        return np.array([self.by_item.get(item, np.nan) for item in items], dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """Values of all systems."""
+
+    columns: Mapping[tuple[str, str], Column]
+    """System and metric, or truth, to values."""
+    signatures: Mapping[str, str]
+    truths: tuple[str, ...]
+
+
+def score_systems(
+    systems: Sequence[System],
+    metrics: Sequence[Metric],
+    encoders: Mapping[str, Encoder],
+    cache: EmbeddingCache,
+    *,
+    benchmark: str,
+    progress: Progress,
+) -> Scored:
+    """Score every system with every metric, and with the truths that its items allow."""
+    first = systems[0].items
+    recognised = get_metrics(RECOGNISED) if all(item.target_attributes for item in first) else ()
+    wanted = tuple({metric.name: metric for metric in (*metrics, *recognised)}.values())
+    closeness = all(item.reference_image for item in first)
+    columns: dict[tuple[str, str], Column] = {}
+    signatures: dict[str, str] = {}
+    for number, system in enumerate(systems, start=1):
+        folder = EditFolder(
+            root=_root(system.items), layout="manifest", items=system.items, n_files=0, n_matched=0, benchmark=benchmark
+        )
+        run = score_folder(folder, wanted, encoders, cache, name=system.name, missing="intersect")
+        for metric in wanted:
+            columns[system.name, metric.name] = _column(run.table.item_means(metric.name))
+            signatures[metric.name] = run.record.metrics[metric.name].signature
+        if closeness:
+            columns[system.name, CLOSENESS] = _closeness(system.items)
+        progress("scoring", number, len(systems))
+    truths = (*(metric.name for metric in recognised), *((CLOSENESS,) if closeness else ()))
+    return Scored(columns=columns, signatures=signatures, truths=truths)
+
+
+def human_scores(path: Path, column: str, columns: Columns) -> dict[str, dict[str, float]]:
+    """Method to item to what people said, averaged over repeats.
+
+    Args:
+        path: A table as other tools write them.
+        column: The one with the scores; more is better.
+        columns: Which other column is what.
+
+    Raises:
+        DataError: The table cannot be read, or has no such column.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for name, table in read_table(path, columns).methods.items():
+        if column not in table.metrics:
+            raise DataError(
+                f"{path} has no column of numbers '{column}': expected one of {', '.join(table.metrics)}. "
+                "Name it: --human-column NAME"
+            )
+        means = table.item_means(column)
+        found[name] = dict(zip(means.item_ids, means.values.tolist(), strict=True))
+    return found
+
+
+def _root(items: Sequence[EditItem]) -> Path:
+    return next((item.edited_image.parent for item in items if item.edited_image), Path())
+
+
+def _column(means: ItemMeans) -> Column:
+    return Column(
+        by_item=dict(zip(means.item_ids, means.values.tolist(), strict=True)),
+        undefined={REASONS.get(reason, reason): count for reason, count in means.undefined.items()},
+    )
+
+
+def _closeness(items: Sequence[EditItem]) -> Column:
+    seeds: dict[str, list[float]] = {}
+    for item in items:
+        if item.edited_image and item.reference_image:
+            wanted = read_image(item.reference_image)
+            edited = read_image(item.edited_image)
+            if edited.size != wanted.size:
+                edited = edited.resize(wanted.size, Image.Resampling.BICUBIC)
+            apart = np.abs(np.asarray(edited, dtype=np.float64) - np.asarray(wanted, dtype=np.float64)).mean() / 255
+            seeds.setdefault(item.item_id, []).append(1.0 - float(apart))
+    return Column(by_item={item: float(np.mean(values)) for item, values in seeds.items()}, undefined={})

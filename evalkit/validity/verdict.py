@@ -1,0 +1,114 @@
+"""From numbers to words: what is wrong with a metric, by fixed rules.
+
+Only what a metric is for is held against it. A metric of alignment must prefer the true edit to every control. A
+metric of preservation must prefer it to another picture; that it likes an untouched source best is its definition, and
+is said, since whoever ranks by it alone rewards doing nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from evalkit.results.validity import AgainstControl, Agreement
+from evalkit.stats.validity import USABLE
+
+CROWDED = 0.2
+"""A larger share of true edits at an end of the range leaves no room to tell methods apart."""
+MOVED = 0.1
+"""A mean that a round trip moves by more than this share of the way to another picture is moved by the file format."""
+_IDENTITY, _OTHER = "identity", "shuffled_source"
+_ROUND_TRIPS = ("jpeg_90", "webp_80", "resize_double")
+"""Damage that should not matter."""
+_UNSEEN = {
+    _IDENTITY: "doing nothing",
+    _OTHER: "the picture",
+    "shuffled_caption": "the captions",
+    "wrong_attribute": "a wrong edit",
+    "blur": "blur",
+    "resize_half": "a loss of resolution",
+}
+_PREFERRED = {
+    _IDENTITY: "rewards doing nothing",
+    _OTHER: "prefers another picture",
+    "shuffled_caption": "prefers other captions",
+    "wrong_attribute": "prefers a wrong edit",
+    "blur": "prefers blurred edits",
+    "resize_half": "prefers edits of half the resolution",
+}
+_GOOD = "prefers the true edit to every control"
+
+
+def findings(
+    family: str,
+    controls: Sequence[AgainstControl],
+    agreement: Agreement | None,
+    *,
+    floor_share: float | None,
+    ceiling_share: float | None,
+) -> tuple[str, ...]:
+    """What is wrong with a metric, the gravest first.
+
+    Args:
+        family: Of the metric.
+        controls: The true edits against each control.
+        agreement: With the truth that the family is about.
+        floor_share: Share of true edits at the worse end of the range.
+        ceiling_share: At the better end.
+    """
+    by_name = {found.control: found for found in controls}
+    asked = _asked(family, by_name)
+    grave = [text for name in asked if (text := _preference(by_name[name]))]
+    weak = [
+        f"{100 * found.probability:.0f} % against {_UNSEEN.get(found.control, found.control)}"
+        for found in map(by_name.__getitem__, asked)
+        if found.probability is not None and not _preference(found) and found.probability < USABLE
+    ]
+    said = list(grave)
+    if weak:
+        said.append(f"cannot rank single items ({', '.join(weak)})")
+    said += [text for name in ("blur", "resize_half") if name in by_name and (text := _preference(by_name[name]))]
+    said += _moved(by_name)
+    for share, end in ((floor_share, "worst"), (ceiling_share, "best")):
+        if share is not None and share > CROWDED:
+            said.append(f"{100 * share:.0f} % of the true edits have the {end} value")
+    if agreement and agreement.ci_low is not None and agreement.ci_low <= 0:
+        said.append(f"no agreement with {agreement.truth} was shown")
+    if family == "alignment" and _IDENTITY in by_name and by_name[_IDENTITY].probability is None:
+        said.append("has no value for an untouched source")
+    return tuple(said)
+
+
+def verdict(family: str, found: Sequence[str]) -> str:
+    """The findings as one line."""
+    if family == "ground_truth":
+        return "the truth that others are held against"
+    return "; ".join(found[:3]) if found else _GOOD
+
+
+def _asked(family: str, by_name: Mapping[str, AgainstControl]) -> list[str]:
+    """The controls that a metric of this family must be able to tell from the true edit."""
+    wanted = (
+        (_OTHER, "shuffled_caption", "wrong_attribute", _IDENTITY) if family == "alignment" else (_OTHER, _IDENTITY)
+    )
+    return [name for name in wanted if name in by_name]
+
+
+def _preference(found: AgainstControl) -> str | None:
+    """``rewards …`` or ``blind to …``, where the interval of the probability lies below, or on, one half."""
+    if found.ci_low is None or found.ci_high is None:
+        return None
+    if found.ci_high < 0.5:
+        return _PREFERRED.get(found.control, f"prefers {found.control}")
+    if found.ci_low <= 0.5:
+        return f"blind to {_UNSEEN.get(found.control, found.control)}"
+    return None
+
+
+def _moved(by_name: Mapping[str, AgainstControl]) -> list[str]:
+    """Round trips that move the mean by a part of the way to another picture."""
+    other = by_name.get(_OTHER)
+    if other is None or not other.shift:
+        return []
+    shares = {name: abs(by_name[name].shift or 0.0) / abs(other.shift) for name in _ROUND_TRIPS if name in by_name}
+    worst = max(shares, key=shares.__getitem__, default=None)
+    if worst is None or shares[worst] <= MOVED:
+        return []
+    return [f"moved by {worst} by {100 * shares[worst]:.0f} % of the way to another picture"]
