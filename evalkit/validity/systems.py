@@ -76,7 +76,8 @@ def gather_systems(
     kept = _common(benchmark, edited.values(), limit)
     notes = []
     if len(kept) < len(benchmark.items):
-        notes.append(f"{len(kept)} of the benchmark's {len(benchmark.items)} items: those that all methods have")
+        of_which = f"those of the first {limit} source images" if limit else "those that all methods have"
+        notes.append(f"{len(kept)} of the benchmark's {len(benchmark.items)} items: {of_which}")
     controls = []
     for name in controls_of(benchmark):
         try:

@@ -55,11 +55,11 @@ def findings(
     """
     by_name = {found.control: found for found in controls}
     asked = _asked(family, by_name)
-    grave = [text for name in asked if (text := _preference(by_name[name]))]
+    grave = [text for name in asked if (text := _preference(by_name[name]) or _unsure(by_name[name]))]
     weak = [
         f"{100 * found.probability:.0f} % against {_UNSEEN.get(found.control, found.control)}"
         for found in map(by_name.__getitem__, asked)
-        if found.probability is not None and not _preference(found) and found.probability < USABLE
+        if found.probability is not None and not (_preference(found) or _unsure(found)) and found.probability < USABLE
     ]
     said = list(grave)
     if weak:
@@ -92,14 +92,24 @@ def _asked(family: str, by_name: Mapping[str, AgainstControl]) -> list[str]:
 
 
 def _preference(found: AgainstControl) -> str | None:
-    """``rewards …`` or ``blind to …``, where the interval of the probability lies below, or on, one half."""
+    """``rewards …`` where the interval of the probability lies below one half, ``blind to …`` where it is close to it.
+
+    Blindness is shown, not presumed: the whole interval must lie where a metric cannot rank single items, either way.
+    """
     if found.ci_low is None or found.ci_high is None:
         return None
     if found.ci_high < 0.5:
         return _PREFERRED.get(found.control, f"prefers {found.control}")
-    if found.ci_low <= 0.5:
+    if 1 - USABLE < found.ci_low <= 0.5 and found.ci_high < USABLE:
         return f"blind to {_UNSEEN.get(found.control, found.control)}"
     return None
+
+
+def _unsure(found: AgainstControl) -> str | None:
+    """That nothing was shown, where the interval has one half in it and more."""
+    if found.ci_low is None or found.ci_high is None or not found.ci_low <= 0.5 <= found.ci_high:
+        return None
+    return f"not shown to see {_UNSEEN.get(found.control, found.control)} (too few items)"
 
 
 def _moved(by_name: Mapping[str, AgainstControl]) -> list[str]:
