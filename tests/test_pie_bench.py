@@ -12,6 +12,7 @@ from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.dataset import build_dataset
 from evalkit.benchmarks.open import open_edit_folder
 from evalkit.benchmarks.pie_bench.masks import SIDE, decode_mask
+from evalkit.compare.run import compare_runs
 from evalkit.data.images import read_image
 from evalkit.data.manifest import write_manifest
 from evalkit.errors import BenchmarkError
@@ -211,3 +212,41 @@ def test_a_copy_can_be_built_as_a_data_set(copy, tmp_path):
     built = build_dataset(BENCHMARKS.get("pie_bench")(), copy, tmp_path / "built")
     assert (built.n_items, built.n_groups) == (4, 3)
     assert built.version.startswith("v1@")
+
+
+AUTHORS_METRICS = (
+    "structure_distance",
+    "psnr_unedit_part",
+    "lpips_unedit_part",
+    "mse_unedit_part",
+    "ssim_unedit_part",
+    "clip_similarity_source_image",
+    "clip_similarity_target_image",
+    "clip_similarity_target_image_edit_part",
+)
+"""The metrics of the authors' script, in its order."""
+
+
+def test_the_authors_evaluation_table_is_compared(tmp_path):
+    """Its header, its "nan" for a mask of everything, and the direction of every one of its eight metrics."""
+    rng = np.random.default_rng(0)
+    table = tmp_path / "evaluation_result.csv"
+    methods = ("1_ddim+p2p", "1_directinversion+p2p")
+    lines = [",".join(["file_id", *(f"{method}|{metric}" for method in methods for metric in AUTHORS_METRICS)])]
+    for number in range(40):
+        cells = [f"{0.05 + 0.01 * place + 0.001 * rng.random()}" for place in range(2) for _ in AUTHORS_METRICS]
+        if number % 10 == 0:
+            for place, metric in enumerate(2 * AUTHORS_METRICS):
+                cells[place] = "nan" if metric.endswith("unedit_part") else cells[place]
+        lines.append(",".join([f"{number:012}", *cells]))
+    table.write_text("\r\n".join(lines) + "\r\n")
+    comparison = compare_runs([table])
+    assert [method.name for method in comparison.methods] == list(methods)
+    lower = {metric.name for metric in comparison.metrics if not metric.higher_is_better}
+    assert lower == {"structure_distance", "lpips_unedit_part", "mse_unedit_part"}
+    pairs = {pair.metric: pair for pair in comparison.pairs}
+    assert tuple(pairs) == AUTHORS_METRICS
+    for metric, pair in pairs.items():
+        assert pair.verdict == ("a_better" if metric in lower else "b_better")
+        assert pair.n_items == (36 if metric.endswith("unedit_part") else 40)
+    assert any("4 of 40 items" in note and "psnr_unedit_part" in note for note in comparison.notes)

@@ -44,26 +44,26 @@ def section(validity: Validity, left_out: list[str]) -> str:
 can be checked: does the metric prefer the edit that was asked for to what is known to be worse, is it left cold by
 what is no edit, and does it order the edits of an item as the truth does?
 
-**Material.** {validity.n_items} edits of {validity.n_groups} drawn pictures, the first of the `shapes` benchmark (version
-{validity.benchmark_version}): recolour, reshape, resize, background, and the spatial moves. The *true edit* is the drawn
-reference picture. Controls: the untouched source (`identity`), the source of another item (`shuffled_source`), the
-right kind of edit with a wrong value (`wrong_attribute`), the true edit under both captions of an item with another
-source (`shuffled_caption`, one random circle of sources, seed {validity.seed}). Damage of the true edit: {damages}. Methods,
-with their settings for the miniature model and seed 0: {methods}. CLIP metrics go through the shipped miniature encoder
-(signatures below), metrics of pixels need none.{_left_out(left_out)}
+**Material.** {validity.n_items} edits of {validity.n_groups} drawn pictures, the first of the `shapes` benchmark
+(version {validity.benchmark_version}): recolour, reshape, resize, background, and the spatial moves. The *true edit*
+is the drawn reference picture. Controls: the untouched source (`identity`), the source of another item
+(`shuffled_source`), the right kind of edit with a wrong value (`wrong_attribute`), the true edit under both captions
+of an item with another source (`shuffled_caption`, one random circle of sources, seed {validity.seed}). Damage of the
+true edit: {damages}. Methods, with their settings for the miniature model and seed 0: {methods}. CLIP metrics go
+through the shipped miniature encoder (signatures below), metrics of pixels need none.{_left_out(left_out)}
 
-**Truth.** `edit_success`: every attribute that was to change has the value asked for. `attribute_preservation`: share of
-the others that still hold. Both are read by a recogniser without learnt parts. `reference_closeness`: 1 − mean absolute
-difference from the reference picture; it alone knows where exactly and in which shade.
+**Truth.** `edit_success`: every attribute that was to change has the value asked for. `attribute_preservation`: share
+of the others that still hold. Both are read by a recogniser without learnt parts. `reference_closeness`: 1 − mean
+absolute difference from the reference picture; it alone knows where exactly and in which shade.
 
 **Estimands.** (1) For each control the probability, over items, that the true edit scores better than the control on
 the same item, ties counting half; Wilson's interval with the design effect of the source images. Below .75 a metric
-cannot rank single items. (2) The mean change of the score under damage, in % of the mean distance between the true edit
-and another source. (3) Kendall's τ_b between metric and truth over the edits of one item, averaged over items (ungrouped
-correlations would mix in how difficult items are); bootstrap-t interval over source images. It is given for the methods
-alone, where differences are small, and for methods, controls and reference together, where they are large. An item on
-which the truth ties all edits has no τ and is left out; the numbers of items stand in brackets. Intervals are not
-corrected for their number: the tables describe, and decide nothing alone.
+cannot rank single items. (2) The mean change of the score under damage, in % of the mean distance between the true
+edit and another source. (3) Kendall's τ_b between metric and truth over the edits of one item, averaged over items
+(ungrouped correlations would mix in how difficult items are); bootstrap-t interval over source images. It is given
+for the methods alone, where differences are small, and for methods, controls and reference together, where they are
+large. An item on which the truth ties all edits has no τ and is left out; the numbers of items stand in brackets.
+Intervals are not corrected for their number: the tables describe, and decide nothing alone.
 
 ## Results
 
@@ -74,9 +74,9 @@ corrected for their number: the tables describe, and decide nothing alone.
 
 * The world is small: one shape per picture, 64 × 64 pixels, closed captions. That a metric fails here is evidence
   against it; that it succeeds is not evidence for photographs.
-* The miniature CLIP was trained on captions of these very worlds, so CLIP metrics see the attributes better here than a
-  large CLIP sees fine attributes of photographs. Numbers of CLIP metrics say something of the metric's *form* (what it
-  rewards, where it is undefined), and nothing of the networks used in papers.
+* The miniature CLIP was trained on captions of these very worlds, so CLIP metrics see the attributes better here than
+  a large CLIP sees fine attributes of photographs. Numbers of CLIP metrics say something of the metric's *form* (what
+  it rewards, where it is undefined), and nothing of the networks used in papers.
 * Damage is judged on drawn pictures with flat colours, which JPEG and resizing treat unlike photographs.
 * Methods were run with one seed. The methods are few and of one family, and their edits of an item are often all
   successful: agreement with `edit_success` over methods alone rests on the items where they differ.

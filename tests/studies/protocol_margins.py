@@ -159,7 +159,7 @@ def render(results: dict[str, Any]) -> str:
     lines += [
         "",
         "Limits. Pictures of 64 × 64 pixels, one miniature encoder and two methods: the figures hold for `shapes/v1` "
-        "and are not carried over to photographs. Methods without randomness have no reseeding noise; theirs is smaller.",
+        "and are not carried over to photographs. Methods without randomness have no noise of reseeding.",
         "",
     ]
     return "\n".join(lines)
