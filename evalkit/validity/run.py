@@ -68,7 +68,7 @@ def validate_metrics(
     chosen = get_metrics(metrics or known.default_metrics)
     root = known.locate(data, near=methods[0] if methods else None)
     opened = known.opened(root)
-    systems = gather_systems(opened, root, methods, work, data=data, limit=limit, seed=seed)
+    systems = gather_systems(opened, root, methods, work, limit=limit, seed=seed)
     with open_cache(enabled=cached) as (cache, problems):
         networks = open_encoders(
             (*chosen, *get_metrics(("edit_success",))),

@@ -48,7 +48,6 @@ def gather_systems(
     methods: Sequence[Path],
     work: Path,
     *,
-    data: Path | None = None,
     limit: int | None = None,
     seed: int = 0,
 ) -> Systems:
@@ -59,7 +58,6 @@ def gather_systems(
         root: Its files.
         methods: Edit folders of methods. Only items that all of them have are used.
         work: Where controls and damaged edits are written.
-        data: The user's copy of the benchmark's files.
         limit: How many source images at most, with all their items.
         seed: Determines what is shuffled.
 
@@ -69,7 +67,7 @@ def gather_systems(
     """
     names = _distinct_names(methods)
     folders = {
-        name: open_edit_folder(path, benchmark=benchmark.name, data=data).folder
+        name: open_edit_folder(path, benchmark=benchmark.name, data=root).folder
         for name, path in zip(names, methods, strict=True)
     }
     edited = {name: [item for item in folder.items if item.status == "ok"] for name, folder in folders.items()}
@@ -85,7 +83,7 @@ def gather_systems(
         except OptionError as failure:
             notes.append(str(failure))
             continue
-        items = open_edit_folder(folder, benchmark=benchmark.name, data=data).folder.items
+        items = open_edit_folder(folder, benchmark=benchmark.name, data=root).folder.items
         controls.append(System(name=name, kind="control", items=_of(items, kept)))
     found = [System(name=name, kind="method", items=_of(items, kept)) for name, items in edited.items()]
     reference = next((system for system in controls if system.name == REFERENCE), None)
