@@ -26,13 +26,14 @@ def info(*, output: Output) -> None:
     output.json(asdict(found))
     output.line(f"{found.path}: {found.n_entries:,} embeddings, {_megabytes(found.n_bytes)} on disk.")
     if found.encoders:
-        table = Table("encoder", "fingerprint", "images", "texts", "size")
+        table = Table("encoder", "fingerprint", "images", "texts", "pairs", "size")
         for encoder in found.encoders:
             table.add_row(
                 _name(encoder),
                 encoder.fingerprint[:12],
                 f"{encoder.n_images:,}",
                 f"{encoder.n_texts:,}",
+                f"{encoder.n_pairs:,}",
                 _megabytes(encoder.n_bytes),
             )
         output.table(table)
@@ -48,7 +49,7 @@ def clear(*, encoder: str | None, yes: bool, output: Output) -> None:
 
     found = _info()
     chosen = _choose(found, encoder) if encoder else None
-    n_entries = chosen.n_images + chosen.n_texts if chosen else found.n_entries
+    n_entries = chosen.n_images + chosen.n_texts + chosen.n_pairs if chosen else found.n_entries
     what = f"{n_entries:,} embeddings{f' of {_name(chosen)}' if chosen else ''}"
     if n_entries and not yes:
         click.confirm(f"Delete {what} from {found.path}?", abort=True, err=True)

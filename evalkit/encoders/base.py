@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from evalkit.data.pair import ImagePair
+from evalkit.data.pair import Pixels as Pixels  # what encoders read
 from evalkit.encoders.digest import settings_digest
 
-Pixels = npt.NDArray[np.uint8]
-"""``(height, width, 3)`` sRGB, 0 to 255; a batch is ``(n, height, width, 3)``."""
 Embeddings = npt.NDArray[np.float32]
 """``(n, dimension)``, as the network gives them: not normalised."""
 DType = Literal["fp32", "bf16", "fp16"]
@@ -35,9 +35,11 @@ class Preprocess:
     """
 
     size: int
-    """Side of the square in pixels."""
-    mode: Literal["center", "squash"] = "center"
-    """``center``: the short side becomes ``size`` and the middle is cropped; ``squash``: both sides become ``size``."""
+    """Side of the square in pixels; 0 in ``native`` mode."""
+    mode: Literal["center", "margin", "squash", "native"] = "center"
+    """``center``: the short side becomes ``size`` and the middle is cropped; ``margin``: the same with an eighth
+    cropped off, 32 of 256 pixels for 224; ``squash``: both sides become ``size``; ``native``: nothing is resized, the
+    network reads images of any size."""
     interpolation: Literal["bicubic", "bilinear", "lanczos"] = "bicubic"
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -45,7 +47,7 @@ class Preprocess:
     @property
     def label(self) -> str:
         """The part of a signature that names the preprocessing: ``224-bicubic-aa-center``."""
-        return f"{self.size}-{self.interpolation}-aa-{self.mode}"
+        return "native" if self.mode == "native" else f"{self.size}-{self.interpolation}-aa-{self.mode}"
 
     def apply(self, image: Image.Image) -> Pixels:
         """The square that the network reads, before normalisation.
@@ -54,27 +56,31 @@ class Preprocess:
             image: RGB image of any size.
 
         Returns:
-            ``(size, size, 3)`` pixels, 0 to 255.
+            ``(size, size, 3)`` pixels, 0 to 255; in ``native`` mode those of the image itself.
         """
         resample = Image.Resampling[self.interpolation.upper()]
         square = (self.size, self.size)
+        if self.mode == "native":
+            return np.asarray(image)
         if self.mode == "squash":
             return np.asarray(image.resize(square, resample))
         width, height = image.size
         short, long = min(width, height), max(width, height)
+        scaled = self.size * 8 // 7 if self.mode == "margin" else self.size
         # int() and not round(): the reference implementation, torchvision's Resize, truncates the long side.
-        new_long = int(self.size * long / short)
-        start = round((new_long - self.size) / 2)
+        new_long = int(scaled * long / short)
+        start, side = round((new_long - self.size) / 2), round((scaled - self.size) / 2)
         wide = width > height
         if long >= MAX_ASPECT * short:
             # 12,000 × 1 pixels would become 2,688,000 × 224: resize only what the crop keeps. Pillow still filters
             # with the neighbours outside of the box, so the pixels are the same but for a rounding.
             near, far = (edge * long / new_long for edge in (start, start + self.size))
-            box = (near, 0.0, far, float(short)) if wide else (0.0, near, float(short), far)
+            above, below = (edge * short / scaled for edge in (side, side + self.size))
+            box = (near, above, far, below) if wide else (above, near, below, far)
             return np.asarray(image.resize(square, resample, box=box))
-        if short != self.size:
-            image = image.resize((new_long, self.size) if wide else (self.size, new_long), resample)
-        left, top = (start, 0) if wide else (0, start)
+        if short != scaled:
+            image = image.resize((new_long, scaled) if wide else (scaled, new_long), resample)
+        left, top = (start, side) if wide else (side, start)
         return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
 
 
@@ -156,11 +162,30 @@ class Encoder(Protocol):
         """Embeddings of texts; an over-long one is cut and keeps its end token."""
 
 
+class PairEncoder(Protocol):
+    """A network that compares an edited image with its source and gives a few numbers."""
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """What can change its numbers."""
+
+    @property
+    def device(self) -> str:
+        """Where the network runs."""
+
+    def encode_pairs(self, pairs: Sequence[ImagePair]) -> Embeddings:
+        """``(n, dimension)`` numbers about pairs of any sizes; ``dimension`` may depend on whether they have masks."""
+
+
+class AnyEncoder(Encoder, PairEncoder, Protocol):
+    """An encoder that hands on what it is asked for, and refuses what its network cannot do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """An encoder whose network is in memory, and what its specification depends on."""
 
-    encoder: Encoder
+    encoder: Encoder | PairEncoder
     files: tuple[Path, ...] = ()
     """Every file and directory that was read. While none of them changes, the specification is taken as known and the
     network stays on disk until something must be encoded; empty means that the specification is not remembered."""

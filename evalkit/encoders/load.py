@@ -3,9 +3,10 @@
 import re
 import threading
 from collections.abc import Callable, Sequence
-from typing import get_args
+from typing import Any, get_args
 
-from evalkit.encoders.base import Backend, DType, Embeddings, Encoder, EncoderSpec, Loaded, Pixels
+from evalkit.data.pair import ImagePair
+from evalkit.encoders.base import Backend, DType, Embeddings, Encoder, EncoderSpec, Loaded, PairEncoder, Pixels
 from evalkit.encoders.memory import SpecMemory
 from evalkit.encoders.store import EmbeddingCache
 from evalkit.errors import EncoderError, OptionError, UnknownNameError
@@ -61,7 +62,7 @@ class LazyEncoder:
         self._load = load
         self._memory = memory
         self._lock = threading.Lock()
-        self._encoder: Encoder | None = None
+        self._encoder: Encoder | PairEncoder | None = None
         self._spec: EncoderSpec | None = None
 
     @property
@@ -83,13 +84,27 @@ class LazyEncoder:
 
     def encode_images(self, pixels: Pixels) -> Embeddings:
         """Embeddings of a batch of ``(n, size, size, 3)`` squares made by ``spec.preprocess``."""
-        return self._loaded().encode_images(pixels)
+        return self._able("encode_images", "of single images")(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embeddings of texts; an over-long one is cut and keeps its end token."""
-        return self._loaded().encode_texts(texts)
+        return self._able("encode_texts", "of texts")(texts)
 
-    def _loaded(self) -> Encoder:
+    def encode_pairs(self, pairs: Sequence[ImagePair]) -> Embeddings:
+        """A few numbers about each edited image beside its source."""
+        return self._able("encode_pairs", "of pairs of images")(pairs)
+
+    def _able(self, function: str, what: str) -> Callable[[Any], Embeddings]:
+        encoder = self._loaded()
+        if not hasattr(encoder, function):
+            raise EncoderError(
+                f"Encoder '{self._request}': expected one that makes vectors {what}, which {encoder.spec.name} does "
+                f"not. See: evalkit list encoders"
+            )
+        able: Callable[[Any], Embeddings] = getattr(encoder, function)
+        return able
+
+    def _loaded(self) -> Encoder | PairEncoder:
         with self._lock:
             if self._encoder is None:
                 loaded = self._load()

@@ -31,7 +31,7 @@ from evalkit.encoders.store_file import (
     transaction,
 )
 
-Kind = Literal["image", "text"]
+Kind = Literal["image", "text", "pair"]
 Vector = npt.NDArray[np.float32]
 Digest = TypeVar("Digest", bytes, str)
 
@@ -58,6 +58,8 @@ class CachedEncoder:
     """As in a signature; None for an encoder that was never described."""
     n_images: int
     n_texts: int
+    n_pairs: int
+    """Edited images beside their sources."""
     n_bytes: int
     """Of its vectors."""
 
@@ -124,7 +126,7 @@ class EmbeddingCache:
 
         Args:
             fingerprint: The encoder's, :attr:`EncoderSpec.fingerprint`.
-            kind: Whether the content is an image or a text.
+            kind: Whether the content is an image, a text or a pair of images.
             digests: SHA-256 of each content, as 32 bytes or in hexadecimal.
 
         Returns:
@@ -151,7 +153,7 @@ class EmbeddingCache:
 
         Args:
             fingerprint: The encoder's.
-            kind: Whether the content is an image or a text.
+            kind: Whether the content is an image, a text or a pair of images.
             vectors: SHA-256 of each content, as 32 bytes or in hexadecimal, to ``(dimension,)`` float32.
 
         Raises:
@@ -189,11 +191,12 @@ class EmbeddingCache:
                 "INSERT OR REPLACE INTO memos (request, fingerprint, spec, evidence) VALUES (?, ?, ?, ?)",
                 [request, spec.fingerprint, json.dumps(spec.as_json()), json.dumps(memo.evidence)],
             )
-            self._connection.execute(
-                "INSERT INTO encoders (fingerprint, label) VALUES (?, ?) "
-                "ON CONFLICT (fingerprint) DO UPDATE SET label = excluded.label",
-                [spec.fingerprint, spec.label],
-            )
+            self._label(spec.fingerprint, spec.label)
+
+    def describe(self, fingerprint: str, label: str) -> None:
+        """Say what it is that a fingerprint stands for."""
+        with self._writing():
+            self._label(fingerprint, label)
 
     def forget(self, request: str) -> None:
         """Drop what is remembered of a request."""
@@ -206,7 +209,8 @@ class EmbeddingCache:
             rows = self._connection.execute(
                 "SELECT fingerprint, label, COALESCE(dimension, 0),"
                 " (SELECT COUNT(*) FROM embeddings WHERE encoder = id AND kind = 'image'),"
-                " (SELECT COUNT(*) FROM embeddings WHERE encoder = id AND kind = 'text')"
+                " (SELECT COUNT(*) FROM embeddings WHERE encoder = id AND kind = 'text'),"
+                " (SELECT COUNT(*) FROM embeddings WHERE encoder = id AND kind = 'pair')"
                 " FROM encoders ORDER BY label IS NULL, label, fingerprint"
             ).fetchall()
         encoders = tuple(
@@ -215,14 +219,15 @@ class EmbeddingCache:
                 label=label,
                 n_images=images,
                 n_texts=texts,
-                n_bytes=4 * dimension * (images + texts),
+                n_pairs=pairs,
+                n_bytes=4 * dimension * (images + texts + pairs),
             )
-            for fingerprint, label, dimension, images, texts in rows
+            for fingerprint, label, dimension, images, texts, pairs in rows
         )
         return CacheInfo(
             path="" if self._path is None else str(self._path),
             format=FORMAT,
-            n_entries=sum(encoder.n_images + encoder.n_texts for encoder in encoders),
+            n_entries=sum(encoder.n_images + encoder.n_texts + encoder.n_pairs for encoder in encoders),
             n_bytes=0 if self._path is None else size_on_disk(self._path),
             encoders=encoders,
         )
@@ -246,6 +251,13 @@ class EmbeddingCache:
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return dropped
+
+    def _label(self, fingerprint: str, label: str) -> None:
+        self._connection.execute(
+            "INSERT INTO encoders (fingerprint, label) VALUES (?, ?) "
+            "ON CONFLICT (fingerprint) DO UPDATE SET label = excluded.label",
+            [fingerprint, label],
+        )
 
     def _encoder_id(self, fingerprint: str, sizes: set[int]) -> int:
         self._connection.execute("INSERT OR IGNORE INTO encoders (fingerprint) VALUES (?)", [fingerprint])

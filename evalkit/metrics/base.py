@@ -13,10 +13,13 @@ from evalkit.registry import Registry
 Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.floating]
 """``(n, dimension)``, one row per item."""
+Undefined = npt.NDArray[np.bool_]
+"""``(n,)``: whether the item's value is absent for some reason."""
 
 REASONS: Mapping[str, str] = {
     "equal_captions": "source and target caption are the same to the encoder, so there is no text direction",
     "equal_images": "edited and source image are the same to the encoder, so there is no image direction",
+    "equal_pixels": "edited and source image have the same pixels, so the ratio of signal to noise is infinite",
     "not_finite": "the encoder gave a zero, infinite or undefined vector",
     "nothing_asked": "source and target have the same attributes, so no change was asked for",
     "nothing_to_preserve": "the edit asks for every attribute to change",
@@ -24,6 +27,10 @@ REASONS: Mapping[str, str] = {
     "no_target_caption": "the item has no target caption",
     "no_source_image": "the item has no source image",
     "no_reference_image": "the item has no reference image",
+    "no_edit_mask": "the item has no edit mask",
+    "empty_edit_mask": "the edit mask is empty: nothing may change",
+    "no_background": "the edit mask covers the whole image",
+    "too_small": "the image is smaller than the window that it is looked at through",
     "no_source_attributes": "the item's source attributes are not known",
     "no_target_attributes": "the item's target attributes are not known",
     "no_edited_image": "there is no edited image, and missing items were left out",
@@ -44,7 +51,7 @@ class Scores:
     reasons: tuple[str | None, ...]
 
     @classmethod
-    def of(cls, values: Floats, undefined: Mapping[str, npt.NDArray[np.bool_]] | None = None) -> "Scores":
+    def of(cls, values: Vectors, undefined: Mapping[str, Undefined] | None = None) -> "Scores":
         """Scores whose undefined items are given by masks; where several apply the first stands.
 
         Args:
@@ -54,18 +61,18 @@ class Scores:
         Raises:
             EvalkitError: A value without a reason is not finite, or a reason is not in the closed list.
         """
-        values = np.array(values, dtype=np.float64)
-        reasons: list[str | None] = [None] * len(values)
+        wide = np.array(values, dtype=np.float64)
+        reasons: list[str | None] = [None] * len(wide)
         for reason, mask in (undefined or {}).items():
             if reason not in REASONS:
                 raise EvalkitError(f"The reason '{reason}' is not in the closed list of evalkit.metrics.base.REASONS.")
             for index in np.flatnonzero(mask):
                 reasons[index] = reasons[index] or reason
         absent = np.array([reason is not None for reason in reasons], dtype=bool)
-        if not np.isfinite(values[~absent]).all():
+        if not np.isfinite(wide[~absent]).all():
             raise EvalkitError("A metric gave a value that is not finite and no reason for it.")
-        values[absent] = np.nan
-        return cls(values=values, reasons=tuple(reasons))
+        wide[absent] = np.nan
+        return cls(values=wide, reasons=tuple(reasons))
 
     def optional(self) -> list[float | None]:
         """The values as Python numbers, None where undefined."""
@@ -83,6 +90,40 @@ class Feature:
     template: str = "none"
     """For texts, a key of :data:`evalkit.metrics.templates.TEMPLATES`; with several templates the metric receives
     ``(n, templates, dimension)``."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the item that it is made from."""
+        return (self.field,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairFeature:
+    """A few numbers about the edited image beside its source, in the source's size (:mod:`evalkit.data.pair`).
+
+    They come from a measure or, where it takes a network, from an encoder that compares pairs; either way once per
+    pair, whichever metrics ask, and are kept between runs.
+    """
+
+    measure: Callable[..., Sequence[float]] | None = None
+    """Pure function of ``edited`` and ``source``, ``(height, width, 3)`` 8-bit pixels, and, where ``masked``, of
+    ``background``, ``(height, width)`` booleans; always as many numbers."""
+    encoder: str = "none"
+    """The registered encoder that takes the place of a measure."""
+    masked: bool = False
+    """Whether the edit mask takes part."""
+    version: int = 1
+    """Of the measure: raised whenever a change of code changes its numbers."""
+
+    @property
+    def template(self) -> str:
+        """Images have none."""
+        return "none"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the item that it is made from."""
+        return ("edited_image", "source_image", *(("edit_mask",) if self.masked else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +145,7 @@ class Metric:
     lowest: float
     highest: float
     """The attainable range; the worse end is what a failed edit scores."""
-    features: Mapping[str, Feature]
+    features: Mapping[str, Feature | PairFeature]
     """Argument name to feature."""
     function: Callable[..., Scores]
     needs_resolution: bool = False
@@ -121,8 +162,18 @@ class Metric:
 
     @property
     def encoder(self) -> str:
-        """The encoder that all its features go through."""
+        """The encoder that all its features go through, ``none`` for a metric of pixels."""
         return next(iter(self.features.values())).encoder
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that an item must have."""
+        return tuple(dict.fromkeys(field for feature in self.features.values() for field in feature.fields))
+
+    @property
+    def pair(self) -> PairFeature | None:
+        """What it asks of the pair of edited and source image, if it does."""
+        return next((feature for feature in self.features.values() if isinstance(feature, PairFeature)), None)
 
     @property
     def template(self) -> str:
@@ -184,6 +235,18 @@ METRICS: Registry[Metric] = Registry(
         "clip_directional_similarity:templates": "evalkit.metrics.clip:CLIP_DIRECTIONAL_SIMILARITY_TEMPLATES",
         "clip_image_similarity": "evalkit.metrics.clip:CLIP_IMAGE_SIMILARITY",
         "clip_reference_similarity": "evalkit.metrics.clip:CLIP_REFERENCE_SIMILARITY",
+        "l1": "evalkit.metrics.pixel:L1",
+        "mse": "evalkit.metrics.pixel:MSE",
+        "psnr": "evalkit.metrics.pixel:PSNR",
+        "ssim": "evalkit.metrics.pixel:SSIM",
+        "ssim:multiscale": "evalkit.metrics.pixel:SSIM_MULTISCALE",
+        "l1_background": "evalkit.metrics.pixel:L1_BACKGROUND",
+        "mse_background": "evalkit.metrics.pixel:MSE_BACKGROUND",
+        "mse_background:pie_bench": "evalkit.metrics.pixel:MSE_BACKGROUND_PIE_BENCH",
+        "psnr_background": "evalkit.metrics.pixel:PSNR_BACKGROUND",
+        "psnr_background:pie_bench": "evalkit.metrics.pixel:PSNR_BACKGROUND_PIE_BENCH",
+        "ssim_background": "evalkit.metrics.pixel:SSIM_BACKGROUND",
+        "ssim_background:pie_bench": "evalkit.metrics.pixel:SSIM_BACKGROUND_PIE_BENCH",
         "edit_success": "evalkit.metrics.attributes:EDIT_SUCCESS",
         "attribute_preservation": "evalkit.metrics.attributes:ATTRIBUTE_PRESERVATION",
     },

@@ -92,3 +92,4 @@ class RunRecord(_Record):
     seconds: float
     n_encoded_images: int
     n_encoded_texts: int
+    n_compared_pairs: int = 0

@@ -11,14 +11,14 @@ import numpy as np
 from evalkit.data.images import image_digest, read_image
 from evalkit.data.item import EditItem
 from evalkit.data.parallel import Progress, ahead, in_batches, unwatched
-from evalkit.encoders.base import Embeddings, Encoder, Pixels
+from evalkit.encoders.base import AnyEncoder, Embeddings, Encoder, Pixels
 from evalkit.encoders.store import EmbeddingCache, Kind
-from evalkit.errors import CacheError, ImageError
-from evalkit.metrics.base import Feature, Metric, Scores, Vectors
-from evalkit.scoring.plan import IMAGE_FIELDS, Plan, image_of, texts_of
-
-LOOKUP = 1000
-"""Vectors asked of the cache at a time, so that a long list of items does not fill the memory."""
+from evalkit.errors import ImageError
+from evalkit.metrics.base import Feature, Metric, PairFeature, Scores
+from evalkit.metrics.base import Vectors as Arrays
+from evalkit.scoring.pairs import Pairs
+from evalkit.scoring.plan import IMAGE_FIELDS, Plan, image_of, pair_of, texts_of
+from evalkit.scoring.vectors import Vectors
 
 
 class Features:
@@ -37,7 +37,7 @@ class Features:
 
     def __init__(
         self,
-        encoders: Mapping[str, Encoder],
+        encoders: Mapping[str, AnyEncoder],
         cache: EmbeddingCache,
         *,
         batch_size: int = 32,
@@ -45,17 +45,26 @@ class Features:
         progress: Progress = unwatched,
     ) -> None:
         self._encoders = encoders
-        self._cache = cache
+        self._vectors = Vectors(cache)
         self._batch_size = batch_size
         self._workers = workers or os.cpu_count() or 1
         self._progress = progress
         self.digests: dict[Path, str] = {}
         self.unreadable: dict[Path, str] = {}
         """Image files that could not be decoded, each with the reason."""
-        self.cache_failure: str | None = None
-        self._memory: EmbeddingCache | None = None
         self.n_encoded_images = 0
         self.n_encoded_texts = 0
+        self._pairs = Pairs(encoders, self._vectors, self.digests, workers=self._workers, progress=progress)
+
+    @property
+    def cache_failure(self) -> str | None:
+        """Why vectors are no longer kept, if the cache failed midway."""
+        return self._vectors.failure
+
+    @property
+    def n_compared_pairs(self) -> int:
+        """Pairs of edited and source image that were looked at, and not known from an earlier run."""
+        return self._pairs.n_compared
 
     def prepare(self, plan: Plan) -> None:
         """Make every vector of the plan available; those of unreadable images are left out and listed."""
@@ -63,20 +72,24 @@ class Features:
         for name, encoder in self._encoders.items():
             self._encode_images(encoder, plan.images.get(name, ()))
             self._encode_texts(encoder, plan.texts.get(name, ()))
+        self.unreadable.update(self._pairs.prepare(plan.pairs))
 
     def compute(self, metric: Metric, items: Sequence[EditItem]) -> Scores:
         """A metric's values for items that have all that it needs."""
         arrays = {name: self._array(feature, items) for name, feature in metric.features.items()}
-        return metric.compute(arrays, resolution=self._encoders[metric.encoder].spec.resolution)
+        resolution = self._encoders[metric.encoder].spec.resolution if metric.needs_resolution else 0.0
+        return metric.compute(arrays, resolution=resolution)
 
-    def _array(self, feature: Feature, items: Sequence[EditItem]) -> Vectors:
+    def _array(self, feature: Feature | PairFeature, items: Sequence[EditItem]) -> Arrays:
+        if isinstance(feature, PairFeature):
+            return self._pairs.array(feature, [pair_of(feature, item) for item in items])
         fingerprint = self._encoders[feature.encoder].spec.fingerprint
         if feature.field in IMAGE_FIELDS:
             digests = [self.digests[image_of(feature, item)] for item in items]
-            found = self._get(fingerprint, "image", digests)
+            found = self._vectors.get(fingerprint, "image", digests)
             return np.stack([found[digest] for digest in digests])
         texts = [[text_digest(text) for text in texts_of(feature, item)] for item in items]
-        found = self._get(fingerprint, "text", [digest for row in texts for digest in row])
+        found = self._vectors.get(fingerprint, "text", [digest for row in texts for digest in row])
         stacked = np.stack([np.stack([found[digest] for digest in row]) for row in texts])
         return stacked[:, 0] if stacked.shape[1] == 1 else stacked
 
@@ -101,7 +114,7 @@ class Features:
         for path in paths:
             if path in self.digests:
                 by_digest.setdefault(self.digests[path], []).append(path)
-        missing = self._missing(encoder, "image", by_digest)
+        missing = self._vectors.missing(encoder.spec.fingerprint, "image", by_digest) if by_digest else []
 
         def load(digest: str) -> Pixels | ImageError:
             try:
@@ -119,14 +132,14 @@ class Features:
                     else:
                         pixels[digest] = result
                 if pixels:
-                    self._put(encoder, "image", list(pixels), encoder.encode_images(np.stack(list(pixels.values()))))
+                    self._put(encoder, "image", pixels, encoder.encode_images(np.stack(list(pixels.values()))))
                 self.n_encoded_images += len(pixels)
                 done += len(batch)
                 self._progress("encoding images", done, len(missing))
 
     def _encode_texts(self, encoder: Encoder, texts: Sequence[str]) -> None:
         by_digest = {text_digest(text): text for text in texts}
-        missing = self._missing(encoder, "text", by_digest)
+        missing = self._vectors.missing(encoder.spec.fingerprint, "text", by_digest) if by_digest else []
         done = 0
         for batch in in_batches(missing, self._batch_size):
             self._put(encoder, "text", batch, encoder.encode_texts([by_digest[digest] for digest in batch]))
@@ -134,36 +147,8 @@ class Features:
             done += len(batch)
             self._progress("encoding texts", done, len(missing))
 
-    def _missing(self, encoder: Encoder, kind: Kind, digests: Iterable[str]) -> list[str]:
-        """The digests that no store knows; an encoder that is asked for nothing is not even identified."""
-        return [
-            digest
-            for chunk in in_batches(digests, LOOKUP)
-            for known in [self._get(encoder.spec.fingerprint, kind, chunk)]
-            for digest in chunk
-            if digest not in known
-        ]
-
-    def _get(self, fingerprint: str, kind: Kind, digests: Sequence[str]) -> dict[str, Embeddings]:
-        found = self._memory.get_many(fingerprint, kind, digests) if self._memory else {}
-        absent = [digest for digest in digests if digest not in found]
-        try:
-            found.update(self._cache.get_many(fingerprint, kind, absent))
-        except CacheError as failure:
-            self._go_on_in_memory(failure)
-        return found
-
-    def _put(self, encoder: Encoder, kind: Kind, digests: Sequence[str], vectors: Embeddings) -> None:
-        rows = dict(zip(digests, vectors, strict=True))
-        try:
-            (self._memory or self._cache).put_many(encoder.spec.fingerprint, kind, rows)
-        except CacheError as failure:
-            self._go_on_in_memory(failure).put_many(encoder.spec.fingerprint, kind, rows)
-
-    def _go_on_in_memory(self, failure: CacheError) -> EmbeddingCache:
-        self.cache_failure = self.cache_failure or str(failure)
-        self._memory = self._memory or EmbeddingCache.in_memory()
-        return self._memory
+    def _put(self, encoder: Encoder, kind: Kind, digests: Iterable[str], vectors: Embeddings) -> None:
+        self._vectors.put(encoder.spec.fingerprint, kind, dict(zip(digests, vectors, strict=True)))
 
 
 def text_digest(text: str) -> str:

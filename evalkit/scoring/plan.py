@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalkit.data.item import EditItem
-from evalkit.metrics.base import Feature, Metric
+from evalkit.data.pair import PairFiles
+from evalkit.metrics.base import Feature, Metric, PairFeature
 from evalkit.metrics.templates import fill
 
 IMAGE_FIELDS = ("source_image", "edited_image", "reference_image")
@@ -20,41 +21,57 @@ class Plan:
     """Encoder name to image files."""
     texts: Mapping[str, tuple[str, ...]]
     """Encoder name to texts."""
+    pairs: Mapping[PairFeature, tuple[PairFiles, ...]] = field(default_factory=dict)
+    """What is asked about pairs of edited and source image, and about which."""
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Every image file, once."""
-        return tuple(dict.fromkeys(path for paths in self.images.values() for path in paths))
+        single = (path for paths in self.images.values() for path in paths)
+        paired = (path for pairs in self.pairs.values() for files in pairs for path in files.paths)
+        return tuple(dict.fromkeys([*single, *paired]))
 
 
 def plan_features(metrics: Sequence[Metric], items: Iterable[EditItem]) -> Plan:
     """What must be encoded so that every metric can be computed for every item that has what it needs."""
     images: dict[str, dict[Path, None]] = {}
     texts: dict[str, dict[str, None]] = {}
+    pairs: dict[PairFeature, dict[PairFiles, None]] = {}
     for item in items:
         for metric in metrics:
             if lacking(metric, item):
                 continue
             for feature in metric.features.values():
-                if feature.field in IMAGE_FIELDS:
+                if isinstance(feature, PairFeature):
+                    pairs.setdefault(feature, {})[pair_of(feature, item)] = None
+                elif feature.field in IMAGE_FIELDS:
                     images.setdefault(feature.encoder, {})[image_of(feature, item)] = None
                 else:
                     texts.setdefault(feature.encoder, {}).update(dict.fromkeys(texts_of(feature, item)))
     return Plan(
         images={encoder: tuple(paths) for encoder, paths in images.items()},
         texts={encoder: tuple(strings) for encoder, strings in texts.items()},
+        pairs={feature: tuple(files) for feature, files in pairs.items()},
     )
 
 
 def lacking(metric: Metric, item: EditItem) -> tuple[str, ...]:
     """The fields that a metric needs and an item does not have."""
-    return tuple(feature.field for feature in metric.features.values() if not getattr(item, feature.field))
+    return tuple(name for name in metric.fields if not getattr(item, name))
 
 
 def image_of(feature: Feature, item: EditItem) -> Path:
     """The image file that a feature of an item is made from."""
     path: Path = getattr(item, feature.field)
     return path
+
+
+def pair_of(feature: PairFeature, item: EditItem) -> PairFiles:
+    """The files that a feature of an item's pair is made from."""
+    edited, source = item.edited_image, item.source_image
+    if edited is None or source is None:
+        raise ValueError(f"{item.label} lacks an image of the pair")
+    return PairFiles(edited_image=edited, source_image=source, edit_mask=item.edit_mask if feature.masked else None)
 
 
 def texts_of(feature: Feature, item: EditItem) -> tuple[str, ...]:

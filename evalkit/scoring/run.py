@@ -13,8 +13,9 @@ from evalkit import __version__
 from evalkit.data.check import digest_problems, edits_digest
 from evalkit.data.folder import EditFolder
 from evalkit.data.item import EditItem, Problem
+from evalkit.data.pair import MASK_RULE, SIZE_RULE
 from evalkit.data.parallel import Progress, in_batches, unwatched
-from evalkit.encoders.base import Encoder
+from evalkit.encoders.base import AnyEncoder
 from evalkit.encoders.store import EmbeddingCache
 from evalkit.errors import MissingItemsError
 from evalkit.metrics.base import Metric, Signature
@@ -36,7 +37,7 @@ LIBRARIES = ("numpy", "pillow", "torch", "open_clip_torch", "transformers")
 def score_folder(
     folder: EditFolder,
     metrics: Sequence[Metric],
-    encoders: Mapping[str, Encoder],
+    encoders: Mapping[str, AnyEncoder],
     cache: EmbeddingCache,
     *,
     name: str,
@@ -104,7 +105,7 @@ def score_folder(
         missing=missing,
         level=level,
         metrics={
-            metric.name: _summary(metric, table, signature(metric, encoders[metric.encoder], missing), level)
+            metric.name: _summary(metric, table, signature(metric, encoders.get(metric.encoder), missing), level)
             for metric in metrics
         },
         encoders={name: _encoder_record(encoder) for name, encoder in encoders.items()},
@@ -115,19 +116,24 @@ def score_folder(
         seconds=round(time.monotonic() - clock, 3),
         n_encoded_images=features.n_encoded_images,
         n_encoded_texts=features.n_encoded_texts,
+        n_compared_pairs=features.n_compared_pairs,
     )
     return Run(record=record, table=table)
 
 
-def signature(metric: Metric, encoder: Encoder, missing: Missing = "fail") -> Signature:
-    """Everything that can change the numbers of a metric through an encoder."""
-    spec = encoder.spec
+def signature(metric: Metric, encoder: AnyEncoder | None, missing: Missing = "fail") -> Signature:
+    """Everything that can change the numbers of a metric, through an encoder or from the pixels themselves."""
+    image = []
+    if metric.pair:
+        image = [SIZE_RULE, *([MASK_RULE] if metric.pair.masked else [])]
+    if encoder and encoder.spec.preprocess.mode != "native":
+        image.append(encoder.spec.preprocess.label)
     return Signature(
         metric=metric.name,
-        encoder=spec.label,
-        image=spec.preprocess.label,
+        encoder=encoder.spec.label if encoder else "none",
+        image="+".join(image),
         template=metric.template,
-        dtype=spec.dtype,
+        dtype=encoder.spec.dtype if encoder else "fp64",
         version=metric.version,
         evalkit=__version__,
         missing=missing,
@@ -164,6 +170,8 @@ def _without_unreadable(item: EditItem, unreadable: Mapping[Path, str]) -> EditI
         item = replace(item, source_image=None)
     if item.reference_image in unreadable:
         item = replace(item, reference_image=None)
+    if item.edit_mask in unreadable:
+        item = replace(item, edit_mask=None)
     if item.edited_image and item.edited_image in unreadable:
         item = item.without_edit("missing", unreadable[item.edited_image])
     return item
@@ -237,7 +245,7 @@ def _clamped(metric: Metric, value: float | None) -> float | None:
     return max(value, 0.0) if metric.summarize == "clamped_mean" and value is not None else value
 
 
-def _encoder_record(encoder: Encoder) -> EncoderRecord:
+def _encoder_record(encoder: AnyEncoder) -> EncoderRecord:
     spec = encoder.spec
     return EncoderRecord(
         name=spec.name,

@@ -8,7 +8,7 @@ from pathlib import Path
 from evalkit.data.folder import EditFolder
 from evalkit.data.item import Problem
 from evalkit.data.parallel import Progress, unwatched
-from evalkit.encoders.base import DType, Encoder
+from evalkit.encoders.base import AnyEncoder, DType
 from evalkit.encoders.load import open_encoder
 from evalkit.encoders.store import EmbeddingCache
 from evalkit.errors import CacheError, OptionError
@@ -111,9 +111,9 @@ def _require(
 
 def open_encoders(
     metrics: Sequence[Metric], spec: str, *, device: str, dtype: DType, cache: EmbeddingCache
-) -> dict[str, Encoder]:
+) -> dict[str, AnyEncoder]:
     """The encoders that some metrics go through, by the names that their features use."""
-    names = dict.fromkeys(metric.encoder for metric in metrics)
+    names = dict.fromkeys(metric.encoder for metric in metrics if metric.encoder != "none")
     return {
         name: open_encoder(spec if name == "clip" else name, device=device, dtype=dtype, cache=cache) for name in names
     }

@@ -1,0 +1,301 @@
+"""Preservation in pixels: how far the edited image is from its source, over the whole image or the background.
+
+*Measures* look at one pair of 8-bit images of one size and give a few numbers; they are made once per pair, whichever
+metrics ask. Values are on the scale of unit floats, white 1 and black 0.
+
+PIE-Bench (Ju et al., "PnP Inversion", ICLR 2024) blackens the inside of the mask in both images and then averages over
+all pixels, so that its numbers get better with the size of the mask alone; the ``:pie_bench`` variants do the same. Its
+tables show MSE × 10⁴ and SSIM × 10².
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from evalkit.data.pair import Mask, Pixels
+from evalkit.metrics.base import Floats, Metric, PairFeature, Scores, Undefined, Vectors
+from evalkit.metrics.ssim import background_similarity, multiscale_similarity, structural_similarity
+
+LEVELS = 255.0
+
+
+def differences(edited: Pixels, source: Pixels) -> tuple[float, float]:
+    """Mean absolute and mean squared difference over all pixels and channels.
+
+    >>> black, white = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 255, np.uint8)
+    >>> differences(white, black)
+    (1.0, 1.0)
+    """
+    absolute, squared = _sums(edited, source, np.ones(source.shape[:2], dtype=bool))
+    return absolute / source.size, squared / source.size
+
+
+def background_differences(edited: Pixels, source: Pixels, background: Mask) -> tuple[float, float, float, float]:
+    """The same over the background, then the number of pixels of the background and of the mask.
+
+    >>> black, half = np.zeros((1, 2, 3), np.uint8), np.array([[[255] * 3, [0] * 3]], np.uint8)
+    >>> background_differences(half, black, np.array([[True, False]]))
+    (1.0, 1.0, 1.0, 1.0)
+    """
+    absolute, squared = _sums(edited, source, background)
+    n_kept = int(background.sum())
+    n_values = max(3 * n_kept, 1)
+    return absolute / n_values, squared / n_values, float(n_kept), float(background.size - n_kept)
+
+
+def l1(differences: Vectors) -> Scores:
+    """Mean absolute difference, in [0, 1].
+
+    Args:
+        differences: ``(n, 2)``, as :func:`differences` gives them.
+    """
+    return Scores.of(differences[:, 0])
+
+
+def mse(differences: Vectors) -> Scores:
+    """Mean squared difference, in [0, 1].
+
+    Args:
+        differences: ``(n, 2)``, as :func:`differences` gives them.
+    """
+    return Scores.of(differences[:, 1])
+
+
+def psnr(differences: Vectors) -> Scores:
+    """Peak signal-to-noise ratio in decibels, ``−10 · log10(mse)``, of each image by itself.
+
+    Args:
+        differences: ``(n, 2)``, as :func:`differences` gives them.
+
+    >>> psnr(np.array([[0.1, 0.01], [0.0, 0.0]])).reasons
+    (None, 'equal_pixels')
+    """
+    return _decibels(differences[:, 1], {})
+
+
+def l1_background(differences: Vectors) -> Scores:
+    """Mean absolute difference of the background's pixels, in [0, 1].
+
+    Args:
+        differences: ``(n, 4)``, as :func:`background_differences` gives them.
+    """
+    return Scores.of(differences[:, 0], masks_without_background(differences[:, 2:]))
+
+
+def mse_background(differences: Vectors) -> Scores:
+    """Mean squared difference of the background's pixels, in [0, 1].
+
+    Args:
+        differences: ``(n, 4)``, as :func:`background_differences` gives them.
+    """
+    return Scores.of(differences[:, 1], masks_without_background(differences[:, 2:]))
+
+
+def mse_background_pie_bench(differences: Vectors) -> Scores:
+    """The background's squared differences divided by the number of all pixels, in [0, 1]."""
+    return Scores.of(differences[:, 1] * _share(differences), masks_without_background(differences[:, 2:]))
+
+
+def psnr_background(differences: Vectors) -> Scores:
+    """Peak signal-to-noise ratio of the background's pixels, in decibels.
+
+    Args:
+        differences: ``(n, 4)``, as :func:`background_differences` gives them.
+    """
+    return _decibels(differences[:, 1], masks_without_background(differences[:, 2:]))
+
+
+def psnr_background_pie_bench(differences: Vectors) -> Scores:
+    """``−10 · log10`` of :func:`mse_background_pie_bench`."""
+    return _decibels(differences[:, 1] * _share(differences), masks_without_background(differences[:, 2:]))
+
+
+def ssim(similarity: Vectors) -> Scores:
+    """Structural similarity, single- or multi-scale.
+
+    Args:
+        similarity: ``(n, 1)``; NaN for an image that is smaller than the window.
+    """
+    return Scores.of(similarity[:, 0], {"too_small": np.isnan(similarity[:, 0])})
+
+
+def ssim_background(similarity: Vectors) -> Scores:
+    """Mean structural similarity of the windows whose centre is background, both masks blackened, in [−1, 1].
+
+    Args:
+        similarity: ``(n, 4)``, as :func:`~evalkit.metrics.ssim.background_similarity` gives them.
+    """
+    return Scores.of(similarity[:, 0], _unseen(similarity) | {"no_background": np.isnan(similarity[:, 0])})
+
+
+def ssim_background_pie_bench(similarity: Vectors) -> Scores:
+    """Mean structural similarity of a window at every pixel, the mask blackened in both images, in [−1, 1]."""
+    return Scores.of(similarity[:, 1], _unseen(similarity))
+
+
+def masks_without_background(counts: Vectors) -> dict[str, Undefined]:
+    """Reasons for which a metric of the background has no value.
+
+    Args:
+        counts: ``(n, 2)`` pixels of the background and of the mask.
+    """
+    return {"no_background": counts[:, 0] == 0, "empty_edit_mask": counts[:, 1] == 0}
+
+
+def _sums(edited: Pixels, source: Pixels, where: Mask) -> tuple[float, float]:
+    """Sums of absolute and squared differences of unit floats; exact, as they are made of whole levels."""
+    absolute = squared = 0.0
+    for channel in range(3):
+        difference = (edited[..., channel].astype(np.float64) - source[..., channel])[where]
+        absolute += float(np.abs(difference).sum())
+        squared += float(np.dot(difference, difference))
+    return absolute / LEVELS, squared / LEVELS**2
+
+
+def _unseen(similarity: Vectors) -> dict[str, Undefined]:
+    return {"too_small": np.isnan(similarity[:, 1]), **masks_without_background(similarity[:, 2:])}
+
+
+def _share(differences: Vectors) -> Floats:
+    counts = differences[:, 2:].astype(np.float64)
+    share: Floats = counts[:, 0] / counts.sum(axis=1)
+    return share
+
+
+def _decibels(mean_square: Vectors, undefined: dict[str, Undefined]) -> Scores:
+    with np.errstate(divide="ignore"):
+        values = -10.0 * np.log10(mean_square.astype(np.float64))
+    return Scores.of(values, {**undefined, "equal_pixels": mean_square == 0})
+
+
+_DIFFERENCES = {"differences": PairFeature(measure=differences)}
+_SSIM = {"similarity": PairFeature(measure=structural_similarity)}
+_MULTISCALE = {"similarity": PairFeature(measure=multiscale_similarity)}
+_BACKGROUND_DIFFERENCES = {"differences": PairFeature(measure=background_differences, masked=True)}
+_BACKGROUND_SSIM = {"similarity": PairFeature(measure=background_similarity, masked=True)}
+_PLAIN = "Mean of unit floats over pixels and the channels of RGB"
+_DECIBELS = (0.0, math.inf)
+_SIMILARITY = (-1.0, 1.0)
+_WANG = "Wang et al., Image quality assessment, IEEE TIP 2004"
+_PIE_BENCH = "Ju et al., PnP Inversion, ICLR 2024, as PIE-Bench's scripts average"
+
+
+def _preservation(
+    name: str,
+    summary: str,
+    function: Callable[[Vectors], Scores],
+    features: Mapping[str, PairFeature],
+    *,
+    reference: str,
+    range_: tuple[float, float] = (0.0, 1.0),
+    higher_is_better: bool = True,
+) -> Metric:
+    return Metric(
+        name=name,
+        summary=summary,
+        reference=reference,
+        family="preservation",
+        higher_is_better=higher_is_better,
+        lowest=range_[0],
+        highest=range_[1],
+        features=features,
+        function=function,
+    )
+
+
+L1 = _preservation(
+    "l1",
+    "mean absolute difference to the source, unit floats",
+    l1,
+    _DIFFERENCES,
+    reference=_PLAIN,
+    higher_is_better=False,
+)
+MSE = _preservation(
+    "mse",
+    "mean squared difference to the source, unit floats",
+    mse,
+    _DIFFERENCES,
+    reference=_PLAIN,
+    higher_is_better=False,
+)
+PSNR = _preservation(
+    "psnr",
+    "−10 · log10(mse) per item, in dB",
+    psnr,
+    _DIFFERENCES,
+    reference="ITU-T J.340, with peak 1, RGB",
+    range_=_DECIBELS,
+)
+SSIM = _preservation(
+    "ssim",
+    "structural similarity to the source, RGB, Gaussian window of 11 pixels",
+    ssim,
+    _SSIM,
+    reference=_WANG,
+    range_=_SIMILARITY,
+)
+SSIM_MULTISCALE = _preservation(
+    "ssim:multiscale",
+    "the same over five scales; images from 176 pixels on",
+    ssim,
+    _MULTISCALE,
+    reference="Wang et al., Multiscale structural similarity, Asilomar 2003, eq. 7",
+)
+L1_BACKGROUND = _preservation(
+    "l1_background",
+    "mean absolute difference outside of the edit mask, per pixel outside of it",
+    l1_background,
+    _BACKGROUND_DIFFERENCES,
+    reference=_PLAIN,
+    higher_is_better=False,
+)
+MSE_BACKGROUND = _preservation(
+    "mse_background",
+    "mean squared difference outside of the edit mask, per pixel outside of it",
+    mse_background,
+    _BACKGROUND_DIFFERENCES,
+    reference=_PLAIN,
+    higher_is_better=False,
+)
+MSE_BACKGROUND_PIE_BENCH = _preservation(
+    "mse_background:pie_bench",
+    "the same per pixel of the whole image",
+    mse_background_pie_bench,
+    _BACKGROUND_DIFFERENCES,
+    reference=_PIE_BENCH,
+    higher_is_better=False,
+)
+PSNR_BACKGROUND = _preservation(
+    "psnr_background",
+    "−10 · log10(mse_background), in dB",
+    psnr_background,
+    _BACKGROUND_DIFFERENCES,
+    reference="ITU-T J.340, with peak 1, RGB",
+    range_=_DECIBELS,
+)
+PSNR_BACKGROUND_PIE_BENCH = _preservation(
+    "psnr_background:pie_bench",
+    "−10 · log10(mse_background:pie_bench), in dB",
+    psnr_background_pie_bench,
+    _BACKGROUND_DIFFERENCES,
+    reference=_PIE_BENCH,
+    range_=_DECIBELS,
+)
+SSIM_BACKGROUND = _preservation(
+    "ssim_background",
+    "mean SSIM of the windows centred outside of the edit mask, which is black in both images",
+    ssim_background,
+    _BACKGROUND_SSIM,
+    reference=_WANG,
+    range_=_SIMILARITY,
+)
+SSIM_BACKGROUND_PIE_BENCH = _preservation(
+    "ssim_background:pie_bench",
+    "mean SSIM of a window at every pixel, the edit mask black in both images",
+    ssim_background_pie_bench,
+    _BACKGROUND_SSIM,
+    reference=_PIE_BENCH,
+    range_=_SIMILARITY,
+)
