@@ -69,7 +69,8 @@ class MetricValidity:
     mean: float | None
     """Of the true edits."""
     floor_share: float | None
-    """Share of the true edits within a hundredth of the range of its worse end; None for an unbounded range."""
+    """Share of the methods' edits, or without methods of the true ones, within a hundredth of the range of its worse
+    end; None for an unbounded range."""
     ceiling_share: float | None
     controls: tuple[AgainstControl, ...]
     agreements: tuple[Agreement, ...]

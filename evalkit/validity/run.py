@@ -107,8 +107,17 @@ def _judged(metric: Metric, trial: Trial) -> MetricValidity:
         if system.kind == kind and (kind != "caption" or reads_captions)
     )
     agreements = tuple(agreements_of(metric, trial))
-    floor, ceiling = _crowding(metric, defined)
-    found = findings(metric.family, controls, decisive(metric, agreements), floor_share=floor, ceiling_share=ceiling)
+    methods = [system.name for system in trial.systems.others if system.kind == "method"]
+    edits = [trial.values(name, metric.name) for name in methods or [trial.systems.true.name]]
+    floor, ceiling = _crowding(metric, np.concatenate([values[~np.isnan(values)] for values in edits]))
+    found = findings(
+        metric.family,
+        controls,
+        decisive(metric, agreements),
+        floor_share=floor,
+        # A reference image may well be the best that there can be.
+        ceiling_share=ceiling if methods else None,
+    )
     return MetricValidity(
         metric=metric.name,
         family=metric.family,

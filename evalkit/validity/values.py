@@ -11,7 +11,7 @@ from evalkit.data.folder import EditFolder
 from evalkit.data.images import read_image
 from evalkit.data.item import EditItem
 from evalkit.data.parallel import Progress
-from evalkit.encoders.base import Encoder
+from evalkit.encoders.base import AnyEncoder
 from evalkit.encoders.store import EmbeddingCache
 from evalkit.errors import DataError
 from evalkit.metrics.base import REASONS, Metric, get_metrics
@@ -52,7 +52,7 @@ class Scored:
 def score_systems(
     systems: Sequence[System],
     metrics: Sequence[Metric],
-    encoders: Mapping[str, Encoder],
+    encoders: Mapping[str, AnyEncoder],
     cache: EmbeddingCache,
     *,
     benchmark: str,

@@ -11,7 +11,7 @@ from evalkit.results.validity import AgainstControl, Agreement
 from evalkit.stats.validity import USABLE
 
 CROWDED = 0.2
-"""A larger share of true edits at an end of the range leaves no room to tell methods apart."""
+"""A larger share of edits at an end of the range leaves no room to tell methods apart."""
 MOVED = 0.1
 """A mean that a round trip moves by more than this share of the way to another picture is moved by the file format."""
 _IDENTITY, _OTHER = "identity", "shuffled_source"
@@ -50,11 +50,12 @@ def findings(
         family: Of the metric.
         controls: The true edits against each control.
         agreement: With the truth that the family is about.
-        floor_share: Share of true edits at the worse end of the range.
+        floor_share: Share of the methods' edits at the worse end of the range.
         ceiling_share: At the better end.
     """
     by_name = {found.control: found for found in controls}
     asked = _asked(family, by_name)
+    nothing = by_name.get(_IDENTITY)
     grave = [text for name in asked if (text := _preference(by_name[name]) or _unsure(by_name[name]))]
     weak = [
         f"{100 * found.probability:.0f} % against {_UNSEEN.get(found.control, found.control)}"
@@ -62,16 +63,18 @@ def findings(
         if found.probability is not None and not (_preference(found) or _unsure(found)) and found.probability < USABLE
     ]
     said = list(grave)
+    if family == "preservation" and nothing and nothing.ci_high is not None and nothing.ci_high < 0.5:
+        said.append(_PREFERRED[_IDENTITY])
     if weak:
         said.append(f"cannot rank single items ({', '.join(weak)})")
     said += [text for name in ("blur", "resize_half") if name in by_name and (text := _preference(by_name[name]))]
     said += _moved(by_name)
     for share, end in ((floor_share, "worst"), (ceiling_share, "best")):
         if share is not None and share > CROWDED:
-            said.append(f"{100 * share:.0f} % of the true edits have the {end} value")
+            said.append(f"{100 * share:.0f} % of the edits have the {end} value")
     if agreement and agreement.ci_low is not None and agreement.ci_low <= 0:
         said.append(f"no agreement with {agreement.truth} was shown")
-    if family == "alignment" and _IDENTITY in by_name and by_name[_IDENTITY].probability is None:
+    if nothing and nothing.probability is None:
         said.append("has no value for an untouched source")
     return tuple(said)
 
@@ -84,11 +87,9 @@ def verdict(family: str, found: Sequence[str]) -> str:
 
 
 def _asked(family: str, by_name: Mapping[str, AgainstControl]) -> list[str]:
-    """The controls that a metric of this family must be able to tell from the true edit."""
-    wanted = (
-        (_OTHER, "shuffled_caption", "wrong_attribute", _IDENTITY) if family == "alignment" else (_OTHER, _IDENTITY)
-    )
-    return [name for name in wanted if name in by_name]
+    """The controls that a metric of this family must prefer the true edit to."""
+    of_the_edit = ("shuffled_caption", "wrong_attribute", _IDENTITY) if family == "alignment" else ()
+    return [name for name in (_OTHER, *of_the_edit) if name in by_name]
 
 
 def _preference(found: AgainstControl) -> str | None:

@@ -39,7 +39,7 @@ TABLE = Path(__file__).with_suffix(".md")
 RESEEDED = ("text_to_image", "sdedit")
 SEEDS = (0, 1, 2)
 ROUND_TRIPS = ("jpeg_90", "webp_80", "resize_double")
-N_SOURCES = 18
+N_SOURCES = 6
 Z = 1.959963984540054
 """Standard normal quantile of 0.975."""
 
