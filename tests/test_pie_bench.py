@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.dataset import build_dataset
@@ -16,6 +18,7 @@ from evalkit.compare.run import compare_runs
 from evalkit.data.images import read_image
 from evalkit.data.manifest import write_manifest
 from evalkit.errors import BenchmarkError
+from evalkit.scoring.score import score_into
 from tests.support.pie_bench import EDITS, image_path, picture, write_copy, write_outputs
 
 
@@ -250,3 +253,37 @@ def test_the_authors_evaluation_table_is_compared(tmp_path):
         assert pair.verdict == ("a_better" if metric in lower else "b_better")
         assert pair.n_items == (36 if metric.endswith("unedit_part") else 40)
     assert any("4 of 40 items" in note and "psnr_unedit_part" in note for note in comparison.notes)
+
+
+def test_clip_of_the_edited_part_sees_black_elsewhere(copy, tmp_path):
+    """The score is that of the picture with all but the mask blackened, as if the user had done it."""
+    outputs = write_outputs(tmp_path / "output")
+    folder = open_edit_folder(outputs, benchmark="pie_bench", data=copy).folder
+    score = partial(score_into, encoder="miniature", missing="fail")
+    masked = score(tmp_path / "masked", folder, metrics=["clip_score:pie_bench", "clip_score:torchmetrics"])
+    by_hand = tmp_path / "by_hand"
+    by_hand.mkdir()
+    blackened = []
+    for item in folder.items:
+        kept = np.asarray(read_image(item.edit_mask)) == 255
+        path = by_hand / f"{item.item_id}.png"
+        Image.fromarray(np.where(kept, np.asarray(read_image(item.edited_image)), np.uint8(0))).save(path)
+        blackened.append(replace(item, edited_image=path))
+    plain = score(tmp_path / "plain", replace(folder, items=tuple(blackened)), metrics=["clip_score:torchmetrics"])
+    expected = plain.table.item_means("clip_score:torchmetrics").values
+    assert np.array_equal(masked.table.item_means("clip_score:pie_bench").values, expected)
+    assert not np.allclose(masked.table.item_means("clip_score:torchmetrics").values, expected)
+    assert "mask-nearest" in masked.record.metrics["clip_score:pie_bench"].signature
+
+
+def test_without_a_mask_there_is_no_edited_part(copy, tmp_path):
+    """An absent mask and one that allows nothing each have their reason."""
+    folder = open_edit_folder(write_outputs(tmp_path / "output"), benchmark="pie_bench", data=copy).folder
+    nothing = tmp_path / "nothing.png"
+    Image.new("RGB", (512, 512)).save(nothing)
+    first, second, *others = folder.items
+    items = (replace(first, edit_mask=None), replace(second, edit_mask=nothing), *others)
+    run = score_into(
+        tmp_path / "run", replace(folder, items=items), metrics=["clip_score:pie_bench"], encoder="miniature"
+    )
+    assert dict(run.table.item_means("clip_score:pie_bench").undefined) == {"no_edit_mask": 1, "empty_edit_mask": 1}

@@ -85,11 +85,30 @@ def align(edited: Image.Image, source: Pixels, mask: Image.Image | None = None) 
     size = (source.shape[1], source.shape[0])
     if edited.size != size:
         edited = edited.resize(size, Image.Resampling.BICUBIC)
-    background = None
-    if mask is not None:
-        grey = mask.convert("L")
-        background = np.asarray(grey if grey.size == size else grey.resize(size, Image.Resampling.NEAREST)) < WHITE
+    background = None if mask is None else _background(mask, size)
     return ImagePair(edited=np.asarray(edited), source=source, background=background)
+
+
+def blackened(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """An image with all that lies outside of its edit mask in black.
+
+    Args:
+        image: RGB.
+        mask: Of any mode and size: white may change.
+
+    >>> image, mask = Image.new("RGB", (2, 1), "white"), Image.new("L", (2, 1), 0)
+    >>> mask.putpixel((0, 0), 255)
+    >>> [blackened(image, mask).getpixel((x, 0)) for x in (0, 1)]
+    [(255, 255, 255), (0, 0, 0)]
+    """
+    pixels = np.array(image)
+    pixels[_background(mask, image.size)] = 0
+    return Image.fromarray(pixels)
+
+
+def _background(mask: Image.Image, size: tuple[int, int]) -> Mask:
+    grey = mask.convert("L")
+    return np.asarray(grey if grey.size == size else grey.resize(size, Image.Resampling.NEAREST)) < WHITE
 
 
 def _read(path: Path) -> Image.Image | ImageError:

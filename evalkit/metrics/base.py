@@ -90,11 +90,13 @@ class Feature:
     template: str = "none"
     """For texts, a key of :data:`evalkit.metrics.templates.TEMPLATES`; with several templates the metric receives
     ``(n, templates, dimension)``."""
+    masked: bool = False
+    """For images, whether all that lies outside of the edit mask is blackened before the encoder sees it."""
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields of the item that it is made from."""
-        return (self.field,)
+        return (self.field, *(("edit_mask",) if self.masked else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +232,7 @@ METRICS: Registry[Metric] = Registry(
         "clip_score": "evalkit.metrics.clip:CLIP_SCORE",
         "clip_score:hessel": "evalkit.metrics.clip:CLIP_SCORE_HESSEL",
         "clip_score:torchmetrics": "evalkit.metrics.clip:CLIP_SCORE_TORCHMETRICS",
+        "clip_score:pie_bench": "evalkit.metrics.clip:CLIP_SCORE_PIE_BENCH",
         "clip_directional_similarity": "evalkit.metrics.clip:CLIP_DIRECTIONAL_SIMILARITY",
         "clip_directional_similarity:loss": "evalkit.metrics.clip:CLIP_DIRECTIONAL_SIMILARITY_LOSS",
         "clip_directional_similarity:templates": "evalkit.metrics.clip:CLIP_DIRECTIONAL_SIMILARITY_TEMPLATES",

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.metrics.base import Feature, Floats, Metric, Scores, Vectors
+from evalkit.metrics.pixel import BACKGROUND_DIFFERENCES
 
 HESSEL_WEIGHT = 2.5
 """Hessel et al. stretch the cosines, which seldom pass 0.4, to about [0, 1]."""
@@ -37,6 +38,22 @@ def clip_score_torchmetrics(edited_image: Vectors, target_caption: Vectors) -> S
     """``100 · cos`` per item, in [−100, 100]; torchmetrics clamps the mean of these at 0, not the items."""
     cosines = _cosines(edited_image, target_caption)
     return Scores(values=100.0 * cosines.values, reasons=cosines.reasons)
+
+
+def clip_score_pie_bench(edited_image: Vectors, target_caption: Vectors, differences: Vectors) -> Scores:
+    """``100 · cos`` of the edited part, all else blackened, and the whole target caption, in [−100, 100].
+
+    Args:
+        edited_image: ``(n, d)`` of the edited image, black outside of the edit mask.
+        target_caption: ``(n, d)``.
+        differences: ``(n, 4)``, whose last column counts the pixels of the mask.
+    """
+    scores = clip_score_torchmetrics(edited_image, target_caption)
+    undefined = {
+        "empty_edit_mask": differences[:, 3] == 0,
+        "not_finite": np.array([reason is not None for reason in scores.reasons]),
+    }
+    return Scores.of(scores.values, undefined)
 
 
 def clip_image_similarity(edited_image: Vectors, source_image: Vectors) -> Scores:
@@ -164,6 +181,22 @@ CLIP_SCORE_TORCHMETRICS = Metric(
     highest=100.0,
     features=_IMAGE_TEXT,
     function=clip_score_torchmetrics,
+    summarize="clamped_mean",
+)
+CLIP_SCORE_PIE_BENCH = Metric(
+    name="clip_score:pie_bench",
+    summary="100 · cos of the edited part, all else blackened, and the target caption; clamped at 0 after the mean",
+    reference="Ju et al., PnP Inversion, ICLR 2024, CLIP similarity of the edited part (with ViT-L/14)",
+    family="alignment",
+    higher_is_better=True,
+    lowest=-100.0,
+    highest=100.0,
+    features={
+        "edited_image": Feature(field="edited_image", masked=True),
+        "target_caption": Feature(field="target_caption"),
+        **BACKGROUND_DIFFERENCES,
+    },
+    function=clip_score_pie_bench,
     summarize="clamped_mean",
 )
 CLIP_DIRECTIONAL_SIMILARITY = Metric(

@@ -172,7 +172,7 @@ def _decibels(mean_square: Vectors, undefined: dict[str, Undefined]) -> Scores:
 _DIFFERENCES = {"differences": PairFeature(measure=differences)}
 _SSIM = {"similarity": PairFeature(measure=structural_similarity)}
 _MULTISCALE = {"similarity": PairFeature(measure=multiscale_similarity)}
-_BACKGROUND_DIFFERENCES = {"differences": PairFeature(measure=background_differences, masked=True)}
+BACKGROUND_DIFFERENCES = {"differences": PairFeature(measure=background_differences, masked=True)}
 _BACKGROUND_SSIM = {"similarity": PairFeature(measure=background_similarity, masked=True)}
 _PLAIN = "Mean of unit floats over pixels and the channels of RGB"
 _DECIBELS = (0.0, math.inf)
@@ -247,7 +247,7 @@ L1_BACKGROUND = _preservation(
     "l1_background",
     "mean absolute difference outside of the edit mask, per pixel outside of it",
     l1_background,
-    _BACKGROUND_DIFFERENCES,
+    BACKGROUND_DIFFERENCES,
     reference=_PLAIN,
     higher_is_better=False,
 )
@@ -255,7 +255,7 @@ MSE_BACKGROUND = _preservation(
     "mse_background",
     "mean squared difference outside of the edit mask, per pixel outside of it",
     mse_background,
-    _BACKGROUND_DIFFERENCES,
+    BACKGROUND_DIFFERENCES,
     reference=_PLAIN,
     higher_is_better=False,
 )
@@ -263,7 +263,7 @@ MSE_BACKGROUND_PIE_BENCH = _preservation(
     "mse_background:pie_bench",
     "the same per pixel of the whole image",
     mse_background_pie_bench,
-    _BACKGROUND_DIFFERENCES,
+    BACKGROUND_DIFFERENCES,
     reference=_PIE_BENCH,
     higher_is_better=False,
 )
@@ -271,7 +271,7 @@ PSNR_BACKGROUND = _preservation(
     "psnr_background",
     "−10 · log10(mse_background), in dB",
     psnr_background,
-    _BACKGROUND_DIFFERENCES,
+    BACKGROUND_DIFFERENCES,
     reference="ITU-T J.340, with peak 1, RGB",
     range_=_DECIBELS,
 )
@@ -279,7 +279,7 @@ PSNR_BACKGROUND_PIE_BENCH = _preservation(
     "psnr_background:pie_bench",
     "−10 · log10(mse_background:pie_bench), in dB",
     psnr_background_pie_bench,
-    _BACKGROUND_DIFFERENCES,
+    BACKGROUND_DIFFERENCES,
     reference=_PIE_BENCH,
     range_=_DECIBELS,
 )

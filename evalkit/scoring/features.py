@@ -4,12 +4,14 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from evalkit.data.images import image_digest, read_image
 from evalkit.data.item import EditItem
+from evalkit.data.pair import blackened
 from evalkit.data.parallel import Progress, ahead, in_batches, unwatched
 from evalkit.encoders.base import AnyEncoder, Embeddings, Encoder, Pixels
 from evalkit.encoders.store import EmbeddingCache, Kind
@@ -17,8 +19,17 @@ from evalkit.errors import ImageError
 from evalkit.metrics.base import Feature, Metric, PairFeature, Scores
 from evalkit.metrics.base import Vectors as Arrays
 from evalkit.scoring.pairs import Pairs
-from evalkit.scoring.plan import IMAGE_FIELDS, Plan, image_of, pair_of, texts_of
+from evalkit.scoring.plan import IMAGE_FIELDS, Picture, Plan, pair_of, picture_of, texts_of
 from evalkit.scoring.vectors import Vectors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unreadable:
+    """A file of a picture that cannot be read."""
+
+    number: int
+    """Which of the picture's files."""
+    message: str
 
 
 class Features:
@@ -85,7 +96,7 @@ class Features:
             return self._pairs.array(feature, [pair_of(feature, item) for item in items])
         fingerprint = self._encoders[feature.encoder].spec.fingerprint
         if feature.field in IMAGE_FIELDS:
-            digests = [self.digests[image_of(feature, item)] for item in items]
+            digests = [self._digest_of(picture_of(feature, item)) for item in items]
             found = self._vectors.get(fingerprint, "image", digests)
             return np.stack([found[digest] for digest in digests])
         texts = [[text_digest(text) for text in texts_of(feature, item)] for item in items]
@@ -109,26 +120,35 @@ class Features:
                     self.digests[path] = result
                 self._progress("reading images", done, len(paths))
 
-    def _encode_images(self, encoder: Encoder, paths: Sequence[Path]) -> None:
-        by_digest: dict[str, list[Path]] = {}
-        for path in paths:
-            if path in self.digests:
-                by_digest.setdefault(self.digests[path], []).append(path)
+    def _digest_of(self, picture: Picture) -> str:
+        """The SHA-256 of an image file or, for a masked picture, of those of its files."""
+        digests = [self.digests[path] for path in picture.paths]
+        return digests[0] if len(digests) == 1 else text_digest("black outside of the mask " + " ".join(digests))
+
+    def _encode_images(self, encoder: Encoder, pictures: Sequence[Picture]) -> None:
+        by_digest: dict[str, list[Picture]] = {}
+        for picture in pictures:
+            if all(path in self.digests for path in picture.paths):
+                by_digest.setdefault(self._digest_of(picture), []).append(picture)
         missing = self._vectors.missing(encoder.spec.fingerprint, "image", by_digest) if by_digest else []
 
-        def load(digest: str) -> Pixels | ImageError:
-            try:
-                return encoder.spec.preprocess.apply(read_image(by_digest[digest][0]))
-            except ImageError as failure:
-                return failure
+        def load(digest: str) -> Pixels | _Unreadable:
+            images = []
+            for number, path in enumerate(by_digest[digest][0].paths):
+                try:
+                    images.append(read_image(path))
+                except ImageError as failure:
+                    return _Unreadable(number=number, message=str(failure))
+            return encoder.spec.preprocess.apply(images[0] if len(images) == 1 else blackened(*images))
 
         done = 0
         with ThreadPoolExecutor(self._workers) as pool:
             for batch in in_batches(ahead(pool, load, missing, 2 * self._batch_size), self._batch_size):
                 pixels: dict[str, Pixels] = {}
                 for digest, result in batch:
-                    if isinstance(result, ImageError):
-                        self.unreadable.update(dict.fromkeys(by_digest[digest], str(result)))
+                    if isinstance(result, _Unreadable):
+                        paths = [picture.paths[result.number] for picture in by_digest[digest]]
+                        self.unreadable.update(dict.fromkeys(paths, result.message))
                     else:
                         pixels[digest] = result
                 if pixels:

@@ -14,11 +14,25 @@ IMAGE_FIELDS = ("source_image", "edited_image", "reference_image")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """An image file as an encoder sees it."""
+
+    path: Path
+    edit_mask: Path | None = None
+    """Outside of which all is blackened."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that it is made from."""
+        return (self.path,) if self.edit_mask is None else (self.path, self.edit_mask)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The unique inputs of every encoder, in the order in which items first ask for them."""
 
-    images: Mapping[str, tuple[Path, ...]]
-    """Encoder name to image files."""
+    images: Mapping[str, tuple[Picture, ...]]
+    """Encoder name to pictures."""
     texts: Mapping[str, tuple[str, ...]]
     """Encoder name to texts."""
     pairs: Mapping[PairFeature, tuple[PairFiles, ...]] = field(default_factory=dict)
@@ -27,14 +41,14 @@ class Plan:
     @property
     def files(self) -> tuple[Path, ...]:
         """Every image file, once."""
-        single = (path for paths in self.images.values() for path in paths)
+        single = (path for pictures in self.images.values() for picture in pictures for path in picture.paths)
         paired = (path for pairs in self.pairs.values() for files in pairs for path in files.paths)
         return tuple(dict.fromkeys([*single, *paired]))
 
 
 def plan_features(metrics: Sequence[Metric], items: Iterable[EditItem]) -> Plan:
     """What must be encoded so that every metric can be computed for every item that has what it needs."""
-    images: dict[str, dict[Path, None]] = {}
+    images: dict[str, dict[Picture, None]] = {}
     texts: dict[str, dict[str, None]] = {}
     pairs: dict[PairFeature, dict[PairFiles, None]] = {}
     for item in items:
@@ -45,11 +59,11 @@ def plan_features(metrics: Sequence[Metric], items: Iterable[EditItem]) -> Plan:
                 if isinstance(feature, PairFeature):
                     pairs.setdefault(feature, {})[pair_of(feature, item)] = None
                 elif feature.field in IMAGE_FIELDS:
-                    images.setdefault(feature.encoder, {})[image_of(feature, item)] = None
+                    images.setdefault(feature.encoder, {})[picture_of(feature, item)] = None
                 else:
                     texts.setdefault(feature.encoder, {}).update(dict.fromkeys(texts_of(feature, item)))
     return Plan(
-        images={encoder: tuple(paths) for encoder, paths in images.items()},
+        images={encoder: tuple(pictures) for encoder, pictures in images.items()},
         texts={encoder: tuple(strings) for encoder, strings in texts.items()},
         pairs={feature: tuple(files) for feature, files in pairs.items()},
     )
@@ -60,10 +74,10 @@ def lacking(metric: Metric, item: EditItem) -> tuple[str, ...]:
     return tuple(name for name in metric.fields if not getattr(item, name))
 
 
-def image_of(feature: Feature, item: EditItem) -> Path:
-    """The image file that a feature of an item is made from."""
+def picture_of(feature: Feature, item: EditItem) -> Picture:
+    """The picture that a feature of an item is made from."""
     path: Path = getattr(item, feature.field)
-    return path
+    return Picture(path=path, edit_mask=item.edit_mask if feature.masked else None)
 
 
 def pair_of(feature: PairFeature, item: EditItem) -> PairFiles:
