@@ -103,3 +103,9 @@ def test_agreement_that_was_not_shown_is_said():
 def test_a_metric_that_has_no_value_for_the_untouched_source_is_told():
     """Directional similarity: nothing can be said of a method that does nothing."""
     assert said(controls=swapped(against("identity", None, None, None))) == ("has no value for an untouched source",)
+
+
+def test_a_metric_without_values_is_said_to_have_none():
+    """As multi-scale SSIM has none for pictures smaller than its window."""
+    controls = tuple(against(found.control, None, None, None) for found in GOOD)
+    assert said("preservation", controls) == ("has no value for the true edit or for every control",)

@@ -18,7 +18,7 @@ from evalkit.report.validity import (
 from evalkit.results.validity import Scope, Validity
 from evalkit.stats.validity import USABLE
 
-LINE = 0.13
+LINE = 0.1
 """Inches per point of a metric."""
 Point = tuple[float, float | None, float | None]
 """Value, and the ends of its interval where it has one."""
@@ -37,16 +37,16 @@ def panel(validity: Validity) -> DrawnFigure:
           controls, n_lines)  # fmt: skip
     _draw(axes[1], [[_shift(validity, m, name) for m in range(len(validity.metrics))] for name in damages],
           damages, n_lines)  # fmt: skip
-    axes[0].set_xlabel(f"P({true_edit(validity)} beats control)")
+    axes[0].set_xlabel(f"P({true_edit(validity)}\nbeats control)")
     axes[0].set_xlim(-0.04, 1.04)
     for place, style in ((0.5, "-"), (USABLE, ":")):
         axes[0].axvline(place, color=GREY, linewidth=0.8, linestyle=style, zorder=1)
-    axes[1].set_xlabel("shift by damage, share of the\nway to another source image")
+    axes[1].set_xlabel("shift by damage\n(−1: as another source)")
     axes[1].axvline(0, color=GREY, linewidth=0.8, zorder=1)
     if truths:
         _draw(axes[2], [[_tau(validity, m, name, scope) for m in range(len(validity.metrics))] for name in truths],
               truths, n_lines)  # fmt: skip
-        axes[2].set_xlabel("rank correlation with the truth,\nmethods and controls of an item")
+        axes[2].set_xlabel("rank correlation\nwith the truth")
         axes[2].axvline(0, color=GREY, linewidth=0.8, zorder=1)
         axes[2].set_xlim(-1.05, 1.05)
     axes[0].set_yticks(range(len(validity.metrics)), [printable(headed(metric)) for metric in validity.metrics])
@@ -57,7 +57,8 @@ def panel(validity: Validity) -> DrawnFigure:
         title=f"What metrics are worth on {validity.benchmark}",
         caption=f"Left: how often the {true_edit(validity)} scores better than a control on the same item, ties one "
         f"half; a metric below {USABLE:g} (dotted) cannot rank single items. Middle: how far damage moves the mean, + "
-        "towards better. Right: mean rank correlation with the truth across the edits of an item. "
+        "towards better, in shares of the way to another source image. Right: mean rank correlation with the truth "
+        "across the edits of an item. "
         f"{level(validity)} intervals; {_basis(validity)}.",
         alt=" ".join(f"{metric.metric}: {metric.verdict}." for metric in validity.metrics),
         figure=figure,

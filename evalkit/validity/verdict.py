@@ -33,7 +33,10 @@ _PREFERRED = {
     "blur": "prefers blurred edits",
     "resize_half": "prefers edits of half the resolution",
 }
-_GOOD = "prefers the true edit to every control"
+_GOOD = {
+    "alignment": "prefers the true edit to every control",
+    "preservation": "prefers the true edit to another picture, and does not reward doing nothing",
+}
 
 
 def findings(
@@ -54,6 +57,8 @@ def findings(
         ceiling_share: At the better end.
     """
     by_name = {found.control: found for found in controls}
+    if controls and all(found.probability is None for found in controls):
+        return ("has no value for the true edit or for every control",)
     asked = _asked(family, by_name)
     nothing = by_name.get(_IDENTITY)
     grave = [text for name in asked if (text := _preference(by_name[name]) or _unsure(by_name[name]))]
@@ -83,7 +88,7 @@ def verdict(family: str, found: Sequence[str]) -> str:
     """The findings as one line."""
     if family == "ground_truth":
         return "the truth that others are held against"
-    return "; ".join(found[:3]) if found else _GOOD
+    return "; ".join(found[:3]) or _GOOD[family]
 
 
 def _asked(family: str, by_name: Mapping[str, AgainstControl]) -> list[str]:

@@ -143,7 +143,7 @@ def render(results: dict[str, Any]) -> str:
         "# What is noise: margins of equivalence from re-encoding and reseeding",
         "",
         f"`python -m tests.studies.protocol_margins`: {results['n_items']} edits of {results['n_sources']} sources of "
-        f"the shapes benchmark, seeds {', '.join(map(str, SEEDS))} of {' and '.join(RESEEDED)}, round trips "
+        f"the shapes benchmark, seeds {', '.join(map(str, SEEDS))} of {_counted(results['n_reseeded'])}, round trips "
         f"{', '.join(ROUND_TRIPS)}, miniature encoder, evalkit {results['evalkit']}. How it is computed stands in the "
         "script. *Seed SD* is within an item; *reseeding* is for the means of "
         f"{results['n_benchmark']} items.",
@@ -165,17 +165,21 @@ def render(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _counted(n_reseeded: dict[str, int]) -> str:
+    return " and ".join(f"{name} ({n} items)" for name, n in n_reseeded.items())
+
+
 def main() -> None:
     """Edit, damage, score, and keep the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sources", type=int, default=N_SOURCES)
     parser.add_argument("--work", type=Path, default=Path("build/protocol_margins"))
-    parser.add_argument("--edits-only", action="store_true")
+    parser.add_argument("--as-is", action="store_true", help="score the edits that are there and make no more")
     options = parser.parse_args()
     shapes = BENCHMARKS.get("shapes")()
-    folders = {name: reseeded(name, shapes, options.work, options.sources) for name in RESEEDED}
-    if options.edits_only:
-        return
+    folders = {name: options.work / "edits" / name for name in RESEEDED}
+    if not options.as_is:
+        folders = {name: reseeded(name, shapes, options.work, options.sources) for name in RESEEDED}
     metrics = offline_metrics()
     gathered = gather_systems(shapes, shapes.locate(), [], options.work / "reference", limit=options.sources)
     by_seed = {name: split_by_seed(name, folder) for name, folder in folders.items()}
@@ -190,6 +194,7 @@ def main() -> None:
         "n_sources": options.sources,
         "n_items": len(gathered.true.items),
         "n_benchmark": len(shapes.items),
+        "n_reseeded": {name: min(len(system.items) for system in seeds) for name, seeds in by_seed.items()},
         "seeds": SEEDS,
         "metrics": {metric.name: noise(metric, values, names, len(shapes.items)) for metric in metrics},
     }
