@@ -90,7 +90,10 @@ def test_evalkit_never_imports_its_adapters(path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], *([name, "--help"] for name in ("score", "edit", "compare", "power", "check", "list", "dataset"))],
+    [
+        ["--help"],
+        *([name, "--help"] for name in ("score", "edit", "compare", "power", "check", "list", "dataset", "validate")),
+    ],
 )
 def test_help_imports_nothing_heavy(arguments):
     """Asking for help loads no library that takes longer than the question."""

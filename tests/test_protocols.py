@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -39,6 +40,31 @@ def test_a_protocol_fits_its_benchmark(protocol):
     assert set(protocol.margins) <= set(protocol.metrics)
     assert all(margin > 0 for margin in protocol.margins.values())
     assert protocol.evidence
+
+
+def test_the_margins_of_the_shapes_are_those_that_were_measured():
+    """No number was chosen: each is the noise that the committed study found, of every column that has any."""
+    study = json.loads((Path(__file__).parent / "studies" / "protocol_margins.json").read_text())
+    shapes = PROTOCOLS.get("shapes/v1")
+    measured = {name: study["metrics"][name]["margin"] for name in shapes.metrics}
+    assert dict(shapes.margins) == {name: margin for name, margin in measured.items() if margin is not None}
+    assert study["n_benchmark"] == shapes.n_items
+
+
+def test_the_primary_preservation_metrics_agree_best_with_the_truth():
+    """Of the columns of preservation, over methods alone, as the committed study found."""
+    study = json.loads((Path(__file__).parent / "studies" / "metric_validity.json").read_text())
+    agreement = {
+        metric["metric"]: found["value"]
+        for metric in study["metrics"]
+        if metric["family"] == "preservation"
+        for found in metric["agreements"]
+        if (found["truth"], found["scope"], found["edit_type"]) == ("reference_closeness", "methods", None)
+    }
+    for name in ("tedbench/v1", "shapes/v1"):
+        protocol = PROTOCOLS.get(name)
+        tried = [metric for metric in protocol.metrics if agreement.get(metric) is not None]
+        assert protocol.preservation == max(tried, key=agreement.__getitem__)
 
 
 def test_a_misspelled_protocol_gets_the_nearest_names():
