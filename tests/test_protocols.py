@@ -150,7 +150,7 @@ def test_a_protocol_decides_benchmark_metrics_and_encoder(small, folders, tmp_pa
     ("options", "said"),
     [
         (("--metrics", "clip_score"), "leave --metrics out"),
-        (("--encoder", "miniature"), "leave --encoder out"),
+        (("--encoder", "miniature"), "leave --encoder miniature out"),
         (("--missing", "intersect"), "expected fail or floor, got intersect"),
         (("--dtype", "bf16"), "expected fp32, got bf16"),
     ],

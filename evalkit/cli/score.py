@@ -18,11 +18,16 @@ RUNS = Path("evalkit_runs")
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 MISSING_HELP = "An item without an edited image: score nothing, give it the worst value, or leave it out."
 
+ENCODER_HELP = (
+    "Network behind the CLIP metrics, or, such as lpips_alex:FILE, behind others; can be repeated.  "
+    "[default: the benchmark's]"
+)
+
 
 @click.command()
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @folder_options
-@click.option("--encoder", metavar="SPEC", help="Network behind the CLIP metrics.  [default: the benchmark's]")
+@click.option("--encoder", "encoders", metavar="SPEC", multiple=True, help=ENCODER_HELP)
 @click.option("--metrics", metavar="A,B", help="Which metrics.  [default: the benchmark's]")
 @click.option("--protocol", metavar="NAME", help="Fix benchmark, metrics and encoder: evalkit list protocols.")
 @click.option("--output", "directory", type=DIRECTORY, help=f"Run directory.  [default: {RUNS}/<name>]")
@@ -38,7 +43,7 @@ def score(
     path: Path,
     *,
     folder_options: FolderOptions,
-    encoder: str | None,
+    encoders: tuple[str, ...],
     metrics: str | None,
     protocol: str | None,
     directory: Path | None,
@@ -54,7 +59,7 @@ def score(
     from evalkit.data.problems import NOTICES
     from evalkit.protocols import PROTOCOLS
     from evalkit.report.tables import protocol_table, run_notes, run_table
-    from evalkit.scoring.score import score_into
+    from evalkit.scoring.score import DEFAULT_ENCODER, score_into
 
     kept_to = PROTOCOLS.get(protocol) if protocol else None
     if kept_to and not folder_options.benchmark:
@@ -70,7 +75,8 @@ def score(
             directory,
             folder,
             metrics=names_in(metrics) or (usual.default_metrics if usual else None),
-            encoder=encoder or (usual.default_encoder if usual else None),
+            encoder=encoders,
+            default_encoder=usual.default_encoder if usual else DEFAULT_ENCODER,
             protocol=kept_to,
             name=name,
             benchmark_version=benchmark.version if benchmark else None,

@@ -10,11 +10,14 @@ from evalkit.errors import WeightsError
 
 SETTINGS = ("*.json", "*.txt", "*.model")
 """Configuration, vocabulary and tokenizer files of a model repository."""
+DRY_RUN = "For a dry run without any download, whose scores mean nothing for photographs: --encoder miniature"
 ANSWER_SECONDS = 10.0
 """How long the Hub may take to say what a repository holds; without a limit its client would wait for ever."""
 
 
-def fetch_snapshot(repo_id: str, *, safe: Sequence[str], unsafe: Sequence[str], what: str, local: str) -> Path:
+def fetch_snapshot(
+    repo_id: str, *, safe: Sequence[str], unsafe: Sequence[str], what: str, local: str, otherwise: str = DRY_RUN
+) -> Path:
     """The directory of a model repository's settings and weights, in the Hub client's own cache.
 
     Args:
@@ -23,6 +26,7 @@ def fetch_snapshot(repo_id: str, *, safe: Sequence[str], unsafe: Sequence[str], 
         unsafe: Patterns of those that are fetched only where there is no safe one.
         what: The weights, as they read in the message.
         local: An encoder specification that would use a local copy, for the message.
+        otherwise: What else the user can do, for the message.
 
     Raises:
         WeightsError: They cannot be had.
@@ -30,7 +34,7 @@ def fetch_snapshot(repo_id: str, *, safe: Sequence[str], unsafe: Sequence[str], 
     from huggingface_hub import HfApi, hf_hub_download, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    with downloading(what, repo_id, local):
+    with downloading(what, repo_id, local, otherwise):
         try:
             listing = HfApi().model_info(repo_id, timeout=ANSWER_SECONDS).siblings or ()
         # Whatever keeps the Hub from answering, a copy from an earlier download will do.
@@ -47,14 +51,27 @@ def fetch_snapshot(repo_id: str, *, safe: Sequence[str], unsafe: Sequence[str], 
     return paths[-1].parent
 
 
+def fetch_settings(repo_id: str, *, what: str, local: str, otherwise: str = DRY_RUN) -> Path:
+    """The directory of a model repository's settings alone; the arguments are those of :func:`fetch_snapshot`.
+
+    Raises:
+        WeightsError: They cannot be had.
+    """
+    from huggingface_hub import snapshot_download
+
+    with downloading(what, repo_id, local, otherwise):
+        return Path(snapshot_download(repo_id, allow_patterns=list(SETTINGS)))
+
+
 @contextmanager
-def downloading(what: str, repo_id: str, local: str) -> Iterator[None]:
+def downloading(what: str, repo_id: str, local: str, otherwise: str = DRY_RUN) -> Iterator[None]:
     """Turns whatever a download raises into a :class:`WeightsError` with the ways out.
 
     Args:
         what: What is downloaded, as it reads in the message.
         repo_id: From which repository.
         local: An encoder specification that would use a local copy.
+        otherwise: What else the user can do.
     """
     from huggingface_hub import constants
 
@@ -64,8 +81,7 @@ def downloading(what: str, repo_id: str, local: str) -> Iterator[None]:
     except Exception as failure:
         raise WeightsError(
             f"{what} cannot be downloaded from {constants.ENDPOINT}/{repo_id}: {_reason(failure)}. Give a copy that "
-            f"you have: --encoder {local}. For a dry run without any download, whose scores mean nothing for "
-            f"photographs: --encoder miniature"
+            f"you have: --encoder {local}. {otherwise}"
         ) from failure
 
 

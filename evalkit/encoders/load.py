@@ -16,6 +16,14 @@ BUILTIN = {
     "open_clip": "evalkit.encoders.open_clip:load",
     "transformers": "evalkit.encoders.transformers:load",
     "miniature": "evalkit.encoders.miniature:load",
+    "dino": "evalkit.encoders.dino:load_dino",
+    "dinov2": "evalkit.encoders.dino:load_dinov2",
+    "dino_structure": "evalkit.encoders.dino:load_structure",
+    "dino_structure_pie_bench": "evalkit.encoders.dino:load_structure_pie_bench",
+    "lpips_alex": "evalkit.encoders.lpips:load_alex",
+    "lpips_vgg": "evalkit.encoders.lpips:load_vgg",
+    "lpips_squeeze": "evalkit.encoders.lpips:load_squeeze",
+    "pick_score": "evalkit.encoders.pick_score:load",
     "shapes_recogniser": "evalkit.benchmarks.shapes.recogniser:load",
 }
 ENCODERS: Registry[Backend] = Registry("encoder", BUILTIN, "evalkit.encoders")

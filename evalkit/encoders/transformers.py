@@ -71,8 +71,8 @@ def load_directory(directory: Path, *, name: str, device: str, dtype: DType) -> 
     from evalkit.encoders.network import TorchEncoder, resolve_device
 
     target = resolve_device(device)
-    with _quiet():
-        network = _read(directory)
+    with quietly():
+        network = read_network(directory)
     spec = network.spec(name, dtype, VERSION)
     files = (directory, *sorted(path for path in directory.iterdir() if path.is_file()))
     return Loaded(encoder=TorchEncoder(network, spec, target), files=files, libraries=LIBRARIES)
@@ -92,11 +92,22 @@ def _require_known_type(directory: Path) -> None:
         )
 
 
-def _read(directory: Path) -> "Network":
+def read_network(directory: Path, processor: Path | None = None) -> "Network":
+    """A CLIP or SigLIP model with its tokenizer and image processor.
+
+    Args:
+        directory: Holds ``config.json`` and weights.
+        processor: Holds the files of tokenizer and image processor; the same directory by default.
+
+    Raises:
+        EncoderError: It asks for a preprocessing or a tokenizer that cannot be followed.
+        WeightsError: Weights are missing, do not fit or would run code.
+    """
     from evalkit.encoders.network import Network
 
-    model = _model(directory)
-    tokenizer = _pretrained("AutoTokenizer", directory, "tokenizer")
+    processor = processor or directory
+    model = read_model(directory)
+    tokenizer = _pretrained("AutoTokenizer", processor, "tokenizer")
     context = model.config.text_config.max_position_embeddings
 
     def tokenize(texts: Sequence[str]) -> "torch.Tensor":
@@ -106,25 +117,36 @@ def _read(directory: Path) -> "Network":
         return tokens
 
     last = int(tokenize(["one word after another " * 100])[0, -1])
-    _require_end_token(directory, tokenizer, last, model.config)
+    _require_end_token(processor, tokenizer, last, model.config)
     return Network(
         model=model,
         embed_images=lambda pixels: _pooled(model.get_image_features(pixel_values=pixels)),
         embed_texts=lambda tokens: _pooled(model.get_text_features(input_ids=tokens)),
         tokenize=tokenize,
         vocabulary=tokenizer.get_vocab(),
-        preprocess=_preprocess(directory, model.config.vision_config.image_size),
+        preprocess=_preprocess(processor, model.config.vision_config.image_size),
         settings=_settings(model.config),
     )
 
 
-def _model(directory: Path) -> Any:  # noqa: ANN401 - transformers has no types
+def read_model(directory: Path, *, ignored: str = "", **settings: object) -> Any:  # noqa: ANN401 - untyped
+    """The model in a directory, in float32, with every tensor in its place.
+
+    Args:
+        directory: Holds ``config.json`` and weights.
+        ignored: How the names of tensors begin that may be there too; none by default.
+        settings: For the model's constructor.
+
+    Raises:
+        WeightsError: Weights are missing, do not fit or would run code.
+    """
     # Let through here, a tensor of another shape is named below instead of in a table on the terminal.
     model, report = _pretrained(
-        "AutoModel", directory, "weights", output_loading_info=True, ignore_mismatched_sizes=True
+        "AutoModel", directory, "weights", output_loading_info=True, ignore_mismatched_sizes=True, **settings
     )
     # Old checkpoints carry their position numbers, which are no weights.
     extra = sorted(key for key in report["unexpected_keys"] if not key.endswith("position_ids"))
+    extra = [key for key in extra if not (ignored and key.startswith(ignored))]
     faults = {"missing": sorted(report["missing_keys"]), "unexpected": extra}
     faults["of another shape"] = sorted(str(key) for key in report["mismatched_keys"])
     told = [f"{len(keys)} {what} ({', '.join(keys[:3])}…)" for what, keys in faults.items() if keys]
@@ -222,7 +244,7 @@ def _require_end_token(directory: Path, tokenizer: Any, last: int, config: Any) 
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keeps the library's remarks and its bars for reading a file off the terminal; what matters is checked here."""
     from transformers.utils import logging
 

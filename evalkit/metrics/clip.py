@@ -24,7 +24,7 @@ def clip_score(edited_image: Vectors, target_caption: Vectors) -> Scores:
     >>> clip_score(np.eye(2), np.array([[1.0, 0.0], [0.0, -1.0]])).optional()
     [1.0, 0.0]
     """
-    cosines = _cosines(edited_image, target_caption)
+    cosines = cosine_scores(edited_image, target_caption)
     return Scores(values=np.maximum(cosines.values, 0.0), reasons=cosines.reasons)
 
 
@@ -36,7 +36,7 @@ def clip_score_hessel(edited_image: Vectors, target_caption: Vectors) -> Scores:
 
 def clip_score_torchmetrics(edited_image: Vectors, target_caption: Vectors) -> Scores:
     """``100 · cos`` per item, in [−100, 100]; torchmetrics clamps the mean of these at 0, not the items."""
-    cosines = _cosines(edited_image, target_caption)
+    cosines = cosine_scores(edited_image, target_caption)
     return Scores(values=100.0 * cosines.values, reasons=cosines.reasons)
 
 
@@ -58,12 +58,12 @@ def clip_score_pie_bench(edited_image: Vectors, target_caption: Vectors, differe
 
 def clip_image_similarity(edited_image: Vectors, source_image: Vectors) -> Scores:
     """Cosine of the edited and the source image, in [−1, 1]; an edit that changes nothing has 1."""
-    return _cosines(edited_image, source_image)
+    return cosine_scores(edited_image, source_image)
 
 
 def clip_reference_similarity(edited_image: Vectors, reference_image: Vectors) -> Scores:
     """Cosine of the edited image and the ground-truth edit, in [−1, 1]."""
-    return _cosines(edited_image, reference_image)
+    return cosine_scores(edited_image, reference_image)
 
 
 def clip_directional_similarity(
@@ -92,8 +92,8 @@ def clip_directional_similarity(
     >>> clip_directional_similarity(e[:1], e[:1], e[1:2], e[:1], resolution=1e-5).reasons
     ('equal_images',)
     """
-    images = _unit(edited_image) - _unit(source_image)
-    texts = _unit(target_caption) - _unit(source_caption)
+    images = unit_vectors(edited_image) - unit_vectors(source_image)
+    texts = unit_vectors(target_caption) - unit_vectors(source_caption)
     if texts.ndim == 3:
         texts = texts.mean(axis=1)
     image_length, text_length = np.linalg.norm(images, axis=-1), np.linalg.norm(texts, axis=-1)
@@ -122,12 +122,13 @@ def clip_directional_similarity_loss(
     return Scores(values=1.0 - scores.values, reasons=scores.reasons)
 
 
-def _cosines(one: Vectors, other: Vectors) -> Scores:
-    values = np.clip(np.einsum("nd,nd->n", _unit(one), _unit(other)), -1.0, 1.0)
+def cosine_scores(one: Vectors, other: Vectors) -> Scores:
+    """Cosine of the vectors of each item, in [−1, 1]."""
+    values = np.clip(np.einsum("nd,nd->n", unit_vectors(one), unit_vectors(other)), -1.0, 1.0)
     return Scores.of(values, {"not_finite": ~np.isfinite(values)})
 
 
-def _unit(vectors: Vectors) -> Floats:
+def unit_vectors(vectors: Vectors) -> Floats:
     """The vectors with length one; NaN for one that is zero or not finite, for the caller to give a reason."""
     wide: Floats = np.asarray(vectors, dtype=np.float64)
     length = np.linalg.norm(wide, axis=-1, keepdims=True)

@@ -26,7 +26,8 @@ def score_into(
     folder: EditFolder,
     *,
     metrics: Sequence[str] | None = None,
-    encoder: str | None = None,
+    encoder: str | Sequence[str] = (),
+    default_encoder: str = DEFAULT_ENCODER,
     name: str | None = None,
     benchmark_version: str | None = None,
     protocol: Protocol | None = None,
@@ -44,7 +45,8 @@ def score_into(
         directory: Where the run goes; a run of the same folder there is replaced.
         folder: What to score.
         metrics: Names of metrics; the protocol's, or :data:`DEFAULT_METRICS`, by default.
-        encoder: Specification of the network behind the CLIP metrics; the protocol's, or :data:`DEFAULT_ENCODER`.
+        encoder: Specification of the network behind the CLIP metrics, or several: see :func:`open_encoders`.
+        default_encoder: The one behind the CLIP metrics where none is given; the protocol's comes first.
         name: The run's name; the method in the manifest, or the folder's name, by default.
         benchmark_version: Of the benchmark that the folder's items belong to.
         protocol: What the run must keep to.
@@ -61,15 +63,17 @@ def score_into(
             folder is not what the protocol asks for.
     """
     check_destination(directory, folder.root.resolve())
-    if protocol:
-        _require(protocol, folder, metrics, encoder, version=benchmark_version, missing=missing, dtype=dtype)
+    if protocol and metrics:
+        raise OptionError(f"{protocol.name} fixes the metrics: leave --metrics out.")
     chosen = get_metrics(metrics or (protocol.metrics if protocol else DEFAULT_METRICS))
-    encoder = encoder or (protocol.encoder if protocol else DEFAULT_ENCODER)
+    if protocol:
+        _require(protocol, folder, chosen, encoder, version=benchmark_version, missing=missing, dtype=dtype)
+        default_encoder = protocol.encoder
     with open_cache(enabled=cached) as (cache, problems):
         run = score_folder(
             folder,
             chosen,
-            open_encoders(chosen, encoder, device=device, dtype=dtype, cache=cache),
+            open_encoders(chosen, encoder, default=default_encoder, device=device, dtype=dtype, cache=cache),
             cache,
             name=name or folder.method or folder.root.resolve().name,
             benchmark_version=benchmark_version,
@@ -87,17 +91,23 @@ def score_into(
 def _require(
     protocol: Protocol,
     folder: EditFolder,
-    metrics: Sequence[str] | None,
-    encoder: str | None,
+    metrics: Sequence[Metric],
+    specs: str | Sequence[str],
     *,
     version: str | None,
     missing: Missing,
     dtype: DType,
 ) -> None:
-    """Raises an OptionError where the run would not keep to the protocol."""
-    for option, value in (("--metrics", metrics), ("--encoder", encoder)):
-        if value:
-            raise OptionError(f"{protocol.name} fixes the metrics and their encoder: leave {option} out.")
+    """Raises an OptionError where the run would not keep to the protocol.
+
+    The weights of networks that metrics bring themselves may come from a file; the CLIP encoder is the protocol's.
+    """
+    own = {metric.encoder for metric in metrics} - {"clip"}
+    for spec in [specs] if isinstance(specs, str) else specs:
+        if spec.partition(":")[0] not in own:
+            raise OptionError(
+                f"{protocol.name} fixes the CLIP encoder, {protocol.encoder}: leave --encoder {spec} out."
+            )
     seeds = Counter(item.item_id for item in folder.items)
     protocol.require(
         benchmark=folder.benchmark,
@@ -110,13 +120,39 @@ def _require(
 
 
 def open_encoders(
-    metrics: Sequence[Metric], spec: str, *, device: str, dtype: DType, cache: EmbeddingCache
+    metrics: Sequence[Metric],
+    specs: str | Sequence[str],
+    *,
+    default: str = DEFAULT_ENCODER,
+    device: str,
+    dtype: DType,
+    cache: EmbeddingCache,
 ) -> dict[str, AnyEncoder]:
-    """The encoders that some metrics go through, by the names that their features use."""
-    names = dict.fromkeys(metric.encoder for metric in metrics if metric.encoder != "none")
-    return {
-        name: open_encoder(spec if name == "clip" else name, device=device, dtype=dtype, cache=cache) for name in names
-    }
+    """The encoders that some metrics go through, by the names that their features use.
+
+    Args:
+        metrics: Which metrics.
+        specs: Specifications of encoders. One whose backend has the name that a feature uses, such as ``dino``, stands
+            behind that; the other one is behind the CLIP metrics.
+        default: The one behind the CLIP metrics where none is given.
+        device: Where they run.
+        dtype: What they compute in.
+        cache: Remembers what they turned out to be.
+
+    Raises:
+        OptionError: Two specifications are for the same.
+    """
+    names = tuple(dict.fromkeys(metric.encoder for metric in metrics if metric.encoder != "none"))
+    chosen: dict[str, str] = {}
+    for spec in [specs] if isinstance(specs, str) else specs:
+        backend = spec.partition(":")[0]
+        place = backend if backend in names else "clip"
+        if place in chosen:
+            what = "the CLIP metrics" if place == "clip" else f"'{place}'"
+            raise OptionError(f"Encoder: '{chosen[place]}' and '{spec}' are both for {what}. Give one of them.")
+        chosen[place] = spec
+    chosen.setdefault("clip", default)
+    return {name: open_encoder(chosen.get(name, name), device=device, dtype=dtype, cache=cache) for name in names}
 
 
 @contextmanager

@@ -1,0 +1,79 @@
+"""Perceptual distance to the source: Zhang et al., "The Unreasonable Effectiveness of Deep Features", CVPR 2018."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from evalkit.metrics.base import Metric, PairFeature, Scores, Vectors
+from evalkit.metrics.pixel import masks_without_background
+
+LARGEST: Mapping[str, float] = {"alex": 7.74, "vgg": 5.45, "squeeze": 10.25}
+"""No distance is larger: in each layer two unit vectors without negative entries differ at most by the sum of the two
+largest weights of its head. Rounded up; a test holds them against the heads."""
+
+
+def lpips(distance: Vectors) -> Scores:
+    """The distance, from 0.
+
+    Args:
+        distance: ``(n, 1)``; NaN for images that are too small for the network.
+    """
+    return Scores.of(distance[:, 0], {"too_small": np.isnan(distance[:, 0])})
+
+
+def lpips_background(distance: Vectors) -> Scores:
+    """The mean distance over the background, both masks blackened, from 0.
+
+    Args:
+        distance: ``(n, 4)``: over the background, over the whole; pixels of the background and of the mask.
+    """
+    return _masked(distance, 0)
+
+
+def lpips_background_pie_bench(distance: Vectors) -> Scores:
+    """The distance of the whole images, both masks blackened, from 0.
+
+    Args:
+        distance: As for :func:`lpips_background`.
+    """
+    return _masked(distance, 1)
+
+
+def _masked(distance: Vectors, column: int) -> Scores:
+    undefined = {"too_small": np.isnan(distance[:, 1]), **masks_without_background(distance[:, 2:])}
+    return Scores.of(distance[:, column], undefined)
+
+
+def _metric(
+    name: str, summary: str, function: Callable[[Vectors], Scores], net: str, *, masked: bool = False
+) -> Metric:
+    return Metric(
+        name=name,
+        summary=summary,
+        reference="Zhang et al., The Unreasonable Effectiveness of Deep Features, CVPR 2018, eq. 1",
+        family="preservation",
+        higher_is_better=False,
+        lowest=0.0,
+        highest=LARGEST[net],
+        features={"distance": PairFeature(encoder=f"lpips_{net}", masked=masked)},
+        function=function,
+    )
+
+
+LPIPS = _metric("lpips", "learned perceptual distance to the source, on AlexNet", lpips, "alex")
+LPIPS_VGG = _metric("lpips:vgg", "the same on VGG-16", lpips, "vgg")
+LPIPS_SQUEEZE = _metric("lpips:squeeze", "the same on SqueezeNet", lpips, "squeeze")
+LPIPS_BACKGROUND = _metric(
+    "lpips_background",
+    "the same over what is outside of the edit mask, which is black in both images",
+    lpips_background,
+    "alex",
+    masked=True,
+)
+LPIPS_BACKGROUND_PIE_BENCH = _metric(
+    "lpips_background:pie_bench",
+    "LPIPS of the whole on SqueezeNet, the edit mask black in both images",
+    lpips_background_pie_bench,
+    "squeeze",
+    masked=True,
+)
