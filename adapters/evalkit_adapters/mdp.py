@@ -68,6 +68,7 @@ class MDP:
             "null_text_iterations": Setting(default=10, summary="At most, for each step of inversion.", lowest=0),
         },
         miniature={"guidance": 4.0, "steps": 20, "null_text_iterations": 3},
+        edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot="Nothing protects what is not to be edited; the result depends much on the window.",
     )
     model: "LatentDiffusion"

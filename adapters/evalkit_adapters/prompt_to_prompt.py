@@ -71,6 +71,7 @@ class PromptToPrompt:
             "null_text_iterations": Setting(default=10, summary="At most, for each step of inversion.", lowest=0),
         },
         miniature={"guidance": 4.0, "steps": 20, "null_text_iterations": 3},
+        edit_types=frozenset({"recolour", "reshape", "resize", "background", "move_left", "move_right"}),
         cannot="Moving or re-posing things, and what the words of the two captions do not say one by one.",
     )
     model: "LatentDiffusion"

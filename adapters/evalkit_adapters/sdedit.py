@@ -34,6 +34,7 @@ class SDEdit:
             "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
         },
         miniature={"guidance": 4.0, "steps": 20},
+        edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot="What changes and what stays is one choice for the whole picture: the strength.",
     )
     model: "LatentDiffusion"
