@@ -76,16 +76,14 @@ class DiffusionCLIP:
         },
         miniature={
             "clip": "miniature",
-            "return_step": 700,
             "inversion_steps": 16,
             "steps": 16,
             "mode": "efficient",
             "templates": "plain",
-            "l1_weight": 0.3,
-            "rate": 1e-4,
+            "rate": 1.5e-4,
             "rate_factor": 1.0,
             "passes": 2,
-            "visits": 2,
+            "visits": 3,
         },
         cannot="It edits as a whole what its model was trained on: nothing local, no moves, no layout.",
     )
