@@ -44,7 +44,7 @@ class HiPer:
             "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
             "checkpointing": MEMORY["checkpointing"],
         },
-        miniature={"updates": 150, "rate": 5e-2, "steps": 20, "guidance": 4.0, "checkpointing": False},
+        miniature={"updates": 60, "rate": 4e-2, "steps": 20, "guidance": 4.0, "checkpointing": False},
         cannot="Keep the layout or the background: each edit starts from fresh noise.",
     )
     model: "LatentDiffusion"
