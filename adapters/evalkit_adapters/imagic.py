@@ -37,8 +37,9 @@ class Imagic:
         licence="Apache-2.0; the authors published no code",
         variant=(
             "The paper's settings for Stable Diffusion: Adam 2e-3 for 1000 steps on all tokens of the embedding, Adam "
-            "5e-7 for 1500 on the UNet. Its eta is to be swept from 0.5 to 0.9 and chosen by eye; the default here is "
-            "the middle, 0.7, for every item. Base model, guidance and sampling steps are not in the paper."
+            "5e-7 for 1500 on the UNet. The paper chooses eta by eye, typically 0.6 to 0.8; here it is 0.7 for every "
+            "item, and a sweep is a run for each eta, which --keep-artefacts DIR makes one optimisation. Base model, "
+            "guidance and sampling steps are not in the paper."
         ),
         base_model="stable-diffusion-v1-5/stable-diffusion-v1-5",
         needs=frozenset({"target_caption"}),

@@ -6,6 +6,7 @@ MEMORY = {
     "checkpointing": Setting(
         default=True,
         summary="Recompute the network's inner values on the way back instead of keeping them: less memory, more time.",
+        shapes_edits=False,
     ),
     "eight_bit": Setting(default=False, summary="Adam's moments in 8 bits, through bitsandbytes; on CUDA alone."),
 }
