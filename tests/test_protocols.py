@@ -16,6 +16,10 @@ from evalkit.report.tables import protocol_cells
 from evalkit.results.store import read_run
 from tests.support.pie_bench import EDITS, write_copy, write_outputs
 from tests.support.runs import A, B, write_scores
+from tests.test_dino import tiny
+from tests.test_lpips import backbones
+
+__all__ = ["backbones"]
 
 ALL = [PROTOCOLS.get(name) for name in ("pie_bench/v1", "tedbench/v1", "shapes/v1")]
 
@@ -144,6 +148,29 @@ def test_a_protocol_decides_benchmark_metrics_and_encoder(small, folders, tmp_pa
     shown = evalkit("score", outputs, "--protocol", "pie_bench/v1", "--data", copy, "--output", tmp_path / "run")
     assert "As pie_bench/v1 prints it" in shown.output
     assert columns[1]["text"] in shown.output
+
+
+def test_the_seven_columns_of_pie_bench_are_scored(tmp_path, monkeypatch, folders, backbones, tiny_transformers_clip):
+    """Each has a number, in the order and the scales of the table; here of random networks of the true kinds."""
+    monkeypatch.setattr(
+        "evalkit.protocols.PIE_BENCH_V1", replace(PIE_BENCH_V1, n_items=len(EDITS), encoder=tiny_transformers_clip)
+    )
+    tiny("vit", tmp_path / "vit")
+    copy, outputs = folders
+    done = evalkit(
+        "score", outputs, "--protocol", "pie_bench/v1", "--data", copy, "--output", tmp_path / "run", "--json",
+        "--encoder", f"lpips_squeeze:{backbones['squeeze'][0]}",
+        "--encoder", f"dino_structure_pie_bench:{tmp_path / 'vit'}",
+    )  # fmt: skip
+    assert done.exit_code in (0, 3), done.output
+    columns = json.loads(done.stdout)["protocol"]["columns"]
+    record = read_run(tmp_path / "run").record
+    assert [column["title"] for column in columns] == [column.title for column in PIE_BENCH_V1.columns]
+    for shown, column in zip(columns, PIE_BENCH_V1.columns, strict=True):
+        assert shown["value"] == pytest.approx(record.metrics[column.metric].mean * column.scale)
+    background = record.metrics["mse_background:pie_bench"]
+    assert background.undefined == {"no_background": 1}
+    assert record.metrics["structure_distance:pie_bench"].n == len(EDITS)
 
 
 @pytest.mark.parametrize(
