@@ -124,10 +124,10 @@ PIE_BENCH_V1 = Protocol(
     preservation="mse_background:pie_bench",
     n_seeds=1,
     evidence=(
-        "Metrics, encoder and scales are those of the authors' evaluation (Ju et al. 2024, table 1). Of them the two "
-        "primary ones prefer the true edit to every control that they can see, and have a value for every item, in "
-        "tests/studies/metric_validity.md, where LPIPS and the structure distance could not be tried. No margin: noise "
-        "was not measured on this benchmark with this encoder."
+        "Metrics, encoder and scales are those of the authors' evaluation (Ju et al. 2024, table 1). Of them the "
+        "two primary ones prefer the true edit to every control that they can see, and have a value for every item "
+        "with a background, in tests/studies/metric_validity.md, where LPIPS and the structure distance could not "
+        "be tried. No margin: noise was not measured on this benchmark with this encoder."
     ),
 )
 TEDBENCH_V1 = Protocol(
@@ -146,10 +146,11 @@ TEDBENCH_V1 = Protocol(
     alignment="clip_score",
     preservation="l1",
     evidence=(
-        "Of the alignment metrics CLIPScore prefers the true edit to every control and, unlike directional similarity, "
-        "has a value for an edit that does nothing; of the preservation metrics without masks L1 agrees best with the "
-        "closeness to the reference edit: both in the shapes world (tests/studies/metric_validity.md), where LPIPS and "
-        "DINO could not be tried. No margin: noise was not measured on photographs with this encoder."
+        "Of the alignment metrics CLIPScore prefers the true edit to every control and, unlike directional "
+        "similarity, has a value for an edit that does nothing; of the preservation metrics without masks L1 agrees "
+        "best with the closeness to the reference edit, which is an L1 itself: both in the shapes world "
+        "(tests/studies/metric_validity.md), where LPIPS and DINO could not be tried. No margin: noise was not "
+        "measured on photographs with this encoder."
     ),
 )
 SHAPES_V1 = Protocol(
@@ -178,8 +179,8 @@ SHAPES_V1 = Protocol(
     },
     evidence=(
         "Edit success is the truth itself. Attribute preservation is not told apart by methods whose captions name "
-        "every attribute; L1 of the background agrees best with the closeness to the reference edit and does not "
-        "reward doing nothing (tests/studies/metric_validity.md). Margins are the noise of re-encoding and reseeding "
-        "(tests/studies/protocol_margins.md), which did not move edit success: it has none."
+        "every attribute; L1 of the background agrees best with the closeness to the reference edit (an L1 itself) "
+        "and does not reward doing nothing (tests/studies/metric_validity.md). Margins are the noise of re-encoding "
+        "and reseeding (tests/studies/protocol_margins.md), which did not move edit success: it has none."
     ),
 )
