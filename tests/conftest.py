@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from evalkit.encoders.store import EmbeddingCache
@@ -30,6 +31,13 @@ def tiny_transformers_clip(tmp_path_factory) -> str:
 def tiny_siglip(tmp_path_factory) -> str:
     """Specification of a small random SigLIP in the format of transformers."""
     return models.tiny_siglip(tmp_path_factory.mktemp("encoders") / "tiny_siglip")
+
+
+@pytest.fixture(scope="session")
+def backbones(tmp_path_factory) -> dict[str, tuple[Path, torch.nn.Module]]:
+    """For each network below LPIPS a file of random weights, and the layers in it."""
+    root = tmp_path_factory.mktemp("backbones")
+    return {net: models.write_backbone(root, net) for net in ("alex", "vgg", "squeeze")}
 
 
 @pytest.fixture

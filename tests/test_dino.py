@@ -12,33 +12,17 @@ from evalkit.encoders.load import open_encoder
 from evalkit.errors import EncoderError, WeightsError
 from evalkit.metrics.base import METRICS
 from evalkit.metrics.dino import LARGEST_DISTANCE
-from tests.support.models import randomise, save_quietly
-from tests.test_pixel_metrics import picture
+from tests.support.models import save_quietly, tiny_dino
+from tests.support.surfaces import picture
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SIZE = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
-
-
-def tiny(kind, directory, *, seed=0, **settings):
-    """A small relative of a DINO network with random weights, saved as transformers saves it."""
-    import transformers
-
-    if kind == "vit":
-        config = transformers.ViTConfig(**SIZE, intermediate_size=64, image_size=224, patch_size=32, **settings)
-        model = transformers.ViTModel(config, add_pooling_layer=False)
-    else:
-        config = transformers.Dinov2Config(**SIZE, image_size=518, patch_size=14, **settings)
-        model = transformers.Dinov2Model(config)
-    randomise(model, seed)
-    save_quietly(model, directory)
-    return model.eval()
 
 
 @pytest.fixture(scope="module")
 def vit(tmp_path_factory):
     """A directory, and the model in it."""
     directory = tmp_path_factory.mktemp("models") / "vit"
-    return directory, tiny("vit", directory)
+    return directory, tiny_dino("vit", directory)
 
 
 def own_tokens(model, image):
@@ -60,7 +44,7 @@ def own_tokens(model, image):
 @pytest.mark.parametrize(("backend", "kind"), [("dino", "vit"), ("dinov2", "dinov2")])
 def test_class_tokens_are_those_of_transformers(tmp_path, backend, kind):
     """Prepared by torchvision as in DINO's evaluation, an image gives the same token, to 1e-5, whatever its shape."""
-    model = tiny(kind, tmp_path / "model")
+    model = tiny_dino(kind, tmp_path / "model")
     encoder = open_encoder(f"{backend}:{tmp_path / 'model'}", device="cpu")
     images = [Image.fromarray(picture(seed, *size)) for seed, size in enumerate([(300, 260), (200, 410), (256, 256)])]
     ours = encoder.encode_images(np.stack([encoder.spec.preprocess.apply(image) for image in images]))
@@ -176,7 +160,7 @@ def test_a_pooler_is_not_looked_at_and_missing_weights_are(tmp_path):
     import transformers
     from safetensors.torch import load_file, save_file
 
-    plain = tiny("vit", tmp_path / "plain")
+    plain = tiny_dino("vit", tmp_path / "plain")
     with_pooler = transformers.ViTModel(plain.config)
     with_pooler.load_state_dict(plain.state_dict(), strict=False)
     save_quietly(with_pooler, tmp_path / "pooler")
@@ -199,7 +183,7 @@ def test_what_is_no_dino_is_refused(tmp_path, tiny_transformers_clip):
         _ = open_encoder(f"dino:{directory}", device="cpu").spec
     with pytest.raises(WeightsError, match=r"such as facebook/dino-vitb8; there is no directory"):
         _ = open_encoder(f"dino_structure:{tmp_path / 'absent'}", device="cpu").spec
-    tiny("vit", tmp_path / "vit")
+    tiny_dino("vit", tmp_path / "vit")
     with pytest.raises(EncoderError, match="reads no texts"):
         open_encoder(f"dino:{tmp_path / 'vit'}", device="cpu").encode_texts(["a cat"])
     with pytest.raises(EncoderError, match="expected one that makes vectors of single images"):

@@ -17,33 +17,11 @@ from evalkit.encoders.load import open_encoder
 from evalkit.errors import WeightsError
 from evalkit.metrics.base import METRICS
 from evalkit.metrics.perceptual import LARGEST
-from tests.test_pixel_metrics import picture
+from tests.support.surfaces import picture
 
 NETS = ("alex", "vgg", "squeeze")
 FILES = {"alex": "alexnet-owt-", "vgg": "vgg16-", "squeeze": "squeezenet1_1-"}
 SIDE = 64
-
-
-def random_backbone(net):
-    """The convolutional part of torchvision's network at seeded random weights."""
-    from torchvision import models
-
-    torch.manual_seed(0)
-    if net == "alex":
-        return models.alexnet().features
-    return models.vgg16(init_weights=False).features if net == "vgg" else models.squeezenet1_1().features
-
-
-@pytest.fixture(scope="session")
-def backbones(tmp_path_factory):
-    """For each network a file as torchvision publishes it, without the classifier, and the layers themselves."""
-    root, made = tmp_path_factory.mktemp("backbones"), {}
-    for net in NETS:
-        features = random_backbone(net)
-        path = root / f"{FILES[net]}0123abcd.pth"
-        torch.save({f"features.{name}": tensor for name, tensor in features.state_dict().items()}, path)
-        made[net] = (path, features)
-    return made
 
 
 @pytest.fixture(scope="session")

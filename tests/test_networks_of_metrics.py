@@ -1,6 +1,7 @@
 """Which network stands behind which metric, PickScore among them, and where their weights come from."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,14 +14,10 @@ from evalkit.encoders.store import EmbeddingCache
 from evalkit.errors import OptionError
 from evalkit.metrics.base import METRICS, get_metrics
 from evalkit.scoring.score import open_encoders, score_into
+from tests.support.downloads import ask, digest_of, files_of
 from tests.support.fakes import make_edit_folder, make_items
 from tests.support.hub import HubServer
-from tests.support.models import SIDE
-from tests.test_dino import tiny
-from tests.test_encoder_downloads import ask, digest_of, files_of
-from tests.test_lpips import backbones
-
-__all__ = ["backbones"]
+from tests.support.models import SIDE, tiny_dino
 
 NETWORK_METRICS = [
     name for name in METRICS.names() if METRICS.get(name).encoder not in ("none", "clip", "shapes_recogniser")
@@ -70,7 +67,7 @@ def test_pick_score_takes_weights_and_tokenizer_from_two_repositories(tmp_path, 
 
 def test_dino_comes_from_the_hub_and_its_absence_names_both_ways_out(tmp_path):
     """A repository is fetched like any other; where there is none, a local copy or leaving it out are the ways."""
-    tiny("vit", tmp_path / "vit")
+    tiny_dino("vit", tmp_path / "vit")
     with HubServer() as hub:
         hub.add_repo("model", "facebook/dino-vits16", files_of(f"dino:{tmp_path / 'vit'}"))
         found, absent, pick = ask(hub.environment(tmp_path), "dino", "dinov2", "pick_score").splitlines()
@@ -103,8 +100,8 @@ def test_every_network_scores_a_folder_and_a_second_run_loads_none(
 ):
     """All metrics with networks over one folder: what each saw is kept, and no network is read again."""
     monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
-    tiny("vit", tmp_path / "vit")
-    tiny("dinov2", tmp_path / "dinov2")
+    tiny_dino("vit", tmp_path / "vit")
+    tiny_dino("dinov2", tmp_path / "dinov2")
     directory = tiny_transformers_clip.partition(":")[2]
     encoders = [
         *(f"lpips_{net}:{path}" for net, (path, _) in backbones.items()),
@@ -120,8 +117,6 @@ def test_every_network_scores_a_folder_and_a_second_run_loads_none(
     mask = Image.new("L", (40, 40))
     mask.paste(255, (5, 5, 20, 20))
     mask.save(tmp_path / "mask.png")
-    from dataclasses import replace
-
     folder = make_edit_folder(tmp_path / "folder", [replace(item, edit_mask=tmp_path / "mask.png") for item in items])
     first, second = (
         score_into(tmp_path / "run", folder, metrics=NETWORK_METRICS, encoder=encoders, device="cpu") for _ in range(2)

@@ -22,7 +22,7 @@ import torch
 from common import evalkit, make_folder
 from PIL import Image
 
-from tests.support.models import save_quietly, write_clip_tokenizer, write_true_checkpoint
+from tests.support.models import save_quietly, write_backbone, write_clip_tokenizer, write_true_checkpoint
 
 CLIP = "clip_score,clip_directional_similarity,clip_image_similarity"
 SETS: Mapping[str, str] = {
@@ -50,15 +50,10 @@ def write_masks(folder: Path, size: int) -> None:
 def write_networks(root: Path, *, pick_score: bool) -> list[str]:
     """True architectures at random weights; the specifications of their encoders."""
     import transformers
-    from torchvision import models
 
     torch.manual_seed(0)
     specs = [write_true_checkpoint(root / "clip.safetensors")]
-    builders = {"alex": models.alexnet, "vgg": models.vgg16, "squeeze": models.squeezenet1_1}
-    for net, build in builders.items():
-        path = root / f"{net}.pth"
-        torch.save({f"features.{name}": tensor for name, tensor in build().features.state_dict().items()}, path)
-        specs.append(f"lpips_{net}:{path}")
+    specs += [f"lpips_{net}:{write_backbone(root, net)[0]}" for net in ("alex", "vgg", "squeeze")]
     small = {"hidden_size": 384, "intermediate_size": 1536, "num_attention_heads": 6}
     vits = {"dino": {**small, "patch_size": 16}, "dino_structure": {"patch_size": 8}}
     for backend, settings in vits.items():

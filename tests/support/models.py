@@ -197,6 +197,41 @@ def tiny_siglip(directory: Path, *, seed: int = 0) -> str:
     return f"transformers:{directory}"
 
 
+def tiny_dino(kind: str, directory: Path, *, seed: int = 0) -> torch.nn.Module:
+    """A small relative of DINO (``vit``) or DINOv2 (``dinov2``) with random weights, saved as transformers saves it."""
+    import transformers
+
+    size = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
+
+    if kind == "vit":
+        config = transformers.ViTConfig(**size, intermediate_size=64, image_size=224, patch_size=32)
+        model = transformers.ViTModel(config, add_pooling_layer=False)
+    else:
+        config = transformers.Dinov2Config(**size, image_size=518, patch_size=14)
+        model = transformers.Dinov2Model(config)
+    randomise(model, seed)
+    save_quietly(model, directory)
+    return model.eval()
+
+
+def random_backbone(net: str) -> torch.nn.Module:
+    """The convolutional part of torchvision's network at seeded random weights."""
+    from torchvision import models
+
+    torch.manual_seed(0)
+    if net == "alex":
+        return models.alexnet().features
+    return models.vgg16(init_weights=False).features if net == "vgg" else models.squeezenet1_1().features
+
+
+def write_backbone(directory: Path, net: str) -> tuple[Path, torch.nn.Module]:
+    """A file as torchvision publishes it, without the classifier, and the layers that are in it."""
+    features = random_backbone(net)
+    path = directory / f"{net}.pth"
+    torch.save({f"features.{name}": tensor for name, tensor in features.state_dict().items()}, path)
+    return path, features
+
+
 def write_true_checkpoint(
     path: Path, *, architecture: str = "ViT-B-32-quickgelu", seed: int = 0, initialiser: str = "random"
 ) -> str:
