@@ -6,12 +6,12 @@ from PIL import Image
 
 from evalkit.errors import OptionError
 from evalkit.method import MethodCard, Run, Setting
-from evalkit_adapters.pipelines import InstructionPipeline, side_setting
+from evalkit_adapters.pipelines import EditingPipeline, side_setting
 
 _FLUX_2 = "https://bfl.ai/blog/flux-2"
 
 
-class FluxKontext(InstructionPipeline):
+class FluxKontext(EditingPipeline):
     """FLUX.1 Kontext [dev]."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -41,11 +41,11 @@ class FluxKontext(InstructionPipeline):
     )
     pipeline_class = "FluxKontextPipeline"
 
-    def arguments(self, source: Image.Image, instruction: str) -> dict[str, Any]:
+    def arguments(self, source: Image.Image, text: str) -> dict[str, Any]:
         """The area as well as the sides, or the pipeline scales them up to its own area of 1024²."""
         image = self.resized(source)
         return {
-            "prompt": instruction,
+            "prompt": text,
             "image": source if self.settings["preferred_sizes"] else image,
             "guidance_scale": self.settings["guidance"],
             "width": image.width,
@@ -55,7 +55,7 @@ class FluxKontext(InstructionPipeline):
         }
 
 
-class Flux2(InstructionPipeline):
+class Flux2(EditingPipeline):
     """FLUX.2 [dev]."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -79,9 +79,9 @@ class Flux2(InstructionPipeline):
     )
     pipeline_class = "Flux2Pipeline"
 
-    def arguments(self, source: Image.Image, instruction: str) -> dict[str, Any]:
+    def arguments(self, source: Image.Image, text: str) -> dict[str, Any]:
         """The result takes the size of the picture that is given."""
-        return {"prompt": instruction, "image": self.resized(source), "guidance_scale": self.settings["guidance"]}
+        return {"prompt": text, "image": self.resized(source), "guidance_scale": self.settings["guidance"]}
 
 
 class Flux2Klein(Flux2):
@@ -125,3 +125,31 @@ class Flux2Klein(Flux2):
                 f"{run.model} is distilled and ignores guidance. Leave it at 1, or name an undistilled model: "
                 f"--model black-forest-labs/FLUX.2-klein-base-4B"
             )
+
+
+class Flux2KleinKV(Flux2):
+    """FLUX.2 [klein] that reads the source once."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="flux2_klein_kv",
+        title="FLUX.2 [klein] KV",
+        summary="FLUX.2 [klein] that computes the source's keys and values in the first step and keeps them.",
+        paper=_FLUX_2,
+        licence=(
+            "Apache-2.0, as diffusers' Flux2KleinKVPipeline. The weights: FLUX non-commercial licence, to be accepted "
+            "on their page before they can be downloaded"
+        ),
+        variant="4 steps, without guidance: there is only this distilled model.",
+        base_model="black-forest-labs/FLUX.2-klein-9b-kv",
+        needs=frozenset({"instruction"}),
+        settings={
+            "steps": Setting(default=4, summary="Steps of sampling.", lowest=1),
+            "side": side_setting(1024),
+        },
+        cannot="Be used commercially without another licence, nor be guided.",
+    )
+    pipeline_class = "Flux2KleinKVPipeline"
+
+    def arguments(self, source: Image.Image, text: str) -> dict[str, Any]:
+        """No guidance."""
+        return {"prompt": text, "image": self.resized(source)}

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from evalkit.method import MethodCard, Setting
-from evalkit_adapters.pipelines import InstructionPipeline, side_setting
+from evalkit_adapters.pipelines import EditingPipeline, side_setting
 
 _IMAGE_GUIDANCE = Setting(
     default=1.5, summary="Guidance towards the source; needs guidance above 1 to have an effect.", lowest=1
@@ -13,7 +13,7 @@ _IMAGE_GUIDANCE = Setting(
 _CANNOT = "Move, count or rearrange objects reliably; a strong instruction recolours the whole picture."
 
 
-class InstructPix2Pix(InstructionPipeline):
+class InstructPix2Pix(EditingPipeline):
     """On Stable Diffusion 1.5."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -43,10 +43,10 @@ class InstructPix2Pix(InstructionPipeline):
     parts: ClassVar[dict[str, Any]] = {"safety_checker": None, "requires_safety_checker": False}
     multiple = 64
 
-    def arguments(self, source: Image.Image, instruction: str) -> dict[str, Any]:
+    def arguments(self, source: Image.Image, text: str) -> dict[str, Any]:
         """Both guidances and the source."""
         return {
-            "prompt": instruction,
+            "prompt": text,
             "image": self.resized(source),
             "guidance_scale": self.settings["guidance"],
             "image_guidance_scale": self.settings["image_guidance"],
@@ -82,8 +82,8 @@ class InstructPix2PixXL(InstructPix2Pix):
     pipeline_class = "StableDiffusionXLInstructPix2PixPipeline"
     parts: ClassVar[dict[str, Any]] = {"add_watermarker": False}
 
-    def arguments(self, source: Image.Image, instruction: str) -> dict[str, Any]:
+    def arguments(self, source: Image.Image, text: str) -> dict[str, Any]:
         """The size too, without which the pipeline takes the one it was trained at, whatever the proportions."""
-        arguments = super().arguments(source, instruction)
+        arguments = super().arguments(source, text)
         width, height = arguments["image"].size
         return arguments | {"width": width, "height": height}

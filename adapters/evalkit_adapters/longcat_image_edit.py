@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from evalkit.method import MethodCard, Setting
-from evalkit_adapters.pipelines import InstructionPipeline
+from evalkit_adapters.pipelines import EditingPipeline
 
 
-class LongCatImageEdit(InstructionPipeline):
+class LongCatImageEdit(EditingPipeline):
     """The one release."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -28,6 +28,6 @@ class LongCatImageEdit(InstructionPipeline):
     )
     pipeline_class = "LongCatImageEditPipeline"
 
-    def arguments(self, source: Image.Image, instruction: str) -> dict[str, Any]:
+    def arguments(self, source: Image.Image, text: str) -> dict[str, Any]:
         """The pipeline resizes the source by itself."""
-        return {"prompt": instruction, "image": source, "guidance_scale": self.settings["guidance"]}
+        return {"prompt": text, "image": source, "guidance_scale": self.settings["guidance"]}

@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from evalkit.method import MethodCard, Setting
-from evalkit_adapters.pipelines import InstructionPipeline, side_setting
+from evalkit_adapters.pipelines import EditingPipeline, side_setting
 
 
-class OmniGen(InstructionPipeline):
+class OmniGen(EditingPipeline):
     """The first version; OmniGen2 has no class in diffusers."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -33,11 +33,11 @@ class OmniGen(InstructionPipeline):
     )
     pipeline_class = "OmniGenPipeline"
 
-    def arguments(self, source: Image.Image, instruction: str) -> dict[str, Any]:
+    def arguments(self, source: Image.Image, text: str) -> dict[str, Any]:
         """One picture, and its place in the prompt."""
         image = self.resized(source)
         return {
-            "prompt": f"<img><|image_1|></img> {instruction}",
+            "prompt": f"<img><|image_1|></img> {text}",
             "input_images": [image],
             "width": image.width,
             "height": image.height,

@@ -1,7 +1,7 @@
 """diffusers' own editing pipelines: opened by a run, called with a seed, and made an adapter of.
 
 A method that diffusers maintains is a thin class: its card, the pipeline's class, and how its settings are called
-there (:class:`InstructionPipeline`). torch and diffusers are imported when a pipeline is opened, never to list it.
+there (:class:`EditingPipeline`). torch and diffusers are imported when a pipeline is opened, never to list it.
 """
 
 import warnings
@@ -120,8 +120,8 @@ def sized_back(pixels: npt.NDArray[np.floating], size: Size) -> Image.Image:
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
 
 
-class InstructionPipeline:
-    """A pipeline class of diffusers that takes a picture and an instruction."""
+class EditingPipeline:
+    """A pipeline class of diffusers that takes a picture and a text: the one that the card needs."""
 
     card: ClassVar[MethodCard]
     pipeline_class: ClassVar[str]
@@ -141,12 +141,12 @@ class InstructionPipeline:
         return source_image
 
     def edit(self, item: EditItem, fitted: Image.Image, *, seed: int) -> Picture:
-        """What the pipeline makes of the instruction, at the source's size."""
-        arguments = self.arguments(fitted, item.instruction or "")
+        """What the pipeline makes of the source and the text, at the source's size."""
+        arguments = self.arguments(fitted, item.instruction or item.target_caption or "")
         pixels = call(self.pipeline, seed, num_inference_steps=self.settings["steps"], **arguments)
         return sized_back(pixels, fitted.size)
 
-    def arguments(self, source: Image.Image, instruction: str) -> dict[str, Any]:
+    def arguments(self, source: Image.Image, text: str) -> dict[str, Any]:
         """What the pipeline is called with, beside steps and seed."""
         raise NotImplementedError
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from evalkit.method import MethodCard, Setting
-from evalkit_adapters.pipelines import InstructionPipeline
+from evalkit_adapters.pipelines import EditingPipeline
 
 _SETTINGS = {
     "steps": Setting(default=50, summary="Steps of sampling.", lowest=1),
@@ -15,7 +15,7 @@ _SETTINGS = {
 _CANNOT = "Work at another size than about 1024² pixels; fine texture of the source is repainted."
 
 
-class QwenImageEdit(InstructionPipeline):
+class QwenImageEdit(EditingPipeline):
     """The first release."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -35,11 +35,11 @@ class QwenImageEdit(InstructionPipeline):
     )
     pipeline_class = "QwenImageEditPipeline"
 
-    def arguments(self, source: Image.Image, instruction: str) -> dict[str, Any]:
+    def arguments(self, source: Image.Image, text: str) -> dict[str, Any]:
         """The negative prompt is left out where nothing guides: the pipeline would warn of it."""
         guidance = self.settings["guidance"]
         negative = {"negative_prompt": self.settings["negative"] or " "} if guidance > 1 else {}
-        return {"prompt": instruction, "image": source, "true_cfg_scale": guidance, **negative}
+        return {"prompt": text, "image": source, "true_cfg_scale": guidance, **negative}
 
 
 class QwenImageEditPlus(QwenImageEdit):

@@ -14,6 +14,7 @@ from diffusers import (
     AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
     FlowMatchEulerDiscreteScheduler,
+    Flux2KleinKVPipeline,
     Flux2KleinPipeline,
     Flux2Pipeline,
     Flux2Transformer2DModel,
@@ -27,9 +28,11 @@ from diffusers import (
     OmniGenTransformer2DModel,
     QwenImageEditPipeline,
     QwenImageEditPlusPipeline,
+    QwenImagePipeline,
     QwenImageTransformer2DModel,
     StableDiffusionInstructPix2PixPipeline,
     StableDiffusionXLInstructPix2PixPipeline,
+    StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
 from tokenizers.pre_tokenizers import ByteLevel
@@ -334,7 +337,7 @@ def flux2() -> Any:
     )
 
 
-def flux2_klein(is_distilled: bool = True) -> Any:
+def flux2_klein(kind: type[Any] = Flux2KleinPipeline, is_distilled: bool = True) -> Any:
     """FLUX.2 [klein], whose text encoder's layers 9, 18 and 27 are read."""
     tokenizer = qwen_tokenizer()
     config = Qwen3Config(
@@ -347,7 +350,7 @@ def flux2_klein(is_distilled: bool = True) -> Any:
         head_dim=8,
         max_position_embeddings=512,
     )
-    return Flux2KleinPipeline(
+    return kind(
         scheduler=FlowMatchEulerDiscreteScheduler(),
         vae=flux2_autoencoder(),
         text_encoder=Qwen3ForCausalLM(config),
@@ -376,6 +379,13 @@ def qwen_image_edit(kind: type[Any] = QwenImageEditPipeline) -> Any:
             axes_dims_rope=(8, 4, 4),
         ),
     )
+
+
+def qwen_image() -> Any:
+    """Qwen-Image, which draws from text."""
+    parts = qwen_image_edit().components
+    del parts["processor"]
+    return QwenImagePipeline(**parts)
 
 
 def longcat_image_edit() -> Any:
@@ -427,6 +437,7 @@ def omnigen() -> Any:
 
 
 TINY: dict[str, Callable[[], Any]] = {
+    "image_to_image": lambda: stable_diffusion_xl(StableDiffusionXLPipeline, 4),
     "instruct_pix2pix": lambda: stable_diffusion(StableDiffusionInstructPix2PixPipeline, 8),
     "instruct_pix2pix_xl": lambda: stable_diffusion_xl(StableDiffusionXLInstructPix2PixPipeline, 8),
     "leditspp": lambda: stable_diffusion(LEditsPPPipelineStableDiffusion, 4),
@@ -434,6 +445,7 @@ TINY: dict[str, Callable[[], Any]] = {
     "flux_kontext": flux_kontext,
     "flux2": flux2,
     "flux2_klein": flux2_klein,
+    "flux2_klein_kv": lambda: flux2_klein(Flux2KleinKVPipeline),
     "qwen_image_edit": qwen_image_edit,
     "qwen_image_edit_plus": lambda: qwen_image_edit(QwenImageEditPlusPipeline),
     "longcat_image_edit": longcat_image_edit,
