@@ -64,7 +64,7 @@ class Pix2PixZero:
             "target_sentences": Setting(default="", summary="File of sentences about the target, one per line."),
         },
         miniature={"steps": 20, "guidance": 1.5},
-        edit_types=frozenset({"recolour", "resize", "move_left", "move_right"}),
+        edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot="Large changes of shape or place: the cross-attention maps of the source are what it preserves.",
     )
     model: "LatentDiffusion"
