@@ -17,6 +17,7 @@
     ├── EditError                 a method cannot make one edit; the item's reason
     ├── CacheError                the embedding cache cannot be read or written
     ├── RunError                  a run directory is absent, foreign or damaged
+    ├── EntryError                a submission, or an entry of the leaderboard, is not as it must be
     └── PublishError              the Hugging Face Hub refused or cannot be reached
 
 A message says what was checked, what was expected, what was found and where, and ends with the next thing to
@@ -82,6 +83,10 @@ class CacheError(EvalkitError):
 
 class RunError(EvalkitError):
     """A run directory is absent, foreign or damaged."""
+
+
+class EntryError(EvalkitError):
+    """A submission, or an entry of the leaderboard, is not as it must be."""
 
 
 class PublishError(EvalkitError):

@@ -26,6 +26,7 @@ LAYERS = {
     "benchmarks": 3,
     "validity": 4,
     "report": 4,
+    "leaderboard": 4,
     "cli": 5,
 }
 FORBIDDEN = {("metrics", "encoders"), ("encoders", "metrics")}

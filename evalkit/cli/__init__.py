@@ -13,9 +13,11 @@ COMMANDS = {
     "dataset": "evalkit.cli.dataset:dataset",
     "demo": "evalkit.cli.demo:demo",
     "edit": "evalkit.cli.edit:edit",
+    "leaderboard": "evalkit.cli.leaderboard:leaderboard",
     "list": "evalkit.cli.list:list_names",
     "power": "evalkit.cli.power:power",
     "score": "evalkit.cli.score:score",
+    "submit": "evalkit.cli.submit:submit",
     "validate": "evalkit.cli.validate:validate",
 }
 

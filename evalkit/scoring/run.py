@@ -221,7 +221,7 @@ def _unscored(
     return None, "no_edited_image"
 
 
-def _summary(metric: Metric, table: ScoreTable, line: Signature, level: float) -> MetricSummary:
+def _summary(metric: Metric, table: ScoreTable, line: Signature | str, level: float) -> MetricSummary:
     means = table.item_means(metric.name)
     make = group_wilson_interval if metric.summarize == "rate" else group_t_interval
     interval = make(means.values, means.groups, level=level)
@@ -239,6 +239,11 @@ def _summary(metric: Metric, table: ScoreTable, line: Signature, level: float) -
         interval=interval.reason or interval.method,
         signature=str(line),
     )
+
+
+def summarize(metric: Metric, table: ScoreTable, line: str, level: float) -> MetricSummary:
+    """One metric over all items of a table, as a run records it: the mean with its interval, under a signature."""
+    return _summary(metric, table, line, level)
 
 
 def _clamped(metric: Metric, value: float | None) -> float | None:

@@ -1,0 +1,81 @@
+"""``evalkit leaderboard``: checks of all entries, and the static site."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evalkit.cli.output import ExitCode, Output, output_options
+from evalkit.cli.submit import DIRECTORY, LEADERBOARD
+
+if TYPE_CHECKING:
+    from evalkit.leaderboard.entry import Screen
+
+ROOT = click.option(
+    "--leaderboard", "root", type=DIRECTORY, default=LEADERBOARD, show_default=True, help="Where the entries are."
+)
+
+
+@click.group()
+def leaderboard() -> None:
+    """Check the leaderboard's entries, and build its site."""
+
+
+@leaderboard.command()
+@ROOT
+@click.option("--base", metavar="REF", help="Branch with what has landed, which must not have changed.")
+@click.option("--maintainer", is_flag=True, help="With --base: verifications may change.")
+@output_options
+def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) -> None:
+    """Check every entry: schema, digests, coverage, values, means, duplicates, and what has landed.
+
+    No image is opened, no model is loaded, and nothing that a submitter wrote is run.
+    """
+    from evalkit.leaderboard.landed import landed_problems
+    from evalkit.leaderboard.store import Leaderboard
+    from evalkit.leaderboard.verify import CODES, verify
+
+    board = Leaderboard(root)
+    verified = verify(board)
+    problems = list(verified.problems)
+    if base is not None:
+        problems += landed_problems(board, base, maintainer=maintainer)
+    output.json(
+        {
+            "entries": {f"{one.entry.protocol}/{one.entry.method}": one.level for one in verified.held},
+            "problems": [{"code": p.code, "where": p.where, "message": p.message} for p in problems],
+            "screens": {name: [screen.model_dump() for screen in found] for name, found in verified.screens.items()},
+        }
+    )
+    for one in verified.held:
+        name = f"{one.entry.protocol}/{one.entry.method}"
+        flags = [_flag(screen) for screen in verified.screens[name] if screen.flagged]
+        output.line(f"{name}: {one.level.replace('_', '-')}{''.join(f'; {flag}' for flag in flags)}")
+    for problem in problems:
+        output.line(f"{problem.code} in {problem.where}: {CODES[problem.code]}: {problem.message}")
+    output.line(f"{len(verified.held)} entries, {len(problems)} problem{'' if len(problems) == 1 else 's'}")
+    if problems:
+        sys.exit(ExitCode.PROBLEMS)
+
+
+@leaderboard.command()
+@ROOT
+@output_options
+def schema(*, root: Path, output: Output) -> None:
+    """Write the JSON Schema of every record, from the records themselves."""
+    from evalkit.leaderboard.files import write_text
+    from evalkit.leaderboard.store import schemas
+
+    for name, text in schemas().items():
+        write_text(root / "schema" / name, text)
+    output.json({"written": [str(root / "schema" / name) for name in schemas()]})
+    output.line(f"Wrote {len(schemas())} schemas to {root / 'schema'}")
+
+
+def _flag(screen: "Screen") -> str:
+    return f"{screen.name}: {_number(screen.value)} {screen.note}"
+
+
+def _number(value: Any) -> str:  # noqa: ANN401 - a number or None
+    return "–" if value is None else f"{value:.3g}"

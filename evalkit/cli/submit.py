@@ -1,0 +1,62 @@
+"""``evalkit submit``: a folder of edits becomes an entry of the leaderboard."""
+
+from pathlib import Path
+
+import click
+
+from evalkit.cli.output import Output, names_in, output_options
+
+LEADERBOARD = Path("leaderboard")
+"""Where a checkout of evalkit has it."""
+DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("folder", type=DIRECTORY)
+@click.option("--card", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
+@click.option("--metrics", metavar="A,B", help="Some of the protocol's metrics.  [default: all]")
+@click.option("--data", type=DIRECTORY, help="A copy of the benchmark's files.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
+@click.option(
+    "--leaderboard",
+    "root",
+    type=DIRECTORY,
+    default=LEADERBOARD,
+    show_default=True,
+    help="Where the entry goes.",
+)
+@output_options
+def submit(
+    folder: Path, *, card: Path, metrics: str | None, data: Path | None, device: str, root: Path, output: Output
+) -> None:
+    """Score the edits in FOLDER under a protocol, and write their entry of the leaderboard.
+
+    The card says which protocol, who, and how the edits were made; leaderboard/README.md explains every field.
+    """
+    from evalkit.leaderboard.store import Leaderboard
+    from evalkit.leaderboard.submit import git_commands, submit
+    from evalkit.report.tables import run_table
+
+    with output.progress() as progress:
+        submitted = submit(
+            folder, card, Leaderboard(root), metrics=names_in(metrics), data=data, device=device, progress=progress
+        )
+    output.json(
+        {
+            "entry": str(submitted.path),
+            "card": str(submitted.card),
+            "protocol": submitted.entry.protocol,
+            "method": submitted.entry.method,
+            "metrics": {name: summary.mean for name, summary in submitted.run.record.metrics.items()},
+            "awaiting": list(submitted.awaiting),
+            "commands": git_commands(submitted),
+        }
+    )
+    output.table(run_table(submitted.run.record))
+    output.line(f"Wrote {submitted.path}")
+    if submitted.awaiting:
+        output.line(f"Not scored yet: {', '.join(submitted.awaiting)}. The same command without --metrics adds them.")
+    output.line("Check it: evalkit leaderboard verify")
+    output.line("Then propose it:")
+    for command in git_commands(submitted):
+        output.line(f"  {command}")

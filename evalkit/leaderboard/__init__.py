@@ -1,0 +1,1 @@
+"""The leaderboard: entries with per-item scores, their checks, ranks with their uncertainty, and the site."""

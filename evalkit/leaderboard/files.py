@@ -1,0 +1,132 @@
+"""Reads the files of ``leaderboard/`` into their records, and says of any other content in a sentence what is wrong."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from evalkit.data.draft import draft_of
+from evalkit.errors import EntryError
+
+MAX_BYTES = 256 * 1024
+"""Of a file that a person writes."""
+MAX_LINES_BYTES = 64 * 1024 * 1024
+"""Of a file with a line per edit."""
+R = TypeVar("R", bound=BaseModel)
+
+
+def read_yaml(path: Path, record: type[R]) -> R:
+    """A file that a person wrote.
+
+    Raises:
+        EntryError: It is absent, too large, no YAML, uses anchors, or says too little or too much.
+    """
+    text = _text(path, MAX_BYTES)
+    try:
+        # An alias can stand for a billion nodes; nobody needs one in a card.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise EntryError(f"{path} uses a YAML alias (*name), which is not read. Write the value out.")
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as failure:
+        raise EntryError(f"{path} is not YAML that can be read: {_first_line(failure)}. Correct it.") from None
+    return parsed(path, value, record)
+
+
+def read_json(path: Path, record: type[R]) -> R:
+    """A file that a command wrote.
+
+    Raises:
+        EntryError: It is absent, too large, no JSON, or not of its schema.
+    """
+    try:
+        value = json.loads(_text(path, MAX_BYTES))
+    except (ValueError, RecursionError) as failure:
+        raise EntryError(f"{path} is not JSON: {_first_line(failure)}. Make it again with: evalkit submit") from None
+    return parsed(path, value, record)
+
+
+def read_lines(path: Path, record: type[R]) -> tuple[R, ...]:
+    """A file with a record per line.
+
+    Raises:
+        EntryError: It is absent, too large, or one of its lines is no JSON or not of the schema.
+    """
+    found = []
+    for number, line in enumerate(_text(path, MAX_LINES_BYTES).split("\n"), start=1):
+        if not line:
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as failure:
+            raise EntryError(f"{path}, line {number} is not JSON: {_first_line(failure)}.") from None
+        found.append(parsed(Path(f"{path}, line {number}"), value, record))
+    return tuple(found)
+
+
+def parsed(where: Path, value: Any, record: type[R]) -> R:  # noqa: ANN401 - whatever a file can hold
+    """The record that a value is meant to be.
+
+    Raises:
+        EntryError: A field is absent, empty, unknown or of another kind; the message names the first.
+    """
+    try:
+        return record.model_validate(value)
+    except ValidationError as failure:
+        first = failure.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the whole"
+        given = first.get("input")
+        if first["type"] == "missing" or given is None:
+            what = "is not filled in"
+        elif first["type"] == "extra_forbidden":
+            what = "is no field that is known"
+        else:
+            what = f"is not as it must be: {first['msg']}; got {_shown(given)}"
+        more = f" ({failure.error_count() - 1} more like this)" if failure.error_count() > 1 else ""
+        raise EntryError(f"{where}: {field} {what}{more}. See leaderboard/README.md for every field.") from None
+    except RecursionError:
+        raise EntryError(f"{where} is nested too deeply to be read.") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; it is there whole or not at all."""
+    with draft_of(path) as draft:
+        draft.write_text(text, encoding="utf-8", newline="\n")
+
+
+def as_json(record: BaseModel) -> str:
+    """A record as its file holds it."""
+    return record.model_dump_json(indent=2) + "\n"
+
+
+def as_yaml(record: BaseModel) -> str:
+    """A record as a person would write it."""
+    text: str = yaml.safe_dump(record.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _text(path: Path, limit: int) -> str:
+    try:
+        if path.stat().st_size > limit:
+            raise EntryError(f"{path} has {path.stat().st_size:,} bytes: expected at most {limit:,}.")
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        raise EntryError(f"{path} is not UTF-8 text. Convert it, and run the same command again.") from None
+    except OSError as failure:
+        raise EntryError(f"{path} cannot be read: {failure.strerror or failure}.") from None
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _first_line(failure: BaseException) -> str:
+    return (str(failure).splitlines() or [type(failure).__name__])[0].rstrip(".")

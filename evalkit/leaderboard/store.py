@@ -1,0 +1,119 @@
+"""Where everything lies below ``leaderboard/``, and entries as they are read from there and written to there.
+
+::
+
+    methods/NAME.yaml                    the card of a method
+    entries/BENCHMARK/VERSION/NAME/      an entry: a run directory (run.json, items.jsonl) with
+        entry.json                           who submitted it, under which protocol, and what they declare
+        outputs.jsonl                        the digest of every edit
+        verification.json                    what the maintainers found
+        pictures/ITEM.png                    a few edits, where the licences allow
+    reported/NAME.yaml                   a table of the literature
+    schema/NAME.schema.json              generated from the records
+    site/                                templates of the site
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit.errors import EntryError, RunError
+from evalkit.leaderboard.entry import SCHEMAS, Card, Entry, Level, Output, Reported, Verification
+from evalkit.leaderboard.files import read_json, read_lines, read_yaml
+from evalkit.results.store import ITEMS, RECORD, Run, read_run
+
+ENTRY_FILE = "entry.json"
+OUTPUTS_FILE = "outputs.jsonl"
+VERIFICATION_FILE = "verification.json"
+PICTURES = "pictures"
+FILES = frozenset({ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, RECORD, ITEMS, PICTURES})
+"""All that an entry's folder may hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """An entry with all that lies beside it."""
+
+    path: Path
+    entry: Entry
+    card: Card
+    run: Run
+    outputs: tuple[Output, ...]
+    verification: Verification | None
+
+    @property
+    def level(self) -> Level:
+        """How far up the ladder it is; a verification of another run does not count."""
+        if self.verification is None or self.verification.run_sha256 != self.entry.run_sha256:
+            return "self_scored"
+        return self.verification.level
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """The folder ``leaderboard/``."""
+
+    root: Path
+
+    def entry_path(self, protocol: str, method: str) -> Path:
+        """Where an entry lies, or would lie."""
+        return self.root / "entries" / protocol / method
+
+    def card_path(self, method: str) -> Path:
+        """Where a card lies, or would lie."""
+        return self.root / "methods" / f"{method}.yaml"
+
+    def entry_paths(self, protocol: str | None = None) -> list[Path]:
+        """Every entry's folder, of a protocol or of all, by name."""
+        found = (self.root / "entries").glob(f"{protocol or '*/*'}/*")
+        return sorted(path for path in found if path.is_dir())
+
+    def protocols(self) -> list[str]:
+        """The protocols that there are entries for."""
+        return list(dict.fromkeys("/".join(path.parts[-3:-1]) for path in self.entry_paths()))
+
+    def cards(self) -> Iterator[Path]:
+        """Every card's file."""
+        return iter(sorted((self.root / "methods").glob("*.yaml")))
+
+    def read(self, path: Path) -> Held:
+        """An entry with everything that belongs to it.
+
+        Raises:
+            EntryError: One of its files is absent, damaged or not of its schema.
+        """
+        entry = read_json(path / ENTRY_FILE, Entry)
+        try:
+            run = read_run(path)
+        except (RunError, KeyError, TypeError, ValueError, AttributeError) as failure:
+            raise EntryError(f"{path}: its run cannot be read: {failure}") from None
+        verification = path / VERIFICATION_FILE
+        return Held(
+            path=path,
+            entry=entry,
+            card=read_yaml(self.card_path(entry.method), Card),
+            run=run,
+            outputs=read_lines(path / OUTPUTS_FILE, Output),
+            verification=read_json(verification, Verification) if verification.exists() else None,
+        )
+
+    def entries(self, protocol: str) -> list[Held]:
+        """Every entry of a protocol."""
+        return [self.read(path) for path in self.entry_paths(protocol)]
+
+    def reported(self, benchmark: str | None = None) -> list[Reported]:
+        """The tables of the literature, of a benchmark or of all."""
+        tables = [read_yaml(path, Reported) for path in sorted((self.root / "reported").glob("*.yaml"))]
+        return [table for table in tables if benchmark in (None, table.benchmark)]
+
+
+def schemas() -> dict[str, str]:
+    """File name to the JSON Schema of every record of the leaderboard."""
+    return {
+        f"{name}.schema.json": json.dumps(
+            {"$schema": "https://json-schema.org/draft/2020-12/schema", **record.model_json_schema()}, indent=2
+        )
+        + "\n"
+        for name, record in SCHEMAS.items()
+    }

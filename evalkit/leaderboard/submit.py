@@ -1,0 +1,256 @@
+"""``submit``: from a folder of edits and a card to an entry of the leaderboard."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from evalkit.benchmarks.base import Benchmark
+from evalkit.benchmarks.controls import CONTROLS, controls_of
+from evalkit.benchmarks.open import open_edit_folder
+from evalkit.data.folder import EditFolder
+from evalkit.data.parallel import Progress, unwatched
+from evalkit.errors import EntryError, OptionError, WeightsError
+from evalkit.leaderboard.entry import Card, Entry, Output, Submission
+from evalkit.leaderboard.files import as_json, as_yaml, file_digest, read_json, read_lines, read_yaml, write_text
+from evalkit.leaderboard.outputs import check_coverage, outputs_of
+from evalkit.leaderboard.pictures import write_pictures
+from evalkit.leaderboard.protocol import Protocol, get_protocol
+from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, Leaderboard
+from evalkit.results.record import RunRecord
+from evalkit.results.store import RECORD, Run, read_run, write_run
+from evalkit.results.table import ScoreTable
+from evalkit.scoring.score import score_into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """An entry that was written."""
+
+    path: Path
+    entry: Entry
+    card: Path
+    run: Run
+    awaiting: tuple[str, ...]
+    """Metrics of the protocol that were not scored yet."""
+    completed: bool
+    """Whether metrics were added to an entry that was there."""
+
+
+def submit(
+    folder: Path,
+    card: Path,
+    leaderboard: Leaderboard,
+    *,
+    metrics: Sequence[str] = (),
+    data: Path | None = None,
+    device: str = "auto",
+    today: date | None = None,
+    progress: Progress = unwatched,
+) -> Submitted:
+    """Check a folder of edits, score it under its protocol and write its entry.
+
+    Where the entry is there, holds these very edits and lacks metrics of the protocol, these are added to it.
+
+    Args:
+        folder: The edits.
+        card: ``METHOD.yaml``: see :class:`~evalkit.leaderboard.entry.Submission`.
+        leaderboard: Where the entry goes.
+        metrics: Some of the protocol's; all by default.
+        data: A local copy of the benchmark's files.
+        device: Of the encoder.
+        today: Date of submission.
+        progress: Called with the kind of work, how much is done and how much there is.
+
+    Raises:
+        EntryError: The card is incomplete, the protocol is unknown or another's, items are not covered, or the method
+            has an entry already.
+        OptionError: A metric is none of the protocol's.
+        WeightsError: The encoder's weights cannot be had; the message names the metrics that need none.
+        EvalkitError: The folder cannot be read or scored.
+    """
+    submission = read_yaml(card, Submission)
+    protocol = get_protocol(submission.protocol)
+    benchmark = protocol.open_benchmark()
+    _check_kind(submission.method, benchmark)
+    path = leaderboard.entry_path(protocol.name, submission.method.name)
+    edits = _opened(folder, protocol, data)
+    outputs = _covered(edits, submission, protocol, benchmark)
+    before = _held(path, submission, outputs)
+    wanted = _wanted(protocol, metrics, before, path)
+    _check_card(leaderboard, submission.method)
+    run = _score(edits, wanted, submission, protocol, device, progress)
+    run = _merged(before, run, protocol) if before else run
+    write_run(path, run)
+    write_text(path / OUTPUTS_FILE, "".join(_line(output) for output in outputs))
+    entry = Entry(
+        method=submission.method.name,
+        protocol=protocol.name,
+        submitted=read_json(path / ENTRY_FILE, Entry).submitted if before else today or datetime.now(UTC).date(),
+        submitter=submission.submitter,
+        declarations=submission.declarations,
+        run_sha256=file_digest(path / RECORD),
+        outputs_sha256=file_digest(path / OUTPUTS_FILE),
+    )
+    if submission.method.pictures_licence and benchmark.licence_id:
+        write_pictures(path, edits.items)
+    write_text(leaderboard.card_path(submission.method.name), as_yaml(submission.method))
+    # The entry goes last: whoever finds one can rely on the files that it names.
+    write_text(path / ENTRY_FILE, as_json(entry))
+    return Submitted(
+        path=path,
+        entry=entry,
+        card=leaderboard.card_path(submission.method.name),
+        run=run,
+        awaiting=tuple(name for name in protocol.metrics if name not in run.record.metrics),
+        completed=before is not None,
+    )
+
+
+def git_commands(submitted: Submitted) -> list[str]:
+    """What makes the pull request."""
+    name = submitted.entry.method
+    what = "Complete" if submitted.completed else "Submit"
+    return [
+        f"git switch -c submit-{name}",
+        f"git add {submitted.path} {submitted.card}",
+        f'git commit -m "{what} {name} under {submitted.entry.protocol}"',
+    ]
+
+
+def _check_kind(card: Card, benchmark: Benchmark) -> None:
+    """A control's name is a control's, and the other way round: the controls are what methods are held against."""
+    controls = {*CONTROLS, *controls_of(benchmark)}
+    if (card.kind == "control") != (card.name in controls):
+        raise EntryError(
+            f"The card says that '{card.name}' is a {card.kind}: expected a control to be one of "
+            f"{', '.join(sorted(controls))}, and a method to have another name. Change method.name or method.kind."
+        )
+
+
+def _opened(folder: Path, protocol: Protocol, data: Path | None) -> EditFolder:
+    opened = open_edit_folder(folder, benchmark=None, data=data)
+    if opened.benchmark is None or opened.benchmark.name != protocol.benchmark:
+        found = opened.benchmark.name if opened.benchmark else "none that is known"
+        raise EntryError(
+            f"{folder} holds edits of the benchmark {found}, and the card names the protocol {protocol.name}: expected "
+            f"edits of {protocol.benchmark}. Name the protocol that fits in the card."
+        )
+    return opened.folder
+
+
+def _covered(edits: EditFolder, submission: Submission, protocol: Protocol, benchmark: Benchmark) -> tuple[Output, ...]:
+    """The outputs, once it is certain that none is missing."""
+    there = [item for item in edits.items if item.status != "missing"]
+    check_coverage(
+        ((item.item_id, item.seed) for item in there),
+        protocol,
+        [item.item_id for item in benchmark.items],
+        deterministic=submission.declarations.deterministic,
+    )
+    return outputs_of(there)
+
+
+def _held(path: Path, submission: Submission, outputs: tuple[Output, ...]) -> Run | None:
+    """The run of the entry that is there, where it is of these very edits."""
+    if not path.exists():
+        return None
+    taken = EntryError(
+        f"{path} exists already: the id '{submission.method.name}' is taken under {submission.protocol}, and landed "
+        "numbers do not change. Submit a new version of a method under a new method.name."
+    )
+    if not (path / ENTRY_FILE).exists():
+        raise taken
+    entry = read_json(path / ENTRY_FILE, Entry)
+    same = entry.declarations == submission.declarations and entry.submitter == submission.submitter
+    if not same or read_lines(path / OUTPUTS_FILE, Output) != outputs:
+        raise taken
+    return read_run(path)
+
+
+def _wanted(protocol: Protocol, metrics: Sequence[str], before: Run | None, path: Path) -> list[str]:
+    unknown = [name for name in metrics if name not in protocol.metrics]
+    if unknown:
+        raise OptionError(
+            f"{protocol.name} has no metric '{unknown[0]}': expected some of {', '.join(protocol.metrics)}."
+        )
+    held = before.record.metrics if before else {}
+    wanted = [name for name in metrics or protocol.metrics if name not in held]
+    if not wanted:
+        raise EntryError(f"{path} exists already and has all of these metrics. There is nothing to add.")
+    return wanted
+
+
+def _check_card(leaderboard: Leaderboard, card: Card) -> None:
+    """A method that is known from another benchmark keeps its card."""
+    path = leaderboard.card_path(card.name)
+    if not path.exists():
+        return
+    known = read_yaml(path, Card)
+    differ = [name for name in Card.model_fields if getattr(known, name) != getattr(card, name)]
+    if differ:
+        raise EntryError(
+            f"{path} describes '{card.name}' with another {differ[0]}: expected '{getattr(known, differ[0])}', got "
+            f"'{getattr(card, differ[0])}'. Use the card that is there, or another method.name."
+        )
+
+
+def _score(
+    edits: EditFolder,
+    metrics: Sequence[str],
+    submission: Submission,
+    protocol: Protocol,
+    device: str,
+    progress: Progress,
+) -> Run:
+    """The folder's run, without anything that only concerns this machine."""
+    with TemporaryDirectory() as scratch:
+        try:
+            run = score_into(
+                Path(scratch) / "run",
+                edits,
+                metrics=metrics,
+                encoder=protocol.encoder,
+                name=submission.method.name,
+                benchmark_version=protocol.benchmark_version,
+                device=device,
+                progress=progress,
+            )
+        except WeightsError as failure:
+            raise WeightsError(
+                f"{failure} To submit what needs no weights now, and the rest by the same command later: --metrics A,B"
+            ) from failure
+    return replace(run, record=_public(run.record, edits.root))
+
+
+def _public(record: RunRecord, root: Path) -> RunRecord:
+    """The record without this machine's folders, and without what its cache had to say."""
+    kept = [problem for problem in record.problems if problem.code != "cache_unavailable"]
+    shown = [p.model_copy(update={"message": p.message.replace(f"{root.resolve()}/", "")}) for p in kept]
+    folder = record.folder.model_copy(update={"path": record.run, "opened_with": {}})
+    return record.model_copy(update={"folder": folder, "problems": shown})
+
+
+def _merged(before: Run, added: Run, protocol: Protocol) -> Run:
+    """The metrics of both runs, item by item, in the protocol's order."""
+    rows = {(row.item_id, row.seed): row for row in added.table.rows}
+    joined = tuple(
+        replace(
+            row,
+            values={**row.values, **rows[row.item_id, row.seed].values},
+            reasons={**row.reasons, **rows[row.item_id, row.seed].reasons},
+        )
+        for row in before.table.rows
+    )
+    metrics = {**before.record.metrics, **added.record.metrics}
+    metrics = {name: metrics[name] for name in protocol.metrics if name in metrics}
+    record = added.record.model_copy(
+        update={"metrics": metrics, "encoders": {**before.record.encoders, **added.record.encoders}}
+    )
+    return Run(record=record, table=ScoreTable(metrics=tuple(metrics), rows=joined))
+
+
+def _line(output: Output) -> str:
+    return json.dumps(output.model_dump(exclude_defaults=True), ensure_ascii=False) + "\n"

@@ -1,0 +1,161 @@
+r"""The project's own entries of the leaderboard: controls, the published Imagic results, and every adapter.
+
+::
+
+    python -m tests.studies.fill_leaderboard shapes/v1 --controls         # identity, shuffled_source, reference, …
+    python -m tests.studies.fill_leaderboard shapes/v1 --methods all      # every adapter, in the miniature world
+    python -m tests.studies.fill_leaderboard tedbench/v1 --controls --imagic ../shared/tedbench/imagic \
+        --data ../shared/tedbench --metrics l1,mse,psnr,ssim              # what needs no downloaded weights
+    python -m tests.studies.fill_leaderboard tedbench/v1 --controls --imagic ../shared/tedbench/imagic \
+        --data ../shared/tedbench                                         # adds the rest, where the weights can be had
+
+Edits that are there already (``--work``) are used; a run that was killed goes on. An entry that has all of the
+protocol's metrics is left as it is.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from evalkit.benchmarks.base import Benchmark
+from evalkit.benchmarks.controls import CONTROLS, controls_of, write_control
+from evalkit.editing import edit_folder
+from evalkit.leaderboard.protocol import Protocol, get_protocol
+from evalkit.leaderboard.store import ENTRY_FILE, Leaderboard
+from evalkit.leaderboard.submit import submit
+from evalkit.method import METHODS, MINIATURE, MethodCard, Run
+
+SUBMITTER = {"name": "The evalkit maintainers", "relationship": "third_party"}
+IMAGIC = {
+    "name": "imagic_published",
+    "title": "Imagic (the authors' published results)",
+    "summary": "Optimises the text embedding and fine-tunes Imagen on each photograph, then interpolates embeddings.",
+    "paper": "https://arxiv.org/abs/2210.09276",
+    "code": "https://github.com/imagic-editing/imagic-editing.github.io",
+    "code_revision": "e711b1e",
+    "base_model": "Imagen",
+    "licence": "unknown",
+}
+IMAGIC_DECLARATIONS = {
+    # The authors published one picture per edit, and not how it was chosen.
+    "per_item_tuning": "unknown",
+    "selection": "unknown",
+    "attempts_per_item": "unknown",
+    "deterministic": False,
+    "uses": ["target_caption"],
+    "saw_benchmark": "unknown",
+    "settings": {},
+}
+
+
+def controls(protocol: Protocol, benchmark: Benchmark, root: Path, work: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Each control's folder and what its card says."""
+    for name in controls_of(benchmark):
+        folder = work / name
+        if not (folder / "metadata.jsonl").exists():
+            write_control(name, benchmark, root, folder, rng=np.random.default_rng(0))
+        summary = CONTROLS.get(name) or str(benchmark.controls[name].__doc__).strip().splitlines()[0]
+        card = {"name": name, "title": name.replace("_", " ").capitalize(), "summary": summary, "kind": "control"}
+        declared = {"deterministic": True, "uses": [], "saw_benchmark": "no", "settings": {}}
+        yield folder, submission(protocol, card | {"licence": "Apache-2.0"}, declared, benchmark)
+
+
+def methods(protocol: Protocol, benchmark: Benchmark, root: Path, work: Path, names: list[str]) -> Iterator[Any]:
+    """Each adapter's folder, edited here in the miniature world, and what its card says."""
+    for name in names:
+        method = METHODS.get(name)
+        card, folder = method.card, work / name
+        settings = card.values(miniature=True, chosen={})
+        run = Run(model=MINIATURE, revision=None, settings=settings)
+        edit_folder(method, benchmark.item_list(root).items, folder, run=run, benchmark=benchmark.name)
+        yield folder, submission(protocol, described(card), declared_by(card, settings), benchmark)
+
+
+def described(card: MethodCard) -> dict[str, Any]:
+    """The leaderboard's card of an adapter."""
+    return {
+        "name": card.name,
+        "title": card.title,
+        "summary": card.summary,
+        "paper": card.paper,
+        "base_model": MINIATURE,
+        "licence": card.licence,
+    }
+
+
+def declared_by(card: MethodCard, settings: Any) -> dict[str, Any]:
+    """What an adapter's card and settings say for its submission: one edit per item, by one setting for all."""
+    return {
+        "deterministic": False,
+        "uses": sorted({*card.needs, *card.takes}),
+        # The settings for the miniature world were chosen on this benchmark.
+        "saw_benchmark": "yes",
+        "settings": dict(settings),
+    }
+
+
+def submission(
+    protocol: Protocol, card: dict[str, Any], declared: dict[str, Any], benchmark: Benchmark
+) -> dict[str, Any]:
+    """The content of ``METHOD.yaml``."""
+    if benchmark.licence_id:
+        card = card | {"pictures_licence": benchmark.licence}
+    usual = {"per_item_tuning": "no", "selection": "none", "attempts_per_item": 1}
+    return {"protocol": protocol.name, "method": card, "declarations": usual | declared, "submitter": SUBMITTER}
+
+
+def land(folder: Path, content: dict[str, Any], board: Leaderboard, metrics: list[str], data: Path | None) -> None:
+    """Submit one folder, or what its entry still lacks."""
+    path = board.entry_path(content["protocol"], content["method"]["name"])
+    protocol = get_protocol(content["protocol"])
+    held = board.read(path).run.record.metrics if (path / ENTRY_FILE).exists() else {}
+    lacking = [name for name in metrics or protocol.metrics if name not in held]
+    if not lacking:
+        print(f"{path}: nothing to add")
+        return
+    card = folder.with_suffix(".yaml")
+    card.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    submitted = submit(folder, card, board, metrics=lacking, data=data)
+    means = ", ".join(f"{name} {summary.mean}" for name, summary in submitted.run.record.metrics.items())
+    print(f"{submitted.path}: {means}", flush=True)
+
+
+def main() -> None:
+    """Fill a board."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("protocol")
+    parser.add_argument("--controls", action="store_true")
+    parser.add_argument("--methods", default="", help="names with commas between them, or all")
+    parser.add_argument("--imagic", type=Path, help="the folder of the published results")
+    parser.add_argument("--metrics", default="", help="some of the protocol's")
+    parser.add_argument("--data", type=Path, help="the benchmark's own files")
+    parser.add_argument("--work", type=Path, default=Path("build/leaderboard"))
+    parser.add_argument("--leaderboard", type=Path, default=Path("leaderboard"))
+    asked = parser.parse_args()
+    protocol = get_protocol(asked.protocol)
+    benchmark = protocol.open_benchmark()
+    root, work = benchmark.locate(asked.data), asked.work / asked.protocol
+    names = [name for name in METHODS.names() if name not in CONTROLS] if asked.methods == "all" else []
+    names = names or [name for name in asked.methods.split(",") if name]
+    folders: list[tuple[Path, dict[str, Any]]] = []
+    if asked.controls:
+        folders += controls(protocol, benchmark, root, work)
+    if asked.imagic:
+        link = work / IMAGIC["name"]
+        if not link.exists():
+            link.symlink_to(asked.imagic.resolve(), target_is_directory=True)
+        folders.append((link, submission(protocol, IMAGIC, IMAGIC_DECLARATIONS, benchmark)))
+    metrics = [name for name in asked.metrics.split(",") if name]
+    for folder, content in folders:
+        land(folder, content, Leaderboard(asked.leaderboard), metrics, asked.data)
+    for folder, content in methods(protocol, benchmark, root, work, names):
+        land(folder, content, Leaderboard(asked.leaderboard), metrics, asked.data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
