@@ -60,6 +60,36 @@ def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) ->
 
 
 @leaderboard.command()
+@click.argument("entry", metavar="PROTOCOL/METHOD")
+@click.option("--outputs", type=DIRECTORY, required=True, help="The edits that were submitted.")
+@click.option("--reproduction", type=DIRECTORY, help="Edits made anew with the method, of a fifth of the groups.")
+@click.option("--second-encoder", metavar="SPEC", help="Another encoder, for the screen that asks it as well.")
+@click.option("--data", type=DIRECTORY, help="A copy of the benchmark's files.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
+@ROOT
+@output_options
+def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options: Any) -> None:  # noqa: ANN401
+    """Score an entry's images again and move it up the ladder: for maintainers."""
+    from evalkit.leaderboard.files import as_json, write_text
+    from evalkit.leaderboard.rescore import rescore
+    from evalkit.leaderboard.store import VERIFICATION_FILE, Leaderboard
+
+    board = Leaderboard(root)
+    protocol, _, method = entry.rpartition("/")
+    path = board.entry_path(protocol, method)
+    with output.progress() as progress:
+        verification = rescore(board.read(path), outputs, board, progress=progress, **options)
+    write_text(path / VERIFICATION_FILE, as_json(verification))
+    output.json(verification.model_dump(mode="json"))
+    output.line(f"{entry}: {verification.level.replace('_', '-')}")
+    for name, difference in verification.differences.items():
+        output.line(f"  {name}: largest difference {difference:.2g}, tolerance {verification.tolerances[name]:g}")
+    for screen in verification.screens:
+        output.line(f"  {'FLAG ' if screen.flagged else ''}{_flag(screen)}")
+    output.line(f"Wrote {path / VERIFICATION_FILE}")
+
+
+@leaderboard.command()
 @ROOT
 @output_options
 def schema(*, root: Path, output: Output) -> None:

@@ -145,7 +145,8 @@ class Reproduction(_Record):
     margin: float
     difference: float
     """Reproduced less submitted, on the primary alignment metric."""
-    equivalence_p_value: float
+    equivalence_p_value: float | None
+    """None where both runs have the same scores, which are equivalent without a test."""
     drift_p_value: float
     """One-sided: that the submitted scores are the better ones."""
 

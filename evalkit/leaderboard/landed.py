@@ -49,7 +49,7 @@ def _problems(leaderboard: Leaderboard, base: str, *, maintainer: bool) -> Itera
     for path in sorted((leaderboard.root / "entries").glob(f"*/*/*/{VERIFICATION_FILE}")):
         name = path.relative_to(leaderboard.root).as_posix()
         if name not in before or _shown(leaderboard, base, name) != path.read_bytes():
-            said = "a verification is written by the maintainers: evalkit leaderboard verify ENTRY --outputs FOLDER"
+            said = "a verification is written by the maintainers: evalkit leaderboard rescore"
             yield EntryProblem(code="verification_changed", where=name, message=said)
 
 

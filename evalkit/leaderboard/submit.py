@@ -76,7 +76,7 @@ def submit(
     benchmark = protocol.open_benchmark()
     _check_kind(submission.method, benchmark)
     path = leaderboard.entry_path(protocol.name, submission.method.name)
-    edits = _opened(folder, protocol, data)
+    edits = open_edits(folder, protocol, data)
     outputs = _covered(edits, submission, protocol, benchmark)
     before = _held(path, submission, outputs)
     wanted = _wanted(protocol, metrics, before, path)
@@ -130,7 +130,13 @@ def _check_kind(card: Card, benchmark: Benchmark) -> None:
         )
 
 
-def _opened(folder: Path, protocol: Protocol, data: Path | None) -> EditFolder:
+def open_edits(folder: Path, protocol: Protocol, data: Path | None) -> EditFolder:
+    """A folder of edits, which must be of the protocol's benchmark.
+
+    Raises:
+        EntryError: It holds edits of another, or of none that is known.
+        EvalkitError: It cannot be read.
+    """
     opened = open_edit_folder(folder, benchmark=None, data=data)
     if opened.benchmark is None or opened.benchmark.name != protocol.benchmark:
         found = opened.benchmark.name if opened.benchmark else "none that is known"

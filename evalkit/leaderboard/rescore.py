@@ -1,0 +1,255 @@
+"""Re-scoring and reproduction: the steps of the ladder for which the maintainers need the images themselves."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import Image
+
+from evalkit import __version__
+from evalkit.data.folder import EditFolder
+from evalkit.data.images import read_image, write_image
+from evalkit.data.item import EditItem
+from evalkit.data.parallel import Progress, unwatched
+from evalkit.errors import EntryError
+from evalkit.leaderboard.entry import Reproduction, Screen, Verification
+from evalkit.leaderboard.outputs import outputs_of
+from evalkit.leaderboard.protocol import Protocol, get_protocol
+from evalkit.leaderboard.screens import screen_outputs
+from evalkit.leaderboard.store import Held, Leaderboard
+from evalkit.leaderboard.submit import open_edits
+from evalkit.metrics.base import METRICS
+from evalkit.results.table import ScoreTable
+from evalkit.scoring.score import score_into
+from evalkit.stats.equivalence import group_tost
+from evalkit.stats.groups import Floats
+from evalkit.stats.permutation import sign_flip_test
+
+TOLERANCE = 1e-3
+"""Of a metric's range (of 1 where it has none): more than devices and libraries differ by, less than any margin."""
+SURVIVES = 0.5
+"""Where less of the gain over the source image than this survives, the edit pleased the encoder and not the eye."""
+AGREES = 0.25
+"""The same for another encoder, whose view may well differ more."""
+JPEG_QUALITY = 90
+MIN_SHARE = 0.2
+"""Of the groups, that a reproduction must cover."""
+DRIFT_ALPHA = 0.01
+
+
+def tolerance_of(metric: str) -> float:
+    """How far apart an item's score may be, submitted and computed again."""
+    span = METRICS.get(metric).highest - METRICS.get(metric).lowest
+    return TOLERANCE * (span if math.isfinite(span) else 1.0)
+
+
+def rescore(
+    held: Held,
+    folder: Path,
+    leaderboard: Leaderboard,
+    *,
+    data: Path | None = None,
+    second_encoder: str | None = None,
+    reproduction: Path | None = None,
+    device: str = "auto",
+    today: date | None = None,
+    progress: Progress = unwatched,
+) -> Verification:
+    """Score an entry's images again, and say how far up the ladder it is.
+
+    Args:
+        held: The entry.
+        folder: Its outputs, which must be those of its manifest.
+        leaderboard: Where the others are, for the screens.
+        data: A local copy of the benchmark's files.
+        second_encoder: An encoder that the submitter did not know of, for the screen that asks it as well.
+        reproduction: Edits that the maintainers made with the method, of a fifth of the groups or more.
+        device: Of the encoder.
+        today: Date of the verification.
+        progress: Called with the kind of work, how much is done and how much there is.
+
+    Raises:
+        EntryError: The outputs are others than those submitted, a score differs by more than its tolerance, or the
+            reproduction covers too little, is not equivalent, or shows a drift.
+        EvalkitError: The folders cannot be read or scored.
+    """
+    protocol = get_protocol(held.entry.protocol)
+    edits = _made(open_edits(folder, protocol, data))
+    _check_outputs(held, edits)
+    score = _scorer(edits, protocol, device, progress)
+    differences = _differences(held, score(edits.items, list(held.run.record.metrics), protocol.encoder))
+    reproduced = None
+    if reproduction is not None:
+        again = _made(open_edits(reproduction, protocol, data))
+        reproduced = _reproduced(held, score(again.items, [protocol.alignment], protocol.encoder), protocol)
+    return Verification(
+        level="re_scored" if reproduced is None else "reproduced",
+        verified=today or datetime.now(UTC).date(),
+        evalkit=__version__,
+        run_sha256=held.entry.run_sha256,
+        differences=differences,
+        tolerances={name: tolerance_of(name) for name in differences},
+        screens=(
+            *screen_outputs(held, leaderboard.entries(protocol.name)),
+            _jpeg_screen(edits, held, protocol, score),
+            _second_screen(edits, protocol, score, second_encoder),
+        ),
+        reproduction=reproduced,
+    )
+
+
+_Score = Callable[[Sequence[EditItem], list[str], str], ScoreTable]
+
+
+def _scorer(edits: EditFolder, protocol: Protocol, device: str, progress: Progress) -> _Score:
+    def score(items: Sequence[EditItem], metrics: list[str], encoder: str) -> ScoreTable:
+        with TemporaryDirectory() as scratch:
+            run = score_into(
+                Path(scratch) / "run",
+                replace(edits, items=tuple(items)),
+                metrics=metrics,
+                encoder=encoder,
+                benchmark_version=protocol.benchmark_version,
+                device=device,
+                progress=progress,
+            )
+        return run.table
+
+    return score
+
+
+def _made(edits: EditFolder) -> EditFolder:
+    return replace(edits, items=tuple(item for item in edits.items if item.status != "missing"))
+
+
+def _check_outputs(held: Held, edits: EditFolder) -> None:
+    expected = {(output.item_id, output.seed): output.sha256 for output in held.outputs}
+    found = {(output.item_id, output.seed): output.sha256 for output in outputs_of(edits.items)}
+    differ = [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
+    if differ:
+        raise EntryError(
+            f"{edits.root} does not hold the outputs of {held.entry.method}: {len(differ)} of {len(expected)} differ, "
+            f"{differ[0][0]} first. Ask the submitter for the files that were scored."
+        )
+
+
+def _differences(held: Held, again: ScoreTable) -> dict[str, float]:
+    """Metric to the largest difference of an item's score."""
+    rows = {(row.item_id, row.seed): row for row in again.rows}
+    found = {}
+    for metric in held.run.record.metrics:
+        largest = 0.0
+        for row in held.run.table.rows:
+            ours, theirs = rows[row.item_id, row.seed].values[metric], row.values[metric]
+            difference = math.inf if (ours is None) != (theirs is None) else abs((ours or 0.0) - (theirs or 0.0))
+            if difference > tolerance_of(metric):
+                raise EntryError(
+                    f"{held.entry.method} cannot be re-scored: {metric} of {row.item_id} is {theirs} in the entry and "
+                    f"{ours} here; expected a difference of at most {tolerance_of(metric):g}. It stays self-scored."
+                )
+            largest = max(largest, difference)
+        found[metric] = largest
+    return found
+
+
+def _reproduced(held: Held, again: ScoreTable, protocol: Protocol) -> Reproduction:
+    """The method's own run against the maintainers', item by item, on the metric that tells whether it edits."""
+    metric, margin = protocol.alignment, protocol.margins[protocol.alignment]
+    theirs = held.run.table.item_means(metric)
+    group_of = dict(zip(theirs.item_ids, theirs.groups, strict=True))
+    before = dict(zip(theirs.item_ids, theirs.values.tolist(), strict=True))
+    ours = again.item_means(metric)
+    pairs = [(before[i], v) for i, v in zip(ours.item_ids, ours.values.tolist(), strict=True) if i in before]
+    groups = [group_of[item] for item in ours.item_ids if item in before]
+    needed = math.ceil(MIN_SHARE * len(set(theirs.groups)))
+    if len(set(groups)) < needed:
+        raise EntryError(
+            f"The reproduction covers {len(set(groups))} groups: expected {needed} or more, a fifth of all. Edit more."
+        )
+    sign = 1 if METRICS.get(metric).higher_is_better else -1
+    difference = np.array([sign * (now - then) for then, now in pairs])
+    equivalence = group_tost(difference, groups, margin=margin)
+    drift = _drift(difference, groups)
+    if not equivalence.equivalent or drift <= DRIFT_ALPHA:
+        raise EntryError(
+            f"{held.entry.method} is not reproduced: on {metric} the new run is {difference.mean():+.4f} better, the "
+            f"margin is ±{margin:g} (equivalence p {equivalence.p_value}), and the p-value of a drift to the worse is "
+            f"{drift:.4f}. It stays re-scored: verify it without --reproduction."
+        )
+    return Reproduction(
+        n_items=len(pairs),
+        n_groups=len(set(groups)),
+        margin=margin,
+        difference=float(difference.mean()),
+        equivalence_p_value=equivalence.p_value,
+        drift_p_value=drift,
+    )
+
+
+def _drift(difference: Floats, groups: list[str]) -> float:
+    """One-sided p-value that the new run is the worse one."""
+    both = sign_flip_test(difference, groups).p_value or 1.0
+    return both / 2 if difference.mean() < 0 else 1 - both / 2
+
+
+def _jpeg_screen(edits: EditFolder, held: Held, protocol: Protocol, score: _Score) -> Screen:
+    """The share of the gain over the source image that is left after the pictures went through JPEG."""
+    metric, encoder = protocol.alignment, protocol.encoder
+    with TemporaryDirectory() as scratch:
+        through = [_through_jpeg(item, Path(scratch) / f"{number}.png") for number, item in enumerate(edits.items)]
+        after = score(through, [metric], encoder)
+    before = held.run.table if metric in held.run.table.metrics else score(edits.items, [metric], encoder)
+    sources = score(_as_sources(edits), [metric], encoder)
+    gain, left = (_gains(table, sources, metric).mean() for table in (before, after))
+    note = f"of the gain in {metric} over the source image is left after JPEG at quality {JPEG_QUALITY}"
+    return share_screen("jpeg_round_trip", gain, left, SURVIVES, note)
+
+
+def _second_screen(edits: EditFolder, protocol: Protocol, score: _Score, encoder: str | None) -> Screen:
+    """How large the gain in CLIP score is to another encoder, in standard deviations, against the protocol's."""
+    if encoder is None:
+        return Screen(name="second_encoder", value=None, flagged=False, note="no second encoder was asked")
+    effects = []
+    for spec in (protocol.encoder, encoder):
+        sources = score(_as_sources(edits), ["clip_score"], spec)
+        gains = _gains(score(edits.items, ["clip_score"], spec), sources, "clip_score")
+        effects.append(gains.mean() / (gains.std(ddof=1) or 1.0))
+    note = f"of the standardised gain in clip_score over the source image is seen by {encoder}"
+    return share_screen("second_encoder", effects[0], effects[1], AGREES, note)
+
+
+def share_screen(name: str, gain: float, left: float, least: float, note: str) -> Screen:
+    """What is left of a gain, flagged where that is less than ``least`` of it."""
+    if gain <= 0:
+        return Screen(name=name, value=None, flagged=False, note="there is no gain over the source image")
+    share = float(left / gain)
+    return Screen(name=name, value=share, flagged=share < least, note=note)
+
+
+def _gains(table: ScoreTable, sources: ScoreTable, metric: str) -> Floats:
+    """Each item's score less its source image's."""
+    before = sources.item_means(metric)
+    of_source = dict(zip(before.item_ids, before.values.tolist(), strict=True))
+    means = table.item_means(metric)
+    pairs = zip(means.item_ids, means.values.tolist(), strict=True)
+    return np.array([value - of_source[item] for item, value in pairs if item in of_source])
+
+
+def _as_sources(edits: EditFolder) -> list[EditItem]:
+    """The items with their source image in place of an edit."""
+    distinct = {item.item_id: item for item in edits.items}.values()
+    return [replace(item, edited_image=item.source_image, status="ok", seed=None) for item in distinct]
+
+
+def _through_jpeg(item: EditItem, path: Path) -> EditItem:
+    if item.edited_image is None:
+        return item
+    held = BytesIO()
+    read_image(item.edited_image).save(held, "JPEG", quality=JPEG_QUALITY)
+    write_image(path, Image.open(held).convert("RGB"))
+    return replace(item, edited_image=path)
