@@ -8,7 +8,8 @@ import torch
 from hypothesis import settings
 
 from evalkit.encoders.store import EmbeddingCache
-from tests.support import models
+from evalkit.leaderboard.store import Leaderboard
+from tests.support import boards, models
 
 # A busy machine is no failure: examples have no deadline of their own, the tests have one together.
 settings.register_profile("evalkit", deadline=None)
@@ -51,3 +52,11 @@ def cache(cache_path) -> Iterator[EmbeddingCache]:
     """An empty cache."""
     with EmbeddingCache.open(cache_path) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def small_leaderboard(tmp_path_factory) -> Leaderboard:
+    """Three controls and three methods on a few edits; to be copied before anything in it is changed."""
+    with boards.known(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVALKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return boards.board_of(tmp_path_factory.mktemp("leaderboard"))

@@ -17,7 +17,7 @@ from evalkit.leaderboard.entry import SCHEMAS
 from evalkit.leaderboard.landed import landed_problems
 from evalkit.leaderboard.store import Leaderboard, schemas
 from evalkit.leaderboard.verify import verify
-from tests.support.boards import board_of, known
+from tests.support.boards import known
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,9 +29,9 @@ def small_benchmark(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(small_leaderboard):
     """A leaderboard of three controls and three methods."""
-    return board_of(tmp_path_factory.mktemp("board"))
+    return small_leaderboard
 
 
 @pytest.fixture

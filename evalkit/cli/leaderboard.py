@@ -12,6 +12,7 @@ from evalkit.cli.submit import DIRECTORY, LEADERBOARD
 if TYPE_CHECKING:
     from evalkit.leaderboard.entry import Screen
 
+SITE = Path("build/site")
 ROOT = click.option(
     "--leaderboard", "root", type=DIRECTORY, default=LEADERBOARD, show_default=True, help="Where the entries are."
 )
@@ -87,6 +88,53 @@ def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options:
     for screen in verification.screens:
         output.line(f"  {'FLAG ' if screen.flagged else ''}{_flag(screen)}")
     output.line(f"Wrote {path / VERIFICATION_FILE}")
+
+
+@leaderboard.command()
+@ROOT
+@click.option("--output", "target", type=click.Path(file_okay=False, path_type=Path), default=SITE, show_default=True)
+@output_options
+def build(*, root: Path, target: Path, output: Output) -> None:
+    """Write the static site: boards, methods, items, comparisons and downloads."""
+    from evalkit.leaderboard.site import build
+    from evalkit.leaderboard.store import Leaderboard
+
+    built = build(Leaderboard(root), target)
+    output.json(
+        {
+            "output": str(built.output),
+            "pages": built.n_pages,
+            "bytes": built.n_bytes,
+            "boards": [board.protocol.name for board in built.boards],
+        }
+    )
+    output.line(f"Wrote {built.n_pages} pages, {built.n_bytes / 1e6:.1f} MB, to {built.output}")
+    output.line(f"Look at it: evalkit leaderboard serve --site {built.output}")
+
+
+@leaderboard.command()
+@click.option("--site", type=DIRECTORY, default=SITE, show_default=True, help="What build wrote.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
+@output_options
+def serve(*, site: Path, port: int, output: Output) -> None:
+    """Show the built site on this machine, until interrupted."""
+    import functools
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    from evalkit.errors import OptionError
+
+    try:
+        server = ThreadingHTTPServer(
+            ("127.0.0.1", port), functools.partial(SimpleHTTPRequestHandler, directory=str(site))
+        )
+    except OSError as failure:
+        raise OptionError(f"Port {port} cannot be used: {failure.strerror}. Take a free one: --port 0") from failure
+    with server:
+        address = f"http://127.0.0.1:{server.server_address[1]}/"
+        output.json({"address": address})
+        output.line(f"{site} is shown at {address}; end with Ctrl-C.")
+        sys.stdout.flush()
+        server.serve_forever()
 
 
 @leaderboard.command()

@@ -95,7 +95,7 @@ def rescore(
         differences=differences,
         tolerances={name: tolerance_of(name) for name in differences},
         screens=(
-            *screen_outputs(held, leaderboard.entries(protocol.name)),
+            *screen_outputs(leaderboard.entries(protocol.name))[held.entry.method],
             _jpeg_screen(edits, held, protocol, score),
             _second_screen(edits, protocol, score, second_encoder),
         ),

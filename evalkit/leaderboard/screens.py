@@ -1,30 +1,40 @@
 """Screens: what should not be, looked for in every entry, each with its number; a flag proves nothing by itself."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from evalkit.leaderboard.entry import Output, Screen
 from evalkit.leaderboard.store import Held
 
 
-def screen_outputs(one: Held, others: Sequence[Held]) -> tuple[Screen, ...]:
-    """What an entry's manifest of outputs shows, by itself and beside the other methods'.
+def screen_outputs(entries: Sequence[Held]) -> dict[str, tuple[Screen, ...]]:
+    """What the manifests of a board's entries show, each by itself and beside the other methods'.
 
     Args:
-        one: The entry.
-        others: All entries; those of its protocol that are methods count.
+        entries: All entries of one protocol.
+
+    Returns:
+        Method to its screens.
     """
-    peers = [
-        peer
-        for peer in others
-        if peer.entry.protocol == one.entry.protocol and peer.path != one.path and peer.card.kind == "method"
-    ]
-    expected = one.card.kind == "control"
+    makers: dict[tuple[str, str], list[str]] = {}
+    for held in entries:
+        # A picture that is the source says nothing about who copied from whom, and controls copy by design.
+        for edit in _own_edits(held.outputs) if held.card.kind == "method" else ():
+            makers.setdefault(edit, []).append(held.entry.method)
+    return {held.entry.method: _screens(held, makers) for held in entries}
+
+
+def _screens(held: Held, makers: Mapping[tuple[str, str], Sequence[str]]) -> tuple[Screen, ...]:
+    expected = held.card.kind == "control"
     return (
-        identical_across_seeds(one.outputs, deterministic=one.entry.declarations.deterministic),
-        equals_source(one.outputs, expected=expected),
-        equals_other(one.outputs, {peer.entry.method: peer.outputs for peer in peers}, expected=expected),
+        identical_across_seeds(held.outputs, deterministic=held.entry.declarations.deterministic),
+        equals_source(held.outputs, expected=expected),
+        equals_other(held.entry.method, held.outputs, makers, expected=expected),
     )
+
+
+def _own_edits(outputs: Sequence[Output]) -> set[tuple[str, str]]:
+    return {(o.item_id, o.pixels_sha256) for o in outputs if o.pixels_sha256 and not o.equals_source}
 
 
 def identical_across_seeds(outputs: Sequence[Output], *, deterministic: bool) -> Screen:
@@ -50,17 +60,20 @@ def equals_source(outputs: Sequence[Output], *, expected: bool = False) -> Scree
 
 
 def equals_other(
-    outputs: Sequence[Output], others: "dict[str, tuple[Output, ...]]", *, expected: bool = False
+    method: str, outputs: Sequence[Output], makers: Mapping[tuple[str, str], Sequence[str]], *, expected: bool = False
 ) -> Screen:
-    """The largest share of edits that another method's entry has as well, to the pixel, for the same item."""
-    name = "equals_other_entry"
-    if not others or not outputs:
-        return Screen(name=name, value=None, flagged=False, note="no other method's entry")
-    # A picture that is the source says nothing about who copied from whom.
-    mine = {(o.item_id, o.pixels_sha256) for o in outputs if o.pixels_sha256 and not o.equals_source}
-    shared = Counter({method: len(mine & {(o.item_id, o.pixels_sha256) for o in of}) for method, of in others.items()})
-    method, count = shared.most_common(1)[0]
-    share = count / len(outputs)
-    return Screen(
-        name=name, value=share, flagged=share > 0 and not expected, note=f"of the edits are those of {method}"
-    )
+    """The largest share of edits that another method's entry has as well, to the pixel, for the same item.
+
+    Args:
+        method: Whose outputs.
+        outputs: Its edits.
+        makers: Item and picture to the methods that made it.
+        expected: Whether this is a control, which may.
+    """
+    mine = _own_edits(outputs)
+    shared = Counter(other for edit in mine for other in makers.get(edit, ()) if other != method)
+    if not shared:
+        return Screen(name="equals_other_entry", value=0.0, flagged=False, note="of the edits are another method's")
+    other, count = shared.most_common(1)[0]
+    note = f"of the edits are those of {other}"
+    return Screen(name="equals_other_entry", value=count / len(outputs), flagged=not expected, note=note)

@@ -73,7 +73,10 @@ def verify(leaderboard: Leaderboard) -> Verified:
         problems += _entry_problems(held[-1], leaderboard)
     problems += _duplicates(held, leaderboard)
     problems += _signature_problems(held, leaderboard)
-    screens = {f"{one.entry.protocol}/{one.entry.method}": screen_outputs(one, held) for one in held}
+    screens = {}
+    for protocol in dict.fromkeys(one.entry.protocol for one in held):
+        of_board = screen_outputs([one for one in held if one.entry.protocol == protocol])
+        screens.update({f"{protocol}/{method}": found for method, found in of_board.items()})
     return Verified(held=tuple(held), problems=tuple(problems), screens=screens)
 
 

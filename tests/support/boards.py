@@ -32,6 +32,8 @@ FEW = Protocol(
     margins={"edit_success": 0.05, "attribute_preservation": 0.05},
 )
 SITE = Path("leaderboard/site")
+HOSTILE = '"><script>window.hit=1</script><img src=x onerror="window.hit=2">\u202egnp.exe {{ 7*7 }}\''
+LONG = "very_" * 2000
 
 
 def few():
@@ -115,15 +117,18 @@ def empty_board(root):
     return Leaderboard(root)
 
 
-def board_of(root, *, titles=None):
-    """A leaderboard of three controls and three methods: good, fair, and one that edits nothing."""
+def board_of(root):
+    """A leaderboard of three controls and three methods: good, fair, and one that edits nothing.
+
+    The first has a hostile title, the last one of 10,000 characters.
+    """
+    titles = {"good": HOSTILE, "fair": "Fair", "lazy": LONG}
     board = empty_board(root / "leaderboard")
     for name in ("identity", "shuffled_source", "reference"):
         card = card_of(name, kind="control", pictures_licence="Apache-2.0")
         submit(control(root / name, name), write_card(root / f"{name}.yaml", card), board)
     for seed, (name, good) in enumerate((("good", 0.9), ("fair", 0.6), ("lazy", 0.0))):
-        title = (titles or {}).get(name, name.title())
-        card = card_of(name, title=title, pictures_licence="Apache-2.0")
+        card = card_of(name, title=titles[name], pictures_licence="Apache-2.0")
         folder = edits(root / name, good=good, method=name, seed=seed)
         submit(folder, write_card(root / f"{name}.yaml", card), board)
     return board
