@@ -138,6 +138,26 @@ def serve(*, site: Path, port: int, output: Output) -> None:
 
 
 @leaderboard.command()
+@click.argument("entry", metavar="PROTOCOL/METHOD")
+@click.option("--dataset-id", required=True, help="The benchmark's data set on the Hub, NAMESPACE/NAME.")
+@click.option("--url", required=True, help="Where the entry can be seen: its page on the site.")
+@click.option("--output", "target", type=click.Path(file_okay=False, path_type=Path), required=True)
+@ROOT
+@output_options
+def export(*, entry: str, dataset_id: str, url: str, target: Path, root: Path, output: Output) -> None:
+    """Write an entry in the formats of the Hugging Face Hub and of Every Eval Ever."""
+    from evalkit.leaderboard.huggingface import write_formats
+    from evalkit.leaderboard.store import Leaderboard
+
+    board = Leaderboard(root)
+    protocol, _, method = entry.rpartition("/")
+    written = write_formats(board.read(board.entry_path(protocol, method)), target, dataset_id, url)
+    output.json({"written": [str(path) for path in written]})
+    for path in written:
+        output.line(f"Wrote {path}")
+
+
+@leaderboard.command()
 @ROOT
 @output_options
 def schema(*, root: Path, output: Output) -> None:
