@@ -10,7 +10,7 @@ import pytest
 @contextmanager
 def chromium():
     """A browser; the test is skipped, with the reason, where none is installed."""
-    executable = os.environ.get("EVALKIT_CHROMIUM") or shutil.which("chromium")
+    executable = os.environ.get("EVALKIT_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None:
         pytest.skip("no Chromium: install Debian's package chromium, or name one in EVALKIT_CHROMIUM")
     from playwright.sync_api import sync_playwright
