@@ -8,6 +8,7 @@ import pytest
 from evalkit.compare.run import compare_runs
 from evalkit.leaderboard.rank import rank_board
 from evalkit.leaderboard.store import Leaderboard
+from evalkit.protocols import Column
 from tests.support.boards import FEW, known
 from tests.test_leaderboard_verify import change_rows, resealed
 
@@ -76,16 +77,20 @@ def test_without_the_controls_nobody_is_ranked(entries):
     methods = [held for held in entries if held.card.kind == "method"]
     board = rank_board(FEW, methods)
 
-    assert all("has no edit_success to be held against" in p.unranked for p in board.places)
+    assert all("the control identity is not there" in p.unranked for p in board.places)
 
 
 def test_a_metric_that_is_awaited_keeps_a_method_from_being_ranked(entries):
     """Where the ranked metric needs weights that were not there, the board says so and ranks nobody."""
-    protocol = replace(FEW, metrics=(*FEW.metrics, "clip_image_similarity"), preservation="clip_image_similarity")
+    protocol = replace(
+        FEW,
+        columns=(*FEW.columns, Column(metric="clip_image_similarity", title="")),
+        preservation="clip_image_similarity",
+    )
     board = rank_board(protocol, entries)
 
     assert place(board, "good").unranked == "awaits clip_image_similarity"
-    assert board.notes == ("clip_image_similarity awaits weights or scoring for 6 of 6 entries",)
+    assert board.notes == ("clip_image_similarity awaits weights for 6 of 6 entries",)
 
 
 def test_pairs_are_those_of_compare(board, entries):

@@ -17,7 +17,7 @@ import yaml
 
 from evalkit import __version__
 from evalkit.leaderboard.files import write_text
-from evalkit.leaderboard.protocol import get_protocol
+from evalkit.leaderboard.protocol import get_protocol, open_benchmark
 from evalkit.leaderboard.store import Held
 from evalkit.metrics.base import METRICS, Metric
 from evalkit.results.record import MetricSummary
@@ -110,7 +110,7 @@ def model_index(held: Held, dataset_id: str, url: str) -> list[dict[str, Any]]:
             task_type=TASK_TYPE,
             task_name="Text-guided image editing",
             dataset_type=dataset_id,
-            dataset_name=get_protocol(held.entry.protocol).open_benchmark().title,
+            dataset_name=open_benchmark(get_protocol(held.entry.protocol)).title,
             metric_type=one.task_id,
             metric_name=one.task_id,
             metric_value=one.value,

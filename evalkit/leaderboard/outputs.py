@@ -12,7 +12,7 @@ from evalkit.data.images import decode_image, read_image_bytes
 from evalkit.data.item import EditItem
 from evalkit.errors import EntryError
 from evalkit.leaderboard.entry import Output
-from evalkit.leaderboard.protocol import Protocol
+from evalkit.protocols import Protocol
 
 _READERS = 4
 _NAMED = 5
@@ -37,16 +37,13 @@ def pixels_digest(image: Image.Image) -> str:
     return digest.hexdigest()
 
 
-def check_coverage(
-    edits: Iterable[tuple[str, int | None]], protocol: Protocol, item_ids: Sequence[str], *, deterministic: bool
-) -> None:
+def check_coverage(edits: Iterable[tuple[str, int | None]], protocol: Protocol, item_ids: Sequence[str]) -> None:
     """Refuse edits that are not one per item and seed, for every item and as many seeds as the protocol asks for.
 
     Args:
         edits: Item and seed of each edit, failed ones included.
         protocol: Says how many seeds.
         item_ids: The benchmark's.
-        deterministic: Whether one seed is enough.
 
     Raises:
         EntryError: An item is absent, unknown or there twice, or has too few or other seeds than the rest.
@@ -74,10 +71,10 @@ def check_coverage(
             f"Coverage: expected the same seeds for every item, got {_seeds(common)} for {item_ids[0]} and "
             f"{_seeds(seeds[uneven[0]])} for {uneven[0]}."
         )
-    if len(common) < protocol.n_seeds and not deterministic:
+    if protocol.n_seeds is not None and len(common) != protocol.n_seeds:
         raise EntryError(
-            f"Coverage: {protocol.name} asks for {protocol.n_seeds} seeds of a method that is not deterministic, got "
-            f"{len(common)}. Edit with more: evalkit edit METHOD --seeds 0,1,2"
+            f"Coverage: {protocol.name} asks for {protocol.n_seeds} edited images per item, got {len(common)}. "
+            "Choose the seeds: evalkit edit METHOD --seeds 0,1,2"
         )
 
 

@@ -1,86 +1,8 @@
-"""Protocols: what a board pins, so that all its numbers mean the same."""
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+"""The protocol of a board, and its benchmark as the protocol knows it."""
 
 from evalkit.benchmarks.base import BENCHMARKS, Benchmark
-from evalkit.errors import EntryError
-from evalkit.registry import nearest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Protocol:
-    """How methods are scored on one board. A change makes a new version; old entries stay under the old one."""
-
-    name: str
-    """``benchmark/version``."""
-    benchmark: str
-    benchmark_version: str
-    metrics: tuple[str, ...]
-    alignment: str
-    """The metric that tells whether the edit was made: methods are ranked on it."""
-    preservation: str
-    """The metric that tells whether the rest was kept: methods are ranked on it, too."""
-    encoder: str
-    n_seeds: int
-    """Edits per item that a method which is not deterministic must submit, at least."""
-    margins: Mapping[str, float] = field(default_factory=dict)
-    """Metric to the difference below which methods count as equivalent."""
-
-    @property
-    def primary(self) -> tuple[str, str]:
-        """The metrics that are ranked and whose p-values form the confirmatory family."""
-        return self.alignment, self.preservation
-
-    def open_benchmark(self) -> Benchmark:
-        """The benchmark, as the protocol knows it.
-
-        Raises:
-            EntryError: It has changed since.
-        """
-        benchmark = BENCHMARKS.get(self.benchmark)()
-        if benchmark.version != self.benchmark_version:
-            raise EntryError(
-                f"The protocol {self.name} is about version {self.benchmark_version} of {self.benchmark}, and this "
-                f"evalkit has version {benchmark.version}. Install the evalkit that fits, or use a newer protocol: "
-                f"{', '.join(PROTOCOLS)}"
-            )
-        return benchmark
-
-
-PROTOCOLS: Mapping[str, Protocol] = {
-    protocol.name: protocol
-    for protocol in (
-        Protocol(
-            name="tedbench/v1",
-            benchmark="tedbench",
-            benchmark_version="1",
-            metrics=("clip_score", "clip_directional_similarity", "clip_image_similarity"),
-            alignment="clip_score",
-            preservation="clip_image_similarity",
-            encoder="open_clip:ViT-B-32-quickgelu/openai",
-            n_seeds=1,
-            margins={"clip_score": 0.005, "clip_image_similarity": 0.01},
-        ),
-        Protocol(
-            name="shapes/v1",
-            benchmark="shapes",
-            benchmark_version="1",
-            metrics=(
-                "edit_success",
-                "attribute_preservation",
-                "clip_score",
-                "clip_directional_similarity",
-                "clip_image_similarity",
-            ),
-            alignment="edit_success",
-            preservation="attribute_preservation",
-            encoder="miniature",
-            n_seeds=1,
-            margins={"edit_success": 0.05, "attribute_preservation": 0.05},
-        ),
-    )
-}
+from evalkit.errors import EntryError, UnknownNameError
+from evalkit.protocols import PROTOCOLS, Protocol
 
 
 def get_protocol(name: str) -> Protocol:
@@ -89,8 +11,28 @@ def get_protocol(name: str) -> Protocol:
     Raises:
         EntryError: There is none.
     """
-    if name not in PROTOCOLS:
+    try:
+        return PROTOCOLS.get(name)
+    except UnknownNameError as failure:
+        raise EntryError(str(failure)) from None
+
+
+def open_benchmark(protocol: Protocol) -> Benchmark:
+    """The benchmark, which must be the one that the protocol is about.
+
+    Raises:
+        EntryError: It has changed since, or its items are not known without a copy of it.
+    """
+    benchmark = BENCHMARKS.get(protocol.benchmark)()
+    if benchmark.read is not None:
         raise EntryError(
-            f"There is no protocol '{name}'. {nearest(name, PROTOCOLS)}Expected one of: {', '.join(PROTOCOLS)}."
+            f"The list of edits of {protocol.benchmark} lies in each user's own copy: entries cannot be checked "
+            f"here. Compare runs instead: evalkit score FOLDER --protocol {protocol.name}"
         )
-    return PROTOCOLS[name]
+    if benchmark.version != protocol.benchmark_version:
+        raise EntryError(
+            f"The protocol {protocol.name} is about version {protocol.benchmark_version} of {protocol.benchmark}, and "
+            f"this evalkit has version {benchmark.version}. Install the evalkit that fits, or use a newer protocol: "
+            "evalkit list protocols"
+        )
+    return benchmark

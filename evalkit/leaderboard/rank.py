@@ -10,9 +10,9 @@ from evalkit.compare.pairs import Outcome, compare_pairs, pair_result
 from evalkit.compare.plan import Plan, plan_comparison
 from evalkit.compare.rank import rank_methods
 from evalkit.compare.sentence import sentence_of
-from evalkit.leaderboard.protocol import Protocol
 from evalkit.leaderboard.store import Held
 from evalkit.metrics.base import METRICS
+from evalkit.protocols import Protocol
 from evalkit.results.comparison import PairResult, RankedMethod
 
 ALPHA = 0.05
@@ -132,17 +132,29 @@ def _why_unranked(
     awaited = [metric for metric in protocol.primary if metric not in held.run.record.metrics]
     if awaited:
         return f"awaits {' and '.join(awaited)}"
-    for metric, control, what in (
+    for primary, control, what in (
         (protocol.alignment, NOT_ALIGNED, "making the edit"),
         (protocol.preservation, NOT_PRESERVED, "keeping the rest"),
     ):
-        if control not in by_name or metric not in by_name[control].run.record.metrics:
-            return f"the control {control} has no {metric} to be held against"
+        metric = _defined(primary, protocol, by_name.get(control))
+        if metric is None:
+            return f"the control {control} is not there to be held against"
         p_value = _p_of_better(pairs, metric, control, name)
         if p_value is None or p_value > ALPHA:
             shown = "–" if p_value is None else f"{p_value:.3f}"
             return f"not better than the control {control} at {what} ({metric}, p {shown})"
     return None
+
+
+def _defined(metric: str, protocol: Protocol, control: Held | None) -> str | None:
+    """The metric that a control has values of: the primary one, else the first of its family.
+
+    An untouched source has no direction, so that a directional similarity cannot be held against it.
+    """
+    scored = control.run.record.metrics if control else {}
+    family = METRICS.get(metric).family
+    alike = [name for name in protocol.metrics if METRICS.get(name).family == family]
+    return next((name for name in (metric, *alike) if name in scored and scored[name].n > 0), None)
 
 
 def _p_of_better(pairs: Sequence[PairResult], metric: str, control: str, name: str) -> float | None:
@@ -206,5 +218,5 @@ def _notes(protocol: Protocol, entries: Sequence[Held]) -> list[str]:
     for metric in protocol.metrics:
         lacking = [held.entry.method for held in entries if metric not in held.run.record.metrics]
         if lacking:
-            notes.append(f"{metric} awaits weights or scoring for {len(lacking)} of {len(entries)} entries")
+            notes.append(f"{metric} awaits weights for {len(lacking)} of {len(entries)} entries")
     return notes

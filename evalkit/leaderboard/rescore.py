@@ -19,11 +19,12 @@ from evalkit.data.parallel import Progress, unwatched
 from evalkit.errors import EntryError
 from evalkit.leaderboard.entry import Reproduction, Screen, Verification
 from evalkit.leaderboard.outputs import outputs_of
-from evalkit.leaderboard.protocol import Protocol, get_protocol
+from evalkit.leaderboard.protocol import get_protocol
 from evalkit.leaderboard.screens import screen_outputs
 from evalkit.leaderboard.store import Held, Leaderboard
 from evalkit.leaderboard.submit import open_edits
 from evalkit.metrics.base import METRICS
+from evalkit.protocols import Protocol
 from evalkit.results.table import ScoreTable
 from evalkit.scoring.score import score_into
 from evalkit.stats.equivalence import group_tost
@@ -159,7 +160,9 @@ def _differences(held: Held, again: ScoreTable) -> dict[str, float]:
 
 def _reproduced(held: Held, again: ScoreTable, protocol: Protocol) -> Reproduction:
     """The method's own run against the maintainers', item by item, on the metric that tells whether it edits."""
-    metric, margin = protocol.alignment, protocol.margins[protocol.alignment]
+    metric, margin = protocol.alignment, protocol.margins.get(protocol.alignment)
+    if margin is None:
+        raise EntryError(f"{protocol.name} declares no margin for {metric}: a reproduction cannot be judged without.")
     theirs = held.run.table.item_means(metric)
     group_of = dict(zip(theirs.item_ids, theirs.groups, strict=True))
     before = dict(zip(theirs.item_ids, theirs.values.tolist(), strict=True))

@@ -18,13 +18,14 @@ from evalkit.errors import EntryError
 from evalkit.leaderboard.entry import LEVELS
 from evalkit.leaderboard.files import write_text
 from evalkit.leaderboard.pictures import shown_items
-from evalkit.leaderboard.protocol import PROTOCOLS
+from evalkit.leaderboard.protocol import get_protocol, open_benchmark
 from evalkit.leaderboard.rank import Board, rank_board
 from evalkit.leaderboard.site_data import board_csv, board_json, pairs_csv, scores_csv
 from evalkit.leaderboard.site_rows import Row, board_rows, pair_rows, pictures_of, scales_of, type_rows
 from evalkit.leaderboard.store import OUTPUTS_FILE, Held, Leaderboard
 from evalkit.leaderboard.verify import verify
 from evalkit.metrics.base import METRICS
+from evalkit.protocols import PROTOCOLS
 from evalkit.results.store import ITEMS
 
 EXAMPLE = """\
@@ -119,12 +120,14 @@ def build(leaderboard: Leaderboard, output: Path, *, n_flips: int | None = None)
             f"The site is not built: {len(problems)} problem{'s' if len(problems) > 1 else ''}, the first in "
             f"{first.where}: {first.message}. List them all: evalkit leaderboard verify"
         )
-    protocols = list(dict.fromkeys([*(p for p in PROTOCOLS if p in leaderboard.protocols()), *leaderboard.protocols()]))
+    protocols = list(
+        dict.fromkeys([*(p for p in PROTOCOLS.names() if p in leaderboard.protocols()), *leaderboard.protocols()])
+    )
     site = _Site(templates, output, protocols)
     boards = []
     for name in protocols:
         entries = leaderboard.entries(name)
-        board = rank_board(PROTOCOLS[name], entries, n_flips=n_flips)
+        board = rank_board(get_protocol(name), entries, n_flips=n_flips)
         _write_board(site, board, entries, leaderboard)
         boards.append(board)
     site.page("index.html", "index.html", boards=[_summary(board) for board in boards])
@@ -138,7 +141,7 @@ def build(leaderboard: Leaderboard, output: Path, *, n_flips: int | None = None)
 
 def _summary(board: Board) -> dict[str, Any]:
     kinds = [place.held.card.kind for place in board.places]
-    benchmark = board.protocol.open_benchmark()
+    benchmark = open_benchmark(board.protocol)
     return {
         "name": board.protocol.name,
         "n_methods": kinds.count("method"),
@@ -150,7 +153,7 @@ def _summary(board: Board) -> dict[str, Any]:
 
 
 def _write_board(site: _Site, board: Board, entries: Sequence[Held], leaderboard: Leaderboard) -> None:
-    protocol, benchmark = board.protocol, board.protocol.open_benchmark()
+    protocol, benchmark = board.protocol, open_benchmark(board.protocol)
     rows = board_rows(board, entries)
     metrics = [(name, "↑" if METRICS.get(name).higher_is_better else "↓") for name in protocol.metrics]
     known: dict[str, Any] = {
@@ -166,10 +169,7 @@ def _write_board(site: _Site, board: Board, entries: Sequence[Held], leaderboard
         levels=list(dict.fromkeys(row.level for row in rows)),
         ties=board.ties,
         awaiting=board.notes,
-        fill_command=(
-            "evalkit submit FOLDER --card METHOD.yaml\n"
-            f"# the project's own: python -m tests.studies.fill_leaderboard {protocol.name} --help"
-        ),
+        fill_command="evalkit submit FOLDER --card METHOD.yaml",
         reported=leaderboard.reported(protocol.benchmark),
         claimed=LEVELS["claimed"],
         **known,

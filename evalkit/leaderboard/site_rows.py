@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from evalkit.compare.sentence import p_text, plain, signed
 from evalkit.leaderboard.entry import LEVELS, Screen
-from evalkit.leaderboard.protocol import Protocol
 from evalkit.leaderboard.rank import Board, Place
 from evalkit.leaderboard.screens import screen_outputs
 from evalkit.leaderboard.store import PICTURES, Held
 from evalkit.metrics.base import METRICS
+from evalkit.protocols import Protocol
 from evalkit.results.comparison import PairResult
 from evalkit.results.table import ScoreTable
 from evalkit.scoring.run import summarize
@@ -115,7 +115,7 @@ def _row(place: Place, board: Board, scales: Mapping[str, tuple[float, float]], 
 def _cell(place: Place, metric: str, table: ScoreTable, scale: tuple[float, float], *, ranked: bool = True) -> Cell:
     summary = place.held.run.record.metrics.get(metric)
     if summary is None:
-        return Cell(value=None, text=DASH, span="", reason="awaits scoring")
+        return Cell(value=None, text=DASH, span="", reason="awaits weights")
     if table is not place.held.run.table:
         summary = summarize(METRICS.get(metric), table, summary.signature, place.held.run.record.level)
     if summary.mean is None:

@@ -17,8 +17,9 @@ from evalkit.leaderboard.entry import Card, Entry, Output, Submission
 from evalkit.leaderboard.files import as_json, as_yaml, file_digest, read_json, read_lines, read_yaml, write_text
 from evalkit.leaderboard.outputs import check_coverage, outputs_of
 from evalkit.leaderboard.pictures import write_pictures
-from evalkit.leaderboard.protocol import Protocol, get_protocol
+from evalkit.leaderboard.protocol import get_protocol, open_benchmark
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, Leaderboard
+from evalkit.protocols import Protocol
 from evalkit.results.record import RunRecord
 from evalkit.results.store import RECORD, Run, read_run, write_run
 from evalkit.results.table import ScoreTable
@@ -73,11 +74,11 @@ def submit(
     """
     submission = read_yaml(card, Submission)
     protocol = get_protocol(submission.protocol)
-    benchmark = protocol.open_benchmark()
+    benchmark = open_benchmark(protocol)
     _check_kind(submission.method, benchmark)
     path = leaderboard.entry_path(protocol.name, submission.method.name)
     edits = open_edits(folder, protocol, data)
-    outputs = _covered(edits, submission, protocol, benchmark)
+    outputs = _covered(edits, protocol, benchmark)
     before = _held(path, submission, outputs)
     wanted = _wanted(protocol, metrics, before, path)
     _check_card(leaderboard, submission.method)
@@ -147,14 +148,13 @@ def open_edits(folder: Path, protocol: Protocol, data: Path | None) -> EditFolde
     return opened.folder
 
 
-def _covered(edits: EditFolder, submission: Submission, protocol: Protocol, benchmark: Benchmark) -> tuple[Output, ...]:
+def _covered(edits: EditFolder, protocol: Protocol, benchmark: Benchmark) -> tuple[Output, ...]:
     """The outputs, once it is certain that none is missing."""
     there = [item for item in edits.items if item.status != "missing"]
     check_coverage(
         ((item.item_id, item.seed) for item in there),
         protocol,
         [item.item_id for item in benchmark.items],
-        deterministic=submission.declarations.deterministic,
     )
     return outputs_of(there)
 
@@ -228,15 +228,15 @@ def _score(
             raise WeightsError(
                 f"{failure} To submit what needs no weights now, and the rest by the same command later: --metrics A,B"
             ) from failure
-    return replace(run, record=_public(run.record, edits.root))
+    return replace(run, record=_public(run.record, edits.root, protocol))
 
 
-def _public(record: RunRecord, root: Path) -> RunRecord:
+def _public(record: RunRecord, root: Path, protocol: Protocol) -> RunRecord:
     """The record without this machine's folders, and without what its cache had to say."""
     kept = [problem for problem in record.problems if problem.code != "cache_unavailable"]
     shown = [p.model_copy(update={"message": p.message.replace(f"{root.resolve()}/", "")}) for p in kept]
     folder = record.folder.model_copy(update={"path": record.run, "opened_with": {}})
-    return record.model_copy(update={"folder": folder, "problems": shown})
+    return record.model_copy(update={"folder": folder, "problems": shown, "protocol": protocol.name})
 
 
 def _merged(before: Run, added: Run, protocol: Protocol) -> Run:

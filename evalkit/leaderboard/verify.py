@@ -12,10 +12,11 @@ from evalkit.errors import EntryError, EvalkitError
 from evalkit.leaderboard.entry import Card, Screen
 from evalkit.leaderboard.files import file_digest, read_yaml
 from evalkit.leaderboard.outputs import check_coverage
-from evalkit.leaderboard.protocol import Protocol, get_protocol
+from evalkit.leaderboard.protocol import get_protocol, open_benchmark
 from evalkit.leaderboard.screens import screen_outputs
 from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, PICTURES, Held, Leaderboard, schemas
 from evalkit.metrics.base import METRICS, REASONS, Metric
+from evalkit.protocols import Protocol
 from evalkit.results.store import RECORD
 from evalkit.results.table import ItemScores
 from evalkit.scoring.run import summarize
@@ -98,7 +99,7 @@ def _entry_problems(held: Held, leaderboard: Leaderboard) -> Iterator[EntryProbl
         return
     try:
         protocol = get_protocol(held.entry.protocol)
-        benchmark = protocol.open_benchmark()
+        benchmark = open_benchmark(protocol)
     except EvalkitError as failure:
         yield _problem("wrong_protocol", held.path, leaderboard, str(failure))
         return
@@ -145,6 +146,7 @@ def _check_protocol(held: Held, protocol: Protocol, benchmark: Benchmark) -> Non
     record, controls = held.run.record, {*CONTROLS, *controls_of(benchmark)}
     pinned: dict[str, tuple[object, object]] = {
         "benchmark": (protocol.benchmark, record.benchmark),
+        "protocol": (protocol.name, record.protocol),
         "benchmark_version": (protocol.benchmark_version, record.benchmark_version),
         "missing": ("fail", record.missing),
         "kind of card": ("control" if held.entry.method in controls else "method", held.card.kind),
@@ -171,12 +173,11 @@ def _check_protocol(held: Held, protocol: Protocol, benchmark: Benchmark) -> Non
 
 def _check_coverage(held: Held, protocol: Protocol, benchmark: Benchmark) -> None:
     ids = [item.item_id for item in benchmark.items]
-    deterministic = held.entry.declarations.deterministic
     edits = {(output.item_id, output.seed): output.status for output in held.outputs}
     rows = {(row.item_id, row.seed): row.status for row in held.run.table.rows}
     try:
-        check_coverage([(o.item_id, o.seed) for o in held.outputs], protocol, ids, deterministic=deterministic)
-        check_coverage([(r.item_id, r.seed) for r in held.run.table.rows], protocol, ids, deterministic=deterministic)
+        check_coverage([(o.item_id, o.seed) for o in held.outputs], protocol, ids)
+        check_coverage([(r.item_id, r.seed) for r in held.run.table.rows], protocol, ids)
     except EntryError as failure:
         raise _WrongError("coverage", str(failure)) from None
     differ = [key for key, status in rows.items() if edits.get(key) != status]

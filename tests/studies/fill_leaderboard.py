@@ -5,7 +5,7 @@ r"""The project's own entries of the leaderboard: controls, the published Imagic
     python -m tests.studies.fill_leaderboard shapes/v1 --controls         # identity, shuffled_source, reference, …
     python -m tests.studies.fill_leaderboard shapes/v1 --methods all      # every adapter, in the miniature world
     python -m tests.studies.fill_leaderboard tedbench/v1 --controls --imagic ../shared/tedbench/imagic \
-        --data ../shared/tedbench --metrics l1,mse,psnr,ssim              # what needs no downloaded weights
+        --data ../shared/tedbench --metrics l1              # what needs no downloaded weights
     python -m tests.studies.fill_leaderboard tedbench/v1 --controls --imagic ../shared/tedbench/imagic \
         --data ../shared/tedbench                                         # adds the rest, where the weights can be had
 
@@ -25,12 +25,15 @@ import yaml
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.controls import CONTROLS, controls_of, write_control
 from evalkit.editing import edit_folder
-from evalkit.leaderboard.protocol import Protocol, get_protocol
+from evalkit.leaderboard.protocol import get_protocol, open_benchmark
 from evalkit.leaderboard.store import ENTRY_FILE, Leaderboard
 from evalkit.leaderboard.submit import submit
 from evalkit.method import METHODS, MINIATURE, MethodCard, Run
+from evalkit.protocols import Protocol
 
 SUBMITTER = {"name": "The evalkit maintainers", "relationship": "third_party"}
+OURS = {"licence": "Apache-2.0", "pictures_licence": "Apache-2.0"}
+"""Pictures are shown only where the benchmark's licence allows it, too."""
 IMAGIC = {
     "name": "imagic_published",
     "title": "Imagic (the authors' published results)",
@@ -62,7 +65,7 @@ def controls(protocol: Protocol, benchmark: Benchmark, root: Path, work: Path) -
         summary = CONTROLS.get(name) or str(benchmark.controls[name].__doc__).strip().splitlines()[0]
         card = {"name": name, "title": name.replace("_", " ").capitalize(), "summary": summary, "kind": "control"}
         declared = {"deterministic": True, "uses": [], "saw_benchmark": "no", "settings": {}}
-        yield folder, submission(protocol, card | {"licence": "Apache-2.0"}, declared, benchmark)
+        yield folder, submission(protocol, card | OURS, declared)
 
 
 def methods(protocol: Protocol, benchmark: Benchmark, root: Path, work: Path, names: list[str]) -> Iterator[Any]:
@@ -73,7 +76,7 @@ def methods(protocol: Protocol, benchmark: Benchmark, root: Path, work: Path, na
         settings = card.values(miniature=True, chosen={})
         run = Run(model=MINIATURE, revision=None, settings=settings)
         edit_folder(method, benchmark.item_list(root).items, folder, run=run, benchmark=benchmark.name)
-        yield folder, submission(protocol, described(card), declared_by(card, settings), benchmark)
+        yield folder, submission(protocol, described(card), declared_by(card, settings))
 
 
 def described(card: MethodCard) -> dict[str, Any]:
@@ -85,6 +88,7 @@ def described(card: MethodCard) -> dict[str, Any]:
         "paper": card.paper,
         "base_model": MINIATURE,
         "licence": card.licence,
+        "pictures_licence": OURS["pictures_licence"],
     }
 
 
@@ -99,12 +103,8 @@ def declared_by(card: MethodCard, settings: Any) -> dict[str, Any]:
     }
 
 
-def submission(
-    protocol: Protocol, card: dict[str, Any], declared: dict[str, Any], benchmark: Benchmark
-) -> dict[str, Any]:
+def submission(protocol: Protocol, card: dict[str, Any], declared: dict[str, Any]) -> dict[str, Any]:
     """The content of ``METHOD.yaml``."""
-    if benchmark.licence_id:
-        card = card | {"pictures_licence": benchmark.licence}
     usual = {"per_item_tuning": "no", "selection": "none", "attempts_per_item": 1}
     return {"protocol": protocol.name, "method": card, "declarations": usual | declared, "submitter": SUBMITTER}
 
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--leaderboard", type=Path, default=Path("leaderboard"))
     asked = parser.parse_args()
     protocol = get_protocol(asked.protocol)
-    benchmark = protocol.open_benchmark()
+    benchmark = open_benchmark(protocol)
     root, work = benchmark.locate(asked.data), asked.work / asked.protocol
     names = [name for name in METHODS.names() if name not in CONTROLS] if asked.methods == "all" else []
     names = names or [name for name in asked.methods.split(",") if name]
@@ -149,7 +149,7 @@ def main() -> None:
         link = work / IMAGIC["name"]
         if not link.exists():
             link.symlink_to(asked.imagic.resolve(), target_is_directory=True)
-        folders.append((link, submission(protocol, IMAGIC, IMAGIC_DECLARATIONS, benchmark)))
+        folders.append((link, submission(protocol, IMAGIC, IMAGIC_DECLARATIONS)))
     metrics = [name for name in asked.metrics.split(",") if name]
     for folder, content in folders:
         land(folder, content, Leaderboard(asked.leaderboard), metrics, asked.data)

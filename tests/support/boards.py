@@ -15,20 +15,21 @@ from evalkit.benchmarks.shapes import shapes
 from evalkit.data.images import read_image, write_image
 from evalkit.data.manifest import write_manifest
 from evalkit.leaderboard.files import write_text
-from evalkit.leaderboard.protocol import PROTOCOLS, Protocol
 from evalkit.leaderboard.store import Leaderboard, schemas
 from evalkit.leaderboard.submit import submit
+from evalkit.protocols import PROTOCOLS, Column, Protocol
 
 N_ITEMS = 24
 FEW = Protocol(
     name="few/v1",
     benchmark="few",
     benchmark_version="1",
-    metrics=("edit_success", "attribute_preservation", "clip_score"),
+    title="A few edits",
+    n_items=N_ITEMS,
+    columns=tuple(Column(metric=name, title=name) for name in ("edit_success", "attribute_preservation", "clip_score")),
     alignment="edit_success",
     preservation="attribute_preservation",
     encoder="miniature",
-    n_seeds=1,
     margins={"edit_success": 0.05, "attribute_preservation": 0.05},
 )
 SITE = Path("leaderboard/site")
@@ -47,7 +48,7 @@ def known():
     """The small benchmark and its protocol can be named."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(BENCHMARKS._builtin, "few", "tests.support.boards:few")
-        patch.setitem(PROTOCOLS, "few/v1", FEW)
+        patch.setitem(PROTOCOLS._builtin, "few/v1", "tests.support.boards:FEW")
         yield
 
 
