@@ -93,7 +93,21 @@ def test_evalkit_never_imports_its_adapters(path):
     "arguments",
     [
         ["--help"],
-        *([name, "--help"] for name in ("score", "edit", "compare", "power", "check", "list", "dataset", "submit", "leaderboard", "validate")),
+        *(
+            [name, "--help"]
+            for name in (
+                "score",
+                "edit",
+                "compare",
+                "power",
+                "check",
+                "list",
+                "dataset",
+                "submit",
+                "leaderboard",
+                "validate",
+            )
+        ),
     ],
 )
 def test_help_imports_nothing_heavy(arguments):
