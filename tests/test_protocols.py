@@ -14,12 +14,9 @@ from evalkit.errors import OptionError, UnknownNameError
 from evalkit.protocols import PIE_BENCH_V1, PROTOCOLS, Column
 from evalkit.report.tables import protocol_cells
 from evalkit.results.store import read_run
+from tests.support.models import tiny_dino
 from tests.support.pie_bench import EDITS, write_copy, write_outputs
 from tests.support.runs import A, B, write_scores
-from tests.test_dino import tiny
-from tests.test_lpips import backbones
-
-__all__ = ["backbones"]
 
 ALL = [PROTOCOLS.get(name) for name in ("pie_bench/v1", "tedbench/v1", "shapes/v1")]
 
@@ -155,7 +152,7 @@ def test_the_seven_columns_of_pie_bench_are_scored(tmp_path, monkeypatch, folder
     monkeypatch.setattr(
         "evalkit.protocols.PIE_BENCH_V1", replace(PIE_BENCH_V1, n_items=len(EDITS), encoder=tiny_transformers_clip)
     )
-    tiny("vit", tmp_path / "vit")
+    tiny_dino("vit", tmp_path / "vit")
     copy, outputs = folders
     done = evalkit(
         "score", outputs, "--protocol", "pie_bench/v1", "--data", copy, "--output", tmp_path / "run", "--json",
