@@ -282,7 +282,7 @@ def test_json_is_the_contract_and_nothing_else_is_on_standard_output(toys, tmp_p
     assert done.exit_code == 3
     result = json.loads(done.stdout)
     assert list(result) == [
-        "method", "model", "settings", "folder", "n_edited", "n_kept", "n_failed", "seconds", "failures",
+        "method", "model", "settings", "folder", "n_edited", "n_kept", "n_failed", "seconds", "costs", "failures",
     ]  # fmt: skip
     assert (result["method"], result["n_edited"], result["n_failed"]) == ("loud", 5, 1)
     assert result["failures"] == [{"item_id": "item_2", "seed": 0, "reason": "ValueError: not this one"}]

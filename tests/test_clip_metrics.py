@@ -18,12 +18,15 @@ INVARIANCES = {
     "clip_score": {"scale", "rotate"},
     "clip_score:hessel": {"scale", "rotate"},
     "clip_score:torchmetrics": {"scale", "rotate"},
+    "clip_score:pie_bench": {"scale", "rotate"},
     "clip_directional_similarity": {"scale", "rotate", "swap_both"},
     "clip_directional_similarity:loss": {"scale", "rotate", "swap_both"},
     "clip_directional_similarity:templates": {"scale", "rotate", "swap_both"},
     "clip_image_similarity": {"scale", "rotate", "swap_both"},
     "clip_reference_similarity": {"scale", "rotate"},
 }
+COUNTS = np.array([[1.0, 2.0, 90.0, 10.0], [3.0, 4.0, 70.0, 30.0]])
+"""What a metric of the edited part is told of two pairs of pictures; the last column counts the mask's pixels."""
 
 
 def features(metric, n=6, d=16, seed=0):
@@ -33,7 +36,8 @@ def features(metric, n=6, d=16, seed=0):
         name: (n, 5, d) if f.template == "imagenet79" and "caption" in f.field else (n, d)
         for name, f in metric.features.items()
     }
-    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    drawn = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    return drawn | {name: COUNTS[np.arange(n) % len(COUNTS)] for name in drawn if name == "differences"}
 
 
 def values(metric, given_features):
@@ -58,6 +62,7 @@ def reference(name, f):
                     "clip_score": max(similarity, 0),
                     "clip_score:hessel": 2.5 * max(similarity, 0),
                     "clip_score:torchmetrics": 100 * similarity,
+                    "clip_score:pie_bench": 100 * similarity,
                 }[name]
             )
         elif name in ("clip_image_similarity", "clip_reference_similarity"):
@@ -93,7 +98,7 @@ def test_metrics_obey_their_invariances_and_no_others(name):
     rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(16, 16)))[0]
     changed = {
         "scale": {key: value * (3.0 + index) for index, (key, value) in enumerate(f.items())},
-        "rotate": {key: value @ rotation for key, value in f.items()},
+        "rotate": {key: value if key == "differences" else value @ rotation for key, value in f.items()},
     }
     if "source_image" in f:
         exchanged = {"edited_image": "source_image", "source_image": "edited_image"}
@@ -124,6 +129,7 @@ def test_an_item_scores_the_same_alone_and_in_any_order(name):
 def test_no_input_gives_a_number_outside_the_range_or_a_nan_without_a_reason(a, b, c, d):
     """Whatever the vectors, a value is in the stated range or absent with a reason from the closed list."""
     given_features = {"edited_image": a, "source_image": b, "target_caption": c, "source_caption": d}
+    given_features["differences"] = np.rint(np.abs(a[:, :4]))
     for name in CLIP_METRICS:
         metric = METRICS.get(name)
         if "reference_image" in metric.features:
