@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.cli import main
+from evalkit.cli.demo import CONTROLS, EDITORS
 from evalkit.results.store import read_run
 
 
@@ -24,15 +25,16 @@ def demo(tmp_path_factory):
 
 
 def test_the_demo_ends_well_and_names_what_it_wrote(demo):
-    """It needs no network, prints a table with every control, and every file that it names is there."""
+    """It needs no network, edits with every control and method, and every file that it names is there."""
     done, directory = demo
     assert done.exit_code == 0, done.output
-    for name in ("identity", "shuffled_source", "wrong_attribute", "reference"):
+    for name in (*CONTROLS, *EDITORS):
         assert f"Wrote {directory / 'edits' / name} and {directory / 'runs' / name}" in done.stdout
         assert (directory / "edits" / name / "metadata.jsonl").is_file()
         assert read_run(directory / "runs" / name).record.benchmark == "shapes"
     assert (directory / "report.html").is_file()
-    assert "reference − identity = +" in done.stdout
+    for name in EDITORS:
+        assert f"{name} − identity = +" in done.stdout
 
 
 def test_the_demo_says_that_its_encoder_is_a_toy(demo):
@@ -41,12 +43,13 @@ def test_the_demo_says_that_its_encoder_is_a_toy(demo):
 
 
 def test_the_metrics_rank_the_controls_as_the_truth_does(demo):
-    """The reference edits succeed always and the others never; both CLIP alignment metrics put the reference first."""
+    """The reference edits succeed always, the other controls never and the methods often; CLIP sees it too."""
     directory = demo[1] / "runs"
     metrics = {path.name: read_run(path).record.metrics for path in directory.iterdir()}
     success = {name: summaries["edit_success"].mean for name, summaries in metrics.items()}
     assert success["reference"] == 1.0
     assert success["identity"] == success["wrong_attribute"] == 0.0
+    assert all(success[name] > 0.5 for name in EDITORS)
     kept = {name: summaries["attribute_preservation"].mean for name, summaries in metrics.items()}
     assert kept["identity"] == kept["reference"] == kept["wrong_attribute"] == 1.0 > kept["shuffled_source"]
     for name in ("clip_score", "clip_directional_similarity"):

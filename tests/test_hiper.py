@@ -54,7 +54,7 @@ def sampled_with(monkeypatch, adapter, item, fitted):
 
 @pytest.mark.parametrize(("n_tokens", "checkpointing"), [(5, True), (5, False), (11, True)])
 def test_the_end_is_optimised_as_published(model, n_tokens, checkpointing):
-    """Adam on the last tokens of the source caption, without γ, to 1e-9 (reached: 4e-13); the model is left alone."""
+    """Adam on the last tokens of the source caption, without γ, to 1e-9; the model is left alone."""
     adapter = hiper(model, tokens=n_tokens, checkpointing=checkpointing)
     with untouched(model.unet), untouched(model.text_encoder), untouched(model.autoencoder):
         found = adapter.fit(PICTURE, SOURCE, seed=4)
@@ -74,7 +74,7 @@ def test_the_end_is_optimised_as_published(model, n_tokens, checkpointing):
 
 
 def test_an_edit_is_sampled_with_gamma_times_the_end(model):
-    """DDIM written out, guided away from the plain empty caption, to 1e-9 (reached: 2e-14)."""
+    """DDIM written out, guided away from the plain empty caption, to 1e-9."""
     adapter = hiper(model)
     found = adapter.fit(PICTURE, SOURCE, seed=0)
     target, empty = model.embed(ITEM.target_caption), model.embed("")

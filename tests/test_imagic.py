@@ -77,7 +77,7 @@ def trained(unet, clean, target, seed):
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_an_edit_is_the_published_algorithms(model, checkpointing):
-    """Embedding, weights, interpolation and guided sampling from the written-out loop, to 1e-9 (reached: 3e-12).
+    """Embedding, weights, interpolation and guided sampling from the written-out loop, to 1e-9.
 
     The second optimiser starts afresh, and from no gradient of the first: with one it would go elsewhere.
     """

@@ -110,7 +110,7 @@ def guided(model, fitted, latents, timestep, share, above, guidance, unet=None):
     ("share", "above", "guidance"), [(0.7, 400, 7.5), (0.4, 500, 10.0), (0.25, 601, 1.0), (0, -1, 1)]
 )
 def test_the_edit_is_sampled_under_both_models(model, fitted, share, above, guidance):
-    """DDIM under w [v ε(c) + (1 − v) ε̂(ĉ)] + (1 − w) ε(∅) for t > K, without ε̂ else, to 1e-9 (reached: 4e-14)."""
+    """DDIM under w [v ε(c) + (1 − v) ε̂(ĉ)] + (1 − w) ε(∅) for t > K, without ε̂ else, to 1e-9."""
     method = loaded(SINE, model, steps=5, pretrained_weight=share, tuned_above=above, guidance=guidance)
     found = method.edit(ITEM, fitted, seed=3)
     expected = ddim.sampled(
@@ -121,7 +121,7 @@ def test_the_edit_is_sampled_under_both_models(model, fitted, share, above, guid
 
 @pytest.mark.parametrize(("timestep", "n_tuned"), [(991, 1), (401, 1), (400, 0), (1, 0)])
 def test_the_tuned_model_has_its_say_above_k_alone(model, fitted, timestep, n_tuned):
-    """Three evaluations for t > K and two at K and below; the numbers agree to 1e-9 (reached: 2e-15)."""
+    """Three evaluations for t > K and two at K and below; the numbers agree to 1e-9."""
     method = loaded(SINE, model)
     empty, wanted = model.embed(""), model.embed(TARGET)
     with torch.no_grad(), Evaluations(model.unet) as base, Evaluations(fitted.model.unet) as tuned:
@@ -155,7 +155,7 @@ def test_all_weight_on_the_tuned_model_is_its_own_prediction(model, fitted):
 
 @pytest.mark.parametrize(("channels", "cells"), [(8, 5), (16, CELLS), (320, 128)])
 def test_the_grid_is_its_closed_form(channels, cells):
-    """Sines and cosines of (place + 1) f_k, columns in the first half of the channels, to 1e-12 (reached: 2e-14)."""
+    """Sines and cosines of (place + 1) f_k, columns in the first half of the channels, to 1e-12."""
     grid = position_grid(channels, cells)
     assert grid.shape == (1, channels, cells, cells)
     quarter = channels // 4
@@ -204,7 +204,7 @@ def test_a_crop_is_eight_times_its_box():
 
 @pytest.mark.parametrize("how", ["bilinear", "nearest"])
 def test_the_hook_is_a_unet_that_knows_its_place(model, fitted, how):
-    """With patches the tuned UNet alone gets the whole grid, as if it were built in, to 1e-9 (reached: 0)."""
+    """With patches the tuned UNet alone gets the whole grid, as if it were built in, to 1e-9."""
     method = loaded(SINE, model, patches=True, interpolation=how, steps=2)
     known = deepcopy(fitted.model.unet)
     known.conv_in = Placed(known.conv_in, positions(position_grid(16, CELLS), Box.whole(CELLS), 16, how))
@@ -313,7 +313,7 @@ def written_out(method, model, picture, seed):
     ids=["plain", "clipped", "clean loss", "patches", "patches and wholes"],
 )
 def test_the_tuning_is_adamw_on_unet_and_text_encoder(model, picture, settings):
-    """Every weight of both after two steps, to 1e-9 (reached: 3e-11); both move, and the base model does not."""
+    """Every weight of both after two steps, to 1e-9; both move, and the base model does not."""
     method = loaded(SINE, model, tuning_steps=2, rate=1e-3, **settings)
     with untouched(model.unet), untouched(model.text_encoder), untouched(model.autoencoder):
         fitted = method.fit(picture, SOURCE, seed=4)
