@@ -10,7 +10,7 @@ from evalkit.encoders.store import EmbeddingCache
 from evalkit.errors import CacheError, MissingItemsError
 from evalkit.metrics.base import get_metrics
 from evalkit.results.store import read_run, write_run
-from evalkit.scoring.plan import plan_features
+from evalkit.scoring.plan import Picture, plan_features
 from evalkit.scoring.run import score_folder
 from tests.support.fakes import FakeEncoder, make_edit_folder, make_items
 
@@ -225,7 +225,7 @@ def test_a_plan_names_every_input_once_and_nothing_that_cannot_be_used(tmp_path)
     items = make_items(tmp_path, 6, 2)
     items[0] = items[0].without_edit("missing", "no file")
     plan = plan_features(get_metrics(["clip_score"]), items)
-    assert plan.images == {"clip": tuple(item.edited_image for item in items[1:])}
+    assert plan.images == {"clip": tuple(Picture(path=item.edited_image) for item in items[1:])}
     assert plan.texts == {"clip": tuple(item.target_caption for item in items[1:])}
 
 
