@@ -129,9 +129,17 @@ def test_pie_bench_results_are_compared(tmp_path):
     assert psnr.difference == pytest.approx((1 + 1 + 3) / 3)
     assert (lpips.win, lpips.loss) == (3, 1)
     assert any(note.startswith("ddim+p2p has no psnr for 1 of 4 items (a, b)") for note in comparison.notes)
-    assert any("more is better, by the name only: psnr" in note for note in comparison.notes)
-    turned = compare_runs([tmp_path / "evaluation_result.csv"], lower_is_better=["psnr"])
-    assert not turned.metrics[0].higher_is_better
+    assert not any("by the name only" in note for note in comparison.notes)
+
+
+def test_the_direction_of_a_metric_that_nobody_knows_is_assumed_aloud(tmp_path):
+    """More is taken for better where the name gives no other hint, and that is said."""
+    (tmp_path / "t.csv").write_text("item,method,charm\na,x,1\nb,x,2\na,y,3\nb,y,5\n")
+    comparison = compare_runs([tmp_path / "t.csv"])
+    assert [metric.higher_is_better for metric in comparison.metrics] == [True]
+    assert any("more is better, by the name only: charm" in note for note in comparison.notes)
+    turned = compare_runs([tmp_path / "t.csv"], lower_is_better=["charm"])
+    assert [metric.higher_is_better for metric in turned.metrics] == [False]
 
 
 def test_a_judges_csv_is_read(tmp_path):

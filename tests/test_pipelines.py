@@ -364,14 +364,14 @@ def opened_with(method):
 
 @pytest.mark.parametrize("steps", [4, 15])
 def test_without_guidance_ledits_gives_the_source_back(saved, picture, steps):
-    """Left to itself the inverted noise leads to the autoencoder's picture, within one level of 255 (reached: 0)."""
+    """The inverted noise leads to the autoencoder's picture, within two levels: of rounding, and the resize after."""
     method = opened("leditspp", saved, guidance=0.0, steps=steps)
     width, height = working_size(SIZE, SIDE, 32)
     pixels = method.pipeline.image_processor.preprocess(picture, height, width)
     with torch.no_grad():
         decoded = method.pipeline.vae.decode(method.pipeline.vae.encode(pixels).latent_dist.mode()).sample[0]
     expected = sized_back((decoded / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).numpy(), SIZE)
-    assert np.abs(edited(method, picture) - np.asarray(expected, dtype=float)).max() <= 1
+    assert np.abs(edited(method, picture) - np.asarray(expected, dtype=float)).max() <= 2
 
 
 def test_ledits_settings_change_the_edit(saved, picture):
