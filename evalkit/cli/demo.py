@@ -1,18 +1,30 @@
-"""``evalkit demo``: the whole way from edits to numbers, offline, on the miniature world."""
+"""``evalkit demo``: the whole way from edits to a verdict, offline, in the miniature world."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from evalkit.cli.output import Output, output_options
 
-STORY = {
-    "identity": "returns the source untouched",
-    "shuffled_source": "returns another item's source",
-    "wrong_attribute": "edits the right attribute to a wrong value",
-    "reference": "does exactly what was asked",
+if TYPE_CHECKING:
+    from evalkit.benchmarks.base import Benchmark
+
+EDITORS = {
+    "sdedit": {},
+    "plug_and_play": {"inversion_steps": "20"},
+    "prompt_to_prompt": {"steps": "10", "null_text_iterations": "1"},
 }
+"""Editing methods, run with the miniature diffusion model, and what makes them quick enough for a demo."""
+CONTROLS = {
+    "identity": "The source untouched.",
+    "shuffled_source": "Another item's source.",
+    "wrong_attribute": "The right attribute with a wrong value.",
+    "reference": "Exactly what was asked.",
+}
+"""Edits whose quality is known before they are scored."""
+N_SOURCES = 10
+"""The fewest with which the exact test of one pair can pass a correction for all 21."""
 
 
 @click.command()
@@ -26,54 +38,52 @@ STORY = {
 )
 @output_options
 def demo(directory: Path, *, output: Output) -> None:
-    """Edit, score and compare on the shapes benchmark, offline, with the miniature encoder.
+    """Edit, score and compare on the shapes benchmark, offline, with miniature models.
 
-    Four control methods whose quality is known edit every item; tables and page show what each metric makes of them.
+    Three published methods edit for real; four controls, whose quality is known, show what each metric makes of them.
     """
-    import numpy as np
-
     from evalkit.benchmarks.base import BENCHMARKS
-    from evalkit.benchmarks.controls import write_control
-    from evalkit.benchmarks.open import open_edit_folder
     from evalkit.compare.run import compare_runs
-    from evalkit.report.comparison import verdict_sentences
+    from evalkit.data.open import open_folder
+    from evalkit.method import METHODS
     from evalkit.report.page import write_page
     from evalkit.report.tables import run_notes, runs_table
     from evalkit.scoring.score import score_into
 
-    shapes = BENCHMARKS.get("shapes")()
-    root = shapes.locate()
+    shapes = _part_of(BENCHMARKS.get("shapes")())
+    expected = shapes.item_list(shapes.locate())
     records = {}
     files: list[dict[str, Any]] = []
-    with output.progress() as progress:
-        for number, name in enumerate(STORY):
-            progress("methods", number, len(STORY))
-            edits = write_control(name, shapes, root, directory / "edits" / name, rng=np.random.default_rng(0))
-            run = score_into(
-                directory / "runs" / name,
-                open_edit_folder(edits, benchmark=shapes.name).folder,
-                metrics=shapes.default_metrics,
-                encoder=shapes.default_encoder,
-                name=name,
-                benchmark_version=shapes.version,
-            )
-            records[name] = run.record
-            files.append({"method": name, "edits": str(edits), "run": str(directory / "runs" / name)})
-        progress("methods", len(STORY), len(STORY))
+    for name in (*CONTROLS, *EDITORS):
+        edits = directory / "edits" / name
+        with output.progress() as progress:
+            if name in CONTROLS:
+                _control(name, shapes, edits)
+            else:
+                _edit(name, shapes, edits, progress)
+        run = score_into(
+            directory / "runs" / name,
+            open_folder(edits, expected=expected),
+            metrics=shapes.default_metrics,
+            encoder=shapes.default_encoder,
+            name=name,
+            benchmark_version=shapes.version,
+        )
+        records[name] = run.record
+        files.append({"method": name, "edits": str(edits), "run": str(directory / "runs" / name)})
     comparison = compare_runs([file["run"] for file in files], metrics=shapes.default_metrics)
     page = directory / "report.html"
     write_page(comparison, page)
     output.json(
         {"runs": {name: record.model_dump() for name, record in records.items()}, "files": files, "report": str(page)}
     )
-    first = next(iter(records.values()))
-    title = f"{len(records)} control methods on {shapes.title}: {first.n_items} edits of {shapes.n_groups} pictures"
-    output.table(runs_table(records, title))
-    for name, story in STORY.items():
-        output.line(f"  {name} {story}")
+    output.table(runs_table(records, f"{len(shapes.items)} edits of {shapes.n_groups} pictures of {shapes.title}"))
+    for name in records:
+        output.line(f"  {name}: {CONTROLS[name] if name in CONTROLS else METHODS.get(name).card.summary}")
     output.line()
-    for sentence in verdict_sentences(comparison):
-        output.line(sentence)
+    for pair in comparison.pairs:
+        if pair.metric == shapes.default_metrics[0] and {pair.a, pair.b} <= {*EDITORS, "identity"}:
+            output.line(pair.sentence)
     output.line()
     for note in dict.fromkeys(note for record in records.values() for note in run_notes(record)):
         output.line(f"  {note}")
@@ -81,4 +91,36 @@ def demo(directory: Path, *, output: Output) -> None:
     for file in files:
         output.line(f"Wrote {file['edits']} and {file['run']}")
     output.line(f"Wrote {page}: open it in a browser")
-    output.line(f"Next: evalkit score {files[-1]['edits']}    or your own folder: evalkit check FOLDER")
+    output.line("Next: evalkit edit sdedit --benchmark shapes --output edits    or: evalkit check YOUR_FOLDER")
+
+
+def _part_of(shapes: "Benchmark") -> "Benchmark":
+    """One edit of each of the first sources, of the types that every method of the demo claims to do in turn."""
+    from dataclasses import replace
+
+    from evalkit.method import METHODS
+
+    claimed = frozenset.intersection(*(METHODS.get(name).card.edit_types or frozenset() for name in EDITORS))
+    chosen = []
+    for number, group in enumerate(list(dict.fromkeys(item.group for item in shapes.items))[:N_SOURCES]):
+        fitting = [item for item in shapes.items if item.group == group and item.edit_type in claimed]
+        chosen.append(fitting[number % len(fitting)])
+    return replace(shapes, items=tuple(chosen))
+
+
+def _control(name: str, shapes: "Benchmark", folder: Path) -> None:
+    import numpy as np
+
+    from evalkit.benchmarks.controls import write_control
+
+    write_control(name, shapes, shapes.locate(), folder, rng=np.random.default_rng(0))
+
+
+def _edit(name: str, shapes: "Benchmark", folder: Path, progress: Any) -> None:  # noqa: ANN401
+    from evalkit.editing import edit_folder
+    from evalkit.method import METHODS, MINIATURE, Run
+
+    method = METHODS.get(name)
+    run = Run(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=EDITORS[name]))
+    items = shapes.item_list(shapes.locate()).items
+    edit_folder(method, items, folder, run=run, benchmark=shapes.name, progress=progress)
