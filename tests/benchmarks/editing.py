@@ -83,10 +83,16 @@ def shapes_items(number: int) -> tuple[EditItem, ...]:
     return shapes.item_list(shapes.locate()).items[:number]
 
 
+def is_sampled(name: str) -> bool:
+    """Whether a method edits with the miniature model as it is; those that train have a benchmark of their own."""
+    card = METHODS.get(name).card
+    return bool(card.base_model) and bool(card.miniature) and "checkpointing" not in card.settings
+
+
 def main() -> None:
     """Measure every method that edits with the base model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", default=",".join(METHODS.names()))
+    parser.add_argument("--methods", default=",".join(name for name in METHODS.names() if is_sampled(name)))
     parser.add_argument("--model", default=MINIATURE)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="fp32", choices=["fp32", "bf16", "fp16"])
