@@ -10,7 +10,7 @@ from evalkit.leaderboard.rank import rank_board
 from evalkit.leaderboard.store import Leaderboard
 from evalkit.protocols import Column
 from tests.support.boards import FEW, known
-from tests.test_leaderboard_verify import change_rows, resealed
+from tests.support.entries import change_rows, resealed
 
 
 @pytest.fixture(scope="module", autouse=True)

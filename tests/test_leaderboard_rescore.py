@@ -15,7 +15,7 @@ from evalkit.leaderboard.store import VERIFICATION_FILE
 from evalkit.leaderboard.submit import submit
 from evalkit.leaderboard.verify import verify
 from tests.support.boards import card_of, edits, empty_board, known, write_card
-from tests.test_leaderboard_verify import better, change_rows, resealed
+from tests.support.entries import better, change_rows, resealed
 
 
 @pytest.fixture(scope="module", autouse=True)
