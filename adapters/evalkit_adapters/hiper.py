@@ -44,7 +44,8 @@ class HiPer:
             "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
             "checkpointing": MEMORY["checkpointing"],
         },
-        miniature={"updates": 60, "rate": 4e-2, "steps": 20, "guidance": 4.0, "checkpointing": False},
+        miniature={"updates": 60, "rate": 2e-2, "gamma": 0.3, "steps": 20, "guidance": 4.0, "checkpointing": False},
+        edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot="Keep the layout or the background: each edit starts from fresh noise.",
     )
     model: "LatentDiffusion"

@@ -63,6 +63,7 @@ class Imagic:
             "guidance": 4.0,
             "checkpointing": False,
         },
+        edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot=(
             "Share its work: each target caption has its own optimisation, so edits of one source have only the "
             "source's encoding in common. Nothing keeps the background but the tuning."

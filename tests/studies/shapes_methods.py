@@ -118,7 +118,7 @@ def beats(work: Path, name: str, metric: str, edit_types: Sequence[str]) -> dict
     return {
         "metric": metric,
         "baseline": BASELINES[metric],
-        "n": len(rows),
+        "n": result.n_items,
         "mean": result.mean_b,
         "baseline_mean": result.mean_a,
         "p_value": result.test.p_value,
