@@ -95,6 +95,7 @@ def diffusionclip(source: Image.Image, item: EditItem) -> tuple[float, float, st
     pixels = torch.rand(1, 3, *side)
 
     def bare() -> None:
+        model.unet.zero_grad()  # added to the last ones they would cost more than the step's
         noise = model.noise(fitted.latent, 500)
         free = [part.detach().clone().requires_grad_() for part in (fitted.latent, pixels)]
         with torch.no_grad():
