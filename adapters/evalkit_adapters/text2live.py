@@ -73,7 +73,7 @@ class Text2LIVE:
             "bootstrap_text": Setting(default="", summary="What is painted over; empty: the source caption."),
         },
         miniature={
-            "steps": 80,
+            "steps": 60,
             "size": 64,
             "scales": 3,
             "width": 16,
@@ -83,7 +83,8 @@ class Text2LIVE:
             "templates": "plain",
             "screen": 0.0,
             "structure": 0.2,
-            "bootstrap_steps": 40,
+            "sparsity": 60.0,
+            "bootstrap_steps": 50,
         },
         cannot="It paints over what is there: nothing moves, grows out of its place, or is taken away.",
     )

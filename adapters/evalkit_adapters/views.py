@@ -7,14 +7,22 @@ and gives the generator back as it was.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from PIL import Image
 from torchvision import transforms
-from torchvision.transforms import InterpolationMode
 
 from evalkit_adapters.clip import resize, size_within
+from evalkit_adapters.view_changes import (
+    brightened,
+    contrasted,
+    grey,
+    hue_shifted,
+    perspectives,
+    saturated,
+    turns,
+    warped,
+)
 
 _LONGEST = 320 / 224
 """Of a view's long side, to the short side that CLIP was trained on."""
@@ -53,8 +61,41 @@ class Augmentation:
         for _ in range(number - 1):
             share = uniform(1 - 0.4 * self.strength, 1)
             crops.append(_cropped(pixels, int(share * height), int(share * width)))
-        change = _change(self.strength)
-        return torch.cat([change(resize(crop, size)) for crop in crops])
+        return self.changed(torch.cat([resize(crop, size) for crop in crops]))
+
+    def changed(self, views: torch.Tensor) -> torch.Tensor:
+        """Views after the published changes in their order, each by chance of its own.
+
+        All views are changed at once: those that chance spares, by nothing. The order of the four tints, which is
+        random as well, is one for all of them.
+
+        Args:
+            views: ``(number, 3, height, width)`` in [0, 1].
+        """
+        number, strength, size = len(views), self.strength, (views.shape[2], views.shape[3])
+
+        def chosen(share: float) -> torch.Tensor:
+            return (torch.rand(number) < share * strength).to(views.device)
+
+        def between(low: float, high: float, *columns: int) -> torch.Tensor:
+            return (low + (high - low) * torch.rand(number, *columns)).to(views)
+
+        views = torch.where(chosen(0.5).view(-1, 1, 1, 1), views.flip(-1), views)
+        if (some := chosen(0.8)).any():
+            room = 0.1 * strength * views.new_tensor([size[1], size[0]])
+            angles, shifts = between(-15 * strength, 15 * strength), (between(-1, 1, 2) * room).round()
+            views = warped(views, turns(angles * some, shifts * some[:, None], size))
+        if (some := chosen(0.5)).any():
+            corners = views.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+            # Each corner wanders inwards, by up to so much of half a side.
+            inwards = 0.4 * strength * between(0, 1, 4, 2) * some[:, None, None]
+            views = warped(views, perspectives(corners * (1 - inwards), corners.expand(number, -1, -1)))
+        if (some := chosen(0.7)).any():
+            amounts = between(-0.1 * strength, 0.1 * strength, 4) * some[:, None]
+            for tint in torch.randperm(4).tolist():
+                amount = amounts[:, tint].view(-1, 1, 1, 1)
+                views = _TINTS[tint](views, amount)
+        return torch.where(chosen(0.15).view(-1, 1, 1, 1), grey(views), views)
 
     def varied(self, picture: Image.Image) -> Image.Image:
         """A picture as the network sees it in one iteration: perhaps tinted and mirrored, scaled, and most of it."""
@@ -72,26 +113,17 @@ class Augmentation:
         return picture.crop((left, top, left + width, top + height))
 
 
-@cache
-def _change(strength: float) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The published changes of a view, in their order."""
-    turn = transforms.RandomAffine(
-        15 * strength, translate=(0.1 * strength, 0.1 * strength), interpolation=InterpolationMode.BILINEAR, fill=1
-    )
-    change: Callable[[torch.Tensor], torch.Tensor] = transforms.Compose(
-        [
-            transforms.RandomHorizontalFlip(p=0.5 * strength),
-            transforms.RandomApply([turn], p=0.8 * strength),
-            transforms.RandomPerspective(distortion_scale=0.4 * strength, p=0.5 * strength, fill=1),
-            transforms.RandomApply([_jitter(strength)], p=0.7 * strength),
-            transforms.RandomGrayscale(p=0.15 * strength),
-        ]
-    )
-    return change
-
-
 def _jitter(strength: float) -> transforms.ColorJitter:
     return transforms.ColorJitter(*[0.1 * strength] * 4)
+
+
+_TINTS: tuple[Callable[[torch.Tensor, torch.Tensor], torch.Tensor], ...] = (
+    lambda views, amount: brightened(views, 1 + amount),
+    lambda views, amount: contrasted(views, 1 + amount),
+    lambda views, amount: saturated(views, 1 + amount),
+    hue_shifted,
+)
+"""By an amount of which 0 changes nothing."""
 
 
 @contextmanager
