@@ -22,7 +22,7 @@ def warped(pictures: torch.Tensor, homographies: torch.Tensor) -> torch.Tensor:
     height, width = pictures.shape[2:]
     y, x = ((2 * torch.arange(n).to(homographies) + 1) / n - 1 for n in (height, width))
     places = torch.stack([x.expand(height, width), y[:, None].expand(height, width), torch.ones_like(x + y[:, None])])
-    taken = (homographies @ places.flatten(1)).unflatten(2, (height, width)).permute(0, 2, 3, 1)
+    taken = (homographies @ places.flatten(1)).view(-1, 3, height, width).permute(0, 2, 3, 1)
     # Padding is by zeros, so it is the negative that is looked up.
     return 1 - grid_sample(1 - pictures, taken[..., :2] / taken[..., 2:], align_corners=False)
 
