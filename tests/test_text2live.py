@@ -306,6 +306,43 @@ def test_a_failure_leaves_clip_and_chance_as_they_were(clip, picture, monkeypatc
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_a_network_can_begin_with_a_colour():
+    """Of a given shift in each channel's logit, everywhere, at the same opacity."""
+    network, picture = EditLayer(scales=2, width=4).double(), pixels(16, 16)
+    before = network(picture).logit()
+    network.begin_with(torch.tensor([1.0, -0.5, 0.25]))
+    shift = (network(picture).logit() - before).detach()
+    assert furthest(shift, torch.tensor([1.0, -0.5, 0.25, 0.0]).double().view(1, 4, 1, 1).expand_as(shift)) < 1e-5
+
+
+def test_of_several_tries_the_one_that_clip_likes_best_goes_on(clip, picture):
+    """Each is trained without sparsity from another colour; the best is then trained with all losses, all steps."""
+    method, calls = loaded(clip, tries=3, try_steps=2, spread=1.0), []
+
+    def noting(self, network, _picture, objective, steps):
+        calls.append((network, objective.settings["sparsity"], steps))
+        return network
+
+    likings = iter([0.7, 0.2, 0.5])
+    with patch.object(Text2LIVE, "train", noting), patch.object(Text2LIVE, "unlikeness", lambda *_: next(likings)):
+        found = method.trained(method.working(picture), method.objective(ITEM))
+    assert [call[1:] for call in calls] == [(0.0, 2)] * 3 + [(6.0, 3)]
+    assert found is calls[1][0] is calls[3][0]
+    assert len({call[0].colours.bias[0].item() for call in calls[:3]}) == 3
+
+
+def test_what_clip_likes_is_the_composites_losses(clip, picture):
+    """Both of CLIP's, three times over, and nothing of the others."""
+    method = loaded(clip, augmentation=0.0, views=1, templates="plain")
+    working, network = method.working(picture), method.network()
+    objective = method.objective(ITEM)
+    pixels = method.pixels(working)
+    with torch.no_grad():
+        parts = objective.parts([pixels], [render(network(pixels), pixels)], 0)
+    expected = 3 * float(parts["composition"] + parts["direction"])
+    assert method.unlikeness(network, working, objective) == pytest.approx(expected, rel=1e-9)
+
+
 def test_the_picture_is_rendered_as_it_was_trained(clip, picture):
     """With the batch's own statistics: with running ones, of three steps, the picture would be another."""
     method = loaded(clip)

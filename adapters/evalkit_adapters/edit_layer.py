@@ -48,6 +48,11 @@ class EditLayer(nn.Module):
         self.colours = nn.Conv2d(width, 4, 1)
         self.register_buffer("matrix", colour_matrix().float(), persistent=False)
 
+    @torch.no_grad()
+    def begin_with(self, colour: torch.Tensor) -> None:
+        """Add to the colour that everything begins with, ``(3,)`` in logits of RGB."""
+        self.colours.get_parameter("bias")[:3] += torch.linalg.solve(self.matrix, colour.to(self.matrix))
+
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         """Colour in the first three channels, opacity in the fourth."""
         painted = self.colours(self.body(picture))
