@@ -1,52 +1,182 @@
-"""Where CLIP metrics take an edit that failed for a good one: the runs of shapes_methods, held against the truth.
+"""Where CLIP takes an edit that failed for a good one: methods that minimise it, held against the truth.
 
 ::
 
-    python -m tests.studies.shapes_methods            # first
-    python -m tests.studies.fooled_clip
+    python -m tests.studies.fooled_clip                   # killed and started again, it goes on
+    python -m tests.studies.fooled_clip --methods text2live --set text2live.tries=1
+    python -m tests.studies.fooled_clip --methods text2live,sdedit --kinds recolour,reshape --work build/trial
 
-Of each method those edits are looked at that do not have the attribute that was asked for. Their CLIPScore is compared
-with their own sources' (``identity``), group by group: a failure that scores above its source has fooled the metric. A
-method that minimises what CLIP measures is the one to fool it.
+Text2LIVE and DiffusionCLIP minimise what CLIP metrics measure, here with the very network that scores them. The edits
+of one kind are made and read by the closed-form recogniser, which knows nothing of CLIP. Of those without the
+attribute that was asked for, the CLIPScore is compared with their sources', by evalkit's own group-aware test: a
+failure that scores above its source has fooled the metric. What the perfect edits score stands beside it, so that it is
+seen how much of the way the score pretends. The result is written beside this file, as JSON and as a table.
 """
 
 import argparse
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
+import numpy as np
+
+from evalkit import __version__
+from evalkit.benchmarks.base import BENCHMARKS
+from evalkit.benchmarks.controls import write_control
+from evalkit.benchmarks.open import open_edit_folder
+from evalkit.data.item import EditItem
+from evalkit.editing import edit_folder
+from evalkit.method import METHODS, MINIATURE, Run
+from evalkit.results.rows import Row
 from evalkit.results.store import read_run
+from evalkit.scoring.score import score_into
 from evalkit.stats.paired import compare_paired
+from tests.studies.shapes_methods import N_SOURCES, distance
 
-SCORE, TRUTH, DIRECTION = "clip_score", "edit_success", "clip_directional_similarity"
+RESULTS = Path(__file__).with_suffix(".json")
+TABLE = Path(__file__).with_suffix(".md")
+SCORE, DIRECTION, SUCCESS, KEPT = METRICS = (
+    "clip_score",
+    "clip_directional_similarity",
+    "edit_success",
+    "attribute_preservation",
+)
+DOING_NOTHING, PERFECT = "identity", "reference"
 
 
-def row(work: Path, name: str) -> str | None:
-    """A line of the table; None where nothing failed."""
-    before = {row.item_id: row.values.get(SCORE) for row in read_run(work / "runs" / "identity").table.rows}
-    rows = [row for row in read_run(work / "runs" / name).table.rows if row.values.get(TRUTH) is not None]
-    failed = [row for row in rows if row.values[TRUTH] == 0 and before.get(row.item_id) is not None]
-    if not failed:
-        return None
-    sources, edits = [before[row.item_id] for row in failed], [row.values[SCORE] for row in failed]
-    raised = fmean(edit > source for source, edit in zip(sources, edits, strict=True))
-    directions = [value for row in failed if (value := row.values.get(DIRECTION)) is not None]
-    p_value = compare_paired(sources, edits, [row.group for row in failed], higher_is_better=True).test.p_value
-    return (
-        f"| `{name}` | {len(failed)} of {len(rows)} | {fmean(sources):.3f} | {fmean(edits):.3f} | {raised:.0%} "
-        f"| {p_value:.2g} | {fmean(directions) if directions else float('nan'):.3f} |"
+def rows_of(name: str, items: Sequence[EditItem], work: Path, changes: Mapping[str, str]) -> dict[str, Row]:
+    """What a method, or a control, scores on the items; what is there already is kept."""
+    shapes, folder = BENCHMARKS.get("shapes")(), work / "edits" / name
+    if name == PERFECT:
+        if not folder.exists():
+            write_control(name, shapes, shapes.locate(), folder, rng=np.random.default_rng(0))
+    else:
+        method = METHODS.get(name)
+        run = Run(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=changes))
+        edit_folder(method, items, folder, run=run, benchmark=shapes.name)
+    score_into(
+        work / "runs" / name,
+        open_edit_folder(folder, benchmark=shapes.name).folder,
+        metrics=METRICS,
+        encoder=shapes.default_encoder,
+        name=name,
+        benchmark_version=shapes.version,
+        missing="intersect",
     )
+    wanted = {item.item_id for item in items}
+    return {row.item_id: row for row in read_run(work / "runs" / name).table.rows if row.item_id in wanted}
+
+
+def judge(name: str, items: Sequence[EditItem], rows: Mapping[str, Mapping[str, Row]], work: Path) -> dict[str, Any]:
+    """The truth about a method's edits, and beside it what CLIP says of those that failed."""
+    own = rows[name]
+    failed = [item for item in items if own[item.item_id].values.get(SUCCESS) == 0]
+
+    def values(of: str, metric: str, among: Sequence[EditItem]) -> list[float]:
+        found = (rows[of][item.item_id].values.get(metric) for item in among)
+        return [value for value in found if value is not None]
+
+    before, after = (values(of, SCORE, failed) for of in (DOING_NOTHING, name))
+    test = compare_paired(before, after, [item.group for item in failed], higher_is_better=True) if failed else None
+    off = [distance(work / "edits" / name / item.item_id / "0.png", item.reference_image) for item in items]
+    idle = [distance(item.source_image, item.reference_image) for item in items]
+    return {
+        "n": len(items),
+        "n_failed": len(failed),
+        "attributes_kept": mean(values(name, KEPT, items)),
+        "reference_distance": mean(off),
+        "reference_distance_of_sources": mean(idle),
+        "failures": {
+            "clip_score_of_sources": mean(before),
+            "clip_score": mean(after),
+            "clip_score_of_perfect_edits": mean(values(PERFECT, SCORE, failed)),
+            "share_raised": mean([float(edit > source) for source, edit in zip(before, after, strict=True)]),
+            "p_value": test.test.p_value if test else None,
+            "directional": mean(values(name, DIRECTION, failed)),
+        },
+    }
+
+
+def mean(numbers: Sequence[float]) -> float | None:
+    """The mean, where there is one."""
+    return fmean(numbers) if numbers else None
+
+
+def render(results: Mapping[str, Any]) -> str:
+    """The table, in Markdown."""
+    lines = [
+        "# Edits that failed and that CLIP likes",
+        "",
+        f"`python -m tests.studies.fooled_clip {' '.join(results['options'])}`: "
+        f"{', '.join(results['kinds'])}, {results['n_items']} edits of {results['n_sources']} sources, miniature "
+        f"models, evalkit {results['evalkit']}. The methods minimise the very CLIP that scores them.",
+        "",
+        "*Truth*, of all edits: how many have the attribute that was asked for, how many of the other attributes are",
+        "as they were, and the mean absolute difference from the perfect edit (of the untouched source: in brackets).",
+        "*CLIP*, of the edits that failed alone: CLIPScore of their sources, of the edits themselves and of the",
+        "perfect ones, how many score above their source (p: sign-flip test by group), and the mean directional",
+        "similarity.",
+        "",
+        "| method | made | attributes kept | difference | source | failed edit | perfect edit | raised | p "
+        "| directional |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, judged in results["methods"].items():
+        f, n = judged["failures"], judged["n"]
+        scores = [f[key] for key in ("clip_score_of_sources", "clip_score", "clip_score_of_perfect_edits")]
+        off = [f"{100 * judged[key]:.1f} %" for key in ("reference_distance", "reference_distance_of_sources")]
+        cells = [
+            f"`{name}`",
+            f"{n - judged['n_failed']} of {n}",
+            f"{100 * judged['attributes_kept']:.0f} %",
+            f"{off[0]} ({off[1]})",
+            *(shown(score, "{:.3f}") for score in scores),
+            shown(f["share_raised"], "{:.0%}"),
+            shown(f["p_value"], "{:.2g}"),
+            shown(f["directional"], "{:.3f}"),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def shown(number: float | None, form: str) -> str:
+    """A number, where there is one: none where nothing failed."""
+    return "–" if number is None else form.format(number)
 
 
 def main() -> None:
-    """Print the table."""
+    """Edit, score, judge, and keep the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, default=Path("build/shapes_methods"))
-    work = parser.parse_args().work
-    print("| method | failed edits | CLIPScore of their sources | of the failures | raised | p | directional |")
-    print("|---|---|---|---|---|---|---|")
-    for path in sorted((work / "runs").iterdir()):
-        if path.name != "identity" and (line := row(work, path.name)):
-            print(line)
+    parser.add_argument("--methods", default="text2live,diffusionclip")
+    parser.add_argument("--kinds", default="recolour")
+    parser.add_argument("--sources", type=int, default=N_SOURCES)
+    parser.add_argument("--set", action="append", default=[], metavar="METHOD.KEY=VALUE")
+    parser.add_argument("--work", type=Path, default=Path("build/fooled_clip"))
+    options = parser.parse_args()
+    shapes, kinds, names = BENCHMARKS.get("shapes")(), options.kinds.split(","), options.methods.split(",")
+    groups = list(dict.fromkeys(item.group for item in shapes.items))[: options.sources]
+    every = shapes.item_list(shapes.locate()).items
+    items = [item for item in every if item.group in groups and item.edit_type in kinds]
+    changes: dict[str, dict[str, str]] = {name: {} for name in [DOING_NOTHING, PERFECT, *names]}
+    for text in options.set:
+        place, _, value = text.partition("=")
+        name, _, key = place.partition(".")
+        changes[name][key] = value
+    rows = {name: rows_of(name, items, options.work, changed) for name, changed in changes.items()}
+    results = {
+        "evalkit": __version__,
+        "options": ["--methods", options.methods, *(part for text in options.set for part in ("--set", text))],
+        "kinds": kinds,
+        "n_sources": options.sources,
+        "n_items": len(items),
+        "methods": {name: judge(name, items, rows, options.work) for name in names},
+    }
+    print(render(results))
+    if options.work == parser.get_default("work"):
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+        TABLE.write_text(render(results))
 
 
 if __name__ == "__main__":
