@@ -1,13 +1,17 @@
 """Protocols: what is fixed when numbers of different people are to stand in one table."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from evalkit.benchmarks.base import BENCHMARKS
+from evalkit.benchmarks.controls import write_control
+from evalkit.benchmarks.open import open_edit_folder
 from evalkit.cli import main
 from evalkit.compare.run import compare_runs
 from evalkit.errors import OptionError, UnknownNameError
@@ -36,20 +40,42 @@ def test_a_protocol_fits_its_benchmark(protocol):
     """Its items and version are those of the benchmark that it names, and its margins are positive."""
     benchmark = BENCHMARKS.get(protocol.benchmark)()
     assert benchmark.version == protocol.benchmark_version
-    assert benchmark.read or len(benchmark.items) == protocol.n_items
+    assert benchmark.read or len(protocol.covered(benchmark.items)) == protocol.n_items
     assert set(protocol.primary) <= set(protocol.metrics)
     assert set(protocol.margins) <= set(protocol.metrics)
     assert all(margin > 0 for margin in protocol.margins.values())
     assert protocol.evidence
 
 
-def test_the_margins_of_the_shapes_are_those_that_were_measured():
+def test_a_protocol_covers_whole_sources():
+    """Of the shapes the first 72 edits, which are all of the first 18 sources: no group is cut in two."""
+    items, protocol = BENCHMARKS.get("shapes")().items, PROTOCOLS.get("shapes/v1")
+    covered = protocol.covered(items)
+    assert covered == items[:72]
+    assert not {item.group for item in covered} & {item.group for item in items[72:]}
+
+
+def test_of_a_folder_with_more_than_the_protocol_covers_the_rest_is_left_out(tmp_path):
+    """A whole benchmark's edits, and those that the protocol covers, give the same items and no problem."""
+    shapes, protocol = BENCHMARKS.get("shapes")(), PROTOCOLS.get("shapes/v1")
+    whole = write_control("identity", shapes, shapes.locate(), tmp_path / "whole", rng=np.random.default_rng(0))
+    for folder, dropped in ((whole, shapes.items[100:]), (whole, shapes.items[72:])):
+        for item in dropped:
+            shutil.rmtree(folder / item.item_id, ignore_errors=True)
+        covered = protocol.part_of(open_edit_folder(folder, benchmark="shapes").folder)
+        assert [item.item_id for item in covered.items] == [item.item_id for item in shapes.items[:72]]
+        assert {item.status for item in covered.items} == {"ok"}
+        assert not [problem for problem in covered.problems if problem.code == "missing"]
+
+
+@pytest.mark.parametrize("name", ["shapes/v1", "tedbench/v1"])
+def test_margins_are_those_that_were_measured(name):
     """No number was chosen: each is the noise that the committed study found, of every column that has any."""
-    study = json.loads((Path(__file__).parent / "studies" / "protocol_margins.json").read_text())
-    shapes = PROTOCOLS.get("shapes/v1")
-    measured = {name: study["metrics"][name]["margin"] for name in shapes.metrics}
-    assert dict(shapes.margins) == {name: margin for name, margin in measured.items() if margin is not None}
-    assert study["n_benchmark"] == shapes.n_items
+    study = json.loads((Path(__file__).parent / "studies" / "protocol_margins.json").read_text())[name]
+    protocol = PROTOCOLS.get(name)
+    measured = {metric: study["metrics"][metric]["margin"] for metric in protocol.metrics if metric in study["metrics"]}
+    assert dict(protocol.margins) == {metric: margin for metric, margin in measured.items() if margin is not None}
+    assert study["n_items"] == protocol.n_items
 
 
 def test_the_primary_preservation_metrics_agree_best_with_the_truth():

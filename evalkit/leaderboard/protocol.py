@@ -1,5 +1,7 @@
 """The protocol of a board, and its benchmark as the protocol knows it."""
 
+from dataclasses import replace
+
 from evalkit.benchmarks.base import BENCHMARKS, Benchmark
 from evalkit.errors import EntryError, UnknownNameError
 from evalkit.protocols import PROTOCOLS, Protocol
@@ -18,7 +20,7 @@ def get_protocol(name: str) -> Protocol:
 
 
 def open_benchmark(protocol: Protocol) -> Benchmark:
-    """The benchmark, which must be the one that the protocol is about.
+    """The benchmark, with the edits that the protocol is about.
 
     Raises:
         EntryError: It has changed since, or its items are not known without a copy of it.
@@ -35,4 +37,4 @@ def open_benchmark(protocol: Protocol) -> Benchmark:
             f"this evalkit has version {benchmark.version}. Install the evalkit that fits, or use a newer protocol: "
             "evalkit list protocols"
         )
-    return benchmark
+    return replace(benchmark, items=protocol.covered(benchmark.items))

@@ -132,7 +132,7 @@ def _check_kind(card: Card, benchmark: Benchmark) -> None:
 
 
 def open_edits(folder: Path, protocol: Protocol, data: Path | None) -> EditFolder:
-    """A folder of edits, which must be of the protocol's benchmark.
+    """The edits that a protocol is about, of a folder that must be of its benchmark.
 
     Raises:
         EntryError: It holds edits of another, or of none that is known.
@@ -145,7 +145,7 @@ def open_edits(folder: Path, protocol: Protocol, data: Path | None) -> EditFolde
             f"{folder} holds edits of the benchmark {found}, and the card names the protocol {protocol.name}: expected "
             f"edits of {protocol.benchmark}. Name the protocol that fits in the card."
         )
-    return opened.folder
+    return protocol.part_of(opened.folder)
 
 
 def _covered(edits: EditFolder, protocol: Protocol, benchmark: Benchmark) -> tuple[Output, ...]:

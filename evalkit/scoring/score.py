@@ -67,6 +67,7 @@ def score_into(
         raise OptionError(f"{protocol.name} fixes the metrics: leave --metrics out.")
     chosen = get_metrics(metrics or (protocol.metrics if protocol else DEFAULT_METRICS))
     if protocol:
+        folder = protocol.part_of(folder)
         _require(protocol, folder, chosen, encoder, version=benchmark_version, missing=missing, dtype=dtype)
         default_encoder = protocol.encoder
     with open_cache(enabled=cached) as (cache, problems):

@@ -1,14 +1,17 @@
-"""How large a difference is mere noise: the margins of the protocols, measured in the shapes world.
+"""How large a difference is mere noise: the margins of the protocols, measured.
 
 ::
 
-    python -m tests.studies.protocol_margins                # killed and started again, it goes on
+    python -m tests.studies.protocol_margins shapes/v1      # killed and started again, it goes on
+    python -m tests.studies.protocol_margins tedbench/v1 --edits ../shared/tedbench/imagic --data ../shared/tedbench
 
 Two kinds of noise move the mean of a benchmark while the method stays the same. *Re-encoding*: its edits are delivered
 as JPEG (quality 90), as WebP (quality 80) or at twice the size. *Reseeding*: it is run again with another seed. The
 first is the largest absolute shift of the mean over round trips and sets of edits. The second is the difference of two
 runs' means that different seeds alone exceed in one of twenty cases, 1.96 · √(2σ²/n), with σ² the variance between
-seeds within an item, averaged over items, the larger of the methods', and n the number of the benchmark's items. The
+seeds within an item, averaged over items, the larger of the methods', and n the number of the protocol's items. Edits
+that somebody published once (``--edits``) have no noise of reseeding, and what needs weights is tried only where the
+protocol's encoder is the miniature one. The
 margin is the larger of both, rounded up to one digit: a smaller difference says nothing of the method. It stands beside
 the distance between the untouched source and the reference edit, of which it must be a small part to be of use.
 """
@@ -16,6 +19,7 @@ the distance between the untouched source and the reference edit, of which it mu
 import argparse
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +27,14 @@ from typing import Any
 import numpy as np
 
 from evalkit import __version__
-from evalkit.benchmarks.base import BENCHMARKS, Benchmark
+from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.open import open_edit_folder
 from evalkit.data.item import EditItem
 from evalkit.editing import edit_folder
+from evalkit.leaderboard.protocol import get_protocol, open_benchmark
 from evalkit.method import METHODS, MINIATURE, Run
 from evalkit.metrics.base import METRICS, Metric
+from evalkit.protocols import Protocol
 from evalkit.scoring.score import open_cache, open_encoders
 from evalkit.validity.damage import damaged
 from evalkit.validity.systems import System, gather_systems
@@ -39,30 +45,25 @@ TABLE = Path(__file__).with_suffix(".md")
 RESEEDED = ("text_to_image", "sdedit")
 SEEDS = (0, 1, 2)
 ROUND_TRIPS = ("jpeg_90", "webp_80", "resize_double")
-N_SOURCES = 6
 Z = 1.959963984540054
 """Standard normal quantile of 0.975."""
 
 
-def offline_metrics() -> list[Metric]:
-    """Every metric that needs no downloaded weights here: CLIP's through the miniature encoder, and pixels'."""
+def offline_metrics(protocol: Protocol) -> list[Metric]:
+    """Every metric that needs no download: of pixels, and in the miniature world of CLIP and the recogniser."""
+    miniature = protocol.encoder == MINIATURE
+    there = ("clip", "none", "shapes_recogniser") if miniature else ("none",)
     found = [entry.value for entry in METRICS.entries() if entry.value]
-    return [metric for metric in found if metric.encoder in ("clip", "none", "shapes_recogniser")]
+    return [metric for metric in found if metric.encoder in there and (miniature or "_background" not in metric.name)]
 
 
-def reseeded(name: str, shapes: Benchmark, work: Path, n_sources: int) -> Path:
-    """A method's edits of the first sources with every seed; what is there already is kept."""
-    groups = list(dict.fromkeys(item.group for item in shapes.items))[:n_sources]
-    items = tuple(item for item in shapes.item_list(shapes.locate()).items if item.group in groups)
-    method = METHODS.get(name)
+def reseeded(name: str, benchmark: Benchmark, work: Path) -> list[System]:
+    """A method's edits with every seed, one system for each; what is there already is kept."""
+    method, output = METHODS.get(name), work / "edits" / name
+    items = benchmark.item_list(benchmark.locate()).items
     run = Run(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen={}))
-    edit_folder(method, items, work / "edits" / name, run=run, benchmark=shapes.name, seeds=SEEDS)
-    return work / "edits" / name
-
-
-def split_by_seed(name: str, folder: Path) -> list[System]:
-    """One system per seed, so that each is scored by itself."""
-    items = open_edit_folder(folder, benchmark="shapes").folder.items
+    edit_folder(method, items, output, run=run, benchmark=benchmark.name, seeds=SEEDS)
+    items = open_edit_folder(output, benchmark=benchmark.name).folder.items
     return [
         System(
             name=f"{name}/{seed}",
@@ -77,39 +78,35 @@ def _plain(item: EditItem) -> EditItem:
     return replace(item, seed=None)
 
 
-def scored(systems: list[System], metrics: list[Metric], cached: bool) -> Scored:
+def scored(systems: list[System], metrics: list[Metric], benchmark: str) -> Scored:
     """All values."""
-    with open_cache(enabled=cached) as (cache, _):
-        encoders = open_encoders(metrics, "miniature", device="cpu", dtype="fp32", cache=cache)
+    with open_cache(enabled=True) as (cache, _):
+        encoders = open_encoders(metrics, MINIATURE, device="cpu", dtype="fp32", cache=cache)
         return score_systems(
-            systems, metrics, encoders, cache, benchmark="shapes", progress=lambda what, done, n: print(what, done, n)
+            systems, metrics, encoders, cache, benchmark=benchmark, progress=lambda what, done, n: print(what, done, n)
         )
 
 
-def noise(metric: Metric, values: Scored, names: dict[str, list[str]], n_items: int) -> dict[str, Any]:
+def noise(metric: str, values: Scored, true: str, seeds: dict[str, list[str]], n_items: int) -> dict[str, Any]:
     """What moves a metric's mean although no method changed."""
-    items = list(values.columns["reference", metric.name].by_item)
     shifts = {
         f"{edits} {trip}": shift
-        for edits in ("reference", *(f"{name}/0" for name in RESEEDED))
+        for edits in (true, *(systems[0] for systems in seeds.values()))
         for trip in ROUND_TRIPS
-        if (shift := mean_shift(values, metric.name, edits, f"{edits} {trip}")) is not None
+        if (shift := mean_shift(values, metric, edits, f"{edits} {trip}")) is not None
     }
-    variances = {name: seed_variance(values, metric.name, systems, items) for name, systems in names.items()}
-    spread = max((v for v in variances.values() if v is not None), default=None)
+    variances = [seed_variance(values, metric, systems) for systems in seeds.values()]
+    spread = max((v for v in variances if v is not None), default=None)
     reencoding = max(map(abs, shifts.values()), default=None)
     reseeding = None if spread is None else Z * math.sqrt(2 * spread / n_items)
     known = [x for x in (reencoding, reseeding) if x is not None]
-    gap = mean_shift(values, metric.name, "identity", "reference")
     return {
-        "family": metric.family,
         "reencoding": reencoding,
         "worst_round_trip": max(shifts, key=lambda name: abs(shifts[name]), default=None),
         "seed_sd": None if spread is None else math.sqrt(spread),
         "reseeding": reseeding,
-        "noise": max(known, default=None),
         "margin": rounded_up(max(known)) if known and max(known) > 0 else None,
-        "identity_to_reference": gap,
+        "identity_to_true": mean_shift(values, metric, "identity", true),
     }
 
 
@@ -120,8 +117,9 @@ def mean_shift(values: Scored, metric: str, before: str, after: str) -> float | 
     return float(np.mean([b[item] - a[item] for item in common])) if common else None
 
 
-def seed_variance(values: Scored, metric: str, systems: list[str], items: list[str]) -> float | None:
+def seed_variance(values: Scored, metric: str, systems: list[str]) -> float | None:
     """Variance between seeds within an item, averaged over the items that every seed has."""
+    items = list(values.columns[systems[0], metric].by_item)
     table = np.stack([values.columns[name, metric].at(items) for name in systems], axis=1)
     table = table[~np.isnan(table).any(axis=1)]
     return float(table.var(axis=1, ddof=1).mean()) if len(table) else None
@@ -138,70 +136,79 @@ def rounded_up(value: float) -> float:
 
 
 def render(results: dict[str, Any]) -> str:
-    """The table, in Markdown."""
+    """The tables, in Markdown."""
     lines = [
         "# What is noise: margins of equivalence from re-encoding and reseeding",
         "",
-        f"`python -m tests.studies.protocol_margins`: {results['n_items']} edits of {results['n_sources']} sources of "
-        f"the shapes benchmark, seeds {', '.join(map(str, SEEDS))} of {_counted(results['n_reseeded'])}, round trips "
-        f"{', '.join(ROUND_TRIPS)}, miniature encoder, evalkit {results['evalkit']}. How it is computed stands in the "
-        "script. *Seed SD* is within an item; *reseeding* is for the means of "
-        f"{results['n_benchmark']} items.",
+        "How it is computed stands in `protocol_margins.py`. *Seed SD* is within an item, *reseeding* for the means of",
+        "the protocol's items.",
         "",
-        "| metric | re-encoding | worst | seed SD | reseeding | margin | identity → reference |",
-        "|---|---|---|---|---|---|---|",
     ]
-    for name, found in results["metrics"].items():
-        cells = [found["reencoding"], found["worst_round_trip"], found["seed_sd"], found["reseeding"], found["margin"],
-                 found["identity_to_reference"]]  # fmt: skip
-        shown = ["–" if cell is None else cell if isinstance(cell, str) else f"{cell:.3g}" for cell in cells]
-        lines.append(f"| `{name}` | {' | '.join(shown)} |")
+    for name, result in results.items():
+        seeds = (
+            f"seeds {', '.join(map(str, SEEDS))} of {' and '.join(result['reseeded'])}" if result["reseeded"] else ""
+        )
+        lines += [
+            f"## {name}",
+            "",
+            f"`python -m tests.studies.protocol_margins {result['command']}`: {result['n_items']} edits, "
+            f"{seeds}, round trips {', '.join(ROUND_TRIPS)}, evalkit "
+            f"{result['evalkit']}.",
+            "",
+            f"| metric | re-encoding | worst | seed SD | reseeding | margin | identity → {result['true']} |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for metric, found in result["metrics"].items():
+            shown = [
+                "–" if cell is None else cell if isinstance(cell, str) else f"{cell:.3g}" for cell in found.values()
+            ]
+            lines.append(f"| `{metric}` | {' | '.join(shown)} |")
+        lines.append("")
     lines += [
-        "",
-        "Limits. Pictures of 64 × 64 pixels, one miniature encoder and two methods: the figures hold for `shapes/v1` "
-        "and are not carried over to photographs. Methods without randomness have no noise of reseeding.",
+        "Limits. The shapes are 64 × 64 pixels, seen by one miniature encoder, and drawn by two methods: those figures",
+        "hold for `shapes/v1` alone. Of photographs, what needs downloaded weights has no margin yet: the same command",
+        "gives it where the weights can be had. Methods without randomness have no noise of reseeding.",
         "",
     ]
     return "\n".join(lines)
 
 
-def _counted(n_reseeded: dict[str, int]) -> str:
-    return " and ".join(f"{name} ({n} items)" for name, n in n_reseeded.items())
+def shown(cell: float | str | None) -> str:
+    """What stands in a cell."""
+    return "–" if cell is None else cell if isinstance(cell, str) else f"{cell:.3g}"
 
 
 def main() -> None:
     """Edit, damage, score, and keep the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sources", type=int, default=N_SOURCES)
+    parser.add_argument("protocol")
+    parser.add_argument("--edits", type=Path, help="published edits, for a benchmark that nothing edits here")
+    parser.add_argument("--data", type=Path, help="the benchmark's own files")
     parser.add_argument("--work", type=Path, default=Path("build/protocol_margins"))
-    parser.add_argument("--as-is", action="store_true", help="score the edits that are there and make no more")
     options = parser.parse_args()
-    shapes = BENCHMARKS.get("shapes")()
-    folders = {name: options.work / "edits" / name for name in RESEEDED}
-    if not options.as_is:
-        folders = {name: reseeded(name, shapes, options.work, options.sources) for name in RESEEDED}
-    metrics = offline_metrics()
-    gathered = gather_systems(shapes, shapes.locate(), [], options.work / "reference", limit=options.sources)
-    by_seed = {name: split_by_seed(name, folder) for name, folder in folders.items()}
+    protocol = get_protocol(options.protocol)
+    benchmark, work = open_benchmark(protocol), options.work / options.protocol
+    published = [options.edits] if options.edits else []
+    seeds = {} if published else {name: reseeded(name, benchmark, work) for name in RESEEDED}
+    gathered = gather_systems(benchmark, benchmark.locate(options.data), published, work / "reference")
     systems = [gathered.true, *(system for system in gathered.others if system.name == "identity")]
-    for edits in (gathered.true, *(seeds[0] for seeds in by_seed.values())):
-        systems += round_trips(edits, options.work)
-    systems += [system for seeds in by_seed.values() for system in seeds]
-    values = scored(systems, metrics, cached=True)
-    names = {name: [system.name for system in seeds] for name, seeds in by_seed.items()}
-    results = {
+    for edits in (gathered.true, *(of[0] for of in seeds.values())):
+        systems += round_trips(edits, work)
+    systems += [system for of in seeds.values() for system in of]
+    metrics = offline_metrics(protocol)
+    values, names = scored(systems, metrics, benchmark.name), {name: [s.name for s in of] for name, of in seeds.items()}
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results[protocol.name] = {
         "evalkit": __version__,
-        "n_sources": options.sources,
+        "command": " ".join(sys.argv[1:]),
+        "true": gathered.true.name,
         "n_items": len(gathered.true.items),
-        "n_benchmark": len(shapes.items),
-        "n_reseeded": {name: min(len(system.items) for system in seeds) for name, seeds in by_seed.items()},
-        "seeds": SEEDS,
-        "metrics": {metric.name: noise(metric, values, names, len(shapes.items)) for metric in metrics},
+        "reseeded": list(seeds),
+        "metrics": {m.name: noise(m.name, values, gathered.true.name, names, protocol.n_items) for m in metrics},
     }
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    TABLE.write_text(render(results))
     print(render(results))
-    if options.work == parser.get_default("work"):
-        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-        TABLE.write_text(render(results))
 
 
 def round_trips(edits: System, work: Path) -> list[System]:
