@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from evalkit.benchmarks.open import open_edit_folder
-from evalkit.data.check import edits_digest
 from evalkit.data.images import write_image
 from evalkit.data.item import EditItem
 from evalkit.data.manifest import write_manifest
+from evalkit.data.same import edits_digest
 from evalkit.errors import BenchmarkError
 from evalkit.report.comparison import verdict_words
 from evalkit.report.page import render_page, write_page

@@ -9,6 +9,7 @@ from evalkit.data.folder import EditFolder
 from evalkit.data.item import Problem
 from evalkit.data.open import infer_benchmark, open_folder
 from evalkit.data.problems import shown
+from evalkit.data.shelf import shelf_of_items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ def open_edit_folder(
 
 def _with_edited_images(folder: EditFolder, edited_image: Callable[[Path], Path]) -> EditFolder:
     """The folder with the edited images in the place of the files that hold them among others."""
-    items, problems = [], list(folder.problems)
+    items, problems = shelf_of_items(), list(folder.problems)
     for item in folder.items:
         found = edited_image(item.edited_image) if item.edited_image else None
         if item.edited_image and found != item.edited_image:
@@ -74,4 +75,4 @@ def _with_edited_images(folder: EditFolder, edited_image: Callable[[Path], Path]
                 Problem(code="strip_of_images", message=message, item_id=item.item_id, path=item.edited_image)
             )
         items.append(replace(item, edited_image=found))
-    return replace(folder, items=tuple(items), problems=tuple(problems))
+    return replace(folder, items=items, problems=tuple(problems))

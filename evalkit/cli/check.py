@@ -57,8 +57,8 @@ def as_json(folder: "EditFolder", problems: "Sequence[Problem]") -> dict[str, An
         "layout": folder.layout,
         "benchmark": folder.benchmark,
         "method": folder.method,
-        "n_items": len({item.item_id for item in folder.items}),
-        "n_edited": sum(item.status == "ok" for item in folder.items),
+        "n_items": folder.n_items,
+        "n_edited": folder.n_edited,
         "n_files": folder.n_files,
         "n_matched": folder.n_matched,
         "problems": [

@@ -56,8 +56,7 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def summary(path: Path, folder: "EditFolder") -> str:
     """What was recognised, in one line."""
     owner = f" of {folder.benchmark}" if folder.benchmark else ""
-    edited = sum(item.status == "ok" for item in folder.items)
     return (
         f"{path}: {folder.layout} layout{owner}; {folder.n_matched} of {folder.n_files} image files matched, "
-        f"{edited} of {len(folder.items)} edited images found."
+        f"{folder.n_edited} of {len(folder.items)} edited images found."
     )

@@ -2,11 +2,12 @@
 
 import hashlib
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from PIL import Image
@@ -22,15 +23,20 @@ from evalkit.data.images import (
     sniff_format,
 )
 from evalkit.data.item import EditItem, Problem
+from evalkit.data.manifest import IMAGE_COLUMNS
 from evalkit.data.names import tolerant
-from evalkit.data.parallel import Progress, ahead, unwatched
+from evalkit.data.parallel import Progress, ahead, in_batches, unwatched
 from evalkit.data.problems import shown
+from evalkit.data.same import SameFiles, unchanged
+from evalkit.data.shelf import shelf_of_items
 from evalkit.errors import ImageError
 
 TINY = 16
 """Pixels: an image with a shorter side shows nothing that a caption could describe."""
 LONG_CAPTION = 60
 """Words: with more, most text encoders, which read 77 tokens, cut the end off."""
+CHUNK = 1000
+"""Items whose files are looked at together."""
 _THREADS = min(4, os.cpu_count() or 1)
 _STRIP = 1 << 22
 """Pixels that are hashed at a time."""
@@ -59,92 +65,37 @@ def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress 
         folder: The opened folder.
         decode: Whether images are decoded, which alone shows truncated files and edits that changed nothing; without
             it, only headers and bytes are looked at.
-        progress: Called after each image.
+        progress: Called after each image, with the share of the items that is done.
     """
-    edits = [item for item in folder.items if item.status == "ok" and item.edited_image]
-    files = _examined(edits, folder.root, decode=decode, progress=progress)
-    digests = {path: file.digest for path, file in files.items() if file.digest}
-    return (
-        *folder.problems,
-        *_text_problems(folder.items),
-        *(problem for item in edits for problem in _image_problems(item, files, folder.root)),
-        *_other_file_problems(edits, files),
-        *digest_problems(edits, digests),
-    )
-
-
-def edits_digest(items: Iterable[EditItem], known: Mapping[Path, str]) -> str:
-    """SHA-256 over every item's id, seed and edited file: equal for folders that hold the same edits.
-
-    Args:
-        items: In any order; those that are missing do not count, so that it does not matter how many were expected.
-        known: Digests of files' bytes; the others are read. An item without a readable file counts by its status.
-    """
-    lines = []
-    for item in items:
-        content: str = item.status
-        if item.edited_image:
-            with suppress(ImageError):
-                content = known.get(item.edited_image) or image_digest(item.edited_image)
-        if content != "missing":
-            lines.append(f"{item.item_id}\t{item.seed}\t{content}\n")
-    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
-
-
-def digest_problems(items: Iterable[EditItem], digests: Mapping[Path, str]) -> tuple[Problem, ...]:
-    """What equal files say: an edit that is its source, two items or two seeds with one result.
-
-    Args:
-        items: The folder's items.
-        digests: Digests of their files' bytes; what is not among them is passed over.
-    """
-    problems = []
-    same: dict[str, list[EditItem]] = defaultdict(list)
-    for item in items:
-        digest = digests.get(item.edited_image) if item.edited_image else None
-        if digest is None:
-            continue
-        if item.source_image and digests.get(item.source_image) == digest:
-            problems.append(_unchanged(item, "is the very file of its source image"))
-        else:
-            same[digest].append(item)
-    for claimants in same.values():
-        problems.extend(_shared_output(claimants))
-    return tuple(problems)
-
-
-def _shared_output(claimants: Sequence[EditItem]) -> Iterator[Problem]:
-    """The problems of items whose edited images are one and the same."""
-    by_item: dict[str, list[EditItem]] = defaultdict(list)
-    for item in claimants:
-        by_item[item.item_id].append(item)
-    if len(by_item) > 1:
-        message = f"{', '.join(by_item)} have the same edited image, byte by byte."
-        yield Problem(code="duplicate_output", message=message, item_id=next(iter(by_item)))
-    for item_id, seeds in by_item.items():
-        if len(seeds) > 1:
-            message = f"{', '.join(item.label for item in seeds)} have the same edited image, byte by byte."
-            yield Problem(code="repeated_seed", message=message, item_id=item_id)
-
-
-def _unchanged(item: EditItem, how: str) -> Problem:
-    message = f"The edited image of {item.label} {how}: nothing was edited."
-    return Problem(code="edited_equals_source", message=message, item_id=item.item_id, path=item.edited_image)
-
-
-def _examined(edits: Sequence[EditItem], root: Path, *, decode: bool, progress: Progress) -> dict[Path, _File]:
-    """What is to be known about every file of these items, each looked at once, a few at a time."""
-    edited = dict.fromkeys(item.edited_image for item in edits if item.edited_image)
-    others = dict.fromkeys(
-        path for item in edits for path in (item.source_image, item.reference_image, item.edit_mask) if path
-    )
-    paths = list(edited | others)
+    edits = (item for item in folder.items if item.status == "ok" and item.edited_image)
+    same, edited, others = SameFiles(), list[Problem](), dict[Path, Problem]()
+    alike = shelf_of_items()
     files: dict[Path, _File] = {}
+    done = 0
     with ThreadPoolExecutor(_THREADS) as pool:
-        for path, file in ahead(pool, lambda path: _examine(path, root, decode=decode), paths, 2 * _THREADS):
-            files[path] = file
-            progress("checking images", len(files), len(paths))
-    return files
+        for chunk in in_batches(edits, CHUNK):
+            paths = dict.fromkeys(path for item in chunk for path in _files_of(item))
+            # The edits of a source mostly stand side by side: what the last ones showed is worth keeping.
+            files = {path: files[path] for path in paths if path in files}
+            lacking = [path for path in paths if path not in files]
+            results = ahead(pool, partial(_examine, root=folder.root, decode=decode), lacking, 2 * _THREADS)
+            for number, (path, file) in enumerate(results, start=1):
+                files[path] = file
+                progress("checking images", done + number * len(chunk) // len(lacking), len(folder.items))
+            digests = {path: file.digest for path, file in files.items() if file.digest}
+            for item in chunk:
+                same.add(item, digests)
+                alike.append(item)
+                edited += _image_problems(item, files, folder.root)
+                for problem in _other_file_problems(item, files):
+                    others.setdefault(problem.path or folder.root, problem)
+            done += len(chunk)
+    progress("checking images", len(folder.items), len(folder.items))
+    return (*folder.problems, *_text_problems(folder.items), *edited, *others.values(), *same.problems(alike))
+
+
+def _files_of(item: EditItem) -> Iterator[Path]:
+    return (path for name in IMAGE_COLUMNS if (path := getattr(item, name)))
 
 
 def _examine(path: Path, root: Path, *, decode: bool) -> _File:
@@ -217,44 +168,42 @@ def _image_problems(item: EditItem, files: Mapping[Path, _File], root: Path) -> 
             size = f"{source.size[0]} × {source.size[1]}"
             yield problem("size_differs", f"{name} has {width} × {height} pixels, its source image {size}.")
         if file.pixels and file.pixels == source.pixels and file.digest != source.digest:
-            yield _unchanged(item, "has the very pixels of its source image")
+            yield unchanged(item, "has the very pixels of its source image")
 
 
-def _other_file_problems(edits: Iterable[EditItem], files: Mapping[Path, _File]) -> Iterator[Problem]:
+def _other_file_problems(item: EditItem, files: Mapping[Path, _File]) -> Iterator[Problem]:
     """Sources, references and masks that cannot be read; what they are like is their benchmark's affair."""
-    seen: set[Path] = set()
-    for item in edits:
-        for path in (item.source_image, item.reference_image, item.edit_mask):
-            error = files[path].error if path else None
-            if path and error and path not in seen:
-                seen.add(path)
-                yield Problem(code="unreadable_image", message=error, item_id=item.item_id, path=path)
+    for path in (item.source_image, item.reference_image, item.edit_mask):
+        error = files[path].error if path else None
+        if error:
+            yield Problem(code="unreadable_image", message=error, item_id=item.item_id, path=path)
 
 
 def _text_problems(items: Iterable[EditItem]) -> Iterator[Problem]:
     """What is to be said about the texts, once for each item whatever its seeds."""
-    distinct = {item.item_id: item for item in items}.values()
-    for item in distinct:
-        for kind, caption in (("target", item.target_caption), ("source", item.source_caption)):
-            words = len((caption or "").split())
-            if caption is not None and not words:
-                message = f"The {kind} caption of {item.item_id} is empty."
-                yield Problem(code="empty_caption", message=message, item_id=item.item_id)
-            if words > LONG_CAPTION:
-                message = f"The {kind} caption of {item.item_id} has {words} words; most text encoders cut its end off."
-                yield Problem(code="long_caption", message=message, item_id=item.item_id)
-        if (
-            item.target_caption
-            and item.source_caption
-            and tolerant(item.target_caption) == tolerant(item.source_caption)
-        ):
-            message = f"The source caption of {item.item_id} is its target caption: '{item.target_caption}'."
-            yield Problem(code="equal_captions", message=message, item_id=item.item_id)
-    for code, attribute, what in (
-        ("missing_source_image", "source_image", "source image"),
-        ("missing_target_caption", "target_caption", "target caption"),
-    ):
-        without = sum(getattr(item, attribute) is None for item in distinct)
-        if without:
-            message = f"{without} of {len(distinct)} items have no {what}; metrics that need it are undefined for them."
-            yield Problem(code=code, message=message)
+    without = Counter[str]()
+    n_items = 0
+    for _, seeds in groupby(items, key=lambda item: item.item_id):
+        *_, item = seeds
+        n_items += 1
+        without.update(name for name in ("source_image", "target_caption") if getattr(item, name) is None)
+        yield from _caption_problems(item)
+    for name, count in sorted(without.items()):
+        what = name.replace("_", " ")
+        message = f"{count} of {n_items} items have no {what}; metrics that need it are undefined for them."
+        yield Problem(code=f"missing_{name}", message=message)
+
+
+def _caption_problems(item: EditItem) -> Iterator[Problem]:
+    """What is to be said about an item's captions."""
+    for kind, caption in (("target", item.target_caption), ("source", item.source_caption)):
+        words = len((caption or "").split())
+        if caption is not None and not words:
+            message = f"The {kind} caption of {item.item_id} is empty."
+            yield Problem(code="empty_caption", message=message, item_id=item.item_id)
+        if words > LONG_CAPTION:
+            message = f"The {kind} caption of {item.item_id} has {words} words; most text encoders cut its end off."
+            yield Problem(code="long_caption", message=message, item_id=item.item_id)
+    if item.target_caption and item.source_caption and tolerant(item.target_caption) == tolerant(item.source_caption):
+        message = f"The source caption of {item.item_id} is its target caption: '{item.target_caption}'."
+        yield Problem(code="equal_captions", message=message, item_id=item.item_id)

@@ -12,7 +12,11 @@ from evalkit.data.item import EditItem, Problem
 from evalkit.data.names import LEVELS, NameIndex, composed, stem, tolerant
 from evalkit.data.pattern import Pattern, Reading
 from evalkit.data.scan import Scan
+from evalkit.data.shelf import shelf_of_items
 from evalkit.errors import ImageError
+
+_REMEMBERED = 10_000
+"""Digests of source images that are kept in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +101,7 @@ def _plausible(readings: Sequence[Reading], sources: NameIndex[str]) -> list[dic
 
 def with_sources(
     items: Sequence[EditItem], source_names: Mapping[str, str], source_files: Sequence[Path]
-) -> tuple[EditItem, ...]:
+) -> Sequence[EditItem]:
     """The items with the source images that the user's own folder holds, found by their names, else by the item ids."""
     index = NameIndex((path.name, path) for path in source_files)
 
@@ -105,14 +109,14 @@ def with_sources(
         files = index.find(source_names.get(item.item_id, item.item_id)) if item.source_image is None else ()
         return replace(item, source_image=files[0]) if len(files) == 1 else item
 
-    return tuple(map(found, items)) if source_files else tuple(items)
+    return shelf_of_items(map(found, items)) if source_files else items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grouped:
     """Items with their groups."""
 
-    items: tuple[EditItem, ...]
+    items: Sequence[EditItem]
     problems: tuple[Problem, ...]
     """Source images that cannot be read."""
 
@@ -120,19 +124,21 @@ class Grouped:
 def with_groups(items: Sequence[EditItem], source_names: Mapping[str, str]) -> Grouped:
     """Items that nobody has grouped, by the bytes of their source images; by its name where a source is not there."""
     digests: dict[Path, str | None] = {}
-    problems = []
-    grouped = []
+    problems = {}
+    grouped = shelf_of_items()
     for item in items:
         group, source = item.group, item.source_image
         if group is None and source is not None:
             if source not in digests:
+                if len(digests) == _REMEMBERED:  # the edits of a source mostly stand side by side
+                    digests.clear()
                 try:
                     digests[source] = image_digest(source)
                 except ImageError as error:
                     digests[source] = None
-                    problems.append(Problem(code="unreadable_image", message=str(error), path=source))
+                    problems[source] = Problem(code="unreadable_image", message=str(error), path=source)
             group = digests[source]
         elif group is None and item.item_id in source_names:
             group = f"source:{tolerant(stem(composed(source_names[item.item_id])))}"
         grouped.append(item if group == item.group else replace(item, group=group))
-    return Grouped(items=tuple(grouped), problems=tuple(problems))
+    return Grouped(items=grouped, problems=tuple(problems.values()))

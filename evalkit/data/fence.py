@@ -17,18 +17,19 @@ class Fence:
 
     def holds(self, path: Path) -> bool:
         """True if ``path``, with all links followed, is the folder or lies inside it."""
+        text = os.fspath(path)
         try:
-            os.fsencode(path)
+            os.fsencode(text)
             linked = path.is_symlink()
         except (OSError, UnicodeEncodeError):  # no file can have this name: it is too long, or half a character
             return False
         if linked:
-            real = os.path.realpath(path)
+            real = os.path.realpath(text)
         else:
-            parent = str(path.parent)
+            parent, name = os.path.split(text)  # hot: once per file
             if parent not in self._parents:
                 self._parents[parent] = os.path.realpath(parent)
-            real = os.path.join(self._parents[parent], path.name)  # noqa: PTH118  (hot: once per file)
+            real = os.path.join(self._parents[parent], name)  # noqa: PTH118
         return real == self._real or real.startswith(self._real.rstrip(os.sep) + os.sep)
 
     def relative(self, path: Path) -> str | None:

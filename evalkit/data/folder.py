@@ -1,7 +1,8 @@
 """The edit folder: what a method produced, item by item, whatever the layout on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -26,8 +27,9 @@ class EditFolder:
 
     root: Path
     layout: LayoutName
-    items: tuple[EditItem, ...]
-    """One per item and seed, in the benchmark's order; an expected item without a file has status ``missing``."""
+    items: Sequence[EditItem]
+    """One per item and seed, in the benchmark's order, the seeds of an item side by side; an expected item without a
+    file has status ``missing``. There may be a million: they are best gone through once, and not kept."""
     n_files: int
     """Image files below ``root``, without those that a manifest names as sources, references or masks."""
     n_matched: int
@@ -38,3 +40,13 @@ class EditFolder:
     """The method's name, where a manifest gives it."""
     opened_with: Mapping[str, str] = field(default_factory=dict)
     """The options that it was opened with, by name; paths are absolute."""
+
+    @property
+    def n_edited(self) -> int:
+        """Items and seeds that have an edited image."""
+        return sum(item.status == "ok" for item in self.items)
+
+    @property
+    def n_items(self) -> int:
+        """Items, each counted once whatever its seeds."""
+        return sum(1 for _ in groupby(self.items, key=lambda item: item.item_id))

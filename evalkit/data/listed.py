@@ -1,17 +1,22 @@
 """What a folder's manifest claims, held against the files that are there and the benchmark it names."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from evalkit.data.folder import ItemList
+from evalkit.data.gather import Claims
 from evalkit.data.item import EditItem, Problem
-from evalkit.data.layouts import Slot
+from evalkit.data.keys import Keys
 from evalkit.data.manifest import IMAGE_COLUMNS, Manifest
 from evalkit.data.names import composed, tolerant
 from evalkit.data.problems import shown
 from evalkit.data.scan import Scan
+from evalkit.data.shelf import shelf_of_items
 
 _FROM_BENCHMARK = (
     "target_caption",
@@ -32,23 +37,27 @@ _FROM_BENCHMARK = (
 class Listed:
     """A manifest's claims."""
 
-    items: tuple[EditItem, ...]
+    items: Sequence[EditItem]
     """What is expected: the benchmark's items, else one for each id in the manifest."""
-    claims: Mapping[Slot, Sequence[EditItem]]
-    n_matched: int
+    claims: Claims
     problems: tuple[Problem, ...]
 
 
 def claims_of_manifest(manifest: Manifest, scan: Scan, expected: ItemList | None) -> Listed:
     """Finds the files that a manifest names and completes its items with what the benchmark knows of them."""
-    rows = _with_files(manifest.items, scan)
-    problems = _unclaimed(rows, scan)
-    items = expected.items if expected else _first_of_each(rows)
-    positions = {item.item_id: position for position, item in enumerate(items)}
-    claims: dict[Slot, list[EditItem]] = defaultdict(list)
+    rows, claimed = _with_files(manifest.items, scan)
+    problems = list(_unclaimed(claimed, scan))
+    if expected:
+        items: Sequence[EditItem] = expected.items
+        known = {item.item_id: position for position, item in enumerate(items)}
+        positions: Iterable[int | None] = (known.get(row.item_id) for row in rows)
+    else:
+        numbers, first = Keys(row.item_id for row in rows).numbered()
+        items = _FirstOfEach(rows, first.tolist())
+        positions = numbers.tolist()
+    claims = Claims()
     disputed: set[str] = set()
-    for row in rows:
-        position = positions.get(row.item_id)
+    for position, row in zip(positions, rows, strict=True):
         if position is None:
             problems.append(_unknown(row, expected))
             continue
@@ -56,53 +65,60 @@ def claims_of_manifest(manifest: Manifest, scan: Scan, expected: ItemList | None
         if row.item_id not in disputed and _captions_differ(base, row):
             disputed.add(row.item_id)
             problems.append(_disputed(base, row))
-        claims[position, row.seed].append(_completed(base, row) if expected else row)
-    n_matched = sum(claim.edited_image is not None for slot in claims.values() for claim in slot)
-    return Listed(items=items, claims=claims, n_matched=n_matched, problems=tuple(problems))
+        claims.add(position, _completed(base, row) if expected else row)
+    return Listed(items=items, claims=claims, problems=tuple(problems))
 
 
-def _with_files(rows: Sequence[EditItem], scan: Scan) -> list[EditItem]:
-    """The rows with only those files that exist, found in whichever Unicode form the disk spells them."""
-    on_disk = {composed(str(path)): path for path in scan.images}
+class _FirstOfEach(Sequence[EditItem]):
+    """One item for each id, with what its first line says and without an edit."""
+
+    def __init__(self, rows: Sequence[EditItem], first: Sequence[int]) -> None:
+        self._rows, self._first = rows, array("q", first)
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def __getitem__(self, position: Any) -> Any:  # noqa: ANN401 - as Sequence has it
+        row = self._rows[self._first[position]]
+        return replace(row, seed=None, edited_image=None, status="ok", reason=None)
+
+
+def _with_files(rows: Iterable[EditItem], scan: Scan) -> tuple[Sequence[EditItem], Keys]:
+    """The rows with only those files that exist, in whichever Unicode form the disk spells them; and these files."""
+    # Nearly all names are spelled alike here and there, and are simply asked for.
+    otherwise = {key: path for path in scan.images if (key := composed(str(path))) != str(path)}
+    claimed = Keys()
 
     def located(path: Path | None) -> Path | None:
         if path is None:
             return None
-        found = on_disk.get(composed(str(path)), path)
-        return found if found in images or found.is_file() else None
+        if not path.is_file():
+            key = composed(str(path))
+            path = otherwise.get(key, Path(key))
+            if not path.is_file():
+                return None
+        claimed.add(composed(str(path)))
+        return path
 
-    images = frozenset(scan.images)
-    result = []
-    for row in rows:
-        item = replace(
-            row,
-            source_image=located(row.source_image),
-            edited_image=located(row.edited_image),
-            reference_image=located(row.reference_image),
-            edit_mask=located(row.edit_mask),
-        )
+    def with_files(row: EditItem) -> EditItem:
+        files: dict[str, Any] = {name: getattr(row, name) for name in IMAGE_COLUMNS}
+        found: dict[str, Any] = {name: located(path) for name, path in files.items()}
+        item = row if found == files else replace(row, **found)
         if row.edited_image and not item.edited_image:
             item = item.without_edit("missing", f"{shown(row.edited_image, scan.root)} is not there")
-        result.append(item)
-    return result
+        return item
+
+    return shelf_of_items(map(with_files, rows)), claimed
 
 
-def _unclaimed(rows: Sequence[EditItem], scan: Scan) -> list[Problem]:
+def _unclaimed(claimed: Keys, scan: Scan) -> Iterator[Problem]:
     """The folder's images that no line names."""
-    claimed = {getattr(row, name) for row in rows for name in IMAGE_COLUMNS}
-    return [
-        Problem(code="unmatched_file", message=f"{shown(path, scan.root)} is in no line of the manifest.", path=path)
-        for path in scan.images
-        if path not in claimed
-    ]
-
-
-def _first_of_each(rows: Sequence[EditItem]) -> tuple[EditItem, ...]:
-    """One item for each id, with what its first line says and without an edit."""
-    first: dict[str, EditItem] = {}
-    for row in rows:
-        first.setdefault(row.item_id, replace(row, seed=None, edited_image=None, status="ok", reason=None))
-    return tuple(first.values())
+    named = Keys(composed(str(path)) for path in scan.images).known(claimed)
+    for number in np.flatnonzero(~named).tolist():
+        path = scan.images[number]
+        yield Problem(
+            code="unmatched_file", message=f"{shown(path, scan.root)} is in no line of the manifest.", path=path
+        )
 
 
 def _completed(base: EditItem, row: EditItem) -> EditItem:
@@ -112,7 +128,7 @@ def _completed(base: EditItem, row: EditItem) -> EditItem:
 
 
 def _captions_differ(base: EditItem, row: EditItem) -> bool:
-    if base.target_caption is None or row.target_caption is None:
+    if base.target_caption is None or row.target_caption is None or base.target_caption == row.target_caption:
         return False
     return tolerant(base.target_caption) != tolerant(row.target_caption)
 

@@ -8,9 +8,9 @@ Where file names hold words like ``train`` or ``test``, ``datasets`` takes them 
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from evalkit.data.draft import draft_of
 from evalkit.data.fence import Fence
 from evalkit.data.item import EditItem, Status
+from evalkit.data.shelf import shelf_of_items
 from evalkit.errors import ManifestError
 
 MANIFEST_NAME = "metadata.jsonl"
@@ -47,7 +48,7 @@ _TEXT_COLUMNS = (
 class Manifest:
     """What a ``metadata.jsonl`` says, line by line; whether the files exist is for the reader of the folder."""
 
-    items: tuple[EditItem, ...]
+    items: Sequence[EditItem]
     """In the order of the lines; an item and seed that stand on two lines are here twice."""
     benchmark: str | None = None
     method: str | None = None
@@ -94,7 +95,7 @@ def read_manifest(path: Path) -> Manifest:
     fence = Fence(path.parent)
     if not fence.holds(path):
         raise ManifestError(f"{path} must be a file of its folder, got a link out of it. Copy the file there.")
-    items: list[EditItem] = []
+    items = shelf_of_items()
     facts: dict[str, tuple[str, int]] = {}
     for number, record in json_lines(path):
         where = f"{path}:{number}"
@@ -102,9 +103,19 @@ def read_manifest(path: Path) -> Manifest:
         for name in ("benchmark", "method"):
             _agree(facts, name, getattr(row, name), number, where)
         items.append(_item(row, path.parent, fence, where))
-    return Manifest(
-        items=tuple(items), benchmark=facts.get("benchmark", (None,))[0], method=facts.get("method", (None,))[0]
-    )
+    return Manifest(items=items, benchmark=facts.get("benchmark", (None,))[0], method=facts.get("method", (None,))[0])
+
+
+def benchmark_of(path: Path) -> str | None:
+    """The benchmark that the manifest of a folder names first, for those who must know it before they read the rest.
+
+    Raises:
+        ManifestError: The file cannot be read, or a line up to there is not a JSON object.
+    """
+    for _, record in json_lines(path / MANIFEST_NAME, holding=b'"benchmark"'):
+        if isinstance(record.get("benchmark"), str):
+            return str(record["benchmark"])
+    return None
 
 
 def write_manifest(
@@ -163,8 +174,12 @@ def mend_manifest(folder: Path) -> None:
         _drop_torn_line(file.fileno())
 
 
-def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_lines(path: Path, *, holding: bytes = b"") -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a JSON Lines file, each with its line number; blank lines are passed over.
+
+    Args:
+        path: The file.
+        holding: Lines without these bytes are passed over too.
 
     Raises:
         ManifestError: The file cannot be read, or a line is not one JSON object in UTF-8.
@@ -173,7 +188,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         with path.open("rb") as file:
             for number, raw in enumerate(file, start=1):
                 text = raw.removeprefix(b"\xef\xbb\xbf").strip()
-                if text:
+                if text and holding in text:
                     yield number, _object(text, f"{path}:{number}")
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}.") from error
@@ -245,14 +260,14 @@ def _located(name: str | None, field: str, root: Path, fence: Fence, where: str)
     """The file that a column names, refused if it is not one of the folder's."""
     if name is None:
         return None
-    relative = PurePosixPath(name)
-    # As PurePosixPath("") is ".", an empty name is refused here too.
-    if relative.is_absolute() or ".." in relative.parts or not relative.parts or not fence.holds(root / relative):
+    path, parts = root / name, name.split("/")
+    # What consists of empty parts and full stops is no file but the folder itself.
+    if name.startswith("/") or ".." in parts or not {*parts} - {"", "."} or not fence.holds(path):
         raise ManifestError(
             f"{where}, column {field}_file_name: expected a file inside the folder, got {_short(name)}, which "
             f"is none. Copy the file into the folder and name it relative to {MANIFEST_NAME}."
         )
-    return root / relative
+    return path
 
 
 def _agree(facts: dict[str, tuple[str, int]], name: str, value: str | None, number: int, where: str) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from evalkit.data.captions import read_captions
 from evalkit.data.described import Described, by_benchmark, by_pattern, by_sources, by_table, with_groups, with_sources
 from evalkit.data.folder import EditFolder, ItemList, LayoutName
-from evalkit.data.gather import gather
+from evalkit.data.gather import Claims, gather
 from evalkit.data.layouts import Assignment, assign, item_id_layout, official_layout, pattern_layout, source_layout
 from evalkit.data.listed import claims_of_manifest
-from evalkit.data.manifest import MANIFEST_NAME, read_manifest
+from evalkit.data.manifest import MANIFEST_NAME, benchmark_of, read_manifest
 from evalkit.data.pattern import Pattern
 from evalkit.data.problems import shown
 from evalkit.data.scan import Scan, scan_folder
+from evalkit.data.shelf import shelf_of_paths
 from evalkit.errors import LayoutError, OptionError
 
 _NO_EDIT = ("unmatched_file", "unknown_item")
@@ -72,10 +73,10 @@ def infer_benchmark(root: Path, candidates: Sequence[ItemList]) -> str | None:
 
     Raises:
         LayoutError: There is no such folder.
-        ManifestError: The manifest is malformed.
+        ManifestError: The manifest is malformed where it must say it.
     """
     if (_folder(root) / MANIFEST_NAME).is_file():
-        return read_manifest(root).benchmark
+        return benchmark_of(root)
     scan = scan_folder(root)
     counts = sorted(
         ((_best(_by_benchmark_names(scan, by_benchmark(each))).n_matched, each.benchmark) for each in candidates),
@@ -106,7 +107,7 @@ def _scan_edits(root: Path, sources: Path | None, captions: Path | None) -> Scan
 
     return replace(
         scan,
-        images=tuple(filter(remains, scan.images)),
+        images=shelf_of_paths(filter(remains, scan.images)),
         problems=tuple(problem for problem in scan.problems if remains(problem.path)),
     )
 
@@ -124,8 +125,8 @@ def _from_manifest(scan: Scan, expected: ItemList | None) -> EditFolder:
         root=scan.root,
         layout="manifest",
         items=gathered.items,
-        n_files=listed.n_matched + sum(problem.code in _NO_EDIT for problem in listed.problems),
-        n_matched=listed.n_matched,
+        n_files=listed.claims.n_files + sum(problem.code in _NO_EDIT for problem in listed.problems),
+        n_matched=listed.claims.n_files,
         problems=(*scan.problems, *listed.problems, *gathered.problems),
         benchmark=expected.benchmark if expected else manifest.benchmark,
         method=manifest.method,
@@ -164,10 +165,10 @@ def _from_names(scan: Scan, described: Described, pattern: Pattern | None, layou
     best = _best(tried)
     if not best.explains(len(described.items)):
         raise LayoutError(_unexplained(scan, described, tried))
-    claims = {
-        slot: [replace(described.items[slot[0]], seed=slot[1], edited_image=path) for path in paths]
-        for slot, paths in best.files.items()
-    }
+    claims = Claims()
+    for (position, seed), paths in best.files.items():
+        for path in paths:
+            claims.add(position, replace(described.items[position], seed=seed, edited_image=path))
     gathered = gather(described.items, claims, scan.root)
     return EditFolder(
         root=scan.root,

@@ -1,7 +1,7 @@
 """The files of a folder: which are images, which are not, and which must not be touched."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from evalkit.data.item import Problem
 from evalkit.data.manifest import MANIFEST_NAME, RECIPE_NAME
 from evalkit.data.names import composed
 from evalkit.data.problems import shown
+from evalkit.data.shelf import shelf_of_paths
 
 _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
 """What operating systems leave behind, beside names that begin with a full stop."""
@@ -22,7 +23,7 @@ class Scan:
     """What lies below a folder, in the order of the names."""
 
     root: Path
-    images: tuple[Path, ...]
+    images: Sequence[Path]
     """Files with the suffix or the first bytes of an image format that is read."""
     problems: tuple[Problem, ...]
     """Links that are not followed, folders that cannot be listed, files that are neither images nor artefacts."""
@@ -35,7 +36,7 @@ def scan_folder(root: Path) -> Scan:
     if it leads to a file inside the folder; the folder itself may be reached through one.
     """
     fence = Fence(root)
-    images: list[Path] = []
+    images = shelf_of_paths()
     problems: list[Problem] = []
     for found in _walk(root, root, fence):
         if isinstance(found, Problem):
@@ -44,29 +45,38 @@ def scan_folder(root: Path) -> Scan:
             images.append(found)
         elif found not in (root / MANIFEST_NAME, root / RECIPE_NAME) and found.suffix != ARTEFACT_SUFFIX:
             problems.append(Problem(code="other_file", message=f"{shown(found, root)} is no image.", path=found))
-    return Scan(root=root, images=tuple(images), problems=tuple(problems))
+    return Scan(root=root, images=images, problems=tuple(problems))
 
 
 def _walk(folder: Path, root: Path, fence: Fence) -> Iterator[Path | Problem]:
     """The files below a folder, in an order that does not depend on the file system."""
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: (composed(entry.name), entry.name))
+        with os.scandir(folder) as entries:
+            # One text per entry, for there may be a million: no name holds the character between its parts.
+            found = sorted(f"{composed(entry.name)}\0{entry.name}\0{_kind(entry)}" for entry in entries)
     except OSError as error:
         name = shown(folder, root)
         yield Problem(code="unreadable_folder", message=f"{name} cannot be listed: {error.strerror}.", path=folder)
         return
-    for entry in entries:
-        if entry.name.startswith(".") or entry.name.lower() in _JUNK:
+    for entry in found:
+        _, name, kind = entry.split("\0")
+        if name.startswith(".") or name.lower() in _JUNK:
             continue
-        path = folder / entry.name
-        if entry.is_symlink():
+        path = folder / name
+        if kind == "link":
             yield from _link(path, root, fence)
-        elif entry.is_dir():
+        elif kind == "folder":
             yield from _walk(path, root, fence)
-        elif entry.is_file():
+        elif kind == "file":
             yield path
         else:  # a pipe, a socket or a device: reading it could wait for ever
             yield Problem(code="other_file", message=f"{shown(path, root)} is no regular file.", path=path)
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    if entry.is_symlink():
+        return "link"
+    return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
 
 
 def _link(path: Path, root: Path, fence: Fence) -> Iterator[Path | Problem]:

@@ -39,7 +39,7 @@ def source_items(sources: Path, captions: Path) -> tuple[EditItem, ...]:
             f"{len(lacking)} of the {len(items)} rows of {captions} have no source image in {sources}, or several "
             f"files of that name: {named}. Name the file in the column source_image_file_name."
         )
-    return with_groups(items, table.source_names).items
+    return tuple(with_groups(items, table.source_names).items)
 
 
 def copy_sources(items: Sequence[EditItem], folder: Path) -> tuple[EditItem, ...]:

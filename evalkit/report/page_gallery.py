@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from evalkit.benchmarks.open import open_edit_folder
-from evalkit.data.check import edits_digest
 from evalkit.data.images import read_image
 from evalkit.data.item import EditItem
+from evalkit.data.same import edits_digest
 from evalkit.errors import BenchmarkError, EvalkitError, LayoutError
 from evalkit.results.comparison import ComparedMethod, Comparison
 from evalkit.results.record import FolderRecord
@@ -162,7 +162,7 @@ def _open_folders(comparison: Comparison) -> _Folders:
         except (EvalkitError, OSError) as failure:
             found.problems.append(f"The pictures of {method.name} are not shown: {failure}")
             continue
-        if edits_digest(items, {}) != method.folder.digest:
+        if edits_digest(items) != method.folder.digest:
             found.problems.append(
                 f"The pictures of {method.name} may not be those that were scored: {method.folder.path} has changed "
                 f"since. Score it again: evalkit score {method.folder.path}"
@@ -178,7 +178,7 @@ def _open_folders(comparison: Comparison) -> _Folders:
     return found
 
 
-def _open(folder: FolderRecord, found: _Folders) -> tuple[EditItem, ...]:
+def _open(folder: FolderRecord, found: _Folders) -> Sequence[EditItem]:
     """The items of a folder, which is opened as it was for scoring."""
     if not Path(folder.path).is_dir():
         raise LayoutError(f"{folder.path} is not there any more.")

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from evalkit import __version__
-from evalkit.data.check import digest_problems, edits_digest
 from evalkit.data.folder import EditFolder
 from evalkit.data.item import EditItem, Problem
 from evalkit.data.pair import MASK_RULE, SIZE_RULE
 from evalkit.data.parallel import Progress, in_batches, unwatched
+from evalkit.data.same import digest_problems, edits_digest
 from evalkit.encoders.base import AnyEncoder
 from evalkit.encoders.store import EmbeddingCache
 from evalkit.errors import MissingItemsError
