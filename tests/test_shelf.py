@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from evalkit.data import shelf as shelves
 from evalkit.data.item import EditItem
 from evalkit.data.keys import Keys
-from evalkit.data.shelf import Sorter, shelf_of_items, shelf_of_paths
+from evalkit.data.shelf import Sorter, shelf_of_items
 
 ITEMS = tuple(
     EditItem(
@@ -60,11 +60,11 @@ def test_a_shelf_is_read_by_several_threads_at_once(monkeypatch):
 
 
 def test_a_shelf_takes_little_memory(monkeypatch):
-    """Fifty thousand paths hold less than 16 bytes each beside what may stay in memory."""
+    """Fifty thousand items hold less than 16 bytes each beside what may stay in memory."""
     monkeypatch.setattr(shelves, "IN_MEMORY", 1 << 16)
     tracemalloc.start()
 
-    shelf = shelf_of_paths(Path(f"/a/folder/of/pictures/{number}.png") for number in range(50_000))
+    shelf = shelf_of_items(EditItem(item_id=f"item {number}") for number in range(50_000))
 
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

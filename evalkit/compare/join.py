@@ -1,19 +1,22 @@
 """Methods joined by item: one array per method and metric, on the same items, in the same groups."""
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from evalkit.compare.load import Method
+from evalkit.data.keys import Numbers, numbered
+from evalkit.data.texts import Texts
 from evalkit.errors import OptionError, RunError
 from evalkit.metrics.base import REASONS
 from evalkit.results.external import ABSENT
-from evalkit.results.table import ItemScores
+from evalkit.results.item_rows import ItemRows
 from evalkit.stats.groups import GRID, Floats
 
+Mask = npt.NDArray[np.bool_]
 NOT_COMMON = "not_common"
 REASON_WORDS: Mapping[str, str] = {
     **REASONS,
@@ -45,18 +48,35 @@ class MetricScores:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Joined:
-    """Every item that any method has, with what each method scored on it."""
+class _Rows:
+    """One method's rows among the joined items."""
 
-    items: tuple[str, ...]
-    groups: tuple[str, ...]
-    """``(n,)``."""
-    rows: Mapping[str, Mapping[str, Sequence[ItemScores]]]
-    """Method to item to its rows, one per seed."""
-    lacking: Mapping[tuple[str, str], Mapping[str, str]]
-    """Method and metric to the items without a value, each with the reason."""
+    rows: ItemRows
+    items: Numbers
+    """``(rows,)``, which item each row is of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Every item that any method has, with what each method scored on it; there may be a million, so all is arrays."""
+
+    items: Texts
+    groups: Numbers
+    """``(n,)``, a number for each group."""
+    group_names: Texts | None
+    """``(n,)``, where the runs and tables do not all say the groups themselves."""
+    rows: Mapping[str, _Rows]
+    """By method."""
+    lacking: Mapping[tuple[str, str], Numbers]
+    """Method and metric to ``(n,)`` numbers of reasons in ``reasons`` why there is no value; 0 where there is one."""
+    reasons: tuple[str, ...]
     unranked: Mapping[str, Mapping[str, str]]
     """Metric to the methods that cannot be ranked on it, each with the reason."""
+
+    @property
+    def n_groups(self) -> int:
+        """How many groups there are."""
+        return int(self.groups.max(initial=-1)) + 1
 
     def scores(self, metric: str) -> MetricScores:
         """Every method's scores on a metric."""
@@ -65,32 +85,46 @@ class Joined:
 
     def values(self, method: str, metric: str) -> Floats:
         """``(n, seeds)``, NaN where there is no value; an item's values stand first, in the order of its rows."""
-        rows = self.rows[method]
-        scored = [_values(rows.get(item, ()), metric) for item in self.items]
-        table = np.full((len(self.items), max(1, *map(len, scored))), np.nan)
-        for number, values in enumerate(scored):
-            table[number, : len(values)] = values
+        found, there = self.rows[method].rows.values(metric)
+        items = self.rows[method].items[there]
+        order = np.argsort(items, kind="stable")
+        counts = np.bincount(items, minlength=len(self.items))
+        place = np.arange(len(items)) - np.repeat(np.cumsum(counts) - counts, counts)
+        table = np.full((len(self.items), max(1, int(counts.max(initial=0)))), np.nan)
+        table[items[order], place] = found[there][order]
         return table
 
-    def dropped(self, metric: str) -> set[str]:
+    def dropped(self, metric: str) -> Mask:
         """Items that some method which is ranked has no value for: all are compared on the same items."""
         ranked = [method for method in self.rows if method not in self.unranked[metric]]
-        return {item for method in ranked for item in self.lacking[method, metric]}
+        lacking = [self.lacking[method, metric] > 0 for method in ranked]
+        return np.any(lacking, axis=0) if lacking else np.zeros(len(self.items), dtype=np.bool_)
 
-    def not_run(self, a: str, b: str, metric: str) -> tuple[set[str], set[str]]:
+    def not_run(self, a: str, b: str, metric: str) -> tuple[Mask, Mask]:
         """Items that one of the two was not run on, and apart from these the items on which one is undefined."""
-        lacking = [*self.lacking[a, metric].items(), *self.lacking[b, metric].items()]
-        undefined = {item for item, reason in lacking if reason not in _NOT_RUN}
-        return {item for item, _ in lacking} - undefined, undefined
+        not_run = np.array([reason in _NOT_RUN for reason in self.reasons])
+        numbers = np.stack([self.lacking[a, metric], self.lacking[b, metric]])
+        undefined = ((numbers > 0) & ~not_run[numbers]).any(axis=0)
+        return (numbers > 0).any(axis=0) & ~undefined, undefined
 
     def n_missing(self, method: str) -> int:
         """Items without an edited image of this method."""
-        return sum(not any(row.status == "ok" for row in self.rows[method].get(item, ())) for item in self.items)
+        rows = self.rows[method]
+        return len(self.items) - len(np.unique(rows.items[rows.rows.is_ok()]))
 
     def excluded(self, a: str, b: str, metric: str) -> dict[str, int]:
         """Reason to number of the items that a pair leaves out."""
-        others = dict.fromkeys(self.dropped(metric), NOT_COMMON)
-        return dict(Counter({**others, **self.lacking[b, metric], **self.lacking[a, metric]}.values()))
+        ours, theirs = self.lacking[a, metric], self.lacking[b, metric]
+        numbers = np.where(ours > 0, ours, theirs)
+        only = int((self.dropped(metric) & (numbers == 0)).sum())
+        counts = np.bincount(numbers, minlength=len(self.reasons)).tolist()[1:]
+        named = dict(zip(self.reasons[1:], counts, strict=True))
+        return {reason: count for reason, count in {NOT_COMMON: only, **named}.items() if count}
+
+    def without(self, method: str, metric: str) -> dict[str, Sequence[int]]:
+        """Reason to the numbers of the items for which a method has no value."""
+        numbers = self.lacking[method, metric]
+        return {self.reasons[n]: np.flatnonzero(numbers == n).tolist() for n in np.unique(numbers).tolist() if n}
 
 
 def join(methods: Sequence[Method], metrics: Sequence[str], groups: Mapping[str, str] | None = None) -> Joined:
@@ -108,42 +142,73 @@ def join(methods: Sequence[Method], metrics: Sequence[str], groups: Mapping[str,
         RunError: The methods have no item in common, or put one item into different groups.
         OptionError: ``groups`` lacks an item.
     """
-    rows: dict[str, dict[str, list[ItemScores]]] = {method.name: {} for method in methods}
-    for method in methods:
-        for row in method.table.rows:
-            rows[method.name].setdefault(row.item_id, []).append(row)
-    items = tuple(dict.fromkeys(row.item_id for method in methods for row in method.table.rows))
-    _refuse_strangers(methods, rows)
-    group_of = _given(items, groups) if groups is not None else _agreed(methods)
+    tables = [method.table.rows for method in methods]
+    numbers, first = numbered(np.concatenate([table.item_ids.keys() for table in tables]))
+    of_method = np.split(numbers, np.cumsum([len(table) for table in tables])[:-1])
+    items = Texts(_at(tables, first))
+    rows = {m.name: _Rows(rows=m.table.rows, items=n) for m, n in zip(methods, of_method, strict=True)}
+    _refuse_strangers(items, rows)
+    names = None
+    if groups is not None:
+        names = _given(items, groups)
+        keys = names.keys()
+    else:
+        keys = _agreed(methods, rows, items)
+        if not all(method.has_groups for method in methods):
+            names = _names_of_groups(methods, rows, items)
+    reasons: dict[str, int] = {"": 0}
     lacking = {
-        (method.name, metric): {
-            item: reason for item in items if (reason := _reason(rows[method.name].get(item, ()), metric))
-        }
-        for method in methods
+        (name, metric): _lacking(of_name, metric, len(items), reasons)
+        for name, of_name in rows.items()
         for metric in metrics
     }
     return Joined(
         items=items,
-        groups=tuple(group_of.get(item, item) for item in items),
+        groups=numbered(keys)[0],
+        group_names=names,
         rows=rows,
         lacking=lacking,
-        unranked={
-            metric: _unranked([method.name for method in methods], metric, lacking, len(items)) for metric in metrics
-        },
+        reasons=tuple(reasons),
+        unranked={metric: _unranked(list(rows), metric, lacking, tuple(reasons)) for metric in metrics},
     )
 
 
+def _at(tables: Sequence[ItemRows], places: Numbers) -> Iterator[str]:
+    """Item ids by their places in all tables, one after the other; places ascend."""
+    start = 0
+    for table in tables:
+        end = start + len(table)
+        for place in places[(places >= start) & (places < end)].tolist():
+            yield table.item_ids[place - start]
+        start = end
+
+
+def _lacking(of_method: _Rows, metric: str, n_items: int, reasons: dict[str, int]) -> Numbers:
+    """``(n,)`` numbers of the reasons why items have no value, 0 for those that have one; new reasons are added."""
+    _, there = of_method.rows.values(metric)
+    numbers, words = of_method.rows.reasons(metric)
+    ours = np.array([0 if word is None else reasons.setdefault(word, len(reasons)) for word in words], dtype=np.intp)
+    said = np.flatnonzero(ours[numbers])
+    # Of an item's rows the first that gives a reason counts.
+    items, first = np.unique(of_method.items[said], return_index=True)
+    result = np.full(n_items, reasons.setdefault("absent", len(reasons)), dtype=np.intp)
+    result[items] = ours[numbers[said[first]]]
+    result[of_method.items[there]] = 0
+    return result
+
+
 def _unranked(
-    names: Sequence[str], metric: str, lacking: Mapping[tuple[str, str], Mapping[str, str]], n_items: int
+    names: Sequence[str], metric: str, lacking: Mapping[tuple[str, str], Numbers], reasons: Sequence[str]
 ) -> dict[str, str]:
     """The methods that cannot be ranked, and why."""
+    not_run = np.array([reason in _NOT_RUN for reason in reasons])
     unranked = {}
     for name in names:
-        reasons = lacking[name, metric]
-        absent = sum(reason in _NOT_RUN for reason in reasons.values())
+        numbers = lacking[name, metric]
+        absent = int(not_run[numbers].sum())
         if absent:
-            unranked[name] = f"incomplete: {absent} of {n_items} items were not run"
-        elif len(reasons) == n_items:
+            unranked[name] = f"incomplete: {absent} of {len(numbers)} items were not run"
+        elif (numbers > 0).all():
             unranked[name] = "it has no value for any item"
     return unranked
 
@@ -155,51 +220,56 @@ def _unit_of(tables: Iterable[Floats]) -> float:
     return 10.0 ** -math.floor(math.log10(largest))
 
 
-def _values(rows: Sequence[ItemScores], metric: str) -> list[float]:
-    return [value for row in rows if (value := row.values.get(metric)) is not None]
-
-
-def _reason(rows: Sequence[ItemScores], metric: str) -> str | None:
-    """Why an item has no value; None if it has one."""
-    if any(row.values.get(metric) is not None for row in rows):
-        return None
-    return next((row.reasons[metric] for row in rows if metric in row.reasons), "absent")
-
-
-def _refuse_strangers(methods: Sequence[Method], rows: Mapping[str, Mapping[str, object]]) -> None:
-    first = methods[0]
-    for other in methods[1:]:
-        if not rows[first.name].keys() & rows[other.name].keys():
-            one, two = (next(iter(rows[method.name]), "none at all") for method in (first, other))
+def _refuse_strangers(items: Texts, rows: Mapping[str, _Rows]) -> None:
+    present = {name: np.bincount(of_name.items, minlength=len(items)) > 0 for name, of_name in rows.items()}
+    first, *others = rows
+    for other in others:
+        if not (present[first] & present[other]).any():
+            ids = [rows[name].rows.item_ids[:1] for name in (first, other)]
+            one, two = (found[0] if found else "none at all" for found in ids)
             raise RunError(
-                f"{first.name} and {other.name} have no item in common: items are joined by their id, and got ids like "
+                f"{first} and {other} have no item in common: items are joined by their id, and got ids like "
                 f"'{one}' and '{two}'. Score both on the same benchmark, or name the column of ids: --item-column NAME"
             )
 
 
-def _given(items: Sequence[str], groups: Mapping[str, str]) -> Mapping[str, str]:
+def _given(items: Texts, groups: Mapping[str, str]) -> Texts:
     lacking = [item for item in items if item not in groups]
     if lacking:
         raise OptionError(
             f"The table of groups lacks {len(lacking)} of {len(items)} items, '{lacking[0]}' first: expected a group "
             "for each."
         )
-    return groups
+    return Texts(groups[item] for item in items)
 
 
-def _agreed(methods: Sequence[Method]) -> dict[str, str]:
-    """Item to group, from the methods that know it."""
-    group_of: dict[str, str] = {}
-    said_by: dict[str, str] = {}
-    for method in methods:
+def _agreed(methods: Sequence[Method], rows: Mapping[str, _Rows], items: Texts) -> npt.NDArray[np.bytes_]:
+    """``(n,)`` keys of the items' groups, from the methods that know them; else every item is its own."""
+    keys, said_by = items.keys(), np.full(len(items), -1)
+    for number, method in enumerate(methods):
         if not method.has_groups:
             continue
-        for row in method.table.rows:
-            if group_of.setdefault(row.item_id, row.group) != row.group:
-                raise RunError(
-                    f"{said_by[row.item_id]} and {method.name} disagree about the group of item '{row.item_id}': "
-                    f"got '{group_of[row.item_id]}' and '{row.group}'. Score both on the same benchmark, or give the "
-                    "groups: --groups FILE.csv"
-                )
-            said_by.setdefault(row.item_id, method.name)
-    return group_of
+        of_rows, theirs = rows[method.name].items, method.table.rows.groups.keys()
+        found, first = np.unique(of_rows, return_index=True)
+        new = said_by[found] < 0
+        keys[found[new]], said_by[found[new]] = theirs[first[new]], number
+        for row in np.flatnonzero(keys[of_rows] != theirs).tolist()[:1]:
+            item = items[of_rows[row]]
+            other = methods[said_by[of_rows[row]]]
+            before = rows[other.name].items.tolist().index(of_rows[row])
+            raise RunError(
+                f"{other.name} and {method.name} disagree about the group of item '{item}': "
+                f"got '{other.table.rows.groups[before]}' and '{method.table.rows.groups[row]}'. Score both on the "
+                "same benchmark, or give the groups: --groups FILE.csv"
+            )
+    return keys
+
+
+def _names_of_groups(methods: Sequence[Method], rows: Mapping[str, _Rows], items: Texts) -> Texts:
+    """``(n,)`` names of the groups on which the methods that know them agree."""
+    names = list(items)
+    for method in methods:
+        if method.has_groups:
+            for item, group in zip(rows[method.name].items.tolist(), method.table.rows.groups, strict=True):
+                names[item] = group
+    return Texts(names)

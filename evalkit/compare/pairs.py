@@ -12,7 +12,7 @@ from evalkit.results.comparison import ComparedMetric, PairResult
 from evalkit.stats import exact
 from evalkit.stats.effect import missing_bounds
 from evalkit.stats.families import FAMILY_EXACT_STEPS
-from evalkit.stats.groups import Floats
+from evalkit.stats.groups import Floats, Labels, labels_where
 from evalkit.stats.intervals import group_t_interval
 from evalkit.stats.multiplicity import Adjusted, FamilyCorrection, adjust, flips_needed
 from evalkit.stats.paired import PairedComparison, corrected, item_means, seeds_only, summarize_pair
@@ -56,8 +56,7 @@ def compare_pairs(joined: Joined, scored: Mapping[str, MetricScores], plan: Plan
     ]
     scores = [columns.copy() for columns in means]
     for metric, columns in zip(plan.metrics, scores, strict=True):
-        dropped = joined.dropped(metric.name)
-        columns[[item in dropped for item in joined.items]] = np.nan
+        columns[joined.dropped(metric.name)] = np.nan
     numbers = list(combinations(range(len(names)), 2))
     if plan.baseline is not None:
         first = names.index(plan.baseline)
@@ -68,7 +67,7 @@ def compare_pairs(joined: Joined, scored: Mapping[str, MetricScores], plan: Plan
         joined.groups,
         [(number * len(names) + a, number * len(names) + b) for number, a, b in cells],
         alpha=plan.alpha,
-        n_flips=flips_for(plan, len(numbers), len(set(joined.groups))),
+        n_flips=flips_for(plan, len(numbers), joined.n_groups),
         seed=plan.seed,
         exact_steps=exact.EXACT_STEPS if len(names) == 2 else FAMILY_EXACT_STEPS,
         max_t_families=[int(plan.metrics[number].primary) for number, _, _ in cells]
@@ -102,11 +101,11 @@ def flips_for(plan: Plan, n_pairs: int, n_groups: int) -> int:
 def _with_bounds(outcome: Outcome, joined: Joined, means: Floats, bounds: tuple[float, float] | None) -> Outcome:
     """The outcome with what the items on which a method was not run could have made of it."""
     not_run, undefined = joined.not_run(outcome.a, outcome.b, outcome.metric.name)
-    if not not_run or bounds is None:
-        return replace(outcome, n_not_run=len(not_run))
-    kept = [item not in undefined for item in joined.items]
-    found = missing_bounds(means[kept, 0], means[kept, 1], lowest=bounds[0], highest=bounds[1])
-    return replace(outcome, n_not_run=len(not_run), bounds=found)
+    n_not_run = int(not_run.sum())
+    if not n_not_run or bounds is None:
+        return replace(outcome, n_not_run=n_not_run)
+    found = missing_bounds(means[~undefined, 0], means[~undefined, 1], lowest=bounds[0], highest=bounds[1])
+    return replace(outcome, n_not_run=n_not_run, bounds=found)
 
 
 def _in_units(test: SignFlip, unit: float) -> SignFlip:
@@ -116,11 +115,9 @@ def _in_units(test: SignFlip, unit: float) -> SignFlip:
     return replace(test, difference=difference, low=low, high=high)
 
 
-def _outcome(
-    pair: Floats, groups: Sequence[str], test: SignFlip, metric: ComparedMetric, grid: float, plan: Plan
-) -> Outcome:
-    common = ~np.isnan(pair).any(axis=1)
-    labels = [groups[position] for position in np.flatnonzero(common).tolist()]
+def _outcome(pair: Floats, groups: Labels, test: SignFlip, metric: ComparedMetric, grid: float, plan: Plan) -> Outcome:
+    common = np.logical_not(np.isnan(pair).any(axis=1))
+    labels = labels_where(groups, common)
     sensitivity = _other_tests(pair[common], labels, grid)
     test = _by(plan.test, test, pair[common], labels, sensitivity)
     comparison = summarize_pair(
@@ -136,7 +133,7 @@ def _outcome(
     return Outcome(metric=metric, comparison=comparison, sensitivity=sensitivity)
 
 
-def _other_tests(pair: Floats, labels: Sequence[str], grid: float) -> dict[str, float | None]:
+def _other_tests(pair: Floats, labels: Labels, grid: float) -> dict[str, float | None]:
     """P-values of the tests that stand beside the primary one."""
     differences = pair[:, 1] - pair[:, 0]
     found = {
@@ -149,9 +146,7 @@ def _other_tests(pair: Floats, labels: Sequence[str], grid: float) -> dict[str, 
     return found
 
 
-def _by(
-    name: Test, test: SignFlip, pair: Floats, labels: Sequence[str], sensitivity: dict[str, float | None]
-) -> SignFlip:
+def _by(name: Test, test: SignFlip, pair: Floats, labels: Labels, sensitivity: dict[str, float | None]) -> SignFlip:
     """The sign-flip test with its p-value (and for t its interval) taken from another test, if that was asked for."""
     if name == "sign_flip" or test.p_value is None:
         return test

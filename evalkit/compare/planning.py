@@ -11,7 +11,7 @@ from evalkit.compare.join import join
 from evalkit.compare.load import check_comparable, load_methods
 from evalkit.errors import OptionError
 from evalkit.results.external import Columns, read_groups
-from evalkit.stats.groups import Floats, code_groups
+from evalkit.stats.groups import Floats, Labels, code_groups
 from evalkit.stats.paired import item_means
 from evalkit.stats.power import (
     POWER,
@@ -154,7 +154,7 @@ def basis_from_pilot(
             "with them: a pilot of two methods would measure it"
         )
     there = ~np.isnan(values)
-    labels = [joined.groups[position] for position in np.flatnonzero(there).tolist()]
+    labels = joined.groups[there]
     return _measured(values[there] * factor, labels, _components(tables), notes)
 
 
@@ -208,9 +208,7 @@ def plan_study(
     )
 
 
-def _measured(
-    values: Floats, labels: Sequence[str], components: VarianceComponents | None, notes: Sequence[str]
-) -> Basis:
+def _measured(values: Floats, labels: Labels, components: VarianceComponents | None, notes: Sequence[str]) -> Basis:
     if len(values) < 2 or (values == values[0]).all():
         raise OptionError(f"The pilot's {len(values)} values do not vary: no study can be planned from it.")
     coded = code_groups(labels)

@@ -97,6 +97,6 @@ def _interval(
     """A method's mean with its interval, made as for its run: Wilson's for a rate, Student's for anything else."""
     means = item_means(values, grid)
     there = kept & ~np.isnan(means)
-    labels = [group for group, is_there in zip(joined.groups, there.tolist(), strict=True) if is_there]
+    labels = joined.groups[there]
     make = group_wilson_interval if metric.name in plan.rates else group_t_interval
     return make(means[there], labels, level=1 - plan.alpha)

@@ -13,6 +13,7 @@ from evalkit.compare.rank import Ranked, rank_methods
 from evalkit.compare.sentence import sentence_of
 from evalkit.results.comparison import ComparedMethod, Comparison
 from evalkit.results.external import Columns, read_groups
+from evalkit.results.item_rows import ItemRows
 from evalkit.results.table import ScoreTable
 
 _NAMED = 5
@@ -120,14 +121,16 @@ def _method(method: Method, joined: Joined) -> ComparedMethod:
 
 def _in_groups(table: ScoreTable, joined: Joined) -> ScoreTable:
     """The scores with the groups of the comparison, which can be others than those of the run: figures use them."""
-    group_of = dict(zip(joined.items, joined.groups, strict=True))
-    if all(row.group == group_of[row.item_id] for row in table.rows):
+    if joined.group_names is None:
         return table
-    return replace(table, rows=tuple(replace(row, group=group_of[row.item_id]) for row in table.rows))
+    group_of = dict(zip(joined.items, joined.group_names, strict=True))
+    if all(map(str.__eq__, table.rows.groups, (group_of[item] for item in table.rows.item_ids))):
+        return table
+    return replace(table, rows=ItemRows(replace(row, group=group_of[row.item_id]) for row in table.rows))
 
 
 def _settings(plan: Plan, joined: Joined, n_pairs: int, groups: str | None) -> dict[str, object]:
-    n_groups = len(set(joined.groups))
+    n_groups = joined.n_groups
     return {
         "alpha": plan.alpha,
         "power": plan.power,
@@ -152,13 +155,10 @@ def _missing(methods: Sequence[Method], joined: Joined, plan: Plan) -> list[str]
     notes = [_WILCOXON_NOTE] if plan.test == "wilcoxon" else []
     for metric in plan.metrics:
         for method in methods:
-            lacking: dict[str, list[str]] = {}
-            for item, reason in joined.lacking[method.name, metric.name].items():
-                lacking.setdefault(reason, []).append(item)
             notes += [
-                f"{method.name} has no {metric.name} for {len(items)} of {len(joined.items)} items ({_listed(items)}): "
-                f"{REASON_WORDS.get(reason, reason)}"
-                for reason, items in lacking.items()
+                f"{method.name} has no {metric.name} for {len(items)} of {len(joined.items)} items "
+                f"({_listed(items, joined)}): {REASON_WORDS.get(reason, reason)}"
+                for reason, items in joined.without(method.name, metric.name).items()
             ]
             floored = method.record.metrics[metric.name].n_floored if method.record else 0
             if floored:
@@ -166,9 +166,9 @@ def _missing(methods: Sequence[Method], joined: Joined, plan: Plan) -> list[str]
     return notes
 
 
-def _listed(items: Sequence[str]) -> str:
+def _listed(items: Sequence[int], joined: Joined) -> str:
     more = len(items) - _NAMED
-    return ", ".join(items[:_NAMED]) + (f", and {more} more" if more > 0 else "")
+    return ", ".join(joined.items[item] for item in items[:_NAMED]) + (f", and {more} more" if more > 0 else "")
 
 
 def _ranking_notes(rankings: Mapping[str, Ranked], joined: Joined, plan: Plan) -> list[str]:

@@ -3,11 +3,25 @@
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Numbers = npt.NDArray[np.intp]
+
+
+def numbered(keys: npt.NDArray[Any]) -> tuple[Numbers, Numbers]:
+    """Equal keys under one number, in the order of their first appearance.
+
+    Returns:
+        ``(n,)`` numbers from 0 on, and for each number where it first appears.
+    """
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return rank[inverse], first[order]
 
 
 class Keys:
@@ -39,11 +53,7 @@ class Keys:
         >>> [part.tolist() for part in Keys(["dog", "cat", "dog"]).numbered()]
         [[0, 1, 0], [0, 1]]
         """
-        _, first, inverse = np.unique(self.array, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        return rank[inverse], first[order]
+        return numbered(self.array)
 
     def repeated(self) -> Iterator[list[int]]:
         """The places of each text that is there more than once, in the order of their first appearance.

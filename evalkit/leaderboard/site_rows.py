@@ -12,6 +12,7 @@ from evalkit.leaderboard.store import PICTURES, Held
 from evalkit.metrics.base import METRICS
 from evalkit.protocols import Protocol
 from evalkit.results.comparison import PairResult
+from evalkit.results.item_rows import ItemRows
 from evalkit.results.table import ScoreTable
 from evalkit.scoring.run import summarize
 
@@ -174,10 +175,10 @@ def type_rows(place: Place, board: Board, scales: Mapping[str, tuple[float, floa
     rows = place.held.run.table.rows
     found = []
     for edit_type in dict.fromkeys(row.edit_type for row in rows):
-        chosen = tuple(row for row in rows if row.edit_type == edit_type)
+        chosen = ItemRows(row for row in rows if row.edit_type == edit_type)
         table = ScoreTable(metrics=place.held.run.table.metrics, rows=chosen)
         cells = tuple(_cell(place, metric, table, scales[metric], ranked=False) for metric in board.protocol.metrics)
-        n_items = len({row.item_id for row in chosen})
+        n_items = chosen.n_items
         found.append(TypeRow(edit_type=edit_type or DASH, n_items=n_items, cells=cells))
     return found
 

@@ -20,6 +20,7 @@ from evalkit.leaderboard.pictures import write_pictures
 from evalkit.leaderboard.protocol import get_protocol, open_benchmark
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, Leaderboard
 from evalkit.protocols import Protocol
+from evalkit.results.item_rows import ItemRows
 from evalkit.results.record import RunRecord
 from evalkit.results.store import RECORD, Run, read_run, write_run
 from evalkit.results.table import ScoreTable
@@ -242,7 +243,7 @@ def _public(record: RunRecord, root: Path, protocol: Protocol) -> RunRecord:
 def _merged(before: Run, added: Run, protocol: Protocol) -> Run:
     """The metrics of both runs, item by item, in the protocol's order."""
     rows = {(row.item_id, row.seed): row for row in added.table.rows}
-    joined = tuple(
+    joined = ItemRows(
         replace(
             row,
             values={**row.values, **rows[row.item_id, row.seed].values},

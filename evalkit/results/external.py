@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError
+from evalkit.results.item_rows import ItemRows, ItemScores
 from evalkit.results.rows import Row, read_rows
-from evalkit.results.table import ItemScores, ScoreTable
+from evalkit.results.table import ScoreTable
 
 GUESSES: Mapping[str, tuple[str, ...]] = {
     "item": (
@@ -289,4 +290,4 @@ def _table(scored: Mapping[tuple[str, int | None], Mapping[str, _Cell]], group_o
                 reasons[metric] = reason
         group = group_of.get(item, item)
         rows.append(ItemScores(item_id=item, group=group, seed=seed, values=values, reasons=reasons))
-    return ScoreTable(metrics=metrics, rows=tuple(rows))
+    return ScoreTable(metrics=metrics, rows=ItemRows(rows))

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from evalkit.data.draft import draft_of
 from evalkit.errors import RunError
+from evalkit.results.item_rows import ItemRows, ItemScores
 from evalkit.results.record import RunRecord
-from evalkit.results.table import ItemScores, ScoreTable
+from evalkit.results.table import ScoreTable
 
 RECORD = "run.json"
 ITEMS = "items.jsonl"
@@ -36,13 +37,17 @@ def write_run(directory: Path, run: Run) -> None:
         RunError: The directory holds something else, or cannot be written.
     """
     check_destination(directory, Path(run.record.folder.path))
-    text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in _lines(run.table))
-    record = run.record.model_copy(update={"items_sha256": hashlib.sha256(text.encode()).hexdigest()})
+    digest = hashlib.sha256()
     try:
+        with draft_of(directory / ITEMS) as draft, draft.open("wb") as file:
+            for line in _lines(run.table):
+                text = (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode()
+                digest.update(text)
+                file.write(text)
+        record = run.record.model_copy(update={"items_sha256": digest.hexdigest()})
         # The record goes last: whoever finds one can rely on the items that it names.
-        for name, content in ((ITEMS, text), (RECORD, record.model_dump_json(indent=2) + "\n")):
-            with draft_of(directory / name) as draft:
-                draft.write_text(content, encoding="utf-8")
+        with draft_of(directory / RECORD) as draft:
+            draft.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     except OSError as failure:
         cause = "the disk is full" if failure.errno == errno.ENOSPC else failure.strerror
         raise RunError(
@@ -62,16 +67,18 @@ def read_run(directory: Path) -> Run:
         raise RunError(f"{directory} is not a run directory: it has no {RECORD}. Make one with: evalkit score FOLDER")
     try:
         record = RunRecord.model_validate_json(path.read_bytes())
-        items = (directory / ITEMS).read_bytes()
+        with (directory / ITEMS).open("rb") as items:
+            found = hashlib.file_digest(items, "sha256").hexdigest()
     except ValidationError as failure:
         first = failure.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or RECORD
         raise RunError(f"{path} cannot be read: {where}: {first['msg']}. Score the folder again.") from failure
     except OSError as failure:
         raise RunError(f"The run in {directory} cannot be read: {failure}. Score the folder again.") from failure
-    if hashlib.sha256(items).hexdigest() != record.items_sha256:
+    if found != record.items_sha256:
         raise RunError(f"{directory / ITEMS} is not what {RECORD} recorded. Score the folder again.")
-    rows = tuple(_row(json.loads(line)) for line in items.decode().splitlines())
+    with (directory / ITEMS).open("rb") as items:
+        rows = ItemRows(_row(json.loads(line)) for line in items)
     return Run(record=record, table=ScoreTable(metrics=tuple(record.metrics), rows=rows))
 
 

@@ -61,6 +61,8 @@ class Features:
         self._workers = workers or os.cpu_count() or 1
         self._progress = progress
         self.digests: dict[Path, str] = {}
+        """SHA-256 of the image files of the last plan."""
+        self._text_digests: dict[str, str] = {}
         self.unreadable: dict[Path, str] = {}
         """Image files that could not be decoded, each with the reason."""
         self.n_encoded_images = 0
@@ -78,8 +80,17 @@ class Features:
         return self._pairs.n_compared
 
     def prepare(self, plan: Plan) -> None:
-        """Make every vector of the plan available; those of unreadable images are left out and listed."""
-        self._digest(plan.files)
+        """Make every vector of the plan available; those of unreadable images are left out and listed.
+
+        What an earlier plan asked for is let go, but for files that both name.
+        """
+        self._vectors.let_go()
+        self._text_digests.clear()
+        files = plan.files
+        kept = {path: self.digests[path] for path in files if path in self.digests}
+        self.digests.clear()
+        self.digests.update(kept)
+        self._digest([path for path in files if path not in kept and path not in self.unreadable])
         for name, encoder in self._encoders.items():
             self._encode_images(encoder, plan.images.get(name, ()))
             self._encode_texts(encoder, plan.texts.get(name, ()))
@@ -99,7 +110,7 @@ class Features:
             digests = [self._digest_of(picture_of(feature, item)) for item in items]
             found = self._vectors.get(fingerprint, "image", digests)
             return np.stack([found[digest] for digest in digests])
-        texts = [[text_digest(text) for text in texts_of(feature, item)] for item in items]
+        texts = [[self._text_digest(text) for text in texts_of(feature, item)] for item in items]
         found = self._vectors.get(fingerprint, "text", [digest for row in texts for digest in row])
         stacked = np.stack([np.stack([found[digest] for digest in row]) for row in texts])
         return stacked[:, 0] if stacked.shape[1] == 1 else stacked
@@ -158,7 +169,7 @@ class Features:
                 self._progress("encoding images", done, len(missing))
 
     def _encode_texts(self, encoder: Encoder, texts: Sequence[str]) -> None:
-        by_digest = {text_digest(text): text for text in texts}
+        by_digest = {self._text_digest(text): text for text in texts}
         missing = self._vectors.missing(encoder.spec.fingerprint, "text", by_digest) if by_digest else []
         done = 0
         for batch in in_batches(missing, self._batch_size):
@@ -166,6 +177,11 @@ class Features:
             self.n_encoded_texts += len(batch)
             done += len(batch)
             self._progress("encoding texts", done, len(missing))
+
+    def _text_digest(self, text: str) -> str:
+        if text not in self._text_digests:
+            self._text_digests[text] = text_digest(text)
+        return self._text_digests[text]
 
     def _put(self, encoder: Encoder, kind: Kind, digests: Iterable[str], vectors: Embeddings) -> None:
         self._vectors.put(encoder.spec.fingerprint, kind, dict(zip(digests, vectors, strict=True)))

@@ -12,7 +12,7 @@ LOOKUP = 1000
 
 
 class Vectors:
-    """A cache that does not stop a run.
+    """A cache that does not stop a run, and what was taken from it lately.
 
     Args:
         cache: Where vectors are kept. If it fails midway the work goes on in memory, and ``failure`` says so.
@@ -21,6 +21,7 @@ class Vectors:
     def __init__(self, cache: EmbeddingCache) -> None:
         self._cache = cache
         self._memory: EmbeddingCache | None = None
+        self._held: dict[tuple[str, Kind], dict[str, Embeddings]] = {}
         self.failure: str | None = None
 
     def missing(self, fingerprint: str, kind: Kind, digests: Iterable[str]) -> list[str]:
@@ -33,18 +34,24 @@ class Vectors:
             if digest not in known
         ]
 
-    def get(self, fingerprint: str, kind: Kind, digests: Sequence[str]) -> dict[str, Embeddings]:
-        """Those of some vectors that are known."""
-        found = self._memory.get_many(fingerprint, kind, digests) if self._memory else {}
-        absent = [digest for digest in digests if digest not in found]
-        try:
-            found.update(self._cache.get_many(fingerprint, kind, absent))
-        except CacheError as failure:
-            self._go_on_in_memory(failure)
-        return found
+    def get(self, fingerprint: str, kind: Kind, digests: Sequence[str]) -> Mapping[str, Embeddings]:
+        """Vectors by digest: those of the given ones that are known are among them."""
+        held = self._held.setdefault((fingerprint, kind), {})
+        for source in filter(None, (self._memory, self._cache)):
+            absent = [digest for digest in dict.fromkeys(digests) if digest not in held]
+            try:
+                held.update(source.get_many(fingerprint, kind, absent))
+            except CacheError as failure:
+                self._go_on_in_memory(failure)
+        return held
+
+    def let_go(self) -> None:
+        """Hold no vectors any more: others are asked for next."""
+        self._held.clear()
 
     def put(self, fingerprint: str, kind: Kind, rows: Mapping[str, Embeddings]) -> None:
         """Keep vectors."""
+        self._held.setdefault((fingerprint, kind), {}).update(rows)
         try:
             (self._memory or self._cache).put_many(fingerprint, kind, rows)
         except CacheError as failure:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from evalkit.errors import OptionError
 
 Floats = npt.NDArray[np.float64]
-Labels = Sequence[Hashable]
+Labels = Sequence[Hashable] | npt.NDArray[np.intp]
 """One group label per item; items with the same label are dependent."""
 
 GRID = 1e-6
@@ -52,7 +52,31 @@ def code_groups(groups: Labels) -> Groups:
     >>> code_groups(["dog", "cat", "dog"]).sizes.tolist()
     [2.0, 1.0]
     """
+    if isinstance(groups, np.ndarray):
+        return _numbered(groups)
     return _coded(tuple(groups))
+
+
+def labels_where(groups: Labels, kept: npt.NDArray[np.bool_]) -> Labels:
+    """The labels of some of the items.
+
+    >>> labels_where(["dog", "cat", "dog"], np.array([True, False, True]))
+    ['dog', 'dog']
+    """
+    if isinstance(groups, np.ndarray):
+        return groups[kept]
+    return [group for group, keep in zip(groups, kept.tolist(), strict=True) if keep]
+
+
+def _numbered(labels: npt.NDArray[np.intp]) -> Groups:
+    """The groups of labels that are numbers, without a Python object for each."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    codes = rank[inverse]
+    sizes = np.bincount(codes, minlength=len(order)).astype(np.float64)
+    return Groups(codes=codes, sizes=sizes)
 
 
 @lru_cache(maxsize=4)  # one comparison asks for the groups of the same items a thousand times

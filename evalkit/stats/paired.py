@@ -10,7 +10,7 @@ import numpy.typing as npt
 from evalkit.errors import OptionError
 from evalkit.stats import exact
 from evalkit.stats.equivalence import Equivalence, Margin, group_tost
-from evalkit.stats.groups import GRID, Floats, Labels, code_groups, group_error, to_steps
+from evalkit.stats.groups import GRID, Floats, Labels, code_groups, group_error, labels_where, to_steps
 from evalkit.stats.intervals import Estimate
 from evalkit.stats.permutation import SignFlip, sign_flip_tests
 from evalkit.stats.power import POWER, items_needed, minimum_detectable_effect
@@ -188,7 +188,7 @@ def summarize_pair(
     """
     common = ~np.isnan(scores[:, 0]) & ~np.isnan(scores[:, 1])
     pairs = scores[common]
-    labels = [group for group, kept in zip(groups, common.tolist(), strict=True) if kept]
+    labels = labels_where(groups, common)
     steps = to_steps(pairs, grid)
     differences = (steps[:, 1] - steps[:, 0]) / (1 / grid)
     error = group_error(differences, code_groups(labels))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.errors import OptionError
-from evalkit.stats.groups import GRID, Labels, check_alpha, code_groups, to_steps
+from evalkit.stats.groups import GRID, Labels, check_alpha, code_groups, labels_where, to_steps
 from evalkit.stats.intervals import Interval, group_t_interval
 from evalkit.stats.paired import Scores, item_means, seed_table
 from evalkit.stats.simultaneous import Simultaneous, simultaneous_intervals
@@ -106,7 +106,7 @@ def rank_sets(
         raise OptionError("A ranking needs at least one method.")
     scores = np.stack([item_means(seed_table(table, len(groups)), grid) for table in values.values()], axis=1)
     common = np.logical_not(np.isnan(scores).any(axis=1))
-    labels = [group for group, kept in zip(groups, common.tolist(), strict=True) if kept]
+    labels = labels_where(groups, common)
     names, coded = list(values), code_groups(labels)
     steps = to_steps(scores[common], grid)
     pairs = list(combinations(range(len(names)), 2))
