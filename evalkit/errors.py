@@ -10,7 +10,8 @@
     │   ├── ManifestError         a line of metadata.jsonl, or of a captions table
     │   ├── LayoutError           a folder that no layout explains
     │   ├── ImageError            one image that cannot or must not be decoded
-    │   └── MissingItemsError     edited images that are not there, under ``--missing fail``
+    │   ├── MissingItemsError     edited images that are not there, under ``--missing fail``
+    │   └── RemoteError           a folder behind a URL that cannot be read or written
     ├── BenchmarkError            a benchmark's own files are absent, or differ from the official ones
     ├── EncoderError              an encoder cannot be built from what was given
     │   └── WeightsError          its weights cannot be found, downloaded or trusted
@@ -59,6 +60,10 @@ class ImageError(DataError):
 
 class MissingItemsError(DataError):
     """Items without an edited image, where all were required."""
+
+
+class RemoteError(DataError):
+    """A folder behind a URL that cannot be read or written."""
 
 
 class BenchmarkError(EvalkitError):

@@ -41,14 +41,14 @@ def test_the_run_of_another_folder_is_not_replaced(tmp_path, run):
     """Two folders of one name do not overwrite each other's runs."""
     write_run(tmp_path / "run", run)
     with pytest.raises(RunError, match="holds the run of another folder"):
-        check_destination(tmp_path / "run", tmp_path / "elsewhere" / "folder")
+        check_destination(tmp_path / "run", str(tmp_path / "elsewhere" / "folder"))
 
 
 def test_a_file_in_the_way_is_an_error(tmp_path):
     """A run directory cannot be a file."""
     (tmp_path / "run").write_text("")
     with pytest.raises(RunError, match="is a file"):
-        check_destination(tmp_path / "run", tmp_path)
+        check_destination(tmp_path / "run", str(tmp_path))
 
 
 def test_items_that_changed_after_the_run_are_not_trusted(tmp_path, run):

@@ -10,6 +10,7 @@ import click
 
 from evalkit.cli.folder import FolderOptions, folder_options, summary
 from evalkit.cli.output import ExitCode, Output, output_options
+from evalkit.cli.places import FolderPlace, Place, read_from
 
 if TYPE_CHECKING:
     from evalkit.benchmarks.open import OpenedFolder
@@ -20,11 +21,11 @@ NOTICES_SHOWN = 5
 
 
 @click.command()
-@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("place", metavar="PATH", type=FolderPlace(exists=True))
 @folder_options
 @click.option("--decode/--no-decode", default=True, help="Decode the images, or look at headers and bytes only.")
 @output_options
-def check(path: Path, *, folder_options: FolderOptions, decode: bool, output: Output) -> None:
+def check(place: Place, *, folder_options: FolderOptions, decode: bool, output: Output) -> None:
     """List what is wrong with the edited images in PATH; no model is loaded.
 
     Exits with 3 if there are problems. Notices, which are handled by a documented rule, do not count.
@@ -32,14 +33,14 @@ def check(path: Path, *, folder_options: FolderOptions, decode: bool, output: Ou
     from evalkit.data.check import check_folder
     from evalkit.data.problems import is_notice
 
-    opened = _opened(path, folder_options, output)
+    opened = _opened(read_from(place, output), folder_options, output)
     folder = opened.folder
     with output.progress() as progress:
         problems = check_folder(folder, decode=decode, progress=progress)
     grave = [problem for problem in problems if not is_notice(problem)]
     minor = [problem for problem in problems if is_notice(problem)]
     output.json(as_json(folder, problems))
-    output.line(summary(path, folder))
+    output.line(summary(place, folder))
     output.problems("Problems", grave, shown=len(grave))
     output.problems("Notices", minor, shown=NOTICES_SHOWN)
     if not problems:

@@ -11,6 +11,7 @@ import click
 
 from evalkit.cli.control import make_control
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
+from evalkit.cli.places import FolderPlace, Place, written_to
 
 if TYPE_CHECKING:
     from evalkit.data.item import EditItem
@@ -30,8 +31,8 @@ DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--captions", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Their CSV or JSONL.")
 @click.option(
     "--output",
-    "directory",
-    type=click.Path(file_okay=False, path_type=Path),
+    "target",
+    type=FolderPlace(),
     required=True,
     help="The edit folder; one that was begun goes on.",
 )
@@ -61,7 +62,7 @@ def edit(
     data: Path | None,
     sources: Path | None,
     captions: Path | None,
-    directory: Path,
+    target: Place,
     seeds: str,
     limit: int | None,
     items: str | None,
@@ -85,7 +86,8 @@ def edit(
 
     chosen = BENCHMARKS.get(benchmark)() if benchmark and not sources and not captions else None
     if chosen and method not in METHODS.names() and method in controls_of(chosen):
-        make_control(method, chosen, data, directory, output)
+        with written_to(target, output) as directory:
+            make_control(method, chosen, data, directory, output)
         return
     adapter = METHODS.get(method)
     card = checked_card(adapter, registered=method)
@@ -100,7 +102,7 @@ def edit(
     else:
         raise OptionError("Say what to edit: either --benchmark NAME, or --sources DIR with --captions FILE.")
     picked = _picked(found, items, limit)
-    with output.progress() as progress, _guarded(directory, output):
+    with written_to(target, output) as directory, output.progress() as progress, _guarded(directory, output):
         done = edit_folder(
             adapter,
             picked,
@@ -119,9 +121,9 @@ def edit(
         output.line(f"  {item.label} failed: {item.reason}")
     if len(done.failures) > _SHOWN:
         output.line(f"  … and {len(done.failures) - _SHOWN} more; --json lists them all.")
-    output.line(f"Wrote {directory}")
+    output.line(f"Wrote {target}")
     missing = " --missing floor" if done.failures else " --missing intersect" if chosen and (items or limit) else ""
-    output.line(f"Next: evalkit score {directory}{missing}")
+    output.line(f"Next: evalkit score {target}{missing}")
     if done.failures:
         sys.exit(ExitCode.PROBLEMS)
 

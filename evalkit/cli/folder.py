@@ -53,10 +53,10 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def summary(path: Path, folder: "EditFolder") -> str:
+def summary(place: "Path | str", folder: "EditFolder") -> str:
     """What was recognised, in one line."""
     owner = f" of {folder.benchmark}" if folder.benchmark else ""
     return (
-        f"{path}: {folder.layout} layout{owner}; {folder.n_matched} of {folder.n_files} image files matched, "
+        f"{place}: {folder.layout} layout{owner}; {folder.n_matched} of {folder.n_files} image files matched, "
         f"{folder.n_edited} of {len(folder.items)} edited images found."
     )

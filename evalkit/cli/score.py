@@ -9,13 +9,13 @@ import click
 
 from evalkit.cli.folder import FolderOptions, folder_options, summary
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
+from evalkit.cli.places import FolderPlace, Place, read_from, written_to
 
 if TYPE_CHECKING:
     from evalkit.protocols import Protocol
     from evalkit.results.record import RunRecord
 
 RUNS = Path("evalkit_runs")
-DIRECTORY = click.Path(file_okay=False, path_type=Path)
 MISSING_HELP = "An item without an edited image: score nothing, give it the worst value, or leave it out."
 
 ENCODER_HELP = (
@@ -25,12 +25,12 @@ ENCODER_HELP = (
 
 
 @click.command()
-@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("place", metavar="PATH", type=FolderPlace(exists=True))
 @folder_options
 @click.option("--encoder", "encoders", metavar="SPEC", multiple=True, help=ENCODER_HELP)
 @click.option("--metrics", metavar="A,B", help="Which metrics.  [default: the benchmark's]")
 @click.option("--protocol", metavar="NAME", help="Fix benchmark, metrics and encoder: evalkit list protocols.")
-@click.option("--output", "directory", type=DIRECTORY, help=f"Run directory.  [default: {RUNS}/<name>]")
+@click.option("--output", "target", type=FolderPlace(), help=f"Run directory.  [default: {RUNS}/<name>]")
 @click.option("--name", help="The run's name.  [default: the method in the manifest, or the folder's name]")
 @click.option("--missing", type=click.Choice(["fail", "floor", "intersect"]), default="fail", help=MISSING_HELP)
 @click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, help="Coverage of the intervals.")
@@ -40,13 +40,13 @@ ENCODER_HELP = (
 @click.option("--cache/--no-cache", "cached", default=True, help="Keep embeddings between runs.")
 @output_options
 def score(
-    path: Path,
+    place: Place,
     *,
     folder_options: FolderOptions,
     encoders: tuple[str, ...],
     metrics: str | None,
     protocol: str | None,
-    directory: Path | None,
+    target: Place | None,
     name: str | None,
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
@@ -64,13 +64,14 @@ def score(
     kept_to = PROTOCOLS.get(protocol) if protocol else None
     if kept_to and not folder_options.benchmark:
         folder_options = replace(folder_options, benchmark=kept_to.benchmark)
+    path = read_from(place, output)
     opened = open_edit_folder(path, **asdict(folder_options))
     folder, benchmark = opened.folder, opened.benchmark
     usual = None if kept_to else benchmark
-    output.note(summary(path, folder))
+    output.note(summary(place, folder))
     name = name or folder.method or path.resolve().name
-    directory = directory or RUNS / name
-    with output.progress() as progress:
+    target = target or RUNS / name
+    with written_to(target, output) as directory, output.progress() as progress:
         run = score_into(
             directory,
             folder,
@@ -90,7 +91,7 @@ def score(
         output.table(protocol_table(record, kept_to))
     for note in run_notes(record):
         output.line(f"  {note}")
-    output.line(f"Wrote {directory}")
+    output.line(f"Wrote {target}")
     output.problems("Problems", record.problems)
     if any(problem.code not in NOTICES for problem in record.problems):
         sys.exit(ExitCode.PROBLEMS)

@@ -10,6 +10,7 @@ from pathlib import Path
 from evalkit.benchmarks.open import open_edit_folder
 from evalkit.data.images import read_image
 from evalkit.data.item import EditItem
+from evalkit.data.remote import Remote, is_url
 from evalkit.data.same import edits_digest
 from evalkit.errors import BenchmarkError, EvalkitError, LayoutError
 from evalkit.results.comparison import ComparedMethod, Comparison
@@ -180,11 +181,12 @@ def _open_folders(comparison: Comparison) -> _Folders:
 
 def _open(folder: FolderRecord, found: _Folders) -> Sequence[EditItem]:
     """The items of a folder, which is opened as it was for scoring."""
-    if not Path(folder.path).is_dir():
+    root = Remote(folder.path).pull() if is_url(folder.path) else Path(folder.path)
+    if not root.is_dir():
         raise LayoutError(f"{folder.path} is not there any more.")
     said = {name: value for name, value in folder.opened_with.items() if name in ("benchmark", "pattern")}
     paths = {name: Path(value) for name, value in folder.opened_with.items() if name not in said}
-    open_again = partial(open_edit_folder, Path(folder.path), **said, **paths)  # type: ignore[arg-type]
+    open_again = partial(open_edit_folder, root, **said, **paths)  # type: ignore[arg-type]
     try:
         return open_again(with_images=found.no_sources is None).folder.items
     except BenchmarkError as failure:  # edits without their sources are better than nothing

@@ -36,7 +36,7 @@ def write_run(directory: Path, run: Run) -> None:
     Raises:
         RunError: The directory holds something else, or cannot be written.
     """
-    check_destination(directory, Path(run.record.folder.path))
+    check_destination(directory, run.record.folder.path)
     digest = hashlib.sha256()
     try:
         with draft_of(directory / ITEMS) as draft, draft.open("wb") as file:
@@ -82,8 +82,12 @@ def read_run(directory: Path) -> Run:
     return Run(record=record, table=ScoreTable(metrics=tuple(record.metrics), rows=rows))
 
 
-def check_destination(directory: Path, folder: Path) -> None:
+def check_destination(directory: Path, folder: str) -> None:
     """Refuse, before any work, a run directory that must not be overwritten.
+
+    Args:
+        directory: Where a run is to go.
+        folder: What it will be a run of: an absolute path or a URL, as in its record.
 
     Raises:
         RunError: The directory is not empty and holds no run of this folder.
@@ -100,7 +104,7 @@ def check_destination(directory: Path, folder: Path) -> None:
         raise RunError(
             f"{directory} is not empty and holds no run, so nothing was written there. Name another: --output DIR"
         ) from None
-    if Path(other) != folder:
+    if other != folder:
         raise RunError(f"{directory} holds the run of another folder, {other}. Name another: --output DIR")
 
 

@@ -14,6 +14,7 @@ from evalkit.data.folder import EditFolder
 from evalkit.data.item import EditItem, Problem
 from evalkit.data.pair import MASK_RULE, SIZE_RULE
 from evalkit.data.parallel import Progress, in_batches, unwatched
+from evalkit.data.remote import place_of
 from evalkit.data.same import EditsDigest, SameFiles
 from evalkit.encoders.base import AnyEncoder
 from evalkit.encoders.store import EmbeddingCache
@@ -101,7 +102,7 @@ def score_folder(
         benchmark_version=benchmark_version,
         protocol=protocol,
         folder=FolderRecord(
-            path=str(folder.root.resolve()),
+            path=place_of(folder.root),
             layout=folder.layout,
             digest=digest.hexdigest(),
             n_files=folder.n_files,

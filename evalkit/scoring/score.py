@@ -8,6 +8,7 @@ from pathlib import Path
 from evalkit.data.folder import EditFolder
 from evalkit.data.item import Problem
 from evalkit.data.parallel import Progress, unwatched
+from evalkit.data.remote import place_of
 from evalkit.encoders.base import AnyEncoder, DType
 from evalkit.encoders.load import open_encoder
 from evalkit.encoders.store import EmbeddingCache
@@ -62,7 +63,7 @@ def score_into(
         EvalkitError: A name is unknown, items are missing, weights cannot be had, the run cannot be written, or the
             folder is not what the protocol asks for.
     """
-    check_destination(directory, folder.root.resolve())
+    check_destination(directory, place_of(folder.root))
     if protocol and metrics:
         raise OptionError(f"{protocol.name} fixes the metrics: leave --metrics out.")
     chosen = get_metrics(metrics or (protocol.metrics if protocol else DEFAULT_METRICS))
