@@ -19,7 +19,7 @@ from evalkit.data.item import EditItem
 
 T = TypeVar("T")
 
-IN_MEMORY = 8 << 20
+IN_MEMORY = 1 << 20
 """Bytes of a shelf that are kept in memory; beyond, they go to a temporary file."""
 
 
@@ -121,7 +121,7 @@ class Sorter:
         run: How many are sorted at a time.
     """
 
-    def __init__(self, run: int = 100_000) -> None:
+    def __init__(self, run: int = 20_000) -> None:
         self._size = run
         self._runs: list[Shelf[str]] = []
         self._run: list[str] = []
