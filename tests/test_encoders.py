@@ -205,16 +205,37 @@ def test_a_vector_that_is_not_finite_is_an_error(tmp_path):
         open_encoder(spec, device="cpu", dtype="fp16").encode_images(pixels(2))
 
 
-def test_a_batch_too_large_for_the_device_says_so(monkeypatch, through_open_clip):
-    """A graphics card without memory left ends in the option that helps, not in a traceback."""
+def test_a_batch_too_large_for_the_device_goes_in_parts(monkeypatch, tiny_open_clip):
+    """As many images go at once as memory allows, found once and remembered; the numbers are the same."""
+    encoder = open_encoder(tiny_open_clip, device="cpu")
+    whole = encoder.encode_images(pixels(12))
+    loaded, sizes = encoder._loaded(), []
+    embed = loaded._network.embed_images
+
+    def small(batch):
+        sizes.append(len(batch))
+        if len(batch) > 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return embed(batch)
+
+    monkeypatch.setattr(loaded, "_network", replace(loaded._network, embed_images=small))
+    assert np.abs(encoder.encode_images(pixels(12)) - whole).max() < 1e-5
+    assert sizes == [12, 6, 3, 3, 3, 3]
+    encoder.encode_images(pixels(12))
+    assert sizes[6:] == [3, 3, 3, 3]
+
+
+def test_a_device_without_memory_for_one_image_says_so(monkeypatch, tiny_open_clip):
+    """It ends in the option that helps, not in a traceback."""
 
     def exhausted(_):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    loaded = through_open_clip._loaded()
+    encoder = open_encoder(tiny_open_clip, device="cpu")
+    loaded = encoder._loaded()
     monkeypatch.setattr(loaded, "_network", replace(loaded._network, embed_images=exhausted))
-    with pytest.raises(EncoderError, match=r"a batch of 6 does not fit into its memory. --batch-size 3"):
-        through_open_clip.encode_images(pixels(6))
+    with pytest.raises(EncoderError, match=r"not even one input fits into its memory. .* --device cpu"):
+        encoder.encode_images(pixels(6))
 
 
 @pytest.mark.parametrize("wrong", [pixels(1, 16), pixels(1).astype(np.float32), pixels(0), pixels(1)[0]])

@@ -36,7 +36,8 @@ ENCODER_HELP = (
 @click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, help="Coverage of the intervals.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
 @click.option("--dtype", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", help="The network's precision.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Images per pass; changes no score.")
+@click.option("--compile", "compiled", is_flag=True, help="Fuse the network's operations; the signature says so.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Images per pass, fewer where memory ends.")
 @click.option("--cache/--no-cache", "cached", default=True, help="Keep embeddings between runs.")
 @output_options
 def score(

@@ -15,7 +15,7 @@ _OPTION = {
     "missing": "--missing POLICY",
     "benchmark": "--benchmark NAME",
     "enc": "--encoder SPEC",
-    "dtype": "--dtype TYPE",
+    "dtype": "--dtype TYPE, with or without --compile",
 }
 """Field to the option of ``evalkit score`` that decides it."""
 

@@ -101,11 +101,21 @@ class EncoderSpec:
     dtype: DType = "fp32"
     version: int = 1
     """Raised by hand whenever our own code changes the numbers of this backend."""
+    compiled: bool = False
+    """Whether ``torch.compile`` has fused its operations, which rounds otherwise."""
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all of the above: the cache's key."""
-        return settings_digest(asdict(self))
+        facts = asdict(self)
+        if not self.compiled:  # so that what was cached before there was a choice is found
+            del facts["compiled"]
+        return settings_digest(facts)
+
+    @property
+    def precision(self) -> str:
+        """The part of a signature that says how numbers are rounded."""
+        return precision(self.dtype, compiled=self.compiled)
 
     @property
     def label(self) -> str:
@@ -142,6 +152,15 @@ class EncoderSpec:
         preprocess = dict(value["preprocess"])
         preprocess |= {name: tuple(preprocess[name]) for name in ("mean", "std")}
         return cls(**{**value, "preprocess": Preprocess(**preprocess)})
+
+
+def precision(dtype: DType, *, compiled: bool) -> str:
+    """How numbers are rounded, in a word.
+
+    >>> precision("fp32", compiled=False), precision("bf16", compiled=True)
+    ('fp32', 'bf16+compiled')
+    """
+    return f"{dtype}+compiled" if compiled else dtype
 
 
 class Encoder(Protocol):

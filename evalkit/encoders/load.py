@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 from evalkit.data.pair import ImagePair
@@ -31,7 +32,12 @@ DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
 
 
 def open_encoder(
-    spec: str, *, device: str = "auto", dtype: DType = "fp32", cache: EmbeddingCache | None = None
+    spec: str,
+    *,
+    device: str = "auto",
+    dtype: DType = "fp32",
+    compiled: bool = False,
+    cache: EmbeddingCache | None = None,
 ) -> "LazyEncoder":
     """An encoder whose network is loaded when something is first encoded.
 
@@ -41,6 +47,7 @@ def open_encoder(
             name and, after a colon, what it asks for.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:<index>`` or ``mps``.
         dtype: What the network computes in; part of the specification.
+        compiled: Whether its operations are fused, where it is a network of ours; part of the specification.
         cache: Remembers what the encoder turned out to be, so that its specification is known without the network.
 
     Raises:
@@ -54,9 +61,18 @@ def open_encoder(
         raise OptionError(f"Device: expected auto, cpu, cuda, cuda:<index> or mps, got '{device}'.")
     if dtype not in get_args(DType):
         raise OptionError(f"Type of numbers: expected {', '.join(get_args(DType))}, got '{dtype}'.")
-    return LazyEncoder(
-        spec, lambda: ENCODERS.get(backend)(argument, device=device, dtype=dtype), SpecMemory(cache, spec, dtype)
-    )
+
+    def load() -> Loaded:
+        loaded = ENCODERS.get(backend)(argument, device=device, dtype=dtype)
+        return replace(loaded, encoder=_compiled(loaded.encoder)) if compiled else loaded
+
+    return LazyEncoder(spec, load, SpecMemory(cache, spec, dtype, compiled=compiled))
+
+
+def _compiled(encoder: Encoder | PairEncoder) -> Encoder | PairEncoder:
+    """The encoder compiled, if it can be; its specification says what it is."""
+    made: Encoder | PairEncoder = encoder.compiled() if hasattr(encoder, "compiled") else encoder
+    return made
 
 
 class LazyEncoder:

@@ -27,11 +27,12 @@ class SpecMemory:
         cache: Where to; None remembers nothing.
         spec: What the user asked for.
         dtype: What the network computes in.
+        compiled: Whether its operations are fused.
     """
 
-    def __init__(self, cache: EmbeddingCache | None, spec: str, dtype: DType) -> None:
+    def __init__(self, cache: EmbeddingCache | None, spec: str, dtype: DType, *, compiled: bool = False) -> None:
         self._cache = cache
-        self._request = json.dumps([spec, dtype, _paths(spec)])
+        self._request = json.dumps([spec, dtype, _paths(spec), *(["compiled"] if compiled else [])])
 
     def recall(self) -> EncoderSpec | None:
         """The specification, if it is remembered and nothing behind it has changed."""

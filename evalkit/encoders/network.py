@@ -1,8 +1,9 @@
 """A torch network behind the encoder protocol: device, precision and normalisation, the same for every backend."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ class Network:
     preprocess: Preprocess
     settings: Mapping[str, object]
     """What decides how the weights are used, as JSON."""
+    ignores_padding: bool = False
+    """Whether a text is read at its end token by a network that looks back only: what pads it may then be left out."""
 
     def spec(self, name: str, dtype: DType, version: int) -> EncoderSpec:
         """The specification under that name; the weights are read once."""
@@ -61,7 +64,15 @@ class TorchEncoder:
             torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1)
             for values in (spec.preprocess.mean, spec.preprocess.std)
         )
+        self._at_once = sys.maxsize
+        """Inputs that fit into the device's memory, as far as is known."""
         network.model.to(device, self._dtype).eval().requires_grad_(False)
+
+    def compiled(self) -> "TorchEncoder":
+        """The same network with its operations fused by ``torch.compile``, which takes minutes the first time."""
+        embed_images, embed_texts = map(torch.compile, (self._network.embed_images, self._network.embed_texts))
+        network = replace(self._network, embed_images=embed_images, embed_texts=embed_texts)
+        return TorchEncoder(network, replace(self._spec, compiled=True), self._device)
 
     @property
     def spec(self) -> EncoderSpec:
@@ -111,17 +122,30 @@ class TorchEncoder:
             EncoderError: The batch does not fit into the device's memory, or an embedding is not finite.
         """
         with torch.inference_mode(), full_precision():
-            tokens = self._network.tokenize(texts).to(self._device)
+            tokens = self._network.tokenize(texts)
+            if self._network.ignores_padding:
+                tokens = _without_padding(tokens)
+            tokens = tokens.to(self._device)
             return self._embed(self._network.embed_texts, tokens)
 
     def _embed(self, embed: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> Embeddings:
-        try:
-            array: Embeddings = embed(batch).float().cpu().numpy()
-        except torch.cuda.OutOfMemoryError as failure:
-            raise EncoderError(
-                f"{self._spec.name} on {self._device}: a batch of {len(batch)} does not fit into its memory. "
-                f"--batch-size {max(1, len(batch) // 2)}"
-            ) from failure
+        """Embeddings of a batch, in as few parts as the device has memory for."""
+        parts: list[Embeddings] = []
+        done = 0
+        while done < len(batch):
+            part = batch[done : done + self._at_once]
+            try:
+                parts.append(embed(part).float().cpu().numpy())
+            except torch.cuda.OutOfMemoryError as failure:
+                if len(part) == 1:
+                    raise EncoderError(
+                        f"{self._spec.name} on {self._device}: not even one input fits into its memory. Free it, or "
+                        "compute elsewhere: --device cpu"
+                    ) from failure
+                self._at_once = len(part) // 2
+                continue
+            done += len(part)
+        array: Embeddings = np.concatenate(parts)
         if not np.isfinite(array).all():
             hint = "Compute in another type: --dtype fp32" if self._spec.dtype != "fp32" else "Its weights are damaged."
             raise EncoderError(
@@ -129,6 +153,16 @@ class TorchEncoder:
                 f"{int((~np.isfinite(array)).any(axis=1).sum())} of {len(array)} vectors with NaN or infinity. {hint}"
             )
         return array
+
+
+def _without_padding(tokens: torch.Tensor) -> torch.Tensor:
+    """Texts without the columns that pad all of them, but for one: where the end token also pads, it is the first.
+
+    >>> _without_padding(torch.tensor([[5, 6, 9, 0, 0], [5, 9, 0, 0, 0]])).tolist()
+    [[5, 6, 9, 0], [5, 9, 0, 0]]
+    """
+    differing = (tokens != tokens[:, -1:]).any(dim=0).nonzero()
+    return tokens[:, : int(differing.max()) + 2] if len(differing) else tokens[:, :1]
 
 
 @contextmanager

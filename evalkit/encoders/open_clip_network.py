@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +11,8 @@ from evalkit.encoders.hub import downloading, one_line
 from evalkit.errors import EncoderError, WeightsError
 
 if TYPE_CHECKING:
+    import torch
+
     from evalkit.encoders.network import Network
 
 DIRECTORY = "local-dir:"
@@ -63,15 +66,41 @@ def read_network(source: Source) -> "Network":
     tokenizer = _tokenizer(source)
     # open_clip's own tokenizer keeps its vocabulary as ``encoder``; the others wrap one of transformers.
     vocabulary = getattr(tokenizer, "encoder", None) or tokenizer.tokenizer.get_vocab()
+    short = _looks_back(model)
     return Network(
         model=model,
         embed_images=lambda pixels: model.encode_image(pixels, normalize=False),
-        embed_texts=lambda tokens: model.encode_text(tokens, normalize=False),
+        embed_texts=partial(_embed_short_texts, model) if short else lambda t: model.encode_text(t, normalize=False),
+        ignores_padding=short,
         tokenize=lambda texts: tokenizer(list(texts)),
         vocabulary=vocabulary,
         preprocess=_preprocess(source, model.visual.preprocess_cfg),
         settings=_config(source),
     )
+
+
+def _looks_back(model: Any) -> bool:  # noqa: ANN401 - open_clip has no types
+    """Whether the text tower is CLIP's own: causal, and read at the end token."""
+    import open_clip
+
+    own = type(model) is open_clip.CLIP
+    return own and model.attn_mask is not None and model.text_pool_type in ("argmax", "eos")
+
+
+def _embed_short_texts(model: Any, tokens: "torch.Tensor") -> "torch.Tensor":  # noqa: ANN401 - open_clip has no types
+    """What open_clip's ``encode_text`` gives for texts that are padded to its full length."""
+    from open_clip.transformer import text_global_pool
+
+    n, kind = tokens.shape[1], model.transformer.get_cast_dtype()
+    states = model.token_embedding(tokens).to(kind) + model.positional_embedding[:n].to(kind)
+    states = model.ln_final(model.transformer(states, attn_mask=model.attn_mask[:n, :n]))
+    end = getattr(model, "text_eos_id", None)
+    pooled: torch.Tensor = text_global_pool(states, tokens, model.text_pool_type, eos_token_id=end)
+    projection = model.text_projection
+    if projection is None:
+        return pooled
+    embedded: torch.Tensor = projection(pooled) if callable(projection) else pooled @ projection
+    return embedded
 
 
 def _read_shapes(path: Path) -> Shapes:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -91,8 +92,8 @@ class Features:
         self.digests.clear()
         self.digests.update(kept)
         self._digest([path for path in files if path not in kept and path not in self.unreadable])
+        self._encode_images(plan)
         for name, encoder in self._encoders.items():
-            self._encode_images(encoder, plan.images.get(name, ()))
             self._encode_texts(encoder, plan.texts.get(name, ()))
         self.unreadable.update(self._pairs.prepare(plan.pairs))
 
@@ -136,41 +137,73 @@ class Features:
         digests = [self.digests[path] for path in picture.paths]
         return digests[0] if len(digests) == 1 else text_digest("black outside of the mask " + " ".join(digests))
 
-    def _encode_images(self, encoder: Encoder, pictures: Sequence[Picture]) -> None:
-        by_digest: dict[str, list[Picture]] = {}
-        for picture in pictures:
-            if all(path in self.digests for path in picture.paths):
-                by_digest.setdefault(self._digest_of(picture), []).append(picture)
-        missing = self._vectors.missing(encoder.spec.fingerprint, "image", by_digest) if by_digest else []
-
-        def load(digest: str) -> Pixels | _Unreadable:
-            images = []
-            for number, path in enumerate(by_digest[digest][0].paths):
-                try:
-                    images.append(read_image(path))
-                except ImageError as failure:
-                    return _Unreadable(number=number, message=str(failure))
-            return encoder.spec.preprocess.apply(images[0] if len(images) == 1 else blackened(*images))
-
-        done = 0
+    def _encode_images(self, plan: Plan) -> None:
+        """Every picture that some encoder lacks, read once for all of them."""
+        by_digest, lacking = self._lacking(plan)
+        total, done = sum(map(len, lacking.values())), 0
+        batches: dict[int, dict[str, Pixels]] = {}
         with ThreadPoolExecutor(self._workers) as pool:
-            for batch in in_batches(ahead(pool, load, missing, 2 * self._batch_size), self._batch_size):
-                pixels: dict[str, Pixels] = {}
-                for digest, result in batch:
-                    if isinstance(result, _Unreadable):
-                        paths = [picture.paths[result.number] for picture in by_digest[digest]]
-                        self.unreadable.update(dict.fromkeys(paths, result.message))
-                    else:
-                        pixels[digest] = result
-                if pixels:
-                    self._put(encoder, "image", pixels, encoder.encode_images(np.stack(list(pixels.values()))))
-                self.n_encoded_images += len(pixels)
-                done += len(batch)
-                self._progress("encoding images", done, len(missing))
+            load = partial(self._squares, by_digest, lacking)
+            for digest, squares in ahead(pool, load, list(lacking), 2 * self._batch_size):
+                if isinstance(squares, _Unreadable):
+                    paths = [picture.paths[squares.number] for picture in by_digest[digest]]
+                    self.unreadable.update(dict.fromkeys(paths, squares.message))
+                    done += len(lacking[digest])
+                    self._progress("encoding images", done, total)
+                    continue
+                for encoder in lacking[digest]:
+                    batch = batches.setdefault(id(encoder), {})
+                    batch[digest] = squares[encoder.spec.preprocess.label]
+                    if len(batch) == self._batch_size:
+                        done += self._encode_batch(encoder, batches.pop(id(encoder)))
+                        self._progress("encoding images", done, total)
+            for encoder in self._encoders.values():
+                if batch := batches.pop(id(encoder), {}):
+                    done += self._encode_batch(encoder, batch)
+                    self._progress("encoding images", done, total)
+
+    def _lacking(self, plan: Plan) -> tuple[dict[str, list[Picture]], dict[str, list[AnyEncoder]]]:
+        """The pictures of each digest, and the encoders that know nothing of it."""
+        by_digest: dict[str, list[Picture]] = {}
+        lacking: dict[str, list[AnyEncoder]] = {}
+        for name, encoder in self._encoders.items():
+            digests: dict[str, None] = {}
+            for picture in plan.images.get(name, ()):
+                if all(path in self.digests for path in picture.paths):
+                    digest = self._digest_of(picture)
+                    digests[digest] = None
+                    by_digest.setdefault(digest, []).append(picture)
+            if digests:
+                for digest in self._vectors.missing(encoder.spec.fingerprint, "image", digests):
+                    lacking.setdefault(digest, []).append(encoder)
+        return by_digest, lacking
+
+    def _squares(
+        self, by_digest: Mapping[str, Sequence[Picture]], lacking: Mapping[str, Sequence[AnyEncoder]], digest: str
+    ) -> dict[str, Pixels] | _Unreadable:
+        """A picture as each of the encoders that lack it reads it, by the name of the preprocessing."""
+        images = []
+        for number, path in enumerate(by_digest[digest][0].paths):
+            try:
+                images.append(read_image(path))
+            except ImageError as failure:
+                return _Unreadable(number=number, message=str(failure))
+        image = images[0] if len(images) == 1 else blackened(*images)
+        kinds = {encoder.spec.preprocess.label: encoder.spec.preprocess for encoder in lacking[digest]}
+        return {label: preprocess.apply(image) for label, preprocess in kinds.items()}
+
+    def _encode_batch(self, encoder: Encoder, pixels: Mapping[str, Pixels]) -> int:
+        """Encodes pictures and keeps their vectors; how many there were."""
+        if pixels:
+            self._put(encoder, "image", pixels, encoder.encode_images(np.stack(list(pixels.values()))))
+            self.n_encoded_images += len(pixels)
+        return len(pixels)
 
     def _encode_texts(self, encoder: Encoder, texts: Sequence[str]) -> None:
         by_digest = {self._text_digest(text): text for text in texts}
         missing = self._vectors.missing(encoder.spec.fingerprint, "text", by_digest) if by_digest else []
+        # Texts of like length in one batch: a network that ignores padding then reads little of it.
+        missing.sort(key=lambda digest: len(by_digest[digest]))
         done = 0
         for batch in in_batches(missing, self._batch_size):
             self._put(encoder, "text", batch, encoder.encode_texts([by_digest[digest] for digest in batch]))

@@ -142,7 +142,7 @@ def signature(metric: Metric, encoder: AnyEncoder | None, missing: Missing = "fa
         encoder=encoder.spec.label if encoder else "none",
         image="+".join(image),
         template=metric.template,
-        dtype=encoder.spec.dtype if encoder else "fp64",
+        dtype=encoder.spec.precision if encoder else "fp64",
         version=metric.version,
         evalkit=__version__,
         missing=missing,
@@ -267,7 +267,7 @@ def _encoder_record(encoder: AnyEncoder) -> EncoderRecord:
         fingerprint=spec.fingerprint,
         weights_sha256=spec.weights_sha256,
         device=encoder.device,
-        dtype=spec.dtype,
+        dtype=spec.precision,
     )
 
 

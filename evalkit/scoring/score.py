@@ -9,7 +9,7 @@ from evalkit.data.folder import EditFolder
 from evalkit.data.item import Problem
 from evalkit.data.parallel import Progress, unwatched
 from evalkit.data.remote import place_of
-from evalkit.encoders.base import AnyEncoder, DType
+from evalkit.encoders.base import AnyEncoder, DType, precision
 from evalkit.encoders.load import open_encoder
 from evalkit.encoders.store import EmbeddingCache
 from evalkit.errors import CacheError, OptionError
@@ -36,6 +36,7 @@ def score_into(
     level: float = 0.95,
     device: str = "auto",
     dtype: DType = "fp32",
+    compiled: bool = False,
     batch_size: int = 32,
     cached: bool = True,
     progress: Progress = unwatched,
@@ -55,6 +56,7 @@ def score_into(
         level: Coverage of the intervals.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         dtype: Precision of the network.
+        compiled: Whether the network's operations are fused; part of the signature.
         batch_size: Images per pass; it does not change a score.
         cached: Whether vectors are kept between runs.
         progress: Called with the kind of work, how much is done and how much there is.
@@ -69,13 +71,16 @@ def score_into(
     chosen = get_metrics(metrics or (protocol.metrics if protocol else DEFAULT_METRICS))
     if protocol:
         folder = protocol.part_of(folder)
-        _require(protocol, folder, chosen, encoder, version=benchmark_version, missing=missing, dtype=dtype)
+        rounding = precision(dtype, compiled=compiled)
+        _require(protocol, folder, chosen, encoder, version=benchmark_version, missing=missing, dtype=rounding)
         default_encoder = protocol.encoder
     with open_cache(enabled=cached) as (cache, problems):
         run = score_folder(
             folder,
             chosen,
-            open_encoders(chosen, encoder, default=default_encoder, device=device, dtype=dtype, cache=cache),
+            open_encoders(
+                chosen, encoder, default=default_encoder, device=device, dtype=dtype, compiled=compiled, cache=cache
+            ),
             cache,
             name=name or folder.method or folder.root.resolve().name,
             benchmark_version=benchmark_version,
@@ -98,7 +103,7 @@ def _require(
     *,
     version: str | None,
     missing: Missing,
-    dtype: DType,
+    dtype: str,
 ) -> None:
     """Raises an OptionError where the run would not keep to the protocol.
 
@@ -128,6 +133,7 @@ def open_encoders(
     default: str = DEFAULT_ENCODER,
     device: str,
     dtype: DType,
+    compiled: bool = False,
     cache: EmbeddingCache,
 ) -> dict[str, AnyEncoder]:
     """The encoders that some metrics go through, by the names that their features use.
@@ -139,6 +145,7 @@ def open_encoders(
         default: The one behind the CLIP metrics where none is given.
         device: Where they run.
         dtype: What they compute in.
+        compiled: Whether their operations are fused.
         cache: Remembers what they turned out to be.
 
     Raises:
@@ -154,7 +161,10 @@ def open_encoders(
             raise OptionError(f"Encoder: '{chosen[place]}' and '{spec}' are both for {what}. Give one of them.")
         chosen[place] = spec
     chosen.setdefault("clip", default)
-    return {name: open_encoder(chosen.get(name, name), device=device, dtype=dtype, cache=cache) for name in names}
+    return {
+        name: open_encoder(chosen.get(name, name), device=device, dtype=dtype, compiled=compiled, cache=cache)
+        for name in names
+    }
 
 
 @contextmanager
