@@ -16,6 +16,7 @@
     ├── EncoderError              an encoder cannot be built from what was given
     │   └── WeightsError          its weights cannot be found, downloaded or trusted
     ├── EditError                 a method cannot make one edit; the item's reason
+    ├── EngineError               the workers of another engine cannot be had
     ├── CacheError                the embedding cache cannot be read or written
     ├── RunError                  a run directory is absent, foreign or damaged
     ├── EntryError                a submission, or an entry of the leaderboard, is not as it must be
@@ -80,6 +81,10 @@ class WeightsError(EncoderError):
 
 class EditError(EvalkitError):
     """One edit that a method cannot make; the message becomes the item's reason."""
+
+
+class EngineError(EvalkitError):
+    """Workers that cannot be had: the engine is not installed, does not answer, or has no place for them."""
 
 
 class CacheError(EvalkitError):

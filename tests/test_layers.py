@@ -16,6 +16,7 @@ LAYERS = {
     "data": 1,
     "stats": 1,
     "encoders": 2,
+    "engine": 2,
     "metrics": 2,
     "results": 2,
     "method": 2,

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit.cli.control import make_control
+from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
 from evalkit.cli.places import FolderPlace, Place, written_to
 
@@ -54,6 +56,7 @@ DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep what is optimised (embeddings, weights) in DIR, and use again what is there.",
 )
+@engine_options
 @output_options
 def edit(
     method: str,
@@ -71,6 +74,7 @@ def edit(
     device: str,
     dtype: "DType",
     artefacts: Path | None,
+    engine: EngineOptions,
     output: Output,
 ) -> None:
     """Edit every item with METHOD, or a control of the benchmark, and write an edit folder.
@@ -93,6 +97,8 @@ def edit(
     card = checked_card(adapter, registered=method)
     if model and not card.base_model:
         output.note(f"{card.title} has no base model: --model {model} is not used.")
+    device = device if card.base_model or device != "auto" else "cpu"
+    device = _device(device) if engine.name == "local" and device != "cpu" else device
     run = _run(card, model or (chosen.default_model if chosen else ""), changes, device, dtype, artefacts)
     if chosen:
         root = chosen.locate(data)
@@ -102,15 +108,21 @@ def edit(
     else:
         raise OptionError("Say what to edit: either --benchmark NAME, or --sources DIR with --captions FILE.")
     picked = _picked(found, items, limit)
-    with written_to(target, output) as directory, output.progress() as progress, _guarded(directory, output):
+    with (
+        written_to(target, output) as directory,
+        output.progress() as progress,
+        _guarded(directory, output),
+        engine.open(device) as opened,
+    ):
         done = edit_folder(
             adapter,
             picked,
             directory,
-            run=run,
+            run=replace(run, device=opened.device),
             benchmark=benchmark,
             seeds=_seeds(seeds),
             keep_sources=not chosen,
+            engine=opened,
             progress=progress,
         )
     output.json(_plain(card, run, done))
@@ -175,7 +187,7 @@ def _run(
         model=model or card.base_model,
         revision=card.revision if card.base_model and model in ("", card.base_model) else None,
         settings=card.values(miniature=model == MINIATURE, chosen=chosen),
-        device=_device(device) if card.base_model or device != "auto" else "cpu",
+        device=device,
         dtype=dtype,
         artefacts=artefacts,
     )

@@ -7,28 +7,26 @@ was; an item that fails is written down with its reason, and the others go on.
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evalkit.data.draft import remove_drafts
-from evalkit.data.images import image_digest, image_size, read_image, write_image
+from evalkit.data.images import image_digest, image_size, read_image_bytes, write_image
 from evalkit.data.item import EditItem
 from evalkit.data.manifest import MANIFEST_NAME, append_item, mend_manifest, read_manifest, write_manifest
 from evalkit.data.parallel import Progress, unwatched
 from evalkit.data.sources import copy_sources
-from evalkit.editing.picture import checked_picture
 from evalkit.editing.recipe import recipe_of, require_same, write_recipe
-from evalkit.errors import BrokenPluginError, EvalkitError, ImageError, OptionError
-from evalkit.method import Adapter, BatchAdapter, Billed, MethodCard, Run, checked_card
+from evalkit.editing.work import ANY, EditWork, Made, SourceUnit, loaded, made_of
+from evalkit.engine.base import Engine, Lost
+from evalkit.engine.local import LocalEngine
+from evalkit.errors import EditError, ImageError, OptionError
+from evalkit.method import Adapter, BatchAdapter, MethodCard, Run, checked_card
 
 _LOG = logging.getLogger(__name__)
-_REASON = 400
-"""Characters of a reason; some libraries raise pages."""
-_ANY = (Exception, SystemExit)
-"""What a method may raise without harming more than its item: research code calls ``sys.exit``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +72,7 @@ def edit_folder(
     benchmark: str | None = None,
     seeds: Sequence[int] = (0,),
     keep_sources: bool = False,
+    engine: Engine | None = None,
     progress: Progress = unwatched,
 ) -> Edited:
     """Edits items with a method.
@@ -87,16 +86,19 @@ def edit_folder(
         benchmark: What the items are.
         seeds: One edit of every item is made with each.
         keep_sources: Whether the folder gets copies of the source images, so that it can be scored by itself.
-        progress: Called with the edits done so far, and by the method with its own steps.
+        engine: Where the method runs; this process by default. Whatever it is, only this process writes.
+        progress: Called with the edits done so far and, where the method runs in this process, with its own steps.
 
     Raises:
         BrokenPluginError: The class is no adapter, or its base model's loading fails unexpectedly.
         OptionError: No item has what the method needs, ``output`` was made in another way, or another process is at it.
         ManifestError: The manifest in ``output`` is damaged.
-        EvalkitError: The base model cannot be had.
+        EvalkitError: The base model cannot be had, or no worker can be started.
         OSError: The folder cannot be written.
     """
-    card = checked_card(method)
+    card, engine = checked_card(method), engine or LocalEngine()
+    if engine.distributed and hasattr(method, "edit_all"):
+        raise OptionError(f"The method {card.name} is given all edits at once, by one process: --engine local")
     _require_needs(card, items)
     _require_names(items)
     start = time.perf_counter()
@@ -112,12 +114,12 @@ def edit_folder(
         lines = {job.key: _kept(job, earlier.get(job.key)) for job in jobs}
         todo = [job for job in jobs if lines[job.key] is None]
         lines |= {key: item for key, item in earlier.items() if key not in lines}
-        adapter = _loaded(method, card, replace(run, progress=progress)) if todo else None
+        edits = _begun(method, card, run, engine, progress) if todo else None
         write_recipe(output, recipe)
         _write(output, lines, benchmark, card)
         progress("edits", 0, len(todo))
         made: dict[_Key, EditItem] = {}
-        for result in _edits(adapter, card, todo) if adapter else ():
+        for result in edits(todo) if edits else ():
             append_item(output, result, benchmark=benchmark, method=card.name)
             made[result.item_id, result.seed] = result
             progress("edits", len(made), len(todo))
@@ -182,11 +184,17 @@ def _kept(job: _Job, made: EditItem | None) -> EditItem | None:
     return replace(job.item, seed=job.seed, **facts)
 
 
-def _edits(adapter: Adapter[Any] | BatchAdapter, card: MethodCard, jobs: Sequence[_Job]) -> Iterator[EditItem]:
-    """The finished items."""
-    if isinstance(adapter, BatchAdapter):
-        return _edits_at_once(adapter, card, jobs)
-    return _edits_by_source(adapter, card, jobs)
+def _begun(
+    method: type[Adapter[Any]], card: MethodCard, run: Run, engine: Engine, progress: Progress
+) -> Callable[[Sequence[_Job]], Iterator[EditItem]]:
+    """Loads the method; from jobs to finished items."""
+    if hasattr(method, "edit_all"):
+        adapter: Any = loaded(method, card, replace(run, progress=progress))
+        return lambda jobs: _edits_at_once(adapter, card, jobs)
+    # The steps of several workers would make no sense in one bar.
+    work = EditWork(method=method, card=card, run=run if engine.distributed else replace(run, progress=progress))
+    do = engine.start(work)
+    return lambda jobs: _edits_by_source(do, card, jobs, sent=engine.distributed)
 
 
 def _edits_at_once(adapter: BatchAdapter, card: MethodCard, jobs: Sequence[_Job]) -> Iterator[EditItem]:
@@ -205,18 +213,31 @@ def _edits_at_once(adapter: BatchAdapter, card: MethodCard, jobs: Sequence[_Job]
         for item, made in adapter.edit_all([item for _, item, _ in given.values()]):
             job, _, size = given[item.item_id, item.seed]
             open_jobs.discard(job.key)
-            if isinstance(made, Exception):
-                yield _failed(job, made)
-            else:
-                yield _written(job, made, size, started)
+            yield _written(job, _checked(job, made, size, started))
             started = time.perf_counter()
-    except _ANY as error:
+    except ANY as error:
         silent = error
     yield from (_failed(job, silent) for key, (job, _, _) in given.items() if key in open_jobs)
 
 
-def _edits_by_source(adapter: Adapter[Any], card: MethodCard, jobs: Sequence[_Job]) -> Iterator[EditItem]:
-    """The finished items, source by source."""
+def _checked(job: _Job, made: object, size: tuple[int, int], started: float) -> Made:
+    """What such a method gave for an item."""
+    try:
+        if isinstance(made, Exception):
+            raise made
+        return replace(made_of(job.item.item_id, made, size), seconds=time.perf_counter() - started)
+    except ANY as error:
+        return Made.failed(job.item.item_id, error)
+
+
+def _edits_by_source(
+    do: Callable[[Iterable[SourceUnit]], Iterator[tuple[SourceUnit, Made | Lost]]],
+    card: MethodCard,
+    jobs: Sequence[_Job],
+    *,
+    sent: bool,
+) -> Iterator[EditItem]:
+    """The finished items, source by source; files are read when their turn comes."""
     sources: dict[tuple[str, str | None, int], list[_Job]] = {}
     for job in jobs:
         try:
@@ -225,43 +246,43 @@ def _edits_by_source(adapter: Adapter[Any], card: MethodCard, jobs: Sequence[_Jo
             yield _failed(job, error)
             continue
         sources.setdefault((digest, _seen(job.item, card).source_caption, job.seed), []).append(job)
-    for (_, caption, seed), alike in sources.items():
-        started = time.perf_counter()
-        try:
-            picture = read_image(_source(alike[0].item, card))
-            fitted = adapter.fit(picture, caption, seed=seed)
-        except _ANY as error:
-            yield from (_failed(job, error) for job in alike)
-            continue
-        share = (time.perf_counter() - started) / len(alike)
-        for job in alike:
-            yield _edit(adapter, card, job, fitted, picture.size, share)
-        del fitted  # before the next one takes as much memory again
+    open_jobs = {job.key: job for alike in sources.values() for job in alike}
+    units = (_unit(alike, card, caption, sent=sent) for (_, caption, _), alike in sources.items())
+    for unit, made in do(units):
+        if isinstance(made, Lost):
+            yield from (_failed(open_jobs[item.item_id, unit.seed], EditError(made.reason)) for item in unit.items)
+        else:
+            yield _written(open_jobs[made.item_id, unit.seed], made)
 
 
-def _edit(
-    adapter: Adapter[Any],
-    card: MethodCard,
-    job: _Job,
-    fitted: Any,  # noqa: ANN401 - whatever the method's fit returned
-    size: tuple[int, int],
-    share: float,
-) -> EditItem:
-    """One edit, written to its file; or the item with the reason why there is none."""
-    started = time.perf_counter() - share
+def _unit(alike: Sequence[_Job], card: MethodCard, caption: str | None, *, sent: bool) -> SourceUnit:
+    """The edits of one source; sent to others, it carries its files with it."""
+    path = _source(alike[0].item, card)
+    source: bytes | ImageError
     try:
-        made = adapter.edit(_seen(job.item, card), fitted, seed=job.seed)
-    except _ANY as error:
-        return _failed(job, error)
-    return _written(job, made, size, started)
+        source = read_image_bytes(path)
+    except ImageError as error:
+        source = error
+    items = tuple(_seen(job.item, card) for job in alike)
+    masks = {item.edit_mask for item in items if sent and item.edit_mask and item.edit_mask.is_file()}
+    return SourceUnit(
+        source=source,
+        name=str(path),
+        caption=caption,
+        seed=alike[0].seed,
+        items=items,
+        masks={mask: mask.read_bytes() for mask in masks},
+    )
 
 
-def _written(job: _Job, made: object, size: tuple[int, int], started: float) -> EditItem:
-    """What a method returned, written to its file; or the item with the reason why it cannot be."""
-    bill = made if isinstance(made, Billed) else None
+def _written(job: _Job, made: Made) -> EditItem:
+    """What a method made, written to its file; or the item with the reason why there is none."""
+    if made.picture is None:
+        return _without(job, made)
+    started = time.perf_counter()
     try:
-        write_image(job.file, checked_picture(bill.picture if bill else made, size))
-    except _ANY as error:
+        write_image(job.file, made.picture)
+    except ANY as error:
         return _failed(job, error)
     return replace(
         job.item,
@@ -269,9 +290,9 @@ def _written(job: _Job, made: object, size: tuple[int, int], started: float) -> 
         edited_image=job.file,
         status="ok",
         reason=None,
-        seconds=round(time.perf_counter() - started, 3),
-        cost=bill.cost if bill else None,
-        currency=bill.currency if bill else None,
+        seconds=round(made.seconds + time.perf_counter() - started, 3),
+        cost=made.cost,
+        currency=made.currency,
     )
 
 
@@ -300,36 +321,18 @@ def _source(item: EditItem, card: MethodCard) -> Path:
 
 
 def _failed(job: _Job, error: BaseException) -> EditItem:
-    item = replace(job.item, seed=job.seed, seconds=None, cost=None, currency=None).without_edit("failed", _told(error))
-    _LOG.debug("%s failed:", item.label, exc_info=error)
-    return item
+    return _without(job, Made.failed(job.item.item_id, error))
 
 
-def _told(error: BaseException) -> str:
-    """What was raised, as a reason."""
-    text = " ".join(str(error).split())
-    if not isinstance(error, EvalkitError) or not text:
-        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return text if len(text) <= _REASON else f"{text[: _REASON - 1]}…"
+def _without(job: _Job, made: Made) -> EditItem:
+    item = replace(job.item, seed=job.seed, seconds=None, cost=None, currency=None)
+    _LOG.debug("%s failed:\n%s", item.label, made.trace)
+    return item.without_edit("failed", made.reason)
 
 
 def _spoken(need: str) -> str:
     word = need.replace("_", " ")
     return f"an {word}" if word[0] in "aeiou" else f"a {word}"
-
-
-def _loaded(method: type[Adapter[Any]], card: MethodCard, run: Run) -> Adapter[Any] | BatchAdapter:
-    try:
-        adapter = method()
-        adapter.load(run)
-    except EvalkitError:
-        raise
-    except _ANY as error:
-        hint = f" Its package may have to be installed with the extra [{card.extra}]." if card.extra else ""
-        raise BrokenPluginError(
-            f"The method {card.name} cannot be loaded: {_told(error).rstrip('.')}.{hint}"
-        ) from error
-    return adapter
 
 
 def _write(output: Path, lines: Mapping[_Key, EditItem | None], benchmark: str | None, card: MethodCard) -> None:
