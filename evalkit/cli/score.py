@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.folder import FolderOptions, folder_options, summary
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
 from evalkit.cli.places import FolderPlace, Place, read_from, written_to
@@ -39,6 +40,7 @@ ENCODER_HELP = (
 @click.option("--compile", "compiled", is_flag=True, help="Fuse the network's operations; the signature says so.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Images per pass, fewer where memory ends.")
 @click.option("--cache/--no-cache", "cached", default=True, help="Keep embeddings between runs.")
+@engine_options
 @output_options
 def score(
     place: Place,
@@ -49,6 +51,8 @@ def score(
     protocol: str | None,
     target: Place | None,
     name: str | None,
+    device: str,
+    engine: EngineOptions,
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
 ) -> None:
@@ -72,7 +76,11 @@ def score(
     output.note(summary(place, folder))
     name = name or folder.method or path.resolve().name
     target = target or RUNS / name
-    with written_to(target, output) as directory, output.progress() as progress:
+    with (
+        written_to(target, output) as directory,
+        output.progress() as progress,
+        engine.open(device) as opened_engine,
+    ):
         run = score_into(
             directory,
             folder,
@@ -82,6 +90,8 @@ def score(
             protocol=kept_to,
             name=name,
             benchmark_version=benchmark.version if benchmark else None,
+            device=device,
+            engine=opened_engine,
             progress=progress,
             **settings,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.output import Output, output_options
 from evalkit.cli.tables import column_options
 from evalkit.errors import OptionError
@@ -34,6 +35,7 @@ RESULT, PAGE = "validity.json", "validity.md"
 @click.option("--output", "directory", type=DIRECTORY, help=f"Where all is written.  [default: {WORK}/<benchmark>]")
 @click.option("--figures", type=DIRECTORY, metavar="DIR", help="Write the panel there: SVG, PDF, PNG and CSV.")
 @column_options
+@engine_options
 @output_options
 def validate(
     names: tuple[str, ...],
@@ -51,6 +53,7 @@ def validate(
     figures: Path | None,
     columns: "Columns",
     groups: Path | None,
+    engine: EngineOptions,
     output: Output,
 ) -> None:
     """Try metrics on edits whose quality is known, and say what each is worth.
@@ -70,7 +73,7 @@ def validate(
     methods = [Path(name) for name in names if Path(name).is_dir()]
     directory = directory or WORK / benchmark
     try:
-        with output.progress() as progress:
+        with output.progress() as progress, engine.open(device) as opened:
             validity = validate_metrics(
                 metrics,
                 benchmark,
@@ -83,6 +86,7 @@ def validate(
                 level=level,
                 seed=seed,
                 device=device,
+                engine=opened,
                 progress=progress,
             )
         output.json(asdict(validity))

@@ -5,7 +5,7 @@ shapes, with Pillow's bicubic filter, which antialiases, and rounded to 8 bits o
 by the nearest pixel, so that it stays a mask.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +53,14 @@ class ImagePair:
     """True where nothing should have changed: outside of the edit mask, if one was asked for."""
 
 
-def read_pairs(files: Sequence[PairFiles]) -> Iterator[tuple[PairFiles, ImagePair | Mapping[Path, str]]]:
+def read_pairs(
+    files: Sequence[PairFiles], read: Callable[[Path], Image.Image] | None = None
+) -> Iterator[tuple[PairFiles, ImagePair | Mapping[Path, str]]]:
     """The pairs of some files, one after the other; of files that follow each other each is decoded once.
+
+    Args:
+        files: Which.
+        read: Gives the image of a file, or raises an ImageError; :func:`read_image` by default.
 
     Yields:
         The files with the pair, or with those that cannot be decoded and why.
@@ -62,7 +68,7 @@ def read_pairs(files: Sequence[PairFiles]) -> Iterator[tuple[PairFiles, ImagePai
     known: dict[Path, Image.Image | ImageError] = {}
     arrays: dict[Path, Pixels] = {}
     for place in files:
-        known = {path: known[path] if path in known else _read(path) for path in place.paths}
+        known = {path: known[path] if path in known else _read(path, read or read_image) for path in place.paths}
         unreadable = {path: str(image) for path, image in known.items() if isinstance(image, ImageError)}
         if unreadable:
             yield place, unreadable
@@ -111,8 +117,8 @@ def _background(mask: Image.Image, size: tuple[int, int]) -> Mask:
     return np.asarray(grey if grey.size == size else grey.resize(size, Image.Resampling.NEAREST)) < WHITE
 
 
-def _read(path: Path) -> Image.Image | ImageError:
+def _read(path: Path, read: Callable[[Path], Image.Image]) -> Image.Image | ImageError:
     try:
-        return read_image(path)
+        return read(path)
     except ImageError as failure:
         return failure

@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from evalkit.data.pair import ImagePair
@@ -29,6 +29,20 @@ BUILTIN = {
 }
 ENCODERS: Registry[Backend] = Registry("encoder", BUILTIN, "evalkit.encoders")
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderOrder:
+    """What an encoder is opened with, so that another process can open the same."""
+
+    spec: str
+    device: str
+    dtype: DType
+    compiled: bool = False
+
+    def open(self) -> "LazyEncoder":
+        """The encoder; what it turns out to be is not remembered."""
+        return open_encoder(self.spec, device=self.device, dtype=self.dtype, compiled=self.compiled)
 
 
 def open_encoder(

@@ -2,9 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,23 +13,16 @@ from evalkit.data.images import image_digest, read_image
 from evalkit.data.item import EditItem
 from evalkit.data.pair import blackened
 from evalkit.data.parallel import Progress, ahead, in_batches, unwatched
-from evalkit.encoders.base import AnyEncoder, Embeddings, Encoder, Pixels
+from evalkit.encoders.base import AnyEncoder, Encoder, EncoderSpec, Pixels
 from evalkit.encoders.store import EmbeddingCache, Kind
 from evalkit.errors import ImageError
 from evalkit.metrics.base import Feature, Metric, PairFeature, Scores
 from evalkit.metrics.base import Vectors as Arrays
-from evalkit.scoring.pairs import Pairs
+from evalkit.scoring.pairs import Pairs, PairUnit, Seen
 from evalkit.scoring.plan import IMAGE_FIELDS, Picture, Plan, pair_of, picture_of, texts_of
+from evalkit.scoring.remote import Remote
 from evalkit.scoring.vectors import Vectors
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Unreadable:
-    """A file of a picture that cannot be read."""
-
-    number: int
-    """Which of the picture's files."""
-    message: str
+from evalkit.scoring.work import Encoded, Unreadable, encode_batch
 
 
 class Features:
@@ -44,6 +36,7 @@ class Features:
         cache: Where vectors are kept. If it fails midway the work goes on in memory, and ``cache_failure`` says so.
         batch_size: Images, or texts, per pass of the network.
         workers: Threads that read and decode; one per core by default.
+        remote: Workers elsewhere that decode, encode and compare instead; only this process writes to the cache.
         progress: Called with the kind of work, how much is done and how much there is.
     """
 
@@ -54,12 +47,14 @@ class Features:
         *,
         batch_size: int = 32,
         workers: int | None = None,
+        remote: Remote | None = None,
         progress: Progress = unwatched,
     ) -> None:
         self._encoders = encoders
         self._vectors = Vectors(cache)
         self._batch_size = batch_size
         self._workers = workers or os.cpu_count() or 1
+        self._remote = remote
         self._progress = progress
         self.digests: dict[Path, str] = {}
         """SHA-256 of the image files of the last plan."""
@@ -68,7 +63,14 @@ class Features:
         """Image files that could not be decoded, each with the reason."""
         self.n_encoded_images = 0
         self.n_encoded_texts = 0
-        self._pairs = Pairs(encoders, self._vectors, self.digests, workers=self._workers, progress=progress)
+        self._pairs = Pairs(
+            encoders,
+            self._vectors,
+            self.digests,
+            workers=self._workers,
+            elsewhere=self._pairs_elsewhere if remote else None,
+            progress=progress,
+        )
 
     @property
     def cache_failure(self) -> str | None:
@@ -93,8 +95,8 @@ class Features:
         self.digests.update(kept)
         self._digest([path for path in files if path not in kept and path not in self.unreadable])
         self._encode_images(plan)
-        for name, encoder in self._encoders.items():
-            self._encode_texts(encoder, plan.texts.get(name, ()))
+        for name in self._encoders:
+            self._encode_texts(name, plan.texts.get(name, ()))
         self.unreadable.update(self._pairs.prepare(plan.pairs))
 
     def compute(self, metric: Metric, items: Sequence[EditItem]) -> Scores:
@@ -138,86 +140,112 @@ class Features:
         return digests[0] if len(digests) == 1 else text_digest("black outside of the mask " + " ".join(digests))
 
     def _encode_images(self, plan: Plan) -> None:
-        """Every picture that some encoder lacks, read once for all of them."""
-        by_digest, lacking = self._lacking(plan)
-        total, done = sum(map(len, lacking.values())), 0
-        batches: dict[int, dict[str, Pixels]] = {}
-        with ThreadPoolExecutor(self._workers) as pool:
-            load = partial(self._squares, by_digest, lacking)
-            for digest, squares in ahead(pool, load, list(lacking), 2 * self._batch_size):
-                if isinstance(squares, _Unreadable):
-                    paths = [picture.paths[squares.number] for picture in by_digest[digest]]
-                    self.unreadable.update(dict.fromkeys(paths, squares.message))
-                    done += len(lacking[digest])
-                    self._progress("encoding images", done, total)
-                    continue
-                for encoder in lacking[digest]:
-                    batch = batches.setdefault(id(encoder), {})
-                    batch[digest] = squares[encoder.spec.preprocess.label]
-                    if len(batch) == self._batch_size:
-                        done += self._encode_batch(encoder, batches.pop(id(encoder)))
-                        self._progress("encoding images", done, total)
-            for encoder in self._encoders.values():
-                if batch := batches.pop(id(encoder), {}):
-                    done += self._encode_batch(encoder, batch)
-                    self._progress("encoding images", done, total)
-
-    def _lacking(self, plan: Plan) -> tuple[dict[str, list[Picture]], dict[str, list[AnyEncoder]]]:
-        """The pictures of each digest, and the encoders that know nothing of it."""
+        """Every picture that some encoder lacks."""
         by_digest: dict[str, list[Picture]] = {}
-        lacking: dict[str, list[AnyEncoder]] = {}
-        for name, encoder in self._encoders.items():
+        batches: dict[str, list[list[str]]] = {}
+        for name in self._encoders:
             digests: dict[str, None] = {}
             for picture in plan.images.get(name, ()):
                 if all(path in self.digests for path in picture.paths):
-                    digest = self._digest_of(picture)
-                    digests[digest] = None
-                    by_digest.setdefault(digest, []).append(picture)
-            if digests:
-                for digest in self._vectors.missing(encoder.spec.fingerprint, "image", digests):
-                    lacking.setdefault(digest, []).append(encoder)
-        return by_digest, lacking
+                    digests[self._digest_of(picture)] = None
+                    by_digest.setdefault(self._digest_of(picture), []).append(picture)
+            batches[name] = self._batches(name, "image", digests)
+        done, total = 0, sum(len(batch) for each in batches.values() for batch in each)
+        first = {digest: alike[0] for digest, alike in by_digest.items()}
+        for name, encoded in (self._images_elsewhere if self._remote else self._images)(first, batches):
+            for digest, unreadable in encoded.unreadable.items():
+                paths = [picture.paths[unreadable.number] for picture in by_digest[digest]]
+                self.unreadable.update(dict.fromkeys(paths, unreadable.message))
+            self._vectors.put(self._encoders[name].spec.fingerprint, "image", encoded.vectors)
+            self.n_encoded_images += len(encoded.vectors)
+            done += len(encoded.vectors) + len(encoded.unreadable)
+            self._progress("encoding images", done, total)
+
+    def _images(
+        self, pictures: Mapping[str, Picture], batches: Mapping[str, Sequence[Sequence[str]]]
+    ) -> Iterator[tuple[str, Encoded]]:
+        """Each encoder's batches, every picture read once for all of them."""
+        places: dict[str, list[tuple[str, int]]] = {}
+        for name, each in batches.items():
+            for number, batch in enumerate(each):
+                for digest in batch:
+                    places.setdefault(digest, []).append((name, number))
+        gathered: dict[tuple[str, int], dict[str, Pixels | Unreadable]] = {}
+        with ThreadPoolExecutor(self._workers) as pool:
+            load = partial(self._squares, pictures, places)
+            for digest, squares in ahead(pool, load, list(places), 2 * self._batch_size):
+                for name, number in places[digest]:
+                    found = gathered.setdefault((name, number), {})
+                    label = self._encoders[name].spec.preprocess.label
+                    found[digest] = squares if isinstance(squares, Unreadable) else squares[label]
+                    batch = batches[name][number]
+                    if len(found) == len(batch):
+                        del gathered[name, number]
+                        yield name, encode_batch(self._encoders[name], {digest: found[digest] for digest in batch})
 
     def _squares(
-        self, by_digest: Mapping[str, Sequence[Picture]], lacking: Mapping[str, Sequence[AnyEncoder]], digest: str
-    ) -> dict[str, Pixels] | _Unreadable:
+        self, pictures: Mapping[str, Picture], places: Mapping[str, Sequence[tuple[str, int]]], digest: str
+    ) -> dict[str, Pixels] | Unreadable:
         """A picture as each of the encoders that lack it reads it, by the name of the preprocessing."""
         images = []
-        for number, path in enumerate(by_digest[digest][0].paths):
+        for number, path in enumerate(pictures[digest].paths):
             try:
                 images.append(read_image(path))
             except ImageError as failure:
-                return _Unreadable(number=number, message=str(failure))
+                return Unreadable(number=number, message=str(failure))
         image = images[0] if len(images) == 1 else blackened(*images)
-        kinds = {encoder.spec.preprocess.label: encoder.spec.preprocess for encoder in lacking[digest]}
-        return {label: preprocess.apply(image) for label, preprocess in kinds.items()}
+        kinds = [self._encoders[name].spec.preprocess for name, _ in places[digest]]
+        return {label: preprocess.apply(image) for label, preprocess in {kind.label: kind for kind in kinds}.items()}
 
-    def _encode_batch(self, encoder: Encoder, pixels: Mapping[str, Pixels]) -> int:
-        """Encodes pictures and keeps their vectors; how many there were."""
-        if pixels:
-            self._put(encoder, "image", pixels, encoder.encode_images(np.stack(list(pixels.values()))))
-            self.n_encoded_images += len(pixels)
-        return len(pixels)
+    def _images_elsewhere(
+        self, pictures: Mapping[str, Picture], batches: Mapping[str, Sequence[Sequence[str]]]
+    ) -> Iterator[tuple[str, Encoded]]:
+        for name, each in batches.items():
+            if self._remote and each:
+                for encoded in self._remote.images(name, self._encoders[name].spec, pictures, each):
+                    yield name, encoded
 
-    def _encode_texts(self, encoder: Encoder, texts: Sequence[str]) -> None:
-        by_digest = {self._text_digest(text): text for text in texts}
-        missing = self._vectors.missing(encoder.spec.fingerprint, "text", by_digest) if by_digest else []
+    def _encode_texts(self, name: str, texts: Sequence[str]) -> None:
         # Texts of like length in one batch: a network that ignores padding then reads little of it.
-        missing.sort(key=lambda digest: len(by_digest[digest]))
-        done = 0
-        for batch in in_batches(missing, self._batch_size):
-            self._put(encoder, "text", batch, encoder.encode_texts([by_digest[digest] for digest in batch]))
-            self.n_encoded_texts += len(batch)
-            done += len(batch)
-            self._progress("encoding texts", done, len(missing))
+        by_digest = {self._text_digest(text): text for text in sorted(texts, key=len)}
+        batches = self._batches(name, "text", by_digest)
+        encode = partial(self._remote.texts, name) if self._remote else partial(self._texts, self._encoders[name])
+        done, total = 0, sum(map(len, batches))
+        for encoded in encode(self._encoders[name].spec, by_digest, batches) if batches else ():
+            self._vectors.put(self._encoders[name].spec.fingerprint, "text", encoded.vectors)
+            self.n_encoded_texts += len(encoded.vectors)
+            done += len(encoded.vectors)
+            self._progress("encoding texts", done, total)
+
+    def _texts(
+        self, encoder: Encoder, _spec: EncoderSpec, texts: Mapping[str, str], batches: Iterable[Sequence[str]]
+    ) -> Iterator[Encoded]:
+        for batch in batches:
+            vectors = encoder.encode_texts([texts[digest] for digest in batch])
+            yield Encoded(vectors=dict(zip(batch, vectors, strict=True)), unreadable={})
 
     def _text_digest(self, text: str) -> str:
         if text not in self._text_digests:
             self._text_digests[text] = text_digest(text)
         return self._text_digests[text]
 
-    def _put(self, encoder: Encoder, kind: Kind, digests: Iterable[str], vectors: Embeddings) -> None:
-        self._vectors.put(encoder.spec.fingerprint, kind, dict(zip(digests, vectors, strict=True)))
+    def _batches(self, name: str, kind: Kind, digests: Mapping[str, object]) -> list[list[str]]:
+        """What must be encoded, in the batches of one pass each.
+
+        Vectors depend in their last digits on who shares a batch. So all that is wanted is divided, and then what is
+        known left out: a run that goes on where one was killed, with any engine, has the batches that were left.
+        """
+        if not digests:
+            return []
+        lacking = set(self._vectors.missing(self._encoders[name].spec.fingerprint, kind, digests))
+        batches = ([digest for digest in batch if digest in lacking] for batch in in_batches(digests, self._batch_size))
+        return [batch for batch in batches if batch]
+
+    def _pairs_elsewhere(self, units: Sequence[PairUnit]) -> Iterator[tuple[PairUnit, Seen]]:
+        features = {feature for unit in units for lacking in unit.lacking for feature in lacking}
+        names = {feature.encoder for feature in features if feature.measure is None}
+        if self._remote and units:
+            yield from self._remote.pairs(units, {name: self._encoders[name].spec for name in names})
 
 
 def text_digest(text: str) -> str:

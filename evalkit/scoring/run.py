@@ -26,6 +26,7 @@ from evalkit.results.store import Run
 from evalkit.results.table import ScoreTable
 from evalkit.scoring.features import Features
 from evalkit.scoring.plan import lacking, plan_features
+from evalkit.scoring.remote import Remote
 from evalkit.stats.intervals import group_t_interval, group_wilson_interval
 
 Missing = Literal["fail", "floor", "intersect"]
@@ -49,6 +50,7 @@ def score_folder(
     level: float = 0.95,
     batch_size: int = 32,
     problems: Sequence[Problem] = (),
+    remote: Remote | None = None,
     progress: Progress = unwatched,
 ) -> Run:
     """Score every item of a folder.
@@ -66,6 +68,7 @@ def score_folder(
         level: Coverage of the intervals.
         batch_size: Images per pass of the network; it does not change a score.
         problems: What was found wrong before, to be recorded with the run.
+        remote: Workers elsewhere that encode and compare; by default this process does.
         progress: Called with the kind of work, how much is done and how much there is.
 
     Raises:
@@ -75,7 +78,7 @@ def score_folder(
     started, clock = datetime.now(UTC), time.monotonic()
     if missing == "fail":
         _refuse_missing(folder.items)
-    features = Features(encoders, cache, batch_size=batch_size, progress=progress)
+    features = Features(encoders, cache, batch_size=batch_size, remote=remote, progress=progress)
     rows, same, digest = ItemRows(), SameFiles(), EditsDigest()
     for chunk in in_batches(folder.items, CHUNK):
         features.prepare(plan_features(metrics, chunk))

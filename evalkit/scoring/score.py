@@ -10,12 +10,14 @@ from evalkit.data.item import Problem
 from evalkit.data.parallel import Progress, unwatched
 from evalkit.data.remote import place_of
 from evalkit.encoders.base import AnyEncoder, DType, precision
-from evalkit.encoders.load import open_encoder
+from evalkit.encoders.load import EncoderOrder, open_encoder
 from evalkit.encoders.store import EmbeddingCache
+from evalkit.engine.base import Engine
 from evalkit.errors import CacheError, OptionError
 from evalkit.metrics.base import Metric, get_metrics
 from evalkit.protocols import Protocol
 from evalkit.results.store import Run, check_destination, write_run
+from evalkit.scoring.remote import Remote
 from evalkit.scoring.run import Missing, score_folder
 
 DEFAULT_ENCODER = "open_clip:ViT-B-32-quickgelu/openai"
@@ -39,6 +41,7 @@ def score_into(
     compiled: bool = False,
     batch_size: int = 32,
     cached: bool = True,
+    engine: Engine | None = None,
     progress: Progress = unwatched,
 ) -> Run:
     """Score an edit folder and write its run directory.
@@ -59,6 +62,7 @@ def score_into(
         compiled: Whether the network's operations are fused; part of the signature.
         batch_size: Images per pass; it does not change a score.
         cached: Whether vectors are kept between runs.
+        engine: Whose workers encode and compare; by default this process does. Its device is the workers'.
         progress: Called with the kind of work, how much is done and how much there is.
 
     Raises:
@@ -75,11 +79,19 @@ def score_into(
         _require(protocol, folder, chosen, encoder, version=benchmark_version, missing=missing, dtype=rounding)
         default_encoder = protocol.encoder
     with open_cache(enabled=cached) as (cache, problems):
+        remote = remote_for(engine, chosen, encoder, default=default_encoder, dtype=dtype, compiled=compiled)
         run = score_folder(
             folder,
             chosen,
             open_encoders(
-                chosen, encoder, default=default_encoder, device=device, dtype=dtype, compiled=compiled, cache=cache
+                chosen,
+                encoder,
+                default=default_encoder,
+                device=device,
+                dtype=dtype,
+                compiled=compiled,
+                cache=cache,
+                remote=remote,
             ),
             cache,
             name=name or folder.method or folder.root.resolve().name,
@@ -89,6 +101,7 @@ def score_into(
             level=level,
             batch_size=batch_size,
             problems=problems,
+            remote=remote,
             progress=progress,
         )
     write_run(directory, run)
@@ -135,6 +148,7 @@ def open_encoders(
     dtype: DType,
     compiled: bool = False,
     cache: EmbeddingCache,
+    remote: Remote | None = None,
 ) -> dict[str, AnyEncoder]:
     """The encoders that some metrics go through, by the names that their features use.
 
@@ -147,10 +161,42 @@ def open_encoders(
         dtype: What they compute in.
         compiled: Whether their operations are fused.
         cache: Remembers what they turned out to be.
+        remote: The workers that have them, if they are not to be in this process: see :func:`remote_for`.
 
     Raises:
         OptionError: Two specifications are for the same.
     """
+    chosen = _specs(metrics, specs, default)
+    if remote:
+        return {name: remote.encoder(name, cache) for name in chosen}
+    return {
+        name: open_encoder(spec, device=device, dtype=dtype, compiled=compiled, cache=cache)
+        for name, spec in chosen.items()
+    }
+
+
+def remote_for(
+    engine: Engine | None,
+    metrics: Sequence[Metric],
+    specs: str | Sequence[str],
+    *,
+    default: str = DEFAULT_ENCODER,
+    dtype: DType,
+    compiled: bool = False,
+) -> Remote | None:
+    """The workers of an engine, for the encoders that :func:`open_encoders` would open; None if they are not needed."""
+    if engine is None or not engine.distributed:
+        return None
+    chosen = _specs(metrics, specs, default)
+    orders = {
+        name: EncoderOrder(spec=spec, device=engine.device, dtype=dtype, compiled=compiled)
+        for name, spec in chosen.items()
+    }
+    return Remote(engine, orders)
+
+
+def _specs(metrics: Sequence[Metric], specs: str | Sequence[str], default: str) -> dict[str, str]:
+    """The specification behind each name that features use."""
     names = tuple(dict.fromkeys(metric.encoder for metric in metrics if metric.encoder != "none"))
     chosen: dict[str, str] = {}
     for spec in [specs] if isinstance(specs, str) else specs:
@@ -161,10 +207,7 @@ def open_encoders(
             raise OptionError(f"Encoder: '{chosen[place]}' and '{spec}' are both for {what}. Give one of them.")
         chosen[place] = spec
     chosen.setdefault("clip", default)
-    return {
-        name: open_encoder(chosen.get(name, name), device=device, dtype=dtype, compiled=compiled, cache=cache)
-        for name in names
-    }
+    return {name: chosen.get(name, name) for name in names}
 
 
 @contextmanager

@@ -7,9 +7,10 @@ import numpy as np
 
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.data.parallel import Progress, unwatched
+from evalkit.engine.base import Engine
 from evalkit.metrics.base import Feature, Metric, get_metrics
 from evalkit.results.validity import AgainstControl, ControlKind, MetricValidity, Validity
-from evalkit.scoring.score import open_cache, open_encoders
+from evalkit.scoring.score import open_cache, open_encoders, remote_for
 from evalkit.stats.groups import Floats
 from evalkit.stats.intervals import group_t_interval
 from evalkit.stats.validity import superiority
@@ -38,6 +39,7 @@ def validate_metrics(
     seed: int = 0,
     device: str = "auto",
     cached: bool = True,
+    engine: Engine | None = None,
     progress: Progress = unwatched,
 ) -> Validity:
     """Find out what metrics are worth on a benchmark.
@@ -59,6 +61,7 @@ def validate_metrics(
         seed: Determines what is shuffled and resampled.
         device: Where the network runs.
         cached: Whether vectors are kept between runs.
+        engine: Whose workers encode and compare; by default this process does. Its device is the workers'.
         progress: Called with the kind of work, how much is done and how much there is.
 
     Raises:
@@ -70,14 +73,12 @@ def validate_metrics(
     opened = known.opened(root)
     systems = gather_systems(opened, root, methods, work, limit=limit, seed=seed)
     with open_cache(enabled=cached) as (cache, problems):
-        networks = open_encoders(
-            (*chosen, *get_metrics(("edit_success",))),
-            encoder or opened.default_encoder,
-            device=device,
-            dtype="fp32",
-            cache=cache,
+        through, spec = (*chosen, *get_metrics(("edit_success",))), encoder or opened.default_encoder
+        remote = remote_for(engine, through, spec, dtype="fp32")
+        networks = open_encoders(through, spec, device=device, dtype="fp32", cache=cache, remote=remote)
+        scored = score_systems(
+            systems.all, chosen, networks, cache, benchmark=benchmark, remote=remote, progress=progress
         )
-        scored = score_systems(systems.all, chosen, networks, cache, benchmark=benchmark, progress=progress)
     trial = make_trial(opened, systems, scored, human, level, seed)
     return Validity(
         benchmark=benchmark,

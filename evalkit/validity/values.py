@@ -17,6 +17,7 @@ from evalkit.errors import DataError
 from evalkit.metrics.base import REASONS, Metric, get_metrics
 from evalkit.results.external import Columns, read_table
 from evalkit.results.table import ItemMeans
+from evalkit.scoring.remote import Remote
 from evalkit.scoring.run import score_folder
 from evalkit.validity.systems import System
 
@@ -56,6 +57,7 @@ def score_systems(
     cache: EmbeddingCache,
     *,
     benchmark: str,
+    remote: Remote | None = None,
     progress: Progress,
 ) -> Scored:
     """Score every system with every metric, and with the truths that its items allow."""
@@ -69,7 +71,7 @@ def score_systems(
         folder = EditFolder(
             root=_root(system.items), layout="manifest", items=system.items, n_files=0, n_matched=0, benchmark=benchmark
         )
-        run = score_folder(folder, wanted, encoders, cache, name=system.name, missing="intersect")
+        run = score_folder(folder, wanted, encoders, cache, name=system.name, missing="intersect", remote=remote)
         for metric in wanted:
             columns[system.name, metric.name] = _column(run.table.item_means(metric.name))
             signatures[metric.name] = run.record.metrics[metric.name].signature
