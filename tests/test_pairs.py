@@ -245,8 +245,8 @@ def test_memory_does_not_grow_with_the_number_of_items(tmp_path, cache, monkeypa
     alive, most = set(), []
     read = pairs_module.read_pairs
 
-    def counted(files):
-        for place, pair in read(files):
+    def counted(files, given=None):
+        for place, pair in read(files, given):
             alive.add(place)
             most.append(len(alive))
             yield place, pair
