@@ -39,7 +39,8 @@ def check(place: Place, *, folder_options: FolderOptions, decode: bool, output: 
         problems = check_folder(folder, decode=decode, progress=progress)
     grave = [problem for problem in problems if not is_notice(problem)]
     minor = [problem for problem in problems if is_notice(problem)]
-    output.json(as_json(folder, problems))
+    if output.as_json:
+        output.json(as_json(folder, problems))
     output.line(summary(place, folder))
     output.problems("Problems", grave, shown=len(grave))
     output.problems("Notices", minor, shown=NOTICES_SHOWN)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,7 @@ class ItemList:
     """``item_id`` to the file name that the benchmark's official layout gives its edited image."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class EditFolder:
     """One method's result on a set of items."""
 
@@ -44,9 +45,17 @@ class EditFolder:
     @property
     def n_edited(self) -> int:
         """Items and seeds that have an edited image."""
-        return sum(item.status == "ok" for item in self.items)
+        return self._counts[0]
 
     @property
     def n_items(self) -> int:
         """Items, each counted once whatever its seeds."""
-        return sum(1 for _ in groupby(self.items, key=lambda item: item.item_id))
+        return self._counts[1]
+
+    @cached_property
+    def _counts(self) -> tuple[int, int]:
+        edited, ids = 0, 0
+        for _, seeds in groupby(self.items, key=lambda item: item.item_id):
+            ids += 1
+            edited += sum(item.status == "ok" for item in seeds)
+        return edited, ids

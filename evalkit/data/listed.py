@@ -45,27 +45,30 @@ class Listed:
 
 def claims_of_manifest(manifest: Manifest, scan: Scan, expected: ItemList | None) -> Listed:
     """Finds the files that a manifest names and completes its items with what the benchmark knows of them."""
-    rows, claimed = _with_files(manifest.items, scan)
+    rows, claimed, ids = _with_files(manifest.items, scan)
     problems = list(_unclaimed(claimed, scan))
     if expected:
         items: Sequence[EditItem] = expected.items
         known = {item.item_id: position for position, item in enumerate(items)}
         positions: Iterable[int | None] = (known.get(row.item_id) for row in rows)
+        first: Sequence[int] = ()
     else:
-        numbers, first = Keys(row.item_id for row in rows).numbered()
-        items = _FirstOfEach(rows, first.tolist())
-        positions = numbers.tolist()
+        numbers, places = ids.numbered()
+        first = array("q", places.tolist())
+        items, positions = _FirstOfEach(rows, first), numbers.tolist()
     claims = Claims()
     disputed: set[str] = set()
-    for position, row in zip(positions, rows, strict=True):
+    for number, (position, row) in enumerate(zip(positions, rows, strict=True)):
         if position is None:
             problems.append(_unknown(row, expected))
             continue
-        base = items[position]
-        if row.item_id not in disputed and _captions_differ(base, row):
-            disputed.add(row.item_id)
-            problems.append(_disputed(base, row))
-        claims.add(position, _completed(base, row) if expected else row)
+        # Most lines of a folder without a benchmark are the first of their item, and agree with themselves.
+        if (expected or first[position] != number) and row.item_id not in disputed:
+            base = items[position]
+            if _captions_differ(base, row):
+                disputed.add(row.item_id)
+                problems.append(_disputed(base, row))
+        claims.add(position, _completed(items[position], row) if expected else row)
     return Listed(items=items, claims=claims, problems=tuple(problems))
 
 
@@ -73,7 +76,7 @@ class _FirstOfEach(Sequence[EditItem]):
     """One item for each id, with what its first line says and without an edit."""
 
     def __init__(self, rows: Sequence[EditItem], first: Sequence[int]) -> None:
-        self._rows, self._first = rows, array("q", first)
+        self._rows, self._first = rows, first
 
     def __len__(self) -> int:
         return len(self._first)
@@ -83,11 +86,11 @@ class _FirstOfEach(Sequence[EditItem]):
         return replace(row, seed=None, edited_image=None, status="ok", reason=None)
 
 
-def _with_files(rows: Iterable[EditItem], scan: Scan) -> tuple[Sequence[EditItem], Keys]:
-    """The rows with only those files that exist, in whichever Unicode form the disk spells them; and these files."""
+def _with_files(rows: Iterable[EditItem], scan: Scan) -> tuple[Sequence[EditItem], Keys, Keys]:
+    """The rows with only those files that exist, in whichever Unicode form the disk spells them; the files; the ids."""
     # Nearly all names are spelled alike here and there, and are simply asked for.
     otherwise = {key: path for path in scan.images if (key := composed(str(path))) != str(path)}
-    claimed = Keys()
+    claimed, ids = Keys(), Keys()
 
     def located(path: Path | None) -> Path | None:
         if path is None:
@@ -101,6 +104,7 @@ def _with_files(rows: Iterable[EditItem], scan: Scan) -> tuple[Sequence[EditItem
         return path
 
     def with_files(row: EditItem) -> EditItem:
+        ids.add(row.item_id)
         files: dict[str, Any] = {name: getattr(row, name) for name in IMAGE_COLUMNS}
         found: dict[str, Any] = {name: located(path) for name, path in files.items()}
         item = row if found == files else replace(row, **found)
@@ -108,7 +112,7 @@ def _with_files(rows: Iterable[EditItem], scan: Scan) -> tuple[Sequence[EditItem
             item = item.without_edit("missing", f"{shown(row.edited_image, scan.root)} is not there")
         return item
 
-    return shelf_of_items(map(with_files, rows)), claimed
+    return shelf_of_items(map(with_files, rows)), claimed, ids
 
 
 def _unclaimed(claimed: Keys, scan: Scan) -> Iterator[Problem]:

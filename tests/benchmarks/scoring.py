@@ -4,11 +4,11 @@
     python tests/benchmarks/scoring.py --items 1000 --loop-items 40 --size 1024      # the TEdBench case
 
 The network is the true ViT-B/32 at random initialisation, saved as a checkpoint; the images are generated PNGs of 512
-pixels (``--size``), five edits per source. The *bound* is what perfect overlap allows where reading and encoding share the cores:
-the seconds of a bare batched encode of images and texts plus those of a bare decode and resize, each alone on all
-cores. *Start-up* is what scoring one item costs: imports, and reading and hashing the weights. The *loops* are what
-the same three metrics cost with today's scripts (:class:`Loops`), run on the first ``--loop-items`` items, from which
-the whole is extrapolated.
+pixels (``--size``), five edits per source. The *bound* is what perfect overlap allows where reading and encoding share
+the cores: the seconds of a bare batched encode of images and texts plus those of a bare decode and resize, each alone
+on all cores. (Its texts are padded to full length, which ours are not: we can be faster.) *Start-up* is what scoring
+one item costs: imports, and reading and hashing the weights. The *loops* are what the same three metrics cost with
+today's scripts (:class:`Loops`), run on the first ``--loop-items`` items, from which the whole is extrapolated.
 """
 
 import argparse
