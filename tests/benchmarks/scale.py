@@ -138,9 +138,12 @@ def measure(root: Path, n: int) -> dict[str, Finished]:
 
 def table(figures: dict[str, dict[str, dict[str, float]]]) -> str:
     """The curve in Markdown."""
-    lines = ["| edits | " + " | ".join(f"{name}: s, MiB" for name in COMMANDS) + " |", "|---" * 4 + "|"]
+    lines = ["| edits | " + " | ".join(f"{name}: s (processor), MiB" for name in COMMANDS) + " |", "|---" * 4 + "|"]
     for n, by_command in figures.items():
-        cells = (f"{by_command[name]['seconds']:.1f}, {by_command[name]['peak_mib']:.0f}" for name in COMMANDS)
+        cells = [
+            f"{found['seconds']:.1f} ({found['cpu_seconds']:.1f}), {found['peak_mib']:.0f}"
+            for found in (by_command[name] for name in COMMANDS)
+        ]
         lines.append(f"| {int(n):,} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -32,7 +32,6 @@ from safetensors.torch import load_file, save_file
 
 ARCHITECTURE = "ViT-B-32-quickgelu"
 BATCH = 32
-ROUNDS = 8
 
 
 def save_checkpoint(path: Path) -> None:
@@ -48,16 +47,16 @@ def load_model(path: Path) -> torch.nn.Module:
     return model.eval()
 
 
-def bare_encode_seconds(model: torch.nn.Module, n_images: int, n_texts: int) -> float:
+def bare_encode_seconds(model: torch.nn.Module, n_images: int, n_texts: int, rounds: int) -> float:
     """Seconds to encode so many images and texts in batches, from ready tensors."""
     images, texts = torch.randn(BATCH, 3, 224, 224), open_clip.get_tokenizer(ARCHITECTURE)(["a photo of a cat"] * BATCH)
 
     def per_item(encode: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> float:
         encode(batch)
         started = time.perf_counter()
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             encode(batch)
-        return (time.perf_counter() - started) / (ROUNDS * BATCH)
+        return (time.perf_counter() - started) / (rounds * BATCH)
 
     with torch.inference_mode():
         return n_images * per_item(model.encode_image, images) + n_texts * per_item(model.encode_text, texts)
@@ -140,6 +139,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=1000)
     parser.add_argument("--loop-items", type=int, default=100)
     parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=8, help="Batches over which the bare encode is timed.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
@@ -149,7 +149,7 @@ def main() -> None:
         images = sorted((folder / "images").iterdir())
         lines = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
         texts = {line[key] for line in lines for key in ("source_caption", "target_caption")}
-        before = bare_encode_seconds(model, len(images), len(texts)) + bare_decode_seconds(images)
+        before = bare_encode_seconds(model, len(images), len(texts), options.rounds) + bare_decode_seconds(images)
         arguments = ("score", str(folder), "--encoder", f"open_clip:{ARCHITECTURE}/{root / 'model.safetensors'}")
         metrics = ("--metrics", "clip_score,clip_directional_similarity,clip_image_similarity")
         one = (
@@ -165,7 +165,7 @@ def main() -> None:
             for _ in range(2)
         ]
         cold, warm = runs
-        after = bare_encode_seconds(model, len(images), len(texts)) + bare_decode_seconds(images)
+        after = bare_encode_seconds(model, len(images), len(texts), options.rounds) + bare_decode_seconds(images)
         share = options.items / options.loop_items
         loops = {name: share * taken for name, taken in Loops(model, folder, options.loop_items).seconds().items()}
         loop = sum(loops.values())
