@@ -194,10 +194,10 @@ SHAPES_V1 = Protocol(
     alignment="edit_success",
     preservation="l1_background",
     margins={
-        "clip_score": 0.004,
-        "clip_directional_similarity": 0.009,
-        "clip_image_similarity": 0.008,
-        "attribute_preservation": 0.02,
+        "clip_score": 0.002,
+        "clip_directional_similarity": 0.007,
+        "clip_image_similarity": 0.004,
+        "attribute_preservation": 0.008,
         "l1_background": 0.01,
     },
     evidence=(

@@ -85,6 +85,7 @@ class DiffusionCLIP:
             "passes": 2,
             "visits": 3,
         },
+        edit_types=frozenset(),
         cannot=(
             "It edits as a whole what its model was trained on: nothing local, no moves, no layout. Tuned on one "
             "source it may raise the CLIP score without making the edit: so it mostly does with the miniature model, "

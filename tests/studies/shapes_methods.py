@@ -51,6 +51,8 @@ METRICS = (
     "clip_directional_similarity",
     "clip_image_similarity",
 )
+CONTROLS = ("identity", "text_to_image", "ddim_reconstruction")
+"""Methods that nobody expects to edit: nothing changed, nothing kept, and what inversion loses."""
 N_SOURCES = 18
 """Of the benchmark's 72, each with four edits: 72 edits in 18 groups, 13 or 14 items of most edit types."""
 
@@ -175,7 +177,7 @@ def render(results: dict[str, Any]) -> str:
             cells.append(text if kind in judged["claims"] else f"{text} †")
         means = [judged["means"][metric] for metric in METRICS[1:]]
         shown = [percent(means[0], 1) + " %", *("undefined" if mean is None else f"{mean:.3f}" for mean in means[1:])]
-        works = "yes" if judged["working"] else "no" if judged["claims"] else "a control"
+        works = "a control" if name in CONTROLS else "yes" if judged["working"] else "no"
         lines.append(f"| `{name}` | {' | '.join(cells)} | {works} | {' | '.join(shown)} |")
     return "\n".join(lines) + "\n"
 
