@@ -20,9 +20,9 @@ from evalkit.metrics.base import Feature, Metric, PairFeature, Scores
 from evalkit.metrics.base import Vectors as Arrays
 from evalkit.scoring.pairs import Pairs, PairUnit, Seen
 from evalkit.scoring.plan import IMAGE_FIELDS, Picture, Plan, pair_of, picture_of, texts_of
-from evalkit.scoring.remote import Remote
 from evalkit.scoring.vectors import Vectors
 from evalkit.scoring.work import Encoded, Unreadable, encode_batch
+from evalkit.scoring.workers import Workers
 
 
 class Features:
@@ -47,7 +47,7 @@ class Features:
         *,
         batch_size: int = 32,
         workers: int | None = None,
-        remote: Remote | None = None,
+        remote: Workers | None = None,
         progress: Progress = unwatched,
     ) -> None:
         self._encoders = encoders

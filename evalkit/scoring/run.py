@@ -26,7 +26,7 @@ from evalkit.results.store import Run
 from evalkit.results.table import ScoreTable
 from evalkit.scoring.features import Features
 from evalkit.scoring.plan import lacking, plan_features
-from evalkit.scoring.remote import Remote
+from evalkit.scoring.workers import Workers
 from evalkit.stats.intervals import group_t_interval, group_wilson_interval
 
 Missing = Literal["fail", "floor", "intersect"]
@@ -50,7 +50,7 @@ def score_folder(
     level: float = 0.95,
     batch_size: int = 32,
     problems: Sequence[Problem] = (),
-    remote: Remote | None = None,
+    remote: Workers | None = None,
     progress: Progress = unwatched,
 ) -> Run:
     """Score every item of a folder.

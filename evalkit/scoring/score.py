@@ -17,8 +17,8 @@ from evalkit.errors import CacheError, OptionError
 from evalkit.metrics.base import Metric, get_metrics
 from evalkit.protocols import Protocol
 from evalkit.results.store import Run, check_destination, write_run
-from evalkit.scoring.remote import Remote
 from evalkit.scoring.run import Missing, score_folder
+from evalkit.scoring.workers import Workers
 
 DEFAULT_ENCODER = "open_clip:ViT-B-32-quickgelu/openai"
 DEFAULT_METRICS = ("clip_score", "clip_directional_similarity", "clip_image_similarity")
@@ -148,7 +148,7 @@ def open_encoders(
     dtype: DType,
     compiled: bool = False,
     cache: EmbeddingCache,
-    remote: Remote | None = None,
+    remote: Workers | None = None,
 ) -> dict[str, AnyEncoder]:
     """The encoders that some metrics go through, by the names that their features use.
 
@@ -183,7 +183,7 @@ def remote_for(
     default: str = DEFAULT_ENCODER,
     dtype: DType,
     compiled: bool = False,
-) -> Remote | None:
+) -> Workers | None:
     """The workers of an engine, for the encoders that :func:`open_encoders` would open; None if they are not needed."""
     if engine is None or not engine.distributed:
         return None
@@ -192,7 +192,7 @@ def remote_for(
         name: EncoderOrder(spec=spec, device=engine.device, dtype=dtype, compiled=compiled)
         for name, spec in chosen.items()
     }
-    return Remote(engine, orders)
+    return Workers(engine, orders)
 
 
 def _specs(metrics: Sequence[Metric], specs: str | Sequence[str], default: str) -> dict[str, str]:

@@ -17,8 +17,8 @@ from evalkit.errors import DataError
 from evalkit.metrics.base import REASONS, Metric, get_metrics
 from evalkit.results.external import Columns, read_table
 from evalkit.results.table import ItemMeans
-from evalkit.scoring.remote import Remote
 from evalkit.scoring.run import score_folder
+from evalkit.scoring.workers import Workers
 from evalkit.validity.systems import System
 
 CLOSENESS = "reference_closeness"
@@ -57,7 +57,7 @@ def score_systems(
     cache: EmbeddingCache,
     *,
     benchmark: str,
-    remote: Remote | None = None,
+    remote: Workers | None = None,
     progress: Progress,
 ) -> Scored:
     """Score every system with every metric, and with the truths that its items allow."""

@@ -35,7 +35,7 @@ READERS = 8
 T = TypeVar("T")
 
 
-class Remote:
+class Workers:
     """An engine's workers, with encoders of their own.
 
     Args:
