@@ -30,6 +30,7 @@ from evalkit.leaderboard.store import ENTRY_FILE, Leaderboard
 from evalkit.leaderboard.submit import submit
 from evalkit.method import METHODS, MINIATURE, MethodCard, Run
 from evalkit.protocols import Protocol
+from tests.studies.shapes_methods import tried_methods
 
 SUBMITTER = {"name": "The evalkit maintainers", "relationship": "third_party"}
 OURS = {"licence": "Apache-2.0", "pictures_licence": "Apache-2.0"}
@@ -140,7 +141,7 @@ def main() -> None:
     protocol = get_protocol(asked.protocol)
     benchmark = open_benchmark(protocol)
     root, work = benchmark.locate(asked.data), asked.work / asked.protocol
-    names = [name for name in METHODS.names() if name not in CONTROLS] if asked.methods == "all" else []
+    names = [name for name in tried_methods() if name not in CONTROLS] if asked.methods == "all" else []
     names = names or [name for name in asked.methods.split(",") if name]
     folders: list[tuple[Path, dict[str, Any]]] = []
     if asked.controls:

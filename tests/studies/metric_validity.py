@@ -5,9 +5,9 @@
     python -m tests.studies.metric_validity                 # killed and started again, it goes on
     python -m tests.studies.metric_validity --methods sdedit,plug_and_play --sources 6 --work build/trial
 
-It takes every editing method that is installed and every metric that needs no downloaded weights, so it is to be run
-again when either is added. The result is written beside this file: the record as JSON, the section as Markdown, the
-panel as SVG.
+It takes every editing method that is tried on the shapes, with the edits of ``shapes_methods``, and every metric that
+needs no downloaded weights, so it is to be run again when either is added. The result is written beside this file: the
+record as JSON, the section as Markdown, the panel as SVG.
 """
 
 import argparse
@@ -16,14 +16,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from evalkit import __version__
-from evalkit.method import METHODS
+from evalkit.protocols import SHAPES_V1
 from evalkit.report.figures import write_panel
 from evalkit.report.validity import markdown
 from evalkit.results.validity import Validity
 from evalkit.validity.damage import DAMAGES
 from evalkit.validity.run import validate_metrics
 from tests.studies.protocol_margins import offline_metrics
-from tests.studies.shapes_methods import N_SOURCES, edit_and_score
+from tests.studies.shapes_methods import N_SOURCES, edit_and_score, tried_methods
 
 RESULTS = Path(__file__).with_suffix(".json")
 SECTION = Path(__file__).with_suffix(".md")
@@ -94,15 +94,15 @@ def _left_out(names: list[str]) -> str:
 def main() -> None:
     """Edit, try every metric, and keep the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", default=",".join(name for name in METHODS.names() if name not in CONTROLS))
+    parser.add_argument("--methods", default=",".join(name for name in tried_methods() if name not in CONTROLS))
     parser.add_argument("--sources", type=int, default=N_SOURCES)
-    parser.add_argument("--work", type=Path, default=Path("build/metric_validity"))
+    parser.add_argument("--work", type=Path, default=Path("build/shapes_methods"))
     options = parser.parse_args()
     names = options.methods.split(",")
     for name in names:
         print(f"{name} …", flush=True)
         edit_and_score(name, options.work, options.sources, {})
-    metrics = offline_metrics()
+    metrics = offline_metrics(SHAPES_V1)
     validity = validate_metrics(
         [metric.name for metric in metrics],
         "shapes",

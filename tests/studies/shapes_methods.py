@@ -57,6 +57,11 @@ N_SOURCES = 18
 """Of the benchmark's 72, each with four edits: 72 edits in 18 groups, 13 or 14 items of most edit types."""
 
 
+def tried_methods() -> list[str]:
+    """Every method that is tried on the shapes, with the miniature models."""
+    return [name for name in METHODS.names() if METHODS.get(name).card.edit_types is not None]
+
+
 def edit_and_score(name: str, work: Path, n_sources: int, changes: dict[str, str]) -> Path:
     """The run directory of a method on the first sources; what is there already is kept."""
     shapes = BENCHMARKS.get("shapes")()
@@ -190,8 +195,7 @@ def percent(share: float | None, digits: int) -> str:
 def main() -> None:
     """Edit, score, judge, and keep the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    tested = [name for name in METHODS.names() if METHODS.get(name).card.edit_types is not None]
-    parser.add_argument("--methods", default=",".join(tested))
+    parser.add_argument("--methods", default=",".join(tried_methods()))
     parser.add_argument("--sources", type=int, default=N_SOURCES)
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.KEY=VALUE")
     parser.add_argument("--work", type=Path, default=Path("build/shapes_methods"))
