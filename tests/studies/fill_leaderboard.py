@@ -94,8 +94,14 @@ def described(card: MethodCard) -> dict[str, Any]:
 
 
 def declared_by(card: MethodCard, settings: Any) -> dict[str, Any]:
-    """What an adapter's card and settings say for its submission: one edit per item, by one setting for all."""
+    """What an adapter's card and settings say for its submission: one edit per item, by one setting for all.
+
+    Only Text2LIVE may choose among several tries, by the CLIP that guides it.
+    """
+    tries = settings.get("tries", 1)
     return {
+        "selection": "best_of_n" if tries > 1 else "none",
+        "attempts_per_item": tries,
         "deterministic": False,
         "uses": sorted({*card.needs, *card.takes}),
         # The settings for the miniature world were chosen on this benchmark.
