@@ -111,6 +111,7 @@ def main() -> None:
     if asked.pairs == "controls":
         rank._all_pairs = with_controls
     boards.few = lambda: generated(asked.items)  # what the registry finds under the name
+    boards.FEW = replace(boards.FEW, n_items=asked.items)
     with boards.known(), tempfile.TemporaryDirectory() as scratch:
         board = boards.empty_board(Path(scratch) / "leaderboard")
         (board.root / "site").symlink_to(boards.SITE.resolve())
