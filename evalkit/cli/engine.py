@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from evalkit.engine.base import Engine
     from evalkit.engine.open import EngineName
 
-WORKERS_HELP = "Workers on Ray.  [default: one per GPU, or per OMP_NUM_THREADS cores]"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:

@@ -35,8 +35,8 @@ class Features:
         encoders: By the names that features use.
         cache: Where vectors are kept. If it fails midway the work goes on in memory, and ``cache_failure`` says so.
         batch_size: Images, or texts, per pass of the network.
-        workers: Threads that read and decode; one per core by default.
-        remote: Workers elsewhere that decode, encode and compare instead; only this process writes to the cache.
+        threads: Threads that read and decode; one per core by default.
+        workers: Workers elsewhere that decode, encode and compare instead; only this process writes to the cache.
         progress: Called with the kind of work, how much is done and how much there is.
     """
 
@@ -46,15 +46,15 @@ class Features:
         cache: EmbeddingCache,
         *,
         batch_size: int = 32,
-        workers: int | None = None,
-        remote: Workers | None = None,
+        threads: int | None = None,
+        workers: Workers | None = None,
         progress: Progress = unwatched,
     ) -> None:
         self._encoders = encoders
         self._vectors = Vectors(cache)
         self._batch_size = batch_size
-        self._workers = workers or os.cpu_count() or 1
-        self._remote = remote
+        self._threads = threads or os.cpu_count() or 1
+        self._workers = workers
         self._progress = progress
         self.digests: dict[Path, str] = {}
         """SHA-256 of the image files of the last plan."""
@@ -67,8 +67,8 @@ class Features:
             encoders,
             self._vectors,
             self.digests,
-            workers=self._workers,
-            elsewhere=self._pairs_elsewhere if remote else None,
+            threads=self._threads,
+            elsewhere=self._pairs_elsewhere if workers else None,
             progress=progress,
         )
 
@@ -125,8 +125,8 @@ class Features:
             except ImageError as failure:
                 return failure
 
-        with ThreadPoolExecutor(self._workers) as pool:
-            results = ahead(pool, digest, paths, 4 * self._workers)
+        with ThreadPoolExecutor(self._threads) as pool:
+            results = ahead(pool, digest, paths, 4 * self._threads)
             for done, (path, result) in enumerate(results, start=1):
                 if isinstance(result, ImageError):
                     self.unreadable[path] = str(result)
@@ -152,7 +152,7 @@ class Features:
             batches[name] = self._batches(name, "image", digests)
         done, total = 0, sum(len(batch) for each in batches.values() for batch in each)
         first = {digest: alike[0] for digest, alike in by_digest.items()}
-        for name, encoded in (self._images_elsewhere if self._remote else self._images)(first, batches):
+        for name, encoded in (self._images_elsewhere if self._workers else self._images)(first, batches):
             for digest, unreadable in encoded.unreadable.items():
                 paths = [picture.paths[unreadable.number] for picture in by_digest[digest]]
                 self.unreadable.update(dict.fromkeys(paths, unreadable.message))
@@ -171,7 +171,7 @@ class Features:
                 for digest in batch:
                     places.setdefault(digest, []).append((name, number))
         gathered: dict[tuple[str, int], dict[str, Pixels | Unreadable]] = {}
-        with ThreadPoolExecutor(self._workers) as pool:
+        with ThreadPoolExecutor(self._threads) as pool:
             load = partial(self._squares, pictures, places)
             for digest, squares in ahead(pool, load, list(places), 2 * self._batch_size):
                 for name, number in places[digest]:
@@ -201,15 +201,15 @@ class Features:
         self, pictures: Mapping[str, Picture], batches: Mapping[str, Sequence[Sequence[str]]]
     ) -> Iterator[tuple[str, Encoded]]:
         for name, each in batches.items():
-            if self._remote and each:
-                for encoded in self._remote.images(name, self._encoders[name].spec, pictures, each):
+            if self._workers and each:
+                for encoded in self._workers.images(name, self._encoders[name].spec, pictures, each):
                     yield name, encoded
 
     def _encode_texts(self, name: str, texts: Sequence[str]) -> None:
         # Texts of like length in one batch: a network that ignores padding then reads little of it.
         by_digest = {self._text_digest(text): text for text in sorted(texts, key=len)}
         batches = self._batches(name, "text", by_digest)
-        encode = partial(self._remote.texts, name) if self._remote else partial(self._texts, self._encoders[name])
+        encode = partial(self._workers.texts, name) if self._workers else partial(self._texts, self._encoders[name])
         done, total = 0, sum(map(len, batches))
         for encoded in encode(self._encoders[name].spec, by_digest, batches) if batches else ():
             self._vectors.put(self._encoders[name].spec.fingerprint, "text", encoded.vectors)
@@ -244,8 +244,8 @@ class Features:
     def _pairs_elsewhere(self, units: Sequence[PairUnit]) -> Iterator[tuple[PairUnit, Seen]]:
         features = {feature for unit in units for lacking in unit.lacking for feature in lacking}
         names = {feature.encoder for feature in features if feature.measure is None}
-        if self._remote and units:
-            yield from self._remote.pairs(units, {name: self._encoders[name].spec for name in names})
+        if self._workers and units:
+            yield from self._workers.pairs(units, {name: self._encoders[name].spec for name in names})
 
 
 def text_digest(text: str) -> str:

@@ -58,7 +58,7 @@ class Pairs:
         encoders: By the names that features use.
         vectors: Where the numbers are kept, by the SHA-256 of the files.
         digests: SHA-256 of each file.
-        workers: Threads that read and measure.
+        threads: Threads that read and measure.
         elsewhere: Has it done by others instead.
         progress: Called with the kind of work, how much is done and how much there is.
     """
@@ -69,14 +69,14 @@ class Pairs:
         vectors: Vectors,
         digests: Mapping[Path, str],
         *,
-        workers: int,
+        threads: int,
         elsewhere: Callable[[Sequence[PairUnit]], Iterator[tuple[PairUnit, Seen]]] | None = None,
         progress: Progress = unwatched,
     ) -> None:
         self._encoders = encoders
         self._vectors = vectors
         self._digests = digests
-        self._workers = workers
+        self._threads = threads
         self._see = elsewhere or self._looked_at
         self._progress = progress
         self.n_compared = 0
@@ -101,8 +101,8 @@ class Pairs:
         return unreadable
 
     def _looked_at(self, units: Sequence[PairUnit]) -> Iterator[tuple[PairUnit, Seen]]:
-        with ThreadPoolExecutor(self._workers) as pool:
-            for unit, seen in ahead(pool, look, units, self._workers + 1):
+        with ThreadPoolExecutor(self._threads) as pool:
+            for unit, seen in ahead(pool, look, units, self._threads + 1):
                 yield unit, seen.compared(self._encoders)
 
     def array(self, feature: PairFeature, files: Sequence[PairFiles]) -> Embeddings:

@@ -50,7 +50,7 @@ def score_folder(
     level: float = 0.95,
     batch_size: int = 32,
     problems: Sequence[Problem] = (),
-    remote: Workers | None = None,
+    workers: Workers | None = None,
     progress: Progress = unwatched,
 ) -> Run:
     """Score every item of a folder.
@@ -68,7 +68,7 @@ def score_folder(
         level: Coverage of the intervals.
         batch_size: Images per pass of the network; it does not change a score.
         problems: What was found wrong before, to be recorded with the run.
-        remote: Workers elsewhere that encode and compare; by default this process does.
+        workers: Workers elsewhere that encode and compare; by default this process does.
         progress: Called with the kind of work, how much is done and how much there is.
 
     Raises:
@@ -78,7 +78,7 @@ def score_folder(
     started, clock = datetime.now(UTC), time.monotonic()
     if missing == "fail":
         _refuse_missing(folder.items)
-    features = Features(encoders, cache, batch_size=batch_size, remote=remote, progress=progress)
+    features = Features(encoders, cache, batch_size=batch_size, workers=workers, progress=progress)
     rows, same, digest = ItemRows(), SameFiles(), EditsDigest()
     for chunk in in_batches(folder.items, CHUNK):
         features.prepare(plan_features(metrics, chunk))

@@ -79,7 +79,7 @@ def score_into(
         _require(protocol, folder, chosen, encoder, version=benchmark_version, missing=missing, dtype=rounding)
         default_encoder = protocol.encoder
     with open_cache(enabled=cached) as (cache, problems):
-        remote = remote_for(engine, chosen, encoder, default=default_encoder, dtype=dtype, compiled=compiled)
+        workers = workers_for(engine, chosen, encoder, default=default_encoder, dtype=dtype, compiled=compiled)
         run = score_folder(
             folder,
             chosen,
@@ -91,7 +91,7 @@ def score_into(
                 dtype=dtype,
                 compiled=compiled,
                 cache=cache,
-                remote=remote,
+                workers=workers,
             ),
             cache,
             name=name or folder.method or folder.root.resolve().name,
@@ -101,7 +101,7 @@ def score_into(
             level=level,
             batch_size=batch_size,
             problems=problems,
-            remote=remote,
+            workers=workers,
             progress=progress,
         )
     write_run(directory, run)
@@ -148,7 +148,7 @@ def open_encoders(
     dtype: DType,
     compiled: bool = False,
     cache: EmbeddingCache,
-    remote: Workers | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, AnyEncoder]:
     """The encoders that some metrics go through, by the names that their features use.
 
@@ -161,21 +161,21 @@ def open_encoders(
         dtype: What they compute in.
         compiled: Whether their operations are fused.
         cache: Remembers what they turned out to be.
-        remote: The workers that have them, if they are not to be in this process: see :func:`remote_for`.
+        workers: The workers that have them, if they are not to be in this process: see :func:`workers_for`.
 
     Raises:
         OptionError: Two specifications are for the same.
     """
     chosen = _specs(metrics, specs, default)
-    if remote:
-        return {name: remote.encoder(name, cache) for name in chosen}
+    if workers:
+        return {name: workers.encoder(name, cache) for name in chosen}
     return {
         name: open_encoder(spec, device=device, dtype=dtype, compiled=compiled, cache=cache)
         for name, spec in chosen.items()
     }
 
 
-def remote_for(
+def workers_for(
     engine: Engine | None,
     metrics: Sequence[Metric],
     specs: str | Sequence[str],

@@ -10,7 +10,7 @@ from evalkit.data.parallel import Progress, unwatched
 from evalkit.engine.base import Engine
 from evalkit.metrics.base import Feature, Metric, get_metrics
 from evalkit.results.validity import AgainstControl, ControlKind, MetricValidity, Validity
-from evalkit.scoring.score import open_cache, open_encoders, remote_for
+from evalkit.scoring.score import open_cache, open_encoders, workers_for
 from evalkit.stats.groups import Floats
 from evalkit.stats.intervals import group_t_interval
 from evalkit.stats.validity import superiority
@@ -74,10 +74,10 @@ def validate_metrics(
     systems = gather_systems(opened, root, methods, work, limit=limit, seed=seed)
     with open_cache(enabled=cached) as (cache, problems):
         through, spec = (*chosen, *get_metrics(("edit_success",))), encoder or opened.default_encoder
-        remote = remote_for(engine, through, spec, dtype="fp32")
-        networks = open_encoders(through, spec, device=device, dtype="fp32", cache=cache, remote=remote)
+        workers = workers_for(engine, through, spec, dtype="fp32")
+        networks = open_encoders(through, spec, device=device, dtype="fp32", cache=cache, workers=workers)
         scored = score_systems(
-            systems.all, chosen, networks, cache, benchmark=benchmark, remote=remote, progress=progress
+            systems.all, chosen, networks, cache, benchmark=benchmark, workers=workers, progress=progress
         )
     trial = make_trial(opened, systems, scored, human, level, seed)
     return Validity(

@@ -57,7 +57,7 @@ def score_systems(
     cache: EmbeddingCache,
     *,
     benchmark: str,
-    remote: Workers | None = None,
+    workers: Workers | None = None,
     progress: Progress,
 ) -> Scored:
     """Score every system with every metric, and with the truths that its items allow."""
@@ -71,7 +71,7 @@ def score_systems(
         folder = EditFolder(
             root=_root(system.items), layout="manifest", items=system.items, n_files=0, n_matched=0, benchmark=benchmark
         )
-        run = score_folder(folder, wanted, encoders, cache, name=system.name, missing="intersect", remote=remote)
+        run = score_folder(folder, wanted, encoders, cache, name=system.name, missing="intersect", workers=workers)
         for metric in wanted:
             columns[system.name, metric.name] = _column(run.table.item_means(metric.name))
             signatures[metric.name] = run.record.metrics[metric.name].signature
