@@ -19,7 +19,7 @@ from evalkit.data.item import EditItem, Problem
 from evalkit.data.manifest import write_manifest
 from evalkit.data.open import open_folder
 from evalkit.data.problems import NOTICES, PROBLEMS, is_notice
-from evalkit.data.same import digest_problems, edits_digest
+from evalkit.data.same import SameFiles, edits_digest
 from tests.support import messy
 from tests.support.messy import Messy, build_messy
 from tests.support.pictures import encoded, scene
@@ -49,6 +49,14 @@ def by_code(problems: Iterable[Problem], root: Path) -> dict[str, set[str]]:
 def folder_of(*items: EditItem, root: Path = Path()) -> EditFolder:
     """A folder that holds these items."""
     return EditFolder(root=root, layout="item_id", items=items, n_files=len(items), n_matched=len(items))
+
+
+def digest_problems(items, digests):
+    """What is seen in items that went by."""
+    same = SameFiles()
+    for item in items:
+        same.add(item, digests)
+    return tuple(same.problems(items))
 
 
 def test_messy_folder_is_told_exactly(mess: Messy, told: tuple[Problem, ...]) -> None:

@@ -82,14 +82,6 @@ def edits_digest(items: Iterable[EditItem], known: Mapping[Path, str] | None = N
     return digest.hexdigest()
 
 
-def digest_problems(items: Sequence[EditItem], digests: Mapping[Path, str]) -> tuple[Problem, ...]:
-    """What :class:`SameFiles` sees in some items."""
-    same = SameFiles()
-    for item in items:
-        same.add(item, digests)
-    return tuple(same.problems(items))
-
-
 def unchanged(item: EditItem, how: str) -> Problem:
     """The problem of an edit that is its source."""
     message = f"The edited image of {item.label} {how}: nothing was edited."
