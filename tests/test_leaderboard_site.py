@@ -132,6 +132,37 @@ def test_the_board_can_be_filtered(page, site):
     assert page.text_content("#status") == "0 rows shown."
 
 
+def test_a_long_board_is_laid_out_a_hundred_rows_at_a_time(page, site):
+    """Sorting and filtering know every row; those after the first hundred found are shown when asked for."""
+    opened(page, site)
+    page.evaluate("""() => {
+        const body = document.querySelector("#board").tBodies[0];
+        for (const row of [...body.rows]) for (let copy = 0; copy < 30; copy++) {
+            const another = body.appendChild(row.cloneNode(true));
+            another.cells[1].textContent = `copy ${copy} of ${row.rowIndex}`;
+        }
+    }""")
+    total = page.locator("#board tbody tr").count()
+    page.click("#board thead th:nth-child(2) button")
+    page.click("#board thead th:nth-child(2) button")
+    shown = page.eval_on_selector_all("#board tbody tr:not([hidden]) th", "cells => cells.map(c => c.innerText)")
+
+    assert total > 150
+    assert len(shown) == 100
+    assert page.locator("#more").is_visible()
+    first = page.eval_on_selector_all("#board tbody th", "cells => cells.slice(0, 100).map(c => c.textContent)")
+    assert [text.split()[0] for text in shown] == [text.split()[0] for text in first]
+    last = page.eval_on_selector_all("#board tbody th a", "cells => cells.at(-1).textContent")
+    page.fill("#filter", last)
+    assert page.locator("#board tbody tr:visible").count() >= 1
+    assert page.locator("#more").is_hidden()
+    page.fill("#filter", "copy")
+    assert page.text_content("#status").startswith("The first 100 of ")
+    page.fill("#filter", "")
+    page.click("#more")
+    assert page.locator("#board tbody tr:visible").count() == total
+
+
 def test_who_is_ranked_and_who_is_not(page, site):
     """Two methods have rank sets, the one that edits nothing says why it has none, controls are marked."""
     opened(page, site)

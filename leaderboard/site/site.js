@@ -19,6 +19,7 @@ function sortBy(header, direction) {
   const rows = Array.from(body.rows, (row) => [valueOf(row.cells[header.cellIndex]), row]);
   rows.sort(([a], [b]) => (a === null) - (b === null) || (a === null ? 0 : sign * (typeof a === "number" && typeof b === "number" ? a - b : order.compare(a, b))));
   body.append(...rows.map(([, row]) => row));
+  if (body.parentNode.id === "board") showRows();
   for (const other of header.parentNode.cells) other.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", direction);
   status.textContent = `Sorted by ${header.textContent.trim()}, ${direction}.`;
@@ -32,22 +33,30 @@ for (const button of document.querySelectorAll("table.sortable thead button")) {
 }
 for (const hidden of document.querySelectorAll(".filters")) hidden.hidden = false;
 
+// A long board is laid out so far, until all of it is asked for: laying out is most of what sorting takes.
 const filters = ["filter", "level", "ranked", "clean"].map(byId);
-function filterRows() {
+let limit = 100;
+function showRows() {
   const [text, level, ranked, clean] = filters;
   const wanted = text.value.trim().toLowerCase();
-  let shown = 0;
+  let found = 0;
   for (const row of byId("board").tBodies[0].rows) {
     const there = (!wanted || row.textContent.toLowerCase().includes(wanted))
       && (!level || !level.value || row.dataset.level === level.value)
       && (!ranked || !ranked.checked || row.dataset.ranked === "1")
       && (!clean || !clean.checked || row.dataset.clean === "1");
-    row.hidden = !there;
-    shown += there;
+    found += there;
+    row.hidden = !there || found > limit;
   }
-  status.textContent = `${shown} rows shown.`;
+  byId("more").hidden = found <= limit;
+  return found > limit ? `The first ${limit} of ${found} rows shown.` : `${found} rows shown.`;
 }
-if (filters[0]) for (const filter of filters) if (filter) filter.addEventListener("input", filterRows);
+if (filters[0]) {
+  const show = () => { status.textContent = showRows(); };
+  for (const filter of filters) if (filter) filter.addEventListener("input", show);
+  byId("more").addEventListener("click", () => { limit = Infinity; show(); });
+  showRows();
+}
 
 if (byId("go")) {
   const aim = () => { byId("go").href = `methods/${byId("one").value}.html#vs-${byId("other").value}`; };
