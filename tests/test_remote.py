@@ -102,7 +102,7 @@ def ran(*arguments, code=0):
 
 
 def scored_there_and_back(system, root, url, edits, tmp_path):
-    """A folder put behind a URL is checked and scored, its run is written behind another, and equals a local one."""
+    """A folder put behind a URL is checked and scored; its run, behind another, equals a local one and is compared."""
     system.put(f"{edits}/", f"{root}/edits/", recursive=True)
     ran("check", f"{url}/edits")
     ran("score", f"{url}/edits", *METRIC, "--output", f"{url}/runs/mine")
@@ -114,6 +114,8 @@ def scored_there_and_back(system, root, url, edits, tmp_path):
     assert there.table.rows == here.table.rows
     assert there.record.folder.digest == here.record.folder.digest
     assert there.record.folder.path == f"{url}/edits"
+    compared = ran("compare", f"there={url}/runs/mine", f"here={tmp_path / 'run'}", "--margin", "l1=0.001", "--json")
+    assert [pair["verdict"] for pair in json.loads(compared.stdout)["comparisons"]] == ["equivalent"]
 
 
 def test_a_folder_in_memory_is_scored_and_the_run_written_back(memory, edits, tmp_path):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit.cli.output import Output, names_in, output_options
+from evalkit.cli.places import runs_from
 from evalkit.cli.tables import column_options
 from evalkit.errors import OptionError
 
@@ -67,14 +68,14 @@ def compare(
     """Compare two or more methods item by item: better, worse, equivalent or inconclusive.
 
     RUN is a run directory, or a table that another tool wrote (CSV, TSV, JSON, JSON Lines, Parquet) with a row per
-    item; NAME=RUN gives the method another name.
+    item; NAME=RUN gives the method another name. A run directory may be a URL.
     """
     if to is not None and output.as_json:
         raise click.UsageError("--export and --json both take standard output: choose one.")
     from evalkit.compare.run import compare_runs
 
     comparison = compare_runs(
-        runs,
+        runs_from(runs, output),
         metrics=names_in(metrics),
         primary=names_in(primary),
         lower_is_better=names_in(lower_is_better),

@@ -1,6 +1,6 @@
 """Folders on the command line: a path, or a URL of which a local copy is used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,21 @@ def read_from(place: Place, output: Output) -> Path:
 
     with output.progress() as progress:
         return Remote(place).pull(progress)
+
+
+def runs_from(runs: Iterable[str], output: Output) -> list[str]:
+    """What runs are to be compared, ``[NAME=]RUN``, with local copies in place of URLs.
+
+    Raises:
+        RemoteError: A URL cannot be read.
+    """
+    from evalkit.data.remote import is_url
+
+    found = []
+    for run in runs:
+        name, equals, place = ("", "", run) if is_url(run) else run.partition("=")
+        found.append(f"{name}{equals}{read_from(place, output)}" if is_url(place) else run)
+    return found
 
 
 @contextmanager

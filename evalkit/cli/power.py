@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit.cli.output import Output, names_in, output_options
+from evalkit.cli.places import runs_from
 from evalkit.cli.tables import column_options
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def power(
         basis = basis_from_deviation(sd, icc=icc or 0.0, items_per_group=group_size or 1.0)
     else:
         known = USUAL_CORRELATION if correlation is None else correlation
-        basis = basis_from_pilot(pilot, metric=metric, correlation=known, columns=columns, groups=groups)
+        runs = runs_from(pilot, output)
+        basis = basis_from_pilot(runs, metric=metric, correlation=known, columns=columns, groups=groups)
     plan = plan_study(
         basis,
         items=[int(number) for number in _numbers(items, "--items")],
