@@ -23,7 +23,7 @@ from evalkit.results.validity import Validity
 from evalkit.validity.damage import DAMAGES
 from evalkit.validity.run import validate_metrics
 from tests.studies.protocol_margins import offline_metrics
-from tests.studies.shapes_methods import N_SOURCES, edit_and_score, tried_methods
+from tests.studies.shapes_methods import N_SOURCES, edit_and_score, sources, tried_methods
 
 RESULTS = Path(__file__).with_suffix(".json")
 SECTION = Path(__file__).with_suffix(".md")
@@ -101,7 +101,7 @@ def main() -> None:
     names = options.methods.split(",")
     for name in names:
         print(f"{name} …", flush=True)
-        edit_and_score(name, options.work, options.sources, {})
+        edit_and_score(name, options.work, sources(options.sources), {})
     metrics = offline_metrics(SHAPES_V1)
     validity = validate_metrics(
         [metric.name for metric in metrics],
