@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
-from typing import IO, Any, TypeVar, overload
+from typing import IO, Any, TypeVar
 
+from evalkit.data.growing import Growing
 from evalkit.data.item import EditItem
 
 T = TypeVar("T")
@@ -23,7 +24,7 @@ IN_MEMORY = 1 << 20
 """Bytes of a shelf that are kept in memory; beyond, they go to a temporary file."""
 
 
-class Shelf(Sequence[T]):
+class Shelf(Growing[T]):
     """A sequence that only grows at its end, and is read in any order; reading is safe from several threads.
 
     Args:
@@ -56,43 +57,16 @@ class Shelf(Sequence[T]):
         self._n_filed += len(self._tail)
         self._tail = bytearray()
 
-    def extend(self, values: Iterable[T]) -> None:
-        """Put more at the end."""
-        for value in values:
-            self.append(value)
-
     def __len__(self) -> int:
         return len(self._ends)
 
-    @overload
-    def __getitem__(self, place: int) -> T: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> tuple[T, ...]: ...
-
-    def __getitem__(self, place: int | slice) -> T | tuple[T, ...]:
-        if isinstance(place, slice):
-            return tuple(self[number] for number in range(*place.indices(len(self))))
-        number = range(len(self))[place]
+    def _at(self, number: int) -> T:
         start, end = self._ends[number - 1] if number else 0, self._ends[number]
         if self._file is None or start >= self._n_filed:
             record = bytes(self._tail[start - self._n_filed : end - self._n_filed])
         else:
             record = os.pread(self._file.fileno(), end - start, start)
         return self._unpack(marshal.loads(record))  # noqa: S302 - our own, from a file without a name
-
-    def __iter__(self) -> Iterator[T]:
-        return (self[number] for number in range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence) or len(other) != len(self):
-            return NotImplemented if not isinstance(other, Sequence) else False
-        return all(mine == theirs for mine, theirs in zip(self, other, strict=True))
-
-    __hash__ = None  # type: ignore[assignment]  # it grows
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} on a shelf>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return tuple, (tuple(self),)

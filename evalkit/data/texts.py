@@ -1,16 +1,16 @@
 """Many texts in little memory: the bytes of each, and once where the same one follows itself."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
+from evalkit.data.growing import Growing
 from evalkit.data.keys import Keys, Numbers
 
 
-class Texts(Sequence[str]):
+class Texts(Growing[str]):
     """A sequence of texts that only grows at its end."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
@@ -20,18 +20,13 @@ class Texts(Sequence[str]):
         self._last: str | None = None
         self.extend(texts)
 
-    def append(self, text: str) -> None:
+    def append(self, value: str) -> None:
         """Put one more at the end."""
-        if text != self._last:
-            self._bytes += text.encode("utf-8", "surrogatepass")
+        if value != self._last:
+            self._bytes += value.encode("utf-8", "surrogatepass")
             self._ends.append(len(self._bytes))
-            self._last = text
+            self._last = value
         self._runs.append(len(self._ends) - 2)
-
-    def extend(self, texts: Iterable[str]) -> None:
-        """Put more at the end."""
-        for text in texts:
-            self.append(text)
 
     def numbered(self) -> tuple[Numbers, Numbers]:
         """As :meth:`evalkit.data.keys.Keys.numbered`: equal texts under one number, and where each first appears."""
@@ -51,29 +46,21 @@ class Texts(Sequence[str]):
     def __len__(self) -> int:
         return len(self._runs)
 
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
-
-    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
-        if isinstance(place, slice):
-            return tuple(map(self._run, self._runs[place]))
-        return self._run(self._runs[place])
-
     def __iter__(self) -> Iterator[str]:
         return map(self._run, self._runs)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Texts):
             return (self._bytes, self._ends, self._runs) == (other._bytes, other._ends, other._runs)
-        return isinstance(other, Sequence) and len(other) == len(self) and all(map(str.__eq__, self, other))
+        return super().__eq__(other)
 
-    __hash__ = None  # type: ignore[assignment]  # it grows
+    __hash__ = None  # it grows
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+    def _at(self, number: int) -> str:
+        return self._run(self._runs[number])
 
     def _run(self, number: int) -> str:
         return self._bytes[self._ends[number] : self._ends[number + 1]].decode("utf-8", "surrogatepass")

@@ -1,13 +1,14 @@
 """The rows of a score table as columns: some tens of bytes for each, however many metrics' names and reasons repeat."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from evalkit.data.growing import Growing
 from evalkit.data.item import Status
 from evalkit.data.keys import Numbers
 from evalkit.data.texts import Texts
@@ -64,7 +65,7 @@ class _Column:
         self.states += bytes(more)
 
 
-class ItemRows(Sequence[ItemScores]):
+class ItemRows(Growing[ItemScores]):
     """A sequence of rows that only grows at its end."""
 
     def __init__(self, rows: Iterable[ItemScores] = ()) -> None:
@@ -80,9 +81,9 @@ class ItemRows(Sequence[ItemScores]):
         """The rows in this form, if they are not."""
         return rows if isinstance(rows, ItemRows) else cls(rows)
 
-    def append(self, row: ItemScores) -> None:
+    def append(self, value: ItemScores) -> None:
         """Put one more at the end."""
-        place = len(self)
+        place, row = len(self), value
         values = row.values
         if not _is_plain(row):  # a damaged file may hold anything: it is given back as it came
             self._odd[place] = row
@@ -92,24 +93,19 @@ class ItemRows(Sequence[ItemScores]):
         self._seeds.append(row.seed)
         self._edit_types.append(row.edit_type)
         self._statuses.append(row.status)
-        for name, value in values.items():
+        for name, score in values.items():
             if name not in self._columns:
                 self._columns[name] = _Column()
             column = self._columns[name]
             if len(column.states) < place:
                 column.pad(place)
-            column.values.append(0.0 if value is None else value)
-            column.states.append(_NONE if value is None else _VALUE)
+            column.values.append(0.0 if score is None else score)
+            column.states.append(_NONE if score is None else _VALUE)
         for name, reason in row.reasons.items():
             if name not in self._reasons:
                 self._reasons[name] = _Repeated()
             self._pad_reasons(name, place)
             self._reasons[name].append(reason)
-
-    def extend(self, rows: Iterable[ItemScores]) -> None:
-        """Put more at the end."""
-        for row in rows:
-            self.append(row)
 
     @property
     def n_items(self) -> int:
@@ -150,16 +146,7 @@ class ItemRows(Sequence[ItemScores]):
     def __len__(self) -> int:
         return len(self.item_ids)
 
-    @overload
-    def __getitem__(self, place: int) -> ItemScores: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> tuple[ItemScores, ...]: ...
-
-    def __getitem__(self, place: int | slice) -> ItemScores | tuple[ItemScores, ...]:
-        if isinstance(place, slice):
-            return tuple(self[number] for number in range(*place.indices(len(self))))
-        number = range(len(self))[place]
+    def _at(self, number: int) -> ItemScores:
         if number in self._odd:
             return self._odd[number]
         return ItemScores(
@@ -179,17 +166,6 @@ class ItemRows(Sequence[ItemScores]):
                 if number < len(column.numbers) and column[number] is not None
             },
         )
-
-    def __iter__(self) -> Iterator[ItemScores]:
-        return (self[number] for number in range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and len(other) == len(self) and all(map(ItemScores.__eq__, self, other))
-
-    __hash__ = None  # type: ignore[assignment]  # it grows
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} rows>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ItemRows, (tuple(self),)
