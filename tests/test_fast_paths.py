@@ -1,5 +1,6 @@
 """What makes scoring fast changes no number: short texts, pictures read once, chunks of items, compiled networks."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,8 @@ from evalkit.scoring import run as run_module
 from evalkit.scoring.features import Features
 from evalkit.scoring.plan import Picture, Plan
 from evalkit.scoring.score import score_into
-from tests.support.fakes import FakeEncoder, make_edit_folder, make_items, write_folder
+from evalkit.scoring.vectors import Vectors
+from tests.support.fakes import FakeEncoder, make_edit_folder, make_items, save_picture, write_folder
 
 TEXTS = ["a", "a photo of a red dog", "", "a very " * 60 + "long one", "two cats on a mat"]
 TOLERANCE = 1e-5
@@ -108,6 +110,31 @@ def test_a_picture_is_read_once_for_all_encoders(tmp_path, tiny_open_clip, tiny_
             for path, digest in zip(paths, digests, strict=True):
                 alone = encoder.encode_images(encoder.spec.preprocess.apply(read_image(path))[None])[0]
                 np.testing.assert_allclose(found[digest], alone, atol=TOLERANCE * np.abs(alone).max())
+
+
+def test_vectors_are_kept_while_the_next_batch_is_encoded(tmp_path, monkeypatch):
+    """The network does not wait for the cache: a batch is written down while the one after it is on its way."""
+    begun, overlapped = [threading.Event() for _ in range(3)], []
+
+    class Watched(FakeEncoder):
+        def encode_images(self, pixels):
+            begun[len(self.batches)].set()
+            return super().encode_images(pixels)
+
+    def put(self, *given):
+        if len(overlapped) < 2:
+            overlapped.append(begun[len(overlapped) + 1].wait(timeout=20))
+        return keep(self, *given)
+
+    keep = Vectors.put
+    monkeypatch.setattr(Vectors, "put", put)
+    paths = [save_picture(tmp_path / f"{number}.png", number) for number in range(6)]
+    with EmbeddingCache.in_memory() as cache:
+        prepared = Features({"clip": Watched()}, cache, batch_size=2)
+        prepared.prepare(Plan(images={"clip": tuple(Picture(path=path) for path in paths)}, texts={}))
+
+    assert overlapped == [True, True]
+    assert prepared.n_encoded_images == len(paths)
 
 
 def test_chunks_of_items_change_no_score(tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """Work on many inputs: in a few threads, in batches, with memory that does not grow, and told how far it is."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -17,7 +17,7 @@ def unwatched(_what: str, _done: int, _total: int) -> None:
 
 
 def ahead(
-    pool: ThreadPoolExecutor, function: Callable[[T], R], inputs: Sequence[T], window: int
+    pool: ThreadPoolExecutor, function: Callable[[T], R], inputs: Iterable[T], window: int
 ) -> Iterator[tuple[T, R]]:
     """``function`` over ``inputs`` in the pool, in order, with at most ``window`` results waiting to be taken."""
     waiting: deque[tuple[T, Future[R]]] = deque()

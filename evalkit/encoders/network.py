@@ -105,7 +105,7 @@ class TorchEncoder:
             )
         with torch.inference_mode(), full_precision():
             # In the order of torchvision's ToTensor and Normalize, so that the numbers are theirs to the last bit.
-            scaled = torch.tensor(pixels).to(self._device).permute(0, 3, 1, 2).float().div(255)
+            scaled = self._sent(torch.tensor(pixels)).permute(0, 3, 1, 2).float().div(255)
             normalised = scaled.sub_(self._mean).div_(self._std).contiguous().to(self._dtype)
             return self._embed(self._network.embed_images, normalised)
 
@@ -125,8 +125,13 @@ class TorchEncoder:
             tokens = self._network.tokenize(texts)
             if self._network.ignores_padding:
                 tokens = _without_padding(tokens)
-            tokens = tokens.to(self._device)
-            return self._embed(self._network.embed_texts, tokens)
+            return self._embed(self._network.embed_texts, self._sent(tokens))
+
+    def _sent(self, batch: torch.Tensor) -> torch.Tensor:
+        """A batch on the device: to a GPU from memory that it may read by itself."""
+        if self._device.type == "cuda":
+            return batch.pin_memory().to(self._device, non_blocking=True)
+        return batch.to(self._device)
 
     def _embed(self, embed: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> Embeddings:
         """Embeddings of a batch, in as few parts as the device has memory for."""

@@ -164,7 +164,19 @@ class Features:
     def _images(
         self, pictures: Mapping[str, Picture], batches: Mapping[str, Sequence[Sequence[str]]]
     ) -> Iterator[tuple[str, Encoded]]:
-        """Each encoder's batches, every picture read once for all of them."""
+        """Each encoder's batches; while one is encoded the next is gathered, and what was made before is kept."""
+
+        def encode(batch: tuple[str, Mapping[str, Pixels | Unreadable]]) -> Encoded:
+            return encode_batch(self._encoders[batch[0]], batch[1])
+
+        with ThreadPoolExecutor(1) as encoding:
+            for (name, _), encoded in ahead(encoding, encode, self._gathered(pictures, batches), 2):
+                yield name, encoded
+
+    def _gathered(
+        self, pictures: Mapping[str, Picture], batches: Mapping[str, Sequence[Sequence[str]]]
+    ) -> Iterator[tuple[str, Mapping[str, Pixels | Unreadable]]]:
+        """Each encoder's batches as it reads them, every picture decoded once for all of them."""
         places: dict[str, list[tuple[str, int]]] = {}
         for name, each in batches.items():
             for number, batch in enumerate(each):
@@ -181,7 +193,7 @@ class Features:
                     batch = batches[name][number]
                     if len(found) == len(batch):
                         del gathered[name, number]
-                        yield name, encode_batch(self._encoders[name], {digest: found[digest] for digest in batch})
+                        yield name, {digest: found[digest] for digest in batch}
 
     def _squares(
         self, pictures: Mapping[str, Picture], places: Mapping[str, Sequence[tuple[str, int]]], digest: str
