@@ -130,9 +130,11 @@ def main() -> None:
         with chromium() as browser:
             opened = browser.new_page()
             opened.goto(f"file://{page}")
-            times = [opened.evaluate(SORT, column) for column in (2, 4, 5, 6, 2, 4, 5, 6)]
-        print(f"sorted, layout included, in {statistics.median(times):.0f} ms (median of {len(times)}), "
-              f"{max(times):.0f} ms at most")  # fmt: skip
+            for what in ("as it opens", "with all rows shown"):
+                times = [opened.evaluate(SORT, column) for column in (2, 4, 5, 6, 2, 4, 5, 6)]
+                print(f"sorted {what}, layout included, in {statistics.median(times):.0f} ms (median of {len(times)}), "
+                      f"{max(times):.0f} ms at most")  # fmt: skip
+                opened.evaluate("document.querySelector('#more').click()")
 
 
 SORT = """column => {
