@@ -21,6 +21,7 @@ So a claim is confirmed only where it holds again on the held-out sources, the l
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -225,7 +226,7 @@ def main() -> None:
     methods = {name: judge(work, name) for name in names}
     record = read_run(work / "runs" / names[0]).record
     results = {
-        "command": f"python -m tests.studies.{RESULTS.name}{' --held-out' if options.held_out else ''}",
+        "command": " ".join(["python -m tests.studies.shapes_methods", *sys.argv[1:]]),
         "evalkit": __version__,
         "n_sources": options.sources,
         "n_items": record.n_edited,
