@@ -102,7 +102,8 @@ class Text2LIVE:
         edit_types=frozenset(),
         cannot=(
             "It paints over what is there: nothing moves, grows out of its place, or is taken away. On the shapes it "
-            "mostly finds the colour that was asked for, and strays now and then, so no edit type is claimed."
+            "finds the colour that was asked for on most of the sources that its settings were tried on and on fewer "
+            "of others, so no edit type is claimed."
         ),
     )
     run: Run
