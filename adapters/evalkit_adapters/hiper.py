@@ -45,8 +45,12 @@ class HiPer:
             "checkpointing": MEMORY["checkpointing"],
         },
         miniature={"updates": 60, "rate": 2e-2, "gamma": 0.3, "steps": 20, "guidance": 4.0, "checkpointing": False},
-        edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
-        cannot="Keep the layout or the background: each edit starts from fresh noise.",
+        edit_types=frozenset(),
+        cannot=(
+            "Keep the layout or the background: each edit starts from fresh noise. On the shapes it makes the edits, "
+            "but on held-out sources it comes no closer to the perfect ones than a fresh sample, so no edit type is "
+            "claimed."
+        ),
     )
     model: "LatentDiffusion"
     run: Run
