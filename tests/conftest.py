@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from tests.support import boards, models
 # A busy machine is no failure: examples have no deadline of their own, the tests have one together.
 settings.register_profile("evalkit", deadline=None)
 settings.load_profile("evalkit")
+
+# The processes of pytest, and what they start, share the cores instead of each taking all of them.
+THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @pytest.fixture(scope="session")
