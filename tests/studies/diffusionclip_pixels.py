@@ -35,7 +35,7 @@ from evalkit.method import METHODS, Run
 from evalkit.results.store import read_run
 from evalkit.scoring.score import score_into
 from tests.studies.shapes_methods import N_SOURCES, distance, sources
-from tests.studies.train_miniature_diffusion import Progress, at_the_shape, drawings, to_input
+from tests.studies.train_miniature_diffusion import Progress, at_the_shape, drawings, noise_loss, to_input
 
 RESULTS = Path(__file__).with_suffix(".json")
 SEED = 13
@@ -47,8 +47,6 @@ RATE = 1.5e-3
 WARMUP = 200
 DECAY_SHARE = 0.25
 """The last part of the training, in which the learning rate falls to nothing."""
-SNR_CAP = 5.0
-"""Min-SNR weighting (Hang et al. 2023): a step's weight is min(SNR, cap) / SNR."""
 KINDS = ("recolour", "background", "resize", "reshape")
 PER_KIND = 3
 USUAL = {
@@ -90,14 +88,7 @@ def build() -> UNet2DModel:
 
 def loss_of(unet: UNet2DModel, images: torch.Tensor, signal: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Noise-prediction loss of pictures in [-1, 1]; ``signal`` is the scheduler's ᾱ."""
-    noise = torch.from_numpy(rng.standard_normal(images.shape, np.float32))
-    n = len(images)
-    # One time in each of equally many slices of the schedule: the same expectation, less variance.
-    times = torch.from_numpy((1000 * (np.arange(n) + rng.random(n)) / n).astype(np.int64))
-    abar = signal[times][:, None, None, None]
-    predicted = unet(abar.sqrt() * images + (1 - abar).sqrt() * noise, times).sample
-    snr = (abar / (1 - abar)).flatten()
-    return (snr.clamp(max=SNR_CAP) / snr * (predicted - noise).square().mean(dim=(1, 2, 3))).mean()
+    return noise_loss(lambda noisy, times: unet(noisy, times).sample, images, signal, rng)
 
 
 def train(work: Path) -> Path:

@@ -275,14 +275,28 @@ def loss_of(unet: UNet2DConditionModel, pool: Pool, signal: torch.Tensor, rng: n
     drawing, scene, phrasing = (torch.from_numpy(rng.integers(size, size=UNET_BATCH)) for size in (
         DRAWINGS, pool.latents.shape[1], pool.captions.shape[1]
     ))  # fmt: skip
-    latents = pool.latents[drawing, scene].float()
-    noise = torch.from_numpy(rng.standard_normal(latents.shape, np.float32))
+
+    def predict(noisy: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        states = pool.captions[scene, phrasing].float()
+        states[torch.from_numpy(rng.random(UNET_BATCH) < DROPPED_CAPTIONS)] = pool.empty
+        predicted: torch.Tensor = unet(noisy, times, states).sample
+        return predicted
+
+    return noise_loss(predict, pool.latents[drawing, scene].float(), signal, rng)
+
+
+def noise_loss(
+    predict: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    clean: torch.Tensor,
+    signal: torch.Tensor,
+    rng: np.random.Generator,
+) -> torch.Tensor:
+    """Min-SNR-weighted loss of the noise that ``predict`` finds in what it is shown, each at a time of its own."""
+    n, noise = len(clean), torch.from_numpy(rng.standard_normal(clean.shape, np.float32))
     # One time in each of equally many slices of the schedule: the same expectation, less variance.
-    times = torch.from_numpy((1000 * (np.arange(UNET_BATCH) + rng.random(UNET_BATCH)) / UNET_BATCH).astype(np.int64))
+    times = torch.from_numpy((1000 * (np.arange(n) + rng.random(n)) / n).astype(np.int64))
     abar = signal[times][:, None, None, None]
-    states = pool.captions[scene, phrasing].float()
-    states[torch.from_numpy(rng.random(UNET_BATCH) < DROPPED_CAPTIONS)] = pool.empty
-    predicted = unet(abar.sqrt() * latents + (1 - abar).sqrt() * noise, times, states).sample
+    predicted = predict(abar.sqrt() * clean + (1 - abar).sqrt() * noise, times)
     snr = (abar / (1 - abar)).flatten()
     return (snr.clamp(max=SNR_CAP) / snr * (predicted - noise).square().mean(dim=(1, 2, 3))).mean()
 
