@@ -22,7 +22,7 @@ _DISTRIBUTION = "evalkit-editing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry(Generic[T]):
+class RegistryEntry(Generic[T]):
     """One registered name: where it comes from, and the object or why it cannot be had."""
 
     name: str
@@ -65,20 +65,20 @@ class Registry(Generic[T]):
                 return self._load(name, entry.target)
         raise UnknownNameError(unknown_name(self.kind, name, self.names()))
 
-    def entries(self) -> tuple[Entry[T], ...]:
+    def entries(self) -> tuple[RegistryEntry[T], ...]:
         """Every registered name with its object, or with the reason why there is none."""
         return tuple(self._materialised(entry) for entry in self._targets())
 
-    def _targets(self) -> tuple[Entry[T], ...]:
+    def _targets(self) -> tuple[RegistryEntry[T], ...]:
         """The entries as they are registered, nothing imported; of a name that is there twice, ours or the first."""
-        ours: list[Entry[T]] = [
-            Entry(name=name, target=target, provider="evalkit") for name, target in self._builtin.items()
+        ours: list[RegistryEntry[T]] = [
+            RegistryEntry(name=name, target=target, provider="evalkit") for name, target in self._builtin.items()
         ]
-        theirs: list[Entry[T]] = [
-            Entry(name=point.name, target=point.value, provider=point.dist.name if point.dist else "unknown")
+        theirs: list[RegistryEntry[T]] = [
+            RegistryEntry(name=point.name, target=point.value, provider=point.dist.name if point.dist else "unknown")
             for point in metadata.entry_points(group=self.group)
         ]
-        first: dict[str, Entry[T]] = {}
+        first: dict[str, RegistryEntry[T]] = {}
         entries = ours + sorted(theirs, key=lambda entry: (entry.name, entry.provider != _DISTRIBUTION, entry.provider))
         for index, entry in enumerate(entries):
             if (used := first.setdefault(entry.name, entry)) is not entry:
@@ -86,7 +86,7 @@ class Registry(Generic[T]):
                 entries[index] = replace(entry, error=error)
         return tuple(entries)
 
-    def _materialised(self, entry: Entry[T]) -> Entry[T]:
+    def _materialised(self, entry: RegistryEntry[T]) -> RegistryEntry[T]:
         if entry.error is not None:
             return entry
         try:

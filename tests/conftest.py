@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from evalkit.encoders.store import EmbeddingCache
+from evalkit.encoders.cache import EmbeddingCache
 from evalkit.leaderboard.store import Leaderboard
 from tests.support import boards, models
 

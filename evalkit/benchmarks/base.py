@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from evalkit.data.folder import ItemList
-from evalkit.data.item import EditItem
+from evalkit.edits.folder import ItemList
+from evalkit.edits.item import EditItem
 from evalkit.registry import Registry
 
 if TYPE_CHECKING:

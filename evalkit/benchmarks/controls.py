@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.benchmarks.base import Benchmark
-from evalkit.data.images import write_image
-from evalkit.data.item import EditItem
-from evalkit.data.manifest import write_manifest
+from evalkit.edits.item import EditItem
+from evalkit.edits.manifest import write_manifest
 from evalkit.errors import OptionError, UnknownNameError
+from evalkit.images.decode import write_image
 
 CONTROLS: Mapping[str, str] = {
     "identity": "The source image, untouched.",

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.benchmarks.base import Benchmark
-from evalkit.benchmarks.card import COLUMNS, IMAGE_COLUMNS, SPLIT, CardText, card_text, render_card
-from evalkit.data.draft import draft_of
-from evalkit.data.images import read_image_bytes
-from evalkit.data.item import EditItem
+from evalkit.benchmarks.dataset_card import COLUMNS, IMAGE_COLUMNS, SPLIT, CardText, card_text, render_card
+from evalkit.edits.item import EditItem
 from evalkit.errors import DataError, OptionError
+from evalkit.images.decode import read_image_bytes
+from evalkit.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
     import pyarrow
@@ -90,12 +90,12 @@ def write_dataset(folder: Path, text: CardText, table: "pyarrow.Table") -> None:
     """
     import pyarrow.parquet
 
-    with draft_of(folder / ROWS_FILE) as draft:
+    with atomic_write(folder / ROWS_FILE) as draft:
         pyarrow.parquet.write_table(table, draft, row_group_size=ROWS_PER_BATCH)
     rows = table.drop_columns([name for name in table.column_names if name in IMAGE_COLUMNS]).to_pylist()
-    with draft_of(folder / CARD_FILE) as draft:
+    with atomic_write(folder / CARD_FILE) as draft:
         draft.write_text(render_card(text, rows, _kinds(table)), encoding="utf-8")
-    with draft_of(folder / TEXT_FILE) as draft:
+    with atomic_write(folder / TEXT_FILE) as draft:
         draft.write_text(json.dumps(asdict(text), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.benchmarks.base import BENCHMARKS, Benchmark
-from evalkit.data.folder import EditFolder
-from evalkit.data.item import Problem
-from evalkit.data.open import infer_benchmark, open_folder
-from evalkit.data.problems import shown
 from evalkit.data.shelf import shelf_of_items
+from evalkit.edits.folder import EditFolder
+from evalkit.edits.item import Problem
+from evalkit.edits.open import infer_benchmark, open_folder
+from evalkit.edits.problems import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

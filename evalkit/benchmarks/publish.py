@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit import __version__
-from evalkit.benchmarks.card import IMAGE_COLUMNS, CardText
 from evalkit.benchmarks.dataset import CARD_FILE, ROWS_FILE, TEXT_FILE, table_of, write_dataset
+from evalkit.benchmarks.dataset_card import IMAGE_COLUMNS, CardText
 from evalkit.errors import DataError, OptionError, PublishError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import click
 from evalkit.cli.output import Output, output_options
 
 if TYPE_CHECKING:
-    from evalkit.encoders.store import CachedEncoder, CacheInfo
+    from evalkit.encoders.cache import CachedEncoder, CacheInfo
 
 
 @click.group()
@@ -45,7 +45,7 @@ def info(*, output: Output) -> None:
 @output_options
 def clear(*, encoder: str | None, yes: bool, output: Output) -> None:
     """Delete embeddings; they are computed again when they are needed."""
-    from evalkit.encoders.store import EmbeddingCache
+    from evalkit.encoders.cache import EmbeddingCache
 
     found = _info()
     chosen = _choose(found, encoder) if encoder else None
@@ -63,8 +63,8 @@ def clear(*, encoder: str | None, yes: bool, output: Output) -> None:
 
 def _info() -> "CacheInfo":
     """What the cache holds; looking does not make one."""
-    from evalkit.encoders.store import EmbeddingCache
-    from evalkit.encoders.store_file import default_path
+    from evalkit.encoders.cache import EmbeddingCache
+    from evalkit.encoders.cache_file import default_path
 
     if not default_path().exists():
         with EmbeddingCache.in_memory() as empty:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli.folder import FolderOptions, folder_options, summary
+from evalkit.cli.inputs import FolderOptions, FolderPlace, PathOrUrl, folder_options, read_from, summary
 from evalkit.cli.output import ExitCode, Output, output_options
-from evalkit.cli.places import FolderPlace, Place, read_from
 
 if TYPE_CHECKING:
     from evalkit.benchmarks.open import OpenedFolder
-    from evalkit.data.folder import EditFolder
-    from evalkit.data.item import Problem
+    from evalkit.edits.folder import EditFolder
+    from evalkit.edits.item import Problem
 
 NOTICES_SHOWN = 5
 
@@ -25,13 +24,13 @@ NOTICES_SHOWN = 5
 @folder_options
 @click.option("--decode/--no-decode", default=True, help="Decode the images, or look at headers and bytes only.")
 @output_options
-def check(place: Place, *, folder_options: FolderOptions, decode: bool, output: Output) -> None:
+def check(place: PathOrUrl, *, folder_options: FolderOptions, decode: bool, output: Output) -> None:
     """List what is wrong with the edited images in PATH; no model is loaded.
 
     Exits with 3 if there are problems. Notices, which are handled by a documented rule, do not count.
     """
-    from evalkit.data.check import check_folder
-    from evalkit.data.problems import is_notice
+    from evalkit.edits.check import check_folder
+    from evalkit.edits.problems import is_notice
 
     opened = _opened(read_from(place, output), folder_options, output)
     folder = opened.folder
@@ -52,7 +51,7 @@ def check(place: Place, *, folder_options: FolderOptions, decode: bool, output: 
 
 def as_json(folder: "EditFolder", problems: "Sequence[Problem]") -> dict[str, Any]:
     """What ``evalkit check --json`` prints."""
-    from evalkit.data.problems import is_notice, shown
+    from evalkit.edits.problems import is_notice, shown
 
     return {
         "folder": shown(folder.root, Path()),

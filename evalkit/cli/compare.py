@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.inputs import column_options, runs_from
 from evalkit.cli.output import Output, names_in, output_options
-from evalkit.cli.places import runs_from
-from evalkit.cli.tables import column_options
 from evalkit.errors import OptionError
 
 if TYPE_CHECKING:
-    from evalkit.report.export import Format
-    from evalkit.results.comparison import Comparison
-    from evalkit.results.external import Columns
+    from evalkit.comparison.records import Comparison
+    from evalkit.report.export import ExportFormat
+    from evalkit.scores.external import ColumnNames
 
 MARGIN_HELP = "Differences below X do not matter.  [default: the protocol's]"
 RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "rank_high")
@@ -57,9 +56,9 @@ def compare(
     primary: str | None,
     lower_is_better: str | None,
     margins: tuple[str, ...],
-    columns: "Columns",
+    columns: "ColumnNames",
     groups: Path | None,
-    to: "Format | None",
+    to: "ExportFormat | None",
     figures: Path | None,
     report: Path | None,
     output: Output,
@@ -72,7 +71,7 @@ def compare(
     """
     if to is not None and output.as_json:
         raise click.UsageError("--export and --json both take standard output: choose one.")
-    from evalkit.compare.run import compare_runs
+    from evalkit.comparison.compare import compare_runs
 
     comparison = compare_runs(
         runs_from(runs, output),
@@ -98,12 +97,12 @@ def write(comparison: "Comparison", figures: Path | None, report: Path | None, o
     """The figures and the page, where they were asked for."""
     try:
         if figures is not None:
-            from evalkit.report.figures import write_figures
+            from evalkit.report.figures.write import write_figures
 
             files = write_figures(comparison, figures)
             output.note(f"Wrote {len(files)} files to {figures}" if files else "There was nothing to draw.")
         if report is not None:
-            from evalkit.report.page import write_page
+            from evalkit.report.page.render import write_page
 
             write_page(comparison, report)
             output.note(f"Wrote {report}")

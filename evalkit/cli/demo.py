@@ -43,10 +43,10 @@ def demo(directory: Path, *, output: Output) -> None:
     Three published methods edit for real; four controls, whose quality is known, show what each metric makes of them.
     """
     from evalkit.benchmarks.base import BENCHMARKS
-    from evalkit.compare.run import compare_runs
-    from evalkit.data.open import open_folder
-    from evalkit.method import METHODS
-    from evalkit.report.page import write_page
+    from evalkit.comparison.compare import compare_runs
+    from evalkit.editing.method import METHODS
+    from evalkit.edits.open import open_folder
+    from evalkit.report.page.render import write_page
     from evalkit.report.tables import run_notes, runs_table
     from evalkit.scoring.score import score_into
 
@@ -98,7 +98,7 @@ def _part_of(shapes: "Benchmark") -> "Benchmark":
     """One edit of each of the first sources, of the types that every method of the demo claims to do in turn."""
     from dataclasses import replace
 
-    from evalkit.method import METHODS
+    from evalkit.editing.method import METHODS
 
     claimed = frozenset.intersection(*(METHODS.get(name).card.edit_types or frozenset() for name in EDITORS))
     chosen = []
@@ -118,9 +118,9 @@ def _control(name: str, shapes: "Benchmark", folder: Path) -> None:
 
 def _edit(name: str, shapes: "Benchmark", folder: Path, progress: Any) -> None:  # noqa: ANN401
     from evalkit.editing import edit_folder
-    from evalkit.method import METHODS, MINIATURE, Run
+    from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 
     method = METHODS.get(name)
-    run = Run(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=EDITORS[name]))
+    run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=EDITORS[name]))
     items = shapes.item_list(shapes.locate()).items
     edit_folder(method, items, folder, run=run, benchmark=shapes.name, progress=progress)

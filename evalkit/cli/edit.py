@@ -12,13 +12,13 @@ import click
 
 from evalkit.cli.control import make_control
 from evalkit.cli.engine import EngineOptions, engine_options
+from evalkit.cli.inputs import FolderPlace, PathOrUrl, written_to
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
-from evalkit.cli.places import FolderPlace, Place, written_to
 
 if TYPE_CHECKING:
-    from evalkit.data.item import EditItem
     from evalkit.editing import Edited
-    from evalkit.method import DType, MethodCard, Run
+    from evalkit.editing.method import MethodCard, MethodRun, Precision
+    from evalkit.edits.item import EditItem
 
 _SHOWN = 5
 """Failures that are named."""
@@ -65,14 +65,14 @@ def edit(
     data: Path | None,
     sources: Path | None,
     captions: Path | None,
-    target: Place,
+    target: PathOrUrl,
     seeds: str,
     limit: int | None,
     items: str | None,
     model: str | None,
     changes: tuple[str, ...],
     device: str,
-    dtype: "DType",
+    dtype: "Precision",
     artefacts: Path | None,
     engine: EngineOptions,
     output: Output,
@@ -83,10 +83,10 @@ def edit(
     """
     from evalkit.benchmarks.base import BENCHMARKS
     from evalkit.benchmarks.controls import controls_of
-    from evalkit.data.sources import source_items
     from evalkit.editing import edit_folder
+    from evalkit.editing.method import METHODS, checked_card
+    from evalkit.edits.sources import source_items
     from evalkit.errors import OptionError
-    from evalkit.method import METHODS, checked_card
 
     chosen = BENCHMARKS.get(benchmark)() if benchmark and not sources and not captions else None
     if chosen and method not in METHODS.names() and method in controls_of(chosen):
@@ -165,11 +165,11 @@ def _guarded(directory: Path, output: Output) -> Iterator[None]:
 
 
 def _run(
-    card: "MethodCard", model: str, changes: tuple[str, ...], device: str, dtype: "DType", artefacts: Path | None
-) -> "Run":
+    card: "MethodCard", model: str, changes: tuple[str, ...], device: str, dtype: "Precision", artefacts: Path | None
+) -> "MethodRun":
     """The base model and the settings that the user, the benchmark or the card asks for, in this order."""
+    from evalkit.editing.method import MINIATURE, MethodRun
     from evalkit.errors import OptionError
-    from evalkit.method import MINIATURE, Run
 
     if not card.base_model:
         model = ""
@@ -183,7 +183,7 @@ def _run(
         if not equals:
             raise OptionError(f"A setting must look like KEY=VALUE; got '{text}'.")
         chosen[name.strip()] = value
-    return Run(
+    return MethodRun(
         model=model or card.base_model,
         revision=card.revision if card.base_model and model in ("", card.base_model) else None,
         settings=card.values(miniature=model == MINIATURE, chosen=chosen),
@@ -230,7 +230,7 @@ def _seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def _plain(card: "MethodCard", run: "Run", done: "Edited") -> dict[str, Any]:
+def _plain(card: "MethodCard", run: "MethodRun", done: "Edited") -> dict[str, Any]:
     return {
         "method": card.name,
         "model": run.model,

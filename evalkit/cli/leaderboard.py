@@ -10,7 +10,7 @@ from evalkit.cli.output import ExitCode, Output, output_options
 from evalkit.cli.submit import DIRECTORY, LEADERBOARD
 
 if TYPE_CHECKING:
-    from evalkit.leaderboard.entry import Screen
+    from evalkit.leaderboard.records import Screen
 
 SITE = Path("build/site")
 ROOT = click.option(
@@ -33,7 +33,7 @@ def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) ->
 
     No image is opened, no model is loaded, and nothing that a submitter wrote is run.
     """
-    from evalkit.leaderboard.landed import landed_problems
+    from evalkit.leaderboard.published import published_problems
     from evalkit.leaderboard.store import Leaderboard
     from evalkit.leaderboard.verify import CODES, verify
 
@@ -41,7 +41,7 @@ def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) ->
     verified = verify(board)
     problems = list(verified.problems)
     if base is not None:
-        problems += landed_problems(board, base, maintainer=maintainer)
+        problems += published_problems(board, base, maintainer=maintainer)
     output.json(
         {
             "entries": {f"{one.entry.protocol}/{one.entry.method}": one.level for one in verified.held},
@@ -96,7 +96,7 @@ def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options:
 @output_options
 def build(*, root: Path, target: Path, output: Output) -> None:
     """Write the static site: boards, methods, items, comparisons and downloads."""
-    from evalkit.leaderboard.site import build
+    from evalkit.leaderboard.site.build import build
     from evalkit.leaderboard.store import Leaderboard
 
     built = build(Leaderboard(root), target)
@@ -146,7 +146,7 @@ def serve(*, site: Path, port: int, output: Output) -> None:
 @output_options
 def export(*, entry: str, dataset_id: str, url: str, target: Path, root: Path, output: Output) -> None:
     """Write an entry in the formats of the Hugging Face Hub and of Every Eval Ever."""
-    from evalkit.leaderboard.huggingface import write_formats
+    from evalkit.leaderboard.hub_formats import write_formats
     from evalkit.leaderboard.store import Leaderboard
 
     board = Leaderboard(root)

@@ -10,7 +10,7 @@ from evalkit.cli.output import Output, output_options
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from evalkit.registry import Entry, Registry
+    from evalkit.registry import Registry, RegistryEntry
 
 KINDS = ("metrics", "encoders", "benchmarks", "methods", "protocols")
 _SHOWN = {
@@ -42,7 +42,7 @@ def list_names(kind: str, *, output: Output) -> None:
             output.note(row["error"])
 
 
-def _row(kind: str, entry: "Entry[Any]") -> dict[str, Any]:
+def _row(kind: str, entry: "RegistryEntry[Any]") -> dict[str, Any]:
     """What is known of a name, with why it cannot be used where it cannot."""
     facts, error = {}, entry.error
     try:
@@ -75,10 +75,10 @@ def _spoken(value: object) -> str:
 
 def _registry(kind: str) -> "Registry[Any]":
     from evalkit.benchmarks.base import BENCHMARKS
+    from evalkit.benchmarks.protocols import PROTOCOLS
+    from evalkit.editing.method import METHODS
     from evalkit.encoders.load import ENCODERS
-    from evalkit.method import METHODS
     from evalkit.metrics.base import METRICS
-    from evalkit.protocols import PROTOCOLS
 
     registries: dict[str, Registry[Any]] = {
         "metrics": METRICS,
@@ -90,7 +90,7 @@ def _registry(kind: str) -> "Registry[Any]":
     return registries[kind]
 
 
-def _facts(kind: str, entry: "Entry[Any]") -> dict[str, Any]:
+def _facts(kind: str, entry: "RegistryEntry[Any]") -> dict[str, Any]:
     value: Any = entry.value  # a metric, a benchmark, a backend, an adapter
     if kind == "metrics":
         return {
@@ -118,7 +118,7 @@ def _facts(kind: str, entry: "Entry[Any]") -> dict[str, Any]:
 
 
 def _method_facts(method: object, name: str) -> dict[str, Any]:
-    from evalkit.method import checked_card
+    from evalkit.editing.method import checked_card
 
     card = checked_card(method, registered=name)
     return {

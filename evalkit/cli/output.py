@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from evalkit.data.item import Problem
-    from evalkit.data.parallel import Progress
-    from evalkit.results.record import ProblemRecord
+    from evalkit.edits.item import Problem
+    from evalkit.scores.run import ProblemRecord
+    from evalkit.storage.prefetch import Progress
 
 
 _LAYOUT = "\n\t"
@@ -91,7 +91,7 @@ class Output:
 
     def problems(self, title: str, problems: "Sequence[Problem | ProblemRecord]", *, shown: int = 5) -> None:
         """Problems under their codes, each code with what it means and its first few cases."""
-        from evalkit.data.problems import NOTICES, PROBLEMS
+        from evalkit.edits.problems import NOTICES, PROBLEMS
 
         if problems:
             self.line(f"{title} ({len(problems)}):")
@@ -114,9 +114,9 @@ class Output:
     def progress(self) -> "Iterator[Progress]":
         """Progress bars, one per kind of work; silent where standard error is not a terminal."""
         if not sys.stderr.isatty():
-            from evalkit.data.parallel import unwatched
+            from evalkit.storage.prefetch import no_progress
 
-            yield unwatched
+            yield no_progress
             return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn

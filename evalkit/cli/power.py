@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.inputs import column_options, runs_from
 from evalkit.cli.output import Output, names_in, output_options
-from evalkit.cli.places import runs_from
-from evalkit.cli.tables import column_options
 
 if TYPE_CHECKING:
-    from evalkit.compare.planning import Basis, StudyPlan
-    from evalkit.results.external import Columns
+    from evalkit.power.plan import Basis, StudyPlan
+    from evalkit.scores.external import ColumnNames
 
 
 @click.command()
@@ -41,7 +40,7 @@ def power(
     correlation: float | None,
     effects: str | None,
     items: str | None,
-    columns: "Columns",
+    columns: "ColumnNames",
     groups: Path | None,
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
@@ -51,9 +50,9 @@ def power(
     From a pilot of two runs (or a table of two methods), whose differences are measured; of one run, whose scores tell
     how much they may vary; or from a standard deviation, with --sd.
     """
-    from evalkit.compare.planning import USUAL_CORRELATION, basis_from_deviation, basis_from_pilot, plan_study
+    from evalkit.power.plan import USUAL_CORRELATION, basis_from_deviation, basis_from_pilot, plan_study
     from evalkit.report.comparison import terminal_table
-    from evalkit.report.planning import plan_notes, plan_tables
+    from evalkit.report.power import plan_notes, plan_tables
 
     if bool(pilot) == (sd is not None):
         raise click.UsageError("Give a pilot (one run or two) or a standard deviation (--sd), and not both.")

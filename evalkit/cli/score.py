@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit.cli.engine import EngineOptions, engine_options
-from evalkit.cli.folder import FolderOptions, folder_options, summary
+from evalkit.cli.inputs import FolderOptions, FolderPlace, PathOrUrl, folder_options, read_from, summary, written_to
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
-from evalkit.cli.places import FolderPlace, Place, read_from, written_to
 
 if TYPE_CHECKING:
-    from evalkit.protocols import Protocol
-    from evalkit.results.record import RunRecord
+    from evalkit.benchmarks.protocols import Protocol
+    from evalkit.scores.run import RunRecord
 
 RUNS = Path("evalkit_runs")
 MISSING_HELP = "An item without an edited image: score nothing, give it the worst value, or leave it out."
@@ -43,13 +42,13 @@ ENCODER_HELP = (
 @engine_options
 @output_options
 def score(
-    place: Place,
+    place: PathOrUrl,
     *,
     folder_options: FolderOptions,
     encoders: tuple[str, ...],
     metrics: str | None,
     protocol: str | None,
-    target: Place | None,
+    target: PathOrUrl | None,
     name: str | None,
     device: str,
     engine: EngineOptions,
@@ -61,8 +60,8 @@ def score(
     Prints means with intervals, signatures and problems, and writes a run directory.
     """
     from evalkit.benchmarks.open import open_edit_folder
-    from evalkit.data.problems import NOTICES
-    from evalkit.protocols import PROTOCOLS
+    from evalkit.benchmarks.protocols import PROTOCOLS
+    from evalkit.edits.problems import NOTICES
     from evalkit.report.tables import protocol_table, run_notes, run_table
     from evalkit.scoring.score import DEFAULT_ENCODER, score_into
 

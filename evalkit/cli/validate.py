@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from evalkit.cli.engine import EngineOptions, engine_options
+from evalkit.cli.inputs import column_options
 from evalkit.cli.output import Output, output_options
-from evalkit.cli.tables import column_options
 from evalkit.errors import OptionError
 
 if TYPE_CHECKING:
-    from evalkit.results.external import Columns
-    from evalkit.results.validity import Validity
+    from evalkit.scores.external import ColumnNames
+    from evalkit.validity.records import Validity
 
 WORK = Path("evalkit_validity")
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
@@ -51,7 +51,7 @@ def validate(
     device: str,
     directory: Path | None,
     figures: Path | None,
-    columns: "Columns",
+    columns: "ColumnNames",
     groups: Path | None,
     engine: EngineOptions,
     output: Output,
@@ -62,8 +62,8 @@ def validate(
     untouched source, another source, other captions, a wrong and the perfect edit where the benchmark has them;
     damage is JPEG, WebP, resizing and blur. The truth is the benchmark's, or what people said (--human).
     """
-    from evalkit.validity.run import validate_metrics
     from evalkit.validity.trial import Human
+    from evalkit.validity.validate import validate_metrics
 
     if (human is None) != (human_column is None):
         raise click.UsageError("--human FILE and --human-column NAME go together.")
@@ -101,7 +101,7 @@ def validate(
 def show(validity: "Validity", output: Output) -> None:
     """Verdicts first, then the tables and what must stand below them."""
     from evalkit.report.comparison import terminal_table
-    from evalkit.report.validity import tables, validity_notes, verdict_lines
+    from evalkit.validity.report import tables, validity_notes, verdict_lines
 
     for line in verdict_lines(validity):
         output.line(line)
@@ -114,15 +114,15 @@ def show(validity: "Validity", output: Output) -> None:
 
 def write(validity: "Validity", directory: Path, figures: Path | None, output: Output) -> None:
     """The record, its page, and the figure where it was asked for."""
-    from evalkit.data.draft import draft_of
-    from evalkit.report.validity import markdown
+    from evalkit.storage.atomic import atomic_write
+    from evalkit.validity.report import markdown
 
     record = json.dumps(asdict(validity), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     for name, text in ((RESULT, record), (PAGE, markdown(validity))):
-        with draft_of(directory / name) as draft:
+        with atomic_write(directory / name) as draft:
             draft.write_text(text, encoding="utf-8")
     output.line(f"Wrote {directory / RESULT} and {directory / PAGE}")
     if figures is not None:
-        from evalkit.report.figures import write_panel
+        from evalkit.report.figures.write import write_panel
 
         output.note(f"Wrote {len(write_panel(validity, figures))} files to {figures}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from evalkit.data.growing import Growing
-from evalkit.data.item import EditItem
+from evalkit.edits.item import EditItem
 
 T = TypeVar("T")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import __version__
-from evalkit.data.draft import draft_of
-from evalkit.data.manifest import RECIPE_NAME
+from evalkit.editing.method import METHODS, MINIATURE, Adapter, MethodCard, MethodRun
+from evalkit.edits.manifest import RECIPE_NAME
 from evalkit.errors import OptionError, RunError
-from evalkit.method import METHODS, MINIATURE, Adapter, MethodCard, Run
+from evalkit.storage.atomic import atomic_write
 
 _SAME = ("method", "model", "revision", "settings", "dtype", "benchmark")
 """What all edits of one folder have in common."""
@@ -20,7 +20,7 @@ Recipe = dict[str, Any]
 
 
 def recipe_of(
-    method: type[Adapter[Any]], card: MethodCard, run: Run, benchmark: str | None, seeds: Sequence[int]
+    method: type[Adapter[Any]], card: MethodCard, run: MethodRun, benchmark: str | None, seeds: Sequence[int]
 ) -> Recipe:
     """Everything that a run's edits follow from, beside the items."""
     return {
@@ -89,7 +89,7 @@ def write_recipe(output: Path, recipe: Recipe) -> None:
     Raises:
         OSError: The folder cannot be written.
     """
-    with draft_of(output / RECIPE_NAME) as draft:
+    with atomic_write(output / RECIPE_NAME) as draft:
         draft.write_text(json.dumps(recipe, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from evalkit.data.pair import ImagePair
-from evalkit.data.pair import Pixels as Pixels  # what encoders read
+from evalkit.arrays import Pixels
 from evalkit.encoders.digest import settings_digest
+from evalkit.images.pairs import ImagePair
 
 Embeddings = npt.NDArray[np.float32]
 """``(n, dimension)``, as the network gives them: not normalised."""

@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as transforms
 
-from evalkit.data.pair import ImagePair
 from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Pixels, Preprocess
 from evalkit.encoders.digest import settings_digest, weights_digest
 from evalkit.encoders.hub import one_line
 from evalkit.encoders.network import DTYPES, Network, TorchEncoder, full_precision
 from evalkit.encoders.transformers import quietly, read_model
 from evalkit.errors import EncoderError
+from evalkit.images.pairs import ImagePair
 
 VERSION = 1
 MODEL_TYPES = ("vit", "dinov2", "dinov2_with_registers")

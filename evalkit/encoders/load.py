@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from evalkit.data.pair import ImagePair
 from evalkit.encoders.base import Backend, DType, Embeddings, Encoder, EncoderSpec, Loaded, PairEncoder, Pixels
-from evalkit.encoders.memory import SpecMemory
-from evalkit.encoders.store import EmbeddingCache
+from evalkit.encoders.cache import EmbeddingCache
+from evalkit.encoders.spec_cache import SpecMemory
 from evalkit.errors import EncoderError, OptionError, UnknownNameError
+from evalkit.images.pairs import ImagePair
 from evalkit.registry import Registry, unknown_name
 
 BUILTIN = {
@@ -32,7 +32,7 @@ DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderOrder:
+class EncoderConfig:
     """What an encoder is opened with, so that another process can open the same."""
 
     spec: str

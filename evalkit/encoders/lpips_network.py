@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from evalkit.data.pair import ImagePair
-from evalkit.data.parallel import in_batches
 from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Preprocess
 from evalkit.encoders.digest import weights_digest
 from evalkit.encoders.hub import one_line
 from evalkit.encoders.network import DTYPES, full_precision
 from evalkit.errors import EncoderError, WeightsError
+from evalkit.images.pairs import ImagePair
+from evalkit.storage.prefetch import in_batches
 
 VERSION = 1
 WEIGHTS = {"alex": "AlexNet_Weights", "vgg": "VGG16_Weights", "squeeze": "SqueezeNet1_1_Weights"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit.encoders.base import DType, Loaded
 from evalkit.encoders.hub import fetch_snapshot
-from evalkit.encoders.open_clip_network import DIRECTORY, WEIGHT_SUFFIXES, Source, read_network
+from evalkit.encoders.open_clip_network import DIRECTORY, WEIGHT_SUFFIXES, WeightsSource, read_network
 from evalkit.errors import EncoderError, UnknownNameError, WeightsError
 
 VERSION = 1
@@ -27,7 +27,7 @@ def load(argument: str, *, device: str, dtype: DType) -> Loaded:
     return Loaded(encoder=TorchEncoder(network, spec, target), files=source.files, libraries=LIBRARIES)
 
 
-def _find(argument: str) -> Source:
+def _find(argument: str) -> WeightsSource:
     if argument.startswith(HUB):
         repo_id = argument.removeprefix(HUB)
         directory = fetch_snapshot(
@@ -37,7 +37,7 @@ def _find(argument: str) -> Source:
             what=f"The weights of {repo_id}",
             local=f"open_clip:{DIRECTORY}<directory>",
         )
-        return Source(name=repo_id, model=f"{DIRECTORY}{directory}")
+        return WeightsSource(name=repo_id, model=f"{DIRECTORY}{directory}")
     if argument.startswith(DIRECTORY):
         return _find_directory(Path(argument.removeprefix(DIRECTORY)).expanduser())
     architecture, _, weights = argument.partition("/")
@@ -47,13 +47,13 @@ def _find(argument: str) -> Source:
     return _find_checkpoint(architecture, weights)
 
 
-def _find_directory(directory: Path) -> Source:
+def _find_directory(directory: Path) -> WeightsSource:
     if not (directory / "open_clip_config.json").is_file():
         raise WeightsError(
             f"Encoder 'open_clip:{DIRECTORY}{directory}': expected a directory with open_clip_config.json and weights, "
             f"there is no {(directory / 'open_clip_config.json').absolute()}."
         )
-    return Source(name=directory.resolve().name, model=f"{DIRECTORY}{directory.resolve()}")
+    return WeightsSource(name=directory.resolve().name, model=f"{DIRECTORY}{directory.resolve()}")
 
 
 def _require_architecture(architecture: str, weights: str) -> None:
@@ -100,7 +100,7 @@ def _has_quick_gelu(architecture: str) -> bool:
     return bool(open_clip.get_model_config(architecture).get("quick_gelu"))
 
 
-def _download(architecture: str, tag: str) -> Source:
+def _download(architecture: str, tag: str) -> WeightsSource:
     import open_clip
 
     listed = open_clip.get_pretrained_cfg(architecture, tag)
@@ -116,7 +116,7 @@ def _download(architecture: str, tag: str) -> Source:
         local=f"open_clip:{architecture}/<file>",
     )
     checkpoint = next(path for path in (directory / file for file in (*safe, *unsafe)) if path.is_file())
-    return Source(
+    return WeightsSource(
         name=f"{architecture}/{tag}",
         model=architecture,
         checkpoint=checkpoint,
@@ -125,12 +125,12 @@ def _download(architecture: str, tag: str) -> Source:
     )
 
 
-def _find_checkpoint(architecture: str, weights: str) -> Source:
+def _find_checkpoint(architecture: str, weights: str) -> WeightsSource:
     import open_clip
 
     path = Path(weights).expanduser()
     if path.is_file():
-        return Source(
+        return WeightsSource(
             name=f"{architecture}/{path.name}",
             model=architecture,
             checkpoint=path.resolve(),

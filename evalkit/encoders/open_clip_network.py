@@ -22,7 +22,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class WeightsSource:
     """Where a model comes from, everything downloaded."""
 
     name: str
@@ -50,7 +50,7 @@ class Source:
         return tuple(path for path in self.files if path.suffix in WEIGHT_SUFFIXES)
 
 
-def read_network(source: Source) -> "Network":
+def read_network(source: WeightsSource) -> "Network":
     """The network of a source, in float32 on the CPU.
 
     Raises:
@@ -127,7 +127,7 @@ def _read_shapes(path: Path) -> Shapes:
         ) from failure
 
 
-def _build(source: Source, shapes: Shapes) -> Any:  # noqa: ANN401 - open_clip has no types
+def _build(source: WeightsSource, shapes: Shapes) -> Any:  # noqa: ANN401 - open_clip has no types
     import open_clip
 
     place = source.checkpoint or source.model.removeprefix(DIRECTORY)
@@ -153,7 +153,7 @@ def _build(source: Source, shapes: Shapes) -> Any:  # noqa: ANN401 - open_clip h
     return model
 
 
-def _require_same_positions(source: Source, given: Shapes, wanted: Shapes) -> None:
+def _require_same_positions(source: WeightsSource, given: Shapes, wanted: Shapes) -> None:
     # open_clip would stretch them without a word, which makes a network that nobody trained.
     for tower in ("visual.", "", "text."):
         name = f"{tower}positional_embedding"
@@ -165,7 +165,7 @@ def _require_same_positions(source: Source, given: Shapes, wanted: Shapes) -> No
             )
 
 
-def _tokenizer(source: Source) -> Any:  # noqa: ANN401 - open_clip has no types
+def _tokenizer(source: WeightsSource) -> Any:  # noqa: ANN401 - open_clip has no types
     import open_clip
 
     remote = _config(source).get("text_cfg", {}).get("hf_tokenizer_name", "")
@@ -181,13 +181,13 @@ def _tokenizer(source: Source) -> Any:  # noqa: ANN401 - open_clip has no types
         ) from failure
 
 
-def _config(source: Source) -> dict[str, Any]:
+def _config(source: WeightsSource) -> dict[str, Any]:
     import open_clip
 
     return dict(open_clip.get_model_config(source.model))
 
 
-def _preprocess(source: Source, config: Mapping[str, Any]) -> Preprocess:
+def _preprocess(source: WeightsSource, config: Mapping[str, Any]) -> Preprocess:
     size, mode = config["size"], config["resize_mode"]
     sides: Sequence[int] = (size, size) if isinstance(size, int) else size
     if len(set(sides)) != 1 or mode not in RESIZE_MODES:

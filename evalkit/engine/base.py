@@ -44,7 +44,7 @@ class Lost:
     """One clause for a person."""
 
 
-Run = Callable[[Iterable[Unit]], Iterator[tuple[Unit, Result | Lost]]]
+Runner = Callable[[Iterable[Unit]], Iterator[tuple[Unit, Result | Lost]]]
 """From units, taken one by one as there is room for them, to each of their results, in any order of the units."""
 
 
@@ -59,7 +59,7 @@ class Engine(Protocol):
     def distributed(self) -> bool:
         """Whether workers are other processes, perhaps on other machines."""
 
-    def start(self, work: Work[Unit, Result]) -> Run[Unit, Result]:
+    def start(self, work: Work[Unit, Result]) -> Runner[Unit, Result]:
         """Workers that have begun; equal work is given those that are there already.
 
         Raises:

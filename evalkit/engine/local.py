@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from evalkit.engine.base import Lost, Result, Run, Unit, Work
+from evalkit.engine.base import Lost, Result, Runner, Unit, Work
 
 
 class LocalEngine:
@@ -19,7 +19,7 @@ class LocalEngine:
         self.device = device
         self._threads = threads
 
-    def start(self, work: Work[Unit, Result]) -> Run[Unit, Result]:
+    def start(self, work: Work[Unit, Result]) -> Runner[Unit, Result]:
         """Loads the model."""
         do = work.open(threads=self._threads)
 

@@ -23,7 +23,7 @@ class Placement:
     """Of each: on a machine with GPUs its cores divided by its workers; on processors what this process would use."""
 
 
-def place(
+def place_workers(
     nodes: Iterable[Mapping[str, float]], *, device: str, workers: int | None, threads: Callable[[], int]
 ) -> Placement:
     """What to ask of a cluster: one worker per GPU or, on processors, one per so many cores as it has threads.

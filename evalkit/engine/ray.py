@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evalkit.engine.base import Lost, Result, Run, Unit, Work
-from evalkit.engine.placement import Placement, place
+from evalkit.engine.base import Lost, Result, Runner, Unit, Work
+from evalkit.engine.placement import Placement, place_workers
 from evalkit.errors import EngineError, EvalkitError
 
 TRIES = 3
@@ -52,13 +52,13 @@ class RayEngine:
         self._connected = _connect(address)
         self._crew: _Crew | None = None
         try:
-            self._placement = place(_nodes(), device=device, workers=workers, threads=_own_threads)
+            self._placement = place_workers(_nodes(), device=device, workers=workers, threads=_own_threads)
         except EvalkitError:
             self.close()
             raise
         self.device = self._placement.device
 
-    def start(self, work: Work[Unit, Result]) -> Run[Unit, Result]:
+    def start(self, work: Work[Unit, Result]) -> Runner[Unit, Result]:
         """Workers that have begun, at least one of them; those of other work end."""
         if self._crew is None or self._crew.work != work or self._crew.ended:
             if self._crew:
@@ -327,12 +327,12 @@ class _Crew:
     def _explain_silence(self) -> None:
         if not self._explained and all(hand.beginning is not None for hand in self._hands):
             self._explained = True
-            place = self._placement
+            place_workers = self._placement
             _LOG.warning(
                 "No worker has begun yet: either they are still loading, or the cluster has no room. Each takes "
                 "%g of its cores and %g of its GPUs; what it has, and what is in use: ray status",
-                place.cpus,
-                place.gpus,
+                place_workers.cpus,
+                place_workers.gpus,
             )
 
 

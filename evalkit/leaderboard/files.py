@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from evalkit.data.draft import draft_of
 from evalkit.errors import EntryError
+from evalkit.storage.atomic import atomic_write
 
 MAX_BYTES = 256 * 1024
 """Of a file that a person writes."""
@@ -92,7 +92,7 @@ def parsed(where: Path, value: Any, record: type[R]) -> R:  # noqa: ANN401 - wha
 
 def write_text(path: Path, text: str) -> None:
     """Write a file; it is there whole or not at all."""
-    with draft_of(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text(text, encoding="utf-8", newline="\n")
 
 

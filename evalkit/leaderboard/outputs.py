@@ -8,17 +8,17 @@ from pathlib import Path
 
 from PIL import Image
 
-from evalkit.data.images import decode_image, read_image_bytes
-from evalkit.data.item import EditItem
+from evalkit.benchmarks.protocols import Protocol
+from evalkit.edits.item import EditItem
 from evalkit.errors import EntryError
-from evalkit.leaderboard.entry import Output
-from evalkit.protocols import Protocol
+from evalkit.images.decode import decode_image, read_image_bytes
+from evalkit.leaderboard.records import OutputDigest
 
 _READERS = 4
 _NAMED = 5
 
 
-def outputs_of(items: Sequence[EditItem]) -> tuple[Output, ...]:
+def outputs_of(items: Sequence[EditItem]) -> tuple[OutputDigest, ...]:
     """One line per item and seed, in their order.
 
     Raises:
@@ -78,12 +78,12 @@ def check_coverage(edits: Iterable[tuple[str, int | None]], protocol: Protocol, 
         )
 
 
-def _output(item: EditItem, sources: dict[Path, str]) -> Output:
+def _output(item: EditItem, sources: dict[Path, str]) -> OutputDigest:
     if item.edited_image is None:
-        return Output(item_id=item.item_id, seed=item.seed, status="failed")
+        return OutputDigest(item_id=item.item_id, seed=item.seed, status="failed")
     data = read_image_bytes(item.edited_image)
     pixels = pixels_digest(decode_image(data, item.label).image)
-    return Output(
+    return OutputDigest(
         item_id=item.item_id,
         seed=item.seed,
         sha256=hashlib.sha256(data).hexdigest(),

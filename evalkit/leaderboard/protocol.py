@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from evalkit.benchmarks.base import BENCHMARKS, Benchmark
+from evalkit.benchmarks.protocols import PROTOCOLS, Protocol
 from evalkit.errors import EntryError, UnknownNameError
-from evalkit.protocols import PROTOCOLS, Protocol
 
 
 def get_protocol(name: str) -> Protocol:

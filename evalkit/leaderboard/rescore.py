@@ -12,24 +12,24 @@ import numpy as np
 from PIL import Image
 
 from evalkit import __version__
-from evalkit.data.folder import EditFolder
-from evalkit.data.images import read_image, write_image
-from evalkit.data.item import EditItem
-from evalkit.data.parallel import Progress, unwatched
+from evalkit.arrays import Floats
+from evalkit.benchmarks.protocols import Protocol
+from evalkit.edits.folder import EditFolder
+from evalkit.edits.item import EditItem
 from evalkit.errors import EntryError
-from evalkit.leaderboard.entry import Reproduction, Screen, Verification
+from evalkit.images.decode import read_image, write_image
+from evalkit.leaderboard.anomalies import screen_outputs
 from evalkit.leaderboard.outputs import outputs_of
 from evalkit.leaderboard.protocol import get_protocol
-from evalkit.leaderboard.screens import screen_outputs
-from evalkit.leaderboard.store import Held, Leaderboard
+from evalkit.leaderboard.records import Reproduction, Screen, Verification
+from evalkit.leaderboard.store import Leaderboard, LoadedEntry
 from evalkit.leaderboard.submit import open_edits
 from evalkit.metrics.base import METRICS
-from evalkit.protocols import Protocol
-from evalkit.results.table import ScoreTable
+from evalkit.scores.frame import ScoreTable
 from evalkit.scoring.score import score_into
 from evalkit.stats.equivalence import group_tost
-from evalkit.stats.groups import Floats
 from evalkit.stats.permutation import sign_flip_test
+from evalkit.storage.prefetch import Progress, no_progress
 
 TOLERANCE = 1e-3
 """Of a metric's range (of 1 where it has none): more than devices and libraries differ by, less than any margin."""
@@ -50,7 +50,7 @@ def tolerance_of(metric: str) -> float:
 
 
 def rescore(
-    held: Held,
+    held: LoadedEntry,
     folder: Path,
     leaderboard: Leaderboard,
     *,
@@ -59,7 +59,7 @@ def rescore(
     reproduction: Path | None = None,
     device: str = "auto",
     today: date | None = None,
-    progress: Progress = unwatched,
+    progress: Progress = no_progress,
 ) -> Verification:
     """Score an entry's images again, and say how far up the ladder it is.
 
@@ -128,7 +128,7 @@ def _made(edits: EditFolder) -> EditFolder:
     return replace(edits, items=tuple(item for item in edits.items if item.status != "missing"))
 
 
-def _check_outputs(held: Held, edits: EditFolder) -> None:
+def _check_outputs(held: LoadedEntry, edits: EditFolder) -> None:
     expected = {(output.item_id, output.seed): output.sha256 for output in held.outputs}
     found = {(output.item_id, output.seed): output.sha256 for output in outputs_of(edits.items)}
     differ = [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
@@ -139,7 +139,7 @@ def _check_outputs(held: Held, edits: EditFolder) -> None:
         )
 
 
-def _differences(held: Held, again: ScoreTable) -> dict[str, float]:
+def _differences(held: LoadedEntry, again: ScoreTable) -> dict[str, float]:
     """Metric to the largest difference of an item's score."""
     rows = {(row.item_id, row.seed): row for row in again.rows}
     found = {}
@@ -158,7 +158,7 @@ def _differences(held: Held, again: ScoreTable) -> dict[str, float]:
     return found
 
 
-def _reproduced(held: Held, again: ScoreTable, protocol: Protocol) -> Reproduction:
+def _reproduced(held: LoadedEntry, again: ScoreTable, protocol: Protocol) -> Reproduction:
     """The method's own run against the maintainers', item by item, on the metric that tells whether it edits."""
     metric, margin = protocol.alignment, protocol.margins.get(protocol.alignment)
     if margin is None:
@@ -200,7 +200,7 @@ def _drift(difference: Floats, groups: list[str]) -> float:
     return both / 2 if difference.mean() < 0 else 1 - both / 2
 
 
-def _jpeg_screen(edits: EditFolder, held: Held, protocol: Protocol, score: _Score) -> Screen:
+def _jpeg_screen(edits: EditFolder, held: LoadedEntry, protocol: Protocol, score: _Score) -> Screen:
     """The share of the gain over the source image that is left after the pictures went through JPEG."""
     metric, encoder = protocol.alignment, protocol.encoder
     with TemporaryDirectory() as scratch:

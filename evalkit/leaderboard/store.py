@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.errors import EntryError, RunError
-from evalkit.leaderboard.entry import SCHEMAS, Card, Entry, Level, Output, Reported, Verification
 from evalkit.leaderboard.files import read_json, read_lines, read_yaml
-from evalkit.results.store import ITEMS, RECORD, Run, read_run
+from evalkit.leaderboard.records import SCHEMAS, Card, Entry, Level, OutputDigest, Reported, Verification
+from evalkit.scores.run import ITEMS, RECORD, ScoredRun, read_run
 
 ENTRY_FILE = "entry.json"
 OUTPUTS_FILE = "outputs.jsonl"
@@ -32,14 +32,14 @@ FILES = frozenset({ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, RECORD, ITEMS, P
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class LoadedEntry:
     """An entry with all that lies beside it."""
 
     path: Path
     entry: Entry
     card: Card
-    run: Run
-    outputs: tuple[Output, ...]
+    run: ScoredRun
+    outputs: tuple[OutputDigest, ...]
     verification: Verification | None
 
     @property
@@ -77,7 +77,7 @@ class Leaderboard:
         """Every card's file."""
         return iter(sorted((self.root / "methods").glob("*.yaml")))
 
-    def read(self, path: Path) -> Held:
+    def read(self, path: Path) -> LoadedEntry:
         """An entry with everything that belongs to it.
 
         Raises:
@@ -89,16 +89,16 @@ class Leaderboard:
         except (RunError, KeyError, TypeError, ValueError, AttributeError) as failure:
             raise EntryError(f"{path}: its run cannot be read: {failure}") from None
         verification = path / VERIFICATION_FILE
-        return Held(
+        return LoadedEntry(
             path=path,
             entry=entry,
             card=read_yaml(self.card_path(entry.method), Card),
             run=run,
-            outputs=read_lines(path / OUTPUTS_FILE, Output),
+            outputs=read_lines(path / OUTPUTS_FILE, OutputDigest),
             verification=read_json(verification, Verification) if verification.exists() else None,
         )
 
-    def entries(self, protocol: str) -> list[Held]:
+    def entries(self, protocol: str) -> list[LoadedEntry]:
         """Every entry of a protocol."""
         return [self.read(path) for path in self.entry_paths(protocol)]
 

@@ -10,21 +10,20 @@ from tempfile import TemporaryDirectory
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.controls import CONTROLS, controls_of
 from evalkit.benchmarks.open import open_edit_folder
-from evalkit.data.folder import EditFolder
-from evalkit.data.parallel import Progress, unwatched
+from evalkit.benchmarks.protocols import Protocol
+from evalkit.edits.folder import EditFolder
 from evalkit.errors import EntryError, OptionError, WeightsError
-from evalkit.leaderboard.entry import Card, Entry, Output, Submission
 from evalkit.leaderboard.files import as_json, as_yaml, file_digest, read_json, read_lines, read_yaml, write_text
 from evalkit.leaderboard.outputs import check_coverage, outputs_of
-from evalkit.leaderboard.pictures import write_pictures
 from evalkit.leaderboard.protocol import get_protocol, open_benchmark
+from evalkit.leaderboard.records import Card, Entry, OutputDigest, Submission
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, Leaderboard
-from evalkit.protocols import Protocol
+from evalkit.leaderboard.thumbnails import write_pictures
 from evalkit.results.item_rows import ItemRows
-from evalkit.results.record import RunRecord
-from evalkit.results.store import RECORD, Run, read_run, write_run
-from evalkit.results.table import ScoreTable
+from evalkit.scores.frame import ScoreTable
+from evalkit.scores.run import RECORD, RunRecord, ScoredRun, read_run, write_run
 from evalkit.scoring.score import score_into
+from evalkit.storage.prefetch import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +33,7 @@ class Submitted:
     path: Path
     entry: Entry
     card: Path
-    run: Run
+    run: ScoredRun
     awaiting: tuple[str, ...]
     """Metrics of the protocol that were not scored yet."""
     completed: bool
@@ -50,7 +49,7 @@ def submit(
     data: Path | None = None,
     device: str = "auto",
     today: date | None = None,
-    progress: Progress = unwatched,
+    progress: Progress = no_progress,
 ) -> Submitted:
     """Check a folder of edits, score it under its protocol and write its entry.
 
@@ -58,7 +57,7 @@ def submit(
 
     Args:
         folder: The edits.
-        card: ``METHOD.yaml``: see :class:`~evalkit.leaderboard.entry.Submission`.
+        card: ``METHOD.yaml``: see :class:`~evalkit.leaderboard.records.Submission`.
         leaderboard: Where the entry goes.
         metrics: Some of the protocol's; all by default.
         data: A local copy of the benchmark's files.
@@ -149,7 +148,7 @@ def open_edits(folder: Path, protocol: Protocol, data: Path | None) -> EditFolde
     return protocol.part_of(opened.folder)
 
 
-def _covered(edits: EditFolder, protocol: Protocol, benchmark: Benchmark) -> tuple[Output, ...]:
+def _covered(edits: EditFolder, protocol: Protocol, benchmark: Benchmark) -> tuple[OutputDigest, ...]:
     """The outputs, once it is certain that none is missing."""
     there = [item for item in edits.items if item.status != "missing"]
     check_coverage(
@@ -160,7 +159,7 @@ def _covered(edits: EditFolder, protocol: Protocol, benchmark: Benchmark) -> tup
     return outputs_of(there)
 
 
-def _held(path: Path, submission: Submission, outputs: tuple[Output, ...]) -> Run | None:
+def _held(path: Path, submission: Submission, outputs: tuple[OutputDigest, ...]) -> ScoredRun | None:
     """The run of the entry that is there, where it is of these very edits."""
     if not path.exists():
         return None
@@ -172,12 +171,12 @@ def _held(path: Path, submission: Submission, outputs: tuple[Output, ...]) -> Ru
         raise taken
     entry = read_json(path / ENTRY_FILE, Entry)
     same = entry.declarations == submission.declarations and entry.submitter == submission.submitter
-    if not same or read_lines(path / OUTPUTS_FILE, Output) != outputs:
+    if not same or read_lines(path / OUTPUTS_FILE, OutputDigest) != outputs:
         raise taken
     return read_run(path)
 
 
-def _wanted(protocol: Protocol, metrics: Sequence[str], before: Run | None, path: Path) -> list[str]:
+def _wanted(protocol: Protocol, metrics: Sequence[str], before: ScoredRun | None, path: Path) -> list[str]:
     unknown = [name for name in metrics if name not in protocol.metrics]
     if unknown:
         raise OptionError(
@@ -211,7 +210,7 @@ def _score(
     protocol: Protocol,
     device: str,
     progress: Progress,
-) -> Run:
+) -> ScoredRun:
     """The folder's run, without anything that only concerns this machine."""
     with TemporaryDirectory() as scratch:
         try:
@@ -240,7 +239,7 @@ def _public(record: RunRecord, root: Path, protocol: Protocol) -> RunRecord:
     return record.model_copy(update={"folder": folder, "problems": shown, "protocol": protocol.name})
 
 
-def _merged(before: Run, added: Run, protocol: Protocol) -> Run:
+def _merged(before: ScoredRun, added: ScoredRun, protocol: Protocol) -> ScoredRun:
     """The metrics of both runs, item by item, in the protocol's order."""
     rows = {(row.item_id, row.seed): row for row in added.table.rows}
     joined = ItemRows(
@@ -256,8 +255,8 @@ def _merged(before: Run, added: Run, protocol: Protocol) -> Run:
     record = added.record.model_copy(
         update={"metrics": metrics, "encoders": {**before.record.encoders, **added.record.encoders}}
     )
-    return Run(record=record, table=ScoreTable(metrics=tuple(metrics), rows=joined))
+    return ScoredRun(record=record, table=ScoreTable(metrics=tuple(metrics), rows=joined))
 
 
-def _line(output: Output) -> str:
+def _line(output: OutputDigest) -> str:
     return json.dumps(output.model_dump(exclude_defaults=True), ensure_ascii=False) + "\n"

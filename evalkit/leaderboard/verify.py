@@ -7,19 +7,19 @@ from pathlib import Path
 
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.controls import CONTROLS, controls_of
-from evalkit.compare.load import signature_fields
+from evalkit.benchmarks.protocols import Protocol
+from evalkit.comparison.load import signature_fields
 from evalkit.errors import EntryError, EvalkitError
-from evalkit.leaderboard.entry import Card, Screen
+from evalkit.leaderboard.anomalies import screen_outputs
 from evalkit.leaderboard.files import file_digest, read_yaml
 from evalkit.leaderboard.outputs import check_coverage
 from evalkit.leaderboard.protocol import get_protocol, open_benchmark
-from evalkit.leaderboard.screens import screen_outputs
-from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, PICTURES, Held, Leaderboard, schemas
+from evalkit.leaderboard.records import Card, Screen
+from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, PICTURES, Leaderboard, LoadedEntry, schemas
 from evalkit.metrics.base import METRICS, REASONS, Metric
-from evalkit.protocols import Protocol
-from evalkit.results.store import RECORD
-from evalkit.results.table import ItemScores
-from evalkit.scoring.run import summarize
+from evalkit.scores.frame import ItemScores
+from evalkit.scores.run import RECORD
+from evalkit.scoring.apply import summarize
 
 CLOSE = 1e-9
 """Relative difference of means that the order of summing can make."""
@@ -54,7 +54,7 @@ class EntryProblem:
 class Verified:
     """What was found in all entries."""
 
-    held: tuple[Held, ...]
+    held: tuple[LoadedEntry, ...]
     """Those that could be read."""
     problems: tuple[EntryProblem, ...]
     screens: Mapping[str, tuple[Screen, ...]]
@@ -64,7 +64,7 @@ class Verified:
 def verify(leaderboard: Leaderboard) -> Verified:
     """Check every entry, card, schema and reported table."""
     problems = [*_schema_problems(leaderboard), *_card_problems(leaderboard), *_reported_problems(leaderboard)]
-    held: list[Held] = []
+    held: list[LoadedEntry] = []
     for path in leaderboard.entry_paths():
         try:
             held.append(leaderboard.read(path))
@@ -81,9 +81,9 @@ def verify(leaderboard: Leaderboard) -> Verified:
     return Verified(held=tuple(held), problems=tuple(problems), screens=screens)
 
 
-def _entry_problems(held: Held, leaderboard: Leaderboard) -> Iterator[EntryProblem]:
+def _entry_problems(held: LoadedEntry, leaderboard: Leaderboard) -> Iterator[EntryProblem]:
     """The problems of one entry, those first without which the others cannot be looked for."""
-    checks: tuple[Callable[[Held, Protocol, Benchmark], None], ...] = (
+    checks: tuple[Callable[[LoadedEntry, Protocol, Benchmark], None], ...] = (
         _check_files,
         _check_digests,
         _check_protocol,
@@ -119,7 +119,7 @@ class _WrongError(EntryError):
         self.code = code
 
 
-def _check_files(held: Held, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
+def _check_files(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
     strangers = sorted(path.name for path in held.path.iterdir() if path.name not in FILES)
     pictures = held.path / PICTURES
     if pictures.exists():
@@ -135,14 +135,14 @@ def _check_files(held: Held, protocol: Protocol, benchmark: Benchmark) -> None: 
         raise _WrongError("unknown_file", f"expected only {', '.join(sorted(FILES))}, got {strangers[0]}")
 
 
-def _check_digests(held: Held, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
+def _check_digests(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
     for name, expected in ((RECORD, held.entry.run_sha256), (OUTPUTS_FILE, held.entry.outputs_sha256)):
         found = file_digest(held.path / name)
         if found != expected:
             raise _WrongError("wrong_digest", f"{name} has SHA-256 {found}, the entry was made with {expected}")
 
 
-def _check_protocol(held: Held, protocol: Protocol, benchmark: Benchmark) -> None:
+def _check_protocol(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:
     record, controls = held.run.record, {*CONTROLS, *controls_of(benchmark)}
     pinned: dict[str, tuple[object, object]] = {
         "benchmark": (protocol.benchmark, record.benchmark),
@@ -171,7 +171,7 @@ def _check_protocol(held: Held, protocol: Protocol, benchmark: Benchmark) -> Non
             )
 
 
-def _check_coverage(held: Held, protocol: Protocol, benchmark: Benchmark) -> None:
+def _check_coverage(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:
     ids = [item.item_id for item in benchmark.items]
     edits = {(output.item_id, output.seed): output.status for output in held.outputs}
     rows = {(row.item_id, row.seed): row.status for row in held.run.table.rows}
@@ -191,7 +191,7 @@ def _check_coverage(held: Held, protocol: Protocol, benchmark: Benchmark) -> Non
         raise _WrongError("coverage", f"{lacking[0].item_id}: an output has a digest exactly where its status is ok")
 
 
-def _check_items(held: Held, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
+def _check_items(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
     """Groups decide how wide the intervals are: they are the benchmark's, not the submitter's."""
     known = {item.item_id: (item.group, item.edit_type) for item in benchmark.items}
     for row in held.run.table.rows:
@@ -202,7 +202,7 @@ def _check_items(held: Held, protocol: Protocol, benchmark: Benchmark) -> None: 
             )
 
 
-def _check_values(held: Held, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
+def _check_values(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
     for name in held.run.record.metrics:
         metric = METRICS.get(name)
         for row in held.run.table.rows:
@@ -228,7 +228,7 @@ def _wrong_value(metric: Metric, row: ItemScores) -> str | None:
     return None
 
 
-def _check_means(held: Held, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
+def _check_means(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
     record = held.run.record
     for name, said in record.metrics.items():
         found = summarize(METRICS.get(name), held.run.table, said.signature, record.level)
@@ -249,8 +249,8 @@ def _is_of(label: str, encoder: str) -> bool:
     return label.partition("@")[0] == encoder.replace(":", "/") or label.partition("@")[0].split("/")[0] == encoder
 
 
-def _duplicates(held: Sequence[Held], leaderboard: Leaderboard) -> Iterator[EntryProblem]:
-    seen: dict[tuple[str, tuple[object, ...]], Held] = {}
+def _duplicates(held: Sequence[LoadedEntry], leaderboard: Leaderboard) -> Iterator[EntryProblem]:
+    seen: dict[tuple[str, tuple[object, ...]], LoadedEntry] = {}
     for one in held:
         edits = tuple(sorted((o.item_id, str(o.seed), o.pixels_sha256 or "") for o in one.outputs))
         first = seen.setdefault((one.entry.protocol, edits), one)
@@ -260,7 +260,7 @@ def _duplicates(held: Sequence[Held], leaderboard: Leaderboard) -> Iterator[Entr
             )
 
 
-def _signature_problems(held: Sequence[Held], leaderboard: Leaderboard) -> Iterator[EntryProblem]:
+def _signature_problems(held: Sequence[LoadedEntry], leaderboard: Leaderboard) -> Iterator[EntryProblem]:
     """Entries whose signatures differ from the first one's, in anything but evalkit's version."""
     first: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
     for one in held:

@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from evalkit.arrays import Floats
 from evalkit.errors import EvalkitError
 from evalkit.registry import Registry
 
-Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.floating]
 """``(n, dimension)``, one row per item."""
 Undefined = npt.NDArray[np.bool_]
@@ -84,7 +84,7 @@ class Feature:
     """A vector per item that a metric asks for: which field of the item, through which encoder."""
 
     field: str
-    """A field of :class:`~evalkit.data.item.EditItem`: an image, a caption, or attributes (encoded as their JSON)."""
+    """A field of :class:`~evalkit.edits.item.EditItem`: an image, a caption, or attributes (encoded as their JSON)."""
     encoder: str = "clip"
     """``clip`` is the encoder that the run was given; any other name is a registered encoder of its own."""
     template: str = "none"
@@ -101,7 +101,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairFeature:
-    """A few numbers about the edited image beside its source, in the source's size (:mod:`evalkit.data.pair`).
+    """A few numbers about the edited image beside its source, in the source's size (:mod:`evalkit.images.pairs`).
 
     They come from a measure or, where it takes a network, from an encoder that compares pairs; either way once per
     pair, whichever metrics ask, and are kept between runs.
@@ -250,11 +250,11 @@ METRICS: Registry[Metric] = Registry(
         "psnr_background:pie_bench": "evalkit.metrics.pixel:PSNR_BACKGROUND_PIE_BENCH",
         "ssim_background": "evalkit.metrics.pixel:SSIM_BACKGROUND",
         "ssim_background:pie_bench": "evalkit.metrics.pixel:SSIM_BACKGROUND_PIE_BENCH",
-        "lpips": "evalkit.metrics.perceptual:LPIPS",
-        "lpips:vgg": "evalkit.metrics.perceptual:LPIPS_VGG",
-        "lpips:squeeze": "evalkit.metrics.perceptual:LPIPS_SQUEEZE",
-        "lpips_background": "evalkit.metrics.perceptual:LPIPS_BACKGROUND",
-        "lpips_background:pie_bench": "evalkit.metrics.perceptual:LPIPS_BACKGROUND_PIE_BENCH",
+        "lpips": "evalkit.metrics.lpips:LPIPS",
+        "lpips:vgg": "evalkit.metrics.lpips:LPIPS_VGG",
+        "lpips:squeeze": "evalkit.metrics.lpips:LPIPS_SQUEEZE",
+        "lpips_background": "evalkit.metrics.lpips:LPIPS_BACKGROUND",
+        "lpips_background:pie_bench": "evalkit.metrics.lpips:LPIPS_BACKGROUND_PIE_BENCH",
         "dino_image_similarity": "evalkit.metrics.dino:DINO_IMAGE_SIMILARITY",
         "dino_image_similarity:dinov2": "evalkit.metrics.dino:DINO_IMAGE_SIMILARITY_DINOV2",
         "structure_distance": "evalkit.metrics.dino:STRUCTURE_DISTANCE",

@@ -7,7 +7,8 @@ al., "InstructPix2Pix", CVPR 2023 (the direction as a similarity between caption
 import numpy as np
 import numpy.typing as npt
 
-from evalkit.metrics.base import Feature, Floats, Metric, Scores, Vectors
+from evalkit.arrays import Floats
+from evalkit.metrics.base import Feature, Metric, Scores, Vectors
 from evalkit.metrics.pixel import BACKGROUND_DIFFERENCES
 
 HESSEL_WEIGHT = 2.5

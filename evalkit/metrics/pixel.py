@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from evalkit.data.pair import Mask, Pixels
-from evalkit.metrics.base import Floats, Metric, PairFeature, Scores, Undefined, Vectors
+from evalkit.arrays import Floats, Mask, Pixels
+from evalkit.metrics.base import Metric, PairFeature, Scores, Undefined, Vectors
 from evalkit.metrics.ssim import background_similarity, multiscale_similarity, structural_similarity
 
 LEVELS = 255.0

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from evalkit.data.pair import Mask, Pixels
-from evalkit.metrics.base import Floats
+from evalkit.arrays import Floats, Mask, Pixels
 
-Levels = Pixels | Floats
+PixelLevels = Pixels | Floats
 """``(height, width, 3)``, 0 to 255."""
 
 RADIUS = 5
@@ -45,8 +44,8 @@ def multiscale_similarity(edited: Pixels, source: Pixels) -> tuple[float]:
     """
     if min(source.shape[:2]) < WINDOW << (len(SCALES) - 1):
         return (np.nan,)
-    one: Levels = edited
-    other: Levels = source
+    one: PixelLevels = edited
+    other: PixelLevels = source
     product = 1.0
     for scale, weight in enumerate(SCALES):
         if scale:
@@ -84,7 +83,7 @@ def background_similarity(edited: Pixels, source: Pixels, background: Mask) -> t
     return (mean, float(sums[0]) / (n_channels * centres.size), *counts)
 
 
-def _maps(one: Levels, other: Levels) -> Iterator[tuple[slice, Floats, Floats]]:
+def _maps(one: PixelLevels, other: PixelLevels) -> Iterator[tuple[slice, Floats, Floats]]:
     """Similarity and its contrast-structure factor, ``(rows, columns)``, channel by channel and strip by strip."""
     height, width, channels = one.shape
     inner = height - 2 * RADIUS
@@ -121,7 +120,7 @@ def _reflected(image: Pixels) -> Pixels:
     return np.pad(image, ((RADIUS, RADIUS), (RADIUS, RADIUS), (0, 0)), mode="reflect")
 
 
-def _halved(image: Levels) -> Floats:
+def _halved(image: PixelLevels) -> Floats:
     """Means over blocks of 2 × 2; an odd last row or column is dropped."""
     height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
     blocks = image[:height, :width].reshape(height // 2, 2, width // 2, 2, -1)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from evalkit.compare.sentence import CORRECTION_NAMES, TEST_NAMES, p_text, plain, signed
+from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
+from evalkit.comparison.sentences import CORRECTION_NAMES, TEST_NAMES, p_text, plain, signed
 from evalkit.report.tables import MINIATURE_NOTE, number
-from evalkit.results.comparison import ComparedMetric, Comparison, PairResult, RankedMethod
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +20,7 @@ PAIRS_HEADER = ("metric", "comparison", "difference", "interval", "p", "adjusted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cells:
+class TextTable:
     """A table of text, before it is drawn in some format."""
 
     title: str
@@ -37,32 +37,32 @@ def verdict_sentences(comparison: Comparison) -> list[str]:
     return [pair.sentence for pair in comparison.pairs if everything or pair.metric in primary]
 
 
-def ranking_cells(comparison: Comparison) -> Cells:
+def ranking_cells(comparison: Comparison) -> TextTable:
     """Every method's mean with its interval and the ranks it may have, metric by metric, best first."""
     metrics = {metric.name: metric for metric in comparison.metrics}
     rows = tuple(
         (
-            headed(metrics[place.metric]),
+            metric_label(metrics[place.metric]),
             place.method,
             number(place.mean),
-            span(place.ci_low, place.ci_high),
-            ranks(place),
+            format_interval(place.ci_low, place.ci_high),
+            format_ranks(place),
         )
         for place in comparison.ranking
     )
     title = f"Ranking{on_benchmark(comparison)}: {percent(comparison)} intervals, ranks that the data allow"
-    return Cells(title=title, header=RANKING_HEADER, rows=rows, numeric=frozenset({2, 3}))
+    return TextTable(title=title, header=RANKING_HEADER, rows=rows, numeric=frozenset({2, 3}))
 
 
-def pairs_cells(comparison: Comparison) -> Cells:
+def pairs_cells(comparison: Comparison) -> TextTable:
     """Every comparison with its difference, p-values and verdict."""
     metrics = {metric.name: metric for metric in comparison.metrics}
     rows = tuple(
         (
-            headed(metrics[pair.metric]),
+            metric_label(metrics[pair.metric]),
             f"{pair.b} − {pair.a}",
             "–" if pair.difference is None else signed(pair.difference),
-            difference_span(pair),
+            format_difference_interval(pair),
             p_cell(pair.p_value),
             p_cell(pair.adjusted_p_value),
             f"{pair.win}/{pair.tie}/{pair.loss}",
@@ -72,10 +72,10 @@ def pairs_cells(comparison: Comparison) -> Cells:
         for pair in comparison.pairs
     )
     title = f"Comparisons{on_benchmark(comparison)}: {how_tested(comparison)}"
-    return Cells(title=title, header=PAIRS_HEADER, rows=rows, numeric=frozenset({2, 3, 4, 5, 6, 7}))
+    return TextTable(title=title, header=PAIRS_HEADER, rows=rows, numeric=frozenset({2, 3, 4, 5, 6, 7}))
 
 
-def terminal_table(cells: Cells, width: int) -> "Table":
+def terminal_table(cells: TextTable, width: int) -> "Table":
     """The cells as a table for a terminal of that width; a metric's name stands only where it changes."""
     from rich.table import Table
     from rich.text import Text
@@ -95,7 +95,7 @@ def terminal_table(cells: Cells, width: int) -> "Table":
     return table
 
 
-def _fits(cells: Cells, width: int) -> bool:
+def _fits(cells: TextTable, width: int) -> bool:
     """Whether every cell stands on one line."""
     from rich.cells import cell_len
 
@@ -177,24 +177,24 @@ def verdict_words(pair: PairResult) -> str:
     return pair.verdict + needed
 
 
-def headed(metric: ComparedMetric) -> str:
+def metric_label(metric: ComparedMetric) -> str:
     """A metric's name with an arrow towards the better values."""
     return f"{metric.name} {'↑' if metric.higher_is_better else '↓'}"
 
 
-def ranks(place: RankedMethod) -> str:
+def format_ranks(place: RankedMethod) -> str:
     """A rank set: ``1`` or ``2–4``."""
     if place.rank_low is None or place.rank_high is None:
         return "not ranked"
     return str(place.rank_low) if place.rank_low == place.rank_high else f"{place.rank_low}–{place.rank_high}"
 
 
-def span(low: float | None, high: float | None) -> str:
+def format_interval(low: float | None, high: float | None) -> str:
     """A mean's interval."""
     return "–" if low is None or high is None else f"[{number(low)}, {number(high)}]"
 
 
-def difference_span(pair: PairResult) -> str:
+def format_difference_interval(pair: PairResult) -> str:
     """A difference's interval."""
     return "–" if pair.ci_low is None or pair.ci_high is None else f"[{signed(pair.ci_low)}, {signed(pair.ci_high)}]"
 

@@ -6,24 +6,24 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from evalkit.comparison.records import Comparison
 from evalkit.report.comparison import (
-    Cells,
     Mark,
+    TextTable,
     comparison_notes,
-    headed,
+    format_interval,
+    format_ranks,
     means_by_method,
     means_caption,
+    metric_label,
     one_line,
     pairs_cells,
-    ranks,
-    span,
     verdict_sentences,
 )
 from evalkit.report.latex import latex
 from evalkit.report.tables import number
-from evalkit.results.comparison import Comparison
 
-Format = Literal["md", "latex", "csv"]
+ExportFormat = Literal["md", "latex", "csv"]
 
 PAIR_COLUMNS = (
     "metric", "a", "b", "n_items", "n_groups", "mean_a", "mean_b", "difference", "ci_low", "ci_high", "p_value",
@@ -34,7 +34,7 @@ _MARKS: Mapping[Mark, str] = {"best": "**", "tied": "*", "": ""}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~!&])")
 
 
-def export(comparison: Comparison, to: Format) -> str:
+def export(comparison: Comparison, to: ExportFormat) -> str:
     """The comparison in a format: two tables with their caption and notes, or for CSV one line per comparison."""
     return {"md": markdown, "latex": latex, "csv": pairs_csv}[to](comparison)
 
@@ -71,12 +71,12 @@ def pairs_csv(comparison: Comparison) -> str:
 
 def _means(comparison: Comparison) -> list[list[str]]:
     """Header and rows of methods × metrics."""
-    rows = [["method", *(_markdown(headed(metric)) for metric in comparison.metrics)]]
+    rows = [["method", *(_markdown(metric_label(metric)) for metric in comparison.metrics)]]
     for method, places in means_by_method(comparison).items():
         row = [_markdown(method)]
         for place, mark in places:
-            interval = "" if place.ci_low is None else f"{span(place.ci_low, place.ci_high)} "
-            shown = _markdown(f"{interval}({ranks(place)})")
+            interval = "" if place.ci_low is None else f"{format_interval(place.ci_low, place.ci_high)} "
+            shown = _markdown(f"{interval}({format_ranks(place)})")
             row.append(f"{_MARKS[mark]}{_markdown(number(place.mean))}{_MARKS[mark]} {shown}")
         rows.append(row)
     return rows
@@ -86,7 +86,7 @@ def _markdown(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", one_line(text))
 
 
-def markdown_cells(cells: Cells) -> list[str]:
+def markdown_cells(cells: TextTable) -> list[str]:
     """A table of text in Markdown, line by line, every cell escaped."""
     return _markdown_table(
         [_markdown(name) for name in cells.header], [[_markdown(cell) for cell in row] for row in cells.rows]

@@ -4,26 +4,26 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evalkit.compare.sentence import plain, signed
+from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
+from evalkit.comparison.sentences import plain, signed
 from evalkit.report.comparison import (
     Mark,
     comparison_notes,
-    difference_span,
-    headed,
+    format_difference_interval,
+    format_interval,
+    format_ranks,
     how_tested,
     means_by_method,
     means_caption,
+    metric_label,
     on_benchmark,
     one_line,
     p_cell,
     percent,
-    ranks,
-    span,
     toy_note,
     verdict_words,
 )
 from evalkit.report.tables import number
-from evalkit.results.comparison import ComparedMetric, Comparison, PairResult, RankedMethod
 
 _SPECIAL: Mapping[str, str] = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -90,8 +90,8 @@ def _means(comparison: Comparison) -> list[str]:
 
 
 def _mean(place: RankedMethod, mark: Mark) -> tuple[str, str]:
-    interval = "" if place.ci_low is None else span(place.ci_low, place.ci_high)
-    return _MARKS[mark] % _escape(number(place.mean)), _small(f"{interval} ({ranks(place)})".strip())
+    interval = "" if place.ci_low is None else format_interval(place.ci_low, place.ci_high)
+    return _MARKS[mark] % _escape(number(place.mean)), _small(f"{interval} ({format_ranks(place)})".strip())
 
 
 def _pairs(comparison: Comparison) -> list[str]:
@@ -103,7 +103,7 @@ def _pairs(comparison: Comparison) -> list[str]:
     stacked = any(len(pair.a + pair.b) > _STACK for pair in comparison.pairs)
     blocks = []
     for metric in comparison.metrics:
-        heading = rf"\multicolumn{{{len(_HEADER)}}}{{l}}{{\emph{{{_escape(headed(metric))}}}}} \\"
+        heading = rf"\multicolumn{{{len(_HEADER)}}}{{l}}{{\emph{{{_escape(metric_label(metric))}}}}} \\"
         rows = [_lines(_pair(pair, stacked=stacked)) for pair in comparison.pairs if pair.metric == metric.name]
         blocks.append(_Block(head=[heading, r"\addlinespace[2pt]"], rows=rows))
     return _tables(caption, "lrrrrrl", [_row(_HEADER)], blocks)
@@ -116,7 +116,7 @@ def _pair(pair: PairResult, *, stacked: bool) -> list[tuple[str, str]]:
     difference = "–" if pair.difference is None else signed(pair.difference)
     return [
         label,
-        (_escape(difference), "" if pair.ci_low is None else _small(difference_span(pair))),
+        (_escape(difference), "" if pair.ci_low is None else _small(format_difference_interval(pair))),
         (_escape(p_cell(pair.p_value)), ""),
         (_escape(p_cell(pair.adjusted_p_value)), ""),
         (f"{pair.win}/{pair.tie}/{pair.loss}", ""),
@@ -138,7 +138,7 @@ def _row(cells: Sequence[str]) -> str:
 def _stacked(metric: ComparedMetric) -> str:
     """A metric's name on as many lines as it takes to be narrow."""
     lines = [""]
-    for part in headed(metric).replace("_", "_\n").replace(":", ":\n").split("\n"):
+    for part in metric_label(metric).replace("_", "_\n").replace(":", ":\n").split("\n"):
         if lines[-1] and len(lines[-1] + part) > _WRAP:
             lines.append("")
         lines[-1] += part

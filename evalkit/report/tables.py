@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from evalkit.benchmarks.protocols import Protocol
 from evalkit.metrics.base import REASONS
-from evalkit.protocols import Protocol
-from evalkit.results.record import MetricSummary, RunRecord
+from evalkit.scores.run import MetricSummary, RunRecord
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.data.growing import Growing
-from evalkit.data.item import Status
 from evalkit.data.keys import Numbers
 from evalkit.data.texts import Texts
+from evalkit.edits.item import Status
 
 _ABSENT, _NONE, _VALUE = range(3)
 _EXACT = 2**53

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit.data.images import image_digest, read_image
-from evalkit.data.item import EditItem
-from evalkit.data.pair import blackened
-from evalkit.data.parallel import Progress, ahead, in_batches, unwatched
+from evalkit.edits.item import EditItem
 from evalkit.encoders.base import AnyEncoder, Encoder, EncoderSpec, Pixels
-from evalkit.encoders.store import EmbeddingCache, Kind
+from evalkit.encoders.cache import EmbeddingCache, EmbeddingKind
 from evalkit.errors import ImageError
+from evalkit.images.decode import image_digest, read_image
+from evalkit.images.pairs import masked
 from evalkit.metrics.base import Feature, Metric, PairFeature, Scores
 from evalkit.metrics.base import Vectors as Arrays
 from evalkit.scoring.pairs import Pairs, PairUnit, Seen
-from evalkit.scoring.plan import IMAGE_FIELDS, Picture, Plan, pair_of, picture_of, texts_of
+from evalkit.scoring.requests import IMAGE_FIELDS, Picture, Plan, pair_of, picture_of, texts_of
+from evalkit.scoring.units import Encoded, Unreadable, encode_batch
 from evalkit.scoring.vectors import Vectors
-from evalkit.scoring.work import Encoded, Unreadable, encode_batch
 from evalkit.scoring.workers import Workers
+from evalkit.storage.prefetch import Progress, in_batches, no_progress, prefetch
 
 
 class Features:
@@ -48,7 +48,7 @@ class Features:
         batch_size: int = 32,
         threads: int | None = None,
         workers: Workers | None = None,
-        progress: Progress = unwatched,
+        progress: Progress = no_progress,
     ) -> None:
         self._encoders = encoders
         self._vectors = Vectors(cache)
@@ -126,7 +126,7 @@ class Features:
                 return failure
 
         with ThreadPoolExecutor(self._threads) as pool:
-            results = ahead(pool, digest, paths, 4 * self._threads)
+            results = prefetch(pool, digest, paths, 4 * self._threads)
             for done, (path, result) in enumerate(results, start=1):
                 if isinstance(result, ImageError):
                     self.unreadable[path] = str(result)
@@ -170,7 +170,7 @@ class Features:
             return encode_batch(self._encoders[batch[0]], batch[1])
 
         with ThreadPoolExecutor(1) as encoding:
-            for (name, _), encoded in ahead(encoding, encode, self._gathered(pictures, batches), 2):
+            for (name, _), encoded in prefetch(encoding, encode, self._gathered(pictures, batches), 2):
                 yield name, encoded
 
     def _gathered(
@@ -185,7 +185,7 @@ class Features:
         gathered: dict[tuple[str, int], dict[str, Pixels | Unreadable]] = {}
         with ThreadPoolExecutor(self._threads) as pool:
             load = partial(self._squares, pictures, places)
-            for digest, squares in ahead(pool, load, list(places), 2 * self._batch_size):
+            for digest, squares in prefetch(pool, load, list(places), 2 * self._batch_size):
                 for name, number in places[digest]:
                     found = gathered.setdefault((name, number), {})
                     label = self._encoders[name].spec.preprocess.label
@@ -205,7 +205,7 @@ class Features:
                 images.append(read_image(path))
             except ImageError as failure:
                 return Unreadable(number=number, message=str(failure))
-        image = images[0] if len(images) == 1 else blackened(*images)
+        image = images[0] if len(images) == 1 else masked(*images)
         kinds = [self._encoders[name].spec.preprocess for name, _ in places[digest]]
         return {label: preprocess.apply(image) for label, preprocess in {kind.label: kind for kind in kinds}.items()}
 
@@ -241,7 +241,7 @@ class Features:
             self._text_digests[text] = text_digest(text)
         return self._text_digests[text]
 
-    def _batches(self, name: str, kind: Kind, digests: Mapping[str, object]) -> list[list[str]]:
+    def _batches(self, name: str, kind: EmbeddingKind, digests: Mapping[str, object]) -> list[list[str]]:
         """What must be encoded, in the batches of one pass each.
 
         Vectors depend in their last digits on who shares a batch. So all that is wanted is divided, and then what is

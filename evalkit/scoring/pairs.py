@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from evalkit.data.pair import MASK_RULE, SIZE_RULE, ImagePair, PairFiles, read_pairs
-from evalkit.data.parallel import Progress, ahead, in_batches, unwatched
 from evalkit.encoders.base import Embeddings, PairEncoder
 from evalkit.encoders.digest import settings_digest
+from evalkit.images.pairs import MASK_RULE, SIZE_RULE, ImagePair, PairFiles, read_pairs
 from evalkit.metrics.base import PairFeature
 from evalkit.scoring.vectors import Vectors
+from evalkit.storage.prefetch import Progress, in_batches, no_progress, prefetch
 
 UNIT = 4
 """Edits of one source that are in memory together; a process that is killed loses no more than this per thread."""
@@ -71,7 +71,7 @@ class Pairs:
         *,
         threads: int,
         elsewhere: Callable[[Sequence[PairUnit]], Iterator[tuple[PairUnit, Seen]]] | None = None,
-        progress: Progress = unwatched,
+        progress: Progress = no_progress,
     ) -> None:
         self._encoders = encoders
         self._vectors = vectors
@@ -102,7 +102,7 @@ class Pairs:
 
     def _looked_at(self, units: Sequence[PairUnit]) -> Iterator[tuple[PairUnit, Seen]]:
         with ThreadPoolExecutor(self._threads) as pool:
-            for unit, seen in ahead(pool, look, units, self._threads + 1):
+            for unit, seen in prefetch(pool, look, units, self._threads + 1):
                 yield unit, seen.compared(self._encoders)
 
     def array(self, feature: PairFeature, files: Sequence[PairFiles]) -> Embeddings:

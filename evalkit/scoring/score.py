@@ -5,20 +5,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from evalkit.data.folder import EditFolder
-from evalkit.data.item import Problem
-from evalkit.data.parallel import Progress, unwatched
-from evalkit.data.remote import place_of
+from evalkit.benchmarks.protocols import Protocol
+from evalkit.edits.folder import EditFolder
+from evalkit.edits.item import Problem
 from evalkit.encoders.base import AnyEncoder, DType, precision
-from evalkit.encoders.load import EncoderOrder, open_encoder
-from evalkit.encoders.store import EmbeddingCache
+from evalkit.encoders.cache import EmbeddingCache
+from evalkit.encoders.load import EncoderConfig, open_encoder
 from evalkit.engine.base import Engine
 from evalkit.errors import CacheError, OptionError
 from evalkit.metrics.base import Metric, get_metrics
-from evalkit.protocols import Protocol
-from evalkit.results.store import Run, check_destination, write_run
-from evalkit.scoring.run import Missing, score_folder
+from evalkit.scores.run import ScoredRun, check_destination, write_run
+from evalkit.scoring.apply import Missing, score_folder
 from evalkit.scoring.workers import Workers
+from evalkit.storage.prefetch import Progress, no_progress
+from evalkit.storage.remote import place_of
 
 DEFAULT_ENCODER = "open_clip:ViT-B-32-quickgelu/openai"
 DEFAULT_METRICS = ("clip_score", "clip_directional_similarity", "clip_image_similarity")
@@ -42,8 +42,8 @@ def score_into(
     batch_size: int = 32,
     cached: bool = True,
     engine: Engine | None = None,
-    progress: Progress = unwatched,
-) -> Run:
+    progress: Progress = no_progress,
+) -> ScoredRun:
     """Score an edit folder and write its run directory.
 
     Args:
@@ -55,7 +55,7 @@ def score_into(
         name: The run's name; the method in the manifest, or the folder's name, by default.
         benchmark_version: Of the benchmark that the folder's items belong to.
         protocol: What the run must keep to.
-        missing: What an absent edited image means: see :func:`evalkit.scoring.run.score_folder`.
+        missing: What an absent edited image means: see :func:`evalkit.scoring.apply.score_folder`.
         level: Coverage of the intervals.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         dtype: Precision of the network.
@@ -189,7 +189,7 @@ def workers_for(
         return None
     chosen = _specs(metrics, specs, default)
     orders = {
-        name: EncoderOrder(spec=spec, device=engine.device, dtype=dtype, compiled=compiled)
+        name: EncoderConfig(spec=spec, device=engine.device, dtype=dtype, compiled=compiled)
         for name, spec in chosen.items()
     }
     return Workers(engine, orders)

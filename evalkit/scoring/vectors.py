@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from evalkit.data.parallel import in_batches
 from evalkit.encoders.base import Embeddings
-from evalkit.encoders.store import EmbeddingCache, Kind
+from evalkit.encoders.cache import EmbeddingCache, EmbeddingKind
 from evalkit.errors import CacheError
+from evalkit.storage.prefetch import in_batches
 
 LOOKUP = 1000
 """Vectors asked of the cache at a time, so that a long list of items does not fill the memory."""
@@ -21,10 +21,10 @@ class Vectors:
     def __init__(self, cache: EmbeddingCache) -> None:
         self._cache = cache
         self._memory: EmbeddingCache | None = None
-        self._held: dict[tuple[str, Kind], dict[str, Embeddings]] = {}
+        self._held: dict[tuple[str, EmbeddingKind], dict[str, Embeddings]] = {}
         self.failure: str | None = None
 
-    def missing(self, fingerprint: str, kind: Kind, digests: Iterable[str]) -> list[str]:
+    def missing(self, fingerprint: str, kind: EmbeddingKind, digests: Iterable[str]) -> list[str]:
         """The digests of which nothing is known."""
         return [
             digest
@@ -34,7 +34,7 @@ class Vectors:
             if digest not in known
         ]
 
-    def get(self, fingerprint: str, kind: Kind, digests: Sequence[str]) -> Mapping[str, Embeddings]:
+    def get(self, fingerprint: str, kind: EmbeddingKind, digests: Sequence[str]) -> Mapping[str, Embeddings]:
         """Vectors by digest: those of the given ones that are known are among them."""
         held = self._held.setdefault((fingerprint, kind), {})
         for source in filter(None, (self._memory, self._cache)):
@@ -49,7 +49,7 @@ class Vectors:
         """Hold no vectors any more: others are asked for next."""
         self._held.clear()
 
-    def put(self, fingerprint: str, kind: Kind, rows: Mapping[str, Embeddings]) -> None:
+    def put(self, fingerprint: str, kind: EmbeddingKind, rows: Mapping[str, Embeddings]) -> None:
         """Keep vectors."""
         self._held.setdefault((fingerprint, kind), {}).update(rows)
         try:

@@ -7,17 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from evalkit.data.images import read_image_bytes
-from evalkit.data.pair import ImagePair
-from evalkit.data.parallel import ahead
 from evalkit.encoders.base import AnyEncoder, EncoderSpec, Pixels
-from evalkit.encoders.load import EncoderOrder
-from evalkit.encoders.store import EmbeddingCache
-from evalkit.engine.base import Engine, Lost, Run
+from evalkit.encoders.cache import EmbeddingCache
+from evalkit.encoders.load import EncoderConfig
+from evalkit.engine.base import Engine, Lost, Runner
 from evalkit.errors import CacheError, EngineError, ImageError
+from evalkit.images.decode import read_image_bytes
+from evalkit.images.pairs import ImagePair
 from evalkit.scoring.pairs import PairUnit, Seen
-from evalkit.scoring.plan import Picture
-from evalkit.scoring.work import (
+from evalkit.scoring.requests import Picture
+from evalkit.scoring.units import (
     Encoded,
     File,
     ImageUnit,
@@ -29,6 +28,7 @@ from evalkit.scoring.work import (
     TextUnit,
     Unreadable,
 )
+from evalkit.storage.prefetch import prefetch
 
 READERS = 8
 """Threads that read files: on a network's file system it is the answers that are waited for."""
@@ -43,7 +43,7 @@ class Workers:
         orders: What encoders are opened with, by the names that features use.
     """
 
-    def __init__(self, engine: Engine, orders: Mapping[str, EncoderOrder]) -> None:
+    def __init__(self, engine: Engine, orders: Mapping[str, EncoderConfig]) -> None:
         self._engine = engine
         self._work = ScoreWork(encoders=tuple(orders.items()))
 
@@ -148,7 +148,7 @@ class Workers:
             yield from self.pairs(lost, specs)
 
     def _run(self, units: Iterable[ScoreUnit]) -> Iterator[tuple[ScoreUnit, ScoreResult | Lost]]:
-        run: Run[ScoreUnit, ScoreResult] = self._engine.start(self._work)
+        run: Runner[ScoreUnit, ScoreResult] = self._engine.start(self._work)
         return run(units)
 
 
@@ -193,7 +193,7 @@ def _divided(unit: PairUnit) -> Iterator[PairUnit]:
 def _read_ahead(make: Callable[[T], ScoreUnit], inputs: Sequence[T]) -> Iterator[ScoreUnit]:
     """Units with their files, a few of them read before they are asked for."""
     with ThreadPoolExecutor(READERS) as pool:
-        for _, unit in ahead(pool, make, inputs, READERS):
+        for _, unit in prefetch(pool, make, inputs, READERS):
             yield unit
 
 

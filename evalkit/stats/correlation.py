@@ -4,15 +4,15 @@ from typing import Literal
 
 import numpy as np
 
+from evalkit.arrays import Floats
 from evalkit.errors import OptionError
-from evalkit.stats.groups import Floats
 
-Kind = Literal["kendall", "spearman"]
+CorrelationKind = Literal["kendall", "spearman"]
 KENDALL_ITEMS = 2_000
 """Kendall's τ looks at all pairs of items."""
 
 
-def weighted_correlations(x: Floats, y: Floats, weights: Floats, kind: Kind) -> Floats:
+def weighted_correlations(x: Floats, y: Floats, weights: Floats, kind: CorrelationKind) -> Floats:
     """Rank correlation of x and y where each item counts as often as its weight says; NaN where one is constant.
 
     Args:

@@ -8,19 +8,11 @@ from typing import Literal
 
 import numpy as np
 
+from evalkit.arrays import Floats
 from evalkit.errors import OptionError
 from evalkit.stats import exact
-from evalkit.stats.groups import (
-    GRID,
-    Floats,
-    Groups,
-    Labels,
-    check_alpha,
-    finite_by_group,
-    to_steps,
-    unbiased_group_error,
-)
-from evalkit.stats.resample import ENUMERATED_GROUPS, subset_sums
+from evalkit.stats.clusters import GRID, Groups, Labels, check_alpha, finite_by_group, to_steps, unbiased_group_error
+from evalkit.stats.resampling import ENUMERATED_GROUPS, subset_sums
 
 Margin = float | tuple[float, float]
 """Half-width of a symmetric zone around 0, or its two ends; in the units of the scores."""

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import numpy.typing as npt
 
-from evalkit.stats.groups import Floats
+from evalkit.arrays import Floats
 
 EXACT_STEPS = 2_000_000
 """Largest sum of absolute values, in units of their common divisor, that is worth counting for up to 100 of them."""

@@ -7,12 +7,12 @@ from itertools import combinations
 import numpy as np
 
 from evalkit.errors import OptionError
+from evalkit.stats.clusters import GRID, Labels
 from evalkit.stats.equivalence import Margin
-from evalkit.stats.groups import GRID, Labels
 from evalkit.stats.multiplicity import Adjusted, FamilyCorrection, adjust, flips_needed
 from evalkit.stats.paired import (
     PairedComparison,
-    Scores,
+    ScoreArray,
     corrected,
     item_means,
     seed_table,
@@ -52,7 +52,7 @@ class MethodComparisons:
 
 
 def compare_methods(
-    values: Mapping[str, Scores],
+    values: Mapping[str, ScoreArray],
     groups: Labels,
     *,
     higher_is_better: bool,

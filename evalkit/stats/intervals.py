@@ -5,10 +5,10 @@ from statistics import NormalDist
 
 import numpy as np
 
+from evalkit.arrays import Floats
 from evalkit.errors import OptionError
-from evalkit.stats.groups import Floats as Floats  # re-exported: tables of scores are typed with it
-from evalkit.stats.groups import Groups, Labels, check_level, finite_by_group, group_error
-from evalkit.stats.resample import studentized_means
+from evalkit.stats.clusters import Groups, Labels, check_level, finite_by_group, group_error
+from evalkit.stats.resampling import studentized_means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

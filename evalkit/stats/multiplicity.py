@@ -7,11 +7,12 @@ from typing import Literal
 
 import numpy as np
 
+from evalkit.arrays import Floats
 from evalkit.errors import OptionError
-from evalkit.stats.groups import Floats, check_alpha
+from evalkit.stats.clusters import check_alpha
 
-Correction = Literal["holm", "benjamini_hochberg", "benjamini_yekutieli", "none"]
-FamilyCorrection = Correction | Literal["max_t"]
+FamilyProcedure = Literal["holm", "benjamini_hochberg", "benjamini_yekutieli", "none"]
+FamilyCorrection = FamilyProcedure | Literal["max_t"]
 """``max_t`` needs the arrangements themselves and is made with them, in `sign_flip_tests`."""
 PValues = Sequence[float | None]
 
@@ -29,7 +30,7 @@ class Adjusted:
     correction: FamilyCorrection
 
 
-def adjust(p_values: PValues, correction: Correction = "holm") -> Adjusted:
+def adjust(p_values: PValues, correction: FamilyProcedure = "holm") -> Adjusted:
     """Adjust a family's p-values.
 
     * ``holm``: family-wise error under any dependence, ``max_{j≤i} min(1, (m−j+1)·p_(j))`` (Holm 1979). Not

@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from evalkit.arrays import Floats
 from evalkit.errors import OptionError
 from evalkit.stats import exact
+from evalkit.stats.clusters import GRID, Labels, code_groups, group_error, labels_where, to_steps
 from evalkit.stats.equivalence import Equivalence, Margin, group_tost
-from evalkit.stats.groups import GRID, Floats, Labels, code_groups, group_error, labels_where, to_steps
 from evalkit.stats.intervals import Estimate
 from evalkit.stats.permutation import SignFlip, sign_flip_tests
 from evalkit.stats.power import POWER, items_needed, minimum_detectable_effect
 from evalkit.stats.seeds import fixed_items_interval
 from evalkit.stats.verdict import Verdict, decide
 
-Scores = npt.ArrayLike
+ScoreArray = npt.ArrayLike
 """``(n,)`` scores, or ``(n, seeds)``; None or NaN marks one that is missing."""
 
 
@@ -83,8 +84,8 @@ class PairedComparison:
 
 
 def compare_paired(
-    values_a: Scores,
-    values_b: Scores,
+    values_a: ScoreArray,
+    values_b: ScoreArray,
     groups: Labels,
     *,
     higher_is_better: bool,
@@ -133,7 +134,7 @@ def compare_paired(
     return replace(comparison, fixed_items=seeds_only(tables, scores, 1 - alpha))
 
 
-def seed_table(values: Scores, n_items: int) -> Floats:
+def seed_table(values: ScoreArray, n_items: int) -> Floats:
     """Scores as ``(n, seeds)``, NaN where missing.
 
     Raises:

@@ -8,18 +8,18 @@ the means over the flipped subsets, ``Σ_F D_g / Σ_F m_g`` (Hartigan, JASA 1969
 Scores are counted in whole steps of a grid, so that every sum is exact and a tie is a tie.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
+from evalkit.arrays import Floats
 from evalkit.errors import OptionError
 from evalkit.stats import exact
-from evalkit.stats.columns import Column, Pair, batches, checked_steps, group_sums
-from evalkit.stats.groups import GRID, Floats, Labels, check_alpha, finite_by_group
-from evalkit.stats.resample import CHUNK_BYTES, ENUMERATED_GROUPS, n_arrangements, subset_sums
-from evalkit.stats.subset_means import subset_mean_interval
+from evalkit.stats.clusters import GRID, Groups, Labels, check_alpha, code_groups, finite_by_group, to_steps
+from evalkit.stats.resampling import CHUNK_BYTES, ENUMERATED_GROUPS, n_arrangements, subset_mean_interval, subset_sums
 
 How = Literal["exact_enumeration", "exact_dp", "monte_carlo"]
 
@@ -31,6 +31,77 @@ SUMS_BYTES = 128 * 2**20
 """How much the subset sums of one batch of columns may take."""
 _SAME_STATISTIC = 1 - 1e-12
 """Standardised statistics that are equal on paper may differ in their last bits."""
+
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSums:
+    """One pair's differences by group, in steps."""
+
+    pair: int
+    totals: Floats
+    """``(G,)``."""
+    sizes: Floats
+    """``(G,)`` items that have both scores."""
+    places: tuple[int, int, int]
+    """Where the table of group sums holds a, b and the sizes."""
+
+    @property
+    def statistic(self) -> float:
+        """``|Σ D| / √ΣD²``, a monotone function of |t| whatever the signs; 0 where all differences are."""
+        spread = float(np.sqrt(np.square(self.totals).sum()))
+        return abs(float(self.totals.sum())) / spread if spread else 0.0
+
+
+def checked_steps(scores: Floats, groups: Labels, grid: float) -> tuple[Floats, Groups]:
+    """Scores in steps of the grid, NaN for missing ones, and the coded groups."""
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim != 2 or len(scores) != len(groups):
+        raise OptionError(f"Scores must be items × columns with a group per item: got {scores.shape}, {len(groups)}.")
+    if np.isinf(scores).any():
+        raise OptionError("Scores must not be infinite: leave undefined items out, with their reason.")
+    return to_steps(scores, grid), code_groups(groups)
+
+
+def group_sums(steps: Floats, groups: Groups, pairs: Sequence[Pair]) -> tuple[Floats, list[PairSums]]:
+    """Sums by group of every column that some pair needs, on the items that the pair has in common."""
+    present = ~np.isnan(steps)
+    filled = np.where(present, steps, 0.0)
+    table: list[Floats] = []
+    where: dict[tuple[bytes, int], int] = {}
+
+    def place(mask: npt.NDArray[np.bool_], key: bytes, column: int) -> int:
+        """Number of the table's column for the masked scores; column −1 is the number of items."""
+        if (key, column) not in where:
+            where[key, column] = len(table)
+            table.append(groups.sums(np.where(mask, filled[:, column] if column >= 0 else 1.0, 0.0)))
+        return where[key, column]
+
+    columns = []
+    for number, (a, b) in enumerate(pairs):
+        mask = present[:, a] & present[:, b]
+        key = mask.tobytes()
+        places = place(mask, key, a), place(mask, key, b), place(mask, key, -1)
+        totals, sizes = table[places[1]] - table[places[0]], table[places[2]]
+        columns.append(PairSums(pair=number, totals=totals, sizes=sizes, places=places))
+    return np.stack(table, axis=1) if table else np.zeros((groups.n_groups, 0)), columns
+
+
+def batches(columns: Sequence[PairSums], n_sums: int) -> Iterator[list[PairSums]]:
+    """Runs of pairs that together need at most ``n_sums`` columns of subset sums (or one pair, if that is more)."""
+    batch: list[PairSums] = []
+    used: set[int] = set()
+    for column in columns:
+        needed = set(column.places)
+        if batch and len(used | needed) > n_sums:
+            yield batch
+            batch, used = [], set()
+        batch.append(column)
+        used |= needed
+    if batch:
+        yield batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +240,7 @@ def default_flips(n_groups: int) -> int:
 
 
 def _conclude(
-    column: Column, flipped: Floats, weight: Floats, *, n_groups: int, alpha: float, grid: float, exact_steps: int
+    column: PairSums, flipped: Floats, weight: Floats, *, n_groups: int, alpha: float, grid: float, exact_steps: int
 ) -> SignFlip:
     """The test of one pair, from its sums over the flipped groups."""
     n_items, present = int(column.sizes.sum()), int(np.count_nonzero(column.sizes))
@@ -205,7 +276,7 @@ def _conclude(
     )
 
 
-def _p_value(column: Column, flipped: Floats, n_groups: int, exact_steps: int) -> tuple[How, float]:
+def _p_value(column: PairSums, flipped: Floats, n_groups: int, exact_steps: int) -> tuple[How, float]:
     if n_groups > ENUMERATED_GROUPS and exact.is_countable(column.totals, exact_steps):
         return "exact_dp", exact.two_sided_tail(column.totals)
     total = float(column.totals.sum())
@@ -221,11 +292,11 @@ def _why_not(smallest: float, alpha: float, differing: int, n_groups: int) -> st
     return f"cannot reach alpha = {alpha:g} with {which}: the smallest possible p is {smallest:.3g}"
 
 
-def _family(families: Sequence[int] | None, column: Column) -> int:
+def _family(families: Sequence[int] | None, column: PairSums) -> int:
     return 0 if families is None else families[column.pair]
 
 
-def _share_of_maxima(column: Column, flipped: Floats, maximum: Floats) -> float:
+def _share_of_maxima(column: PairSums, flipped: Floats, maximum: Floats) -> float:
     """Share of arrangements whose largest statistic so far, updated in place, reaches this pair's."""
     spread = float(np.sqrt(np.square(column.totals).sum()))
     if spread:
@@ -233,7 +304,7 @@ def _share_of_maxima(column: Column, flipped: Floats, maximum: Floats) -> float:
     return int(np.count_nonzero(maximum >= column.statistic * _SAME_STATISTIC)) / len(maximum)
 
 
-def _step_down(results: Sequence[SignFlip], order: Sequence[Column], families: Sequence[int]) -> tuple[SignFlip, ...]:
+def _step_down(results: Sequence[SignFlip], order: Sequence[PairSums], families: Sequence[int]) -> tuple[SignFlip, ...]:
     """From the largest statistic down, no adjusted p-value is smaller than the one before it."""
     adjusted = list(results)
     floor: dict[int, float] = {}

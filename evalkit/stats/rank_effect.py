@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from evalkit.stats.groups import (
+from evalkit.arrays import Floats
+from evalkit.stats.clusters import (
     GRID,
-    Floats,
     Groups,
     Labels,
     check_level,
@@ -14,7 +14,7 @@ from evalkit.stats.groups import (
     to_steps,
 )
 from evalkit.stats.intervals import Estimate, effective_trials, estimate_of, wilson_ends
-from evalkit.stats.sensitivity import flip_p_value, signed_doubled_ranks
+from evalkit.stats.rank_tests import flip_p_value, signed_doubled_ranks
 
 RANK_STEPS = 20_000
 """Signed-rank tests are inverted exactly up to this sum of doubled ranks (about 140 items)."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evalkit.arrays import Floats
 from evalkit.errors import OptionError
-from evalkit.stats.groups import Floats, check_level
+from evalkit.stats.clusters import check_level
 from evalkit.stats.intervals import Estimate
 from evalkit.stats.power import POWER, items_needed
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evalkit.arrays import Floats
 from evalkit.metrics.base import Metric
-from evalkit.results.validity import Agreement, Scope
-from evalkit.stats.groups import Floats
-from evalkit.stats.validity import item_agreement, rank_correlation
+from evalkit.stats.agreement import item_agreement, rank_correlation
+from evalkit.validity.records import Agreement, Scope
 from evalkit.validity.trial import Trial, Truth
 from evalkit.validity.values import CLOSENESS
 

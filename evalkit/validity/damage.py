@@ -8,9 +8,9 @@ from typing import Any
 
 from PIL import Image, ImageFilter
 
-from evalkit.data.draft import draft_of
-from evalkit.data.images import read_image
-from evalkit.data.item import EditItem
+from evalkit.edits.item import EditItem
+from evalkit.images.decode import read_image
+from evalkit.storage.atomic import atomic_write
 
 BLUR = 1 / 64
 """Radius of the blur in shares of the shorter side."""
@@ -94,7 +94,7 @@ def damaged(name: str, items: Sequence[EditItem], folder: Path) -> tuple[EditIte
         image = damage.apply(read_image(item.edited_image)) if item.edited_image else None
         if image is None:
             return item
-        with draft_of(path) as draft:
+        with atomic_write(path) as draft:
             image.save(draft, **damage.options)
         return replace(item, edited_image=path)
 

@@ -10,13 +10,13 @@ import numpy as np
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.controls import controls_of, write_control
 from evalkit.benchmarks.open import open_edit_folder
-from evalkit.data.item import EditItem
+from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
 from evalkit.validity.damage import DAMAGES, damaged
 
 REFERENCE = "reference"
 CAPTIONS = "shuffled_caption"
-Kind = Literal["true", "control", "caption", "damage", "method"]
+SystemKind = Literal["true", "control", "caption", "damage", "method"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class System:
     """One set of edited images."""
 
     name: str
-    kind: Kind
+    kind: SystemKind
     items: tuple[EditItem, ...]
 
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalkit.arrays import Floats
 from evalkit.benchmarks.base import Benchmark
 from evalkit.errors import OptionError
-from evalkit.results.external import Columns
-from evalkit.stats.groups import Floats
+from evalkit.scores.external import ColumnNames
 from evalkit.validity.systems import Systems
-from evalkit.validity.values import Column, Scored, human_scores
+from evalkit.validity.values import MetricColumn, Scored, human_scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Human:
 
     table: Path
     column: str
-    columns: Columns
+    columns: ColumnNames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Truth:
     """One truth: its value of every system that has it."""
 
     name: str
-    columns: Mapping[str, Column]
+    columns: Mapping[str, MetricColumn]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,4 +83,4 @@ def _of_people(human: Human, systems: Systems) -> Truth:
             f"{human.table} holds scores of {', '.join(said)}, and the folders are {', '.join(methods) or 'none'}: "
             "expected the same names. Name the column of methods: --method-column NAME"
         )
-    return Truth(name=human.column, columns={name: Column(by_item=said[name], undefined={}) for name in common})
+    return Truth(name=human.column, columns={name: MetricColumn(by_item=said[name], undefined={}) for name in common})

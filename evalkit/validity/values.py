@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from evalkit.data.folder import EditFolder
-from evalkit.data.images import read_image
-from evalkit.data.item import EditItem
-from evalkit.data.parallel import Progress
+from evalkit.edits.folder import EditFolder
+from evalkit.edits.item import EditItem
 from evalkit.encoders.base import AnyEncoder
-from evalkit.encoders.store import EmbeddingCache
+from evalkit.encoders.cache import EmbeddingCache
 from evalkit.errors import DataError
+from evalkit.images.decode import read_image
 from evalkit.metrics.base import REASONS, Metric, get_metrics
-from evalkit.results.external import Columns, read_table
-from evalkit.results.table import ItemMeans
-from evalkit.scoring.run import score_folder
+from evalkit.scores.external import ColumnNames, read_table
+from evalkit.scores.frame import ItemMeans
+from evalkit.scoring.apply import score_folder
 from evalkit.scoring.workers import Workers
+from evalkit.storage.prefetch import Progress
 from evalkit.validity.systems import System
 
 CLOSENESS = "reference_closeness"
@@ -28,7 +28,7 @@ RECOGNISED = ("edit_success", "attribute_preservation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class MetricColumn:
     """One metric of one system."""
 
     by_item: Mapping[str, float]
@@ -44,7 +44,7 @@ class Column:
 class Scored:
     """Values of all systems."""
 
-    columns: Mapping[tuple[str, str], Column]
+    columns: Mapping[tuple[str, str], MetricColumn]
     """System and metric, or truth, to values."""
     signatures: Mapping[str, str]
     truths: tuple[str, ...]
@@ -65,7 +65,7 @@ def score_systems(
     recognised = get_metrics(RECOGNISED) if all(item.target_attributes for item in first) else ()
     wanted = tuple({metric.name: metric for metric in (*metrics, *recognised)}.values())
     closeness = all(item.reference_image for item in first)
-    columns: dict[tuple[str, str], Column] = {}
+    columns: dict[tuple[str, str], MetricColumn] = {}
     signatures: dict[str, str] = {}
     for number, system in enumerate(systems, start=1):
         folder = EditFolder(
@@ -82,7 +82,7 @@ def score_systems(
     return Scored(columns=columns, signatures=signatures, truths=truths)
 
 
-def human_scores(path: Path, column: str, columns: Columns) -> dict[str, dict[str, float]]:
+def human_scores(path: Path, column: str, columns: ColumnNames) -> dict[str, dict[str, float]]:
     """Method to item to what people said, averaged over repeats.
 
     Args:
@@ -109,14 +109,14 @@ def _root(items: Sequence[EditItem]) -> Path:
     return next((item.edited_image.parent for item in items if item.edited_image), Path())
 
 
-def _column(means: ItemMeans) -> Column:
-    return Column(
+def _column(means: ItemMeans) -> MetricColumn:
+    return MetricColumn(
         by_item=dict(zip(means.item_ids, means.values.tolist(), strict=True)),
         undefined={REASONS.get(reason, reason): count for reason, count in means.undefined.items()},
     )
 
 
-def _closeness(items: Sequence[EditItem]) -> Column:
+def _closeness(items: Sequence[EditItem]) -> MetricColumn:
     seeds: dict[str, list[float]] = {}
     for item in items:
         if item.edited_image and item.reference_image:
@@ -126,4 +126,4 @@ def _closeness(items: Sequence[EditItem]) -> Column:
                 edited = edited.resize(wanted.size, Image.Resampling.BICUBIC)
             apart = np.abs(np.asarray(edited, dtype=np.float64) - np.asarray(wanted, dtype=np.float64)).mean() / 255
             seeds.setdefault(item.item_id, []).append(1.0 - float(apart))
-    return Column(by_item={item: float(np.mean(values)) for item, values in seeds.items()}, undefined={})
+    return MetricColumn(by_item={item: float(np.mean(values)) for item, values in seeds.items()}, undefined={})

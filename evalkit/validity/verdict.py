@@ -7,8 +7,8 @@ is said, since whoever ranks by it alone rewards doing nothing.
 
 from collections.abc import Mapping, Sequence
 
-from evalkit.results.validity import AgainstControl, Agreement
-from evalkit.stats.validity import USABLE
+from evalkit.stats.agreement import USABLE
+from evalkit.validity.records import AgainstControl, Agreement
 
 CROWDED = 0.2
 """A larger share of edits at an end of the range leaves no room to tell methods apart."""

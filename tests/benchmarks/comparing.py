@@ -19,7 +19,7 @@ from tests.support.runs import random_runs
 
 RUNS = 5
 METRICS = ("clip_score", "clip_directional_similarity", "clip_image_similarity", "psnr", "ssim", "lpips")
-IMPORTS = "import scipy.special, rich.table, evalkit.cli.compare, evalkit.compare.run, evalkit.report.comparison"
+IMPORTS = "import scipy.special, rich.table, evalkit.cli.compare, evalkit.comparison.compare, evalkit.report.comparison"
 
 
 def main() -> None:

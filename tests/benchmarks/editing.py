@@ -22,9 +22,9 @@ from diffusers import UNet2DConditionModel
 from PIL import Image
 
 from evalkit.benchmarks.base import BENCHMARKS
-from evalkit.data.images import read_image
-from evalkit.data.item import EditItem
-from evalkit.method import METHODS, MINIATURE, Run
+from evalkit.editing.method import METHODS, MINIATURE, MethodRun
+from evalkit.edits.item import EditItem
+from evalkit.images.decode import read_image
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ def main() -> None:
         settings = method.card.values(miniature=options.model == MINIATURE)
         adapter = method()
         adapter.load(
-            Run(model=options.model, revision=None, settings=settings, device=options.device, dtype=options.dtype)
+            MethodRun(model=options.model, revision=None, settings=settings, device=options.device, dtype=options.dtype)
         )
         unet = getattr(getattr(adapter, "model", None), "unet", None)
         if unet is not None:

@@ -20,13 +20,13 @@ from madgrad import MADGRAD
 from PIL import Image
 
 from evalkit.benchmarks.base import BENCHMARKS
-from evalkit.data.images import read_image
-from evalkit.data.item import EditItem
-from evalkit.method import MINIATURE, Run
-from evalkit_adapters.diffusionclip import DiffusionCLIP
-from evalkit_adapters.diffusionclip_tuning import tuned
-from evalkit_adapters.edit_layer import render
-from evalkit_adapters.text2live import Text2LIVE
+from evalkit.editing.method import MINIATURE, MethodRun
+from evalkit.edits.item import EditItem
+from evalkit.images.decode import read_image
+from evalkit_adapters.guidance.diffusionclip_tuning import tuned
+from evalkit_adapters.guidance.edit_layer import render
+from evalkit_adapters.methods.diffusionclip import DiffusionCLIP
+from evalkit_adapters.methods.text2live import Text2LIVE
 
 N_STEPS = 12
 
@@ -43,7 +43,7 @@ def seconds(work: Callable[[], Any], number: int = N_STEPS) -> float:
 def run_of(method: Any, **settings: Any) -> Any:
     """A method on the miniature models."""
     adapter = method()
-    adapter.load(Run(model=MINIATURE, revision=None, settings=method.card.values(miniature=True) | settings))
+    adapter.load(MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True) | settings))
     return adapter
 
 

@@ -20,17 +20,16 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.benchmarks.shapes import shapes
-from evalkit.compare.run import compare_runs
-from evalkit.leaderboard import rank
-from evalkit.leaderboard.entry import Card, Declarations, Entry, Output, Submitter
+from evalkit.comparison.compare import compare_runs
+from evalkit.leaderboard import ranking
 from evalkit.leaderboard.files import as_json, as_yaml, file_digest, write_text
-from evalkit.leaderboard.site import build
+from evalkit.leaderboard.records import Card, Declarations, Entry, OutputDigest, Submitter
+from evalkit.leaderboard.site.build import build
 from evalkit.leaderboard.store import Leaderboard
 from evalkit.metrics.base import METRICS
-from evalkit.results.record import FolderRecord, RunRecord
-from evalkit.results.store import Run, write_run
-from evalkit.results.table import ItemScores, ScoreTable
-from evalkit.scoring.run import summarize
+from evalkit.scores.frame import ItemScores, ScoreTable
+from evalkit.scores.run import FolderRecord, RunRecord, ScoredRun, write_run
+from evalkit.scoring.apply import summarize
 from tests.support import boards
 from tests.support.browser import chromium
 
@@ -78,9 +77,9 @@ def write_entry(board: Leaderboard, name: str, kind: str, quality: float, items,
                  for metric in table.metrics},
     )  # fmt: skip
     path = board.entry_path("few/v1", name)
-    write_run(path, Run(record=record, table=table))
+    write_run(path, ScoredRun(record=record, table=table))
     digests = [f"{number:064x}" for number in rng.integers(2**63, size=len(items)).tolist()]
-    outputs = [Output(item_id=i.item_id, sha256=d, pixels_sha256=d) for i, d in zip(items, digests, strict=True)]
+    outputs = [OutputDigest(item_id=i.item_id, sha256=d, pixels_sha256=d) for i, d in zip(items, digests, strict=True)]
     lines = "".join(json.dumps(output.model_dump(exclude_defaults=True)) + "\n" for output in outputs)
     write_text(path / "outputs.jsonl", lines)
     entry = Entry(
@@ -97,7 +96,7 @@ def with_controls(protocol, entries, n_flips):
     """The pairs that decide who is ranked, and no others."""
     paths = [f"{held.entry.method}={held.path}" for held in entries]
     options = {"metrics": protocol.metrics, "primary": protocol.primary, "n_flips": n_flips}
-    controls = (rank.NOT_ALIGNED, rank.NOT_PRESERVED)
+    controls = (ranking.NOT_ALIGNED, ranking.NOT_PRESERVED)
     return tuple(pair for name in controls for pair in compare_runs(paths, baseline=name, **options).pairs)
 
 
@@ -109,7 +108,7 @@ def main() -> None:
     parser.add_argument("--pairs", choices=["all", "controls"], default="all")
     asked = parser.parse_args()
     if asked.pairs == "controls":
-        rank._all_pairs = with_controls
+        ranking._all_pairs = with_controls
     boards.few = lambda: generated(asked.items)  # what the registry finds under the name
     boards.FEW = replace(boards.FEW, n_items=asked.items)
     with boards.known(), tempfile.TemporaryDirectory() as scratch:

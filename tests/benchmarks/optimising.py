@@ -21,10 +21,10 @@ from typing import Any
 import torch
 
 from evalkit.benchmarks.base import BENCHMARKS
-from evalkit.data.images import read_image
-from evalkit.method import METHODS, MINIATURE, Run
-from evalkit_adapters import tuning
-from evalkit_adapters.latent import LatentDiffusion
+from evalkit.editing.method import METHODS, MINIATURE, MethodRun
+from evalkit.images.decode import read_image
+from evalkit_adapters.diffusion import tuning
+from evalkit_adapters.diffusion.latent import LatentDiffusion
 
 Call = tuple[torch.Tensor, torch.Tensor]
 """Latents and embeddings of a UNet call, with what they ask to be differentiated by."""
@@ -106,7 +106,9 @@ def cost_of(name: str, options: argparse.Namespace) -> list[Cost]:
     item = shapes.item_list(shapes.locate()).items[0]
     settings = method.card.values(miniature=options.model == MINIATURE)
     adapter = method()
-    adapter.load(Run(model=options.model, revision=None, settings=settings, device=options.device, dtype=options.dtype))
+    adapter.load(
+        MethodRun(model=options.model, revision=None, settings=settings, device=options.device, dtype=options.dtype)
+    )
     with watched(Clock(options.device), options.steps) as costs:
         adapter.edit(item, adapter.fit(read_image(item.source_image), item.source_caption, seed=0), seed=0)
     return costs

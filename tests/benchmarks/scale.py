@@ -26,8 +26,8 @@ import numpy as np
 from common import COLOURS, EDITS_PER_SOURCE, NOUNS, Finished, evalkit, make_folder
 from PIL import Image
 
-from evalkit.data.parallel import in_batches
-from evalkit.encoders.store import EmbeddingCache
+from evalkit.encoders.cache import EmbeddingCache
+from evalkit.storage.prefetch import in_batches
 
 PER_DIRECTORY = 1000
 BATCH = 5000

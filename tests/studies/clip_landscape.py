@@ -20,10 +20,10 @@ import torch
 
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, Scene, draw
-from evalkit.data.item import EditItem
-from evalkit.method import MINIATURE, Run
-from evalkit_adapters.clip_losses import directional_distance
-from evalkit_adapters.diffusionclip import DiffusionCLIP
+from evalkit.editing.method import MINIATURE, MethodRun
+from evalkit.edits.item import EditItem
+from evalkit_adapters.guidance.losses import directional_distance
+from evalkit_adapters.methods.diffusionclip import DiffusionCLIP
 
 _TOLERANCE = 0.005
 _PATH = (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -72,7 +72,7 @@ def main() -> None:
     shapes = BENCHMARKS.get("shapes")()
     groups = list(dict.fromkeys(item.group for item in shapes.items))[:number]
     method = DiffusionCLIP()
-    method.load(Run(model=MINIATURE, revision=None, settings=method.card.values(miniature=True)))
+    method.load(MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True)))
     found = defaultdict(list)
     for item in shapes.items:
         if item.group in groups:

@@ -28,11 +28,11 @@ from evalkit import __version__
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.open import open_edit_folder
 from evalkit.benchmarks.shapes.world import NATIVE_SIZE
-from evalkit.data.images import read_image
-from evalkit.data.item import EditItem
 from evalkit.editing import edit_folder
-from evalkit.method import METHODS, Run
-from evalkit.results.store import read_run
+from evalkit.editing.method import METHODS, MethodRun
+from evalkit.edits.item import EditItem
+from evalkit.images.decode import read_image
+from evalkit.scores.run import read_run
 from evalkit.scoring.score import score_into
 from tests.studies.shapes_methods import N_SOURCES, distance, sources
 from tests.studies.train_miniature_diffusion import Progress, at_the_shape, drawings, noise_loss, to_input
@@ -137,7 +137,7 @@ def tried(name: str, model: Path, items: Sequence[EditItem], work: Path) -> dict
     method, shapes = METHODS.get("diffusionclip"), BENCHMARKS.get("shapes")()
     place = name.replace(" ", "_").replace(",", "")
     settings = method.card.values(miniature=False, chosen=USUAL | SETTINGS[name])
-    run = Run(model=str(model), revision=None, settings=settings)
+    run = MethodRun(model=str(model), revision=None, settings=settings)
     edit_folder(method, items, work / "edits" / place, run=run, benchmark=shapes.name)
     folder = open_edit_folder(work / "edits" / place, benchmark=shapes.name).folder
     score_into(

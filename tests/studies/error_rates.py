@@ -23,14 +23,14 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from evalkit.stats.effect import cohens_dz
+from evalkit.stats.agreement import rank_correlation
+from evalkit.stats.effect_sizes import cohens_dz
 from evalkit.stats.equivalence import group_tost, sign_flip_tost
 from evalkit.stats.intervals import group_bootstrap_t_interval, group_t_interval, group_wilson_interval
 from evalkit.stats.multiplicity import adjust
 from evalkit.stats.permutation import sign_flip_test, sign_flip_tests
+from evalkit.stats.rank_tests import wilcoxon_signed_rank
 from evalkit.stats.ranking import rank_sets
-from evalkit.stats.sensitivity import wilcoxon_signed_rank
-from evalkit.stats.validity import rank_correlation
 from tests.support.grouped import TEDBENCH_GROUP_SIZES, tedbench_groups
 
 RESULTS = Path(__file__).with_suffix(".json")

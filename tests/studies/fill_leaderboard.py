@@ -24,12 +24,12 @@ import yaml
 
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.controls import CONTROLS, controls_of, write_control
+from evalkit.benchmarks.protocols import Protocol
 from evalkit.editing import edit_folder
+from evalkit.editing.method import METHODS, MINIATURE, MethodCard, MethodRun
 from evalkit.leaderboard.protocol import get_protocol, open_benchmark
 from evalkit.leaderboard.store import ENTRY_FILE, Leaderboard
 from evalkit.leaderboard.submit import submit
-from evalkit.method import METHODS, MINIATURE, MethodCard, Run
-from evalkit.protocols import Protocol
 from tests.studies.shapes_methods import tried_methods
 
 SUBMITTER = {"name": "The evalkit maintainers", "relationship": "third_party"}
@@ -75,7 +75,7 @@ def methods(protocol: Protocol, benchmark: Benchmark, root: Path, work: Path, na
         method = METHODS.get(name)
         card, folder = method.card, work / name
         settings = card.values(miniature=True, chosen={})
-        run = Run(model=MINIATURE, revision=None, settings=settings)
+        run = MethodRun(model=MINIATURE, revision=None, settings=settings)
         edit_folder(method, benchmark.item_list(root).items, folder, run=run, benchmark=benchmark.name)
         yield folder, submission(protocol, described(card), declared_by(card, settings))
 

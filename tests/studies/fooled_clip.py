@@ -26,11 +26,11 @@ from evalkit import __version__
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.controls import write_control
 from evalkit.benchmarks.open import open_edit_folder
-from evalkit.data.item import EditItem
 from evalkit.editing import edit_folder
-from evalkit.method import METHODS, MINIATURE, Run
-from evalkit.results.rows import Row
-from evalkit.results.store import read_run
+from evalkit.editing.method import METHODS, MINIATURE, MethodRun
+from evalkit.edits.item import EditItem
+from evalkit.scores.external_rows import ExternalRow
+from evalkit.scores.run import read_run
 from evalkit.scoring.score import score_into
 from evalkit.stats.paired import compare_paired
 from tests.studies.shapes_methods import N_SOURCES, distance
@@ -46,7 +46,7 @@ SCORE, DIRECTION, SUCCESS, KEPT = METRICS = (
 DOING_NOTHING, PERFECT = "identity", "reference"
 
 
-def rows_of(name: str, items: Sequence[EditItem], work: Path, changes: Mapping[str, str]) -> dict[str, Row]:
+def rows_of(name: str, items: Sequence[EditItem], work: Path, changes: Mapping[str, str]) -> dict[str, ExternalRow]:
     """What a method, or a control, scores on the items; what is there already is kept."""
     shapes, folder = BENCHMARKS.get("shapes")(), work / "edits" / name
     if name == PERFECT:
@@ -54,7 +54,7 @@ def rows_of(name: str, items: Sequence[EditItem], work: Path, changes: Mapping[s
             write_control(name, shapes, shapes.locate(), folder, rng=np.random.default_rng(0))
     else:
         method = METHODS.get(name)
-        run = Run(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=changes))
+        run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=changes))
         edit_folder(method, items, folder, run=run, benchmark=shapes.name)
     score_into(
         work / "runs" / name,
@@ -69,7 +69,9 @@ def rows_of(name: str, items: Sequence[EditItem], work: Path, changes: Mapping[s
     return {row.item_id: row for row in read_run(work / "runs" / name).table.rows if row.item_id in wanted}
 
 
-def judge(name: str, items: Sequence[EditItem], rows: Mapping[str, Mapping[str, Row]], work: Path) -> dict[str, Any]:
+def judge(
+    name: str, items: Sequence[EditItem], rows: Mapping[str, Mapping[str, ExternalRow]], work: Path
+) -> dict[str, Any]:
     """The truth about a method's edits, and beside it what CLIP says of those that failed."""
     own = rows[name]
     failed = [item for item in items if own[item.item_id].values.get(SUCCESS) == 0]

@@ -21,7 +21,7 @@ from evalkit.benchmarks.shapes.language import caption
 from evalkit.benchmarks.shapes.recognise import recognise
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, Jitter, Scene, draw
 from evalkit.stats.intervals import wilson_ends
-from evalkit_adapters.latent import LatentDiffusion
+from evalkit_adapters.diffusion.latent import LatentDiffusion
 from tests.studies.measure_miniature_clip import split
 
 SHIPPED = Path("adapters/evalkit_adapters/miniature_diffusion")

@@ -16,12 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from evalkit import __version__
-from evalkit.protocols import SHAPES_V1
-from evalkit.report.figures import write_panel
-from evalkit.report.validity import markdown
-from evalkit.results.validity import Validity
+from evalkit.benchmarks.protocols import SHAPES_V1
+from evalkit.report.figures.write import write_panel
 from evalkit.validity.damage import DAMAGES
-from evalkit.validity.run import validate_metrics
+from evalkit.validity.records import Validity
+from evalkit.validity.report import markdown
+from evalkit.validity.validate import validate_metrics
 from tests.studies.protocol_margins import offline_metrics
 from tests.studies.shapes_methods import N_SOURCES, edit_and_score, sources, tried_methods
 

@@ -29,12 +29,12 @@ import numpy as np
 from evalkit import __version__
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.open import open_edit_folder
-from evalkit.data.item import EditItem
+from evalkit.benchmarks.protocols import Protocol
 from evalkit.editing import edit_folder
+from evalkit.editing.method import METHODS, MINIATURE, MethodRun
+from evalkit.edits.item import EditItem
 from evalkit.leaderboard.protocol import get_protocol, open_benchmark
-from evalkit.method import METHODS, MINIATURE, Run
 from evalkit.metrics.base import METRICS, Metric
-from evalkit.protocols import Protocol
 from evalkit.scoring.score import open_cache, open_encoders
 from evalkit.validity.damage import damaged
 from evalkit.validity.systems import System, gather_systems
@@ -61,7 +61,7 @@ def reseeded(name: str, benchmark: Benchmark, work: Path) -> list[System]:
     """A method's edits with every seed, one system for each; what is there already is kept."""
     method, output = METHODS.get(name), work / "edits" / name
     items = benchmark.item_list(benchmark.locate()).items
-    run = Run(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen={}))
+    run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen={}))
     edit_folder(method, items, output, run=run, benchmark=benchmark.name, seeds=SEEDS)
     items = open_edit_folder(output, benchmark=benchmark.name).folder.items
     return [

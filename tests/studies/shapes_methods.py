@@ -29,22 +29,21 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from evalkit import __version__
+from evalkit.arrays import Floats
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.open import open_edit_folder
-from evalkit.data.images import read_image
 from evalkit.editing import edit_folder
-from evalkit.method import METHODS, MINIATURE, Run
-from evalkit.results.store import read_run
+from evalkit.editing.method import METHODS, MINIATURE, MethodRun
+from evalkit.images.decode import read_image
+from evalkit.scores.run import read_run
 from evalkit.scoring.score import score_into
 from evalkit.stats.paired import compare_paired
-from evalkit_adapters.latent import LatentDiffusion
+from evalkit_adapters.diffusion.latent import LatentDiffusion
 
 RESULTS = Path(__file__).with_suffix("")
 """Without suffix."""
-Floats = npt.NDArray[np.floating]
 DISTANCE = "reference_distance"
 """Mean absolute difference from the reference picture over pixels and channels, in [0, 1]."""
 BASELINES = {"edit_success": "identity", DISTANCE: "text_to_image"}
@@ -78,7 +77,7 @@ def edit_and_score(name: str, work: Path, groups: Sequence[str], changes: dict[s
     shapes = BENCHMARKS.get("shapes")()
     items = tuple(item for item in shapes.item_list(shapes.locate()).items if item.group in groups)
     method = METHODS.get(name)
-    run = Run(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=changes))
+    run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=changes))
     edit_folder(method, items, work / "edits" / name, run=run, benchmark=shapes.name)
     folder = open_edit_folder(work / "edits" / name, benchmark=shapes.name).folder
     score_into(
@@ -118,7 +117,7 @@ def perfect(reference_image: Path) -> tuple[Floats, Floats]:
 @cache
 def miniature() -> LatentDiffusion:
     """The base model of the methods."""
-    return LatentDiffusion.open(Run(model=MINIATURE, revision=None, settings={}))
+    return LatentDiffusion.open(MethodRun(model=MINIATURE, revision=None, settings={}))
 
 
 def beats(work: Path, name: str, metric: str, edit_types: Sequence[str]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from evalkit.method import Adapter, Run
-from evalkit_adapters.latent import LatentDiffusion
+from evalkit.editing.method import Adapter, MethodRun
+from evalkit_adapters.diffusion.latent import LatentDiffusion
 
 
 def loaded(method: type[Adapter[Any]], model: LatentDiffusion, **settings: Any) -> Any:
@@ -23,7 +23,7 @@ def loaded(method: type[Adapter[Any]], model: LatentDiffusion, **settings: Any) 
     adapter = method()
     values = method.card.values(miniature=False) | settings
     with patch.object(LatentDiffusion, "open", return_value=model):
-        adapter.load(Run(model="at hand", revision=None, settings=values))
+        adapter.load(MethodRun(model="at hand", revision=None, settings=values))
     return adapter
 
 

@@ -11,13 +11,13 @@ from PIL import Image
 
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.controls import write_control
+from evalkit.benchmarks.protocols import PROTOCOLS, Protocol, ProtocolColumn
 from evalkit.benchmarks.shapes import shapes
-from evalkit.data.images import read_image, write_image
-from evalkit.data.manifest import write_manifest
+from evalkit.edits.manifest import write_manifest
+from evalkit.images.decode import read_image, write_image
 from evalkit.leaderboard.files import write_text
 from evalkit.leaderboard.store import Leaderboard, schemas
 from evalkit.leaderboard.submit import submit
-from evalkit.protocols import PROTOCOLS, Column, Protocol
 
 N_ITEMS = 24
 FEW = Protocol(
@@ -26,7 +26,9 @@ FEW = Protocol(
     benchmark_version="1",
     title="A few edits",
     n_items=N_ITEMS,
-    columns=tuple(Column(metric=name, title=name) for name in ("edit_success", "attribute_preservation", "clip_score")),
+    columns=tuple(
+        ProtocolColumn(metric=name, title=name) for name in ("edit_success", "attribute_preservation", "clip_score")
+    ),
     alignment="edit_success",
     preservation="attribute_preservation",
     encoder="miniature",

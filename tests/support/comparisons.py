@@ -4,9 +4,9 @@ from itertools import combinations
 
 import numpy as np
 
-from evalkit.results.comparison import ComparedMethod, ComparedMetric, Comparison, PairResult, RankedMethod
-from evalkit.results.table import ItemScores, ScoreTable
-from evalkit.stats.groups import code_groups, group_error
+from evalkit.comparison.records import ComparedMethod, ComparedMetric, Comparison, PairResult, RankedMethod
+from evalkit.scores.frame import ItemScores, ScoreTable
+from evalkit.stats.clusters import code_groups, group_error
 
 METRICS = (
     ComparedMetric(

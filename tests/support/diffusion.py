@@ -8,7 +8,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from evalkit.encoders.miniature import DIRECTORY as MINIATURE_CLIP
-from evalkit_adapters.latent import LatentDiffusion
+from evalkit_adapters.diffusion.latent import LatentDiffusion
 
 SD_DOWN = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
 SD_UP = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3

@@ -19,15 +19,15 @@ import numpy as np
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.controls import write_control
 from evalkit.benchmarks.open import open_edit_folder
-from evalkit.data.manifest import MANIFEST_NAME
-from evalkit.data.parallel import Progress, unwatched
 from evalkit.editing import Edited, edit_folder
+from evalkit.editing.method import MethodRun, Setting
+from evalkit.edits.manifest import MANIFEST_NAME
 from evalkit.engine.base import Engine, Lost
 from evalkit.engine.open import open_engine
 from evalkit.errors import EncoderError
-from evalkit.method import Run, Setting
-from evalkit.results.store import Run as Scored
+from evalkit.scores.run import ScoredRun
 from evalkit.scoring.score import score_into
+from evalkit.storage.prefetch import Progress, no_progress
 from tests.support.toys import CARD, Toy, toy_items
 
 SEEDS = (0, 1)
@@ -156,7 +156,7 @@ def edited(
     log: Path | None = None,
     pause: float = 0.1,
     together: int = 1,
-    progress: Progress = unwatched,
+    progress: Progress = no_progress,
     captions: dict[str, str] | None = None,
 ) -> Edited:
     """Edits twelve items of six sources with two seeds: twelve units of two edits."""
@@ -165,7 +165,7 @@ def edited(
         for item in toy_items(folder, 12, 6)
     ]
     settings = Slow.card.values(miniature=False) | {"log": str(log or ""), "pause": pause, "together": together}
-    run = Run(model="", revision=None, settings=settings)
+    run = MethodRun(model="", revision=None, settings=settings)
     return edit_folder(Slow, items, output, run=run, benchmark="toys", seeds=SEEDS, engine=engine, progress=progress)
 
 
@@ -178,7 +178,7 @@ def shapes_edits(folder: Path, n_items: int) -> Path:
     return folder
 
 
-def scored(folder: Path, output: Path, engine: Engine | None = None, *, progress: Progress = unwatched) -> Scored:
+def scored(folder: Path, output: Path, engine: Engine | None = None, *, progress: Progress = no_progress) -> ScoredRun:
     """Scores a folder of the shapes benchmark through the miniature encoder."""
     opened = open_edit_folder(folder, benchmark="shapes")
     return score_into(

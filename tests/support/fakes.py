@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from evalkit.data.folder import EditFolder
-from evalkit.data.item import EditItem
-from evalkit.data.manifest import write_manifest
+from evalkit.edits.folder import EditFolder
+from evalkit.edits.item import EditItem
+from evalkit.edits.manifest import write_manifest
 from evalkit.encoders.base import EncoderSpec, Preprocess
 
 SIZE = 8

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from evalkit.data.folder import EditFolder, ItemList
-from evalkit.data.item import EditItem
+from evalkit.edits.folder import EditFolder, ItemList
+from evalkit.edits.item import EditItem
 from tests.support.pictures import encoded, scene
 
 PICTURE = encoded(scene(8, 8))

@@ -6,7 +6,7 @@ import open_clip
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
-from evalkit_adapters.clip import GuidingClip, tower_of_open_clip
+from evalkit_adapters.guidance.clip import GuidingClip, tower_of_open_clip
 from tests.support import models
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

@@ -9,8 +9,8 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit.data.folder import ItemList
-from evalkit.data.item import EditItem
+from evalkit.edits.folder import ItemList
+from evalkit.edits.item import EditItem
 from tests.support import pictures
 from tests.support.pictures import encoded, scene
 

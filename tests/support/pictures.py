@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
 
-Pixels = npt.NDArray[np.uint8]
+from evalkit.arrays import Pixels
 
 
 def scene(width: int = 24, height: int = 16, seed: int = 0) -> Pixels:

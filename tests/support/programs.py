@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.data.images import read_image
-from evalkit.data.item import EditItem
 from evalkit.editing import Edited
-from evalkit.method import Run
-from evalkit_adapters.command import Command
+from evalkit.editing.method import MethodRun
+from evalkit.edits.item import EditItem
+from evalkit.images.decode import read_image
+from evalkit_adapters.external.command import Command
 from tests.support.toys import make, toy_items
 
 INVERT = """
@@ -44,10 +44,10 @@ def program(folder: Path, text: str) -> str:
     return shlex.join([sys.executable, str(path)])
 
 
-def run_of(folder: Path, text: str, **settings: Any) -> Run:
+def run_of(folder: Path, text: str, **settings: Any) -> MethodRun:
     """A run of a command in a folder."""
     values = Command.card.values(miniature=False) | {"command": text, "directory": str(folder)} | settings
-    return Run(model="", revision=None, settings=values)
+    return MethodRun(model="", revision=None, settings=values)
 
 
 def per_item(folder: Path, text: str, items: list[EditItem] | None = None, **settings: Any) -> Edited:

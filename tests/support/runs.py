@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from evalkit.results.record import FolderRecord, MetricSummary, RunRecord
-from evalkit.results.store import Run, write_run
-from evalkit.results.table import ItemScores, ScoreTable
+from evalkit.scores.frame import ItemScores, ScoreTable
+from evalkit.scores.run import FolderRecord, MetricSummary, RunRecord, ScoredRun, write_run
 
 A = [0.20, 0.21, 0.25, 0.22, 0.19, 0.24]
 B = [0.30, 0.41, 0.55, 0.32, 0.39, 0.64]  # better by .1, .2, .3, .1, .2, .4
@@ -52,7 +51,7 @@ def write_scores(
     }  # fmt: skip
     folder = FolderRecord(path=str(directory.parent / "edits"), layout="manifest", digest="", n_files=n, n_matched=n)
     table = ScoreTable(metrics=tuple(scores), rows=tuple(rows))
-    write_run(directory, Run(record=RunRecord(folder=folder, metrics=summaries, **record), table=table))
+    write_run(directory, ScoredRun(record=RunRecord(folder=folder, metrics=summaries, **record), table=table))
     return directory
 
 

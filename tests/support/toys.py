@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.data.item import EditItem
-from evalkit.data.manifest import MANIFEST_NAME, read_manifest
-from evalkit.editing import Edited, edit_folder, run
-from evalkit.method import Adapter, MethodCard, Run, Setting
+from evalkit.editing import Edited, edit_folder
+from evalkit.editing.method import Adapter, MethodCard, MethodRun, Setting
+from evalkit.edits.item import EditItem
+from evalkit.edits.manifest import MANIFEST_NAME, read_manifest
 from tests.support.fakes import save_picture
 
 CARD = MethodCard(
@@ -39,7 +39,7 @@ CARD = MethodCard(
     },
     miniature={"steps": 5},
 )
-RUN = Run(model="", revision=None, settings=CARD.values(miniature=False))
+RUN = MethodRun(model="", revision=None, settings=CARD.values(miniature=False))
 SIDE = 32
 
 
@@ -48,9 +48,9 @@ class Toy:
 
     card = CARD
 
-    def load(self, run: Run) -> None:
+    def load(self, run: MethodRun) -> None:
         """Keeps the settings."""
-        self.settings = run.settings
+        self.settings = edit_folder.settings
 
     def fit(self, source_image, source_caption, *, seed):
         """The source's pixels."""
@@ -84,9 +84,9 @@ def toy(
         edits: list[EditItem] = []  # noqa: RUF012
 
         def load(self, run):
-            super().load(run)
+            super().load(edit_folder)
             if load:
-                load(run)
+                load(edit_folder)
 
         def fit(self, source_image, source_caption, *, seed):
             self.fits.append((source_caption, seed))
@@ -157,7 +157,7 @@ def install(site: Path, distribution: str, methods: dict[str, str], modules: dic
 def die_at(moment: str) -> None:
     """Arranges for this process to be killed, as the kernel does it, at a moment of its fourth edit."""
     name = "write_image" if moment == "half a picture" else "append_item"
-    original, calls = getattr(run, name), itertools.count(1)
+    original, calls = getattr(edit_folder, name), itertools.count(1)
 
     def last(path: Path, value: Any, **facts: Any) -> None:
         if moment == "half a picture":
@@ -169,7 +169,7 @@ def die_at(moment: str) -> None:
             os.truncate(manifest, manifest.stat().st_size - (40 if moment == "half a line" else 0))
         os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(run, name, lambda *given, **facts: (original if next(calls) < 4 else last)(*given, **facts))
+    setattr(edit_folder, name, lambda *given, **facts: (original if next(calls) < 4 else last)(*given, **facts))
 
 
 if __name__ == "__main__":

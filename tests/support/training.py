@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from evalkit.data import artefacts
-from evalkit.method import Setting
+from evalkit.editing.method import Setting
+from evalkit.storage import tensors
 from tests.support.toys import CARD, RUN, Toy, make, toy_items
 
 N_STEPS = 4
@@ -77,7 +77,7 @@ def _die_at(moment: str) -> None:
         original = Trained._optimised
         Trained._optimised = lambda self, *given: die() if self.taken == 2 * N_STEPS else original(self, *given)
         return
-    write, written = artefacts._write, []
+    write, written = tensors._write, []
 
     def last(path, said, tensors):
         if len(written) == 2:
@@ -89,7 +89,7 @@ def _die_at(moment: str) -> None:
         written.append(path)
         write(path, said, tensors)
 
-    artefacts._write = last
+    tensors._write = last
 
 
 if __name__ == "__main__":

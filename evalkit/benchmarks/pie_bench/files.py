@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evalkit.benchmarks.pie_bench.masks import mask_picture
-from evalkit.data.images import image_digest, image_size
-from evalkit.data.item import EditItem
+from evalkit.edits.item import EditItem
 from evalkit.errors import BenchmarkError, ImageError
+from evalkit.images.decode import image_digest, image_size
 
 MAPPING = "mapping_file.json"
 IMAGES = "annotation_images"

@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from evalkit.data.images import write_image
-from evalkit.data.paths import cache_directory
+from evalkit.arrays import Mask
+from evalkit.images.decode import write_image
+from evalkit.storage.paths import cache_directory
 
 SIDE = 512
 """The runs count the pixels of a square grid of this side, row by row from the top left."""
-
-Mask = npt.NDArray[np.bool_]
 
 
 def decode_mask(runs: Sequence[int], size: tuple[int, int] = (SIDE, SIDE)) -> Mask:

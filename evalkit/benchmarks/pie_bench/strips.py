@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from evalkit.data.images import image_digest, image_size, read_image, write_image
-from evalkit.data.paths import cache_directory
 from evalkit.errors import ImageError
+from evalkit.images.decode import image_digest, image_size, read_image, write_image
+from evalkit.storage.paths import cache_directory
 
 
 def edited_image(path: Path) -> Path:

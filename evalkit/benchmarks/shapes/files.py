@@ -11,11 +11,11 @@ from PIL import Image
 
 from evalkit.benchmarks.shapes.edits import EDIT_TYPES, Edit, edits
 from evalkit.benchmarks.shapes.world import coverage, draw
-from evalkit.data.draft import draft_of
-from evalkit.data.images import write_image
-from evalkit.data.paths import cache_directory
 from evalkit.encoders.base import Pixels
 from evalkit.errors import BenchmarkError
+from evalkit.images.decode import write_image
+from evalkit.storage.atomic import atomic_write
+from evalkit.storage.paths import cache_directory
 
 VERSION = "1"
 """Raised whenever an item, a caption or a drawing changes."""
@@ -70,7 +70,7 @@ def locate(data: Path | None = None, *, near: Path | None = None) -> Path:  # no
     try:
         _require_ours(root)
         if not (root / _MARKER).is_file():
-            with draft_of(root / _MARKER) as draft:
+            with atomic_write(root / _MARKER) as draft:
                 draft.write_text(VERSION, encoding="utf-8")
         missing = [(root / name, picture) for name, picture in _pictures().items() if not (root / name).is_file()]
         with ThreadPoolExecutor(_WRITERS) as pool:

@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from evalkit.arrays import Floats, Mask
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, BACKGROUNDS, COLOURS, PLACES, RADII, Scene, coverage
 from evalkit.encoders.base import Pixels, Preprocess
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 UNKNOWN = "unknown"
 PREPROCESS = Preprocess(size=64, mode="squash", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))

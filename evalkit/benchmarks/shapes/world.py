@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from evalkit.arrays import Floats
 from evalkit.encoders.base import Pixels
 
 NATIVE_SIZE = 64
 """Side of the benchmark's files in pixels."""
 _SUPERSAMPLING = 8
 
-Floats = npt.NDArray[np.float64]
 
 COLOURS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
     {

@@ -11,14 +11,14 @@ from evalkit.benchmarks.tedbench.files import locate
 from evalkit.benchmarks.tedbench.records import (
     COMMIT,
     REPOSITORY,
-    Row,
-    Source,
+    EditRow,
+    SourceRow,
     official_name,
     rows,
     source_url,
     sources,
 )
-from evalkit.data.item import EditItem
+from evalkit.edits.item import EditItem
 
 EDIT_TYPES = {
     "pose": "The subject takes another posture, gesture, gaze or orientation, one that it could hold still.",
@@ -95,13 +95,13 @@ def tedbench() -> Benchmark:
     )
 
 
-def _groups(files: tuple[Source, ...]) -> dict[str, str]:
+def _groups(files: tuple[SourceRow, ...]) -> dict[str, str]:
     """Each file's group: the name of the first file with the same bytes."""
     first: dict[str, str] = {}
     return {source.file_name: first.setdefault(source.sha256, source.file_name) for source in files}
 
 
-def _item(row: Row, source: Source, group: str) -> EditItem:
+def _item(row: EditRow, source: SourceRow, group: str) -> EditItem:
     return EditItem(
         item_id=row.item_id,
         target_caption=row.target_caption,

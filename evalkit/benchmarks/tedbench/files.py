@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evalkit.benchmarks.tedbench.records import ORIGINALS_URL, Source, source_url, sources
-from evalkit.data.draft import draft_of
-from evalkit.data.paths import cache_directory
+from evalkit.benchmarks.tedbench.records import ORIGINALS_URL, SourceRow, source_url, sources
 from evalkit.errors import BenchmarkError
+from evalkit.storage.atomic import atomic_write
+from evalkit.storage.paths import cache_directory
 
 FIRST_WAIT_S = 0.5
 """Before the first of three retries; each next one waits twice as long."""
@@ -74,12 +74,12 @@ def _originals(data: Path) -> Path | None:
     return None
 
 
-def _faults(folder: Path, expected: Iterable[Source]) -> list[str]:
+def _faults(folder: Path, expected: Iterable[SourceRow]) -> list[str]:
     """What is wrong with each photograph in ``folder`` that has not the official bytes."""
     return [fault for source in expected if (fault := _fault(folder / source.file_name, source))]
 
 
-def _fault(path: Path, source: Source) -> str | None:
+def _fault(path: Path, source: SourceRow) -> str | None:
     try:
         got = hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError:
@@ -100,7 +100,7 @@ def _fetch(folder: Path, looked: list[str]) -> Path:
     return folder
 
 
-def _download(source: Source, url: str, looked: list[str]) -> bytes:
+def _download(source: SourceRow, url: str, looked: list[str]) -> bytes:
     """One photograph from upstream, verified."""
     from huggingface_hub.errors import HTTPError as AnyHTTPError  # type: ignore[attr-defined]  # re-exported
     from huggingface_hub.utils import http_backoff  # type: ignore[attr-defined]  # exported lazily
@@ -141,7 +141,7 @@ def _without_remarks(library: str) -> Iterator[None]:
 
 def _put(path: Path, content: bytes) -> None:
     try:
-        with draft_of(path) as draft:
+        with atomic_write(path) as draft:
             draft.write_bytes(content)
     except OSError as error:
         raise BenchmarkError(

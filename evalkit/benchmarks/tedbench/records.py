@@ -20,7 +20,7 @@ INPUT_LIST_SHA256 = "eb35aab9eb19b7926e1b9425d078be66a1696e583f0d5e2db6de66bcf7b
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class SourceRow:
     """One official photograph."""
 
     file_name: str
@@ -31,7 +31,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class EditRow:
     """One edit."""
 
     item_id: str
@@ -51,15 +51,15 @@ class Row:
 
 
 @functools.cache
-def rows() -> tuple[Row, ...]:
+def rows() -> tuple[EditRow, ...]:
     """The 100 edits, in upstream's order."""
-    return tuple(Row(**line) for line in _lines("items.jsonl"))
+    return tuple(EditRow(**line) for line in _lines("items.jsonl"))
 
 
 @functools.cache
-def sources() -> tuple[Source, ...]:
+def sources() -> tuple[SourceRow, ...]:
     """The 40 photographs, by file name."""
-    return tuple(Source(**line) for line in _lines("sources.jsonl"))
+    return tuple(SourceRow(**line) for line in _lines("sources.jsonl"))
 
 
 def official_name(source: str, target_caption: str) -> str:

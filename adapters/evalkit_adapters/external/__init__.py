@@ -1,0 +1,1 @@
+"""Programs and services of somebody else's as editing methods."""

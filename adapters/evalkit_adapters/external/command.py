@@ -1,0 +1,338 @@
+"""Any program as a method: called once per item, or once for all of them with a manifest of what is to be done."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+from PIL import Image
+
+from evalkit.editing.method import NEEDS, MethodCard, MethodRun, Setting
+from evalkit.edits.item import EditItem
+from evalkit.edits.manifest import MANIFEST_NAME, read_manifest, write_manifest
+from evalkit.errors import DataError, EditError, ImageError, OptionError
+from evalkit.images.decode import IMAGE_SUFFIXES, read_image, write_image
+from evalkit_adapters.external.program import fault_of, running
+
+_PLACES = {
+    "item": (
+        *("item_id", "seed", "source_image", "edited_image"),
+        *("source_caption", "target_caption", "instruction", "edit_mask"),
+    ),
+    "folder": ("manifest", "folder", "source_images", "edited_images"),
+}
+"""What can stand in braces in the command, per way of calling it."""
+_REQUIRED = {"item": {"edited_image"}, "folder": {"manifest", "folder", "edited_images"}}
+"""One of these must, or the program could not know where to write."""
+_PLACE = re.compile(r"\{(\w+)\}")
+_GLANCE = 0.5
+"""Seconds between two looks at what a program has written."""
+_SETTLED = 2.0
+"""Seconds without a change after which an image counts as written."""
+_Outcome = tuple[EditItem, Image.Image | Exception]
+
+
+class Command:
+    """Runs a program of the user's, which reads a source image and texts and writes an edited image."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="command",
+        title="Command",
+        summary="Runs any program: one call per item, or one call with a manifest of all items.",
+        paper="",
+        licence="Apache-2.0; the program has its own",
+        variant=(
+            "No shell: the command is split into arguments as a shell would, and each placeholder fills its own. "
+            "Source images are handed over as upright RGB PNGs in a folder that is removed afterwards. The time of an "
+            "edit, where one call makes all, is the wait for its image."
+        ),
+        takes=frozenset(NEEDS),
+        settings={
+            "command": Setting(
+                default="",
+                summary="Program and arguments. Per item: "
+                + ", ".join(f"{{{name}}}" for name in _PLACES["item"])
+                + " are filled in, {edited_image} being the file to write. Per folder: {manifest} names a "
+                "metadata.jsonl, whose edited_image_file_name are to be written, {folder} where it lies, "
+                "{source_images} and {edited_images} its two folders, whose files have the same names.",
+            ),
+            "once_per": Setting(default="item", summary="How often it is called.", choices=("item", "folder")),
+            "directory": Setting(default="", summary="Where it works; the current directory if empty."),
+            "time_limit": Setting(
+                default=None, summary="Seconds after which a call is stopped.", lowest=0.001, shapes_edits=False
+            ),
+        },
+        cannot="It knows nothing of the program: whether it follows the seed is the program's affair.",
+    )
+
+    def load(self, run: MethodRun) -> None:
+        """Checks the command and where it works.
+
+        Raises:
+            OptionError: It is empty, has a placeholder that does not exist, or no such program or directory is there.
+        """
+        self.once_per: str = run.settings["once_per"]
+        self.time_limit: float | None = run.settings["time_limit"]
+        self.directory = _directory(run.settings["directory"])
+        self.arguments = _arguments(run.settings["command"], self.once_per)
+        _require_program(self.arguments[0], self.directory)
+
+    def edit_all(self, items: Sequence[EditItem]) -> Iterator[_Outcome]:
+        """One call after the other, or one call."""
+        if self.once_per == "folder":
+            yield from self._edit_folder(items)
+            return
+        for item in items:
+            try:
+                yield item, self._edit_item(item)
+            except Exception as error:  # the item's reason, whatever it is
+                yield item, error
+
+    def _edit_item(self, item: EditItem) -> Image.Image:
+        with _workplace() as name:
+            folder = Path(name)
+            job = _handed_over(item, folder / "source.png", folder / "edited.png", folder / "edit_mask.png")
+            arguments = _filled(self.arguments, {place: getattr(job, place) for place in _PLACES["item"]})
+            with running(arguments, self.directory, folder) as process:
+                try:
+                    process.wait(self.time_limit)
+                except subprocess.TimeoutExpired:
+                    raise EditError(_late(self.time_limit)) from None
+            if fault := fault_of(process, folder):
+                raise EditError(fault)
+            path = _found(folder / "edited.png")
+            if path is None:
+                raise EditError("the program ended well, and wrote no image to {edited_image}")
+            return _picture(path)
+
+    def _edit_folder(self, items: Sequence[EditItem]) -> Iterator[_Outcome]:
+        with _workplace() as name, _workplace() as log:
+            folder, jobs, waiting = Path(name), [], []
+            for number, item in enumerate(items):
+                sources, edits, masks = (folder / part for part in ("source_images", "edited_images", "edit_masks"))
+                file = f"{number:05d}.png"
+                try:
+                    jobs.append(_handed_over(item, sources / file, edits / file, masks / file))
+                    waiting.append(item)
+                except (ImageError, OSError) as error:
+                    yield item, error
+            if waiting:
+                (folder / "edited_images").mkdir()
+                write_manifest(folder, jobs)
+                yield from self._call(folder, Path(log), _Harvest(waiting, jobs))
+
+    def _call(self, folder: Path, log: Path, harvest: "_Harvest") -> Iterator[_Outcome]:
+        """One call for all jobs of a folder: images while it runs, the rest and the failures when it has ended."""
+        places = {
+            "manifest": folder / MANIFEST_NAME,
+            "folder": folder,
+            "source_images": folder / "source_images",
+            "edited_images": folder / "edited_images",
+        }
+        end = None if self.time_limit is None else time.monotonic() + self.time_limit
+        late = stopped = None
+        with running(_filled(self.arguments, places), self.directory, log) as process:
+            try:
+                while process.poll() is None and late is None:
+                    _wait(process, end)
+                    yield from harvest.ripe()
+                    if end is not None and time.monotonic() >= end and process.poll() is None:
+                        late = _late(self.time_limit)
+            except KeyboardInterrupt as interruption:
+                stopped = interruption
+        last = harvest.rest(folder, late or fault_of(process, log))
+        if stopped:
+            yield from (outcome for outcome in last if not isinstance(outcome[1], Exception))
+            raise stopped
+        yield from last
+
+
+class _Harvest:
+    """The images of a folder, each once it is whole, and again if it was changed after that."""
+
+    def __init__(self, items: Sequence[EditItem], jobs: Sequence[EditItem]) -> None:
+        self._items = dict(zip((_key(job) for job in jobs), items, strict=True))
+        self._jobs = {_key(job): job for job in jobs}
+        self._taken: dict[tuple[str, int | None], tuple[Path, int, int]] = {}
+
+    def ripe(self) -> Iterator[_Outcome]:
+        """Images that are new and that nobody has touched for a while."""
+        for key, job in self._jobs.items():
+            path = _found(job.edited_image)
+            mark = self._mark(path) if path else None
+            if path is None or mark is None or mark == self._taken.get(key) or time.time() - mark[1] / 1e9 < _SETTLED:
+                continue
+            try:
+                picture = _picture(path)
+            except EditError:  # perhaps it is not finished
+                continue
+            self._taken[key] = mark
+            yield self._items[key], picture
+
+    def rest(self, folder: Path, fault: str | None) -> Iterator[_Outcome]:
+        """What has come since, and for every job without an image why.
+
+        Args:
+            folder: With the manifest, which the program may have rewritten: with another name for an edited image, or
+                with a status ``failed`` and a reason.
+            fault: Why the program did not end well.
+        """
+        told, wrong = _told(folder)
+        silent = fault or wrong or "the program ended well, and wrote no image for it"
+        for key, job in self._jobs.items():
+            line = told.get(key, job)
+            path = _found(line.edited_image)
+            if line.status != "ok":
+                yield self._items[key], EditError(line.reason or "the program gave it up and did not say why")
+            elif path is None:
+                yield self._items[key], EditError(silent)
+            elif self._mark(path) != self._taken.get(key):
+                try:
+                    yield self._items[key], _picture(path)
+                except EditError as error:
+                    yield self._items[key], EditError(f"{error} ({fault})") if fault else error
+
+    @staticmethod
+    def _mark(path: Path) -> tuple[Path, int, int] | None:
+        """What changes when a file is written again; None if it has gone."""
+        try:
+            facts = path.stat()
+        except OSError:
+            return None
+        return path, facts.st_mtime_ns, facts.st_size
+
+
+def _arguments(command: str, once_per: str) -> list[str]:
+    """The command as a list of arguments, its placeholders checked."""
+    try:
+        arguments = shlex.split(command)
+    except ValueError as error:
+        raise OptionError(f"The setting 'command' cannot be split into arguments ({error}); got '{command}'.") from None
+    example = {
+        "item": "python edit.py {source_image} {target_caption} {edited_image}",
+        "folder": "python edit_all.py {manifest}",
+    }[once_per]
+    if not arguments:
+        raise OptionError(f"The method command needs a program. Name it: --set 'command={example}'")
+    places = {place for argument in arguments for place in _PLACE.findall(argument)}
+    if unknown := sorted(places - set(_PLACES[once_per])):
+        known = ", ".join(f"{{{place}}}" for place in _PLACES[once_per])
+        other = "folder" if once_per == "item" else "item"
+        hint = f" It is for --set once_per={other}." if unknown[0] in _PLACES[other] else ""
+        raise OptionError(
+            f"The setting 'command' has no {{{unknown[0]}}} with once_per={once_per}; there are {known}.{hint}"
+        )
+    if not places & _REQUIRED[once_per]:
+        wanted = " or ".join(f"{{{place}}}" for place in _PLACES[once_per] if place in _REQUIRED[once_per])
+        raise OptionError(
+            f"The setting 'command' must tell the program where to write, by {wanted} (once_per={once_per}); "
+            f"got '{command}'. For example: --set 'command={example}'"
+        )
+    return arguments
+
+
+def _filled(arguments: Sequence[str], values: Mapping[str, Any]) -> list[str]:
+    """The arguments with their placeholders filled; what is filled in is never split, nor looked at for more.
+
+    Raises:
+        EditError: The item has no value for one, or a text would be taken for an option.
+    """
+
+    def value_of(place: str) -> str:
+        value = values[place]
+        if value is None or value == "":
+            raise EditError(f"the command uses {{{place}}}, and the item has none")
+        return str(value)
+
+    filled: list[str] = []
+    for argument in arguments:
+        text = _PLACE.sub(lambda match: value_of(match[1]), argument)
+        if text.startswith("-") and not argument.startswith("-") and "--" not in filled:
+            raise EditError(
+                f"its {argument} begins with a hyphen and would be taken for an option: write "
+                f"--NAME={argument}, or -- before it, in the command"
+            )
+        filled.append(text)
+    return filled
+
+
+def _directory(name: str) -> Path | None:
+    path = Path(name).expanduser() if name else None
+    if path and not path.is_dir():
+        raise OptionError(f"The setting 'directory' must be a directory that is there; got '{name}'.")
+    return path
+
+
+def _require_program(program: str, directory: Path | None) -> None:
+    place = str((directory or Path()) / program) if "/" in program else program
+    if shutil.which(place) is None:
+        raise OptionError(
+            f"There is no program '{program}' that can be run. Install it, give its whole path, or begin the command "
+            f"with what runs it: --set 'command=python {program} …'"
+        )
+
+
+def _handed_over(item: EditItem, source: Path, edited: Path, mask: Path) -> EditItem:
+    """The item with copies of its images, so that a program can do no harm to the originals.
+
+    Raises:
+        ImageError: The source image cannot be read.
+        OSError: The edit mask cannot be copied.
+    """
+    if item.source_image:
+        write_image(source, read_image(item.source_image))
+    if item.edit_mask:  # as it is: a program may count on its single channel
+        mask = mask.with_suffix(item.edit_mask.suffix)
+        mask.parent.mkdir(exist_ok=True)
+        shutil.copyfile(item.edit_mask, mask)
+    return replace(item, source_image=source, edited_image=edited, edit_mask=mask if item.edit_mask else None)
+
+
+def _told(folder: Path) -> tuple[dict[tuple[str, int | None], EditItem], str | None]:
+    """The lines of the manifest as the program left it, or what is wrong with it."""
+    try:
+        return {_key(item): item for item in read_manifest(folder).items}, None
+    except DataError as error:
+        return {}, str(error).replace(f"{folder}/", "")
+
+
+def _key(item: EditItem) -> tuple[str, int | None]:
+    return item.item_id, item.seed
+
+
+def _found(path: Path | None) -> Path | None:
+    """The file, or one of its name in another format."""
+    if path is None or path.is_file():
+        return path
+    others = (path.with_suffix(suffix) for suffix in sorted(IMAGE_SUFFIXES))
+    return next((other for other in others if other.is_file()), None)
+
+
+def _picture(path: Path) -> Image.Image:
+    try:
+        return read_image(path)
+    except ImageError as error:
+        raise EditError(str(error).replace(str(path), "the program's image")) from None
+
+
+def _late(limit: float | None) -> str:
+    return f"the program was stopped at the time limit of {limit:g} s"
+
+
+def _wait(process: subprocess.Popen[bytes], end: float | None) -> None:
+    """Waits for a program to end, but not long, nor beyond the end of its time."""
+    seconds = _GLANCE if end is None else max(0.0, min(_GLANCE, end - time.monotonic()))
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _workplace() -> "TemporaryDirectory[str]":
+    return TemporaryDirectory(prefix="evalkit-command-", ignore_cleanup_errors=True)

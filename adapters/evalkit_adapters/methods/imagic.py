@@ -1,0 +1,171 @@
+"""Imagic (Kawar et al. 2023): an embedding that is the source image, a model tuned to it, and the way to the caption.
+
+First the target caption's embedding is optimised until it describes the source image, e_opt; then the whole model,
+until it draws the image from e_opt. The edit is drawn by the tuned model from η e_target + (1 − η) e_opt.
+"""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from PIL import Image
+
+from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
+from evalkit.edits.item import EditItem
+from evalkit_adapters.diffusion.tuning_settings import MEMORY
+
+if TYPE_CHECKING:
+    import torch
+
+    from evalkit_adapters.diffusion.latent import LatentDiffusion
+    from evalkit_adapters.diffusion.tuning import Tuned
+
+    Source = tuple[Image.Image, torch.Tensor]
+    """The square picture, and its latent."""
+
+_EMBEDDING = ("embedding_steps", "embedding_rate")
+_WEIGHTS = (*_EMBEDDING, "model_steps", "model_rate", "eight_bit")
+"""The settings that each artefact follows from; η is none of them."""
+
+
+class Imagic:
+    """Describes the source in the target caption's own neighbourhood, and walks from there to the caption."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="imagic",
+        title="Imagic",
+        summary="Optimises the target caption's embedding and then the model on the source image, and interpolates.",
+        paper="https://arxiv.org/abs/2210.09276",
+        licence="Apache-2.0; the authors published no code",
+        variant=(
+            "The paper's settings for Stable Diffusion: Adam 2e-3 for 1000 steps on all tokens of the embedding, Adam "
+            "5e-7 for 1500 on the UNet. The paper chooses eta by eye, typically 0.6 to 0.8; here it is 0.7 for every "
+            "item, and a sweep is a run for each eta, which --keep-artefacts DIR makes one optimisation. Base model, "
+            "guidance and sampling steps are not in the paper."
+        ),
+        base_model="stable-diffusion-v1-5/stable-diffusion-v1-5",
+        needs=frozenset({"target_caption"}),
+        settings={
+            "eta": Setting(default=0.7, summary="0: the source, 1: the target caption.", lowest=0, highest=1),
+            "embedding_steps": Setting(default=1000, summary="Steps on the embedding.", lowest=0),
+            "embedding_rate": Setting(default=2e-3, summary="Their learning rate.", lowest=0),
+            "model_steps": Setting(default=1500, summary="Steps on the model.", lowest=0),
+            "model_rate": Setting(default=5e-7, summary="Their learning rate.", lowest=0),
+            "steps": Setting(default=50, summary="Steps of sampling.", lowest=1, highest=999),
+            "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
+            **MEMORY,
+        },
+        miniature={
+            "eta": 0.8,
+            "embedding_steps": 60,
+            "embedding_rate": 2e-2,
+            "model_steps": 40,
+            "model_rate": 5e-5,
+            "steps": 20,
+            "guidance": 4.0,
+            "checkpointing": False,
+        },
+        edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
+        cannot=(
+            "Share its work: each target caption has its own optimisation, so edits of one source have only the "
+            "source's encoding in common. Nothing keeps the background but the tuning."
+        ),
+    )
+    model: "LatentDiffusion"
+    run: MethodRun
+    settings: dict[str, Any]
+
+    def load(self, run: MethodRun) -> None:
+        """The base model."""
+        from evalkit_adapters.diffusion.latent import LatentDiffusion
+
+        self.model, self.run, self.settings = LatentDiffusion.open(run), run, dict(run.settings)
+
+    def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> "Source":  # noqa: ARG002
+        """The source's latent, one draw from its posterior; all else depends on the target caption."""
+        from evalkit_adapters.diffusion.tuning import seeded
+
+        square = self.model.square(source_image)
+        return square, self.model.encode(square, sample=seeded(seed, "source"))
+
+    def edit(self, item: EditItem, fitted: "Source", *, seed: int) -> EditedPicture:
+        """Both optimisations, or what is kept of them, and a sample; the model's own weights are put back."""
+        import torch
+
+        from evalkit_adapters.diffusion.tuning import tuned
+
+        model, settings, (_, clean) = self.model, self.settings, fitted
+        target = model.embed(item.target_caption or "")
+        source = self.run.kept(
+            self._made_of("embedding", _EMBEDDING, item, fitted, seed),
+            lambda: {"embedding": self.embedding(clean, target, seed)},
+        )["embedding"].to(target)
+        wanted, empty = settings["eta"] * target + (1 - settings["eta"]) * source, model.embed("")
+        with tuned(model.unet, dtype=self.run.dtype, checkpointing=settings["checkpointing"]) as weights:
+            made_of = self._made_of("weights", _WEIGHTS, item, fitted, seed)
+            weights.change(self.run.kept(made_of, lambda: self.weights(weights, clean, source, seed)))
+            with torch.no_grad():
+                latent = model.schedule.sample(
+                    model.start(seed),
+                    model.schedule.steps(settings["steps"]),
+                    lambda x, t: model.guided(x, t, empty, wanted, settings["guidance"]),
+                )
+        return model.decode(latent)
+
+    def embedding(self, clean: "torch.Tensor", target: "torch.Tensor", seed: int) -> "torch.Tensor":
+        """The first optimisation: the source's description, from the target's; the model is frozen.
+
+        Args:
+            clean: The source's latent.
+            target: ``(1, tokens, width)``, the target caption's.
+            seed: Of its draws.
+        """
+        from evalkit_adapters.diffusion.tuning import adam, checkpointed, denoising_loss, optimise, seeded
+
+        model, settings, draws = self.model, self.settings, seeded(seed, "imagic embedding")
+        found = target.clone().requires_grad_()
+        with checkpointed(model.unet, settings["checkpointing"]):
+            optimise(
+                lambda _: denoising_loss(lambda x, t: model.noise(x, t, found), clean, model.schedule, draws),
+                adam([found], settings["embedding_rate"]),
+                settings["embedding_steps"],
+                what="embedding",
+                progress=self.run.progress,
+                dtype=self.run.dtype,
+            )
+        return found.detach()
+
+    def weights(
+        self, weights: "Tuned", clean: "torch.Tensor", source: "torch.Tensor", seed: int
+    ) -> "dict[str, torch.Tensor]":
+        """The second optimisation: the model, at the description found; an optimiser of its own, and the same loss.
+
+        Args:
+            weights: Of the UNet.
+            clean: The source's latent.
+            source: ``(1, tokens, width)``, its description.
+            seed: Of its draws.
+        """
+        from evalkit_adapters.diffusion.tuning import adam, denoising_loss, optimise, seeded
+
+        model, settings, draws = self.model, self.settings, seeded(seed, "imagic weights")
+        optimise(
+            lambda _: denoising_loss(lambda x, t: model.noise(x, t, source), clean, model.schedule, draws),
+            adam(weights.parameters, settings["model_rate"], eight_bit=settings["eight_bit"]),
+            settings["model_steps"],
+            what="model",
+            progress=self.run.progress,
+            dtype=self.run.dtype,
+        )
+        return weights.changed()
+
+    def _made_of(
+        self, what: str, names: tuple[str, ...], item: EditItem, fitted: "Source", seed: int
+    ) -> dict[str, Any]:
+        """All that an artefact follows from."""
+        return {
+            "method": self.card.name,
+            "artefact": what,
+            "source": fitted[0],
+            "target_caption": item.target_caption,
+            "seed": seed,
+            **{name: self.settings[name] for name in names},
+        }

@@ -1,0 +1,256 @@
+"""Prompt-to-Prompt (Hertz et al. 2023): the source's attention maps, under the words of the target."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from PIL import Image
+
+from evalkit.arrays import Floats
+from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
+from evalkit.edits.item import EditItem
+from evalkit.errors import OptionError
+from evalkit_adapters.diffusion.words import TokenColumns, Words, blended, equaliser, refinement, replacement
+
+if TYPE_CHECKING:
+    import torch
+
+    from evalkit_adapters.diffusion.attention import AttentionLayer, Rule
+    from evalkit_adapters.diffusion.latent import LatentDiffusion
+    from evalkit_adapters.diffusion.null_text import NullText
+
+_THRESHOLD = 0.3
+"""Of the local blend: a place belongs to the words from this share of their strongest attention on."""
+_BLEND_AFTER = 0.2
+"""Share of the steps before the local blend begins."""
+
+
+class PromptToPrompt:
+    """Samples source and target caption together; the target's attention is taken from the source's."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="prompt_to_prompt",
+        title="Prompt-to-Prompt",
+        summary="Samples both captions side by side and gives the target the source's attention maps.",
+        paper="https://arxiv.org/abs/2208.01626",
+        licence="Apache-2.0; written from the published description. The authors' code is Apache-2.0",
+        variant=(
+            "The Stable Diffusion version with null-text inversion of real images (arXiv 2211.09794). Words after a "
+            "replaced one of another length are matched to themselves; the published code shifts them. Not carried: "
+            "windows for single words, words to subtract from the blend, and sources that are generated. For other "
+            "than 50 steps the learning rate of null-text inversion is stretched to fall by half all the same."
+        ),
+        base_model="CompVis/stable-diffusion-v1-4",
+        needs=frozenset({"source_caption", "target_caption"}),
+        settings={
+            "edit": Setting(
+                default="auto",
+                summary="replace words one by one, refine by adding some, or auto: replace if they are equally many.",
+                choices=("auto", "replace", "refine"),
+            ),
+            "cross_share": Setting(
+                default=0.8, summary="Share of the steps with the source's cross-attention.", lowest=0, highest=1
+            ),
+            "self_share": Setting(
+                default=0.5, summary="Share of the steps with the source's self-attention.", lowest=0, highest=1
+            ),
+            "self_level": Setting(
+                default=0.5, summary="Largest self-attention replaced, as a share of the latent's side.", lowest=0
+            ),
+            "weights": Setting(default="", summary="Words of the target to strengthen, such as red=2,large=0.5."),
+            "blend": Setting(
+                default="none", summary="Words to which the edit is confined: none, auto (those that differ), or words."
+            ),
+            "blend_level": Setting(
+                default=0.25,
+                summary="Side of the attention maps behind the blend, as a share of the latent's.",
+                lowest=0,
+            ),
+            "steps": Setting(default=50, summary="Steps of sampling and of inversion.", lowest=2, highest=999),
+            "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
+            "null_text_iterations": Setting(default=10, summary="At most, for each step of inversion.", lowest=0),
+        },
+        miniature={"guidance": 4.0, "steps": 20, "null_text_iterations": 3},
+        edit_types=frozenset({"recolour", "reshape", "resize", "background", "move_left", "move_right"}),
+        cannot="Moving or re-posing things, and what the words of the two captions do not say one by one.",
+    )
+    model: "LatentDiffusion"
+    settings: dict[str, Any]
+
+    def load(self, run: MethodRun) -> None:
+        """The base model."""
+        from evalkit_adapters.diffusion.latent import LatentDiffusion
+
+        self.model, self.settings = LatentDiffusion.open(run), dict(run.settings)
+
+    def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> "NullText":  # noqa: ARG002
+        """Null-text inversion under the source caption."""
+        from evalkit_adapters.diffusion.null_text import invert
+
+        return invert(
+            self.model,
+            # The reference resizes with PIL's own default.
+            self.model.encode(self.model.square(source_image, Image.Resampling.BICUBIC)),
+            self.model.embed(source_caption or ""),
+            self.model.schedule.steps(self.settings["steps"]),
+            guidance=self.settings["guidance"],
+            iterations=self.settings["null_text_iterations"],
+        )
+
+    def edit(self, item: EditItem, fitted: "NullText", *, seed: int) -> EditedPicture:  # noqa: ARG002 - nothing is random
+        """The target, sampled beside the source."""
+        import torch
+
+        texts = item.source_caption or "", item.target_caption or ""
+        with torch.no_grad():
+            _, latent = self.sampled(fitted, self.model.embed(texts[1]), self.control(*texts))
+        return self.model.decode(latent)
+
+    def control(self, source: str, target: str) -> "Control":
+        """What happens to the attention maps of one edit.
+
+        Raises:
+            OptionError: A word is not in its caption, or the captions cannot be edited in the way that was asked for.
+        """
+        kind, length = self.settings["edit"], self.model.length
+        before, after = (Words.of(self.model.tokenizer, text, length) for text in (source, target))
+        if kind == "auto":
+            kind = "replace" if len(before.words) == len(after.words) else "refine"
+        if kind == "replace":
+            mapping, alpha = replacement(before, after, length)
+        else:
+            mapping, alpha = refinement(before.ids, after.ids, length)
+        return Control(
+            mapping=mapping,
+            alpha=alpha,
+            scale=equaliser(after, self.settings["weights"], length),
+            blend=blended(before, after, self.settings["blend"]),
+        )
+
+    def sampled(
+        self, source: "NullText", wanted: "torch.Tensor", control: "Control"
+    ) -> "tuple[torch.Tensor, torch.Tensor]":
+        """The clean latents of the source's branch and of the edit's.
+
+        Args:
+            source: The inverted image.
+            wanted: ``(1, tokens, width)`` of the target caption.
+            control: What happens to the attention.
+        """
+        import torch
+
+        from evalkit_adapters.diffusion.attention import attention_layers
+        from evalkit_adapters.diffusion.schedule import move
+
+        steps = self.model.schedule.steps(self.settings["steps"])
+        cross, own = (attention_layers(self.model.unet, kind) for kind in ("cross", "self"))
+        seen: torch.Tensor | float = 0.0
+        pair = torch.cat([source.start, source.start])
+        for step, empty in zip(steps, source.empty, strict=True):
+            captions = torch.cat([empty, empty, source.caption, wanted])
+            with self.controlled(control, step.index, cross, own) as maps:
+                noise = self.model.noise(torch.cat([pair, pair]), step.timestep, captions)
+            without, with_text = noise.chunk(2)
+            guided = without + self.settings["guidance"] * (with_text - without)
+            pair = move(pair, guided, step.noisy, step.clean)
+            if control.blend:
+                seen = seen + torch.cat(maps, dim=1)
+                if step.index >= int(_BLEND_AFTER * len(steps)):
+                    mask = blend_mask(seen, control.blend, pair.shape[-1])
+                    pair = torch.cat([pair[:1], pair[:1] + mask * (pair[1:] - pair[:1])])
+        return pair[:1], pair[1:]
+
+    @contextmanager
+    def controlled(
+        self, control: "Control", index: int, cross: "Sequence[AttentionLayer]", own: "Sequence[AttentionLayer]"
+    ) -> "Iterator[list[torch.Tensor]]":
+        """Attention for one call on ``[empty, empty, source, target]`` rows; only the last row is changed.
+
+        Args:
+            control: What happens to the cross-attention.
+            index: Of the step.
+            cross: All layers of attention to the caption.
+            own: All layers of self-attention.
+
+        Yields:
+            What fills with the two captions' maps for the blend, ``(2, heads, tokens, columns)`` of each layer.
+        """
+        import torch
+
+        from evalkit_adapters.diffusion.attention import plain, probabilities, ruled
+
+        steps, side = self.settings["steps"], int(self.model.unet.config.sample_size)
+        in_cross = index < int(self.settings["cross_share"] * (steps + 1))
+        in_self = index < int(self.settings["self_share"] * steps)
+        largest = (self.settings["self_level"] * side) ** 2
+        shown = round(self.settings["blend_level"] * side) ** 2
+        maps: list[torch.Tensor] = []
+
+        def of_words(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor") -> "torch.Tensor":
+            chances = probabilities(query, key)
+            if in_cross:
+                chances = torch.cat([chances[:3], control.edited(chances[2:3], chances[3:])])
+            if control.blend and query.shape[2] == shown:
+                maps.append(chances[2:])
+            return chances @ value
+
+        def of_places(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor") -> "torch.Tensor":
+            if query.shape[2] <= largest:
+                query, key = (torch.cat([part[:3], part[2:3]]) for part in (query, key))
+            return plain(query, key, value)
+
+        rules: dict[AttentionLayer, Rule] = dict.fromkeys(cross, of_words) if in_cross or control.blend else {}
+        rules |= dict.fromkeys(own, of_places) if in_self else {}
+        with ruled(rules):
+            yield maps
+        if control.blend and not maps:
+            raise OptionError(
+                f"No cross-attention of the base model has {shown} tokens, which blend_level="
+                f"{self.settings['blend_level']:g} asks for. Set it to 1, 0.5, 0.25 or 0.125."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """How the target's cross-attention comes from the source's: ``c · (α · A_src M + (1 − α) · A_tgt)``."""
+
+    mapping: Floats
+    """M, ``(columns, columns)``: source column to target column."""
+    alpha: Floats
+    """``(columns,)``: 0 where the target has words of its own."""
+    scale: Floats
+    """c, ``(columns,)``."""
+    blend: TokenColumns | None
+    """Of the words to which the edit is confined."""
+
+    def edited(self, source: "torch.Tensor", target: "torch.Tensor") -> "torch.Tensor":
+        """The target's new maps, from both branches' ``(1, heads, tokens, columns)`` of this step."""
+        import torch
+
+        mapping, alpha, scale = (
+            torch.as_tensor(part, dtype=target.dtype, device=target.device)
+            for part in (self.mapping, self.alpha, self.scale)
+        )
+        edited: torch.Tensor = scale * (alpha * (source @ mapping) + (1 - alpha) * target)
+        return edited
+
+
+def blend_mask(maps: "torch.Tensor", columns: TokenColumns, side: int) -> "torch.Tensor":
+    """Where the words of either caption are: ``(1, 1, side, side)`` of 0 and 1.
+
+    Args:
+        maps: ``(2, layers · heads, tokens, columns)`` of source and target, summed over the steps so far.
+        columns: Of the source's and of the target's words.
+        side: Of the latent.
+    """
+    from torch.nn.functional import interpolate, max_pool2d
+
+    level = int(maps.shape[2] ** 0.5)
+    mask = maps.new_zeros(1, 1, side, side)
+    for branch, chosen in zip(maps, columns, strict=True):
+        if chosen:
+            heat = branch[:, :, list(chosen)].sum(dim=2).mean(dim=0).reshape(1, 1, level, level)
+            heat = interpolate(max_pool2d(heat, 3, stride=1, padding=1), size=(side, side))
+            mask = mask.maximum((heat / heat.max() > _THRESHOLD).to(maps.dtype))
+    return mask

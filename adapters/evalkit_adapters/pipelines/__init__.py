@@ -1,0 +1,1 @@
+"""Thin wrappers of diffusers' own editing pipelines."""

@@ -1,0 +1,172 @@
+"""Folders on the command line: a path, or a URL of which a local copy is used."""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evalkit.cli.output import Output
+
+PathOrUrl = str | Path
+"""A URL, or a path."""
+
+
+class FolderPlace(click.ParamType):  # type: ignore[type-arg]  # it has a type in new versions of click only
+    """A folder by its path, which may have to exist, or by a URL.
+
+    Args:
+        exists: Whether the path must lead to a folder; a URL is looked at when it is used.
+    """
+
+    name = "directory or URL"
+
+    def __init__(self, *, exists: bool = False) -> None:
+        self._path = click.Path(exists=exists, file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> PathOrUrl:  # noqa: ANN401
+        """The URL as it is, or the path."""
+        from evalkit.storage.remote import is_url
+
+        return value if isinstance(value, str) and is_url(value) else self._path.convert(value, param, ctx)
+
+
+def read_from(place: PathOrUrl, output: Output) -> Path:
+    """The folder, or the local copy of what is behind a URL, brought up to date.
+
+    Raises:
+        RemoteError: The URL cannot be read.
+    """
+    if isinstance(place, Path):
+        return place
+    from evalkit.storage.remote import Remote
+
+    with output.progress() as progress:
+        return Remote(place).pull(progress)
+
+
+def runs_from(runs: Iterable[str], output: Output) -> list[str]:
+    """What runs are to be compared, ``[NAME=]RUN``, with local copies in place of URLs.
+
+    Raises:
+        RemoteError: A URL cannot be read.
+    """
+    from evalkit.storage.remote import is_url
+
+    found = []
+    for run in runs:
+        name, equals, place = ("", "", run) if is_url(run) else run.partition("=")
+        found.append(f"{name}{equals}{read_from(place, output)}" if is_url(place) else run)
+    return found
+
+
+@contextmanager
+def written_to(place: PathOrUrl, output: Output) -> Iterator[Path]:
+    """The folder; or a local copy of what is behind a URL, kept equal while the block writes to it.
+
+    Raises:
+        RemoteError: The URL cannot be read or written.
+    """
+    if isinstance(place, Path):
+        yield place
+        return
+    from evalkit.storage.remote import Remote
+
+    remote = Remote(place)
+    with output.progress() as progress:
+        remote.pull(progress, required=False)
+    with remote.kept_up() as folder:
+        yield folder
+
+
+if TYPE_CHECKING:
+    from evalkit.edits.folder import EditFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderOptions:
+    """What the user said about a folder."""
+
+    benchmark: str | None
+    data: Path | None
+    sources: Path | None
+    captions: Path | None
+    pattern: str | None
+
+
+def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the folder options to a command and passes them as one ``folder_options`` record."""
+    directory = click.Path(exists=True, file_okay=False, path_type=Path)
+    file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+    @click.option("--benchmark", metavar="NAME", help="What was edited; inferred from the manifest or the file names.")
+    @click.option("--data", type=directory, help="A local copy of the benchmark's own files.")
+    @click.option("--sources", type=directory, help="Source images, for a folder without a benchmark.")
+    @click.option("--captions", type=file, help="CSV or JSONL with the captions of each item, to go with --sources.")
+    @click.option(
+        "--pattern",
+        metavar="P",
+        help='How files are named: "{item_id}", "{source}", "{target_caption}", "{seed}" and "*".',
+    )
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,  # noqa: ANN401 - click passes options
+        benchmark: str | None,
+        data: Path | None,
+        sources: Path | None,
+        captions: Path | None,
+        pattern: str | None,
+        **kwargs: Any,  # noqa: ANN401 - click passes options
+    ) -> Any:  # noqa: ANN401 - whatever the command returns
+        chosen = FolderOptions(benchmark=benchmark, data=data, sources=sources, captions=captions, pattern=pattern)
+        return command(*args, folder_options=chosen, **kwargs)
+
+    return wrapped
+
+
+def summary(place: "Path | str", folder: "EditFolder") -> str:
+    """What was recognised, in one line."""
+    owner = f" of {folder.benchmark}" if folder.benchmark else ""
+    return (
+        f"{place}: {folder.layout} layout{owner}; {folder.n_matched} of {folder.n_files} image files matched, "
+        f"{folder.n_edited} of {len(folder.items)} edited images found."
+    )
+
+
+def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that say which column is what, and hands on ``columns`` and ``groups``."""
+
+    @click.option("--item-column", metavar="NAME", help="Tables: the column that names the items.")
+    @click.option("--method-column", metavar="NAME", help="Tables: the column that names the method.")
+    @click.option("--seed-column", metavar="NAME", help="Tables: the column with the seed.")
+    @click.option("--metric-column", metavar="NAME", help="Long tables: the column that names the metric.")
+    @click.option("--value-column", metavar="NAME", help="Long tables: the column with the value.")
+    @click.option("--groups", metavar="NAME|FILE", help="Tables: the column of groups; or a table of items and groups.")
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,  # noqa: ANN401 - click passes options
+        item_column: str | None,
+        method_column: str | None,
+        seed_column: str | None,
+        metric_column: str | None,
+        value_column: str | None,
+        groups: str | None,
+        **kwargs: Any,  # noqa: ANN401 - click passes options
+    ) -> Any:  # noqa: ANN401 - whatever the command returns
+        from evalkit.scores.external import ColumnNames
+
+        file = Path(groups) if groups is not None and Path(groups).is_file() else None
+        columns = ColumnNames(
+            item=item_column,
+            method=method_column,
+            seed=seed_column,
+            group=groups if file is None else None,
+            metric=metric_column,
+            value=value_column,
+        )
+        return command(*args, columns=columns, groups=file, **kwargs)
+
+    return wrapped

@@ -1,0 +1,1 @@
+"""Methods side by side: runs and tables joined by item, compared pair by pair, ranked."""

@@ -1,0 +1,1 @@
+"""Edit folders: items, manifests, captions, layouts, and what is wrong with them."""

@@ -1,0 +1,137 @@
+"""Captions tables: what was edited, for folders that have neither a manifest nor a benchmark."""
+
+import csv
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from evalkit.edits.item import EditItem
+from evalkit.edits.manifest import json_lines
+from evalkit.edits.names import stem
+from evalkit.errors import ManifestError
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "item_id": ("item_id",),
+    "source": ("source_image_file_name", "source_image", "source"),
+    "edited": ("edited_image_file_name", "edited_image", "edited"),
+    "source_caption": ("source_caption",),
+    "target_caption": ("target_caption",),
+    "instruction": ("instruction",),
+    "edit_type": ("edit_type",),
+    "group": ("group",),
+}
+"""What a row can say, with the headings that say it; the first are the manifest's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionTable:
+    """The rows of a captions table, in their order."""
+
+    items: tuple[EditItem, ...]
+    """Without files."""
+    source_names: Mapping[str, str]
+    """``item_id`` to the file name of its source image, where the table gives it."""
+    edited_names: Mapping[str, str]
+    """``item_id`` to the file name of its edited image, where the table gives it."""
+
+
+def read_captions(path: Path) -> CaptionTable:
+    """Reads a captions table.
+
+    Args:
+        path: CSV (with a heading; commas, semicolons or tabs) or JSON Lines. A row needs an ``item_id``, a
+            ``source_image_file_name`` or an ``edited_image_file_name``; without the first, the stem of the edited
+            image's name identifies the item, else that of the source image's.
+
+    Raises:
+        ManifestError: The table cannot be read, a row names nothing, or two rows are one item. The message names
+            the line.
+    """
+    items: dict[str, EditItem] = {}
+    lines: dict[str, int] = {}
+    names: dict[str, dict[str, str]] = {"source": {}, "edited": {}}
+    for number, record in _records(path):
+        where = f"{path}:{number}"
+        row = _row(record, where)
+        item_id = row["item_id"] or stem(PurePath(row["edited"] or row["source"] or "").name)
+        if not item_id:
+            raise ManifestError(
+                f"{where}: expected an item_id, a source_image_file_name or an edited_image_file_name; "
+                f"got the columns {', '.join(str(name) for name in record) or 'of an empty row'}."
+            )
+        if item_id in items:
+            raise ManifestError(
+                f"{where}: the item '{item_id}' stands in line {lines[item_id]} already. "
+                f"Give every row an item_id of its own."
+            )
+        lines[item_id] = number
+        for kind, by_item in names.items():
+            if name := row[kind]:
+                by_item[item_id] = name
+        items[item_id] = EditItem(
+            item_id=item_id,
+            source_caption=row["source_caption"],
+            target_caption=row["target_caption"],
+            instruction=row["instruction"],
+            edit_type=row["edit_type"],
+            group=row["group"],
+        )
+    _refuse_speechless(path, items.values())
+    return CaptionTable(items=tuple(items.values()), source_names=names["source"], edited_names=names["edited"])
+
+
+def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows with their line numbers, whatever the format."""
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        yield from json_lines(path)
+    elif path.suffix.lower() in (".csv", ".tsv", ".txt"):
+        yield from _csv_records(path)
+    else:
+        raise ManifestError(f"{path}: expected a captions table named .csv, .tsv or .jsonl, got '{path.suffix}'.")
+
+
+def _csv_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            heading = file.readline()
+            file.seek(0)
+            delimiter = max(",;\t", key=heading.count)
+            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+            for record in reader:
+                if None in record:
+                    expected = len(reader.fieldnames or ())
+                    raise ManifestError(
+                        f"{path}:{reader.line_num}: expected {expected} cells as in the heading, got "
+                        f"{expected + len(record[None])}. Put a text that holds '{delimiter}' in double quotes."
+                    )
+                yield reader.line_num, record
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror}.") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path}: expected CSV in UTF-8, got something else ({error}).") from error
+
+
+def _refuse_speechless(path: Path, items: Collection[EditItem]) -> None:
+    """A table without any text has other headings than ours, or is not a captions table."""
+    if not any(item.target_caption or item.source_caption or item.instruction for item in items):
+        raise ManifestError(
+            f"{path}: expected rows with a target_caption, a source_caption or an instruction, got "
+            f"{len(items)} rows without any. The headings that are read: "
+            f"{', '.join(headings[0] for headings in COLUMNS.values())}."
+        )
+
+
+def _row(record: Mapping[str, Any], where: str) -> dict[str, str | None]:
+    """A row under our own names; an empty cell says nothing."""
+    row: dict[str, str | None] = dict.fromkeys(COLUMNS)
+    for ours, headings in COLUMNS.items():
+        for heading in headings:
+            value = record.get(heading)
+            if value is None or value == "":
+                continue
+            if not isinstance(value, str | int) or isinstance(value, bool):
+                raise ManifestError(f"{where}, column {heading}: expected a text, got {value!r}.")
+            row[ours] = str(value).strip()
+            break
+    return row

@@ -1,0 +1,61 @@
+"""The edit folder: what a method produced, item by item, whatever the layout on disk."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+from evalkit.edits.item import EditItem, Problem
+
+LayoutName = Literal["manifest", "official", "item_id", "parallel", "pattern"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemList:
+    """The items that a folder is expected to hold edits of: a benchmark's, as far as folders are concerned."""
+
+    benchmark: str
+    items: tuple[EditItem, ...]
+    edited_names: Mapping[str, str] = field(default_factory=dict)
+    """``item_id`` to the file name that the benchmark's official layout gives its edited image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditFolder:
+    """One method's result on a set of items."""
+
+    root: Path
+    layout: LayoutName
+    items: Sequence[EditItem]
+    """One per item and seed, in the benchmark's order, the seeds of an item side by side; an expected item without a
+    file has status ``missing``. There may be a million: they are best gone through once, and not kept."""
+    n_files: int
+    """Image files below ``root``, without those that a manifest names as sources, references or masks."""
+    n_matched: int
+    """Those of them that are an item's edited image."""
+    problems: tuple[Problem, ...] = ()
+    benchmark: str | None = None
+    method: str | None = None
+    """The method's name, where a manifest gives it."""
+    opened_with: Mapping[str, str] = field(default_factory=dict)
+    """The options that it was opened with, by name; paths are absolute."""
+
+    @property
+    def n_edited(self) -> int:
+        """Items and seeds that have an edited image."""
+        return self._counts[0]
+
+    @property
+    def n_items(self) -> int:
+        """Items, each counted once whatever its seeds."""
+        return self._counts[1]
+
+    @cached_property
+    def _counts(self) -> tuple[int, int]:
+        edited, ids = 0, 0
+        for _, seeds in groupby(self.items, key=lambda item: item.item_id):
+            ids += 1
+            edited += sum(item.status == "ok" for item in seeds)
+        return edited, ids

@@ -1,0 +1,59 @@
+"""Every rule that a folder can break, by its code."""
+
+import os
+from pathlib import Path
+
+from evalkit.edits.item import Problem
+
+PROBLEMS = {
+    # The folder
+    "ambiguous_name": "a file name that fits several items equally well",
+    "broken_link": "a symbolic link to nothing",
+    "duplicate_item": "several files for one item and seed; none is taken",
+    "missing_edited_image": "an expected item without a file",
+    "failed_edit": "the method reported that it could not make this edit",
+    "symlink_outside_folder": "a symbolic link that leads out of the folder; it is not followed",
+    "unknown_item": "a line of the manifest whose item the benchmark does not have",
+    "unmatched_file": "an image that is no item's",
+    "unreadable_folder": "a sub-folder that cannot be listed",
+    # The images
+    "duplicate_output": "the same file for two items that ask for different things",
+    "edited_equals_source": "an edited image with the very pixels of its source",
+    "repeated_seed": "the same file for two seeds of one item",
+    "tiny_image": "an image too small to judge",
+    "unreadable_image": "a file that is damaged, no image, or has too many pixels",
+    # The run
+    "cache_unavailable": "the embedding cache cannot be used; the run goes on without, and keeps nothing",
+    # The texts
+    "empty_caption": "a caption without a word",
+    "equal_captions": "a source caption that equals the target caption, so that there is no direction between them",
+}
+"""What is wrong: the numbers are affected, or a file does not count."""
+
+NOTICES = {
+    "animated_image": "an animation, of which the first frame is used",
+    "caption_differs": "a target caption in the manifest that is not the benchmark's, which is used",
+    "colour_profile": "an ICC profile that was converted to sRGB, or could not be used",
+    "deep_image": "more than 8 bits per channel, scaled to 8",
+    "long_caption": "a caption that most text encoders cut",
+    "missing_source_image": "items whose source image is not known; metrics that need one are undefined",
+    "missing_target_caption": "items without a target caption; metrics that need one are undefined",
+    "other_file": "a file that is no image",
+    "rotated_image": "an image that EXIF turns, and so do we",
+    "size_differs": "an edited image whose size is not its source's",
+    "strip_of_images": "a strip of panels as the benchmark's own scripts write it, of which the last is used",
+    "suffix_mismatch": "a suffix that promises another format than the file holds; the content counts",
+    "transparent_image": "transparent pixels, composited on white",
+}
+"""What is worth knowing: handled by a documented rule."""
+
+
+def is_notice(problem: Problem) -> bool:
+    """Whether a problem is only worth knowing: :data:`NOTICES`."""
+    return problem.code in NOTICES
+
+
+def shown(path: Path, root: Path) -> str:
+    """A file of a folder as it reads in messages: relative, with forward slashes, whatever bytes its name holds."""
+    relative = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return os.fsencode(relative).decode("utf-8", "backslashreplace")

@@ -1,0 +1,264 @@
+"""The only place that opens an image.
+
+Whatever comes in, 8-bit sRGB comes out, by rules that every metric relies on:
+
+* The format is read from the content; the suffix is not looked at.
+* EXIF rotation is applied. Of an animation the first frame counts.
+* Transparency is composited on white; an opaque alpha channel is the same as none.
+* Grey, palette, 1-bit, CMYK and YCbCr become RGB. 16-bit pixels are scaled to 8 bits. Floating-point pixels are
+  read as 0 to 1 and refused outside of it.
+* An embedded ICC profile is converted to sRGB, relative colorimetric with black-point compensation. A broken profile
+  is ignored, as viewers do; so are PNG's gAMA and cHRM.
+* An image of more than :data:`MAX_PIXELS` pixels is refused from its header, before anything is decoded.
+
+Every function may be called from several threads at once: no setting of Pillow is changed or depended on.
+"""
+
+import hashlib
+import importlib
+import io
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from PIL import ExifTags, Image, ImageFile, ImageOps
+
+from evalkit.errors import ImageError
+from evalkit.images.colour import Flat, Profile, flatten
+from evalkit.storage.atomic import atomic_write
+
+MAX_PIXELS = 178_956_970
+"""Where Pillow, too, takes an image for a decompression bomb; 12,000 × 9,000 is 108 million."""
+MAX_BYTES = 2 << 30
+"""Larger than any file that holds that many pixels without padding."""
+SUFFIXES = {
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "PPM": (".ppm", ".pgm", ".pbm"),
+    "AVIF": (".avif",),
+}
+"""The formats that are read, with the suffixes that promise each."""
+IMAGE_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+
+_SIGNATURES: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
+    ("PNG", lambda head: head.startswith(b"\x89PNG\r\n\x1a\n")),
+    ("JPEG", lambda head: head.startswith(b"\xff\xd8\xff")),
+    ("WEBP", lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP"),
+    ("TIFF", lambda head: head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    ("GIF", lambda head: head.startswith((b"GIF87a", b"GIF89a"))),
+    ("BMP", lambda head: head.startswith(b"BM")),
+    ("PPM", lambda head: head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace()),
+    ("AVIF", lambda head: head[4:12] in (b"ftypavif", b"ftypavis")),
+)
+_DECODERS = {
+    "PNG": "PngImagePlugin.PngImageFile",
+    "JPEG": "JpegImagePlugin.JpegImageFile",
+    "WEBP": "WebPImagePlugin.WebPImageFile",
+    "TIFF": "TiffImagePlugin.TiffImageFile",
+    "GIF": "GifImagePlugin.GifImageFile",
+    "BMP": "BmpImagePlugin.BmpImageFile",
+    "PPM": "PpmImagePlugin.PpmImageFile",
+    "AVIF": "AvifImagePlugin.AvifImageFile",
+}
+_HEAD = 16
+_UPRIGHT = 1
+_SIDEWAYS = (5, 6, 7, 8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """An image as metrics see it, and what its file was like."""
+
+    image: Image.Image
+    """Mode RGB, 8-bit sRGB, upright, without metadata."""
+    format: str
+    """Pillow's name of the format, such as ``PNG``."""
+    transparent: bool
+    """Some pixel was not opaque, and lies on white now."""
+    profile: Profile
+    deep: bool
+    """More than 8 bits per channel."""
+    rotated: bool
+    """EXIF turned or mirrored it."""
+    animated: bool
+
+
+def read_image(path: Path) -> Image.Image:
+    """An image file as metrics see it.
+
+    Returns:
+        A loaded image of mode RGB: 8-bit sRGB, upright, without metadata.
+
+    Raises:
+        ImageError: The file is absent, empty, truncated, not an image, or has too many pixels.
+    """
+    return decode_image(read_image_bytes(path), path).image
+
+
+def read_image_bytes(path: Path) -> bytes:
+    """A file's bytes, for callers that both hash and decode them.
+
+    Raises:
+        ImageError: There is no such file, or it is no regular file, empty, or larger than :data:`MAX_BYTES`.
+    """
+    with _naming(path):
+        size = _require_file(path).stat().st_size
+        if not 0 < size <= MAX_BYTES:
+            raise ImageError("the file is empty" if size == 0 else f"the file has {size:,} bytes")
+        return path.read_bytes()
+
+
+def decode_image(data: bytes, name: Path | str) -> Decoded:
+    """Decodes the bytes of an image file.
+
+    Args:
+        data: The whole file.
+        name: What messages call it.
+
+    Raises:
+        ImageError: As for :func:`read_image`.
+    """
+    with _naming(name), _opened(io.BytesIO(data)) as image:
+        rotated = _orientation(image) != _UPRIGHT
+        animated = bool(getattr(image, "is_animated", False))
+        deep = image.mode.startswith(("I", "F")) or any(";16" in str(tile[3]) for tile in image.tile)
+        image.load()
+        # A PNG's orientation may stand behind its pixels.
+        rotated = rotated or _orientation(image) != _UPRIGHT
+        flat = _upright_and_flat(image)
+        return Decoded(
+            image=flat.image,
+            format=image.format or "",
+            transparent=flat.transparent,
+            profile=flat.profile,
+            deep=deep,
+            rotated=rotated,
+            animated=animated,
+        )
+
+
+def image_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; equal files are the same image whatever their names.
+
+    Raises:
+        ImageError: The file cannot be read.
+    """
+    with _naming(path), _require_file(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels as :func:`read_image` would give them, from the header alone.
+
+    (A PNG whose EXIF data stand behind its pixels is measured as it lies.)
+
+    Raises:
+        ImageError: The file is no image, or has too many pixels.
+    """
+    with _naming(path), _require_file(path).open("rb") as file, _opened(file) as image:
+        width, height = image.size
+        # Pillow has already swapped the sides of a TIFF.
+        sideways = _orientation(image) in _SIDEWAYS and image.format != "TIFF"
+        return (height, width) if sideways else (width, height)
+
+
+def sniff_format(path: Path) -> str | None:
+    """The image format that a file's first bytes announce, such as ``PNG``; None for anything else."""
+    try:
+        with path.open("rb") as file:
+            return _format_of(file.read(_HEAD))
+    except OSError:
+        return None
+
+
+def write_image(path: Path, image: Image.Image) -> None:
+    """Writes a PNG in one step; equal pixels give equal files.
+
+    Args:
+        path: Where to; its folder is made if it is not there.
+        image: Image of mode RGB; anything else is for the caller to decide about.
+
+    Raises:
+        ImageError: The image is not RGB, or the suffix promises another format.
+    """
+    if image.mode != "RGB" or path.suffix.lower() != ".png":
+        raise ImageError(f"{path} cannot be written: expected an RGB image and a .png, got mode {image.mode}.")
+    with atomic_write(path) as draft:
+        # A bare copy: Pillow would write profile and EXIF of the original along.
+        Image.frombytes("RGB", image.size, image.tobytes()).save(draft, "PNG", compress_level=6)
+
+
+def _require_file(path: Path) -> Path:
+    """The path of a regular file; asked before opening, as reading a pipe would wait for ever."""
+    if not path.is_file():
+        raise ImageError("it is not a file" if path.exists() else "there is no such file")
+    return path
+
+
+def _format_of(head: bytes) -> str | None:
+    return next((name for name, matches in _SIGNATURES if matches(head)), None)
+
+
+def _opened(file: IO[bytes]) -> ImageFile.ImageFile:
+    """The image with its header read, its format known and its size allowed.
+
+    ``Image.open`` is not used: it warns from half the allowed size on, tries formats that start other programs, and
+    can be kept from either only by settings of the whole process.
+    """
+    format_name = _format_of(file.read(_HEAD))
+    if format_name is None:
+        raise ImageError(f"it is not a {', '.join(SUFFIXES)} file")
+    file.seek(0)
+    module, _, decoder = _DECODERS[format_name].partition(".")
+    image: ImageFile.ImageFile = getattr(importlib.import_module(f"PIL.{module}"), decoder)(file)
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"its {width:,} × {height:,} pixels are more than the {MAX_PIXELS:,} that are allowed")
+    return image
+
+
+def _orientation(image: ImageFile.ImageFile) -> int:
+    """The EXIF orientation, 1 where it says nothing that can be read."""
+    if image.format == "PNG" and image.tile and "exif" not in image.info:
+        return _UPRIGHT  # asking would decode the pixels
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT)
+    except Exception:  # damaged metadata rotate nothing
+        return _UPRIGHT
+    return value if value in range(1, 9) else _UPRIGHT
+
+
+def _upright_and_flat(image: ImageFile.ImageFile) -> Flat:
+    """The loaded image, turned and brought to RGB, free of its file and its metadata."""
+    if _orientation(image) != _UPRIGHT:
+        ImageOps.exif_transpose(image, in_place=True)
+    flat = flatten(image, format_name=image.format or "")
+    flat.image.info = {}
+    return flat
+
+
+@contextmanager
+def _naming(name: Path | str) -> Iterator[None]:
+    """Whatever reading or decoding raises, as one sentence that names the file."""
+    try:
+        yield
+    except Exception as error:  # hostile bytes make decoders raise almost anything
+        why = str(error) if isinstance(error, ImageError) else _reason(error)
+        raise ImageError(f"{name} cannot be used as an image: {why}.") from error
+
+
+def _reason(error: Exception) -> str:
+    """What was raised, as the end of a sentence; a decoder's stumbling over a short header says nothing to a person."""
+    # Pillow turns most of what opening raises into a SyntaxError; what decoding raises says more than its cause.
+    first = (error.__cause__ or error) if isinstance(error, SyntaxError) else error
+    if isinstance(first, (struct.error, IndexError, KeyError, TypeError)) or not str(error):
+        return "its header is damaged"
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error).strip().rstrip(".")
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,205 @@
+"""What stands in ``leaderboard/``: cards, entries, verifications and reported rows, as records with a JSON Schema."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+ENTRY: Literal["evalkit.entry/1"] = "evalkit.entry/1"
+VERIFICATION: Literal["evalkit.verification/1"] = "evalkit.verification/1"
+NAME = r"^[a-z0-9][a-z0-9_.\-]{0,63}$"
+"""Names become folders, addresses and anchors: nothing in them may need escaping."""
+
+Level = Literal["claimed", "self_scored", "re_scored", "reproduced"]
+LEVELS: dict[Level, str] = {
+    "claimed": "a mean from a paper; nothing here can check it",
+    "self_scored": "scored by its submitter; every mean is recomputed from the per-item scores",
+    "re_scored": "scored again by the maintainers from the submitted images, within the stated tolerance",
+    "reproduced": "the method was run again by the maintainers, with an equivalent result and no drift",
+}
+"""The ladder of verification, lowest first, with what each step means."""
+
+
+def _web_address(text: str) -> str:
+    if text and not text.startswith(("https://", "http://")):
+        raise ValueError("expected an address that begins with https:// or http://, or nothing")
+    return text
+
+
+def _yes_or_no(value: object) -> object:
+    """YAML reads a bare ``yes`` or ``no`` as a truth value."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, in hexadecimal.")]
+Answer = Annotated[Literal["no", "yes", "unknown"], BeforeValidator(_yes_or_no)]
+Name = Annotated[str, Field(pattern=NAME)]
+Text = Annotated[str, Field(min_length=1)]
+Address = Annotated[str, AfterValidator(_web_address)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Card(_Record):
+    """A method, as people read about it."""
+
+    name: Name
+    """The entry's id; a new version of a method is a method with another name."""
+    title: Text
+    summary: Text
+    kind: Literal["method", "control"] = "method"
+    """Controls are edits of known quality, shown beside the methods and never ranked."""
+    paper: Address = ""
+    code: Address = ""
+    code_revision: str = ""
+    base_model: str = ""
+    licence: Text
+    """Of the method's code; ``unknown`` where it is not."""
+    pictures_licence: str = ""
+    """Licence under which the edited images may be shown; none are shown without."""
+
+
+class Declarations(_Record):
+    """What only the submitter knows; nothing has a default, because silence is no answer.
+
+    ``unknown`` is for those who submit another's results.
+    """
+
+    per_item_tuning: Answer
+    """Whether any setting was chosen item by item, by hand or by looking at results."""
+    selection: Literal["none", "best_of_n", "unknown"]
+    """Whether each edit is the best of several, by whatever judge."""
+    attempts_per_item: Annotated[int, Field(ge=1)] | Literal["unknown"]
+    """Edits made for each one that was submitted."""
+    deterministic: bool
+    """Whether the method gives the same edit whatever its seed."""
+    uses: tuple[Literal["source_caption", "target_caption", "instruction", "edit_mask"], ...]
+    saw_benchmark: Answer
+    """Whether the benchmark's images or texts were trained on, or settings tuned on them."""
+    settings: dict[str, bool | int | float | str | None]
+
+
+class Submitter(_Record):
+    """Who says so."""
+
+    name: Text
+    organisation: str = ""
+    relationship: Literal["first_party", "third_party", "collaborative"]
+    """To the method's authors."""
+
+
+class Submission(_Record):
+    """``METHOD.yaml``: what a submitter writes."""
+
+    protocol: Text
+    method: Card
+    declarations: Declarations
+    submitter: Submitter
+
+
+class Entry(_Record):
+    """``entry.json``: one method under one protocol; its scores are the run directory around it."""
+
+    format: Literal["evalkit.entry/1"] = ENTRY
+    method: Name
+    protocol: Text
+    submitted: date
+    submitter: Submitter
+    declarations: Declarations
+    run_sha256: Sha256
+    """Of ``run.json``, which names the digest of ``items.jsonl``."""
+    outputs_sha256: Sha256
+    """Of ``outputs.jsonl``."""
+
+
+class OutputDigest(_Record):
+    """A line of ``outputs.jsonl``: one edit that was made."""
+
+    item_id: Text
+    seed: int | None = None
+    status: Literal["ok", "failed"] = "ok"
+    sha256: Sha256 | None = None
+    """Of the file; None where the edit failed."""
+    pixels_sha256: Sha256 | None = None
+    """Of its size and RGB values: equal for equal pictures, however they are stored."""
+    equals_source: bool = False
+
+
+class Screen(_Record):
+    """One automatic check for what should not be, with its number."""
+
+    name: str
+    value: float | None
+    """None: it could not be measured."""
+    flagged: bool
+    note: str
+
+
+class Reproduction(_Record):
+    """What came of running the method again."""
+
+    n_items: int
+    n_groups: int
+    margin: float
+    difference: float
+    """Reproduced less submitted, on the primary alignment metric."""
+    equivalence_p_value: float | None
+    """None where both runs have the same scores, which are equivalent without a test."""
+    drift_p_value: float
+    """One-sided: that the submitted scores are the better ones."""
+
+
+class Verification(_Record):
+    """``verification.json``: what the maintainers found; never part of a submission."""
+
+    format: Literal["evalkit.verification/1"] = VERIFICATION
+    level: Literal["re_scored", "reproduced"]
+    verified: date
+    evalkit: str
+    run_sha256: Sha256
+    """The run that was verified; for any other it does not count."""
+    differences: dict[str, float]
+    """Metric to the largest difference of an item's score, submitted and computed again."""
+    tolerances: dict[str, float]
+    screens: tuple[Screen, ...]
+    reproduction: Reproduction | None = None
+
+
+class ReportedRow(_Record):
+    """A row of another paper: a claim, with what is known about how it came about."""
+
+    title: Text
+    values: dict[str, float]
+    """The paper's own column to its value."""
+    per_item_tuning: Annotated[Literal["yes", "no", "not stated"], BeforeValidator(_yes_or_no)]
+    note: str = ""
+
+
+class Reported(_Record):
+    """``reported/NAME.yaml``: one table of the literature."""
+
+    benchmark: Text
+    title: Text
+    citation: Text
+    address: Address = ""
+    where: Text
+    """The page, table or file."""
+    encoder: Text
+    n_items: int | None
+    uncertainty: Text
+    columns: dict[str, Text]
+    """Column to what it is, with its scale and its direction."""
+    rows: tuple[ReportedRow, ...]
+
+
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "submission": Submission,
+    "card": Card,
+    "entry": Entry,
+    "output": OutputDigest,
+    "verification": Verification,
+    "reported": Reported,
+}
+"""Name of the file in ``leaderboard/schema`` to the record that it describes."""

@@ -1,0 +1,1 @@
+"""Planning a study: how many items, images and seeds an effect needs."""

@@ -1,0 +1,269 @@
+"""Planning a study: what so many items can show, and how many items, images and seeds an effect needs."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evalkit.arrays import Floats
+from evalkit.comparison.join import join
+from evalkit.comparison.load import check_comparable, load_methods
+from evalkit.errors import OptionError
+from evalkit.scores.external import ColumnNames, read_groups
+from evalkit.stats.clusters import Labels, code_groups
+from evalkit.stats.paired import item_means
+from evalkit.stats.power import (
+    POWER,
+    design_effect,
+    equivalence_items_needed,
+    intraclass_correlation,
+    items_needed,
+    minimum_detectable_effect,
+)
+from evalkit.stats.seeds import SeedPlan, VarianceComponents, plan_seeds, variance_components
+
+USUAL_CORRELATION = 0.5
+"""Between two methods' scores of the same items, where only one method is known; the differences then vary as much as
+the scores do."""
+NOTEWORTHY = (0.1, 0.2, 0.3, 0.5)
+"""Effects to plan for where none is named, in standard deviations of the differences."""
+USUAL_ITEMS = (20, 50, 100, 200, 500, 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What is known about the paired differences before the study."""
+
+    standard_deviation: float
+    """Of the items' differences, in the units of the scores."""
+    intraclass_correlation: float
+    """Of differences within a group, at least 0."""
+    items_per_group: float
+    design_effect: float
+    """How much the groups inflate the variance of the mean."""
+    n_items: int | None = None
+    """Of the pilot; None where there was none."""
+    n_groups: int | None = None
+    components: VarianceComponents | None = None
+    """Items against seeds, where both methods of the pilot have several."""
+    notes: tuple[str, ...] = ()
+    """Where these figures come from, and what was assumed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detectable:
+    """What so many items can show."""
+
+    items: int
+    groups: int
+    effect: float | None
+    """Smallest true difference found with the power asked for; None for fewer than two groups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What an effect needs; None where no number up to a billion is enough."""
+
+    effect: float
+    items: int | None
+    groups: int | None
+    equivalence_items: int | None
+    """Items that would show equivalence inside ± the effect, where there is no difference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlan:
+    """The answer to: how large must the study be?"""
+
+    basis: Basis
+    detectable: tuple[Detectable, ...]
+    needed: tuple[Needed, ...]
+    seeds: tuple[SeedPlan, ...]
+    """For the first effect; empty where the pilot has one seed."""
+    alpha: float
+    """After division by the number of comparisons."""
+    power: float
+
+
+def basis_from_deviation(deviation: float, *, icc: float = 0.0, items_per_group: float = 1.0) -> Basis:
+    """What is known where somebody names the standard deviation of the differences.
+
+    Raises:
+        OptionError: The deviation is not positive, the correlation not in [0, 1], or a group has less than one item.
+    """
+    if not (math.isfinite(deviation) and deviation > 0):
+        raise OptionError(f"The standard deviation must be a positive number; got {deviation}.")
+    if not 0 <= icc <= 1 or not items_per_group >= 1:
+        raise OptionError(
+            f"The correlation within groups must lie in [0, 1] and a group hold an item; got {icc}, {items_per_group}."
+        )
+    return Basis(
+        standard_deviation=deviation,
+        intraclass_correlation=icc,
+        items_per_group=items_per_group,
+        design_effect=1 + (items_per_group - 1) * icc,
+    )
+
+
+def basis_from_pilot(
+    sources: Sequence[str | Path],
+    *,
+    metric: str | None = None,
+    correlation: float = USUAL_CORRELATION,
+    columns: ColumnNames | None = None,
+    groups: Path | None = None,
+) -> Basis:
+    """Measure the differences of two methods, or guess them from the scores of one.
+
+    Args:
+        sources: One or two run directories or tables, with one or two methods.
+        metric: Which; the first that all have, if none is given.
+        correlation: For one method: that of its scores with another method's; the standard deviation of differences is
+            then ``s·√(2(1 − correlation))``.
+        columns: Of the tables, what cannot be guessed.
+        groups: A table of items and groups.
+
+    Raises:
+        OptionError: There are not one or two methods, the metric is unknown, or the correlation is not in [−1, 1).
+        RunError: The runs are not comparable.
+        DataError: A table cannot be read.
+    """
+    methods, notes = load_methods(sources, columns)
+    names = [method.name for method in methods]
+    if len(methods) > 2:
+        raise OptionError(f"A pilot has one method or two; got {len(names)}: {', '.join(names)}. Leave some out.")
+    if not -1 <= correlation < 1:
+        raise OptionError(f"The correlation must lie in [−1, 1); got {correlation}.")
+    shared = [name for name in methods[0].table.metrics if all(name in method.table.metrics for method in methods)]
+    if not shared or (metric is not None and metric not in shared):
+        raise OptionError(f"The pilot has no metric '{metric or ''}': expected one of {', '.join(shared)}.")
+    metric = metric or shared[0]
+    notes += check_comparable(methods, [metric])
+    joined = join(methods, [metric], None if groups is None else read_groups(groups, columns))
+    scores = joined.scores(metric)
+    tables = list(scores.tables.values())
+    means = [item_means(table, scores.grid) for table in tables]
+    if len(means) == 2:
+        values, factor = means[1] - means[0], 1.0
+        notes.append(f"measured on the differences {names[1]} − {names[0]} in {metric}")
+    else:
+        values, factor = means[0], math.sqrt(2 * (1 - correlation))
+        notes.append(
+            f"guessed from the scores of {names[0]} in {metric}, as if another method's correlated {correlation:g} "
+            "with them: a pilot of two methods would measure it"
+        )
+    there = ~np.isnan(values)
+    labels = joined.groups[there]
+    return _measured(values[there] * factor, labels, _components(tables), notes)
+
+
+def plan_study(
+    basis: Basis,
+    *,
+    items: Sequence[int] = (),
+    effects: Sequence[float] = (),
+    seeds: Sequence[int] = (1, 2, 3, 5, 10),
+    alpha: float = 0.05,
+    power: float = POWER,
+    comparisons: int = 1,
+) -> StudyPlan:
+    """What each number of items can show, and what each effect needs.
+
+    Args:
+        basis: What is known about the differences.
+        items: Numbers of items to consider; usual ones and the pilot's, if none is given.
+        effects: Differences to find, in the units of the scores; fractions of the standard deviation, if none is given.
+        seeds: Numbers of seeds per item to consider, where the pilot tells what they are worth.
+        alpha: Error rate of the family.
+        power: Probability of finding the effect, in (alpha, 1).
+        comparisons: Size of the family; alpha is divided by it.
+
+    Raises:
+        OptionError: An argument is out of range.
+    """
+    if comparisons < 1:
+        raise OptionError(f"There must be at least one comparison; got {comparisons}.")
+    alpha /= comparisons
+    numbers = items or sorted({*USUAL_ITEMS, *([basis.n_items] if basis.n_items else [])})
+    wanted = effects or [share * basis.standard_deviation for share in NOTEWORTHY]
+    plans: tuple[SeedPlan, ...] = ()
+    if basis.components is not None:
+        plans = plan_seeds(
+            basis.components,
+            wanted[0],
+            seeds=seeds,
+            alpha=alpha,
+            power=power,
+            design_effect=basis.design_effect,
+            items_per_group=basis.items_per_group,
+        )
+    return StudyPlan(
+        basis=basis,
+        detectable=tuple(_detectable(basis, number, alpha, power) for number in numbers),
+        needed=tuple(_needed(basis, effect, alpha, power) for effect in wanted),
+        seeds=plans,
+        alpha=alpha,
+        power=power,
+    )
+
+
+def _measured(values: Floats, labels: Labels, components: VarianceComponents | None, notes: Sequence[str]) -> Basis:
+    if len(values) < 2 or (values == values[0]).all():
+        raise OptionError(f"The pilot's {len(values)} values do not vary: no study can be planned from it.")
+    coded = code_groups(labels)
+    measured = intraclass_correlation(values, labels)
+    icc = min(1.0, max(0.0, measured or 0.0))
+    remarks = list(notes)
+    if measured is None:
+        remarks.append("every item is its own group, so nothing is known about correlation within groups")
+    elif measured < 0:
+        remarks.append(f"the correlation within groups came out as {measured:.2f}, by chance; 0 was used")
+    return Basis(
+        standard_deviation=float(values.std(ddof=1)),
+        intraclass_correlation=icc,
+        items_per_group=coded.n_items / coded.n_groups,
+        design_effect=design_effect(coded.sizes, icc),
+        n_items=coded.n_items,
+        n_groups=coded.n_groups,
+        components=components,
+        notes=tuple(remarks),
+    )
+
+
+def _components(tables: Sequence[Floats]) -> VarianceComponents | None:
+    """Items against seeds, on the items for which both methods have every seed."""
+    if len(tables) < 2:
+        return None
+    complete = ~np.isnan(np.concatenate(tables, axis=1)).any(axis=1)
+    return variance_components(tables[0][complete], tables[1][complete])
+
+
+def _detectable(basis: Basis, items: int, alpha: float, power: float) -> Detectable:
+    if items < 1:
+        raise OptionError(f"There must be at least one item; got {items}.")
+    freedom = items / basis.items_per_group - 1
+    effect = None
+    if freedom >= 1:
+        error = basis.standard_deviation * math.sqrt(basis.design_effect / items)
+        effect = minimum_detectable_effect(standard_error=error, degrees_of_freedom=freedom, alpha=alpha, power=power)
+    return Detectable(items=items, groups=round(items / basis.items_per_group), effect=effect)
+
+
+def _needed(basis: Basis, effect: float, alpha: float, power: float) -> Needed:
+    items = items_needed(
+        effect,
+        standard_deviation=basis.standard_deviation,
+        alpha=alpha,
+        power=power,
+        design_effect=basis.design_effect,
+        items_per_group=basis.items_per_group,
+    )
+    inflated = basis.standard_deviation * math.sqrt(basis.design_effect)
+    return Needed(
+        effect=effect,
+        items=items,
+        groups=None if items is None else math.ceil(items / basis.items_per_group),
+        equivalence_items=equivalence_items_needed(abs(effect), standard_deviation=inflated, alpha=alpha, power=power),
+    )

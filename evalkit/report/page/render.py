@@ -1,0 +1,155 @@
+"""One self-contained HTML page for a comparison: no request leaves it, and nothing in a file name can act in it."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from evalkit.comparison.records import ComparedMetric, Comparison, PairResult
+from evalkit.comparison.sentences import p_text, plain, signed
+from evalkit.report.comparison import (
+    format_difference_interval,
+    format_interval,
+    format_ranks,
+    metric_label,
+    verdict_sentences,
+    verdict_words,
+)
+from evalkit.report.figures.data import ordered
+from evalkit.report.figures.style import (
+    BAND,
+    GREY,
+    GRID,
+    INK,
+    PAPER,
+    DrawnFigure,
+    file_stem,
+    is_miniature,
+    level_of,
+    rendered,
+)
+from evalkit.report.figures.write import draw_figures
+from evalkit.report.page.gallery import build_gallery
+from evalkit.report.page.words import headline, methods_section, signatures
+from evalkit.report.tables import MINIATURE_NOTE, number
+from evalkit.storage.atomic import atomic_write
+
+_COLOURS = {INK: "currentColor", GREY: "var(--muted)", GRID: "var(--line)", BAND: "var(--band)", PAPER: "var(--paper)"}
+_ENLARGED = 1.3
+"""Type of 8 points is small among a page's 12."""
+_DASH = "–"
+
+
+def write_page(comparison: Comparison, path: Path) -> None:
+    """Write the page; it is there whole or not at all.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    page = render_page(comparison).encode("utf-8", "replace")
+    with atomic_write(path) as draft:
+        draft.write_bytes(page)
+
+
+def render_page(comparison: Comparison) -> str:
+    """The page as text: verdicts first, then tables, figures, the items, and the methods section to paste."""
+    script = Markup(_asset("page.js"))  # noqa: S704 - a file of this package
+    style = Markup(_asset("page.css"))  # noqa: S704 - a file of this package
+    metrics = sorted(comparison.metrics, key=lambda metric: not metric.primary)
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            comparison=comparison,
+            metrics=metrics,
+            title=_title(comparison),
+            level=level_of(comparison),
+            headlines=[headline(comparison, metric) for metric in metrics],
+            sentences=verdict_sentences(comparison),
+            miniature=MINIATURE_NOTE if any(map(is_miniature, metrics)) else None,
+            figures=[(drawn, inline_svg(drawn)) for drawn in draw_figures(comparison, primary_only=True)],
+            gallery=build_gallery(comparison),
+            methods=methods_section(comparison),
+            signatures=signatures(comparison),
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            style=style,
+        )
+    )
+
+
+def inline_svg(drawn: DrawnFigure) -> Markup:
+    """A figure as an element of a page: it scales, follows the page's colours, and shares no id with another."""
+    svg = rendered(drawn, "svg").decode()
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{drawn.name}-', svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{drawn.name}-", svg)
+    for ours, pages in _COLOURS.items():
+        svg = svg.replace(ours, pages)
+    head, _, rest = svg.partition(">")
+    width = re.search(r'width="([\d.]+)pt"', head)
+    head = re.sub(r' (?:width|height)="[\d.]+pt"', "", head)
+    points = _ENLARGED * float(width.group(1) if width else 0)
+    named = f'{head} role="img" aria-label="{escape(drawn.alt)}" style="--width: {points:.0f}pt">'
+    return Markup(named + rest)  # noqa: S704 - matplotlib has escaped what is in it
+
+
+def sort_keys(values: "dict[str, float] | None", metrics: list[ComparedMetric]) -> str:
+    """A cell's values, metric by metric, as the script reads them."""
+    found = values or {}
+    return "|".join("" if (value := found.get(metric.name)) is None else f"{value:.9g}" for metric in metrics)
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken after the signs that join its words.
+
+    >>> breakable("a_b<c")
+    Markup('a_<wbr>b&lt;c')
+    """
+    return Markup(re.sub(r"([-_:])", r"\1<wbr>", str(escape(name))))  # noqa: S704 - escaped here
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("evalkit.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=number,
+        signed=lambda value: _DASH if value is None else signed(value),
+        plain=lambda value: _DASH if value is None else plain(value),
+        p=lambda value: _DASH if value is None else p_text(value).removeprefix("= "),
+        metric_label=metric_label,
+        format_interval=lambda place: format_interval(place.ci_low, place.ci_high),
+        format_difference_interval=format_difference_interval,
+        format_ranks=format_ranks,
+        verdict=verdict_words,
+        toy=is_miniature,
+        stem=file_stem,
+        keys=sort_keys,
+        breakable=breakable,
+    )
+    environment.globals.update(places=ordered, pairs=_pairs)
+    return environment
+
+
+def _pairs(comparison: Comparison, metric: ComparedMetric) -> Iterator[PairResult]:
+    return (pair for pair in comparison.pairs if pair.metric == metric.name)
+
+
+def _title(comparison: Comparison) -> str:
+    names = [method.name for method in comparison.methods]
+    who = f"{names[0]} against {names[1]}" if len(names) == 2 else f"{len(names)} methods"
+    return f"{who} on {comparison.benchmark}" if comparison.benchmark else f"{who}, compared"
+
+
+def _asset(name: str) -> str:
+    return files("evalkit.report").joinpath("templates", name).read_text("utf-8")

@@ -1,0 +1,134 @@
+"""The words of a page: what was found, in a sentence per metric, and the methods section to paste."""
+
+from evalkit.comparison.records import ComparedMetric, Comparison, PairResult
+from evalkit.comparison.sentences import CORRECTION_NAMES, TEST_NAMES, plain
+from evalkit.report.comparison import metric_label, metric_places, percent
+
+HOW = {
+    "enumeration": "every arrangement counted",
+    "dynamic_programming": "exactly, by dynamic programming",
+    "monte_carlo": "by random arrangements",
+}
+
+
+def headline(comparison: Comparison, metric: ComparedMetric) -> str:
+    """What was found on one metric, in words."""
+    pairs = [pair for pair in comparison.pairs if pair.metric == metric.name]
+    if len(pairs) == 1:
+        return f"On {metric_label(metric)}: {_of_pair(pairs[0])}"
+    best = [place.method for place in metric_places(comparison, metric.name) if place.tied_with_best]
+    if not best:
+        leaders = "no method could be ranked"
+    elif len(best) == 1:
+        leaders = f"{best[0]} is best"
+    else:
+        leaders = f"the best cannot be told: it may be any of {_listed(best)}"
+    return f"On {metric_label(metric)}: {leaders}. {_tally(pairs)}"
+
+
+def _of_pair(pair: PairResult) -> str:
+    if pair.difference is None:
+        return f"{pair.a} and {pair.b} cannot be compared: {pair.reason}."
+    if pair.verdict == "equivalent":
+        return f"{pair.a} and {pair.b} are equivalent, within the margin that was declared."
+    if pair.verdict == "inconclusive":
+        needed = ""
+        if pair.items_needed and pair.items_needed_for:
+            needed = (
+                f" About {pair.items_needed:,} items would decide for a difference of {plain(pair.items_needed_for)}."
+            )
+        return f"one cannot say whether {pair.a} or {pair.b} is better.{needed}"
+    better, worse = (pair.a, pair.b) if pair.verdict == "a_better" else (pair.b, pair.a)
+    small = ", but by less than the margin that was declared" if pair.practically_equivalent else ""
+    return f"{better} is better than {worse}{small}."
+
+
+def _tally(pairs: list[PairResult]) -> str:
+    differ = sum(pair.verdict.endswith("better") for pair in pairs)
+    equivalent = sum(pair.verdict == "equivalent" for pair in pairs)
+    open_ = len(pairs) - differ - equivalent
+    return (
+        f"Of {len(pairs)} comparisons, {_verb(differ, 'shows', 'show')} a difference, "
+        f"{_verb(equivalent, 'shows', 'show')} equivalence, and {_verb(open_, 'is', 'are')} inconclusive."
+    )
+
+
+def methods_section(comparison: Comparison) -> list[str]:
+    """The paragraphs to paste into a paper: data, tests, correction, margins, ranks, and what reproduces them."""
+    return [_data(comparison), _tests(comparison), _margins(comparison), _again(comparison)]
+
+
+def signatures(comparison: Comparison) -> list[str]:
+    """One line per metric that says everything that can change its number."""
+    lines = [metric.signature or f"{metric.name}: scores of another tool" for metric in comparison.metrics]
+    return list(dict.fromkeys(lines))
+
+
+def _data(comparison: Comparison) -> str:
+    settings, names = comparison.settings, [method.name for method in comparison.methods]
+    seeds = max((pair.n_seeds for pair in comparison.pairs), default=1)
+    where = f" of {comparison.benchmark}" if comparison.benchmark else ""
+    text = (
+        f"{_listed(names, 'and')} were compared on {settings['n_items']} items{where} in {settings['n_groups']} "
+        "groups; items that share a source image form one. "
+    )
+    if seeds > 1:
+        text += f"Scores were averaged over up to {seeds} seeds per item. "
+    missing = [f"{method.name} {method.n_missing}" for method in comparison.methods if method.n_missing]
+    return text + (f"Items without an edited image: {', '.join(missing)}." if missing else "Every item was edited.")
+
+
+def _tests(comparison: Comparison) -> str:
+    settings = comparison.settings
+    used = sorted({HOW[pair.how] for pair in comparison.pairs if pair.how in HOW})
+    computed = f" (computed {' or '.join(used)})" if used else ""
+    against = f"with {comparison.baseline}" if comparison.baseline else "of all pairs"
+    text = (
+        f"For comparisons {against}, mean paired differences were tested with a two-sided {_test(comparison)} test "
+        f"over groups{computed}, with {percent(comparison)} intervals. "
+    )
+    primary = [metric.name for metric in comparison.metrics if metric.primary]
+    n_tests = sum(pair.metric in primary and pair.p_value is not None for pair in comparison.pairs)
+    if n_tests > 1:
+        text += (
+            f"p-values on {_listed(primary, 'and')} {_corrected(settings['correction'])} over {n_tests} comparisons. "
+        )
+    if len(primary) < len(comparison.metrics):
+        verb = "is" if len(primary) == 1 else "are"
+        text += f"{_listed(primary, 'and')} {verb} primary; the other metrics are exploratory, and their p-values "
+        text += f"{_corrected(settings['exploratory_correction'])}. "
+    ranks = f"Ranks are the sets that simultaneous {percent(comparison)} bootstrap-t intervals allow."
+    return text + (ranks if comparison.ranking else "")
+
+
+def _margins(comparison: Comparison) -> str:
+    declared = [f"±{m.margin:g} for {m.name}" for m in comparison.metrics if m.margin is not None]
+    if not declared:
+        return "No margin of equivalence was declared, so equivalence was not tested."
+    return f"Equivalence was tested by two one-sided tests with the margins {_listed(declared, 'and')}."
+
+
+def _again(comparison: Comparison) -> str:
+    settings = comparison.settings
+    return (
+        f"Computed with evalkit {settings['evalkit']}, α = {settings['alpha']}, seed {settings['seed']}, "
+        f"{settings['n_flips']:,} random arrangements where not all were counted."
+    )
+
+
+def _test(comparison: Comparison) -> str:
+    return TEST_NAMES[comparison.settings["test"]]  # type: ignore[index]
+
+
+def _corrected(correction: object) -> str:
+    if correction == "none":
+        return "were not corrected"
+    return f"were corrected ({CORRECTION_NAMES[correction]})"  # type: ignore[index]
+
+
+def _verb(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _listed(names: list[str], word: str = "or") -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"

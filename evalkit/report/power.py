@@ -1,0 +1,59 @@
+"""A study plan as tables and sentences."""
+
+from evalkit.comparison.sentences import plain
+from evalkit.power.plan import StudyPlan
+from evalkit.report.comparison import TextTable
+from evalkit.stats.seeds import enough_seeds
+
+
+def plan_tables(plan: StudyPlan) -> list[TextTable]:
+    """What items can show, what effects need, and what seeds are worth where that is known."""
+    chance = f"α = {plan.alpha:.3g}, power {plan.power:.3g}"
+    tables = [
+        TextTable(
+            title=f"What so many items can show ({chance})",
+            header=("items", "groups", "smallest difference found"),
+            rows=tuple(
+                (f"{row.items:,}", f"{row.groups:,}", "–" if row.effect is None else plain(row.effect))
+                for row in plan.detectable
+            ),
+            numeric=frozenset({0, 1, 2}),
+        ),
+        TextTable(
+            title=f"What a difference needs ({chance})",
+            header=("difference", "items", "groups", "items to show equivalence inside ± it"),
+            rows=tuple(
+                (plain(row.effect), count(row.items), count(row.groups), count(row.equivalence_items))
+                for row in plan.needed
+            ),
+            numeric=frozenset({0, 1, 2, 3}),
+        ),
+    ]
+    if plan.seeds:
+        tables.append(
+            TextTable(
+                title=f"Seeds against items, for a difference of {plain(plan.needed[0].effect)}",
+                header=("seeds per item", "items", "edited images of both methods"),
+                rows=tuple((str(row.seeds), count(row.items), count(row.images)) for row in plan.seeds),
+                numeric=frozenset({0, 1, 2}),
+            )
+        )
+    return tables
+
+
+def plan_notes(plan: StudyPlan) -> list[str]:
+    """What the plan rests on."""
+    basis = plan.basis
+    notes = [
+        f"standard deviation of the items' differences {plain(basis.standard_deviation)}",
+        f"items per group {basis.items_per_group:.3g}, correlation within groups {basis.intraclass_correlation:.2f}: "
+        f"design effect {basis.design_effect:.3g}, {100 / basis.design_effect:.0f} of 100 items count",
+    ]
+    if basis.components is not None and (enough := enough_seeds(basis.components)) is not None:
+        notes.append(f"beyond {enough} seed{'s' * (enough != 1)} per item only new items help")
+    return [*notes, *basis.notes]
+
+
+def count(number: int | None) -> str:
+    """A number of items, or that none is enough."""
+    return "never" if number is None else f"{number:,}"

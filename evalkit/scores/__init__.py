@@ -1,0 +1,1 @@
+"""Scores: items by metrics with reasons, the record of a run, and other tools' tables."""

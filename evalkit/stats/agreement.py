@@ -1,0 +1,304 @@
+"""Does a metric measure anything? Separation from controls; agreement with people, the truth and other metrics."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit.arrays import Floats
+from evalkit.errors import OptionError
+from evalkit.stats.clusters import GRID, Labels, check_level, finite_by_group, group_error, to_steps
+from evalkit.stats.correlation import CorrelationKind, weighted_correlations
+from evalkit.stats.intervals import (
+    Estimate,
+    Interval,
+    effective_trials,
+    estimate_of,
+    group_bootstrap_t_interval,
+    group_wilson_interval,
+    wilson_ends,
+)
+from evalkit.stats.resampling import group_weights
+
+USABLE = 0.75
+"""A metric that prefers the real edit over a control less often than this cannot rank single items."""
+MAX_UNDEFINED_SHARE = 0.05
+"""With more undefined resamples than this there is no interval."""
+JACKKNIFE_GROUPS = 2_000
+"""With more groups the interval is bias-corrected only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Superiority:
+    """How surely a metric tells edits from a control (a shuffled caption, a random image, the unedited source)."""
+
+    paired: Interval
+    """``P(edit > control of the same item) + ½ P(tie)``: what ranking on an item needs."""
+    unpaired: Estimate
+    """``P(edit of any item > control of any item)``: the area under the ROC curve."""
+    n_ties: int
+    """Items with the same score for both."""
+    usable: bool | None
+    """Whether the paired probability reaches .75; None without items."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankAgreement:
+    """Mean over items of the rank correlation, across methods, of a metric with a reference."""
+
+    correlation: Interval
+    n_items: int
+    """Items with a correlation."""
+    undefined: Mapping[str, int]
+    """Reason to number of items without one."""
+
+
+def superiority(
+    values: Floats,
+    control: Floats,
+    groups: Labels,
+    *,
+    higher_is_better: bool = True,
+    level: float = 0.95,
+    grid: float = GRID,
+) -> Superiority:
+    """Probability that an edit scores better than a control on the same item, and than one on any item.
+
+    The paired one has Wilson's interval with the design effect of the groups; the area under the curve has Wilson's on
+    the number of trials that match its group-robust error, from the placement values of Obuchowski (Biometrics 1997).
+
+    Args:
+        values: ``(n,)`` scores of the edits, finite.
+        control: ``(n,)`` scores of the control on the same items.
+        groups: ``(n,)``; items with the same label are dependent.
+        higher_is_better: Direction of the metric.
+        level: Coverage.
+        grid: Unit to which scores are rounded, so that ties are ties.
+
+    Raises:
+        OptionError: Lengths differ, a value is not finite, or an option is out of range.
+
+    >>> result = superiority(np.array([0.3, 0.4, 0.2, 0.5]), np.array([0.1, 0.2, 0.2, 0.6]), range(4))
+    >>> result.paired.mean, result.n_ties, result.usable
+    (0.625, 1, False)
+    """
+    values, coded = finite_by_group(values, groups)
+    control, _ = finite_by_group(control, groups)
+    sign = 1 if higher_is_better else -1
+    edited, other = sign * to_steps(values, grid), sign * to_steps(control, grid)
+    wins = (np.sign(edited - other) + 1) / 2
+    paired = group_wilson_interval(wins, groups, level=level)
+    above, below = _placements(edited, other), 1 - _placements(other, edited)
+    area = float(above.mean()) if len(above) else None
+    error = group_error(above + below, coded)
+    if area is None or error is None:
+        unpaired = estimate_of(coded, level, "wilson_u_statistic", area, reason=paired.reason)
+    else:
+        trials = effective_trials(area, error) or coded.n_groups
+        unpaired = estimate_of(coded, level, "wilson_u_statistic", area, wilson_ends(area, trials, level))
+    usable = None if paired.mean is None else paired.mean >= USABLE
+    return Superiority(paired=paired, unpaired=unpaired, n_ties=int((wins == 0.5).sum()), usable=usable)
+
+
+def item_agreement(
+    metric: Floats,
+    reference: Floats,
+    groups: Labels,
+    *,
+    kind: CorrelationKind = "kendall",
+    higher_is_better: bool = True,
+    level: float = 0.95,
+    n_resamples: int = 9_999,
+    seed: int = 0,
+    grid: float = GRID,
+) -> RankAgreement:
+    """Whether a metric orders the methods on each item as people, or the truth, do (Deutsch et al., EMNLP 2023).
+
+    The correlation is taken across methods within each item and averaged over items; pooling items and methods would
+    mix in how difficult the items are. The interval is a bootstrap-t over groups.
+
+    Args:
+        metric: ``(n, methods)``; NaN marks a missing score.
+        reference: ``(n, methods)``, higher is better.
+        groups: ``(n,)``; items with the same label are drawn together.
+        kind: ``kendall`` (τ_b) or ``spearman``.
+        higher_is_better: Direction of the metric.
+        level: Coverage.
+        n_resamples: Bootstrap resamples.
+        seed: Determines them.
+        grid: Unit to which scores are rounded, so that ties are ties.
+
+    Raises:
+        OptionError: Shapes differ, a value is infinite, or an option is out of range.
+
+    >>> metric = np.array([[0.1, 0.2, 0.3], [0.3, 0.2, 0.1], [0.1, 0.3, 0.2]])
+    >>> truth = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [5.0, 5.0, 5.0]])
+    >>> agreement = item_agreement(metric, truth, range(3))
+    >>> agreement.correlation.mean, agreement.undefined
+    (0.0, {'the reference ties all methods': 1})
+    """
+    correlations, reasons = item_correlations(
+        metric, reference, kind=kind, higher_is_better=higher_is_better, grid=grid
+    )
+    if len(correlations) != len(groups):
+        raise OptionError(f"Every item needs its group: got {len(correlations)} items and {len(groups)} groups.")
+    kept = [number for number, reason in enumerate(reasons) if reason is None]
+    interval = group_bootstrap_t_interval(
+        correlations[kept], [groups[number] for number in kept], level=level, n_resamples=n_resamples, seed=seed
+    )
+    undefined = Counter(reason for reason in reasons if reason is not None)
+    return RankAgreement(correlation=interval, n_items=len(kept), undefined=dict(undefined))
+
+
+def agreement_difference(
+    metric_a: Floats,
+    metric_b: Floats,
+    reference: Floats,
+    groups: Labels,
+    *,
+    kind: CorrelationKind = "kendall",
+    higher_is_better: tuple[bool, bool] = (True, True),
+    level: float = 0.95,
+    n_resamples: int = 9_999,
+    seed: int = 0,
+    grid: float = GRID,
+) -> Interval:
+    """How much better metric b agrees with the reference than metric a, item by item, with a paired interval.
+
+    Two separate intervals that overlap would say little, since both metrics are judged on the same items. Arguments are
+    those of `item_agreement`; items where either correlation is undefined are left out.
+    """
+    a, reasons_a = item_correlations(metric_a, reference, kind=kind, higher_is_better=higher_is_better[0], grid=grid)
+    b, reasons_b = item_correlations(metric_b, reference, kind=kind, higher_is_better=higher_is_better[1], grid=grid)
+    kept = [n for n, both in enumerate(zip(reasons_a, reasons_b, strict=True)) if both == (None, None)]
+    labels = [groups[number] for number in kept]
+    return group_bootstrap_t_interval((b - a)[kept], labels, level=level, n_resamples=n_resamples, seed=seed)
+
+
+def item_correlations(
+    metric: Floats,
+    reference: Floats,
+    *,
+    kind: CorrelationKind = "kendall",
+    higher_is_better: bool = True,
+    grid: float = GRID,
+) -> tuple[Floats, list[str | None]]:
+    """Rank correlation across methods within each item, with the reason where it is undefined (and then 0).
+
+    Args:
+        metric: ``(n, methods)``; NaN marks a missing score.
+        reference: ``(n, methods)``.
+        kind: ``kendall`` (τ_b) or ``spearman``.
+        higher_is_better: Direction of the metric.
+        grid: Unit to which scores are rounded.
+
+    Raises:
+        OptionError: Shapes differ, or a value is infinite.
+    """
+    metric, reference = np.asarray(metric, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    if metric.ndim != 2 or metric.shape != reference.shape or np.isinf(metric).any() or np.isinf(reference).any():
+        raise OptionError(f"Two finite tables of items × methods are needed; got {metric.shape}, {reference.shape}.")
+    metric, reference = to_steps(metric, grid), to_steps(reference, grid)
+    correlations, reasons = np.zeros(len(metric)), []
+    for number, (ours, theirs) in enumerate(zip(metric, reference, strict=True)):
+        both = ~np.isnan(ours) & ~np.isnan(theirs)
+        x, y = ours[both] * (1 if higher_is_better else -1), theirs[both]
+        reasons.append(_why_undefined(x, y))
+        if reasons[-1] is None:
+            correlations[number] = weighted_correlations(x, y, np.ones((1, len(x))), kind)[0]
+    return correlations, reasons
+
+
+def rank_correlation(
+    x: Floats,
+    y: Floats,
+    groups: Labels,
+    *,
+    kind: CorrelationKind = "spearman",
+    level: float = 0.95,
+    n_resamples: int = 4_999,
+    seed: int = 0,
+    grid: float = GRID,
+) -> Estimate:
+    """Rank correlation over items of two columns, with a BCa bootstrap interval over groups (Efron 1987).
+
+    For two metrics give the differences between two methods, not the raw scores: those share how difficult the items
+    are, and correlate even where the metrics agree on nothing else.
+
+    Args:
+        x: ``(n,)``, finite.
+        y: ``(n,)``, finite.
+        groups: ``(n,)``; items with the same label are drawn together.
+        kind: ``spearman``, or ``kendall`` (τ_b; up to 2,000 items).
+        level: Coverage.
+        n_resamples: Bootstrap resamples.
+        seed: Determines them.
+        grid: Unit to which values are rounded.
+
+    Raises:
+        OptionError: Lengths differ, a value is not finite, or an option is out of range.
+
+    >>> rank_correlation(np.array([1.0, 2.0, 3.0, 5.0]), np.array([1.0, 4.0, 9.0, 7.0]), range(4)).value
+    0.8
+    """
+    check_level(level)
+    x, coded = finite_by_group(x, groups)
+    y, _ = finite_by_group(y, groups)
+    x, y = to_steps(x, grid), to_steps(y, grid)
+    reason = _why_undefined(x, y, "the first column is constant", "the second column is constant", "item")
+    if reason is not None:
+        return estimate_of(coded, level, "group_bca", reason=reason)
+    value = float(weighted_correlations(x, y, np.ones((1, len(x))), kind)[0])
+    if coded.n_groups < 3:
+        return estimate_of(coded, level, "group_bca", value, reason="fewer than three groups to resample")
+    chunks = group_weights(coded.n_groups, n_resamples=n_resamples, seed=seed)
+    draws = np.concatenate([weighted_correlations(x, y, weights[:, coded.codes], kind) for weights in chunks])
+    # With many groups the acceleration, of order 1/√G, no longer matters.
+    left_out = np.eye(coded.n_groups) if coded.n_groups <= JACKKNIFE_GROUPS else np.zeros((0, 0))
+    without = [weighted_correlations(x, y, 1 - group[None, coded.codes], kind) for group in left_out]
+    jackknife = np.concatenate(without) if without else np.zeros(0)
+    draws, jackknife = draws[np.isfinite(draws)], jackknife[np.isfinite(jackknife)]
+    if len(draws) < (1 - MAX_UNDEFINED_SHARE) * n_resamples or not np.ptp(draws):
+        return estimate_of(coded, level, "group_bca", value, reason="too many resamples are constant")
+    return estimate_of(coded, level, "group_bca", value, bca_ends(value, draws, jackknife, level))
+
+
+def bca_ends(value: float, draws: Floats, jackknife: Floats, level: float) -> tuple[float, float]:
+    """Ends of the bias-corrected and accelerated bootstrap interval (Efron, JASA 1987).
+
+    Args:
+        value: The estimate.
+        draws: ``(B,)`` its bootstrap replicates, finite and not all equal.
+        jackknife: ``(G,)`` the estimate without each group; empty to do without the acceleration.
+        level: Coverage.
+    """
+    from scipy.special import ndtr, ndtri
+
+    below = ((draws < value).sum() + (draws == value).sum() / 2) / len(draws)
+    bias = float(ndtri(np.clip(below, 0.5 / len(draws), 1 - 0.5 / len(draws))))
+    residuals = jackknife.mean() - jackknife if len(jackknife) else jackknife
+    spread = float(np.square(residuals).sum()) ** 1.5
+    acceleration = float((residuals**3).sum()) / (6 * spread) if spread else 0.0
+    z = bias + ndtri(np.array([0.5 - level / 2, 0.5 + level / 2]))
+    low, high = np.quantile(draws, ndtr(bias + z / (1 - acceleration * z)))
+    return float(low), float(high)
+
+
+def _placements(ours: Floats, theirs: Floats) -> Floats:
+    """For each of ours the share of theirs below it, ties counting half."""
+    ordered = np.sort(theirs)
+    below = np.searchsorted(ordered, ours, side="left") + np.searchsorted(ordered, ours, side="right")
+    return np.asarray(below / (2 * max(1, len(theirs))), dtype=np.float64)
+
+
+def _why_undefined(
+    x: Floats,
+    y: Floats,
+    first: str = "the metric ties all methods",
+    second: str = "the reference ties all methods",
+    unit: str = "method",
+) -> str | None:
+    if len(x) < 2:
+        return f"fewer than two {unit}s with both scores"
+    return first if not np.ptp(x) else second if not np.ptp(y) else None

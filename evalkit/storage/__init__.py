@@ -1,0 +1,1 @@
+"""Files that are whole or absent, cache paths, folders behind URLs, kept tensors."""

@@ -1,0 +1,175 @@
+"""``validate_metrics``: try metrics on controls, damaged edits and methods, and judge each."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evalkit.arrays import Floats
+from evalkit.benchmarks.base import BENCHMARKS
+from evalkit.engine.base import Engine
+from evalkit.metrics.base import Feature, Metric, get_metrics
+from evalkit.scoring.score import open_cache, open_encoders, workers_for
+from evalkit.stats.agreement import superiority
+from evalkit.stats.intervals import group_t_interval
+from evalkit.storage.prefetch import Progress, no_progress
+from evalkit.validity.agreement import agreements_of, decisive
+from evalkit.validity.records import AgainstControl, ControlKind, MetricValidity, Validity
+from evalkit.validity.systems import gather_systems
+from evalkit.validity.trial import Human, Trial, make_trial
+from evalkit.validity.values import score_systems
+from evalkit.validity.verdict import findings, verdict
+
+EDGE = 0.01
+"""Share of the range within which a value counts as being at its end."""
+_KINDS: tuple[ControlKind, ...] = ("control", "caption", "damage")
+
+
+def validate_metrics(
+    metrics: Sequence[str],
+    benchmark: str,
+    work: Path,
+    *,
+    methods: Sequence[Path] = (),
+    data: Path | None = None,
+    encoder: str | None = None,
+    human: Human | None = None,
+    limit: int | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+    device: str = "auto",
+    cached: bool = True,
+    engine: Engine | None = None,
+    progress: Progress = no_progress,
+) -> Validity:
+    """Find out what metrics are worth on a benchmark.
+
+    The true edit is the benchmark's reference image, or, where it has none, the first method's edit. Every metric is
+    asked how often it prefers the true edit to a control on the same item, how far damage that is no edit moves it, and
+    whether it orders edits of the same item as the truth does. Intervals resample groups.
+
+    Args:
+        metrics: Names; the benchmark's own, if none is given.
+        benchmark: Its name.
+        work: Where controls and damaged edits are written.
+        methods: Edit folders.
+        data: The user's copy of the benchmark's files.
+        encoder: Specification of the network behind the CLIP metrics; the benchmark's by default.
+        human: What people said.
+        limit: How many source images at most.
+        level: Coverage of the intervals.
+        seed: Determines what is shuffled and resampled.
+        device: Where the network runs.
+        cached: Whether vectors are kept between runs.
+        engine: Whose workers encode and compare; by default this process does. Its device is the workers'.
+        progress: Called with the kind of work, how much is done and how much there is.
+
+    Raises:
+        EvalkitError: A name is unknown, files cannot be read, or there is no true edit.
+    """
+    known = BENCHMARKS.get(benchmark)()
+    chosen = get_metrics(metrics or known.default_metrics)
+    root = known.locate(data, near=methods[0] if methods else None)
+    opened = known.opened(root)
+    systems = gather_systems(opened, root, methods, work, limit=limit, seed=seed)
+    with open_cache(enabled=cached) as (cache, problems):
+        through, spec = (*chosen, *get_metrics(("edit_success",))), encoder or opened.default_encoder
+        workers = workers_for(engine, through, spec, dtype="fp32")
+        networks = open_encoders(through, spec, device=device, dtype="fp32", cache=cache, workers=workers)
+        scored = score_systems(
+            systems.all, chosen, networks, cache, benchmark=benchmark, workers=workers, progress=progress
+        )
+    trial = make_trial(opened, systems, scored, human, level, seed)
+    return Validity(
+        benchmark=benchmark,
+        benchmark_version=opened.version,
+        true_edit=systems.true.name,
+        methods=tuple(system.name for system in systems.others if system.kind == "method"),
+        n_items=len(trial.items),
+        n_groups=len(set(trial.groups)),
+        level=level,
+        seed=seed,
+        miniature=any("enc:miniature" in scored.signatures[metric.name] for metric in chosen),
+        metrics=tuple(_judged(metric, trial) for metric in chosen),
+        notes=(*systems.notes, *(problem.message for problem in problems)),
+    )
+
+
+def _judged(metric: Metric, trial: Trial) -> MetricValidity:
+    true = trial.values(trial.systems.true.name, metric.name)
+    defined = true[~np.isnan(true)]
+    reads_captions = any(
+        isinstance(feature, Feature) and feature.field.endswith("_caption") for feature in metric.features.values()
+    )
+    controls = tuple(
+        _against(metric, trial, system.name, kind)
+        for kind in _KINDS
+        for system in trial.systems.others
+        if system.kind == kind and (kind != "caption" or reads_captions)
+    )
+    agreements = tuple(agreements_of(metric, trial))
+    methods = [system.name for system in trial.systems.others if system.kind == "method"]
+    edits = [trial.values(name, metric.name) for name in methods or [trial.systems.true.name]]
+    floor, ceiling = _crowding(metric, np.concatenate([values[~np.isnan(values)] for values in edits]))
+    found = findings(
+        metric.family,
+        controls,
+        decisive(metric, agreements),
+        floor_share=floor,
+        # A reference image may well be the best that there can be.
+        ceiling_share=ceiling if methods else None,
+    )
+    return MetricValidity(
+        metric=metric.name,
+        family=metric.family,
+        higher_is_better=metric.higher_is_better,
+        signature=trial.scored.signatures[metric.name],
+        n_items=len(defined),
+        n_undefined=len(true) - len(defined),
+        mean=float(defined.mean()) if len(defined) else None,
+        floor_share=floor,
+        ceiling_share=ceiling,
+        controls=controls,
+        agreements=agreements,
+        findings=found,
+        verdict=verdict(metric.family, found),
+    )
+
+
+def _against(metric: Metric, trial: Trial, control: str, kind: ControlKind) -> AgainstControl:
+    true = trial.values(trial.systems.true.name, metric.name)
+    other = trial.values(control, metric.name)
+    both = ~np.isnan(true) & ~np.isnan(other)
+    groups = [group for group, kept in zip(trial.groups, both, strict=True) if kept]
+    result = superiority(true[both], other[both], groups, higher_is_better=metric.higher_is_better, level=trial.level)
+    shift = group_t_interval(other[both] - true[both], groups, level=trial.level)
+    reason = None
+    if not both.any():
+        undefined = trial.scored.columns[control, metric.name].undefined
+        reason = max(undefined, key=undefined.__getitem__, default="no item has both values")
+    return AgainstControl(
+        control=control,
+        kind=kind,
+        n_items=int(both.sum()),
+        n_groups=len(set(groups)),
+        probability=result.paired.mean,
+        ci_low=result.paired.low,
+        ci_high=result.paired.high,
+        area=result.unpaired.value,
+        n_ties=result.n_ties,
+        mean=float(other[both].mean()) if both.any() else None,
+        shift=shift.mean,
+        shift_low=shift.low,
+        shift_high=shift.high,
+        reason=reason or result.paired.reason,
+    )
+
+
+def _crowding(metric: Metric, defined: Floats) -> tuple[float | None, float | None]:
+    """Shares of values at the worse and at the better end of the range."""
+    if not len(defined) or not np.isfinite([metric.lowest, metric.highest]).all():
+        return None, None
+    edge = EDGE * (metric.highest - metric.lowest)
+    low = float((defined <= metric.lowest + edge).mean())
+    high = float((defined >= metric.highest - edge).mean())
+    return (low, high) if metric.higher_is_better else (high, low)

@@ -1,0 +1,214 @@
+"""Captions word by word: columns, partners and weights, against hand-made examples and the published walks."""
+
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import CLIPTokenizer
+
+from evalkit.encoders.miniature import DIRECTORY
+from evalkit.errors import OptionError
+from evalkit_adapters.diffusion.words import Words, blended, equaliser, refinement, replacement
+
+LENGTH = 48
+TOKENIZER = CLIPTokenizer.from_pretrained(DIRECTORY)
+CAPTIONS = st.lists(st.sampled_from(["a", "Red", "circle", "dark", "cat,", "dark-green", "photo", "it's"]), max_size=9)
+
+
+def words(*tokens):
+    """A caption whose words have so many tokens."""
+    columns, first = [], 1
+    for number in tokens:
+        columns.append(tuple(range(first, first + number)))
+        first += number
+    return Words(words=tuple(map(str, range(len(tokens)))), columns=tuple(columns), ids=tuple(range(first + 1)))
+
+
+def caption(text):
+    """A caption as the miniature CLIP's tokenizer takes it apart."""
+    return Words.of(TOKENIZER, text, LENGTH)
+
+
+@given(CAPTIONS)
+def test_a_words_columns_are_those_that_spell_it(text):
+    """As in the published code: tokens are decoded one by one until they are as long as the word."""
+    columns, spelt = [()], 0
+    for column, token in enumerate(TOKENIZER.encode(" ".join(text))[1:-1], start=1):
+        columns[-1] += (column,)
+        spelt += len(TOKENIZER.decode([token]))
+        if spelt == len(text[len(columns) - 1]):
+            columns, spelt = [*columns, ()], 0
+    found = caption(" ".join(text))
+    assert found.words == tuple(text)
+    assert found.columns == tuple(columns[:-1])
+    assert found.ids == tuple(TOKENIZER.encode(" ".join(text)))
+
+
+def test_words_that_do_not_fit_have_no_columns():
+    """A caption is cut where the embedding ends."""
+    found = Words.of(TOKENIZER, "a dark red circle", 6)
+    assert found.columns == ((1,), (2, 3, 4), (), ())
+    assert len(found.ids) == 6
+
+
+def test_an_emoji_is_one_word():
+    """Though none of its four tokens spells a character."""
+    assert caption("a 😀 cat").columns == ((1,), (2, 3, 4, 5), (6, 7))
+
+
+def test_words_that_run_into_each_other_are_refused():
+    """A tokenizer that joins words leaves no columns to tell them by."""
+
+    def joined(text, **_options):
+        return {"input_ids": [0, len(text), 1]}
+
+    with pytest.raises(OptionError, match="plain letters"):
+        Words.of(joined, "a cat", 77)
+
+
+def test_punctuation_may_be_left_out():
+    """A word is found with its comma or without, wherever it stands; in another case it is another word."""
+    text = caption("a cat, a red cat")
+    assert text.columns_of("cat") == (2, 3, 4, 7, 8)
+    assert text.columns_of("cat,") == (2, 3, 4)
+    assert text.columns_of("Cat") == text.columns_of("dog") == ()
+
+
+def test_words_of_as_many_tokens_are_matched_in_order():
+    """Replacing words by others of the same length is the identity, whatever they are."""
+    mapping, alpha = replacement(words(1, 2, 3), words(1, 2, 3), 10)
+    assert np.array_equal(mapping, np.eye(10))
+    assert np.array_equal(alpha, np.ones(10))
+
+
+def test_a_cat_becomes_a_word_of_seven_tokens():
+    """Its map goes to all seven in equal parts; what follows stays with what followed it."""
+    mapping, alpha = replacement(words(1, 1, 1), words(1, 7, 1), 14)
+    expected = np.zeros((14, 14))
+    expected[0, 0] = expected[1, 1] = 1
+    expected[2, 2:9] = 1 / 7
+    for source, target in [(3, 9), (4, 10), (5, 11), (6, 12), (7, 13)]:
+        expected[source, target] = 1
+    assert np.array_equal(mapping, expected)
+    assert np.array_equal(alpha, np.ones(14))
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), max_size=6))
+def test_replacing_is_the_published_walk(pairs):
+    """Two cursors, one in each caption, jump over replaced words and go on side by side, to the end as well.
+
+    Where the source's caption ends later, the last columns share the last of the source's, and none is left empty.
+    """
+    n = 30
+    theirs, ours = words(*(a for a, _ in pairs)), words(*(b for _, b in pairs))
+    expected, i, j = np.zeros((n, n)), 0, 0
+    todo = list(zip(theirs.columns, ours.columns, strict=True))
+    while i < n and j < n:
+        if todo and i == todo[0][0][0]:
+            one, other = todo.pop(0)
+            for a in range(len(one)):
+                for b in range(len(other)):
+                    same = len(one) == len(other)
+                    expected[one[a], other[b]] = float(a == b) if same else 1 / len(other)
+            i, j = i + len(one), j + len(other)
+        else:
+            expected[i, j] = 1
+            i, j = i + 1, j + 1
+    expected[n - 1, j:] = 1
+    mapping, alpha = replacement(theirs, ours, n)
+    assert np.array_equal(mapping, expected)
+    assert np.array_equal(alpha, np.ones(n))
+
+
+def test_a_word_whose_partner_was_cut_off_keeps_its_own_map():
+    """Attention would otherwise be lost."""
+    theirs = Words(words=("x", "y"), columns=((1, 2, 3, 4), ()), ids=(0, 1, 1, 1, 1, 2))
+    ours = Words(words=("x", "y"), columns=((1, 2), (3,)), ids=(0, 3, 3, 1, 2))
+    mapping, alpha = replacement(theirs, ours, 6)
+    assert alpha.tolist() == [1, 1, 1, 0, 1, 1]
+    assert not mapping[:, 3].any()
+
+
+def test_replacing_needs_as_many_words():
+    """Two words cannot replace one."""
+    with pytest.raises(OptionError, match="got 2 and 3"):
+        replacement(words(1, 1), words(1, 1, 1), 10)
+
+
+def test_an_added_word_keeps_its_own_map():
+    """The specification's example: a photo of a cat, a photo of a red cat."""
+    mapping, alpha = refinement([98, 1, 2, 3, 1, 4, 99], [98, 1, 2, 3, 1, 5, 4, 99], 12)
+    partners = [int(column.argmax()) if column.any() else -1 for column in mapping.T]
+    assert partners == [0, 1, 2, 3, 4, -1, 5, 6, 8, 9, 10, 11]
+    assert alpha.tolist() == [1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1]
+
+
+def test_a_swapped_word_counts_as_new():
+    """A mismatch is never aligned."""
+    _, alpha = refinement([98, 1, 2, 99], [98, 1, 3, 99], 6)
+    assert alpha.tolist() == [1, 1, 0, 1, 1, 1]
+
+
+def test_among_equal_alignments_the_targets_insertion_comes_first_from_the_end():
+    """Of two same words only one can be the source's: the first, as the published trace-back goes."""
+    mapping, alpha = refinement([98, 7, 99], [98, 7, 7, 99], 4)
+    assert alpha.tolist() == [1, 1, 0, 1]
+    assert mapping[1, 1] == 1
+    assert refinement([98, 1, 2, 99], [98, 2, 1, 99], 4)[1].tolist() == [1, 1, 0, 1]
+
+
+@given(st.lists(st.integers(0, 3), max_size=7), st.lists(st.integers(0, 3), max_size=7))
+def test_a_refinement_keeps_as_many_tokens_in_order_as_there_can_be(source, target):
+    """Matches are of equal tokens, in order, and as many as in the longest common subsequence."""
+    source, target = (8, *source, 9), (8, *target, 9)
+
+    @cache
+    def common(i, j):
+        if not i or not j:
+            return 0
+        same = source[i - 1] == target[j - 1]
+        return max(common(i - 1, j), common(i, j - 1), common(i - 1, j - 1) + same)
+
+    mapping, alpha = refinement(source, target, 12)
+    partners = [(i, j) for j in range(len(target)) for i in np.flatnonzero(mapping[:, j])]
+    assert len(partners) == common(len(source), len(target)) == alpha[: len(target)].sum()
+    assert all(source[i] == target[j] for i, j in partners)
+    assert all(a < b for (a, _), (b, _) in pairwise(partners))
+    assert np.array_equal(mapping[:, len(target) :], np.eye(12)[:, len(target) :])
+
+
+def test_weights_are_the_words_own():
+    """One value for each word, on all of its columns, wherever it stands; all others are 1."""
+    scale = equaliser(caption("a dark circle, a red circle"), "circle=2.5, red=-1", LENGTH)
+    expected = np.ones(LENGTH)
+    expected[[5, 6, 9]] = 2.5
+    expected[8] = -1
+    assert np.array_equal(scale, expected)
+    assert np.array_equal(equaliser(caption("a"), "", LENGTH), np.ones(LENGTH))
+
+
+@pytest.mark.parametrize("weights", ["red", "red=", "red=much", "red=nan", "red=inf"])
+def test_a_weight_that_is_none_is_refused(weights):
+    """The message shows what one looks like."""
+    with pytest.raises(OptionError, match=r"red=2,large=0.5"):
+        equaliser(caption("a red circle"), weights, LENGTH)
+
+
+def test_a_weight_for_a_word_that_is_not_there_is_refused():
+    """A silent edit of nothing would look like a method that does nothing."""
+    with pytest.raises(OptionError, match="'blue' is not in the caption 'a red circle'"):
+        equaliser(caption("a red circle"), "blue=2", LENGTH)
+
+
+def test_the_blends_words():
+    """None, those that differ, or words of either caption; one that is in neither is refused."""
+    source, target = caption("a red circle"), caption("a blue circle")
+    assert blended(source, target, "none") is None
+    assert blended(source, target, "auto") == ((2,), (2,))
+    assert blended(source, source, "auto") is None
+    assert blended(source, target, "red, circle") == ((2, 3), (3,))
+    with pytest.raises(OptionError, match="'ring' of the setting 'blend' is in neither caption"):
+        blended(source, target, "circle,ring")

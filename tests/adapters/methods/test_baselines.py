@@ -1,0 +1,343 @@
+"""The methods that others are held against: SDEdit, DDIM reconstruction, text to image, and doing nothing."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionImg2ImgPipeline
+from PIL import Image
+
+from evalkit.editing.method import MethodRun
+from evalkit.edits.item import EditItem
+from evalkit.images.decode import read_image
+from evalkit_adapters.diffusion.latent import LatentDiffusion
+from evalkit_adapters.diffusion.schedule import Schedule
+from evalkit_adapters.methods.ddim_reconstruction import DDIMReconstruction
+from evalkit_adapters.methods.identity import Identity
+from evalkit_adapters.methods.sdedit import SDEdit
+from evalkit_adapters.methods.text_to_image import TextToImage
+from tests.support import ddim
+from tests.support.adapters import furthest, loaded, untouched
+from tests.support.diffusion import save_tiny, scheduler, sd_unet_on_meta, tiny_model, tiny_pipeline
+
+LATENT_METHODS = (SDEdit, DDIMReconstruction, TextToImage)
+SOURCE, TARGET = "a small red circle", "a large blue square on a green background"
+ITEM = EditItem(item_id="a", source_caption=SOURCE, target_caption=TARGET)
+STEPS, STRIDE = 4, 250
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A tiny model in float64."""
+    return tiny_model()
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """A source image of the model's size."""
+    return Image.effect_noise((64, 64), 80).convert("RGB")
+
+
+def edited(method, picture, *, seed=0, item=ITEM):
+    """Through ``fit`` and ``edit``."""
+    return method.edit(item, method.fit(picture, item.source_caption, seed=seed), seed=seed)
+
+
+@torch.no_grad()
+def encoded(model, picture):
+    """The posterior's mean, scaled, by the autoencoder alone."""
+    pixels = torch.tensor(list(picture.tobytes()), dtype=torch.float64).reshape(1, *picture.size, 3).permute(0, 3, 1, 2)
+    return model.autoencoder.encode(pixels / 127.5 - 1).latent_dist.mean * model.autoencoder.config.scaling_factor
+
+
+@torch.no_grad()
+def decoded(model, latents):
+    """The picture of latents, by the autoencoder alone."""
+    pixels = model.autoencoder.decode(latents / model.autoencoder.config.scaling_factor).sample[0]
+    return ((pixels + 1) / 2).clamp(0, 1).numpy().transpose(1, 2, 0)
+
+
+def drawn(seed):
+    """The noise of a seed."""
+    return torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(seed)).double()
+
+
+def denoised(model, latents, timesteps, guidance=7.5):
+    """Latents sampled under the target caption."""
+    empty, wanted = model.embed(""), model.embed(TARGET)
+    return ddim.sampled(latents, timesteps, STRIDE, lambda x, t: ddim.guided(model.unet, x, t, empty, wanted, guidance))
+
+
+class Evaluations:
+    """Timesteps and batch sizes of a UNet's evaluations, for as long as the context lasts."""
+
+    def __init__(self, unet):
+        self._unet, self.timesteps, self.rows = unet, [], []
+
+    def __enter__(self):
+        self._handle = self._unet.register_forward_pre_hook(self._note)
+        return self
+
+    def __exit__(self, *_):
+        self._handle.remove()
+
+    def _note(self, _module, inputs):
+        self.rows.append(len(inputs[0]))
+        self.timesteps.append(int(inputs[1]))
+
+
+# SDEdit
+
+
+@pytest.mark.parametrize(("strength", "n_steps"), [(0.25, 1), (0.8, 3), (1.0, 4)])
+def test_sdedit_denoises_from_the_source_under_noise(model, picture, strength, n_steps):
+    """x_t = √ᾱ_t z + √(1 − ᾱ_t) ε at the first of int(T · strength) steps, then DDIM, to 1e-10 (reached: 6e-15)."""
+    timesteps = ddim.grid(STEPS)[STEPS - n_steps :]
+    method = loaded(SDEdit, model, steps=STEPS, strength=strength)
+    with Evaluations(model.unet) as asked:
+        found = edited(method, picture, seed=5)
+    signal = ddim.SIGNAL[timesteps[0]]
+    start = np.sqrt(signal) * encoded(model, picture) + np.sqrt(1 - signal) * drawn(5)
+    assert furthest(found, decoded(model, denoised(model, start, timesteps))) < 1e-10
+    assert asked.timesteps == timesteps
+    assert asked.rows == [2] * n_steps
+
+
+@pytest.mark.parametrize(("strength", "n_steps"), [(0.0, 0), (0.01, 0), (0.02, 1), (0.58, 28), (0.8, 40), (1.0, 50)])
+def test_the_strength_is_diffusers_share_of_the_steps(picture, strength, n_steps):
+    """Of 50 steps as many are run as diffusers' own image-to-image pipeline runs, the last ones."""
+    asked = []
+
+    def unet(latents, timestep, embeddings):
+        asked.append(timestep)
+        return SimpleNamespace(sample=torch.zeros_like(latents))
+
+    loaded_one = loaded(SDEdit, tiny_stub(unet), steps=50, strength=strength)
+    edited(loaded_one, picture)
+    assert asked == ddim.grid(50)[50 - n_steps :]
+    if n_steps:
+        pipeline = StableDiffusionImg2ImgPipeline(
+            **tiny_pipeline().components | {"scheduler": scheduler()}, requires_safety_checker=False
+        )
+        pipeline.scheduler.set_timesteps(50)
+        assert asked == pipeline.get_timesteps(50, strength, "cpu")[0].tolist()
+
+
+def test_sdedit_is_diffusers_image_to_image(picture):
+    """From the same latent and noise the edit is that of diffusers' pipeline, to 1e-4 in float32 (reached: 2e-6)."""
+    pipeline = tiny_pipeline(dtype=torch.float32)
+    model = LatentDiffusion.of(pipeline)
+    theirs = StableDiffusionImg2ImgPipeline(**pipeline.components, requires_safety_checker=False)
+    theirs.set_progress_bar_config(disable=True)
+    expected = theirs(
+        TARGET,
+        image=model.encode(picture),
+        strength=0.6,
+        num_inference_steps=5,
+        generator=torch.Generator().manual_seed(2),
+        output_type="np",
+    ).images[0]
+    assert furthest(edited(loaded(SDEdit, model, steps=5, strength=0.6), picture, seed=2), expected) < 1e-4
+
+
+def test_sdedit_without_strength_is_the_autoencoder(model, picture):
+    """No noise and no step: the source image through the autoencoder, and the UNet is not asked."""
+    with Evaluations(model.unet) as asked:
+        found = edited(loaded(SDEdit, model, strength=0.0), picture)
+    assert not asked.rows
+    assert furthest(found, decoded(model, encoded(model, picture))) < 1e-12
+
+
+def test_sdedit_keeps_less_the_stronger_it_is(model, picture):
+    """Strength, seed and target caption each change the result, by at least two thirds of the range."""
+    found = edited(loaded(SDEdit, model, steps=STEPS, strength=0.5), picture)
+    other = edited(loaded(SDEdit, model, steps=STEPS, strength=0.75), picture)
+    reseeded = edited(loaded(SDEdit, model, steps=STEPS, strength=0.5), picture, seed=1)
+    recaptioned = edited(
+        loaded(SDEdit, model, steps=STEPS, strength=0.5), picture, item=replace(ITEM, target_caption=SOURCE)
+    )
+    assert min(furthest(found, one) for one in (other, reseeded, recaptioned)) > 0.1
+
+
+# Text to image
+
+
+def test_text_to_image_samples_the_target_caption(model, picture):
+    """Guided DDIM from the noise of the seed, over all steps, to 1e-10 (reached: 3e-15); seeds give other pictures."""
+    method = loaded(TextToImage, model, steps=STEPS)
+    with Evaluations(model.unet) as asked:
+        found = edited(method, picture, seed=3)
+    assert furthest(found, decoded(model, denoised(model, drawn(3), ddim.grid(STEPS)))) < 1e-10
+    assert asked.timesteps == ddim.grid(STEPS)
+    assert asked.rows == [2] * STEPS
+    assert furthest(edited(method, picture, seed=4), found) > 0.1
+
+
+def test_text_to_image_never_sees_the_source(model, picture):
+    """Whatever the source image and its caption, the picture is the same, bit for bit."""
+    method = loaded(TextToImage, model, steps=STEPS)
+    found = edited(method, picture)
+    other = edited(method, Image.new("RGB", (30, 20), "red"), item=replace(ITEM, source_caption=None))
+    assert np.array_equal(found, other)
+
+
+# DDIM reconstruction
+
+
+def tiny_stub(unet, side=64):
+    """A model without networks: pixels are latents, and the noise is what a function says."""
+
+    class Unet:
+        dtype, device = torch.float64, torch.device("cpu")
+        config = SimpleNamespace(sample_size=side, in_channels=3)
+
+        def __call__(self, latents, timestep, embeddings):
+            return unet(latents, timestep, embeddings)
+
+    autoencoder = SimpleNamespace(
+        device=torch.device("cpu"),
+        dtype=torch.float64,
+        config=SimpleNamespace(scaling_factor=1.0, block_out_channels=(1,)),
+        encode=lambda pixels: SimpleNamespace(latent_dist=SimpleNamespace(mode=lambda: pixels)),
+        decode=lambda latents: SimpleNamespace(sample=latents),
+    )
+    text = tiny_model()
+    return LatentDiffusion(
+        autoencoder=autoencoder,
+        unet=Unet(),
+        tokenizer=text.tokenizer,
+        text_encoder=text.text_encoder,
+        schedule=Schedule.of(scheduler()),
+    )
+
+
+def test_constant_noise_is_undone_exactly(picture):
+    """Noise that does not depend on the latents leaves the source's pixels as they are, to 1e-12 (reached: 9e-15)."""
+    pattern = torch.randn(1, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    model = tiny_stub(lambda x, t, c: SimpleNamespace(sample=pattern))
+    assert furthest(edited(loaded(DDIMReconstruction, model), picture), np.asarray(picture) / 255) < 1e-12
+
+
+@pytest.mark.parametrize("n_steps", [10, 50])
+def test_the_error_of_a_linear_noise_model_is_its_closed_form(picture, n_steps):
+    """With ε = κx every step is a factor, and the round trip their product, to 1e-12 (reached: 9e-16)."""
+    slope, stride = 0.4, 1000 // n_steps
+    model = tiny_stub(lambda x, t, c: SimpleNamespace(sample=slope * x))
+    product = 1.0
+    for timestep in ddim.grid(n_steps):
+        noisy, clean = ddim.SIGNAL[timestep], ddim.SIGNAL[max(timestep - stride, 0)]
+        for a, b in ((noisy, clean), (clean, noisy)):
+            product *= np.sqrt(b / a) * (1 - slope * np.sqrt(1 - a)) + slope * np.sqrt(1 - b)
+    expected = (1 + product * (np.asarray(picture) / 127.5 - 1)) / 2
+    found = edited(loaded(DDIMReconstruction, model, steps=n_steps), picture)
+    assert furthest(found, expected.clip(0, 1)) < 1e-12
+    assert abs(product - 1) > 1e-3  # the round trip is not exact, and we see by how much
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_the_reconstruction_is_inversion_and_back_under_the_source_caption(model, picture, guidance):
+    """Unguided there, guided or not on the way back, to 1e-10 (reached: 3e-14); the target caption is not looked at."""
+    method = loaded(DDIMReconstruction, model, steps=STEPS, guidance=guidance)
+    with Evaluations(model.unet) as asked:
+        found = edited(method, picture)
+    empty, caption = model.embed(""), model.embed(SOURCE)
+    start = ddim.inverted(
+        encoded(model, picture),
+        ddim.grid(STEPS),
+        STRIDE,
+        lambda x, t: ddim.noise(model.unet, x, t, caption),
+    )
+    back = ddim.sampled(
+        start, ddim.grid(STEPS), STRIDE, lambda x, t: ddim.guided(model.unet, x, t, empty, caption, guidance)
+    )
+    assert furthest(found, decoded(model, back)) < 1e-10
+    assert asked.timesteps == ddim.grid(STEPS)[::-1] + ddim.grid(STEPS)
+    assert asked.rows == [1] * STEPS + [1 if guidance == 1 else 2] * STEPS
+    fitted = method.fit(picture, SOURCE, seed=0)
+    assert method.edit(replace(ITEM, target_caption="another"), fitted, seed=9) is fitted
+
+
+# Doing nothing
+
+
+@pytest.mark.parametrize("size", [(64, 64), (70, 40)])
+def test_identity_gives_the_files_picture_back(tmp_path, size):
+    """Of any size, pixel for pixel, whatever the item and the seed."""
+    Image.effect_noise(size, 90).convert("RGB").save(tmp_path / "source.png")
+    source = read_image(tmp_path / "source.png")
+    method = Identity()
+    method.load(MethodRun(model="", revision=None, settings={}))
+    found = edited(method, source, seed=7)
+    assert found.mode == "RGB"
+    assert found.size == size
+    with Image.open(tmp_path / "source.png") as again:
+        assert found.tobytes() == again.tobytes()
+
+
+# All that have a base model
+
+
+@pytest.mark.parametrize("method", LATENT_METHODS)
+def test_no_layer_is_hooked_and_the_unet_is_left_as_it_was(model, picture, method):
+    """While it runs 0 of the 32 attention layers are hooked; afterwards the whole UNet is as before."""
+    before, seen = dict(model.unet.attn_processors), []
+    with untouched(model.unet):
+        handle = model.unet.register_forward_hook(
+            lambda unet, _inputs, _output: seen.append(dict(unet.attn_processors) == before)
+        )
+        edited(loaded(method, model, steps=2), picture)
+        handle.remove()
+    assert len(before) == 32
+    assert seen
+    assert all(seen)
+
+
+@pytest.mark.parametrize("method", LATENT_METHODS)
+def test_an_exception_leaves_the_unet_as_it_was(model, picture, method, monkeypatch):
+    """A failure in the middle of sampling changes neither processors, hooks nor weights."""
+    calls = []
+
+    def fails(*_arguments, **_options):
+        calls.append(1)
+        raise RuntimeError("half-way")
+
+    monkeypatch.setattr(model.unet.mid_block, "forward", fails)
+    with untouched(model.unet), pytest.raises(RuntimeError, match="half-way"):
+        edited(loaded(method, model, steps=2), picture)
+    assert len(calls) == 1
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A pipeline for pictures of 512 pixels, in a directory."""
+    return save_tiny(tmp_path_factory.mktemp("pipeline"), latent_side=32, halvings=4)
+
+
+@pytest.mark.parametrize("method", LATENT_METHODS)
+def test_a_picture_of_512_pixels_is_edited(method, saved):
+    """From a saved pipeline of Stable Diffusion's topology, through load, fit and edit, off-square source and all."""
+    adapter = method()
+    settings = method.card.values(miniature=False) | {"steps": 2}
+    adapter.load(MethodRun(model=str(saved), revision=None, settings=settings))
+    found = edited(adapter, Image.effect_noise((600, 520), 50).convert("RGB"))
+    assert found.shape == (512, 512, 3)
+    assert 0 <= found.min() < found.max() <= 1
+
+
+def test_stable_diffusion_at_512_pixels_goes_through():
+    """At Stable Diffusion 1.5's true size, without memory: sampling, which is all they share, takes 64 × 64 latents."""
+    whole = LatentDiffusion(
+        autoencoder=None,
+        unet=sd_unet_on_meta(),
+        tokenizer=None,
+        text_encoder=None,
+        schedule=Schedule.of(scheduler()),
+    )
+    latents, caption = torch.empty(1, 4, 64, 64, device="meta"), torch.empty(1, 77, 768, device="meta")
+    with torch.no_grad():
+        found = whole.schedule.sample(
+            latents, whole.schedule.steps(1), lambda x, t: whole.guided(x, t, caption, caption, 7.5)
+        )
+    assert found.shape == (1, 4, 64, 64)

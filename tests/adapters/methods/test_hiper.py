@@ -1,0 +1,240 @@
+"""HiPer: the optimised end of an embedding, held against a loop that writes it out, and where it goes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from evalkit.editing import edit_folder
+from evalkit.editing.method import MINIATURE, MethodRun
+from evalkit.edits.item import EditItem
+from evalkit.errors import OptionError
+from evalkit_adapters.diffusion.latent import LatentDiffusion
+from evalkit_adapters.diffusion.tuning import seeded
+from evalkit_adapters.methods.hiper import HiPer
+from evalkit_adapters.methods.text_to_image import TextToImage
+from tests.support import ddim, optimising
+from tests.support.adapters import furthest, loaded, untouched
+from tests.support.diffusion import save_tiny, tiny_model
+from tests.support.fakes import save_picture
+
+PUBLISHED = HiPer.card.values(miniature=False)
+SOURCE = "a small red circle"
+ITEM = EditItem(item_id="a", source_caption=SOURCE, target_caption="a large blue square")
+OTHER = EditItem(item_id="b", source_caption=SOURCE, target_caption="a small red star on the left")
+PICTURE = Image.effect_noise((100, 80), 90).convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A tiny model in float64, of 48 tokens."""
+    return tiny_model()
+
+
+def hiper(model, *, artefacts=None, progress=None, dtype="fp32", **settings):
+    """The method in a few steps."""
+    adapter = loaded(HiPer, model, **({"updates": 3, "rate": 1e-2, "steps": 2} | settings))
+    adapter.run = replace(adapter.run, artefacts=artefacts, dtype=dtype)
+    if progress:
+        adapter.run = replace(adapter.run, progress=progress)
+    return adapter
+
+
+def sampled_with(monkeypatch, adapter, item, fitted):
+    """The embeddings that the sampling of an edit is guided by, and the empty caption's."""
+    seen, guided = [], LatentDiffusion.guided
+    monkeypatch.setattr(LatentDiffusion, "guided", lambda *given: seen.append(given[3:5]) or guided(*given))
+    adapter.edit(item, fitted, seed=0)
+    assert len(seen) == 2
+    assert all(torch.equal(*pair) for pair in zip(seen[0], seen[1], strict=True))
+    return seen[0]
+
+
+@pytest.mark.parametrize(("n_tokens", "checkpointing"), [(5, True), (5, False), (11, True)])
+def test_the_end_is_optimised_as_published(model, n_tokens, checkpointing):
+    """Adam on the last tokens of the source caption, without γ, to 1e-9; the model is left alone."""
+    adapter = hiper(model, tokens=n_tokens, checkpointing=checkpointing)
+    with untouched(model.unet), untouched(model.text_encoder), untouched(model.autoencoder):
+        found = adapter.fit(PICTURE, SOURCE, seed=4)
+    middle = PICTURE.crop((10, 0, 90, 80)).resize((64, 64), Image.Resampling.LANCZOS)
+    clean, caption = model.encode(middle, sample=seeded(4, "source")), model.embed(SOURCE)
+    drawn = optimising.draws(seeded(4, "hiper"), clean.shape)
+
+    def gradients(now):
+        tail = now[0].requires_grad_()
+        whole = torch.cat([caption[:, : 48 - n_tokens], tail], dim=1)
+        return optimising.slopes(lambda x, t: model.unet(x, t, whole).sample, clean, *next(drawn), [tail])
+
+    (expected,) = optimising.adam([caption[:, 48 - n_tokens :]], gradients, 1e-2, 3)
+    assert found.shape == (1, n_tokens, 32)
+    assert furthest(found, expected) < 1e-9
+    assert furthest(found, caption[:, 48 - n_tokens :]) > 0.01
+
+
+def test_an_edit_is_sampled_with_gamma_times_the_end(model):
+    """DDIM written out, guided away from the plain empty caption, to 1e-9."""
+    adapter = hiper(model)
+    found = adapter.fit(PICTURE, SOURCE, seed=0)
+    target, empty = model.embed(ITEM.target_caption), model.embed("")
+    wanted = torch.cat([target[:, :43], 0.8 * found], dim=1)
+    latent = ddim.sampled(
+        model.start(7), ddim.grid(2), 500, lambda x, t: ddim.guided(model.unet, x, t, empty, wanted, 7.5)
+    )
+    assert furthest(adapter.edit(ITEM, found, seed=7), model.decode(latent)) < 1e-9
+    plain = loaded(TextToImage, model, steps=2).edit(ITEM, None, seed=7)
+    assert furthest(model.decode(latent), plain) > 1e-3
+
+
+def test_the_target_keeps_its_own_head(model, monkeypatch):
+    """All tokens but the last are the target caption's to the bit, the last γ times the source's; empty stays empty."""
+    adapter = hiper(model)
+    found = adapter.fit(PICTURE, SOURCE, seed=0)
+    empty, wanted = sampled_with(monkeypatch, adapter, ITEM, found)
+    assert torch.equal(wanted[:, :43], model.embed(ITEM.target_caption)[:, :43])
+    assert torch.equal(wanted[:, 43:], 0.8 * found)
+    assert torch.equal(empty, model.embed(""))
+
+
+def test_the_source_caption_with_gamma_1_is_what_was_trained(model, monkeypatch):
+    """The condition of the optimisation comes back exactly, which makes it a reconstruction."""
+    trained, noise = [], LatentDiffusion.noise
+    with monkeypatch.context() as patch:
+        patch.setattr(LatentDiffusion, "noise", lambda *given: trained.append(given[3].detach()) or noise(*given))
+        found = hiper(model).fit(PICTURE, SOURCE, seed=0)
+    adapter = hiper(model, gamma=1.0)
+    _, wanted = sampled_with(monkeypatch, adapter, replace(ITEM, target_caption=SOURCE), found)
+    head = trained[-1][:, :43]
+    assert all(torch.equal(each[:, :43], head) for each in trained)
+    assert torch.equal(wanted, torch.cat([head, found], dim=1))
+
+
+def test_gamma_has_no_part_in_the_optimisation(model):
+    """Whatever it is, the optimised end is the same."""
+    ends = [hiper(model, gamma=gamma).fit(PICTURE, SOURCE, seed=0) for gamma in (0.0, 0.8)]
+    assert torch.equal(*ends)
+
+
+def test_all_edits_of_a_source_share_one_optimisation(tmp_path):
+    """Three edits of one source and caption are one; its edits leave what it found and the model alone."""
+    source, seen = save_picture(tmp_path / "cat.png", 0, 64), []
+    items = [
+        EditItem(item_id=name, source_image=source, source_caption=SOURCE, target_caption=f"a {name} circle")
+        for name in ("blue", "green", "large")
+    ]
+    settings = PUBLISHED | {"updates": 2, "steps": 1}
+    run = MethodRun(model=str(save_tiny(tmp_path / "model")), revision=None, settings=settings)
+    done = edit_folder(HiPer, items, tmp_path / "out", run=run, progress=lambda *step: seen.append(step))
+    assert done.failures == ()
+    assert [step for step in seen if step[0] == "embedding"] == [("embedding", n, 2) for n in range(3)]
+    adapter = HiPer()
+    adapter.load(run)
+    with untouched(adapter.model.unet):
+        found = adapter.fit(PICTURE, SOURCE, seed=0)
+        before = found.clone()
+        first = adapter.edit(ITEM, found, seed=0)
+        adapter.edit(OTHER, found, seed=0)
+        assert furthest(adapter.edit(ITEM, found, seed=0), first) == 0
+    assert torch.equal(found, before)
+
+
+def caption_of(model, n_tokens):
+    """A caption of so many tokens, its beginning and its end among them."""
+    caption = " ".join(["red"] * (n_tokens - 2))
+    ids = model.tokenizer(caption)["input_ids"]
+    assert len(ids) == n_tokens
+    return caption
+
+
+def test_a_caption_that_reaches_into_the_end_is_refused(model):
+    """The end-of-text token is the last that may be the caption's own; source and target alike, cut ones too."""
+    adapter = hiper(model, updates=0)
+    found = adapter.fit(PICTURE, caption_of(model, 43), seed=0)
+    assert adapter.edit(replace(ITEM, target_caption=caption_of(model, 43)), found, seed=0).shape == (64, 64, 3)
+    with pytest.raises(OptionError, match=r"The source caption has 44 tokens.* first 43 of 48 are its own.*tokens=N"):
+        adapter.fit(PICTURE, caption_of(model, 44), seed=0)
+    for n_tokens in (44, 48, 60):
+        with pytest.raises(OptionError, match=f"The target caption has {min(n_tokens, 48)} tokens"):
+            adapter.edit(replace(ITEM, target_caption=caption_of(model, n_tokens)), found, seed=0)
+    hiper(model, updates=0, tokens=4).fit(PICTURE, caption_of(model, 44), seed=0)
+
+
+def test_an_end_that_leaves_no_room_is_refused_before_anything_runs(model):
+    """A caption has its beginning and its end at least."""
+    hiper(model, tokens=46)
+    with pytest.raises(OptionError, match="captions have 48 tokens, got 47"):
+        hiper(model, tokens=47)
+
+
+def test_the_kept_artefact_is_a_few_kilobytes_and_comes_back_exactly(model, tmp_path):
+    """One tensor; another γ, guidance or number of sampling steps uses it again, another rate or caption does not."""
+    steps = []
+
+    def fitted(caption=SOURCE, **settings):
+        steps.clear()
+        adapter = hiper(model, artefacts=tmp_path, progress=lambda *step: steps.append(step), **settings)
+        return adapter.fit(PICTURE, caption, seed=0)
+
+    first = fitted()
+    (path,) = tmp_path.iterdir()
+    (stored,) = load_file(path).values()
+    assert torch.equal(stored, first)
+    assert path.stat().st_size < first.nbytes + 1000
+    assert len(steps) == 4
+    assert torch.equal(fitted(gamma=0.5, guidance=3.0, steps=1), first)
+    assert steps == []
+    for other in ({"rate": 2e-2}, {"tokens": 6}, {"caption": "a small blue circle"}):
+        fitted(**other)
+        assert len(steps) == 4
+
+
+@pytest.mark.parametrize(("dtype", "stored"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_at_half_precision_the_end_is_float32(dtype, stored):
+    """And near the one of full precision, to the size of a step: Adam's steps are as long whatever the gradient."""
+    model = tiny_model(dtype=torch.float32)
+    full = hiper(model).fit(PICTURE, SOURCE, seed=0)
+    model.unet.to(stored)
+    with untouched(model.unet):
+        half = hiper(model, dtype=dtype).fit(PICTURE, SOURCE, seed=0)
+    assert half.dtype == torch.float32
+    assert (half - full).abs().mean() < 0.2 * 1e-2
+    assert furthest(half, model.embed(SOURCE)[:, 43:]) > 0.01
+
+
+def test_a_failure_leaves_the_model_as_it_was(model):
+    """An interruption in the optimisation."""
+
+    def stop(_what, done, _total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with untouched(model.unet), pytest.raises(KeyboardInterrupt):
+        hiper(model, progress=stop, checkpointing=True).fit(PICTURE, SOURCE, seed=0)
+
+
+def test_a_picture_of_512_pixels_is_edited(tmp_path):
+    """From a saved pipeline of Stable Diffusion's topology, through load, fit and edit."""
+    adapter = HiPer()
+    settings = PUBLISHED | {"updates": 1, "steps": 1}
+    adapter.load(
+        MethodRun(model=str(save_tiny(tmp_path, latent_side=64, halvings=3)), revision=None, settings=settings)
+    )
+    with untouched(adapter.model.unet):
+        picture = adapter.edit(ITEM, adapter.fit(PICTURE, SOURCE, seed=0), seed=0)
+    assert picture.shape == (512, 512, 3)
+    assert 0 <= picture.min() < picture.max() <= 1
+
+
+def test_the_benchmarks_captions_leave_the_end_free():
+    """With the miniature model's 24 tokens too: every caption of shapes fits before the optimised end."""
+    from evalkit.benchmarks.base import BENCHMARKS
+
+    adapter = HiPer()
+    adapter.load(MethodRun(model=MINIATURE, revision=None, settings=HiPer.card.values(miniature=True)))
+    captions = {
+        text for item in BENCHMARKS.get("shapes")().items for text in (item.source_caption, item.target_caption)
+    }
+    tokens = adapter.model.tokens(sorted(captions))
+    ends = (tokens == adapter.model.tokenizer.eos_token_id).int().argmax(dim=1)
+    assert ends.max() < adapter.model.length - adapter.settings["tokens"]

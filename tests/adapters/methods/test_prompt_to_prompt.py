@@ -1,0 +1,332 @@
+"""Prompt-to-Prompt, held against the published controllers written out with loops."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import evalkit_adapters.diffusion.attention
+from evalkit.editing.method import MethodRun
+from evalkit.edits.item import EditItem
+from evalkit.errors import OptionError
+from evalkit_adapters.diffusion.attention import attention_layers
+from evalkit_adapters.diffusion.latent import LatentDiffusion
+from evalkit_adapters.diffusion.null_text import NullText, invert
+from evalkit_adapters.diffusion.schedule import Schedule
+from evalkit_adapters.methods.prompt_to_prompt import Control, PromptToPrompt, blend_mask
+from tests.support import ddim
+from tests.support.adapters import loaded, untouched
+from tests.support.attention_control import AttentionControl, local_blend
+from tests.support.diffusion import save_tiny, scheduler, sd_unet_on_meta, tiny_model
+
+STEPS, STRIDE, GUIDANCE = 5, 200, 7.5
+SOURCE = "a small red circle"
+REPLACED, REFINED = "a small dark ring", "a small red circle on a green background"
+PUBLISHED = PromptToPrompt.card.values(miniature=False)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A tiny model in float64: maps of 16, 8, 4 and 2 squared."""
+    return tiny_model()
+
+
+@pytest.fixture(scope="module")
+def sharp():
+    """The same with captions' largest maps that are not as even as random weights make them."""
+    model = tiny_model()
+    for layer in attention_layers(model.unet, "cross", ["down_blocks.0", "up_blocks.3"]):
+        layer.module.to_q.weight.mul_(12)
+    return model
+
+
+@pytest.fixture(scope="module")
+def inverted(model):
+    """An inverted image as null-text inversion gives it: noise, and another empty caption for every step."""
+    jitter = torch.randn(STEPS, 1, 48, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    empty = model.embed("")
+    return NullText(model.start(1), model.embed(SOURCE), tuple(empty + 0.1 * one for one in jitter))
+
+
+def method(model, **settings):
+    """The method in five steps."""
+    return loaded(PromptToPrompt, model, **({"steps": STEPS} | settings))
+
+
+def sampled(adapter, inverted, target):
+    """Both branches' latents, the source's first."""
+    with torch.no_grad():
+        return adapter.sampled(inverted, adapter.model.embed(target), adapter.control(SOURCE, target))
+
+
+def alone(model, inverted, wanted):
+    """The latent of a caption that is sampled by itself."""
+    latent = inverted.start
+    for timestep, empty in zip(ddim.grid(STEPS), inverted.empty, strict=True):
+        noise = ddim.guided(model.unet, latent, timestep, empty, wanted, GUIDANCE)
+        latent = ddim.ddim(latent, noise, timestep, timestep - STRIDE)
+    return latent
+
+
+def furthest(one, other):
+    """The largest difference."""
+    return (one - other).abs().max().item()
+
+
+def replaced(source, target, n):
+    """Column n for ``a small dark ring``: dark and ring have three tokens each; what follows is shifted by four."""
+    if n <= 2:
+        return source[..., n]
+    if n in (3, 4, 5):  # red to d-ar-k
+        return source[..., 3] / 3
+    if n in (6, 7, 8):  # circle to ri-n-g
+        return source[..., 4] / 3
+    return source[..., n - 4]
+
+
+def refined(source, target, n):
+    """Column n for the caption that goes on after the first four words."""
+    added = n > 4 and n <= 8
+    return target[..., n] if added else source[..., 5 if n == 9 else n]
+
+
+def strengthened(source, target, n):
+    """The same with the added green three times, and small turned around."""
+    return {7: 3.0, 2: -1.0}.get(n, 1.0) * refined(source, target, n)
+
+
+def published(model, inverted, target, edit, *, blend=None, **windows):
+    """Both branches' latents in five steps of the published control, and the places that were blended at the end."""
+    unet, pair, places = deepcopy(model.unet), torch.cat([inverted.start] * 2), None
+    control = AttentionControl(unet, edit, steps=STEPS, **windows)
+    wanted = model.embed(target)
+    for index, (timestep, empty) in enumerate(zip(ddim.grid(STEPS), inverted.empty, strict=True)):
+        captions = torch.cat([empty, empty, inverted.caption, wanted])
+        noise = control.noise(unet, torch.cat([pair, pair]), timestep, captions)
+        guided = (1 - GUIDANCE) * noise[:2] + GUIDANCE * noise[2:]
+        pair = ddim.ddim(pair, guided, timestep, timestep - STRIDE)
+        if blend and index >= 1:
+            pair, places = local_blend(pair, control.store, blend)
+    assert control.step == STEPS
+    return pair[:1], pair[1:], places
+
+
+@pytest.mark.parametrize(
+    ("target", "edit", "settings", "changes"),
+    [
+        (REPLACED, replaced, {}, {}),
+        (REFINED, refined, {}, {}),
+        (REFINED, strengthened, {"weights": "green=3,small=-1"}, {}),
+        (REPLACED, replaced, {"self_level": 0.25, "cross_share": 0.4, "self_share": 1.0},
+         {"largest": 4, "cross": 0.4, "own": 1.0}),
+    ],
+    ids=["replace", "refine", "re-weight", "generated-image"],
+)  # fmt: skip
+def test_an_edit_is_that_of_the_published_control(model, inverted, target, edit, settings, changes):
+    """Five guided steps end where the loops over columns end, in both branches, to 1e-9 (reached: 6e-14)."""
+    with untouched(model.unet):
+        ours = sampled(method(model, **settings), inverted, target)
+    *theirs, _ = published(model, inverted, target, edit, **changes)
+    assert all(furthest(*both) < 1e-9 for both in zip(ours, theirs, strict=True))
+    assert furthest(*ours) > 0.1
+
+
+@pytest.mark.parametrize(("target", "edit"), [(REFINED, refined), (REPLACED, replaced)], ids=["refine", "replace"])
+def test_a_blended_edit_is_that_of_the_published_control(sharp, inverted, target, edit):
+    """Five guided steps end where the loops end (reached: 6e-14), and outside of the word's places on the source."""
+    ours = sampled(method(sharp, blend="small", blend_level=1.0), inverted, target)
+    *theirs, places = published(sharp, inverted, target, edit, blend=((2,), (2,)), level=16)
+    assert all(furthest(*both) < 1e-9 for both in zip(ours, theirs, strict=True))
+    assert 0 < places.sum() < 256
+    assert torch.equal(ours[0][..., ~places], ours[1][..., ~places])
+    assert furthest(*ours) > 0.1
+
+
+def test_the_sources_branch_is_plain_guided_sampling(model, inverted):
+    """The edit beside it does not touch it: the same latent as when it is sampled alone (reached: 6e-14)."""
+    plain = alone(model, inverted, inverted.caption)
+    assert furthest(sampled(method(model, blend="auto"), inverted, REPLACED)[0], plain) < 1e-11
+
+
+def test_without_windows_an_edit_is_plain_generation(model, inverted):
+    """With no share of the steps the target is sampled as if there was no source; with the published ones it is not."""
+    plain = alone(model, inverted, model.embed(REPLACED))
+    without = sampled(method(model, cross_share=0, self_share=0), inverted, REPLACED)[1]
+    assert furthest(without, plain) < 1e-11
+    for settings in ({"cross_share": 0}, {"self_share": 0}, {}):
+        assert furthest(sampled(method(model, **settings), inverted, REPLACED)[1], plain) > 0.1
+
+
+def test_the_same_caption_gives_the_source(model, inverted):
+    """Where nothing is asked for nothing changes; a weight alone changes it."""
+    source, same = sampled(method(model), inverted, SOURCE)
+    assert furthest(source, same) < 1e-11
+    assert furthest(source, sampled(method(model, weights="red=5"), inverted, SOURCE)[1]) > 0.1
+
+
+@pytest.mark.parametrize(("largest", "expected"), [(32, 11), (16, 6)])
+def test_the_replaced_maps_are_those_of_the_specification(model, monkeypatch, largest, expected):
+    """All 16 layers to the caption, and of self-attention the 11 of up to 32² tokens, or the 6 of up to 16².
+
+    The tiny model's maps are a quarter of Stable Diffusion's on a side. Rows of four different latents go in; a layer's
+    map is replaced where the target's queries and keys are the source's bit for bit, and in no other row.
+    """
+    seen, edits = [], []
+    plain, edited = evalkit_adapters.diffusion.attention.plain, Control.edited
+
+    def watched(query, key, value):
+        seen.append([(n, m) for n in range(4) for m in range(n) if torch.equal(query[n], query[m])])
+        assert [torch.equal(key[n], key[m]) for n, m in seen[-1]] == [True] * len(seen[-1])
+        return plain(query, key, value)
+
+    monkeypatch.setattr(evalkit_adapters.diffusion.attention, "plain", watched)
+    monkeypatch.setattr(Control, "edited", lambda *maps: edits.append(maps[1].shape) or edited(*maps))
+    adapter = method(model, self_level=largest / 64)
+    latents = torch.randn(4, 4, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    cross, own = (attention_layers(model.unet, kind) for kind in ("cross", "self"))
+    with torch.no_grad(), adapter.controlled(adapter.control(SOURCE, REPLACED), 0, cross, own):
+        model.noise(latents, 500, model.embed(SOURCE, REPLACED, "", "a"))
+    assert sorted(seen) == [[]] * (16 - expected) + [[(3, 2)]] * expected
+    assert len(edits) == 16
+
+
+def test_stable_diffusions_layers_are_edited():
+    """At its full size: 32 layers by rule, 16 maps of captions edited, 11 of self-attention, 5 × 8 heads blended."""
+    unet = sd_unet_on_meta()
+    whole = LatentDiffusion(
+        autoencoder=None, unet=unet, tokenizer=None, text_encoder=None, schedule=Schedule.of(scheduler())
+    )
+    adapter, edits = loaded(PromptToPrompt, whole), []
+    control = Control(mapping=np.eye(77), alpha=np.ones(77), scale=np.ones(77), blend=((5,), (5,)))
+    cross, own = (attention_layers(unet, kind) for kind in ("cross", "self"))
+    for layer in (*cross, *own):
+        layer.module.register_forward_hook(
+            lambda module, inputs, _output, kind=layer.kind: edits.append(
+                (kind, type(module.processor).__name__, inputs[0].shape[1])
+            )
+        )
+    latents, captions = torch.empty(4, 4, 64, 64, device="meta"), torch.empty(4, 77, 768, device="meta")
+    before = dict(unet.attn_processors)
+    with torch.no_grad(), adapter.controlled(control, 0, cross, own) as maps:
+        whole.noise(latents, 981, captions)
+    assert {name for _, name, _ in edits} == {"_Processor"}
+    assert (len(edits), sum(kind == "cross" for kind, *_ in edits)) == (32, 16)
+    assert sum(kind == "self" and tokens <= 32**2 for kind, _, tokens in edits) == 11
+    assert [tuple(one.shape) for one in maps] == [(2, 8, 256, 77)] * 5
+    assert unet.attn_processors == before
+
+
+def test_the_windows_are_the_published_ones(model, monkeypatch):
+    """Of 50 steps the first 40 have the source's attention to the caption, the first 25 its self-attention."""
+    hooked = []
+
+    def recorded(rules):
+        hooked.append([sum(layer.kind == kind for layer in rules) for kind in ("cross", "self")])
+        return torch.no_grad()
+
+    monkeypatch.setattr(evalkit_adapters.diffusion.attention, "ruled", recorded)
+    adapter = loaded(PromptToPrompt, model)
+    control = adapter.control(SOURCE, REPLACED)
+    cross, own = (attention_layers(model.unet, kind) for kind in ("cross", "self"))
+    for index in range(50):
+        with adapter.controlled(control, index, cross, own):
+            pass
+    assert hooked == [[16, 16]] * 25 + [[16, 0]] * 15 + [[0, 0]] * 10
+
+
+def test_the_blend_is_its_formula():
+    """Summed columns, mean over heads, 3 × 3 maximum, nearest places, above 0.3 of the strongest, of either caption."""
+    maps = torch.rand(2, 10, 64, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) ** 99
+    pair = torch.zeros(2, 4, 16, 16)
+    for columns in (((1,), (2, 3)), ((), (2, 3)), ((4,), ())):
+        expected = local_blend(pair, maps, columns)[1]
+        mask = blend_mask(maps, columns, 16)
+        assert torch.equal(mask[0, 0].bool(), expected)
+        assert 0 < expected.sum() < 256
+
+
+@pytest.mark.parametrize("steps", [5, 50])
+def test_the_blend_waits_a_fifth_of_the_steps(model, monkeypatch, steps):
+    """Of 50 steps the eleventh is the first that is blended, with the maps of all steps before it."""
+    sums = []
+    monkeypatch.setattr(
+        "evalkit_adapters.methods.prompt_to_prompt.blend_mask",
+        lambda maps, *_: sums.append(maps[0, 0, 0, 0].item()) or 0.0,
+    )
+    monkeypatch.setattr(LatentDiffusion, "noise", lambda _model, latents, *_: latents)
+    adapter = method(model, steps=steps, blend="red")
+
+    class One:
+        """Maps of ones in every step."""
+
+        def __enter__(self):
+            return [torch.ones(2, 2, 16, 48)]
+
+        def __exit__(self, *_):
+            return None
+
+    monkeypatch.setattr(adapter, "controlled", lambda *_: One())
+    source = NullText(torch.zeros(1, 4, 16, 16), model.embed(SOURCE), (model.embed(""),) * steps)
+    sampled(adapter, source, SOURCE)
+    assert sums == list(range(steps // 5 + 1, steps + 1))
+
+
+def test_half_precision_is_computed(inverted):
+    """The maps of a UNet in bfloat16 are edited in it, near to those in float32."""
+    coarse, fine = tiny_model(dtype=torch.float32), tiny_model(dtype=torch.float32)
+    coarse.unet.to(torch.bfloat16)
+    source = NullText(
+        inverted.start.float(), inverted.caption.float(), tuple(one.float() for one in inverted.empty[:2])
+    )
+    halved, whole = (sampled(method(one, steps=2, guidance=1.0), source, REPLACED)[1] for one in (coarse, fine))
+    assert halved.dtype == torch.float32
+    assert furthest(halved, whole) < 0.1
+
+
+def test_a_level_that_the_model_has_not_is_refused(model, inverted):
+    """A blend without maps is an error, not a silent edit of everything."""
+    with untouched(model.unet), pytest.raises(OptionError, match="has 25 tokens"):
+        sampled(method(model, blend="red", blend_level=0.3), inverted, REPLACED)
+
+
+def test_an_exception_leaves_the_unet_as_it_was(model, inverted):
+    """A caption of the wrong width fails in a hooked layer, which is none the worse for it."""
+    adapter = method(model)
+    control = adapter.control(SOURCE, REPLACED)
+    with untouched(model.unet), torch.no_grad(), pytest.raises(RuntimeError):
+        adapter.sampled(inverted, torch.zeros(1, 48, 31, dtype=torch.float64), control)
+    wrong = Control(mapping=np.eye(47), alpha=np.ones(47), scale=np.ones(47), blend=None)
+    with untouched(model.unet), torch.no_grad(), pytest.raises(RuntimeError):
+        adapter.sampled(inverted, inverted.caption, wrong)
+
+
+def test_fitting_is_null_text_inversion_of_the_middle_square(model):
+    """Cropped to the middle, resized as the reference does, and inverted under the source caption."""
+    picture = Image.effect_noise((100, 80), 90).convert("RGB")
+    adapter = method(model, steps=2, null_text_iterations=1)
+    ours = adapter.fit(picture, SOURCE, seed=0)
+    square = picture.crop((10, 0, 90, 80)).resize((64, 64))
+    theirs = invert(
+        model, model.encode(square), model.embed(SOURCE), model.schedule.steps(2), guidance=7.5, iterations=1
+    )
+    assert torch.equal(ours.start, theirs.start)
+    assert all(torch.equal(*pair) for pair in zip(ours.empty, theirs.empty, strict=True))
+
+
+def test_a_picture_of_512_pixels_is_edited(tmp_path):
+    """From a saved pipeline of Stable Diffusion's topology, through load, fit and edit; all edits get the same fit."""
+    settings = PUBLISHED | {"steps": 2, "null_text_iterations": 0, "blend": "auto"}
+    adapter = PromptToPrompt()
+    adapter.load(
+        MethodRun(model=str(save_tiny(tmp_path, latent_side=64, halvings=3)), revision=None, settings=settings)
+    )
+    with untouched(adapter.model.unet):
+        fitted = adapter.fit(Image.effect_noise((600, 520), 50).convert("RGB"), SOURCE, seed=0)
+        before = fitted.start.clone()
+        item = EditItem(item_id="a", source_caption=SOURCE, target_caption=REPLACED)
+        picture = adapter.edit(item, fitted, seed=0)
+    assert torch.equal(fitted.start, before)
+    assert picture.shape == (512, 512, 3)
+    assert 0 <= picture.min() < picture.max() <= 1

@@ -1,0 +1,249 @@
+"""``evalkit compare`` as a person runs it: the order of what is said, the JSON contract, exports, escapes."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from evalkit.cli import main
+from evalkit.report.comparison import TextTable, terminal_table
+from tests.support.runs import A, B, random_runs, write_scores
+
+PAIR_KEYS = [
+    "metric", "a", "b", "n_items", "n_groups", "mean_a", "mean_b", "difference", "ci_low", "ci_high", "p_value",
+    "adjusted_p_value", "effect_size_dz", "win", "tie", "loss", "minimum_detectable_effect", "verdict",
+]  # fmt: skip
+RANKING_KEYS = ["metric", "method", "mean", "ci_low", "ci_high", "rank_low", "rank_high"]
+NASTY = r"[red]50%_of|A&B {x} $y$ #1 \emph{~^} <b>"
+
+
+def evalkit(*arguments):
+    """Run a command in this process."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two runs of six items, b better on each."""
+    return [write_scores(tmp_path / name, {"clip_score": values}) for name, values in (("a", A), ("b", B))]
+
+
+@pytest.fixture
+def nasty(tmp_path):
+    """A table whose method has a name that every format would stumble over."""
+    path = tmp_path / "table.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["item", "method", "my_score"])
+        for method, values in ((NASTY, A), ("=plain", B)):
+            writer.writerows([number, method, value] for number, value in enumerate(values))
+    return path
+
+
+def test_json_holds_the_contract_and_nothing_else(two):
+    """The documented keys in their order; nulls only with a reason among the notes."""
+    done = evalkit("compare", *two, "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert list(result) == ["comparisons", "ranking", "settings"]
+    (pair,) = result["comparisons"]
+    assert list(pair) == PAIR_KEYS
+    assert (pair["p_value"], pair["ci_low"], pair["verdict"]) == (2 / 64, 0.1, "b_better")
+    assert [list(place) for place in result["ranking"]] == [RANKING_KEYS] * 2
+    settings = result["settings"]
+    assert (settings["alpha"], settings["seed"], settings["test"], settings["correction"]) == (
+        0.05,
+        0,
+        "sign_flip",
+        "holm",
+    )
+
+
+def test_verdicts_come_first_then_the_ranking_then_the_comparisons(two):
+    """A person reads the answer before the tables, and the signature below them."""
+    done = evalkit("compare", *two)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("b − a = +0.217 clip_score [+0.100, +0.400] (95 %, 6 items in 6 groups)")
+    verdict, ranking, pairs, signature = (
+        done.stdout.index(text)
+        for text in ("→ b is better", "Ranking on tedbench", "Comparisons on", "clip_score|enc:")
+    )
+    assert verdict < ranking < pairs < signature
+    assert "b better" in done.stdout
+
+
+def test_many_comparisons_are_put_into_sentences_on_the_primary_metric_only(tmp_path):
+    """Twelve pairs on two metrics: six sentences, and a table of all."""
+    runs = random_runs(tmp_path, list("abcd"), n=8, metrics=("clip_score", "clip_image_similarity"))
+    extra = random_runs(tmp_path / "more", list("e"), n=8, metrics=("clip_score", "clip_image_similarity"))
+    sentences = evalkit("compare", *runs, *extra).stdout.split("\nRanking")[0]
+    assert sentences.count("→") == 10
+    assert "clip_image_similarity" not in sentences
+    assert evalkit("compare", *runs).stdout.split("\nRanking")[0].count("→") == 12
+
+
+def test_options_reach_the_comparison(two):
+    """Margin, baseline, test, correction, alpha and seed stand in the settings and act."""
+    options = ["--margin", "clip_score=1", "--baseline", "b", "--alpha", "0.1", "--seed", "5", "--test", "t"]
+    result = json.loads(evalkit("compare", *two, *options, "--correction", "none", "--json").stdout)
+    (pair,) = result["comparisons"]
+    assert (pair["a"], pair["b"], pair["verdict"]) == ("b", "a", "equivalent")
+    kept = {key: result["settings"][key] for key in ("alpha", "seed", "test", "correction", "baseline", "margins")}
+    assert kept == {
+        "alpha": 0.1, "seed": 5, "test": "t", "correction": "none", "baseline": "b", "margins": {"clip_score": 1.0},
+    }  # fmt: skip
+
+
+def test_groups_may_be_a_column_or_a_file(tmp_path):
+    """The same groups either way."""
+    table = tmp_path / "t.csv"
+    lines = [f"{n},{method},photo_{n // 2},{values[n]}" for method, values in (("a", A), ("b", B)) for n in range(6)]
+    table.write_text("\n".join(["item,method,photo,score", *lines]))
+    groups = tmp_path / "groups.csv"
+    groups.write_text("item,group\n" + "".join(f"{n},g{n // 2}\n" for n in range(6)))
+    for option in ("photo", groups):
+        (pair,) = json.loads(evalkit("compare", table, "--groups", option, "--json").stdout)["comparisons"]
+        assert (pair["n_groups"], pair["p_value"]) == (3, 0.25)
+
+
+def test_the_csv_export_reads_back(two, nasty):
+    """One line per comparison, numbers in full, names as they are."""
+    (line,) = csv.DictReader(io.StringIO(evalkit("compare", *two, "--export", "csv").stdout))
+    assert list(line) == [*PAIR_KEYS, "reason"]
+    assert (float(line["p_value"]), float(line["ci_high"]), line["verdict"]) == (2 / 64, 0.4, "b_better")
+    (line,) = csv.DictReader(io.StringIO(evalkit("compare", nasty, "--export", "csv").stdout))
+    assert (line["a"], line["b"]) == (NASTY, "=plain")
+
+
+def test_the_latex_export_is_well_formed_whatever_the_names(nasty):
+    """Booktabs, balanced braces, the same number of cells in every row, and no special character left bare."""
+    tex = evalkit("compare", nasty, "--export", "latex").stdout
+    for part in (r"\toprule", r"\bottomrule", r"\begin{table}", r"\end{table}", r"\caption{"):
+        assert tex.count(part) == 2
+    # The one line that is a condition compares lengths with ">".
+    body = "\n".join(line for line in tex.splitlines() if not line.startswith(("%", r"\resizebox{\ifdim")))
+    bare = re.sub(r"\\[\\&%$#_{}]", "", body)
+    assert bare.count("{") + tex.count(r"\resizebox") == bare.count("}")
+    assert not re.search(r"[#~^<>|\"]|(?<!\\)%", bare)
+    assert body.count("$") % 2 == 0
+    assert not re.search(r"[^\x00-\x7f]", body)
+    for table in body.split(r"\begin{tabular}")[1:]:
+        lines = [line for line in table.splitlines() if not line.startswith(r"\multicolumn")]
+        rows = [re.sub(r"\\&", "", line) for line in lines if line.endswith(r"\\")]
+        columns = len(re.match(r"\{([lr]+)\}", table)[1])
+        assert {row.count("&") + 1 for row in rows} == {columns}
+        assert not any(row.startswith("[") for row in rows)
+    assert r"\textbf{" in tex
+    assert r"my\_score $\uparrow$" in tex
+    assert "sign-flip test by group" in tex
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex: it is in Debian's texlive-latex-recommended")
+@pytest.mark.parametrize("what", ["names that every format would stumble over", "many metrics and methods"])
+def test_the_latex_export_compiles_and_fits_the_page(tmp_path, nasty, what):
+    """LaTeX stops at nothing, and no table is wider than the text or longer than the page."""
+    metrics = ["clip_score", "clip_directional_similarity", "clip_image_similarity", "psnr", "dino_image_similarity"]
+    sources = [nasty] if "names" in what else random_runs(tmp_path, list("abcdefgh"), n=8, metrics=metrics)
+    (tmp_path / "tables.tex").write_text(evalkit("compare", *sources, "--export", "latex").stdout)
+    document = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\input{tables}\end{document}"
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-jobname=tables", document],
+        cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert not re.search(r"Overfull|too large|Missing character", done.stdout), done.stdout
+    # Tables that were broken for length share a number.
+    assert (tmp_path / "tables.aux").read_text().count(r"{table}{\numberline {2}") == (1 if "names" in what else 8)
+
+
+def test_latex_says_what_a_plain_engine_cannot_set(tmp_path):
+    """Letters that pdfTeX has no font for are named; Latin names need nothing."""
+    names = {name: write_scores(tmp_path / name, {"clip_score": A}) for name in ("a", "Müller", "雪")}
+    tex = evalkit("compare", names["a"], names["雪"], "--export", "latex").stdout
+    assert "% Needs xelatex or lualatex, and a font that has 雪" in tex
+    assert "xelatex" not in evalkit("compare", names["a"], names["Müller"], "--export", "latex").stdout
+
+
+def test_ties_with_the_best_are_marked(tmp_path):
+    """The best mean in bold, the one that cannot be told from it underlined, the worse one plain."""
+    runs = random_runs(tmp_path, ["a", "b"], n=40)
+    runs.append(write_scores(tmp_path / "far", {"clip_score": [n / 400 for n in range(40)]}))
+    tex = evalkit("compare", *runs, "--export", "latex").stdout
+    assert re.search(r"^b & \\textbf\{0\.\d+\}", tex, re.MULTILINE)
+    assert re.search(r"^far & 0\.\d+ \\\\$", tex, re.MULTILINE)
+    tied = random_runs(tmp_path / "tied", ["c", "d"], n=6)
+    assert re.search(
+        r"^[cd] & \\underline\{0\.\d+\}", evalkit("compare", *tied, "--export", "latex").stdout, re.MULTILINE
+    )
+
+
+def test_the_markdown_export_keeps_its_columns_whatever_the_names(nasty):
+    """Every row of a table has as many cells as its header, and no markup comes from a name."""
+    text = evalkit("compare", nasty, "--export", "md").stdout
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert len(tables) == 2
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
+    assert "<b>" not in text.replace(r"\<b\>", "")
+    assert r"\[red\]" in text
+    assert "**" in text
+
+
+def test_names_are_no_markup_on_the_terminal(nasty):
+    """A method called "[red]…" is printed, and not obeyed."""
+    assert "[red]50%" in evalkit("compare", nasty).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--margin", "clip_score"], "expected METRIC=NUMBER, got 'clip_score'"),
+        (["--margin", "clip_score=wide"], "expected METRIC=NUMBER"),
+        (["--test", "anova"], "--test"),
+        (["--alpha", "2"], "--alpha"),
+        (["--export", "csv", "--json"], "both take standard output"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(two, options, message):
+    """What cannot be understood is usage."""
+    done = evalkit("compare", *two, *options)
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_runs_that_differ_are_exit_code_1_with_the_field_named(tmp_path, two):
+    """An error in one message, under --json as an object."""
+    other = write_scores(tmp_path / "c", {"clip_score": B}, enc="other/net@4567")
+    done = evalkit("compare", two[0], other)
+    assert done.exit_code == 1
+    assert "Error: a and c cannot be compared: clip_score differ in enc (encoder)" in done.stderr
+    done = evalkit("compare", two[0], other, "--json")
+    assert json.loads(done.stdout)["error"]["type"] == "RunError"
+
+
+def test_miniature_scores_are_labelled(tmp_path):
+    """A toy network's numbers are never shown as if they were real."""
+    runs = [
+        write_scores(tmp_path / name, {"clip_score": values}, enc="miniature/clip@0")
+        for name, values in (("a", A), ("b", B))
+    ]
+    assert "miniature encoder: a dry run" in evalkit("compare", *runs).stdout
+
+
+def test_a_table_drawn_at_once_looks_as_row_by_row():
+    """Rows that fit the terminal are laid out together, wide letters and colour codes included; it does not show."""
+    rows = (("m", "[red]猫", "-0.1"), ("m", "b", "+10"), ("other", "", "–"))
+    cells = TextTable(title="A title", header=("metric", "name", "value"), rows=rows, numeric=frozenset({2}))
+    drawn = []
+    for width in (0, 60):
+        console = Console(width=60, file=io.StringIO())
+        console.print(terminal_table(cells, width))
+        drawn.append(console.file.getvalue())
+    assert drawn[0] == drawn[1]
+    assert drawn[0].count("│ m ") == 1

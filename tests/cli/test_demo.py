@@ -1,0 +1,68 @@
+"""``evalkit demo``: the first thing that anybody runs."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from evalkit.cli import main
+from evalkit.cli.demo import CONTROLS, EDITORS
+from evalkit.scores.run import read_run
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demo as run on a machine without a network, and where it wrote."""
+    directory = tmp_path_factory.mktemp("demo")
+    environment = {
+        "EVALKIT_CACHE": str(directory / "cache"),
+        "HF_HUB_OFFLINE": "1",
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+    }
+    done = CliRunner().invoke(main, ["demo", "--output", str(directory / "out")], env=environment)
+    return done, directory / "out"
+
+
+def test_the_demo_ends_well_and_names_what_it_wrote(demo):
+    """It needs no network, edits with every control and method, and every file that it names is there."""
+    done, directory = demo
+    assert done.exit_code == 0, done.output
+    for name in (*CONTROLS, *EDITORS):
+        assert f"Wrote {directory / 'edits' / name} and {directory / 'runs' / name}" in done.stdout
+        assert (directory / "edits" / name / "metadata.jsonl").is_file()
+        assert read_run(directory / "runs" / name).record.benchmark == "shapes"
+    assert (directory / "report.html").is_file()
+    for name in EDITORS:
+        assert f"{name} − identity = +" in done.stdout
+
+
+def test_the_demo_says_that_its_encoder_is_a_toy(demo):
+    """Nobody can mistake its numbers for real ones."""
+    assert "miniature encoder" in demo[0].stdout
+
+
+def test_the_metrics_rank_the_controls_as_the_truth_does(demo):
+    """The reference edits succeed always, the other controls never and the methods often; CLIP sees it too."""
+    directory = demo[1] / "runs"
+    metrics = {path.name: read_run(path).record.metrics for path in directory.iterdir()}
+    success = {name: summaries["edit_success"].mean for name, summaries in metrics.items()}
+    assert success["reference"] == 1.0
+    assert success["identity"] == success["wrong_attribute"] == 0.0
+    assert all(success[name] > 0.5 for name in EDITORS)
+    kept = {name: summaries["attribute_preservation"].mean for name, summaries in metrics.items()}
+    assert kept["identity"] == kept["reference"] == kept["wrong_attribute"] == 1.0 > kept["shuffled_source"]
+    for name in ("clip_score", "clip_directional_similarity"):
+        means = {method: summaries[name].mean for method, summaries in metrics.items()}
+        assert means["identity"] is None or means["reference"] > means["identity"]
+        assert means["reference"] > max(means["shuffled_source"], means["wrong_attribute"])
+
+
+def test_the_demo_runs_again_over_its_own_files_and_speaks_json(demo, tmp_path, monkeypatch):
+    """A second run replaces its own runs, and --json prints one object."""
+    monkeypatch.setenv("EVALKIT_CACHE", str(demo[1].parent / "cache"))
+    done = CliRunner().invoke(main, ["demo", "--output", str(demo[1]), "--json"])
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert set(result) == {"runs", "files", "report"}
+    assert result["runs"]["reference"]["n_encoded_images"] == 0

@@ -1,0 +1,521 @@
+"""Comparing methods: known answers, symmetry, families, incomplete and degenerate runs, refusals."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from evalkit.cli.compare import as_json
+from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.sentences import signed
+from evalkit.errors import OptionError, RunError
+from tests.support.runs import A, B, random_runs, write_scores
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two runs of six items, b better on each."""
+    return [
+        write_scores(tmp_path / "a", {"clip_score": A}),
+        write_scores(tmp_path / "b", {"clip_score": B}),
+    ]
+
+
+def test_six_items_that_all_improve_have_the_answer_of_the_book(two):
+    """All 64 sign arrangements counted by hand: only two reach the observed sum, and the interval is Hartigan's."""
+    (pair,) = compare_runs(two).pairs
+    assert (pair.a, pair.b, pair.n_items, pair.n_groups, pair.n_seeds) == ("a", "b", 6, 6, 1)
+    assert pair.difference == pytest.approx(1.3 / 6)
+    assert pair.p_value == pair.adjusted_p_value == 2 / 64
+    assert (pair.ci_low, pair.ci_high, pair.how) == (0.1, 0.4, "enumeration")
+    assert (pair.win, pair.tie, pair.loss, pair.verdict) == (6, 0, 0, "b_better")
+    assert pair.mean_a == pytest.approx(np.mean(A))
+    assert pair.mean_b == pytest.approx(np.mean(B))
+    d = np.subtract(B, A)
+    assert pair.effect_size_dz == pytest.approx(d.mean() / d.std(ddof=1))
+    assert pair.sensitivity["paired_t"] == pytest.approx(stats.ttest_rel(B, A).pvalue)
+    assert pair.sensitivity["sign"] == 2 / 64
+    assert pair.sentence.startswith("b − a = +0.217 clip_score [+0.100, +0.400] (95 %, 6 items in 6 groups); ")
+    assert "sign-flip p = 0.031; win/tie/loss 6/0/0; MDE 0." in pair.sentence
+    assert pair.sentence.endswith("→ b is better")
+
+
+def test_the_ranking_follows_the_means_and_ties_share_ranks(tmp_path):
+    """A method far ahead is first alone; two that are the same share the places below and are one clique."""
+    rng = np.random.default_rng(0)
+    worse = rng.normal(0.2, 0.02, 40)
+    runs = [
+        write_scores(tmp_path / "low", {"clip_score": worse.tolist()}),
+        write_scores(tmp_path / "same", {"clip_score": (worse + rng.normal(0, 0.02, 40)).tolist()}),
+        write_scores(tmp_path / "high", {"clip_score": (worse + 0.2 + rng.normal(0, 0.02, 40)).tolist()}),
+    ]
+    comparison = compare_runs(runs)
+    best, *others = comparison.ranking
+    assert (best.method, best.rank_low, best.rank_high, best.tied_with_best) == ("high", 1, 1, True)
+    assert {(place.rank_low, place.rank_high, place.tied_with_best) for place in others} == {(2, 3, False)}
+    assert [set(clique) for clique in comparison.cliques["clip_score"]] == [{"low", "same"}]
+    interval = stats.ttest_1samp(worse, 0).confidence_interval()
+    low = next(place for place in comparison.ranking if place.method == "low")
+    assert (low.ci_low, low.ci_high) == pytest.approx((interval.low, interval.high), abs=1e-6)
+
+
+@pytest.mark.parametrize("lower", [(), ("clip_score",)])
+def test_swapping_the_labels_mirrors_everything(tmp_path, lower):
+    """Differences and intervals change their sign, wins and losses their place, p-values nothing."""
+    runs = random_runs(tmp_path, ["a", "b"], lower=lower)
+    (ab,) = compare_runs(runs, margins={"clip_score": 0.05}).pairs
+    (ba,) = compare_runs(runs[::-1], margins={"clip_score": 0.05}).pairs
+    assert (ba.difference, ba.ci_low, ba.ci_high) == pytest.approx((-ab.difference, -ab.ci_high, -ab.ci_low))
+    assert (ba.p_value, ba.win, ba.tie, ba.loss) == (ab.p_value, ab.loss, ab.tie, ab.win)
+    assert ba.equivalence_p_value == pytest.approx(ab.equivalence_p_value)
+    mirrored = {"a_better": "b_better", "b_better": "a_better"}
+    assert ba.verdict == mirrored.get(ab.verdict, ab.verdict)
+
+
+def test_lower_is_better_turns_the_winner_and_not_the_difference(tmp_path):
+    """The difference stays b − a; b wins because its scores are smaller."""
+    runs = [
+        write_scores(tmp_path / "a", {"distance": B}, lower=["distance"]),
+        write_scores(tmp_path / "b", {"distance": A}, lower=["distance"]),
+    ]
+    comparison = compare_runs(runs)
+    (pair,) = comparison.pairs
+    assert pair.difference == pytest.approx(-1.3 / 6)
+    assert (pair.win, pair.loss, pair.verdict) == (6, 0, "b_better")
+    assert "lower is better" in pair.sentence
+    assert comparison.ranking[0].method == "b"
+
+
+def test_the_same_seed_gives_the_same_comparison_and_another_one_other_draws(tmp_path):
+    """Random arrangements depend on the seed, and on nothing else that a person can see."""
+    runs = random_runs(tmp_path, ["a", "b", "c"])
+    first, again, other = (compare_runs(runs, seed=seed, n_flips=999) for seed in (1, 1, 2))
+    assert as_json(first) == as_json(again)
+    assert [pair.how for pair in first.pairs] == ["monte_carlo"] * 3
+    assert [pair.p_value for pair in first.pairs] != [pair.p_value for pair in other.pairs]
+
+
+def test_primary_metrics_are_corrected_by_holm_and_the_others_by_benjamini_hochberg(tmp_path):
+    """Two families: what one metric finds does not depend on how many exploratory ones stand beside it."""
+    runs = random_runs(tmp_path, ["a", "b", "c"], metrics=("clip_score", "clip_image_similarity"))
+    comparison = compare_runs(runs, n_flips=999)
+    assert [metric.primary for metric in comparison.metrics] == [True, False]
+    primary = [pair for pair in comparison.pairs if pair.metric == "clip_score"]
+    other = [pair for pair in comparison.pairs if pair.metric == "clip_image_similarity"]
+    ordered = sorted(pair.p_value for pair in primary)
+    stepped = np.minimum(1, np.maximum.accumulate([3 * ordered[0], 2 * ordered[1], ordered[2]]))
+    assert sorted(pair.adjusted_p_value for pair in primary) == pytest.approx(list(stepped))
+    expected = stats.false_discovery_control([pair.p_value for pair in other])
+    assert [pair.adjusted_p_value for pair in other] == pytest.approx(list(expected))
+    alone = compare_runs(runs, metrics=["clip_score"], n_flips=999)
+    assert [replace(pair) for pair in alone.pairs] == primary
+    assert "(3 comparisons, exploratory)" in other[0].sentence
+
+
+def test_two_primary_metrics_form_one_family(tmp_path):
+    """Declaring a second primary metric doubles the family."""
+    runs = random_runs(tmp_path, ["a", "b"], metrics=("clip_score", "clip_image_similarity"))
+    pairs = compare_runs(runs, primary=["clip_score", "clip_image_similarity"]).pairs
+    smaller, larger = sorted(pairs, key=lambda pair: pair.p_value)
+    assert smaller.adjusted_p_value == pytest.approx(2 * smaller.p_value)
+    assert larger.adjusted_p_value == pytest.approx(max(larger.p_value, 2 * smaller.p_value))
+
+
+@pytest.mark.parametrize(
+    ("correction", "name"), [("maxt", "max_t"), ("bh", "benjamini_hochberg"), ("by", "benjamini_yekutieli")]
+)
+def test_other_corrections_can_be_chosen(tmp_path, correction, name):
+    """Each is named in the settings and never makes a p-value smaller."""
+    comparison = compare_runs(random_runs(tmp_path, ["a", "b", "c"]), correction=correction, n_flips=999)
+    assert comparison.settings["correction"] == name
+    assert all(pair.adjusted_p_value >= pair.p_value for pair in comparison.pairs)
+    assert any(pair.adjusted_p_value > pair.p_value for pair in comparison.pairs)
+
+
+def test_without_a_correction_the_sentence_says_each_p_value_once(tmp_path):
+    """It names the number of comparisons and that nothing was corrected, and does not repeat the number."""
+    pair = compare_runs(random_runs(tmp_path, ["a", "b", "c"]), correction="none", n_flips=999).pairs[0]
+    assert ", uncorrected (3 comparisons)" in pair.sentence
+    assert pair.sentence.count("p =") + pair.sentence.count("p <") == 1
+
+
+def test_a_baseline_is_compared_with_each_other_method_only(tmp_path):
+    """Two comparisons instead of three, the baseline always as a, and a smaller detectable effect."""
+    runs = random_runs(tmp_path, ["a", "b", "c"])
+    every, few = compare_runs(runs, n_flips=999), compare_runs(runs, baseline="b", n_flips=999)
+    assert [(pair.a, pair.b) for pair in few.pairs] == [("b", "a"), ("b", "c")]
+    assert few.baseline == "b"
+    of_all = next(pair for pair in every.pairs if (pair.a, pair.b) == ("b", "c"))
+    assert few.pairs[1].minimum_detectable_effect < of_all.minimum_detectable_effect
+
+
+def test_groups_are_the_unit_of_inference(tmp_path):
+    """Twelve items of four pictures cannot reach α = 0.05, however large the difference, and it is said why."""
+    groups = [f"picture_{number // 3}" for number in range(12)]
+    runs = [
+        write_scores(tmp_path / name, {"clip_score": [level + number / 100 for number in range(12)]}, groups=groups)
+        for name, level in (("a", 0.1), ("b", 0.6))
+    ]
+    (pair,) = compare_runs(runs).pairs
+    assert (pair.n_items, pair.n_groups, pair.p_value, pair.verdict) == (12, 4, 0.125, "inconclusive")
+    assert "cannot reach alpha = 0.05 with 4 groups" in pair.reason
+
+
+def test_a_table_of_groups_overrides_the_runs(tmp_path, two):
+    """The same scores in three groups give the p-value of three groups; a table that lacks items is refused."""
+    table = tmp_path / "groups.csv"
+    table.write_text("item_id,group\n" + "".join(f"item_{n},g{n // 2}\n" for n in range(6)))
+    (pair,) = compare_runs(two, groups=table).pairs
+    assert (pair.n_groups, pair.p_value) == (3, 0.25)
+    table.write_text("item_id,group\nitem_0,g0\n")
+    with pytest.raises(OptionError, match="lacks 5 of 6 items, 'item_1' first"):
+        compare_runs(two, groups=table)
+
+
+def test_seeds_are_averaged_within_the_item(tmp_path):
+    """A run with two seeds per item compares exactly like one with their means, whatever the order of its rows."""
+    ids = [f"item_{number}" for number in range(6)]
+    high, low = [value + 0.02 for value in B], [value - 0.02 for value in B]
+    runs = [
+        write_scores(tmp_path / "a", {"clip_score": A}),
+        write_scores(tmp_path / "b", {"clip_score": high + low}, ids=ids + ids, seeds=[7] * 6 + [3] * 6),
+    ]
+    (pair,) = compare_runs(runs).pairs
+    assert (pair.n_items, pair.n_seeds, pair.p_value, pair.ci_low) == (6, 2, 2 / 64, 0.1)
+    assert ", 2 seeds)" in pair.sentence
+    assert "new seeds" not in pair.sentence  # one method was run once: its spread between seeds is not known
+
+
+def test_with_several_seeds_the_sentence_answers_both_questions(tmp_path):
+    """Beside the interval for new items there is one for these items with new seeds, by the formula."""
+    ids = [f"item_{number}" for number in range(6)]
+    runs = [
+        write_scores(tmp_path / name, {"clip_score": [v + 0.01 for v in values] + [v - 0.01 for v in values]},
+                     ids=ids + ids, seeds=[0] * 6 + [1] * 6)
+        for name, values in (("a", A), ("b", B))
+    ]  # fmt: skip
+    (pair,) = compare_runs(runs).pairs
+    half = stats.t.ppf(0.975, 12) * np.sqrt(2 * (0.0002 / 2) / 6)
+    low, high = (signed(pair.difference + sign * half) for sign in (-1, 1))
+    assert f"; on these very items with new seeds [{low}, {high}]; " in pair.sentence
+
+
+def test_items_that_were_not_run_bound_the_difference(tmp_path):
+    """What they could have made of it, were their scores the worst or the best that the metric knows."""
+    lacking = {"clip_score": [*B[:5], None]}
+    runs = [
+        write_scores(tmp_path / "a", {"clip_score": A}),
+        write_scores(tmp_path / "b", lacking, reasons={"clip_score": "no_edited_image"}, status={"item_5": "missing"}),
+    ]
+    (pair,) = compare_runs(runs).pairs
+    known = sum(B[:5]) - sum(A[:5])
+    low, high = (signed((known + score - A[5]) / 6) for score in (0, 1))
+    assert f"; 1 item not run: between {low} and {high} whatever their scores → " in pair.sentence
+    runs[1] = write_scores(tmp_path / "c", lacking, reasons={"clip_score": "equal_images"})
+    assert "not run" not in compare_runs(runs).pairs[0].sentence  # undefined: there is no score to imagine
+
+
+def test_an_incomplete_run_is_compared_on_common_items_and_not_ranked(tmp_path):
+    """Three methods, one of which lacks an item: its pairs have one item less, the others rank without it."""
+    runs = random_runs(tmp_path, ["a", "b"], n=8)
+    runs.append(
+        write_scores(
+            tmp_path / "c",
+            {"clip_score": [0.2 + number / 50 for number in range(7)] + [None]},
+            reasons={"clip_score": "no_edited_image"},
+            status={"item_7": "missing"},
+        )
+    )
+    comparison = compare_runs(runs)
+    assert {(pair.a, pair.b): pair.n_items for pair in comparison.pairs} == {
+        ("a", "b"): 8, ("a", "c"): 7, ("b", "c"): 7,
+    }  # fmt: skip
+    assert comparison.pairs[1].excluded == {"no_edited_image": 1}
+    places = {place.method: place for place in comparison.ranking}
+    assert places["c"].rank_low is None
+    assert places["c"].reason == "incomplete: 1 of 8 items were not run"
+    assert places["c"].mean is not None
+    assert {places["a"].rank_high, places["b"].rank_high} <= {1, 2}
+    assert [method.n_missing for method in comparison.methods] == [0, 0, 1]
+    assert any(note.startswith("c has no clip_score for 1 of 8 items (item_7)") for note in comparison.notes)
+
+
+def test_an_undefined_value_leaves_the_method_ranked(tmp_path):
+    """Where the metric has no value the item is left out for all, with its reason; the run is not incomplete."""
+    runs = [
+        write_scores(tmp_path / "a", {"clip_score": A}),
+        write_scores(tmp_path / "b", {"clip_score": [*B[:5], None]}),
+    ]
+    comparison = compare_runs(runs)
+    assert comparison.pairs[0].excluded == {"equal_images": 1}
+    assert all(place.rank_low is not None for place in comparison.ranking)
+    assert [place.mean for place in comparison.ranking] == pytest.approx([np.mean(B[:5]), np.mean(A[:5])])
+    assert any("over the 5 of 6 items" in note for note in comparison.notes)
+
+
+def no_nan(comparison):
+    """What JSON would hold, which refuses NaN."""
+    return json.loads(json.dumps(as_json(comparison), allow_nan=False))
+
+
+def test_identical_runs_are_equivalent(tmp_path):
+    """Nothing differs: p is 1, there is no spread, and the verdict is not "inconclusive"."""
+    runs = [write_scores(tmp_path / name, {"clip_score": A}) for name in ("a", "b")]
+    comparison = compare_runs(runs)
+    (pair,) = comparison.pairs
+    assert (pair.difference, pair.p_value, pair.tie, pair.verdict) == (0, 1, 6, "equivalent")
+    assert pair.effect_size_dz is pair.minimum_detectable_effect is None
+    assert pair.reason == "both have the same score on every item"
+    assert no_nan(comparison)["comparisons"][0]["effect_size_dz"] is None
+
+
+def test_a_method_without_any_value_is_said_to_have_none(tmp_path):
+    """The identity has no direction on any item: no figure, no rank, a reason in each place."""
+    runs = [
+        write_scores(tmp_path / "a", {"clip_directional_similarity": A}),
+        write_scores(tmp_path / "identity", {"clip_directional_similarity": [None] * 6}),
+    ]
+    comparison = compare_runs(runs)
+    (pair,) = comparison.pairs
+    assert (pair.n_items, pair.p_value, pair.verdict) == (0, None, "inconclusive")
+    assert pair.reason == "no item has both scores"
+    assert pair.excluded == {"equal_images": 6}
+    assert "cannot be compared on clip_directional_similarity" in pair.sentence
+    assert {place.rank_low for place in comparison.ranking} == {None}
+    assert all(place.reason for place in comparison.ranking)
+    no_nan(comparison)
+
+
+@pytest.mark.parametrize("test", ["sign_flip", "t", "wilcoxon"])
+@pytest.mark.parametrize(
+    ("a", "b", "groups"),
+    [
+        ([0.1], [0.2], None),
+        ([0.1, 0.2], [0.3, 0.4], None),
+        ([0.1, 0.2, 0.3], [0.2, 0.4, 0.3], ["g", "g", "g"]),
+        ([0.0] * 30, [1.0] * 30, None),
+        ([0.0] * 5, [0.0] * 5, None),
+    ],
+    ids=["one item", "constant difference", "one group", "all successes", "nothing differs"],
+)
+def test_degenerate_scores_give_reasons_and_never_nan(tmp_path, a, b, groups, test):
+    """Every figure that is missing has a reason beside it."""
+    runs = [
+        write_scores(tmp_path / name, {"edit_success": values}, groups=groups) for name, values in (("a", a), ("b", b))
+    ]
+    comparison = compare_runs(runs, test=test, margins={"edit_success": 0.1})
+    pair = no_nan(comparison)["comparisons"][0]
+    if None in pair.values():
+        assert comparison.pairs[0].reason
+    for place in comparison.ranking:
+        assert place.rank_low is not None or place.reason
+
+
+def test_inside_the_margin_is_equivalent(tmp_path):
+    """Two methods that differ by noise far below the margin are equivalent, and far outside they are not."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.001, 30)
+    runs = [
+        write_scores(tmp_path / "a", {"clip_score": [0.3] * 30}),
+        write_scores(tmp_path / "b", {"clip_score": (0.3 + noise - noise.mean()).tolist()}),
+    ]
+    (wide,) = compare_runs(runs, margins={"clip_score": 0.01}).pairs
+    (narrow,) = compare_runs(runs, margins={"clip_score": 0.0001}).pairs
+    assert (wide.verdict, narrow.verdict) == ("equivalent", "inconclusive")
+    assert "margin ±0.0100: equivalence shown" in wide.sentence
+    assert narrow.items_needed > 30
+    assert f"about {narrow.items_needed:,} items would decide" in narrow.sentence
+
+
+def test_a_difference_inside_the_margin_is_both(tmp_path, two):
+    """Statistically different and practically equivalent is said as both."""
+    (pair,) = compare_runs(two, margins={"clip_score": 1.0}).pairs
+    assert (pair.verdict, pair.practically_equivalent) == ("equivalent", True)
+
+
+def test_the_t_test_is_the_paired_t_test(two):
+    """With one item per group it is the textbook's, interval included."""
+    (pair,) = compare_runs(two, test="t").pairs
+    expected = stats.ttest_rel(B, A)
+    interval = expected.confidence_interval()
+    assert pair.p_value == pytest.approx(expected.pvalue)
+    assert (pair.ci_low, pair.ci_high) == pytest.approx((interval.low, interval.high))
+    assert pair.how == "group_t"
+
+
+def test_wilcoxon_is_wilcoxon_and_warns_that_it_asks_something_else(tmp_path):
+    """The exact p-value of scipy where there are no ties; the interval stays that of the mean, and a note says so."""
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(0, 1, 12).round(4), rng.normal(0.5, 1, 12).round(4)
+    runs = [write_scores(tmp_path / name, {"clip_score": v.tolist()}) for name, v in (("a", a), ("b", b))]
+    comparison = compare_runs(runs, test="wilcoxon")
+    assert comparison.pairs[0].p_value == pytest.approx(stats.wilcoxon(b - a, method="exact").pvalue)
+    assert any("asks about ranks" in note for note in comparison.notes)
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1e7])
+def test_the_size_of_the_scores_does_not_matter(tmp_path, scale):
+    """Scores of a millionth or of millions are compared like any others, and not rounded away."""
+    runs = [
+        write_scores(tmp_path / name, {"mse": [value * scale for value in values]}, lower=["mse"])
+        for name, values in (("a", A), ("b", B))
+    ]
+    comparison = compare_runs(runs)
+    (pair,) = comparison.pairs
+    assert comparison.settings["grid"] == {"mse": pytest.approx(1e-7 * scale)}
+    assert (pair.p_value, pair.tie, pair.verdict) == (2 / 64, 0, "a_better")
+    assert (pair.ci_low / scale, pair.ci_high / scale) == pytest.approx((0.1, 0.4), rel=1e-4)
+
+
+def test_successes_are_tested_by_mcnemar_too(tmp_path):
+    """For zeros and ones the sensitivity row has McNemar's exact test."""
+    a, b = [0, 0, 0, 0, 1, 1, 0], [1, 1, 1, 1, 1, 0, 0]
+    runs = [write_scores(tmp_path / name, {"edit_success": values}) for name, values in (("a", a), ("b", b))]
+    (pair,) = compare_runs(runs).pairs
+    assert pair.sensitivity["mcnemar"] == pytest.approx(stats.binomtest(1, 5).pvalue)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"enc": "other/net@4567"},
+            r"clip_score differ in enc \(encoder\).*'fake/net@0123' for a and 'other/net@4567'",
+        ),
+        ({"dtype": "bf16"}, r"differ in dtype \(precision\).*'fp32'.*'bf16'.*--dtype"),
+        ({"v": "2"}, "differ in v: expected the same, got '1' for a and '2' for b"),
+        ({"missing": "floor"}, "differ in missing: expected the same, got 'fail' for a and 'floor' for b.*--missing"),
+        ({"benchmark": "shapes"}, "differ in benchmark: .*'tedbench' for a and 'shapes' for b"),
+        ({"benchmark": None}, "differ in benchmark: .*'tedbench' for a and none for b"),
+        ({"benchmark_version": "2"}, "differ in benchmark_version"),
+        ({"run": "a"}, "are both called 'a'. Give one another: evalkit compare NAME="),
+        ({"ids": [f"x{n}" for n in range(6)]}, "have no item in common.*'item_0' and 'x0'"),
+        ({"groups": ["g"] * 6}, "disagree about the group of item 'item_0': got 'item_0' and 'g'"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_runs_that_are_not_comparable_are_refused_with_the_field_named(tmp_path, changed, message):
+    """The message names the field, both values, and what to do."""
+    runs = [
+        write_scores(tmp_path / "a", {"clip_score": A}),
+        write_scores(tmp_path / "b", {"clip_score": B}, **changed),
+    ]
+    with pytest.raises(RunError, match=message):
+        compare_runs(runs)
+
+
+def test_another_version_of_evalkit_is_a_note(tmp_path):
+    """What changes a number raises the metric's version; the package's own version alone does not."""
+    runs = [
+        write_scores(tmp_path / "a", {"clip_score": A}),
+        write_scores(tmp_path / "b", {"clip_score": B}, evalkit="0.2.0"),
+    ]
+    assert any("different versions of evalkit (0.1.0, 0.2.0)" in note for note in compare_runs(runs).notes)
+
+
+def test_namesakes_can_be_told_apart_on_the_spot(two):
+    """NAME=PATH gives a run another name."""
+    comparison = compare_runs([f"ours={two[0]}", f"theirs={two[0]}"])
+    assert [method.name for method in comparison.methods] == ["ours", "theirs"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"metrics": ["clip_scores"]}, OptionError, "a has no metric 'clip_scores': expected one of clip_score"),
+        ({"baseline": "c"}, OptionError, "The baseline 'c' is none of the methods: expected one of a, b"),
+        ({"margins": {"lpips": 1}}, OptionError, "--margin names 'lpips', which is not compared"),
+        ({"margins": {"clip_score": -1}}, OptionError, "margin of clip_score must be a positive number; got -1"),
+        ({"primary": ["lpips"]}, OptionError, "--primary names 'lpips'"),
+        ({"lower_is_better": ["clip_score"]}, OptionError, "of which evalkit knows that more is better"),
+        ({"correction": "maxt", "test": "t"}, OptionError, "maxt comes from the sign flips"),
+        ({"alpha": 0}, OptionError, "alpha must be between 0 and 1"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(two, options, error, message):
+    """Each with what was expected and what was got."""
+    with pytest.raises(error, match=message):
+        compare_runs(two, **options)
+
+
+def test_one_run_is_no_comparison(two):
+    """It takes two."""
+    with pytest.raises(RunError, match="needs two methods or more; got a"):
+        compare_runs(two[:1])
+
+
+def test_metrics_that_only_some_have_are_noted(tmp_path):
+    """They are left out by name; without any common metric there is nothing to compare."""
+    runs = [
+        write_scores(tmp_path / "a", {"clip_score": A, "psnr": A}),
+        write_scores(tmp_path / "b", {"clip_score": B}),
+        write_scores(tmp_path / "c", {"ssim": B}),
+    ]
+    comparison = compare_runs(runs[:2])
+    assert [metric.name for metric in comparison.metrics] == ["clip_score"]
+    assert any("only some methods have them: psnr" in note for note in comparison.notes)
+    with pytest.raises(RunError, match="no metric in common: a has clip_score, psnr; c has ssim"):
+        compare_runs([runs[0], runs[2]])
+
+
+def test_every_figure_of_a_large_comparison_is_finite(tmp_path):
+    """Five methods, two metrics, groups: ten pairs each, all with all figures."""
+    groups = [f"g{number // 2}" for number in range(30)]
+    runs = random_runs(tmp_path, list("abcde"), metrics=("clip_score", "lpips"), lower=["lpips"], groups=groups)
+    comparison = compare_runs(runs, n_flips=999)
+    assert len(comparison.pairs) == 20
+    for pair in no_nan(comparison)["comparisons"]:
+        assert all(math.isfinite(value) for value in pair.values() if isinstance(value, float))
+        assert None not in pair.values()
+
+
+def test_many_comparisons_draw_what_their_correction_needs(tmp_path):
+    """Two methods get 99,999 arrangements, seven on three metrics as many as Holm's smallest step can resolve."""
+    metrics = ("clip_score", "lpips", "ssim")
+    runs = random_runs(tmp_path, list("abcdefg"), n=6, metrics=metrics)
+    assert compare_runs(runs[:2]).settings["n_flips"] == 99_999
+    many = compare_runs(runs, primary=metrics).settings["n_flips"]
+    assert many + 1 == pytest.approx(20 * 63 / 0.05)
+
+
+def test_a_run_is_compared_with_another_tools_table_in_the_runs_groups(tmp_path):
+    """The table knows no groups, so the run's stand; that its numbers carry no signature is said."""
+    run = write_scores(tmp_path / "a", {"clip_score": A}, groups=["x", "x", "y", "y", "z", "z"])
+    (tmp_path / "b.csv").write_text("id,clip_score\n" + "".join(f"item_{n},{value}\n" for n, value in enumerate(B)))
+    for sources in ([run, tmp_path / "b.csv"], [tmp_path / "b.csv", run]):
+        comparison = compare_runs(sources)
+        assert (comparison.pairs[0].n_groups, comparison.pairs[0].p_value) == (3, 0.25)
+        assert any("carry no signature" in note for note in comparison.notes)
+        assert not any("counts as independent" in note for note in comparison.notes)
+
+
+def test_items_that_were_given_the_worst_value_are_noted(tmp_path):
+    """Under --missing floor an absent edit is scored, and the reader of the comparison must know how many were."""
+    runs = [
+        write_scores(tmp_path / "a", {"clip_score": A}, missing="floor"),
+        write_scores(tmp_path / "b", {"clip_score": [*B[:5], 0.0]}, missing="floor", n_floored=1),
+    ]
+    comparison = compare_runs(runs)
+    assert "b: 1 without an edited image have the worst clip_score" in comparison.notes
+    assert all(place.rank_low is not None for place in comparison.ranking)
+
+
+def test_all_pairs_of_a_table_stand_on_the_same_items(tmp_path):
+    """Where one method's value is undefined no pair uses the item, so that means and differences fit together."""
+    runs = [
+        write_scores(tmp_path / "a", {"clip_score": A}),
+        write_scores(tmp_path / "b", {"clip_score": B}),
+        write_scores(tmp_path / "c", {"clip_score": [None, *A[1:]]}),
+        write_scores(tmp_path / "nothing", {"clip_score": [None] * 6}),
+    ]
+    comparison = compare_runs(runs)
+    pairs = {(pair.a, pair.b): pair for pair in comparison.pairs}
+    assert {pairs[key].n_items for key in (("a", "b"), ("a", "c"), ("b", "c"))} == {5}
+    assert pairs["a", "b"].excluded == {"not_common": 1}
+    assert pairs["a", "c"].excluded == {"equal_images": 1}
+    means = {place.method: place.mean for place in comparison.ranking}
+    assert pairs["a", "b"].mean_a == pytest.approx(means["a"])
+    assert pairs["a", "nothing"].n_items == 0

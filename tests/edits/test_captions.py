@@ -1,0 +1,110 @@
+"""Parallel folders and captions tables pair by identity, never by order."""
+
+from pathlib import Path
+
+import pytest
+
+from evalkit.edits.open import open_folder
+from evalkit.errors import ManifestError, OptionError
+from tests.support.folders import codes, items_named, pairs, put
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_parallel_folders_pair_by_name(suffix: str, tmp_path: Path) -> None:
+    """A captions table pairs edits with sources by name, in whatever order either lies on disk."""
+    sources = put(tmp_path / "sources", ["zebra.jpg", "apple.png"])
+    edits = put(tmp_path / "edits", ["zebra.png", "second.png"])
+    table = tmp_path / f"captions.{suffix}"
+    if suffix == "csv":
+        table.write_text(
+            "source;edited;target_caption;source_caption;note\n"
+            'zebra.jpg;;"A horse; galloping";A zebra.;x\n'
+            "apple.png;second.png;A pear.;;\n"
+        )
+    else:
+        table.write_text(
+            '{"source": "zebra.jpg", "target_caption": "A horse; galloping", "source_caption": "A zebra."}\n'
+            '{"source_image_file_name": "apple.png", "edited_image_file_name": "second.png", '
+            '"target_caption": "A pear."}\n'
+        )
+
+    folder = open_folder(edits, sources=sources, captions=table)
+
+    assert (folder.layout, folder.n_matched, folder.benchmark) == ("parallel", 2, None)
+    assert [
+        (i.item_id, i.edited_image.name, i.source_image.name, i.source_caption, i.target_caption) for i in folder.items
+    ] == [
+        ("zebra", "zebra.png", "zebra.jpg", "A zebra.", "A horse; galloping"),
+        ("second", "second.png", "apple.png", None, "A pear."),
+    ]
+    assert folder.problems == ()
+
+
+def test_parallel_folders_without_captions(tmp_path: Path) -> None:
+    """Sources alone pair by stem; an unedited source and a surplus edit are listed."""
+    sources = put(tmp_path / "sources", ["a.png", "b.jpg", "c.png", "d.png"])
+
+    folder = open_folder(put(tmp_path / "edits", ["B.png", "a.jpg", "d.png", "x.png"]), sources=sources)
+
+    assert pairs(folder) == {"a": "a.jpg", "b": "B.png", "c": None, "d": "d.png"}
+    assert codes(folder) == [("unmatched_file", "x.png"), ("missing_edited_image", "c")]
+    assert [item.source_image.name for item in folder.items] == ["a.png", "b.jpg", "c.png", "d.png"]
+
+
+def test_two_sources_of_one_name_are_not_chosen_between(tmp_path: Path) -> None:
+    """Where two source images could be meant, the item has none."""
+    sources = put(tmp_path / "sources", ["a.png", "a.jpg", "b.png"])
+    table = tmp_path / "captions.csv"
+    table.write_text("item_id,target_caption\na,A cat.\nb,A dog.\n")
+
+    folder = open_folder(put(tmp_path / "edits", ["a.png", "b.png"]), sources=sources, captions=table)
+
+    assert [item.source_image for item in folder.items] == [None, sources / "b.png"]
+
+
+def test_sources_inside_the_folder_are_no_edits(tmp_path: Path) -> None:
+    """A folder of sources and the captions table may lie in the folder that is read."""
+    put(tmp_path, ["sources/a.png", "a.png"])
+    table = tmp_path / "captions.csv"
+    table.write_text("item_id,target_caption\na,A cat.\n")
+
+    folder = open_folder(tmp_path, sources=tmp_path / "sources", captions=table)
+
+    assert pairs(folder) == {"a": "a.png"}
+    assert (folder.n_files, folder.problems) == (1, ())
+    assert folder.items[0].source_image == tmp_path / "sources/a.png"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("item_id,target_caption\na,x\na,y\n", r":3: the item 'a' stands in line 2 already"),
+        ("item_id,target_caption\na,one, two\n", ":2: expected 2 cells as in the heading, got 3.*double quotes"),
+        ("target_caption\nx\n", ":2: expected an item_id, .*got the columns target_caption"),
+        ("item_id,prompt\na,x\n", "got 1 rows without any. The headings that are read: item_id, "),
+        ("item_id,target_caption\n", "got 0 rows without any"),
+        ("\0", "expected CSV in UTF-8|without any"),
+        (b"item_id,target_caption\n\xff,x\n", "expected CSV in UTF-8"),
+    ],
+)
+def test_faulty_captions_table_is_explained(content: str | bytes, says: str, tmp_path: Path) -> None:
+    """A table's message names the file, the line where there is one, and what was expected."""
+    table = tmp_path / "captions.csv"
+    table.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    with pytest.raises(ManifestError, match=says):
+        open_folder(put(tmp_path / "edits", ["a.png"]), captions=table)
+
+
+def test_captions_table_of_another_kind_is_refused(tmp_path: Path) -> None:
+    """Only formats that are read are accepted."""
+    (tmp_path / "captions.xlsx").touch()
+
+    with pytest.raises(ManifestError, match=r"expected a captions table named \.csv, \.tsv or \.jsonl, got '\.xlsx'"):
+        open_folder(put(tmp_path / "edits", ["a.png"]), captions=tmp_path / "captions.xlsx")
+
+
+def test_captions_do_not_go_with_a_benchmark(tmp_path: Path) -> None:
+    """Two authorities on the captions are one too many."""
+    with pytest.raises(OptionError, match="mine has captions of its own"):
+        open_folder(put(tmp_path, ["a.png"]), expected=items_named("a"), captions=tmp_path / "c.csv")

@@ -1,0 +1,318 @@
+"""Figures: what is drawn, that it can be read, and that the same data give the same files."""
+
+import csv
+import io
+from itertools import combinations
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from evalkit.report.figures.data import paired, reference_of, versus
+from evalkit.report.figures.means import cliques, forest
+from evalkit.report.figures.pairs import ecdf, heat_map
+from evalkit.report.figures.planning import (
+    detectable,
+    mean_covariance,
+    planning_alpha,
+    power_curve,
+    region_radius,
+    trade_off,
+)
+from evalkit.report.figures.style import COLOURS, house_style, looks, rendered, settled, short_labels
+from evalkit.report.figures.write import draw_figures, write_figures
+from evalkit.stats.clusters import code_groups, group_error
+from evalkit.stats.power import minimum_detectable_effect
+from tests.support.comparisons import METRICS, comparison_of
+
+ALIGNED, PRESERVED = METRICS
+HOSTILE = ("a$b_$ <script>", 'x" onload="y', "line\nbreak\x00", "名前", "z" * 80)
+
+
+def table_of(drawn):
+    """The rows behind a figure, as dictionaries."""
+    return [dict(zip(drawn.columns, row, strict=True)) for row in drawn.rows]
+
+
+def test_writes_every_format_with_its_numbers_and_a_caption(tmp_path):
+    """Each figure comes as SVG, PDF and PNG, with a CSV of its numbers and its caption in one page of captions."""
+    files = write_figures(comparison_of(2, n_items=20, metrics=METRICS[:1]), tmp_path / "figures")
+
+    assert sorted({file.suffix for file in files}) == [".csv", ".md", ".pdf", ".png", ".svg"]
+    stems = {file.stem for file in files if file.suffix == ".svg"}
+    assert stems == {f"{kind}_clip_score" for kind in ("forest", "cliques", "ecdf", "heat_map", "power")}
+    starts = {".svg": b"<?xml", ".pdf": b"%PDF", ".png": b"\x89PNG"}
+    assert all(file.read_bytes().startswith(starts.get(file.suffix, b"")) for file in files)
+    captions = (tmp_path / "figures" / "captions.md").read_text()
+    assert all(f"## {stem}\n" in captions for stem in stems)
+    rows = list(csv.reader(io.StringIO((tmp_path / "figures" / "forest_clip_score.csv").read_text())))
+    assert [row[0] for row in rows] == ["method", "identity", "imagic"]
+
+
+@pytest.mark.parametrize("file_format", ["svg", "pdf", "png"])
+def test_equal_data_give_equal_files(file_format):
+    """Two drawings of one comparison are the same bytes: no date, no random identifier."""
+    first, second = (rendered(_drawn(forest, comparison_of(3, n_items=20), ALIGNED), file_format) for _ in range(2))
+
+    assert first == second
+
+
+def test_all_captions_name_level_and_unit_of_resampling():
+    """Every caption says how sure its intervals or verdicts are, and what was resampled."""
+    drawn = list(draw_figures(comparison_of(3, n_items=20)))
+
+    assert len(drawn) == 11
+    for one in drawn:
+        assert "95 %" in one.caption or "α = 0.0" in one.caption, one.name
+        assert "20 items in 10 groups" in one.caption, one.name
+        assert one.alt
+
+
+@pytest.mark.parametrize("n_methods", [2, 12])
+def test_no_texts_overlap_or_leave_the_figure(n_methods):
+    """With two methods or twelve, with long names, no text lies on another or is cut off."""
+    for drawn in draw_figures(comparison_of(n_methods, n_items=20), primary_only=True):
+        renderer = FigureCanvasAgg(drawn.figure).get_renderer()
+        boxes = [(text, text.get_window_extent(renderer)) for text in _texts(drawn.figure)]
+        width, height = drawn.figure.canvas.get_width_height()
+        for text, box in boxes:
+            inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+            assert inside, f"{drawn.name}: '{text.get_text()}' is cut off"
+        for (one, a), (two, b) in combinations(boxes, 2):
+            apart = min(a.x1, b.x1) - max(a.x0, b.x0) < 1 or min(a.y1, b.y1) - max(a.y0, b.y0) < 1
+            assert apart, f"{drawn.name}: '{one.get_text()}' lies on '{two.get_text()}'"
+
+
+def test_a_method_has_one_colour_everywhere():
+    """Colours follow the order in which methods were given; a second round differs in its marker and line."""
+    style = looks(comparison_of(12, n_items=10))
+
+    assert style["imagic"].colour == COLOURS[0] == style["diffusionclip"].colour
+    assert style["imagic"].line != style["diffusionclip"].line
+    assert len({(look.colour, look.marker, look.line) for look in style.values()}) == 12
+    assert [name for name, look in style.items() if look.hollow] == ["identity"]
+
+
+def test_labels_stay_different_when_cut():
+    """Long names are cut in the middle, and two that would look the same are numbered."""
+    names = ["a" * 60 + "1", "a" * 60 + "2", "a" * 20 + "b" * 40 + "a" * 20]
+    labels = short_labels([*names, "short"])
+
+    assert labels["short"] == "short"
+    assert len(set(labels.values())) == 4
+    assert all(len(label) <= 38 for label in labels.values())
+
+
+def test_hostile_names_are_only_text():
+    """Formulas, markup, line breaks, control characters and other scripts in names make valid SVG and no markup."""
+    comparison = comparison_of(5, names=HOSTILE, n_items=10)
+    svg = rendered(_drawn(forest, comparison, ALIGNED), "svg").decode()
+
+    root = ElementTree.fromstring(svg)
+    assert not [node for node in root.iter() if node.tag.endswith("script") or node.get("onload")]
+    texts = {node.text for node in root.iter() if node.tag.endswith("text")}
+    assert {"a$b_$ <script>", "line�break�", "名前"} <= texts
+
+
+def test_forest_holds_the_pairs_turned_towards_the_reference():
+    """Differences are method minus baseline, with the interval turned where the pair was compared the other way."""
+    comparison = comparison_of(3, n_items=20, baseline="plug-and-play")
+    rows = {row["method"]: row for row in table_of(_drawn(forest, comparison, ALIGNED))}
+    means = {m.name: m.table.item_means("clip_score").values.mean() for m in comparison.methods}
+
+    assert rows["imagic"]["difference"] == pytest.approx(means["imagic"] - means["plug-and-play"], abs=1e-12)
+    assert rows["imagic"]["difference_ci_low"] < rows["imagic"]["difference"] < rows["imagic"]["difference_ci_high"]
+    assert rows["plug-and-play"]["difference"] is None
+
+
+def test_turning_a_pair_swaps_wins_and_verdict():
+    """A pair seen from the other side has the opposite difference, wins and standing."""
+    comparison = comparison_of(4, spread=0.2)
+    one, other = (
+        versus(comparison, "lpips", *names) for names in (("imagic", "plug-and-play"), ("plug-and-play", "imagic"))
+    )
+
+    assert (one.standing, other.standing) == ("better", "worse")
+    assert (one.win, one.loss, one.difference) == (other.loss, other.win, -other.difference)
+    assert one.win_rate + other.win_rate == pytest.approx(1)
+
+
+def test_the_reference_is_the_baseline_or_the_best():
+    """Without a baseline the others are held against the best mean, which is the lowest where lower is better."""
+    comparison = comparison_of(4, spread=0.2)
+    means = {m.name: m.table.item_means("lpips").values.mean() for m in comparison.methods}
+
+    assert reference_of(comparison, PRESERVED) == min(means, key=means.get)
+    assert reference_of(comparison_of(4, baseline="identity"), PRESERVED) == "identity"
+
+
+def test_figures_rest_on_the_items_of_the_tables():
+    """Where a third method lacks an item, the pairs of methods that are ranked leave it out, and figures do too."""
+    comparison = comparison_of(3, n_items=20)
+    third = comparison.methods[2]
+    shorter = _with(third, table=_with(third.table, rows=third.table.rows[1:]))
+    one = _with(comparison, methods=(*comparison.methods[:2], shorter))
+    alone = tuple(_with(row, rank_low=None) if row.method == third.name else row for row in one.ranking)
+
+    assert len(paired(one, "clip_score", "imagic", "identity").item_ids) == 19
+    assert len(paired(_with(one, ranking=alone), "clip_score", "imagic", "identity").item_ids) == 20
+    assert not paired(comparison, "lpips", "imagic", "imagic").columns.std(axis=1).any()
+
+
+def test_the_distribution_shows_ties_as_a_jump():
+    """Items that tie are zeros of the data, and a vertical stroke at 0 as high as their share."""
+    drawn = _drawn(ecdf, comparison_of(2, n_items=60), ALIGNED)
+    zeros = [row for row in table_of(drawn) if row["difference"] == 0]
+    strokes = [
+        line for line in drawn.figure.axes[0].lines if line.get_linewidth() > 3 and list(line.get_xdata()) == [0, 0]
+    ]
+
+    assert len(zeros) == 12
+    low, high = strokes[0].get_ydata()
+    assert high - low == pytest.approx(12 / 60)
+
+
+def test_sets_need_not_be_neighbours():
+    """A set of methods that are not told apart has dots at its members only, however far apart their ranks are."""
+    comparison = comparison_of(3, n_items=20)
+    order = [row.method for row in comparison.ranking if row.metric == "clip_score"]
+    gap = {"clip_score": ((order[0], order[2]), (order[1],))}
+    drawn = _drawn(cliques, _with(comparison, cliques=gap), ALIGNED)
+
+    assert [(row["set"], row["method"]) for row in table_of(drawn)] == [(1, order[0]), (1, order[2]), (2, order[1])]
+    assert [len(dots.get_offsets()) for dots in drawn.figure.axes[1].collections] == [2, 1]
+    assert "α = 0.05" in drawn.caption
+    assert "holm" in drawn.caption.lower()
+
+
+def test_the_heat_map_marks_what_is_not_decided():
+    """Inconclusive cells are hatched, equivalent ones carry a dot, and both triangles are there."""
+    comparison = comparison_of(6)
+    drawn = _drawn(heat_map, comparison, ALIGNED)
+    axes = drawn.figure.axes[0]
+    standings = [row["standing_of_row"] for row in table_of(drawn)]
+
+    assert len(standings) == 30
+    assert sum(bool(patch.get_hatch()) for patch in axes.patches) == standings.count("inconclusive") > 0
+    assert len(axes.lines) == standings.count("equivalent") > 0
+
+
+def test_with_a_baseline_there_are_no_sets_and_no_heat_map():
+    """Figures that need all pairs are left out where only pairs with the baseline were compared."""
+    names = {drawn.name for drawn in draw_figures(comparison_of(3, n_items=20, baseline="identity"), primary_only=True)}
+
+    assert names == {"forest_clip_score", "ecdf_clip_score", "power_clip_score", "trade_off_clip_score_lpips"}
+
+
+def test_joint_covariance_has_the_group_robust_errors_on_its_diagonal():
+    """The 2×2 covariance is the square of the standard error that intervals use, and for independent items S/n."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(30, 2))
+    groups = tuple(str(i // 3) for i in range(30))
+    covariance = mean_covariance(values, groups)
+    single = mean_covariance(values, tuple(map(str, range(30))))
+
+    for column in range(2):
+        assert covariance[column, column] == pytest.approx(group_error(values[:, column], code_groups(groups)) ** 2)
+    assert single == pytest.approx(np.cov(values.T) / 30)
+    assert mean_covariance(values[:4], ("a", "a", "b", "b")) is None
+
+
+def test_confidence_regions_cover_the_mean():
+    """95 of 100 ellipses of normal data hold the true mean (2,000 samples of 12 items)."""
+    rng = np.random.default_rng(2)
+    mixing = np.array([[1.0, 0.0], [0.8, 0.3]])
+    inside = 0
+    for _ in range(2_000):
+        values = rng.normal(size=(12, 2)) @ mixing.T
+        mean = values.mean(axis=0)
+        distance = mean @ np.linalg.solve(mean_covariance(values, tuple(map(str, range(12)))), mean)
+        inside += distance <= region_radius(12, 0.05) ** 2
+
+    assert inside / 2_000 == pytest.approx(0.95, abs=0.015)
+
+
+def test_lower_is_better_points_to_the_right_too():
+    """The axis of a lower-is-better metric is reversed: the better corner is always at the top right."""
+    axes = _drawn(lambda c, m: trade_off(c, m, ALIGNED), comparison_of(3, n_items=20), PRESERVED).figure.axes[0]
+
+    assert axes.xaxis.get_inverted()
+    assert not axes.yaxis.get_inverted()
+
+
+def test_four_times_the_items_halve_what_is_detected():
+    """Far from small samples the detectable difference falls with the root of the number of items."""
+    n_items, effects = detectable(0.01, 400, 400, 0.05)
+    at = dict(zip(n_items, effects, strict=True))
+
+    assert at[400] == pytest.approx(0.01 * 2.8, rel=0.01)
+    assert at[6_400] == pytest.approx(at[400] / 4, rel=0.01)
+    assert list(effects) == sorted(effects, reverse=True)
+
+
+def test_the_power_curve_passes_through_the_tables_figure():
+    """At the present number of items the curve has the corrected error rate of the family that the table uses."""
+    comparison = comparison_of(3, n_items=20)
+    error = 0.01
+
+    assert [planning_alpha(comparison, metric) for metric in METRICS] == [0.05 / 3, 0.05]
+    n_items, effects = detectable(error, 20, 10, 0.05 / 3)
+    assert dict(zip(n_items, effects, strict=True))[20] == minimum_detectable_effect(
+        standard_error=error, degrees_of_freedom=9, alpha=0.05 / 3
+    )
+
+
+def test_degenerate_scores_leave_figures_out_and_raise_nothing():
+    """Equal methods have no power curve, a metric without any value has no figure, one item draws."""
+    comparison = comparison_of(2, names=("a", "a2"), n_items=20)
+    same = _with(comparison, methods=tuple(_with(m, table=comparison.methods[0].table) for m in comparison.methods))
+    nothing = _with(
+        comparison, ranking=tuple(_with(r, mean=None, ci_low=None, ci_high=None) for r in comparison.ranking)
+    )
+
+    assert power_curve(same, ALIGNED) is None
+    assert [drawn.name for drawn in draw_figures(nothing)] == ["trade_off_clip_score_lpips"]
+
+
+def test_numbers_in_the_forest():
+    """A difference and its interval have the same decimals, and the p-value is written as in the tables."""
+    comparison = comparison_of(2, n_items=20)
+    (pair,) = (pair for pair in comparison.pairs if pair.metric == ALIGNED.name)
+    pair = _with(pair, difference=-0.0123456, ci_low=-0.02, ci_high=0.000107, adjusted_p_value=0.0471)
+    shown = {text.get_text() for text in _texts(_drawn(forest, _with(comparison, pairs=(pair,)), ALIGNED).figure)}
+    numbers = ("−0.0123 [−0.0200, +0.0001]  p = 0.047", "+0.0123 [−0.0001, +0.0200]  p = 0.047")
+
+    assert len(shown.intersection(numbers)) == 1
+
+
+def _drawn(draw, comparison, metric):
+    with house_style():
+        return settled(draw(comparison, metric))
+
+
+def _texts(figure):
+    """Every visible text with letters in it."""
+    for axes in figure.axes:
+        if axes.get_visible():
+            yield from (t for t in axes.findobj(lambda a: hasattr(a, "get_window_extent") and hasattr(a, "get_text"))
+                        if t.get_visible() and t.get_text().strip() and _drawn_in(t, axes))  # fmt: skip
+    yield from (t for t in figure.texts if t.get_text())
+    for legend in figure.legends:
+        yield from legend.get_texts()
+
+
+def _drawn_in(text, axes):
+    """Tick labels exist also where they are switched off or outside the limits."""
+    for axis in (axes.xaxis, axes.yaxis):
+        for tick in axis.get_major_ticks():
+            if text in (tick.label1, tick.label2):
+                low, high = sorted(axis.get_view_interval())
+                return low <= tick.get_loc() <= high
+    return text is not axes.title or bool(text.get_text())
+
+
+def _with(record, **changes):
+    from dataclasses import replace
+
+    return replace(record, **changes)

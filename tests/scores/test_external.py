@@ -1,0 +1,293 @@
+"""Score tables of other tools: every shape gives the same scores, and nothing goes missing in silence."""
+
+import csv
+import json
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalkit.comparison.compare import compare_runs
+from evalkit.errors import DataError, OptionError, RunError
+from evalkit.scores.external import ColumnNames, number_of, read_groups, read_table
+
+SCORES = {
+    ("ddim+p2p", "psnr"): [17.5, 20.25, None, 19.0],
+    ("ddim+p2p", "lpips"): [0.25, 0.125, 0.5, 0.375],
+    ("masa|ctrl", "psnr"): [18.5, 21.25, 20.0, 22.0],
+    ("masa|ctrl", "lpips"): [0.125, 0.25, 0.375, 0.0625],
+}
+METHODS, METRICS = ("ddim+p2p", "masa|ctrl"), ("psnr", "lpips")
+ITEMS = ("000000000000", "000000000001", "a, b", "naïve")
+
+
+def text_of(value):
+    """As a tool prints it that has no better word for "undefined"."""
+    return "nan" if value is None else repr(value)
+
+
+def wide(path):
+    """A column per metric, a row per method and item."""
+    with path.open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.writer(file)
+        writer.writerow(["Item_ID", "model", *METRICS, "prompt"])
+        for method in METHODS:
+            for place, item in enumerate(ITEMS):
+                writer.writerow([item, method, *(text_of(SCORES[method, m][place]) for m in METRICS), "a cat, 5 of it"])
+
+
+def long(path):
+    """A row per value."""
+    lines = [
+        {"file_id": item, "system": method, "metric_name": metric, "value": values[place]}
+        for (method, metric), values in SCORES.items()
+        for place, item in enumerate(ITEMS)
+    ]
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+
+
+def crossed(path):
+    """PIE-Bench's layout: a row per item, a column per method and metric, "nan" for what is undefined."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file_id", *(f"{method}|{metric}" for method, metric in SCORES)])
+        for place, item in enumerate(ITEMS):
+            writer.writerow([item, *(text_of(values[place]) for values in SCORES.values())])
+
+
+def records():
+    """A row per method and item, as objects."""
+    return [
+        {"id": item, "method": method, **{metric: SCORES[method, metric][place] for metric in METRICS}}
+        for method in METHODS
+        for place, item in enumerate(ITEMS)
+    ]
+
+
+def parquet(path):
+    """The same, in columns."""
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records()), path)
+
+
+def listed(path):
+    """The same, as one JSON list inside an object."""
+    path.write_text(json.dumps({"version": 1, "results": records()}))
+
+
+def nested(path):
+    """The same as JSON Lines, with the scores in an object of their own."""
+    lines = [
+        {"key": r["id"], "model": r["method"], "scores": {metric: r[metric] for metric in METRICS}} for r in records()
+    ]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+
+
+WRITERS = {
+    "wide.csv": wide, "long.jsonl": long, "pie_bench.csv": crossed, "table.parquet": parquet, "list.json": listed,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_shape_gives_the_same_scores(tmp_path, name):
+    """Wide, long, crossed, Parquet and JSON: the same methods, items, values and reasons, columns guessed."""
+    WRITERS[name](tmp_path / name)
+    external = read_table(tmp_path / name)
+    assert tuple(external.methods) == METHODS
+    for method, table in external.methods.items():
+        assert table.metrics == METRICS
+        assert tuple(row.item_id for row in table.rows) == ITEMS
+        for metric in METRICS:
+            assert [row.values[metric] for row in table.rows] == SCORES[method, metric]
+    assert external.methods["ddim+p2p"].rows[2].reasons == {"psnr": "empty"}
+    assert not external.has_groups
+
+
+def test_scores_in_an_object_of_their_own_are_found(tmp_path):
+    """Columns below a key are called ``key.column``."""
+    nested(tmp_path / "t.jsonl")
+    assert read_table(tmp_path / "t.jsonl").methods["ddim+p2p"].metrics == ("scores.psnr", "scores.lpips")
+
+
+def test_how_a_table_was_read_is_said(tmp_path):
+    """Which column was taken for what, and which were left out."""
+    wide(tmp_path / "wide.csv")
+    assert read_table(tmp_path / "wide.csv").notes == (
+        "wide.csv was read by its columns: item 'Item_ID', method 'model'",
+        "wide.csv: columns that are no scores were left out: prompt",
+    )
+
+
+def test_pie_bench_results_are_compared(tmp_path):
+    """From its evaluation file to a comparison, directions known by name, and the undefined value listed."""
+    crossed(tmp_path / "evaluation_result.csv")
+    comparison = compare_runs([tmp_path / "evaluation_result.csv"])
+    assert {metric.name: metric.higher_is_better for metric in comparison.metrics} == {"psnr": True, "lpips": False}
+    psnr, lpips = comparison.pairs
+    assert (psnr.n_items, psnr.excluded, lpips.n_items) == (3, {"empty": 1}, 4)
+    assert psnr.difference == pytest.approx((1 + 1 + 3) / 3)
+    assert (lpips.win, lpips.loss) == (3, 1)
+    assert any(note.startswith("ddim+p2p has no psnr for 1 of 4 items (a, b)") for note in comparison.notes)
+    assert not any("by the name only" in note for note in comparison.notes)
+
+
+def test_the_direction_of_a_metric_that_nobody_knows_is_assumed_aloud(tmp_path):
+    """More is taken for better where the name gives no other hint, and that is said."""
+    (tmp_path / "t.csv").write_text("item,method,charm\na,x,1\nb,x,2\na,y,3\nb,y,5\n")
+    comparison = compare_runs([tmp_path / "t.csv"])
+    assert [metric.higher_is_better for metric in comparison.metrics] == [True]
+    assert any("more is better, by the name only: charm" in note for note in comparison.notes)
+    turned = compare_runs([tmp_path / "t.csv"], lower_is_better=["charm"])
+    assert [metric.higher_is_better for metric in turned.metrics] == [False]
+
+
+def test_a_judges_csv_is_read(tmp_path):
+    """GEdit's file, one per method: scores by column, the flag as 0 or 1, texts left out; the file names the method."""
+    for name, scores in (("flux", (7.5, 8, 7.75)), ("omnigen", (6.5, 9, 7.649))):
+        (tmp_path / f"{name}.csv").write_text(
+            "key,edited_image,instruction,sementics_score,quality_score,overall_score,intersection_exist\n"
+            f'ab12,a.png,"Make it snow, please",{scores[0]},{scores[1]},{scores[2]},True\n'
+            "cd34,b.png,Remove it,4,5,4.47,False\n"
+        )
+    comparison = compare_runs([tmp_path / "flux.csv", tmp_path / "omnigen.csv"])
+    assert [method.name for method in comparison.methods] == ["flux", "omnigen"]
+    names = ["sementics_score", "quality_score", "overall_score", "intersection_exist"]
+    assert [metric.name for metric in comparison.metrics] == names
+    assert comparison.pairs[0].difference == pytest.approx(-0.5)
+    assert comparison.pairs[3].mean_a == 0.5
+
+
+def test_a_judges_answers_are_read(tmp_path):
+    """ImgEdit's result.json: an item's text with a line per score; and its averages, a number per item."""
+    answer = "Brief reasoning: it looks fine: mostly.\nPrompt Compliance: 4\nVisual Naturalness: 3\nDetail: 5\n"
+    (tmp_path / "result.json").write_text(json.dumps({"0001": answer, "0002": "I cannot judge this."}))
+    table = read_table(tmp_path / "result.json").methods["result"]
+    assert table.metrics == ("Prompt Compliance", "Visual Naturalness", "Detail", "average")
+    assert list(table.rows[0].values.values()) == [4, 3, 5, 4]
+    assert set(table.rows[1].values.values()) == {None}
+    (tmp_path / "average.json").write_text('{"0001": 4.0, "0002": null}')
+    table = read_table(tmp_path / "average.json").methods["average"]
+    assert [row.values for row in table.rows] == [{"score": 4.0}, {"score": None}]
+
+
+def test_seeds_and_groups_are_read(tmp_path):
+    """A seed column makes several rows per item; a group column makes groups."""
+    (tmp_path / "t.csv").write_text("item,seed,source,score\n1,0,cat,0.5\n1,1,cat,0.75\n2,0,cat,0.25\n3,0,dog,1\n")
+    external = read_table(tmp_path / "t.csv")
+    rows = external.methods["t"].rows
+    assert [(row.item_id, row.seed, row.group, row.values["score"]) for row in rows] == [
+        ("1", 0, "cat", 0.5), ("1", 1, "cat", 0.75), ("2", 0, "cat", 0.25), ("3", 0, "dog", 1.0),
+    ]  # fmt: skip
+    assert external.has_groups
+    assert read_groups(tmp_path / "t.csv") == {"1": "cat", "2": "cat", "3": "dog"}
+
+
+def test_row_numbers_are_no_scores(tmp_path):
+    """A second id, an index that a tool added, and a column without a name are left out by name."""
+    (tmp_path / "t.csv").write_text("Unnamed: 0,,index,item_id,score\n0,0,7,a,0.5\n1,1,8,b,0.25\n")
+    external = read_table(tmp_path / "t.csv")
+    assert external.methods["t"].metrics == ("score",)
+    assert external.notes[1] == "t.csv: columns that are no scores were left out: Unnamed: 0, index"
+
+
+def test_columns_can_be_named(tmp_path):
+    """What is not plain is said by the user; the same table without is an error that says how."""
+    (tmp_path / "t.csv").write_text("bild;verfahren;mass;wert\n1;a;x;0.5\n1;b;x;0.75\n")
+    with pytest.raises(DataError, match=r"got bild, verfahren, mass, wert\. Say which: --item-column NAME"):
+        read_table(tmp_path / "t.csv")
+    external = read_table(tmp_path / "t.csv", ColumnNames(item="bild", method="verfahren", metric="mass", value="wert"))
+    assert {name: table.rows[0].values for name, table in external.methods.items()} == {
+        "a": {"x": 0.5},
+        "b": {"x": 0.75},
+    }
+    with pytest.raises(DataError, match=r"holds the values\. Say which: --value-column"):
+        read_table(tmp_path / "t.csv", ColumnNames(item="bild", metric="mass"))
+    with pytest.raises(DataError, match="no column 'image': expected one of bild, verfahren"):
+        read_table(tmp_path / "t.csv", ColumnNames(item="image"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [("", "empty"), ("nan", "empty"), ("None", "empty"), ("inf", "infinite"), ("-Infinity", "infinite"),
+     ("timeout", "not_a_number")],
+)  # fmt: skip
+def test_what_is_no_number_is_missing_with_its_reason(tmp_path, cell, reason):
+    """Never a zero, never a NaN, never dropped in silence."""
+    (tmp_path / "t.csv").write_text(f"item,score\n1,0.5\n2,{cell}\n3,0.25\n")
+    row = read_table(tmp_path / "t.csv").methods["t"].rows[1]
+    assert (row.values["score"], row.reasons["score"]) == (None, reason)
+
+
+def test_a_value_without_a_row_is_absent(tmp_path):
+    """In a long table an item may have one metric and not the other."""
+    (tmp_path / "t.csv").write_text("item,metric,value\n1,x,0.5\n1,y,1\n2,x,0.5\n")
+    assert read_table(tmp_path / "t.csv").methods["t"].rows[1].reasons == {"y": "absent"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("t.csv", "item,score\n1,0.5\n2,1\n1,0.7\n", "line 2 and line 4 both give score of item '1'.*--seed-column"),
+        ("t.csv", "item,seed,score\n1,3,0.5\n1,3,1\n", "line 2 and line 3 both give score of item '1', seed 3"),
+        ("t.jsonl", '{"item": 1, "x": 1}\n\n{"item": "1", "x": 2}\n', "line 1 and line 3 both give x of item '1'"),
+        ("t.csv", "item,score\n1,0.5,7\n", "line 2: expected 2 cells as in the header, got 3"),
+        ("t.csv", "item,score,score\n1,0.5,7\n", "line 1: the column 'score' is there more than once"),
+        ("t.csv", "item,score\n,0.5\n", "line 2: the column 'item' is empty"),
+        ("t.csv", "item,method,score\n1,,0.5\n", "line 2: the column 'method' is empty"),
+        ("t.csv", "item,seed,score\n1,one,0.5\n", "line 2: the seed must be a whole number, got 'one'"),
+        ("t.csv", "item,seed,group,s\n1,0,a,1\n1,1,b,1\n", "item '1' is in group 'a' in line 2 and in 'b' in line 3"),
+        ("t.csv", "item,text\n1,hello\n", "has no column of numbers beside the item's: got text"),
+        ("t.csv", "item,score\n", "holds no rows"),
+        ("t.csv", "", "holds no rows"),
+        ("t.json", "[1, 2]", "entry 1: expected an object with a key per column, got int"),
+        ("t.json", "{", "the file: this is not JSON"),
+        ("t.json", "3", "expected a list of objects, or an object of items"),
+        ("t.jsonl", '{"item": 1, "x": 1}\nnot json\n', "line 2: this is not JSON"),
+        ("t.parquet", "item,score", "is not a Parquet file"),
+        ("t.xlsx", "x", "expected one of .csv, .tsv.*got '.xlsx'"),
+    ],
+)  # fmt: skip
+def test_a_table_that_cannot_be_trusted_is_refused_by_line(tmp_path, name, text, message):
+    """The message names the place, what was expected and what was found."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_table(tmp_path / name)
+
+
+def test_text_in_another_encoding_is_refused(tmp_path):
+    """Latin-1 would give wrong item names."""
+    (tmp_path / "t.csv").write_bytes("item,score\nnaïve,1\n".encode("latin-1"))
+    with pytest.raises(DataError, match="is not UTF-8"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_a_path_that_leads_nowhere_is_refused(tmp_path):
+    """Neither a run directory nor a table."""
+    with pytest.raises(OptionError, match="does not exist: expected a run directory or a table"):
+        compare_runs([tmp_path / "nothing.csv"])
+
+
+def test_one_name_for_a_table_of_two_methods_is_refused(tmp_path):
+    """Two methods cannot share a name."""
+    wide(tmp_path / "wide.csv")
+    with pytest.raises(OptionError, match="holds 2 methods, which cannot all be called 'ours'"):
+        compare_runs([f"ours={tmp_path / 'wide.csv'}"])
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_number_survives_as_text(value):
+    """What Python prints is what is read back, to the last bit."""
+    assert number_of(repr(value)) == (value, None)
+    assert number_of(f"  {value!r} ") == (value, None)
+
+
+def test_a_column_per_method_gets_told_how_to_say_so(tmp_path):
+    """Columns that could be methods or metrics are refused with how to head them as methods, which works."""
+    path = tmp_path / "scores.csv"
+    path.write_text("item_id,ours,theirs\nx,1,2\ny,2,1\n")
+    with pytest.raises(RunError, match=r"two methods or more; got scores.*ours, theirs are methods.*'ours\|score'"):
+        compare_runs([path])
+
+    path.write_text("item_id,ours|score,theirs|score\nx,1,2\ny,2,1\n")
+    assert {pair.a for pair in compare_runs([path]).pairs} == {"ours"}

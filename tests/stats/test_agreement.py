@@ -1,0 +1,201 @@
+"""Controls, agreement with references and between metrics, against scipy and promised coverage."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as reference
+
+from evalkit.errors import OptionError
+from evalkit.stats.agreement import (
+    agreement_difference,
+    bca_ends,
+    item_agreement,
+    item_correlations,
+    rank_correlation,
+    superiority,
+)
+from evalkit.stats.correlation import weighted_correlations
+from tests.support.grouped import group_differences, tedbench_groups
+
+columns = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=2, max_size=25)
+
+
+@given(columns, st.booleans())
+def test_the_area_under_the_curve_is_mann_whitneys(rows, higher):
+    """The unpaired probability is U/(n₁n₂), ties counting half, in the metric's direction."""
+    values, control = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    ours = superiority(values, control, range(len(rows)), higher_is_better=higher)
+    u = reference.mannwhitneyu(values, control, method="asymptotic").statistic if np.ptp([values, control]) else None
+    area = 0.5 if u is None else u / len(rows) ** 2
+    assert ours.unpaired.value == pytest.approx(area if higher else 1 - area)
+    wins = np.mean(values > control) + np.mean(values == control) / 2
+    assert ours.paired.mean == pytest.approx(wins if higher else 1 - wins)
+    assert ours.n_ties == (values == control).sum()
+
+
+def test_pairing_sees_what_pooling_hides():
+    """A metric that always prefers the edit but varies much more between items is perfect in pairs, poor pooled."""
+    difficulty = np.linspace(0, 10, 40)
+    result = superiority(difficulty + 0.1, difficulty, range(40))
+    assert (result.paired.mean, result.usable) == (1.0, True)
+    assert result.unpaired.value < 0.55
+    assert result.paired.low > 0.9
+
+
+def test_intervals_for_the_controls_cover_with_groups():
+    """Normal scores, correlated within groups: both probabilities are covered about 95 % of the time."""
+    rng, groups = np.random.default_rng(0), tedbench_groups()
+    truth = reference.norm.cdf(1 / 2**0.5)
+    covered = np.zeros(2)
+    for _ in range(300):
+        values, control = group_differences(rng, groups, 0.5) + 1, group_differences(rng, groups, 0.5)
+        result = superiority(values, control, groups)
+        covered += [
+            result.paired.low <= truth <= result.paired.high,
+            result.unpaired.low <= truth <= result.unpaired.high,
+        ]
+    assert (covered / 300 >= 0.915).all()
+
+
+def test_controls_without_items_or_groups_have_reasons():
+    """No items: no probability. One group: no interval."""
+    nothing = superiority(np.array([]), np.array([]), [])
+    assert (nothing.paired.mean, nothing.unpaired.value, nothing.usable) == (None, None, None)
+    assert "one group" in superiority(np.array([1.0, 2.0]), np.array([0.0, 1.0]), "aa").unpaired.reason
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 4)] * 8), min_size=1, max_size=5), st.booleans())
+def test_item_correlations_are_scipys(rows, higher):
+    """Each item's τ_b and ρ across methods are scipy's, and constant rows have a reason."""
+    table = np.array(rows, dtype=float)
+    metric, truth = table[:, :4], table[:, 4:]
+    for kind, theirs in (("kendall", reference.kendalltau), ("spearman", reference.spearmanr)):
+        ours, reasons = item_correlations(metric, truth, kind=kind, higher_is_better=higher)
+        for row, (value, reason) in enumerate(zip(ours, reasons, strict=True)):
+            if np.ptp(metric[row]) and np.ptp(truth[row]):
+                expected = theirs(metric[row], truth[row]).statistic * (1 if higher else -1)
+                assert (value, reason) == (pytest.approx(expected, abs=1e-9), None)
+            else:
+                assert reason.endswith("ties all methods")
+
+
+def test_agreement_within_items_is_not_fooled_by_difficulty():
+    """Scores that follow the items' difficulty but order methods at random agree pooled and not within items."""
+    rng = np.random.default_rng(1)
+    difficulty = rng.normal(size=(60, 1)) * 3
+    metric, truth = difficulty + rng.normal(size=(60, 5)), difficulty + rng.normal(size=(60, 5))
+    pooled = reference.kendalltau(metric.ravel(), truth.ravel()).statistic
+    agreement = item_agreement(metric, truth, range(60), n_resamples=999).correlation
+    assert pooled > 0.5
+    assert agreement.low < 0 < agreement.high
+
+
+def test_agreement_counts_what_it_cannot_use():
+    """Items whose scores are missing or tied are counted by reason, and the others averaged."""
+    metric = np.array([[1.0, 2, 3], [1, 1, 1], [1, np.nan, np.nan], [3, 2, 1], [1, 2, 3]])
+    truth = np.array([[1.0, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2, 3], [2, 2, 2]])
+    agreement = item_agreement(metric, truth, range(5))
+    assert (agreement.correlation.mean, agreement.n_items) == (0.0, 2)
+    assert agreement.undefined == {
+        "the metric ties all methods": 1,
+        "fewer than two methods with both scores": 1,
+        "the reference ties all methods": 1,
+    }
+
+
+def test_two_metrics_are_compared_on_the_same_items():
+    """A metric that follows the truth more closely agrees better, with an interval above 0; with itself it is equal."""
+    rng = np.random.default_rng(2)
+    truth = rng.normal(size=(50, 6))
+    close, loose = truth + 0.3 * rng.normal(size=truth.shape), -truth + 2 * rng.normal(size=truth.shape)
+    gain = agreement_difference(
+        loose, close, truth, range(50), higher_is_better=(False, True), n_resamples=999, kind="spearman"
+    )
+    assert gain.low > 0.2
+    assert agreement_difference(close, close, truth, range(50), n_resamples=999).high == 0.0
+
+
+@given(columns, st.lists(st.integers(0, 3), min_size=25, max_size=25))
+def test_weights_are_repetitions(rows, repeats):
+    """A weighted correlation is scipy's correlation of the items repeated as often as they weigh."""
+    x, y = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    weights = np.array(repeats[: len(x)], dtype=float)
+    many_x, many_y = np.repeat(x, weights.astype(int)), np.repeat(y, weights.astype(int))
+    if len(many_x) < 2 or not np.ptp(many_x) or not np.ptp(many_y):
+        return
+    for kind, theirs in (("kendall", reference.kendalltau), ("spearman", reference.spearmanr)):
+        ours = weighted_correlations(x, y, weights[None], kind)[0]
+        assert ours == pytest.approx(theirs(many_x, many_y).statistic, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["spearman", "kendall"])
+def test_repeating_items_within_their_group_adds_no_certainty(kind):
+    """Three copies of every item in its own group leave correlation and interval as they were."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=30)
+    y = x + rng.normal(size=30)
+    once = rank_correlation(x, y, range(30), kind=kind, n_resamples=499)
+    often = rank_correlation(
+        np.repeat(x, 3), np.repeat(y, 3), np.repeat(np.arange(30), 3).tolist(), kind=kind, n_resamples=499
+    )
+    naive = rank_correlation(np.repeat(x, 3), np.repeat(y, 3), range(90), kind=kind, n_resamples=499)
+    assert often.value == pytest.approx(once.value)
+    assert (often.low, often.high) == (pytest.approx(once.low), pytest.approx(once.high))
+    assert naive.high - naive.low < 0.8 * (once.high - once.low)
+
+
+def test_the_interval_is_scipys_bca():
+    """Given scipy's own resamples of singleton groups, the ends agree within the resampling error."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=40)
+    y = x + rng.normal(size=40)
+    ours = rank_correlation(x, y, range(40), n_resamples=9_999)
+    theirs = reference.bootstrap(
+        (x, y),
+        lambda x, y: reference.spearmanr(x, y).statistic,
+        paired=True,
+        vectorized=False,
+        n_resamples=999,
+        method="BCa",
+        rng=np.random.default_rng(5),
+    ).confidence_interval
+    assert ours.low == pytest.approx(theirs.low, abs=0.03)
+    assert ours.high == pytest.approx(theirs.high, abs=0.03)
+
+
+def test_bca_ends_without_bias_or_skew_are_percentiles():
+    """Symmetric draws around the estimate and a symmetric jackknife give the plain quantiles."""
+    draws = np.linspace(-1, 1, 2001)
+    low, high = bca_ends(0.0, draws, np.array([-1.0, 1.0]), 0.9)
+    assert (low, high) == (pytest.approx(-0.9, abs=1e-6), pytest.approx(0.9, abs=1e-6))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "groups", "reason"),
+    [
+        ([1.0], [2.0], [0], "fewer than two items"),
+        ([1.0, 1.0, 1.0], [1.0, 2.0, 3.0], [0, 1, 2], "the first column is constant"),
+        ([1.0, 2.0, 3.0], [1.0, 1.0, 1.0], [0, 1, 2], "the second column is constant"),
+        ([1.0, 2.0], [2.0, 1.0], [0, 1], "fewer than three groups"),
+        ([0.0, 0, 0, 0, 0, 1], [0.0, 0, 0, 0, 1, 2], [0, 1, 2, 3, 4, 5], "too many resamples are constant"),
+    ],
+)
+def test_degenerate_correlations_have_reasons(x, y, groups, reason):
+    """Constant or scarce data give a reason instead of NaN."""
+    estimate = rank_correlation(np.array(x), np.array(y), groups)
+    assert estimate.low is None
+    assert estimate.reason.startswith(reason)
+
+
+def test_malformed_tables_are_refused():
+    """Shapes that differ, unknown correlations and endless pairs are errors."""
+    table = np.arange(6.0).reshape(2, 3)
+    for call in (
+        lambda: item_correlations(table, table[:, :2]),
+        lambda: item_agreement(table, table, [0]),
+        lambda: item_correlations(table, table, kind="pearson"),
+        lambda: rank_correlation(np.arange(3000.0), np.arange(3000.0), range(3000), kind="kendall"),
+    ):
+        with pytest.raises(OptionError):
+            call()

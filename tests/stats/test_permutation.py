@@ -1,0 +1,305 @@
+"""The sign-flip test against brute force, scipy and its own symmetries; its interval against the test it inverts."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as reference
+
+from evalkit.errors import OptionError
+from evalkit.stats import exact
+from evalkit.stats.permutation import sign_flip_test, sign_flip_tests
+from evalkit.stats.resampling import group_weights, subset_sums
+from tests.support.grouped import all_arrangements, group_differences, tedbench_groups
+
+steps = st.integers(-40, 40)
+grouped = st.lists(st.tuples(steps, st.integers(0, 7)), min_size=2, max_size=14)
+
+
+def split(rows):
+    """Differences on a grid of hundredths, and their groups."""
+    return np.array([value / 100 for value, _ in rows]), [f"picture {group}" for _, group in rows]
+
+
+@given(grouped)
+def test_the_p_value_is_the_share_of_all_arrangements_that_reach_the_observed_sum(rows):
+    """Enumeration agrees with a loop over every assignment of signs to groups."""
+    differences, groups = split(rows)
+    sums = np.rint(all_arrangements(differences, groups) * 100)
+    result = sign_flip_test(differences, groups)
+    assert result.how == "exact_enumeration"
+    assert result.p_value == np.mean(np.abs(sums) >= abs(sums[0]))
+
+
+def test_it_is_scipys_permutation_test_where_every_item_is_its_own_group():
+    """With singleton groups the exact p-value is scipy's, for samples under its enumeration limit."""
+    rng = np.random.default_rng(0)
+    for n in (2, 5, 12):
+        d = np.round(rng.normal(0.3, 1, n), 2)
+        theirs = reference.permutation_test(
+            (d,), lambda x, axis: x.mean(axis), permutation_type="samples", vectorized=True, n_resamples=np.inf
+        )
+        assert sign_flip_test(d, range(n)).p_value == pytest.approx(theirs.pvalue, abs=1e-12)
+
+
+@given(st.lists(steps, min_size=21, max_size=30))
+@settings(max_examples=25)
+def test_counting_subsets_agrees_with_random_arrangements(values):
+    """Beyond 20 groups the exact count lies within four standard errors of 9,999 random arrangements."""
+    d = np.array(values) / 100
+    counted = sign_flip_test(d, range(len(d)))
+    drawn = sign_flip_test(d, range(len(d)), exact_steps=-1, n_flips=9_999)
+    if len({abs(value) for value in values if value}) > 1:
+        assert (counted.how, drawn.how) == ("exact_dp", "monte_carlo")
+        tolerance = 4 * math.sqrt(counted.p_value * (1 - counted.p_value) / 9_999) + 1e-4
+        assert drawn.p_value == pytest.approx(counted.p_value, abs=tolerance)
+
+
+@given(st.lists(st.integers(-30, 30), max_size=12))
+def test_counting_subsets_agrees_with_listing_them(values):
+    """The tails by dynamic programming are those of all 2^n signed sums, whatever the ties and zeros."""
+    scores = np.array(values, dtype=float)
+    sums = all_arrangements(scores, range(len(scores))) if len(scores) else np.zeros(1)
+    magnitudes = all_arrangements(np.abs(scores), range(len(scores))) if len(scores) else np.zeros(1)
+    assert exact.two_sided_tail(scores) == pytest.approx(np.mean(np.abs(sums) >= abs(sums[0])), abs=1e-12)
+    assert exact.upper_tail(scores) == pytest.approx(np.mean(magnitudes >= scores.sum()), abs=1e-12)
+
+
+def test_counting_does_not_overflow_and_no_p_value_is_zero():
+    """Thousands of groups that all agree have a tiny p-value, not 0 and not infinity."""
+    uneven = np.r_[np.ones(1500), 2.0]
+    assert 0 < exact.two_sided_tail(np.ones(5000)) < 1e-300
+    assert 0 < exact.two_sided_tail(uneven) < 1e-300
+    alternating = np.r_[np.tile([1.0, -1.0], 700), 2.0]
+    near = math.erfc(2 / math.sqrt(1404) / math.sqrt(2))
+    assert exact.two_sided_tail(alternating) == pytest.approx(near, abs=0.03)
+
+
+@given(grouped, st.sampled_from([0.05, 0.1, 0.2, 0.5]))
+def test_the_interval_excludes_zero_exactly_when_the_test_rejects(rows, alpha):
+    """P-value and interval come from the same arrangements and never disagree."""
+    differences, groups = split(rows)
+    result = sign_flip_test(differences, groups, alpha=alpha)
+    excluded = result.low is not None and not result.low <= 0 <= result.high
+    assert excluded == (result.p_value <= alpha)
+
+
+@given(st.integers(0, 400), st.sampled_from([0, 2_000_000]), st.floats(-0.3, 0.3))
+@settings(max_examples=60)
+def test_the_interval_agrees_with_the_test_for_random_arrangements_too(seed, exact_steps, shift):
+    """Beyond enumeration the interval still excludes 0 exactly when p ≤ α, counted or drawn."""
+    d = np.random.default_rng(seed).normal(shift, 0.5, 25)
+    result = sign_flip_test(d, range(25), n_flips=399, exact_steps=exact_steps, grid=1e-4)
+    assert (result.how == "exact_dp") == (exact_steps > 0)
+    assert (not result.low <= 0 <= result.high) == (result.p_value <= 0.05)
+
+
+def test_the_interval_holds_the_shifts_that_the_test_does_not_reject():
+    """Moving the differences by a value inside the interval makes them compatible with 0, outside it does not."""
+    rng = np.random.default_rng(1)
+    groups = [0, 0, 0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8]
+    d = np.round(rng.normal(0.2, 0.3, len(groups)), 3)
+    result = sign_flip_test(d, groups)
+    for shift, inside in (
+        (result.low, True),
+        (result.high, True),
+        (result.low - 2e-6, False),
+        (result.high + 2e-6, False),
+    ):
+        assert (sign_flip_test(d - shift, groups, grid=1e-9).p_value > 0.05) is inside
+
+
+def test_the_interval_is_students_where_the_differences_are_many_and_normal():
+    """With 100 normal differences the ends are those of the t interval within a few percent of its width."""
+    d = np.random.default_rng(2).normal(0.05, 0.2, 100)
+    ours = sign_flip_test(d, range(100))
+    theirs = reference.ttest_1samp(d, 0).confidence_interval()
+    assert ours.low == pytest.approx(theirs.low, abs=0.003)
+    assert ours.high == pytest.approx(theirs.high, abs=0.003)
+
+
+@given(grouped)
+def test_swapping_the_methods_mirrors_the_result(rows):
+    """The difference and the interval change sign, and the p-value stays."""
+    differences, groups = split(rows)
+    one, other = sign_flip_test(differences, groups), sign_flip_test(-differences, groups)
+    assert (one.p_value, one.difference) == (other.p_value, -other.difference)
+    if one.low is not None:
+        assert (one.low, one.high) == (-other.high, -other.low)
+
+
+@given(grouped, st.randoms(use_true_random=False))
+def test_order_and_group_names_do_not_matter(rows, random):
+    """Shuffled items with renamed groups give the same exact result."""
+    shuffled = random.sample(rows, len(rows))
+    one = sign_flip_test(*split(rows))
+    differences, groups = split(shuffled)
+    other = sign_flip_test(differences, [hash(group) for group in groups])
+    assert (one.p_value, one.low, one.high) == (other.p_value, other.low, other.high)
+
+
+@given(grouped, st.sampled_from([0.5, 2.0, 10.0]))
+def test_units_do_not_matter(rows, scale):
+    """Scaling the scores scales difference and interval, and leaves the p-value."""
+    differences, groups = split(rows)
+    one, other = sign_flip_test(differences, groups), sign_flip_test(differences * scale, groups)
+    assert one.p_value == other.p_value
+    assert other.difference == pytest.approx(one.difference * scale, abs=1e-12)
+
+
+def test_a_tie_that_rounding_would_break_is_a_tie():
+    """0.3 − 0.1 and 0.2 differ in the last bit; on the grid they are the same difference."""
+    noisy, clean = np.array([0.3 - 0.1, -0.2, 0.2, 0.1]), np.array([0.2, -0.2, 0.2, 0.1])
+    assert noisy[0] != clean[0]
+    assert sign_flip_test(noisy, range(4)) == sign_flip_test(clean, range(4))
+
+
+def test_zeros_stay_in():
+    """Items without a difference count in the mean and shrink the interval's denominators."""
+    d = np.r_[np.full(8, 0.5), np.zeros(8)]
+    result = sign_flip_test(d, range(16))
+    assert result.p_value == 2 / 2**8
+    assert result.difference == 0.25
+    assert result.smallest_p_value == 2.0**-7
+
+
+def test_too_few_groups_are_told_so():
+    """Five groups cannot reach .05: there is no finite interval, and the reason names the smallest p-value."""
+    result = sign_flip_test(np.arange(1.0, 6.0), range(5))
+    assert (result.p_value, result.low, result.high) == (0.0625, None, None)
+    assert result.reason == "cannot reach alpha = 0.05 with 5 groups: the smallest possible p is 0.0625"
+    sparse = sign_flip_test(np.r_[1.0, 1.0, np.zeros(30)], range(32))
+    assert "32 groups, of which 2 differ:" in sparse.reason
+    assert sign_flip_test(np.array([1.0]), [0]).reason.startswith("cannot reach alpha = 0.05 with 1 group:")
+
+
+def test_n_of_2_and_identical_scores_are_plain_results():
+    """Two items have p = ½ at best, and no difference at all has p = 1."""
+    assert sign_flip_test(np.array([1.0, 2.0]), range(2)).p_value == 0.5
+    for n in (2, 25, 60):
+        same = sign_flip_test(np.zeros(n), range(n))
+        assert (same.p_value, same.difference) == (1.0, 0.0)
+    assert sign_flip_test(np.zeros(60), range(60)).low == 0.0
+
+
+def test_no_items_have_a_reason_and_no_numbers():
+    """Without a common item everything is absent."""
+    result = sign_flip_tests(np.array([[np.nan, 1.0], [2.0, np.nan]]), range(2), [(0, 1)])[0]
+    assert (result.p_value, result.difference, result.reason) == (None, None, "no item has both scores")
+
+
+def test_a_random_p_value_counts_the_observed_arrangement():
+    """No arrangement of 99 reaches an overwhelming difference, and p is 1/100, never 0."""
+    result = sign_flip_test(np.linspace(1, 2, 60), range(60), n_flips=99, exact_steps=0)
+    assert (result.how, result.p_value, result.n_arrangements) == ("monte_carlo", 0.01, 100)
+
+
+def test_the_result_depends_on_the_seed_and_not_on_the_memory_it_may_use():
+    """Chunks of one row or of many, batches of one pair or of all: the same numbers; another seed: others."""
+    rng = np.random.default_rng(3)
+    scores, groups = rng.normal(size=(60, 6)), rng.integers(0, 30, 60).tolist()
+    pairs = [(a, b) for b in range(6) for a in range(b)]
+    families = [b % 2 for _, b in pairs]
+    options = {"n_flips": 2_500, "seed": 7, "max_t_families": families}
+    whole = sign_flip_tests(scores, groups, pairs, **options)
+    assert whole == sign_flip_tests(scores, groups, pairs, chunk_bytes=1, sums_bytes=1, **options)
+    assert whole != sign_flip_tests(scores, groups, pairs, **{**options, "seed": 8})
+
+
+def test_more_arrangements_continue_the_fewer():
+    """The first thousand arrangements are the same whether one or three thousand are drawn."""
+    column = np.arange(30.0)[:, None]
+    few, many = (subset_sums(column, n_flips=n, seed=5)[0] for n in (1000, 3000))
+    assert (many[:1001] == few).all()
+    shares = subset_sums(np.eye(30), n_flips=4000, seed=5)[:, 1:].mean(axis=1)
+    assert np.abs(shares - 0.5).max() < 0.04
+
+
+def test_bootstrap_weights_are_draws_of_as_many_groups():
+    """Every resample draws G groups with replacement, each as often as any other."""
+    weights = np.concatenate(list(group_weights(11, n_resamples=500, seed=1)))
+    assert weights.shape == (500, 11)
+    assert (weights.sum(axis=1) == 11).all()
+    assert weights.mean(axis=0) == pytest.approx(np.ones(11), abs=0.2)
+
+
+def test_a_pair_does_not_depend_on_its_company():
+    """Tested with others, with or without missing scores, a pair has the result that it has alone."""
+    rng = np.random.default_rng(4)
+    scores = rng.normal(size=(50, 4))
+    scores[3, 2] = scores[7, 3] = np.nan
+    groups = rng.integers(0, 25, 50).tolist()
+    pairs = [(0, 1), (0, 2), (2, 3)]
+    together = sign_flip_tests(scores, groups, pairs, n_flips=999)
+    for pair, result in zip(pairs, together, strict=True):
+        assert sign_flip_tests(scores[:, pair], groups, [(0, 1)], n_flips=999)[0] == result
+    assert [result.n_items for result in together] == [50, 49, 48]
+
+
+def test_missing_scores_leave_the_pair_and_only_the_pair():
+    """Deleting the items by hand gives the same exact test."""
+    rng = np.random.default_rng(5)
+    scores, groups = rng.normal(size=(18, 2)).round(3), list("aabbccddeeffgghhii")
+    scores[[0, 1, 5], [0, 0, 1]] = np.nan
+    kept = [i for i in range(18) if i not in (0, 1, 5)]
+    ours = sign_flip_tests(scores, groups, [(0, 1)])[0]
+    by_hand = sign_flip_test(scores[kept, 1] - scores[kept, 0], [groups[i] for i in kept])
+    assert (ours.p_value, ours.low, ours.high, ours.n_groups) == (by_hand.p_value, by_hand.low, by_hand.high, 8)
+
+
+def test_max_t_is_the_share_of_arrangements_whose_largest_t_is_as_large():
+    """Step-down max-|t| by brute force over all arrangements of the same signs for all pairs."""
+    rng = np.random.default_rng(6)
+    scores = rng.normal([0, 0.3, 1.2], size=(9, 3))
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    results = sign_flip_tests(scores, range(9), pairs, max_t_families=[0, 0, 0], grid=1e-9)
+    sums = np.stack([all_arrangements(scores[:, b] - scores[:, a], range(9)) for a, b in pairs])
+    z = np.abs(sums) / np.sqrt([np.square(scores[:, b] - scores[:, a]).sum() for a, b in pairs])[:, None]
+    order = np.argsort(-z[:, 0])
+    adjusted, largest = np.empty(3), 0.0
+    for step, pair in enumerate(order):
+        largest = max(largest, np.mean(z[order[step:]].max(axis=0) >= z[pair, 0] - 1e-9))
+        adjusted[pair] = largest
+    assert [result.max_t_p_value for result in results] == pytest.approx(adjusted.tolist(), abs=1e-12)
+    assert all(result.max_t_p_value >= result.p_value for result in results)
+
+
+def test_a_pair_without_items_is_not_in_the_max_t_family():
+    """It has no adjusted p-value, and the others have theirs."""
+    scores = np.array([[1.0, 2.0, np.nan], [2.0, 4.0, np.nan], [3.0, 5.0, np.nan], [np.nan, np.nan, 1.0]])
+    first, second = sign_flip_tests(scores, range(4), [(0, 1), (0, 2)], max_t_families=[0, 0])
+    assert (first.max_t_p_value, second.max_t_p_value) == (first.p_value, None)
+
+
+def test_ignoring_groups_would_find_differences_that_are_not_there():
+    """With TEdBench's groups and correlated items the group test rejects 5 % of true nulls, the item test far more."""
+    rng, groups = np.random.default_rng(7), tedbench_groups()
+    rejected = np.zeros(2)
+    for _ in range(300):
+        d = group_differences(rng, groups, 0.5)
+        for which, labels in enumerate((groups, range(100))):
+            rejected[which] += sign_flip_test(d, labels, n_flips=199).p_value <= 0.05
+    assert rejected[0] / 300 <= 0.09
+    assert rejected[1] / 300 >= 0.12
+
+
+@pytest.mark.parametrize(
+    ("values", "groups", "options"),
+    [
+        ([1.0, np.nan], [0, 1], {}),
+        ([1.0, np.inf], [0, 1], {}),
+        ([1.0], [0, 1], {}),
+        ([1.0, 2.0], [0, 1], {"alpha": 0.0}),
+        ([1.0, 2.0], [0, 1], {"n_flips": 0}),
+        ([1.0, 2.0], [0, 1], {"grid": 0.0}),
+        ([1e12, 2.0], [0, 1], {}),
+        (np.ones(30), range(30), {"seed": -1}),
+        (np.ones((2, 2)), [0, 1], {}),
+    ],
+)
+def test_malformed_input_is_refused(values, groups, options):
+    """What is not finite, of unequal length, or out of range is an error and not a number."""
+    with pytest.raises(OptionError):
+        sign_flip_test(np.array(values), groups, **options)

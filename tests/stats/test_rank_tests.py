@@ -1,0 +1,155 @@
+"""Wilcoxon, sign and McNemar tests against scipy and statsmodels, with ties, zeros, n = 2 and nothing at all."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as reference
+from statsmodels.regression.linear_model import OLS
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+
+from evalkit.errors import OptionError
+from evalkit.stats.multiplicity import adjust
+from evalkit.stats.rank_tests import group_t_test, mcnemar, sign_test, wilcoxon_signed_rank
+from tests.support.grouped import all_arrangements, tedbench_groups
+
+
+@given(st.lists(st.integers(-6, 6).filter(bool), min_size=2, max_size=8), st.integers(0, 3))
+@settings(max_examples=15)
+def test_wilcoxon_with_ties_is_exact(values, zeros):
+    """The p-value is the share of all sign assignments of the midranks, as scipy's exact permutation gives it."""
+    d = np.r_[np.array(values) / 2, np.zeros(zeros)]
+    theirs = reference.wilcoxon(np.array(values), method=reference.PermutationMethod(n_resamples=np.inf))
+    assert wilcoxon_signed_rank(d, range(len(d))).p_value == pytest.approx(theirs.pvalue, abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [10, 40])
+def test_wilcoxon_without_ties_is_scipys_exact_test(n):
+    """For distinct differences both use the same null distribution, and the statistic is R⁺."""
+    d = np.random.default_rng(n).normal(0.3, 1, n)
+    theirs = reference.wilcoxon(d, method="exact", alternative="greater")
+    ours = wilcoxon_signed_rank(d, range(n))
+    assert ours.statistic == theirs.statistic
+    assert ours.p_value == pytest.approx(reference.wilcoxon(d, method="exact").pvalue, rel=1e-9)
+
+
+def test_pratt_ranks_the_zeros_and_then_drops_them():
+    """Under Pratt the ranks of what is left are higher, and the test is exact for those ranks."""
+    d = np.array([0.0, 0.0, 1.0, -2.0, 3.0, 4.0, 5.0])
+    ours = wilcoxon_signed_rank(d, range(7), zeros="pratt")
+    sums = all_arrangements(np.array([3.0, -4.0, 5.0, 6.0, 7.0]), range(5))
+    assert ours.p_value == np.mean(np.abs(sums) >= abs(sums[0]))
+    assert ours.statistic == 21.0
+
+
+def test_all_zeros_have_p_1_at_any_size():
+    """Where scipy says 1, NaN or .002 depending on size and option, nothing but zeros has p = 1."""
+    for n in (2, 10, 60):
+        for zeros in ("drop", "pratt"):
+            result = wilcoxon_signed_rank(np.zeros(n), range(n), zeros=zeros)
+            assert (result.p_value, result.n_zero) == (1.0, n)
+
+
+def test_equal_magnitudes_share_a_rank_whatever_their_last_bit():
+    """Differences that are equal on paper are tied, as they would be with exact decimals (scipy gh-17667)."""
+    d = np.array([0.3 - 0.2, -0.1, 0.4 - 0.3, 0.2 - 0.3, 0.5])
+    assert wilcoxon_signed_rank(d, range(5)) == wilcoxon_signed_rank(np.round(d, 3), range(5))
+
+
+def test_a_thousand_items_with_ties_are_counted():
+    """At 900 tied and zero differences it is still exact, and close to the normal curve with continuity corrected."""
+    d = np.random.default_rng(4).integers(-9, 11, 900).astype(float)
+    ours = wilcoxon_signed_rank(d, range(900))
+    assert ours.how == "exact_dp"
+    theirs = reference.wilcoxon(d, method="asymptotic", correction=True)
+    assert ours.p_value == pytest.approx(theirs.pvalue, rel=0.05)
+
+
+def test_many_items_use_the_normal_curve_with_the_correction_for_ties():
+    """Where counting would take too long the p-value is scipy's asymptotic one."""
+    d = np.random.default_rng(1).integers(-5, 7, 3000).astype(float)
+    ours = wilcoxon_signed_rank(d, range(3000))
+    assert ours.how == "normal"
+    assert ours.p_value == pytest.approx(reference.wilcoxon(d, method="asymptotic").pvalue, rel=1e-6)
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.integers(0, 5)), min_size=1, max_size=14))
+def test_groups_are_flipped_together(rows):
+    """Signed ranks and signs are summed by group before their signs are flipped."""
+    d, groups = np.array([value for value, _ in rows], dtype=float), [group for _, group in rows]
+    kept = d != 0
+    ranks = np.zeros(len(d))
+    ranks[kept] = reference.rankdata(np.abs(d[kept])) if kept.any() else 0
+    for result, scores in ((wilcoxon_signed_rank(d, groups), ranks * np.sign(d)), (sign_test(d, groups), np.sign(d))):
+        sums = all_arrangements(2 * scores, groups)
+        assert result.p_value == pytest.approx(np.mean(np.abs(sums) >= abs(sums[0])), abs=1e-12)
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 5))
+def test_the_sign_test_is_the_binomial_test_of_wins(wins, losses, zeros):
+    """With singleton groups it is scipy's exact binomial test, zeros left out."""
+    d = np.r_[np.ones(wins), -np.ones(losses), np.zeros(zeros)]
+    if not len(d):
+        assert sign_test(d, []).reason == "no items"
+        return
+    expected = reference.binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
+    assert sign_test(d, range(len(d))).p_value == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_sign_test_is_exact_for_a_hundred_thousand_items():
+    """Counting has a closed form where all scores are alike."""
+    d = np.r_[np.ones(50_400), -np.ones(49_600)]
+    result = sign_test(d, range(len(d)))
+    assert result.how == "exact_dp"
+    assert result.p_value == pytest.approx(reference.binomtest(50_400, 100_000).pvalue, rel=1e-9)
+
+
+@given(*[st.integers(0, 12)] * 4)
+def test_mcnemar_is_statsmodels_exact_test(both, only_a, only_b, neither):
+    """Only the items on which the methods disagree count."""
+    a = np.r_[np.ones(both + only_a), np.zeros(only_b + neither)]
+    b = np.r_[np.ones(both), np.zeros(only_a), np.ones(only_b), np.zeros(neither)]
+    if not len(a) or not only_a + only_b:
+        return
+    theirs = statsmodels_mcnemar([[both, only_a], [only_b, neither]], exact=True).pvalue
+    assert mcnemar(a, b, range(len(a))).p_value == pytest.approx(min(1.0, theirs), abs=1e-12)
+
+
+def test_mcnemar_refuses_scores_that_are_not_successes():
+    """Ratings between 0 and 1 are for the sign test."""
+    with pytest.raises(OptionError, match="successes"):
+        mcnemar(np.array([0.5, 1.0]), np.array([0.0, 1.0]), range(2))
+
+
+def test_pairwise_wilcoxon_with_holm_is_scikit_posthocs():
+    """Two independent libraries agree on a whole table of corrected pairwise tests."""
+    import scikit_posthocs
+
+    rng = np.random.default_rng(2)
+    table = rng.normal([0.0, 0.2, 0.9, 1.0], size=(14, 4))
+    theirs = scikit_posthocs.posthoc_wilcoxon(list(table.T), p_adjust="holm", method="exact")
+    pairs = [(a, b) for b in range(4) for a in range(b)]
+    raw = [wilcoxon_signed_rank(table[:, b] - table[:, a], range(14), grid=1e-12).p_value for a, b in pairs]
+    expected = [theirs.iloc[a, b] for a, b in pairs]
+    assert adjust(raw).p_values == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_t_test_is_scipys_and_statsmodels():
+    """With singleton groups it is the paired t test, with groups the cluster-robust regression on a constant."""
+    groups = tedbench_groups()
+    d = np.random.default_rng(3).normal(0.1, 1, 100) + np.array(groups) / 100
+    assert group_t_test(d, range(100)).p_value == pytest.approx(reference.ttest_1samp(d, 0).pvalue, rel=1e-4)
+    fit = OLS(d, np.ones(100)).fit(
+        cov_type="cluster", cov_kwds={"groups": np.array(groups), "use_correction": True}, use_t=True
+    )
+    assert group_t_test(d, groups).statistic == pytest.approx(fit.tvalues[0], rel=1e-4)
+    assert group_t_test(d, groups).p_value == pytest.approx(fit.pvalues[0], rel=1e-3)
+
+
+def test_the_t_test_without_a_spread_has_a_reason():
+    """Zeros have p = 1; a constant difference, or one group, has no t."""
+    assert group_t_test(np.zeros(5), range(5)).p_value == 1.0
+    for d, groups in ((np.ones(5), range(5)), (np.array([1.0, 2.0]), "aa"), (np.array([]), "")):
+        result = group_t_test(d, groups)
+        assert (result.p_value, result.how) == (None, None)
+        assert result.reason
