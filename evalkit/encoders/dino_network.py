@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as transforms
 
-from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Pixels, Preprocess
+from evalkit.arrays import Pixels
+from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Preprocess
 from evalkit.encoders.digest import settings_digest, weights_digest
 from evalkit.encoders.hub import one_line
 from evalkit.encoders.network import DTYPES, Network, TorchEncoder, full_precision

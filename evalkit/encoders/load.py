@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from evalkit.encoders.base import Backend, DType, Embeddings, Encoder, EncoderSpec, Loaded, PairEncoder, Pixels
+from evalkit.arrays import Pixels
+from evalkit.encoders.base import Backend, DType, Embeddings, Encoder, EncoderSpec, Loaded, PairEncoder
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.encoders.spec_cache import SpecMemory
 from evalkit.errors import EncoderError, OptionError, UnknownNameError

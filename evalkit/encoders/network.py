@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Pixels, Preprocess
+from evalkit.arrays import Pixels
+from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Preprocess
 from evalkit.encoders.digest import settings_digest, tokenizer_digest, weights_digest
 from evalkit.errors import EncoderError, OptionError
 

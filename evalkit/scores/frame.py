@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from evalkit.arrays import Floats
 from evalkit.data.keys import Numbers, numbered
 from evalkit.data.texts import Texts
 from evalkit.results.item_rows import ItemRows
 from evalkit.results.item_rows import ItemScores as ItemScores  # a row of the table
-from evalkit.stats.intervals import Floats
 
 _IN_ORDER = 8
 """Fewer numbers than this numpy adds one after the other."""

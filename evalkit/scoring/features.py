@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from evalkit.arrays import Pixels
 from evalkit.edits.item import EditItem
-from evalkit.encoders.base import AnyEncoder, Encoder, EncoderSpec, Pixels
+from evalkit.encoders.base import AnyEncoder, Encoder, EncoderSpec
 from evalkit.encoders.cache import EmbeddingCache, EmbeddingKind
 from evalkit.errors import ImageError
 from evalkit.images.decode import image_digest, read_image

@@ -11,7 +11,8 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from evalkit.encoders.base import AnyEncoder, Embeddings, Encoder, EncoderSpec, Pixels
+from evalkit.arrays import Pixels
+from evalkit.encoders.base import AnyEncoder, Embeddings, Encoder, EncoderSpec
 from evalkit.encoders.load import EncoderConfig
 from evalkit.errors import EncoderError, ImageError
 from evalkit.images.decode import decode_image

@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from evalkit.encoders.base import AnyEncoder, EncoderSpec, Pixels
+from evalkit.arrays import Pixels
+from evalkit.encoders.base import AnyEncoder, EncoderSpec
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.encoders.load import EncoderConfig
 from evalkit.engine.base import Engine, Lost, Runner

@@ -12,9 +12,9 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageFilter
 
+from evalkit.arrays import Pixels
 from evalkit.benchmarks.shapes.recognise import recognise
 from evalkit.benchmarks.shapes.world import Jitter, draw, scenes
-from evalkit.encoders.base import Pixels
 
 SEED = 19
 N_SPOILT = 1000

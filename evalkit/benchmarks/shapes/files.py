@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from evalkit.arrays import Pixels
 from evalkit.benchmarks.shapes.edits import EDIT_TYPES, Edit, edits
 from evalkit.benchmarks.shapes.world import coverage, draw
-from evalkit.encoders.base import Pixels
 from evalkit.errors import BenchmarkError
 from evalkit.images.decode import write_image
 from evalkit.storage.atomic import atomic_write

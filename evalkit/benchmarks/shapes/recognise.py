@@ -12,9 +12,9 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from evalkit.arrays import Floats, Mask
+from evalkit.arrays import Floats, Mask, Pixels
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, BACKGROUNDS, COLOURS, PLACES, RADII, Scene, coverage
-from evalkit.encoders.base import Pixels, Preprocess
+from evalkit.encoders.base import Preprocess
 
 UNKNOWN = "unknown"
 PREPROCESS = Preprocess(size=64, mode="squash", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))

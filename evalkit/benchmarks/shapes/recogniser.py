@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from evalkit.arrays import Pixels
 from evalkit.benchmarks.shapes.recognise import PREPROCESS, UNKNOWN, recognise
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, BACKGROUNDS, COLOURS, OUTLINES, PLACES, RADII
-from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Loaded, Pixels
+from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Loaded
 from evalkit.encoders.digest import settings_digest
 from evalkit.errors import EncoderError, UnknownNameError
 

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from evalkit.arrays import Floats
-from evalkit.encoders.base import Pixels
+from evalkit.arrays import Floats, Pixels
 
 NATIVE_SIZE = 64
 """Side of the benchmark's files in pixels."""
