@@ -1,16 +1,18 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share. What is heavy is imported by the fixture that needs it."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from hypothesis import settings
 
-from evalkit.encoders.cache import EmbeddingCache
-from evalkit.leaderboard.store import Leaderboard
-from tests.support import boards, models
+if TYPE_CHECKING:
+    import torch
+
+    from evalkit.encoders.cache import EmbeddingCache
+    from evalkit.leaderboard.store import Leaderboard
 
 # A busy machine is no failure: examples have no deadline of their own, the tests have one together.
 settings.register_profile("evalkit", deadline=None)
@@ -19,30 +21,37 @@ settings.load_profile("evalkit")
 # The processes of pytest, and what they start, share the cores instead of each taking all of them.
 THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
-torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @pytest.fixture(scope="session")
 def tiny_open_clip(tmp_path_factory) -> str:
     """Specification of a small random CLIP in open_clip's format."""
+    from tests.support import models
+
     return models.tiny_open_clip(tmp_path_factory.mktemp("encoders") / "tiny_open_clip")
 
 
 @pytest.fixture(scope="session")
 def tiny_transformers_clip(tmp_path_factory) -> str:
     """Specification of the same weights in the format of transformers."""
+    from tests.support import models
+
     return models.tiny_transformers_clip(tmp_path_factory.mktemp("encoders") / "tiny_transformers_clip")
 
 
 @pytest.fixture(scope="session")
 def tiny_siglip(tmp_path_factory) -> str:
     """Specification of a small random SigLIP in the format of transformers."""
+    from tests.support import models
+
     return models.tiny_siglip(tmp_path_factory.mktemp("encoders") / "tiny_siglip")
 
 
 @pytest.fixture(scope="session")
-def backbones(tmp_path_factory) -> dict[str, tuple[Path, torch.nn.Module]]:
+def backbones(tmp_path_factory) -> dict[str, tuple[Path, "torch.nn.Module"]]:
     """For each network below LPIPS a file of random weights, and the layers in it."""
+    from tests.support import models
+
     root = tmp_path_factory.mktemp("backbones")
     return {net: models.write_backbone(root, net) for net in ("alex", "vgg", "squeeze")}
 
@@ -54,15 +63,19 @@ def cache_path(tmp_path) -> Path:
 
 
 @pytest.fixture
-def cache(cache_path) -> Iterator[EmbeddingCache]:
+def cache(cache_path) -> Iterator["EmbeddingCache"]:
     """An empty cache."""
+    from evalkit.encoders.cache import EmbeddingCache
+
     with EmbeddingCache.open(cache_path) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-def small_leaderboard(tmp_path_factory) -> Leaderboard:
+def small_leaderboard(tmp_path_factory) -> "Leaderboard":
     """Three controls and three methods on a few edits; to be copied before anything in it is changed."""
+    from tests.support import boards
+
     with boards.known(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("EVALKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
         return boards.board_of(tmp_path_factory.mktemp("leaderboard"))
