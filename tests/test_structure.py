@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path("evalkit")
 ADAPTERS = Path("adapters/evalkit_adapters")
 LAYERS = (
-    {"errors", "arrays"},
+    {"errors", "arrays", "formatting"},
     {"registry", "storage", "stats", "engine"},
     {"images"},
     {"edits"},
@@ -26,7 +26,7 @@ LAYERS = (
 )
 """From the ground up: a file imports only from lower layers and its own folder."""
 HEIGHTS = {part: height for height, parts in enumerate(LAYERS) for part in parts}
-STATS_MAY_IMPORT = {"arrays", "errors", "stats"}
+STATS_MAY_IMPORT = {"arrays", "errors", "formatting", "stats"}
 HEAVY = ("torch", "diffusers", "transformers", "open_clip", "datasets", "scipy.stats", "matplotlib", "pandas")
 ADAPTERS_MAY_IMPORT = {"arrays", "editing", "edits", "images", "storage", "errors"}
 FILES = sorted(PACKAGE.rglob("*.py"))

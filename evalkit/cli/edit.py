@@ -129,10 +129,7 @@ def edit(
     kept = f", {done.n_kept} kept from before" if done.n_kept else ""
     charged = "".join(f", charged {cost:.4g} {currency}" for currency, cost in done.costs.items())
     output.line(f"{card.title}: {done.n_edited} edits in {done.seconds:.1f} s{charged}{kept}")
-    for item in done.failures[:_SHOWN]:
-        output.line(f"  {item.label} failed: {item.reason}")
-    if len(done.failures) > _SHOWN:
-        output.line(f"  … and {len(done.failures) - _SHOWN} more; --json lists them all.")
+    output.first([f"{item.label} failed: {item.reason}" for item in done.failures], _SHOWN, indent=2)
     output.line(f"Wrote {target}")
     missing = " --missing floor" if done.failures else " --missing intersect" if chosen and (items or limit) else ""
     output.line(f"Next: evalkit score {target}{missing}")

@@ -98,10 +98,15 @@ class Output:
         for code in dict.fromkeys(problem.code for problem in problems):
             alike = [problem for problem in problems if problem.code == code]
             self.line(f"  {code} ({len(alike)}): {PROBLEMS.get(code) or NOTICES.get(code)}")
-            for problem in alike[:shown]:
-                self.line(f"    {problem.message.translate({ord(mark): ascii(mark)[1:-1] for mark in _LAYOUT})}")
-            if len(alike) > shown:
-                self.line(f"    … and {len(alike) - shown} more; --json lists them all.")
+            layout = {ord(mark): ascii(mark)[1:-1] for mark in _LAYOUT}
+            self.first([problem.message.translate(layout) for problem in alike], shown, indent=4)
+
+    def first(self, lines: Sequence[str], shown: int, *, indent: int) -> None:
+        """The first few lines of a list, and how many more there are."""
+        for line in lines[:shown]:
+            self.line(" " * indent + line)
+        if len(lines) > shown:
+            self.line(f"{' ' * indent}… and {len(lines) - shown} more; --json lists them all.")
 
     def fail(self, failure: EvalkitError) -> NoReturn:
         """End the process with the failure's message."""

@@ -12,12 +12,11 @@ from evalkit.comparison.pairs import compare_pairs, flips_for, pair_result
 from evalkit.comparison.ranking import Ranked, rank_methods
 from evalkit.comparison.records import ComparedMethod, Comparison
 from evalkit.comparison.sentences import sentence_of
+from evalkit.formatting import listed
 from evalkit.results.item_rows import ItemRows
 from evalkit.scores.external import ColumnNames, read_groups
 from evalkit.scores.frame import ScoreTable
 
-_NAMED = 5
-"""Items that a note names before it only counts them."""
 _WILCOXON_NOTE = (
     "p-values are Wilcoxon's, which asks about ranks; intervals are of the mean, by sign flip: they can disagree"
 )
@@ -157,18 +156,13 @@ def _missing(methods: Sequence[Method], joined: Joined, plan: ComparisonOptions)
         for method in methods:
             notes += [
                 f"{method.name} has no {metric.name} for {len(items)} of {len(joined.items)} items "
-                f"({_listed(items, joined)}): {REASON_WORDS.get(reason, reason)}"
+                f"({listed([joined.items[item] for item in items])}): {REASON_WORDS.get(reason, reason)}"
                 for reason, items in joined.without(method.name, metric.name).items()
             ]
             floored = method.record.metrics[metric.name].n_floored if method.record else 0
             if floored:
                 notes.append(f"{method.name}: {floored} without an edited image have the worst {metric.name}")
     return notes
-
-
-def _listed(items: Sequence[int], joined: Joined) -> str:
-    more = len(items) - _NAMED
-    return ", ".join(joined.items[item] for item in items[:_NAMED]) + (f", and {more} more" if more > 0 else "")
 
 
 def _ranking_notes(rankings: Mapping[str, Ranked], joined: Joined, plan: ComparisonOptions) -> list[str]:

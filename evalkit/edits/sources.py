@@ -10,6 +10,7 @@ from evalkit.edits.expected import with_groups, with_sources
 from evalkit.edits.item import EditItem
 from evalkit.edits.scan import scan_folder
 from evalkit.errors import LayoutError
+from evalkit.formatting import listed
 from evalkit.images.decode import SUFFIXES, image_digest, sniff_format
 from evalkit.storage.atomic import atomic_write
 
@@ -34,10 +35,9 @@ def source_items(sources: Path, captions: Path) -> tuple[EditItem, ...]:
         raise LayoutError(f"{captions} has no rows: there is nothing to edit.")
     lacking = [item.item_id for item in items if item.source_image is None]
     if lacking:
-        named = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
         raise LayoutError(
             f"{len(lacking)} of the {len(items)} rows of {captions} have no source image in {sources}, or several "
-            f"files of that name: {named}. Name the file in the column source_image_file_name."
+            f"files of that name: {listed(lacking)}. Name the file in the column source_image_file_name."
         )
     return tuple(with_groups(items, table.source_names).items)
 

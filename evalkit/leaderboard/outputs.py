@@ -11,11 +11,11 @@ from PIL import Image
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.edits.item import EditItem
 from evalkit.errors import EntryError
+from evalkit.formatting import listed
 from evalkit.images.decode import decode_image, read_image_bytes
 from evalkit.leaderboard.records import OutputDigest
 
 _READERS = 4
-_NAMED = 5
 
 
 def outputs_of(items: Sequence[EditItem]) -> tuple[OutputDigest, ...]:
@@ -97,8 +97,7 @@ def _pixels_in(path: Path) -> str:
 
 
 def _named(things: Sequence[object]) -> str:
-    shown = [_label(thing) for thing in things[:_NAMED]]
-    return ", ".join(shown) + (f", and {len(things) - _NAMED} more" if len(things) > _NAMED else "")
+    return listed([_label(thing) for thing in things])
 
 
 def _label(thing: object) -> str:

@@ -5,8 +5,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
-from evalkit.comparison.sentences import CORRECTION_NAMES, TEST_NAMES, p_text, plain, signed
-from evalkit.report.tables import MINIATURE_NOTE, number
+from evalkit.comparison.sentences import CORRECTION_NAMES, TEST_NAMES
+from evalkit.formatting import (
+    format_interval,
+    format_number,
+    format_p,
+    format_percent,
+    format_ranks,
+    format_score,
+    format_signed,
+)
+from evalkit.report.tables import MINIATURE_NOTE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,13 +53,13 @@ def ranking_cells(comparison: Comparison) -> TextTable:
         (
             metric_label(metrics[place.metric]),
             place.method,
-            number(place.mean),
+            format_score(place.mean),
             format_interval(place.ci_low, place.ci_high),
-            format_ranks(place),
+            format_ranks(place.rank_low, place.rank_high),
         )
         for place in comparison.ranking
     )
-    title = f"Ranking{on_benchmark(comparison)}: {percent(comparison)} intervals, ranks that the data allow"
+    title = f"Ranking{on_benchmark(comparison)}: {level_of(comparison)} intervals, ranks that the data allow"
     return TextTable(title=title, header=RANKING_HEADER, rows=rows, numeric=frozenset({2, 3}))
 
 
@@ -61,12 +70,12 @@ def pairs_cells(comparison: Comparison) -> TextTable:
         (
             metric_label(metrics[pair.metric]),
             f"{pair.b} − {pair.a}",
-            "–" if pair.difference is None else signed(pair.difference),
-            format_difference_interval(pair),
-            p_cell(pair.p_value),
-            p_cell(pair.adjusted_p_value),
+            format_signed(pair.difference),
+            format_interval(pair.ci_low, pair.ci_high, format_signed),
+            format_p(pair.p_value),
+            format_p(pair.adjusted_p_value),
             f"{pair.win}/{pair.tie}/{pair.loss}",
-            "–" if pair.minimum_detectable_effect is None else plain(pair.minimum_detectable_effect),
+            format_number(pair.minimum_detectable_effect),
             verdict_words(pair),
         )
         for pair in comparison.pairs
@@ -153,16 +162,11 @@ def means_caption(comparison: Comparison, best: str, tied: str) -> str:
     settings = comparison.settings
     each = ", each metric on those for which all ranked methods have a value" if _left_out(comparison) else ""
     return (
-        f"Means{on_benchmark(comparison)} with {percent(comparison)} intervals and, in brackets, the ranks that the "
+        f"Means{on_benchmark(comparison)} with {level_of(comparison)} intervals and, in brackets, the ranks that the "
         f"data allow, over {settings['n_items']} items in {settings['n_groups']} groups{each}. {best}: best mean; "
         f"{tied}: statistically tied with the best (simultaneous bootstrap-t intervals of all differences). Pairwise "
         f"comparisons: {how_tested(comparison)}."
     )
-
-
-def one_line(text: str) -> str:
-    """Without line breaks and control characters, which would end a cell, a row or a comment."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def verdict_words(pair: PairResult) -> str:
@@ -182,37 +186,15 @@ def metric_label(metric: ComparedMetric) -> str:
     return f"{metric.name} {'↑' if metric.higher_is_better else '↓'}"
 
 
-def format_ranks(place: RankedMethod) -> str:
-    """A rank set: ``1`` or ``2–4``."""
-    if place.rank_low is None or place.rank_high is None:
-        return "not ranked"
-    return str(place.rank_low) if place.rank_low == place.rank_high else f"{place.rank_low}–{place.rank_high}"
-
-
-def format_interval(low: float | None, high: float | None) -> str:
-    """A mean's interval."""
-    return "–" if low is None or high is None else f"[{number(low)}, {number(high)}]"
-
-
-def format_difference_interval(pair: PairResult) -> str:
-    """A difference's interval."""
-    return "–" if pair.ci_low is None or pair.ci_high is None else f"[{signed(pair.ci_low)}, {signed(pair.ci_high)}]"
-
-
-def percent(comparison: Comparison) -> str:
+def level_of(comparison: Comparison) -> str:
     """The intervals' level: ``95 %``."""
     alpha = comparison.settings["alpha"]
-    return f"{100 * (1 - float(str(alpha))):.4g} %"
+    return format_percent(1 - float(str(alpha)))
 
 
 def metric_places(comparison: Comparison, metric: str) -> Sequence[RankedMethod]:
     """One metric's ranking."""
     return [place for place in comparison.ranking if place.metric == metric]
-
-
-def p_cell(value: float | None) -> str:
-    """A p-value as a table shows it."""
-    return "–" if value is None else p_text(value).removeprefix("= ")
 
 
 def _left_out(comparison: Comparison) -> bool:

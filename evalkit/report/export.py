@@ -7,21 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from evalkit.comparison.records import Comparison
+from evalkit.formatting import format_interval, format_ranks, format_score, one_line
 from evalkit.report.comparison import (
     Mark,
     TextTable,
     comparison_notes,
-    format_interval,
-    format_ranks,
     means_by_method,
     means_caption,
     metric_label,
-    one_line,
     pairs_cells,
     verdict_sentences,
 )
 from evalkit.report.latex import latex
-from evalkit.report.tables import number
 
 ExportFormat = Literal["md", "latex", "csv"]
 
@@ -76,8 +73,8 @@ def _means(comparison: Comparison) -> list[list[str]]:
         row = [_markdown(method)]
         for place, mark in places:
             interval = "" if place.ci_low is None else f"{format_interval(place.ci_low, place.ci_high)} "
-            shown = _markdown(f"{interval}({format_ranks(place)})")
-            row.append(f"{_MARKS[mark]}{_markdown(number(place.mean))}{_MARKS[mark]} {shown}")
+            shown = _markdown(f"{interval}({format_ranks(place.rank_low, place.rank_high)})")
+            row.append(f"{_MARKS[mark]}{_markdown(format_score(place.mean))}{_MARKS[mark]} {shown}")
         rows.append(row)
     return rows
 

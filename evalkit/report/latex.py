@@ -5,25 +5,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
-from evalkit.comparison.sentences import plain, signed
+from evalkit.formatting import (
+    format_interval,
+    format_number,
+    format_p,
+    format_ranks,
+    format_score,
+    format_signed,
+    one_line,
+)
 from evalkit.report.comparison import (
     Mark,
     comparison_notes,
-    format_difference_interval,
-    format_interval,
-    format_ranks,
     how_tested,
+    level_of,
     means_by_method,
     means_caption,
     metric_label,
     on_benchmark,
-    one_line,
-    p_cell,
-    percent,
     toy_note,
     verdict_words,
 )
-from evalkit.report.tables import number
 
 _SPECIAL: Mapping[str, str] = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -91,13 +93,14 @@ def _means(comparison: Comparison) -> list[str]:
 
 def _mean(place: RankedMethod, mark: Mark) -> tuple[str, str]:
     interval = "" if place.ci_low is None else format_interval(place.ci_low, place.ci_high)
-    return _MARKS[mark] % _escape(number(place.mean)), _small(f"{interval} ({format_ranks(place)})".strip())
+    below = f"{interval} ({format_ranks(place.rank_low, place.rank_high)})".strip()
+    return _MARKS[mark] % _escape(format_score(place.mean)), _small(below)
 
 
 def _pairs(comparison: Comparison) -> list[str]:
     """The comparisons under the name of their metric."""
     caption = (
-        f"Comparisons{on_benchmark(comparison)}: {how_tested(comparison)}. Intervals at {percent(comparison)}; "
+        f"Comparisons{on_benchmark(comparison)}: {how_tested(comparison)}. Intervals at {level_of(comparison)}; "
         "MDE: minimum detectable effect."
     )
     stacked = any(len(pair.a + pair.b) > _STACK for pair in comparison.pairs)
@@ -112,15 +115,14 @@ def _pairs(comparison: Comparison) -> list[str]:
 def _pair(pair: PairResult, *, stacked: bool) -> list[tuple[str, str]]:
     label = (_escape(pair.b), _escape(f"− {pair.a}")) if stacked else (_escape(f"{pair.b} − {pair.a}"), "")
     verdict, _, needed = verdict_words(pair).partition(", ")
-    effect = "–" if pair.minimum_detectable_effect is None else plain(pair.minimum_detectable_effect)
-    difference = "–" if pair.difference is None else signed(pair.difference)
+    interval = "" if pair.ci_low is None else format_interval(pair.ci_low, pair.ci_high, format_signed)
     return [
         label,
-        (_escape(difference), "" if pair.ci_low is None else _small(format_difference_interval(pair))),
-        (_escape(p_cell(pair.p_value)), ""),
-        (_escape(p_cell(pair.adjusted_p_value)), ""),
+        (_escape(format_signed(pair.difference)), _small(interval)),
+        (_escape(format_p(pair.p_value)), ""),
+        (_escape(format_p(pair.adjusted_p_value)), ""),
         (f"{pair.win}/{pair.tie}/{pair.loss}", ""),
-        (_escape(effect), ""),
+        (_escape(format_number(pair.minimum_detectable_effect)), ""),
         (_escape(verdict), _small(needed)),
     ]
 

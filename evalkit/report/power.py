@@ -1,6 +1,6 @@
 """A study plan as tables and sentences."""
 
-from evalkit.comparison.sentences import plain
+from evalkit.formatting import counted, format_number
 from evalkit.power.plan import StudyPlan
 from evalkit.report.comparison import TextTable
 from evalkit.stats.seeds import enough_seeds
@@ -13,17 +13,14 @@ def plan_tables(plan: StudyPlan) -> list[TextTable]:
         TextTable(
             title=f"What so many items can show ({chance})",
             header=("items", "groups", "smallest difference found"),
-            rows=tuple(
-                (f"{row.items:,}", f"{row.groups:,}", "–" if row.effect is None else plain(row.effect))
-                for row in plan.detectable
-            ),
+            rows=tuple((f"{row.items:,}", f"{row.groups:,}", format_number(row.effect)) for row in plan.detectable),
             numeric=frozenset({0, 1, 2}),
         ),
         TextTable(
             title=f"What a difference needs ({chance})",
             header=("difference", "items", "groups", "items to show equivalence inside ± it"),
             rows=tuple(
-                (plain(row.effect), count(row.items), count(row.groups), count(row.equivalence_items))
+                (format_number(row.effect), _needed(row.items), _needed(row.groups), _needed(row.equivalence_items))
                 for row in plan.needed
             ),
             numeric=frozenset({0, 1, 2, 3}),
@@ -32,9 +29,9 @@ def plan_tables(plan: StudyPlan) -> list[TextTable]:
     if plan.seeds:
         tables.append(
             TextTable(
-                title=f"Seeds against items, for a difference of {plain(plan.needed[0].effect)}",
+                title=f"Seeds against items, for a difference of {format_number(plan.needed[0].effect)}",
                 header=("seeds per item", "items", "edited images of both methods"),
-                rows=tuple((str(row.seeds), count(row.items), count(row.images)) for row in plan.seeds),
+                rows=tuple((str(row.seeds), _needed(row.items), _needed(row.images)) for row in plan.seeds),
                 numeric=frozenset({0, 1, 2}),
             )
         )
@@ -45,15 +42,15 @@ def plan_notes(plan: StudyPlan) -> list[str]:
     """What the plan rests on."""
     basis = plan.basis
     notes = [
-        f"standard deviation of the items' differences {plain(basis.standard_deviation)}",
+        f"standard deviation of the items' differences {format_number(basis.standard_deviation)}",
         f"items per group {basis.items_per_group:.3g}, correlation within groups {basis.intraclass_correlation:.2f}: "
         f"design effect {basis.design_effect:.3g}, {100 / basis.design_effect:.0f} of 100 items count",
     ]
     if basis.components is not None and (enough := enough_seeds(basis.components)) is not None:
-        notes.append(f"beyond {enough} seed{'s' * (enough != 1)} per item only new items help")
+        notes.append(f"beyond {counted(enough, 'seed')} per item only new items help")
     return [*notes, *basis.notes]
 
 
-def count(number: int | None) -> str:
+def _needed(number: int | None) -> str:
     """A number of items, or that none is enough."""
     return "never" if number is None else f"{number:,}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from evalkit.benchmarks.protocols import Protocol
+from evalkit.formatting import format_interval, format_number, format_score
 from evalkit.metrics.base import REASONS
 from evalkit.scores.run import MetricSummary, RunRecord
 
@@ -27,8 +28,8 @@ def run_table(record: RunRecord) -> "Table":
     for name, summary in record.metrics.items():
         table.add_row(
             f"{name} {direction(summary)}",
-            number(summary.mean),
-            interval(summary),
+            format_score(summary.mean),
+            format_interval(summary.ci_low, summary.ci_high),
             str(summary.n),
             str(summary.n_groups),
             str(summary.n_undefined or ""),
@@ -46,7 +47,10 @@ def runs_table(records: Mapping[str, RunRecord], title: str) -> "Table":
     for name, summary in first.metrics.items():
         table.add_column(f"{name} {direction(summary)}", justify="right", overflow="fold")
     for run, record in records.items():
-        cells = [f"{number(summary.mean)}\n{interval(summary)}" for summary in record.metrics.values()]
+        cells = [
+            f"{format_score(summary.mean)}\n{format_interval(summary.ci_low, summary.ci_high)}"
+            for summary in record.metrics.values()
+        ]
         table.add_row(run, *cells)
     return table
 
@@ -70,8 +74,14 @@ def protocol_cells(record: RunRecord, protocol: Protocol) -> list[dict[str, str 
     for column in protocol.columns:
         mean = record.metrics[column.metric].mean
         value = None if mean is None else mean * column.scale
-        text = "–" if value is None else f"{value:.{column.digits}f}".replace("-", "−")
-        cells.append({"metric": column.metric, "title": column.title, "value": value, "text": text})
+        cells.append(
+            {
+                "metric": column.metric,
+                "title": column.title,
+                "value": value,
+                "text": format_number(value, column.digits),
+            }
+        )
     return cells
 
 
@@ -88,16 +98,6 @@ def run_notes(record: RunRecord) -> list[str]:
     if any(encoder.name.startswith("miniature") for encoder in record.encoders.values()):
         notes.append(MINIATURE_NOTE)
     return notes
-
-
-def number(value: float | None) -> str:
-    """A metric's value as it is printed."""
-    return "–" if value is None else f"{value:.4f}".replace("-", "−")
-
-
-def interval(summary: MetricSummary) -> str:
-    """A metric's interval as it is printed."""
-    return "–" if summary.ci_low is None else f"[{number(summary.ci_low)}, {number(summary.ci_high)}]"
 
 
 def direction(summary: MetricSummary) -> str:

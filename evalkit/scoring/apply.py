@@ -16,6 +16,7 @@ from evalkit.edits.item import EditItem, Problem
 from evalkit.encoders.base import AnyEncoder
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.errors import MissingItemsError
+from evalkit.formatting import listed
 from evalkit.images.pairs import MASK_RULE, SIZE_RULE
 from evalkit.metrics.base import Metric, Signature
 from evalkit.results.item_rows import ItemRows, ItemScores
@@ -31,7 +32,7 @@ from evalkit.storage.remote import place_of
 Missing = Literal["fail", "floor", "intersect"]
 CHUNK = 2000
 """Items whose vectors are in memory at a time; at 512 numbers, two images and two texts each, 17 MB at most."""
-NAMED = 10
+_NAMED = 10
 """Missing items that an error names before it only counts them."""
 LIBRARIES = ("numpy", "pillow", "torch", "open_clip_torch", "transformers")
 
@@ -157,8 +158,9 @@ def _refuse_missing(items: Iterable[EditItem]) -> None:
         total = len(absent)
         raise MissingItemsError(
             f"{total} item{'s have' if total > 1 else ' has'} no edited image: "
-            f"{_named([item.label for item in absent])}. Nothing was scored. Add them, or say how to treat them: "
-            "--missing floor (the worst score) or --missing intersect (left out)."
+            f"{listed([item.label for item in absent], _NAMED)}. "
+            "Nothing was scored. Add them, or say how to treat them: --missing floor (the worst score) or "
+            "--missing intersect (left out)."
         )
 
 
@@ -166,14 +168,10 @@ def _refuse_unreadable(unreadable: Sequence[Problem]) -> None:
     if unreadable:
         raise MissingItemsError(
             f"{len(unreadable)} image{'s' if len(unreadable) > 1 else ''} cannot be read: "
-            f"{_named([problem.message for problem in unreadable])} Nothing was scored; what was encoded is kept. "
-            "Replace them, or say how to treat them: --missing floor or --missing intersect."
+            f"{listed([problem.message for problem in unreadable], _NAMED)} "
+            "Nothing was scored; what was encoded is kept. Replace them, or say how to treat them: --missing floor or "
+            "--missing intersect."
         )
-
-
-def _named(names: Sequence[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f", and {more} more" if more > 0 else "")
 
 
 def _without_unreadable(item: EditItem, unreadable: Mapping[Path, str]) -> EditItem:

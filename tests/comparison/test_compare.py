@@ -10,8 +10,8 @@ from scipy import stats
 
 from evalkit.cli.compare import as_json
 from evalkit.comparison.compare import compare_runs
-from evalkit.comparison.sentences import signed
 from evalkit.errors import OptionError, RunError
+from evalkit.formatting import format_signed
 from tests.support.runs import A, B, random_runs, write_scores
 
 
@@ -199,7 +199,7 @@ def test_with_several_seeds_the_sentence_answers_both_questions(tmp_path):
     ]  # fmt: skip
     (pair,) = compare_runs(runs).pairs
     half = stats.t.ppf(0.975, 12) * np.sqrt(2 * (0.0002 / 2) / 6)
-    low, high = (signed(pair.difference + sign * half) for sign in (-1, 1))
+    low, high = (format_signed(pair.difference + sign * half) for sign in (-1, 1))
     assert f"; on these very items with new seeds [{low}, {high}]; " in pair.sentence
 
 
@@ -212,7 +212,7 @@ def test_items_that_were_not_run_bound_the_difference(tmp_path):
     ]
     (pair,) = compare_runs(runs).pairs
     known = sum(B[:5]) - sum(A[:5])
-    low, high = (signed((known + score - A[5]) / 6) for score in (0, 1))
+    low, high = (format_signed((known + score - A[5]) / 6) for score in (0, 1))
     assert f"; 1 item not run: between {low} and {high} whatever their scores → " in pair.sentence
     runs[1] = write_scores(tmp_path / "c", lacking, reasons={"clip_score": "equal_images"})
     assert "not run" not in compare_runs(runs).pairs[0].sentence  # undefined: there is no score to imagine

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evalkit.benchmarks.tedbench.records import ORIGINALS_URL, SourceRow, source_url, sources
 from evalkit.errors import BenchmarkError
+from evalkit.formatting import listed
 from evalkit.storage.atomic import atomic_write
 from evalkit.storage.paths import cache_directory
 
@@ -58,9 +59,8 @@ def _named_copy(data: Path) -> Path:
         )
     faults = _faults(found, sources())
     if faults:
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         raise BenchmarkError(
-            f"The TEdBench copy in {found} is not the official one: {faults[0]}{more}. "
+            f"The TEdBench copy in {found} is not the official one: {listed(faults, 1)}. "
             f"Put the official files there, or leave --data and EVALKIT_DATA out to have them fetched."
         )
     return found

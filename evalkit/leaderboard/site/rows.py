@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.records import PairResult
-from evalkit.comparison.sentences import p_text, plain, signed
+from evalkit.formatting import DASH, format_interval, format_number, format_p, format_ranks, format_signed
 from evalkit.leaderboard.anomalies import screen_outputs
 from evalkit.leaderboard.ranking import Board, BoardRow
 from evalkit.leaderboard.records import LEVELS, Screen
@@ -15,8 +15,6 @@ from evalkit.metrics.base import METRICS
 from evalkit.results.item_rows import ItemRows
 from evalkit.scores.frame import ScoreTable
 from evalkit.scoring.apply import summarize
-
-DASH = "–"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,10 +130,10 @@ def _cell(place: BoardRow, metric: str, table: ScoreTable, scale: tuple[float, f
     start = percent(summary.mean if summary.ci_low is None else summary.ci_low)
     end = percent(summary.mean if summary.ci_high is None else summary.ci_high)
     known = summary.ci_low is not None and summary.ci_high is not None
-    span = f"[{plain(summary.ci_low)}, {plain(summary.ci_high)}]" if known else "no interval"  # type: ignore[arg-type]
+    span = format_interval(summary.ci_low, summary.ci_high, format_number) if known else "no interval"
     return Cell(
         value=summary.mean,
-        text=plain(summary.mean),
+        text=format_number(summary.mean),
         span=span,
         ranks=_ranks(place, metric) if ranked else "",
         left=start,
@@ -146,9 +144,7 @@ def _cell(place: BoardRow, metric: str, table: ScoreTable, scale: tuple[float, f
 
 def _ranks(place: BoardRow, metric: str) -> str:
     found = place.ranks.get(metric)
-    if found is None or found.rank_low is None:
-        return ""
-    return str(found.rank_low) if found.rank_low == found.rank_high else f"{found.rank_low}–{found.rank_high}"
+    return "" if found is None else format_ranks(found.rank_low, found.rank_high, unranked="")
 
 
 def warnings_of(held: LoadedEntry, screens: Sequence[Screen]) -> tuple[str, ...]:
@@ -199,10 +195,10 @@ def pair_rows(name: str, pairs: Sequence[PairResult]) -> list[PairRow]:
             PairRow(
                 other=other,
                 metric=pair.metric,
-                difference=DASH if pair.difference is None else signed(sign * pair.difference),
-                span=DASH if low is None or high is None else f"[{signed(low)}, {signed(high)}]",
-                p=_p(pair.p_value),
-                adjusted_p=_p(pair.adjusted_p_value),
+                difference=DASH if pair.difference is None else format_signed(sign * pair.difference),
+                span=format_interval(low, high, format_signed),
+                p=format_p(pair.p_value),
+                adjusted_p=format_p(pair.adjusted_p_value),
                 counts=f"{win}/{pair.tie}/{loss}",
                 verdict=_verdict(pair, name),
                 sentence=pair.sentence,
@@ -211,10 +207,6 @@ def pair_rows(name: str, pairs: Sequence[PairResult]) -> list[PairRow]:
         )
         seen.add(other)
     return rows
-
-
-def _p(value: float | None) -> str:
-    return DASH if value is None else p_text(value).removeprefix("= ")
 
 
 def _verdict(pair: PairResult, name: str) -> str:

@@ -1,12 +1,10 @@
 """Figures of means: the forest plot, and who is not told apart from whom."""
 
-import math
-
 from matplotlib.axes import Axes
 
 from evalkit.comparison.records import ComparedMetric, Comparison, RankedMethod
-from evalkit.comparison.sentences import p_text
-from evalkit.report.comparison import how_tested
+from evalkit.formatting import counted, decimals_of, format_p_relation, format_signed
+from evalkit.report.comparison import how_tested, level_of
 from evalkit.report.figures.data import Versus, ordered, reference_label, reference_of, sizes, versus
 from evalkit.report.figures.style import (
     BAND,
@@ -17,11 +15,9 @@ from evalkit.report.figures.style import (
     Look,
     arrow,
     bare,
-    counted,
     direction,
     file_stem,
     is_miniature,
-    level_of,
     looks,
     printable,
     sheet,
@@ -168,12 +164,12 @@ def _figures(said: Versus | None) -> str:
         return "not compared"
     bounds = [end for end in (said.low, said.high) if end is not None]
     largest = max(map(abs, [said.difference, *bounds]))
-    decimals = min(6, max(0, 2 - math.floor(math.log10(largest or 1))))
-    shown = f"{said.difference:+.{decimals}f}"
+    decimals = decimals_of(largest or 1, most=6)
+    shown = format_signed(said.difference, decimals)
     if len(bounds) == 2:
-        shown += f" [{bounds[0]:+.{decimals}f}, {bounds[1]:+.{decimals}f}]"
+        shown += f" [{format_signed(bounds[0], decimals)}, {format_signed(bounds[1], decimals)}]"
     p = said.pair.adjusted_p_value if said.pair.adjusted_p_value is not None else said.pair.p_value
-    return shown.replace("-", "−") + ("" if p is None else f"  p {p_text(p)}")
+    return shown + ("" if p is None else f"  p {format_p_relation(p)}")
 
 
 def _forest_row(row: RankedMethod, said: Versus | None, reference: str, margin: float | None) -> tuple[object, ...]:

@@ -9,6 +9,8 @@ from matplotlib.patches import Rectangle
 
 from evalkit.arrays import Floats
 from evalkit.comparison.records import ComparedMetric, Comparison
+from evalkit.formatting import decimals_of, format_signed
+from evalkit.report.comparison import level_of
 from evalkit.report.figures.data import (
     JoinedValues,
     Versus,
@@ -29,7 +31,6 @@ from evalkit.report.figures.style import (
     Look,
     bare,
     file_stem,
-    level_of,
     looks,
     printable,
     sheet,
@@ -128,7 +129,7 @@ def heat_map(comparison: Comparison, metric: ComparedMetric) -> DrawnFigure | No
     axes.set_aspect("equal")
     # Within the margin nothing may look large.
     widest = max(largest, 2 * (metric.margin or 0)) or 1
-    decimals = min(6, max(0, 2 - math.floor(math.log10(largest or 1))))
+    decimals = decimals_of(largest or 1, most=6)
     scale = Normalize(-widest, widest)
     for (a, b), cell in cells.items():
         if cell and cell.difference is not None:
@@ -172,6 +173,6 @@ def _draw_cell(
         axes.plot([x], [y + 0.28], "o", color=ON_LIGHT, markersize=3.5)
     dark = 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2] < 0.5
     rate = "" if cell.win_rate is None else f"{100 * cell.win_rate:.0f} %"
-    words = rate if x > y else f"{cell.difference:+.{decimals}f}".replace("-", "−").replace("0.", ".", 1)
+    words = rate if x > y else format_signed(cell.difference, decimals).replace("0.", ".", 1)
     box = {"boxstyle": "square,pad=0.12", "facecolor": colour, "linewidth": 0} if hatch else None
     axes.text(x, y, words, ha="center", va="center", fontsize=6.5, color=ON_DARK if dark else ON_LIGHT, bbox=box)

@@ -8,6 +8,8 @@ from matplotlib.patches import Ellipse
 
 from evalkit.arrays import Floats
 from evalkit.comparison.records import ComparedMethod, ComparedMetric, Comparison
+from evalkit.formatting import counted
+from evalkit.report.comparison import level_of
 from evalkit.report.figures.data import (
     joined,
     ordered,
@@ -25,10 +27,8 @@ from evalkit.report.figures.style import (
     Look,
     alpha_of,
     arrow,
-    counted,
     file_stem,
     is_miniature,
-    level_of,
     looks,
     printable,
     sheet,

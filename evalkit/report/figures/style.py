@@ -130,11 +130,6 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-def level_of(comparison: Comparison) -> str:
-    """The level of all intervals, such as ``95 %``."""
-    return f"{100 * (1 - alpha_of(comparison)):g} %"
-
-
 def alpha_of(comparison: Comparison) -> float:
     """The error rate that was asked for."""
     alpha = comparison.settings.get("alpha", 0.05)
@@ -160,11 +155,6 @@ def arrow(metric: ComparedMetric) -> str:
 def direction(metric: ComparedMetric) -> str:
     """Which values are better, with an arrow."""
     return f"{'↑ higher' if metric.higher_is_better else '↓ lower'} is better"
-
-
-def counted(n: int, noun: str) -> str:
-    """A number with its noun in the right form."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def file_stem(text: str) -> str:

@@ -11,11 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult
-from evalkit.comparison.sentences import p_text, plain, signed
+from evalkit.formatting import format_interval, format_number, format_p, format_ranks, format_score, format_signed
 from evalkit.report.comparison import (
-    format_difference_interval,
-    format_interval,
-    format_ranks,
+    level_of,
     metric_label,
     verdict_sentences,
     verdict_words,
@@ -30,19 +28,17 @@ from evalkit.report.figures.style import (
     DrawnFigure,
     file_stem,
     is_miniature,
-    level_of,
     rendered,
 )
 from evalkit.report.figures.write import draw_figures
 from evalkit.report.page.gallery import build_gallery
 from evalkit.report.page.words import headline, methods_section, signatures
-from evalkit.report.tables import MINIATURE_NOTE, number
+from evalkit.report.tables import MINIATURE_NOTE
 from evalkit.storage.atomic import atomic_write
 
 _COLOURS = {INK: "currentColor", GREY: "var(--muted)", GRID: "var(--line)", BAND: "var(--band)", PAPER: "var(--paper)"}
 _ENLARGED = 1.3
 """Type of 8 points is small among a page's 12."""
-_DASH = "–"
 
 
 def write_page(comparison: Comparison, path: Path) -> None:
@@ -123,14 +119,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=number,
-        signed=lambda value: _DASH if value is None else signed(value),
-        plain=lambda value: _DASH if value is None else plain(value),
-        p=lambda value: _DASH if value is None else p_text(value).removeprefix("= "),
-        metric_label=metric_label,
-        format_interval=lambda place: format_interval(place.ci_low, place.ci_high),
-        format_difference_interval=format_difference_interval,
-        format_ranks=format_ranks,
+        number=format_score,
+        signed=format_signed,
+        plain=format_number,
+        p=format_p,
+        headed=metric_label,
+        span=lambda place: format_interval(place.ci_low, place.ci_high),
+        difference_span=lambda pair: format_interval(pair.ci_low, pair.ci_high, format_signed),
+        ranks=lambda place: format_ranks(place.rank_low, place.rank_high),
         verdict=verdict_words,
         toy=is_miniature,
         stem=file_stem,

@@ -1,8 +1,9 @@
 """The words of a page: what was found, in a sentence per metric, and the methods section to paste."""
 
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult
-from evalkit.comparison.sentences import CORRECTION_NAMES, TEST_NAMES, plain
-from evalkit.report.comparison import metric_label, metric_places, percent
+from evalkit.comparison.sentences import CORRECTION_NAMES, TEST_NAMES
+from evalkit.formatting import counted, format_number, series
+from evalkit.report.comparison import level_of, metric_label, metric_places
 
 HOW = {
     "enumeration": "every arrangement counted",
@@ -22,7 +23,7 @@ def headline(comparison: Comparison, metric: ComparedMetric) -> str:
     elif len(best) == 1:
         leaders = f"{best[0]} is best"
     else:
-        leaders = f"the best cannot be told: it may be any of {_listed(best)}"
+        leaders = f"the best cannot be told: it may be any of {series(best)}"
     return f"On {metric_label(metric)}: {leaders}. {_tally(pairs)}"
 
 
@@ -34,9 +35,8 @@ def _of_pair(pair: PairResult) -> str:
     if pair.verdict == "inconclusive":
         needed = ""
         if pair.items_needed and pair.items_needed_for:
-            needed = (
-                f" About {pair.items_needed:,} items would decide for a difference of {plain(pair.items_needed_for)}."
-            )
+            difference = format_number(pair.items_needed_for)
+            needed = f" About {pair.items_needed:,} items would decide for a difference of {difference}."
         return f"one cannot say whether {pair.a} or {pair.b} is better.{needed}"
     better, worse = (pair.a, pair.b) if pair.verdict == "a_better" else (pair.b, pair.a)
     small = ", but by less than the margin that was declared" if pair.practically_equivalent else ""
@@ -48,8 +48,8 @@ def _tally(pairs: list[PairResult]) -> str:
     equivalent = sum(pair.verdict == "equivalent" for pair in pairs)
     open_ = len(pairs) - differ - equivalent
     return (
-        f"Of {len(pairs)} comparisons, {_verb(differ, 'shows', 'show')} a difference, "
-        f"{_verb(equivalent, 'shows', 'show')} equivalence, and {_verb(open_, 'is', 'are')} inconclusive."
+        f"Of {len(pairs)} comparisons, {counted(differ, 'shows', 'show')} a difference, "
+        f"{counted(equivalent, 'shows', 'show')} equivalence, and {counted(open_, 'is', 'are')} inconclusive."
     )
 
 
@@ -69,7 +69,7 @@ def _data(comparison: Comparison) -> str:
     seeds = max((pair.n_seeds for pair in comparison.pairs), default=1)
     where = f" of {comparison.benchmark}" if comparison.benchmark else ""
     text = (
-        f"{_listed(names, 'and')} were compared on {settings['n_items']} items{where} in {settings['n_groups']} "
+        f"{series(names, 'and')} were compared on {settings['n_items']} items{where} in {settings['n_groups']} "
         "groups; items that share a source image form one. "
     )
     if seeds > 1:
@@ -85,19 +85,19 @@ def _tests(comparison: Comparison) -> str:
     against = f"with {comparison.baseline}" if comparison.baseline else "of all pairs"
     text = (
         f"For comparisons {against}, mean paired differences were tested with a two-sided {_test(comparison)} test "
-        f"over groups{computed}, with {percent(comparison)} intervals. "
+        f"over groups{computed}, with {level_of(comparison)} intervals. "
     )
     primary = [metric.name for metric in comparison.metrics if metric.primary]
     n_tests = sum(pair.metric in primary and pair.p_value is not None for pair in comparison.pairs)
     if n_tests > 1:
         text += (
-            f"p-values on {_listed(primary, 'and')} {_corrected(settings['correction'])} over {n_tests} comparisons. "
+            f"p-values on {series(primary, 'and')} {_corrected(settings['correction'])} over {n_tests} comparisons. "
         )
     if len(primary) < len(comparison.metrics):
         verb = "is" if len(primary) == 1 else "are"
-        text += f"{_listed(primary, 'and')} {verb} primary; the other metrics are exploratory, and their p-values "
+        text += f"{series(primary, 'and')} {verb} primary; the other metrics are exploratory, and their p-values "
         text += f"{_corrected(settings['exploratory_correction'])}. "
-    ranks = f"Ranks are the sets that simultaneous {percent(comparison)} bootstrap-t intervals allow."
+    ranks = f"Ranks are the sets that simultaneous {level_of(comparison)} bootstrap-t intervals allow."
     return text + (ranks if comparison.ranking else "")
 
 
@@ -105,7 +105,7 @@ def _margins(comparison: Comparison) -> str:
     declared = [f"±{m.margin:g} for {m.name}" for m in comparison.metrics if m.margin is not None]
     if not declared:
         return "No margin of equivalence was declared, so equivalence was not tested."
-    return f"Equivalence was tested by two one-sided tests with the margins {_listed(declared, 'and')}."
+    return f"Equivalence was tested by two one-sided tests with the margins {series(declared, 'and')}."
 
 
 def _again(comparison: Comparison) -> str:
@@ -124,11 +124,3 @@ def _corrected(correction: object) -> str:
     if correction == "none":
         return "were not corrected"
     return f"were corrected ({CORRECTION_NAMES[correction]})"  # type: ignore[index]
-
-
-def _verb(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def _listed(names: list[str], word: str = "or") -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
