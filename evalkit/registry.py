@@ -6,13 +6,14 @@ disappearing.
 """
 
 import difflib
+import functools
 import importlib
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib import metadata
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from evalkit.errors import BrokenPluginError, UnknownNameError
 
@@ -32,6 +33,23 @@ class RegistryEntry(Generic[T]):
     """The distribution that registers it."""
     value: T | None = None
     error: str | None = None
+
+
+def plugins(group: str) -> tuple[RegistryEntry[Any], ...]:
+    """What other packages register in an entry-point group, by name, evalkit's own distribution first.
+
+    Finding them reads the metadata of all installed distributions, which happens once for each ``sys.path``.
+    """
+    return _scan(group, tuple(sys.path))
+
+
+@functools.cache
+def _scan(group: str, path: tuple[str, ...]) -> tuple[RegistryEntry[Any], ...]:  # noqa: ARG001 - part of the key
+    found: list[RegistryEntry[Any]] = [
+        RegistryEntry(name=point.name, target=point.value, provider=point.dist.name if point.dist else "unknown")
+        for point in metadata.entry_points(group=group)
+    ]
+    return tuple(sorted(found, key=lambda entry: (entry.name, entry.provider != _DISTRIBUTION, entry.provider)))
 
 
 class Registry(Generic[T]):
@@ -60,10 +78,12 @@ class Registry(Generic[T]):
             UnknownNameError: No such name; the message suggests the nearest.
             BrokenPluginError: The name is registered and its object cannot be imported.
         """
-        for entry in self._targets():
-            if entry.name == name:
-                return self._load(name, entry.target)
-        raise UnknownNameError(unknown_name(self.kind, name, self.names()))
+        target = self._builtin.get(name)
+        if target is None:
+            target = next((plugin.target for plugin in plugins(self.group) if plugin.name == name), None)
+        if target is None:
+            raise UnknownNameError(unknown_name(self.kind, name, self.names()))
+        return self._load(name, target)
 
     def entries(self) -> tuple[RegistryEntry[T], ...]:
         """Every registered name with its object, or with the reason why there is none."""
@@ -74,12 +94,8 @@ class Registry(Generic[T]):
         ours: list[RegistryEntry[T]] = [
             RegistryEntry(name=name, target=target, provider="evalkit") for name, target in self._builtin.items()
         ]
-        theirs: list[RegistryEntry[T]] = [
-            RegistryEntry(name=point.name, target=point.value, provider=point.dist.name if point.dist else "unknown")
-            for point in metadata.entry_points(group=self.group)
-        ]
+        entries = [*ours, *plugins(self.group)]
         first: dict[str, RegistryEntry[T]] = {}
-        entries = ours + sorted(theirs, key=lambda entry: (entry.name, entry.provider != _DISTRIBUTION, entry.provider))
         for index, entry in enumerate(entries):
             if (used := first.setdefault(entry.name, entry)) is not entry:
                 error = f"The {self.kind} '{entry.name}' of {entry.provider} is not used: {used.provider} has the name."

@@ -15,7 +15,7 @@ from evalkit.encoders.base import Loaded
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.encoders.load import open_encoder
 from evalkit.errors import BrokenPluginError, EncoderError
-from evalkit.registry import Registry
+from evalkit.registry import Registry, RegistryEntry
 from tests.support.fakes import FakeEncoder
 
 WARM = """
@@ -165,15 +165,11 @@ def test_a_cache_that_fails_is_no_obstacle(counting, cache):
 
 def test_a_plug_in_is_found_and_a_broken_one_says_why(monkeypatch):
     """Backends of other packages are registered by entry points, and their faults are shown when they are used."""
-    from importlib.metadata import EntryPoint, EntryPoints
-
-    points = EntryPoints(
-        [
-            EntryPoint("ours", f"{__name__}:plug_in", "evalkit.encoders"),
-            EntryPoint("broken", "evalkit_absent:load", "evalkit.encoders"),
-        ]
+    found = (
+        RegistryEntry(name="ours", target=f"{__name__}:plug_in", provider="ours"),
+        RegistryEntry(name="broken", target="evalkit_absent:load", provider="ours"),
     )
-    monkeypatch.setattr("evalkit.registry.metadata.entry_points", lambda group: points.select(group=group))
+    monkeypatch.setattr("evalkit.registry.plugins", lambda group: found)
     assert open_encoder("ours:anything").encode_texts(["a"]).shape == (1, 16)
     with pytest.raises(BrokenPluginError, match="No module named 'evalkit_absent'"):
         _ = open_encoder("broken").spec
