@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.benchmarks.base import BENCHMARKS, Benchmark
-from evalkit.data.shelf import shelf_of_items
 from evalkit.edits.folder import EditFolder
-from evalkit.edits.item import Problem
+from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.open import infer_benchmark, open_folder
 from evalkit.edits.problems import shown
 
@@ -66,7 +65,7 @@ def open_edit_folder(
 
 def _with_edited_images(folder: EditFolder, edited_image: Callable[[Path], Path]) -> EditFolder:
     """The folder with the edited images in the place of the files that hold them among others."""
-    items, problems = shelf_of_items(), list(folder.problems)
+    items, problems = list[EditItem](), list(folder.problems)
     for item in folder.items:
         found = edited_image(item.edited_image) if item.edited_image else None
         if item.edited_image and found != item.edited_image:
@@ -75,4 +74,4 @@ def _with_edited_images(folder: EditFolder, edited_image: Callable[[Path], Path]
                 Problem(code="strip_of_images", message=message, item_id=item.item_id, path=item.edited_image)
             )
         items.append(replace(item, edited_image=found))
-    return replace(folder, items=items, problems=tuple(problems))
+    return replace(folder, items=tuple(items), problems=tuple(problems))

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from evalkit.data.shelf import shelf_of_items
-from evalkit.edits.duplicates import SameFiles, unchanged
+from evalkit.edits.duplicates import duplicates, unchanged
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.manifest import IMAGE_COLUMNS
@@ -68,9 +67,9 @@ def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress 
         progress: Called after each image, with the share of the items that is done.
     """
     edits = (item for item in folder.items if item.status == "ok" and item.edited_image)
-    same, edited, others = SameFiles(), list[Problem](), dict[Path, Problem]()
-    alike = shelf_of_items()
+    edited, others = list[Problem](), dict[Path, Problem]()
     files: dict[Path, _File] = {}
+    digests: dict[Path, str] = {}
     done = 0
     with ThreadPoolExecutor(_THREADS) as pool:
         for chunk in in_batches(edits, CHUNK):
@@ -82,16 +81,20 @@ def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress 
             for number, (path, file) in enumerate(results, start=1):
                 files[path] = file
                 progress("checking images", done + number * len(chunk) // len(lacking), len(folder.items))
-            digests = {path: file.digest for path, file in files.items() if file.digest}
+            digests |= {path: file.digest for path, file in files.items() if file.digest}
             for item in chunk:
-                same.add(item, digests)
-                alike.append(item)
                 edited += _image_problems(item, files, folder.root)
                 for problem in _other_file_problems(item, files):
                     others.setdefault(problem.path or folder.root, problem)
             done += len(chunk)
     progress("checking images", len(folder.items), len(folder.items))
-    return (*folder.problems, *_text_problems(folder.items), *edited, *others.values(), *same.problems(alike))
+    return (
+        *folder.problems,
+        *_text_problems(folder.items),
+        *edited,
+        *others.values(),
+        *duplicates(folder.items, digests),
+    )
 
 
 def _files_of(item: EditItem) -> Iterator[Path]:

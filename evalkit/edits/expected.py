@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from evalkit.data.shelf import shelf_of_items
 from evalkit.edits.captions import CaptionTable
 from evalkit.edits.folder import ItemList
 from evalkit.edits.item import EditItem, Problem
@@ -14,9 +13,6 @@ from evalkit.edits.pattern import Pattern, Reading
 from evalkit.edits.scan import Scan
 from evalkit.errors import ImageError
 from evalkit.images.decode import image_digest
-
-_REMEMBERED = 10_000
-"""Digests of source images that are kept in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +97,7 @@ def _plausible(readings: Sequence[Reading], sources: NameIndex[str]) -> list[dic
 
 def with_sources(
     items: Sequence[EditItem], source_names: Mapping[str, str], source_files: Sequence[Path]
-) -> Sequence[EditItem]:
+) -> tuple[EditItem, ...]:
     """The items with the source images that the user's own folder holds, found by their names, else by the item ids."""
     index = NameIndex((path.name, path) for path in source_files)
 
@@ -109,14 +105,14 @@ def with_sources(
         files = index.find(source_names.get(item.item_id, item.item_id)) if item.source_image is None else ()
         return replace(item, source_image=files[0]) if len(files) == 1 else item
 
-    return shelf_of_items(map(found, items)) if source_files else items
+    return tuple(map(found, items)) if source_files else tuple(items)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grouped:
     """Items with their groups."""
 
-    items: Sequence[EditItem]
+    items: tuple[EditItem, ...]
     problems: tuple[Problem, ...]
     """Source images that cannot be read."""
 
@@ -125,13 +121,11 @@ def with_groups(items: Sequence[EditItem], source_names: Mapping[str, str]) -> G
     """Items that nobody has grouped, by the bytes of their source images; by its name where a source is not there."""
     digests: dict[Path, str | None] = {}
     problems = {}
-    grouped = shelf_of_items()
+    grouped: list[EditItem] = []
     for item in items:
         group, source = item.group, item.source_image
         if group is None and source is not None:
             if source not in digests:
-                if len(digests) == _REMEMBERED:  # the edits of a source mostly stand side by side
-                    digests.clear()
                 try:
                     digests[source] = image_digest(source)
                 except ImageError as error:
@@ -141,4 +135,4 @@ def with_groups(items: Sequence[EditItem], source_names: Mapping[str, str]) -> G
         elif group is None and item.item_id in source_names:
             group = f"source:{tolerant(stem(composed(source_names[item.item_id])))}"
         grouped.append(item if group == item.group else replace(item, group=group))
-    return Grouped(items=grouped, problems=tuple(problems.values()))
+    return Grouped(items=tuple(grouped), problems=tuple(problems.values()))

@@ -1,6 +1,6 @@
 """The edit folder: what a method produced, item by item, whatever the layout on disk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -28,9 +28,9 @@ class EditFolder:
 
     root: Path
     layout: LayoutName
-    items: Sequence[EditItem]
+    items: tuple[EditItem, ...]
     """One per item and seed, in the benchmark's order, the seeds of an item side by side; an expected item without a
-    file has status ``missing``. There may be a million: they are best gone through once, and not kept."""
+    file has status ``missing``."""
     n_files: int
     """Image files below ``root``, without those that a manifest names as sources, references or masks."""
     n_matched: int

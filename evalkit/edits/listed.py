@@ -1,15 +1,10 @@
 """What a folder's manifest claims, held against the files that are there and the benchmark it names."""
 
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from evalkit.data.keys import Keys
-from evalkit.data.shelf import shelf_of_items
 from evalkit.edits.folder import ItemList
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.manifest import IMAGE_COLUMNS, Manifest
@@ -45,52 +40,42 @@ class Listed:
 
 def claims_of_manifest(manifest: Manifest, scan: Scan, expected: ItemList | None) -> Listed:
     """Finds the files that a manifest names and completes its items with what the benchmark knows of them."""
-    rows, claimed, ids = _with_files(manifest.items, scan)
-    problems = list(_unclaimed(claimed, scan))
-    if expected:
-        items: Sequence[EditItem] = expected.items
-        known = {item.item_id: position for position, item in enumerate(items)}
-        positions: Iterable[int | None] = (known.get(row.item_id) for row in rows)
-        first: Sequence[int] = ()
-    else:
-        numbers, places = ids.numbered()
-        first = array("q", places.tolist())
-        items, positions = _FirstOfEach(rows, first), numbers.tolist()
+    rows, used = _with_files(manifest.items, scan)
+    problems = [
+        Problem(code="unmatched_file", message=f"{shown(path, scan.root)} is in no line of the manifest.", path=path)
+        for path in scan.images
+        if composed(str(path)) not in used
+    ]
+    first: dict[str, EditItem] = {item.item_id: item for item in expected.items} if expected else {}
+    if not expected:
+        for row in rows:
+            first.setdefault(row.item_id, row)
+    positions = {item_id: position for position, item_id in enumerate(first)}
     claims = Candidates()
     disputed: set[str] = set()
-    for number, (position, row) in enumerate(zip(positions, rows, strict=True)):
-        if position is None:
+    for row in rows:
+        base = first.get(row.item_id)
+        if base is None:
             problems.append(_unknown(row, expected))
             continue
-        # Most lines of a folder without a benchmark are the first of their item, and agree with themselves.
-        if (expected or first[position] != number) and row.item_id not in disputed:
-            base = items[position]
-            if _captions_differ(base, row):
-                disputed.add(row.item_id)
-                problems.append(_disputed(base, row))
-        claims.add(position, _completed(items[position], row) if expected else row)
+        if base is not row and row.item_id not in disputed and _captions_differ(base, row):
+            disputed.add(row.item_id)
+            problems.append(_disputed(base, row))
+        claims.add(positions[row.item_id], _completed(base, row) if expected else row)
+    items = tuple(first.values()) if expected else tuple(map(_without_edit, first.values()))
     return Listed(items=items, claims=claims, problems=tuple(problems))
 
 
-class _FirstOfEach(Sequence[EditItem]):
-    """One item for each id, with what its first line says and without an edit."""
-
-    def __init__(self, rows: Sequence[EditItem], first: Sequence[int]) -> None:
-        self._rows, self._first = rows, first
-
-    def __len__(self) -> int:
-        return len(self._first)
-
-    def __getitem__(self, position: Any) -> Any:  # noqa: ANN401 - as Sequence has it
-        row = self._rows[self._first[position]]
-        return replace(row, seed=None, edited_image=None, status="ok", reason=None)
+def _without_edit(row: EditItem) -> EditItem:
+    """What a line says of its item, without what a method made of it."""
+    return replace(row, seed=None, edited_image=None, status="ok", reason=None)
 
 
-def _with_files(rows: Iterable[EditItem], scan: Scan) -> tuple[Sequence[EditItem], Keys, Keys]:
-    """The rows with only those files that exist, in whichever Unicode form the disk spells them; the files; the ids."""
+def _with_files(rows: Iterable[EditItem], scan: Scan) -> tuple[list[EditItem], set[str]]:
+    """The rows with only those files that exist, in whichever Unicode form the disk spells them; and those files."""
     # Nearly all names are spelled alike here and there, and are simply asked for.
     otherwise = {key: path for path in scan.images if (key := composed(str(path))) != str(path)}
-    claimed, ids = Keys(), Keys()
+    used: set[str] = set()
 
     def located(path: Path | None) -> Path | None:
         if path is None:
@@ -100,11 +85,10 @@ def _with_files(rows: Iterable[EditItem], scan: Scan) -> tuple[Sequence[EditItem
             path = otherwise.get(key, Path(key))
             if not path.is_file():
                 return None
-        claimed.add(composed(str(path)))
+        used.add(composed(str(path)))
         return path
 
     def with_files(row: EditItem) -> EditItem:
-        ids.add(row.item_id)
         files: dict[str, Any] = {name: getattr(row, name) for name in IMAGE_COLUMNS}
         found: dict[str, Any] = {name: located(path) for name, path in files.items()}
         item = row if found == files else replace(row, **found)
@@ -112,17 +96,7 @@ def _with_files(rows: Iterable[EditItem], scan: Scan) -> tuple[Sequence[EditItem
             item = item.without_edit("missing", f"{shown(row.edited_image, scan.root)} is not there")
         return item
 
-    return shelf_of_items(map(with_files, rows)), claimed, ids
-
-
-def _unclaimed(claimed: Keys, scan: Scan) -> Iterator[Problem]:
-    """The folder's images that no line names."""
-    named = Keys(composed(str(path)) for path in scan.images).known(claimed)
-    for number in np.flatnonzero(~named).tolist():
-        path = scan.images[number]
-        yield Problem(
-            code="unmatched_file", message=f"{shown(path, scan.root)} is in no line of the manifest.", path=path
-        )
+    return [with_files(row) for row in rows], used
 
 
 def _completed(base: EditItem, row: EditItem) -> EditItem:

@@ -8,14 +8,13 @@ Where file names hold words like ``train`` or ``test``, ``datasets`` takes them 
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from evalkit.data.shelf import shelf_of_items
 from evalkit.edits.item import EditItem, Status
 from evalkit.errors import ManifestError
 from evalkit.storage.atomic import atomic_write
@@ -48,7 +47,7 @@ _TEXT_COLUMNS = (
 class Manifest:
     """What a ``metadata.jsonl`` says, line by line; whether the files exist is for the reader of the folder."""
 
-    items: Sequence[EditItem]
+    items: tuple[EditItem, ...]
     """In the order of the lines; an item and seed that stand on two lines are here twice."""
     benchmark: str | None = None
     method: str | None = None
@@ -95,7 +94,7 @@ def read_manifest(path: Path) -> Manifest:
     fence = Fence(path.parent)
     if not fence.holds(path):
         raise ManifestError(f"{path} must be a file of its folder, got a link out of it. Copy the file there.")
-    items = shelf_of_items()
+    items: list[EditItem] = []
     facts: dict[str, tuple[str, int]] = {}
     for number, record in json_lines(path):
         where = f"{path}:{number}"
@@ -103,7 +102,9 @@ def read_manifest(path: Path) -> Manifest:
         for name in ("benchmark", "method"):
             _agree(facts, name, getattr(row, name), number, where)
         items.append(_item(row, path.parent, fence, where))
-    return Manifest(items=items, benchmark=facts.get("benchmark", (None,))[0], method=facts.get("method", (None,))[0])
+    return Manifest(
+        items=tuple(items), benchmark=facts.get("benchmark", (None,))[0], method=facts.get("method", (None,))[0]
+    )
 
 
 def benchmark_of(path: Path) -> str | None:

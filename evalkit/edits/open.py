@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from evalkit.data.shelf import shelf_of_paths
 from evalkit.edits.captions import read_captions
 from evalkit.edits.expected import (
     ExpectedItems,
@@ -115,7 +114,7 @@ def _scan_edits(root: Path, sources: Path | None, captions: Path | None) -> Scan
 
     return replace(
         scan,
-        images=shelf_of_paths(filter(remains, scan.images)),
+        images=tuple(filter(remains, scan.images)),
         problems=tuple(problem for problem in scan.problems if remains(problem.path)),
     )
 

@@ -1,13 +1,10 @@
 """From what was found for each item and seed to the list of a folder's items, complete and without doubles."""
 
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from evalkit.data.shelf import shelf_of_items
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.problems import shown
 
@@ -15,56 +12,34 @@ Seed = int | None
 
 
 class Candidates:
-    """What was found, each with the item, by its position among the expected ones, and the seed that it claims to be.
-
-    There may be a million; beside the items themselves, which lie on a shelf, each takes 16 bytes.
-    """
+    """The items that were found, by their position among the expected ones and by seed."""
 
     def __init__(self) -> None:
-        self._items = shelf_of_items()
-        self._positions = array("q")
-        self._seeds = array("q")
-        self._numbers: dict[Seed, int] = {}
+        self._found: dict[int, dict[Seed, list[EditItem]]] = {}
         self.n_files = 0
-        """Claims that have an edited image."""
+        """How many have an edited image."""
 
     def add(self, position: int, item: EditItem) -> None:
-        """One more, with its own seed."""
-        self._positions.append(position)
-        self._seeds.append(self._numbers.setdefault(item.seed, len(self._numbers)))
-        self._items.append(item)
+        """Adds an item that claims to be the expected one at ``position``, with its own seed."""
+        self._found.setdefault(position, {}).setdefault(item.seed, []).append(item)
         self.n_files += item.edited_image is not None
 
-    def by_position(self, n_items: int) -> Iterator[dict[Seed, list[EditItem]]]:
-        """For each expected item its claimants by seed, in the order in which they came."""
-        positions = np.frombuffer(self._positions, dtype=np.int64) if self._positions else np.zeros(0, dtype=np.int64)
-        order = np.argsort(positions, kind="stable")
-        starts = np.searchsorted(positions[order], np.arange(n_items + 1))
-        for position in range(n_items):
-            found: dict[Seed, list[EditItem]] = {}
-            for number in order[starts[position] : starts[position + 1]].tolist():
-                item = self._items[number]
-                found.setdefault(item.seed, []).append(item)
-            yield found
+    def at(self, position: int) -> Mapping[Seed, Sequence[EditItem]]:
+        """The candidates for an expected item by seed, in the order in which they were added."""
+        return self._found.get(position, {})
 
     def common_seeds(self) -> set[int]:
-        """The seeds that at least half of the items have that have any."""
-        if not self._positions:
-            return set()
-        pairs = np.stack([np.frombuffer(self._positions, np.int64), np.frombuffer(self._seeds, np.int64)])
-        order = np.lexsort(pairs[::-1])
-        pairs = pairs[:, order]
-        pairs = pairs[:, np.concatenate([[True], (np.diff(pairs) != 0).any(axis=0)])]
-        counts = np.bincount(pairs[1], minlength=len(self._numbers)).tolist()
-        seeded = len(np.unique(pairs[0, pairs[1] != self._numbers.get(None, -1)]))
-        return {seed for seed, number in self._numbers.items() if seed is not None and 2 * counts[number] >= seeded}
+        """The seeds of at least half of the items that have any."""
+        counts = Counter(seed for by_seed in self._found.values() for seed in by_seed if seed is not None)
+        n_seeded = sum(any(seed is not None for seed in by_seed) for by_seed in self._found.values())
+        return {seed for seed, count in counts.items() if 2 * count >= n_seeded}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """One item per item and seed, and what was wrong with what was found."""
 
-    items: Sequence[EditItem]
+    items: tuple[EditItem, ...]
     problems: tuple[Problem, ...]
 
 
@@ -79,19 +54,20 @@ def resolve(expected: Sequence[EditItem], found: Candidates, root: Path) -> Reso
         found: The items that claim to be one of them, with their edited images.
         root: The folder, for messages.
     """
-    items = shelf_of_items()
+    items: list[EditItem] = []
     problems: list[Problem] = []
     common = found.common_seeds()
-    for position, claims in enumerate(found.by_position(len(expected))):
+    for position, base in enumerate(expected):
+        claims = found.at(position)
         for seed in _wanted(claims.keys(), common):
             claimants = claims.get(seed, ())
             if len(claimants) == 1 and claimants[0].status == "ok":
                 items.append(claimants[0])
                 continue
-            item, problem = _settled(replace(expected[position], seed=seed), claimants, root)
+            item, problem = _settled(replace(base, seed=seed), claimants, root)
             items.append(item)
             problems.append(problem)
-    return Resolved(items=items, problems=tuple(problems))
+    return Resolved(items=tuple(items), problems=tuple(problems))
 
 
 def _wanted(present: Iterable[Seed], common: set[int]) -> list[Seed]:

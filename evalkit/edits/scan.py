@@ -1,11 +1,10 @@
 """The files of a folder: which are images, which are not, and which must not be touched."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit.data.shelf import shelf_of_paths
 from evalkit.edits.item import Problem
 from evalkit.edits.manifest import MANIFEST_NAME, RECIPE_NAME
 from evalkit.edits.names import composed
@@ -23,7 +22,7 @@ class Scan:
     """What lies below a folder, in the order of the names."""
 
     root: Path
-    images: Sequence[Path]
+    images: tuple[Path, ...]
     """Files with the suffix or the first bytes of an image format that is read."""
     problems: tuple[Problem, ...]
     """Links that are not followed, folders that cannot be listed, files that are neither images nor artefacts."""
@@ -36,7 +35,7 @@ def scan_folder(root: Path) -> Scan:
     if it leads to a file inside the folder; the folder itself may be reached through one.
     """
     fence = Fence(root)
-    images = shelf_of_paths()
+    images: list[Path] = []
     problems: list[Problem] = []
     for found in _walk(root, root, fence):
         if isinstance(found, Problem):
@@ -45,21 +44,19 @@ def scan_folder(root: Path) -> Scan:
             images.append(found)
         elif found not in (root / MANIFEST_NAME, root / RECIPE_NAME) and found.suffix != ARTEFACT_SUFFIX:
             problems.append(Problem(code="other_file", message=f"{shown(found, root)} is no image.", path=found))
-    return Scan(root=root, images=images, problems=tuple(problems))
+    return Scan(root=root, images=tuple(images), problems=tuple(problems))
 
 
 def _walk(folder: Path, root: Path, fence: Fence) -> Iterator[Path | Problem]:
     """The files below a folder, in an order that does not depend on the file system."""
     try:
         with os.scandir(folder) as entries:
-            # One text per entry, for there may be a million: no name holds the character between its parts.
-            found = sorted(f"{composed(entry.name)}\0{entry.name}\0{_kind(entry)}" for entry in entries)
+            found = sorted((composed(entry.name), entry.name, _kind(entry)) for entry in entries)
     except OSError as error:
         name = shown(folder, root)
         yield Problem(code="unreadable_folder", message=f"{name} cannot be listed: {error.strerror}.", path=folder)
         return
-    for entry in found:
-        _, name, kind = entry.split("\0")
+    for _, name, kind in found:
         if name.startswith(".") or name.lower() in _JUNK:
             continue
         path = folder / name

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from evalkit import __version__
-from evalkit.edits.duplicates import EditsDigest, SameFiles
+from evalkit.edits.duplicates import duplicates, edits_digest
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
 from evalkit.encoders.base import AnyEncoder
@@ -79,13 +79,11 @@ def score_folder(
     if missing == "fail":
         _refuse_missing(folder.items)
     features = Features(encoders, cache, batch_size=batch_size, workers=workers, progress=progress)
-    rows, same, digest = ItemRows(), SameFiles(), EditsDigest()
+    rows, digests = ItemRows(), dict[Path, str]()
     for chunk in in_batches(folder.items, CHUNK):
         features.prepare(plan_features(metrics, chunk))
         items = [_without_unreadable(item, features.unreadable) for item in chunk]
-        for given, item in zip(chunk, items, strict=True):
-            same.add(item, features.digests)
-            digest.add(given, features.digests)
+        digests |= features.digests
         if missing != "fail" or not features.unreadable:  # else the others are encoded, and that is all
             rows.extend(_score_chunk(items, metrics, features, missing))
         progress("scoring items", len(rows), len(folder.items))
@@ -95,7 +93,8 @@ def score_folder(
     if missing == "fail":
         _refuse_unreadable(unreadable)
     table = ScoreTable(metrics=tuple(metric.name for metric in metrics), rows=rows)
-    found = [*problems, *folder.problems, *unreadable, *same.problems(folder.items)]
+    readable = {path: digest for path, digest in digests.items() if path not in features.unreadable}
+    found = [*problems, *folder.problems, *unreadable, *duplicates(folder.items, readable)]
     if features.cache_failure:
         found.append(Problem(code="cache_unavailable", message=features.cache_failure))
     record = RunRecord(
@@ -107,7 +106,7 @@ def score_folder(
         folder=FolderRecord(
             path=place_of(folder.root),
             layout=folder.layout,
-            digest=digest.hexdigest(),
+            digest=edits_digest(folder.items, digests),
             n_files=folder.n_files,
             n_matched=folder.n_matched,
             opened_with=dict(folder.opened_with),

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from evalkit.cli.check import as_json, check
 from evalkit.edits.check import check_folder
-from evalkit.edits.duplicates import SameFiles, edits_digest
+from evalkit.edits.duplicates import duplicates, edits_digest
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.manifest import write_manifest
@@ -49,14 +49,6 @@ def by_code(problems: Iterable[Problem], root: Path) -> dict[str, set[str]]:
 def folder_of(*items: EditItem, root: Path = Path()) -> EditFolder:
     """A folder that holds these items."""
     return EditFolder(root=root, layout="item_id", items=items, n_files=len(items), n_matched=len(items))
-
-
-def digest_problems(items, digests):
-    """What is seen in items that went by."""
-    same = SameFiles()
-    for item in items:
-        same.add(item, digests)
-    return tuple(same.problems(items))
 
 
 def test_messy_folder_is_told_exactly(mess: Messy, told: tuple[Problem, ...]) -> None:
@@ -144,7 +136,7 @@ def test_equal_files_of_seeds_and_items(tmp_path: Path) -> None:
         EditItem(item_id="unknown", edited_image=tmp_path / "unknown.png"),
     ]
 
-    problems = digest_problems(items, digests)
+    problems = list(duplicates(items, digests))
 
     assert [(problem.code, problem.item_id) for problem in problems] == [
         ("edited_equals_source", "z"),
@@ -159,16 +151,29 @@ def test_seeds_that_agree_are_no_duplicate_items() -> None:
     """One item whose seeds give one file is not accused of equalling another item."""
     edits = [EditItem(item_id="x", seed=seed, edited_image=Path(str(seed))) for seed in (0, 1)]
 
-    assert [problem.code for problem in digest_problems(edits, {Path("0"): "1", Path("1"): "1"})] == ["repeated_seed"]
+    assert [problem.code for problem in duplicates(edits, {Path("0"): "1", Path("1"): "1"})] == ["repeated_seed"]
 
 
 def test_unchanged_edits_of_one_source_are_not_duplicates_too() -> None:
     """A method that returns its input is told so once for each item, not once more for being consistent."""
     edits = [EditItem(item_id=name, edited_image=Path(name), source_image=Path("s")) for name in "ab"]
 
-    problems = digest_problems(edits, {Path("a"): "1", Path("b"): "1", Path("s"): "1"})
+    problems = list(duplicates(edits, {Path("a"): "1", Path("b"): "1", Path("s"): "1"}))
 
     assert [problem.code for problem in problems] == ["edited_equals_source"] * 2
+
+
+def test_one_result_for_two_items_that_ask_for_the_same_is_no_duplicate() -> None:
+    """Only items that ask for different edits, or for edits of different sources, may not share their edited image."""
+    a = EditItem(item_id="a", group="s", edited_image=Path("a"), target_caption="A red car.")
+    b = replace(a, item_id="b", edited_image=Path("b"), target_caption="a  red car")
+    others = (replace(b, target_caption="A blue car."), replace(b, group="t"), replace(b, instruction="Paint it."))
+
+    def codes(other: EditItem) -> list[str]:
+        return [problem.code for problem in duplicates([a, other], {Path("a"): "1", Path("b"): "1"})]
+
+    assert codes(b) == []
+    assert [codes(other) for other in others] == [["duplicate_output"]] * 3
 
 
 @pytest.mark.parametrize(
