@@ -1,5 +1,5 @@
 """One method over many items, into an edit folder."""
 
-from evalkit.editing.edit_folder import Edited, edit_folder
+from evalkit.editing.edit import Edited, edit_folder
 
 __all__ = ["Edited", "edit_folder"]

@@ -39,7 +39,7 @@ def place_workers(
         OptionError: One certain GPU was asked for.
         EngineError: GPUs were asked for, and there is none.
 
-    >>> place([{"CPU": 64, "GPU": 8}], device="auto", workers=None, threads=lambda: 4)
+    >>> place_workers([{"CPU": 64, "GPU": 8}], device="auto", workers=None, threads=lambda: 4)
     Placement(device='cuda', workers=8, cpus=1, gpus=1, threads=8)
     """
     nodes = list(nodes)

@@ -1,9 +1,9 @@
 """The Ray engine: workers are actors, each with the model in memory and, where there are GPUs, with one of its own.
 
-Placement, restarts and moving to other machines are Ray's. What is decided here: which unit goes to which worker, never
-more than it can have in hand, so that neither units nor results heap up and none waits behind a slow one; and what
-becomes of the units of a worker that died. Each is tried again with a worker to itself, so that one unit that kills its
-worker ruins no other; after :data:`TRIES` workers it is given up.
+Placement, restarts and moving to other machines are Ray's, and so are retries of the loading of the model. A unit whose
+worker died is tried again by whichever worker is free, which Ray's own retries would not do (they wait for the same
+actor, whose machine may be gone) and its ``ActorPool`` cannot (it does not say which unit failed). It then has a worker
+to itself, so that one unit that kills its worker ruins no other; after :data:`TRIES` workers it is given up.
 """
 
 import logging
@@ -11,10 +11,9 @@ import os
 import socket
 import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,13 @@ from evalkit.engine.placement import Placement, place_workers
 from evalkit.errors import EngineError, EvalkitError
 
 TRIES = 3
-"""Workers that a unit may kill before it is given up, and that may die while they load before no more are started."""
+"""Workers that a unit may end before it is recorded as failed, and that may end while they load the model."""
 PATIENCE = 30.0
 """Seconds without any worker after which the user is told what is waited for."""
 _CONNECT = 5.0
 """Seconds for a machine to answer; Ray itself tries for minutes."""
 _THREADS = "OMP_NUM_THREADS"
+_END = object()
 _LOG = logging.getLogger(__name__)
 
 
@@ -36,7 +36,7 @@ class RayEngine:
     """Does the work on a Ray cluster.
 
     Args:
-        device: What workers compute on; see :func:`evalkit.engine.placement.place`.
+        device: What workers compute on; see :func:`evalkit.engine.placement.place_workers`.
         address: Of the cluster (``host:port``, or ``auto`` for the one that this machine is part of); by default
             ``RAY_ADDRESS``, or a Ray of this machine that lives as long as the engine.
         workers: How many.
@@ -50,7 +50,7 @@ class RayEngine:
 
     def __init__(self, *, device: str = "auto", address: str | None = None, workers: int | None = None) -> None:
         self._connected = _connect(address)
-        self._crew: _Crew | None = None
+        self._pool: _ActorPool | None = None
         try:
             self._placement = place_workers(_nodes(), device=device, workers=workers, threads=_own_threads)
         except EvalkitError:
@@ -60,19 +60,19 @@ class RayEngine:
 
     def start(self, work: Work[Unit, Result]) -> Runner[Unit, Result]:
         """Workers that have begun, at least one of them; those of other work end."""
-        if self._crew is None or self._crew.work != work or self._crew.ended:
-            if self._crew:
-                self._crew.end()
-            self._crew = _Crew(work, self._placement)
-            self._crew.wait()
-        return self._crew.run
+        if self._pool is None or self._pool.work != work or not self._pool.ready:
+            if self._pool:
+                self._pool.end()
+            self._pool = _ActorPool(work, self._placement)
+            self._pool.wait_for_one()
+        return self._pool.run
 
     def close(self) -> None:
         """Ends the workers, and Ray if it was started for them."""
         import ray
 
-        if self._crew:
-            self._crew.end()
+        if self._pool:
+            self._pool.end()
         if self._connected:
             ray.shutdown()
 
@@ -128,8 +128,8 @@ def _own_threads() -> int:
     return torch.get_num_threads()
 
 
-class _Worker:
-    """What lives in an actor."""
+class _Actor:
+    """A worker: one process with the model."""
 
     def __init__(self, work: Work[Any, Any], threads: int, directory: str) -> None:
         self._work = work
@@ -142,10 +142,10 @@ class _Worker:
         with suppress(OSError):  # so that relative names mean the same where directories are shared
             os.chdir(directory)
 
-    def start(self) -> EvalkitError | None:
+    def load(self) -> EvalkitError | None:
         """Loads the model if that has not been done; None, or what ends the run."""
         try:
-            self._opened()
+            self._loaded()
         except EvalkitError as failure:
             return failure
         return None
@@ -153,68 +153,32 @@ class _Worker:
     def do(self, unit: Any) -> list[Any] | EvalkitError:  # noqa: ANN401 - whatever the work's units are
         """All results of a unit, or what ends the run."""
         try:
-            return list(self._opened()(unit))
+            return list(self._loaded()(unit))
         except EvalkitError as failure:
             return failure
 
-    def _opened(self) -> Callable[[Any], Iterable[Any]]:
+    def _loaded(self) -> Callable[[Any], Iterable[Any]]:
         with self._lock:
             self._do = self._do or self._work.open(threads=self._threads)
             return self._do
 
 
-@dataclass(slots=True, eq=False)
-class _Attempt:
-    """A unit on its way, and how many workers died of it, or beside it."""
+class _ActorPool:
+    """The actors for some work, and what each of them is doing.
 
-    unit: Any
-    deaths: int = 0
-
-
-class _Fresh:
-    """Units that nobody has been given, drawn one ahead."""
-
-    def __init__(self, units: Iterable[Any]) -> None:
-        self._attempts = (_Attempt(unit) for unit in units)
-        self.following = next(self._attempts, None)
-
-    def take(self) -> _Attempt | None:
-        """The following one."""
-        taken, self.following = self.following, next(self._attempts, None)
-        return taken
-
-
-@dataclass(slots=True, eq=False)
-class _Hand:
-    """An actor: what it has in hand, and whether it has begun."""
-
-    actor: Any
-    beginning: Any
-    """The answer that tells that it has, as long as that is waited for."""
-    deaths: int = 0
-    """In a row, while it was loading."""
-    held: dict[Any, _Attempt] = field(default_factory=dict)
-
-    def has_room(self, already: int) -> bool:
-        """Whether it may be given a unit beside so many; a suspect has its worker to itself."""
-        suspected = any(attempt.deaths for attempt in self.held.values())
-        return self.beginning is None and not suspected and len(self.held) <= already
-
-    def give(self, attempt: _Attempt) -> None:
-        """One more unit in hand."""
-        self.held[self.actor.do.remote(attempt.unit)] = attempt
-
-
-class _Crew:
-    """The workers for some work."""
+    Attributes:
+        ready: Numbers of the actors that have loaded the model.
+        loading: Each call that loads the model, to the actor's number; an actor that died is there again.
+        running: Each call that does a unit, to the actor's number and the unit.
+    """
 
     def __init__(self, work: Work[Any, Any], placement: Placement) -> None:
         import ray
 
         self.work = work
         self._placement = placement
-        self._explained = False
-        self._remote = ray.remote(_Worker).options(
+        self._told = False
+        actor = ray.remote(_Actor).options(
             num_cpus=placement.cpus,
             num_gpus=placement.gpus,
             max_restarts=-1,
@@ -222,118 +186,111 @@ class _Crew:
             max_concurrency=work.concurrency,
             scheduling_strategy="SPREAD",
         )
-        self._hands = [_Hand(*self._begun()) for _ in range(placement.workers)]
+        self._actors = [actor.remote(work, placement.threads, str(Path.cwd())) for _ in range(placement.workers)]
+        self.ready: set[int] = set()
+        self.loading: dict[Any, int] = {}
+        self.running: dict[Any, tuple[int, Any]] = {}
+        for number in range(placement.workers):
+            self._load(number)
 
-    def _begun(self) -> tuple[Any, Any]:
-        actor = self._remote.remote(self.work, self._placement.threads, str(Path.cwd()))
-        return actor, actor.start.remote()
-
-    @property
-    def ended(self) -> bool:
-        """Whether there are no workers any more."""
-        return not self._hands
-
-    def wait(self) -> None:
-        """Returns when a worker has begun.
+    def wait_for_one(self) -> None:
+        """Returns when an actor is ready.
 
         Raises:
-            EvalkitError: The model cannot be had, or workers die of it.
+            EvalkitError: The model cannot be had, or every actor dies while it loads.
         """
         try:
-            while all(hand.beginning is not None for hand in self._hands):
-                self._listen()
+            while not self.ready:
+                self._next()
         except BaseException:
             self.end()
             raise
 
     def end(self) -> None:
-        """Ends the workers at once."""
+        """Ends the actors at once."""
         import ray
 
-        for hand in self._hands:
+        for actor in self._actors:
             with suppress(ray.exceptions.RayError):
-                ray.kill(hand.actor)
-        self._hands = []
+                ray.kill(actor)
+        self._actors, self.ready, self.loading, self.running = [], set(), {}, {}
 
     def run(self, units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
-        """The results of all units; those that a worker had in hand when it died are done again."""
-        fresh, suspects = _Fresh(units), deque[_Attempt]()
+        """The results of all units; a unit that no worker survives has :class:`Lost` in their place."""
         try:
-            while self._hand_out(fresh, suspects):
-                done = self._listen()
-                if done is None:
-                    continue
-                attempt, results = done
-                if results is not None:
-                    yield from ((attempt.unit, result) for result in results)
-                elif attempt.deaths < TRIES:
-                    suspects.append(attempt)
-                else:
-                    yield attempt.unit, Lost(f"{attempt.deaths} workers died of it, one after the other")
+            lost = yield from self._do_each(units, self.work.concurrency)
+            for _ in range(TRIES - 1):
+                lost = yield from self._do_each(lost, 1)
+            for unit in lost:
+                yield unit, Lost(f"{TRIES} workers died of it, one after the other")
         finally:
-            if any(hand.held for hand in self._hands):  # nobody waits any more for what they do
+            if self.running:  # nobody waits any more for what they do
                 self.end()
 
-    def _hand_out(self, fresh: "_Fresh", suspects: deque[_Attempt]) -> bool:
-        """Gives units to whoever has room, suspects where there is nothing else; says whether anything is left."""
-        for already in range(self.work.concurrency):  # nobody gets a second one before all have one
-            for hand in self._hands:
-                if hand.has_room(already) and (attempt := fresh.take()):
-                    hand.give(attempt)
-        for hand in self._hands:
-            if suspects and hand.beginning is None and not hand.held:
-                hand.give(suspects.popleft())
-        return bool(fresh.following or suspects) or any(hand.held for hand in self._hands)
+    def _do_each(self, units: Iterable[Any], concurrency: int) -> Generator[tuple[Any, Any], None, list[Any]]:
+        """Does each unit once, so many at a time on one actor; returns those whose actor died."""
+        lost: list[Any] = []
+        waiting = iter(units)
+        following = next(waiting, _END)
+        while following is not _END or self.running:
+            while following is not _END and (number := self._free(concurrency)) is not None:
+                self.running[self._actors[number].do.remote(following)] = number, following
+                following = next(waiting, _END)
+            done = self._next()
+            if done is None:
+                continue
+            unit, results = done
+            if results is None:
+                lost.append(unit)
+            else:
+                yield from ((unit, result) for result in results)
+        return lost
 
-    def _listen(self) -> tuple[_Attempt, list[Any] | None] | None:
-        """The next answer: of a unit with its results, None for them if its worker died; or None for anything else."""
+    def _free(self, concurrency: int) -> int | None:
+        """The ready actor that has the fewest units, if it can have one more."""
+        busy = Counter(number for number, _ in self.running.values())
+        number = min(self.ready, key=busy.__getitem__, default=None)
+        return number if number is not None and busy[number] < concurrency else None
+
+    def _load(self, number: int) -> None:
+        self.ready.discard(number)
+        if number not in self.loading.values():
+            self.loading[self._actors[number].load.options(max_task_retries=TRIES - 1).remote()] = number
+
+    def _next(self) -> tuple[Any, list[Any] | None] | None:
+        """Waits for a call; a unit with its results, None for them if its actor died, or None for any other call."""
         import ray
 
-        waited = {ref: hand for hand in self._hands for ref in (hand.beginning, *hand.held) if ref is not None}
-        ready, _ = ray.wait(list(waited), num_returns=1, timeout=PATIENCE)
-        if not ready:
+        done, _ = ray.wait([*self.loading, *self.running], timeout=PATIENCE)
+        if not done:
             self._explain_silence()
             return None
-        hand = waited[ready[0]]
-        answer = _answer_of(ready[0])
-        if ready[0] == hand.beginning:
-            self._begin(hand, answer)
+        answer = _answer_of(done[0])
+        if done[0] in self.loading:
+            self._loaded(self.loading.pop(done[0]), answer)
             return None
-        attempt = hand.held.pop(ready[0])
+        number, unit = self.running.pop(done[0])
         if isinstance(answer, list):
-            return attempt, answer
-        attempt.deaths += 1
-        if hand.beginning is None:  # Ray starts the actor anew, here or elsewhere; it gets units when it has begun
-            hand.beginning = hand.actor.start.remote()
-        return attempt, None
+            return unit, answer
+        self._load(number)  # Ray starts the actor anew, here or elsewhere
+        return unit, None
 
-    def _begin(self, hand: _Hand, failure: Exception | list[Any] | None) -> None:
-        import ray
-
-        hand.beginning = None
+    def _loaded(self, number: int, failure: Exception | list[Any] | None) -> None:
         if failure is None:
-            hand.deaths = 0
-            return
-        hand.deaths += 1
-        with suppress(ray.exceptions.RayError):
-            ray.kill(hand.actor)
-        if hand.deaths < TRIES or hand.held:
-            hand.actor, hand.beginning = self._begun()
-            return
-        self._hands.remove(hand)
-        if not self._hands:
-            raise EngineError(f"No worker can be started; the last one said: {_last_line(failure)}")
+            self.ready.add(number)
+        elif not self.ready and not self.loading:
+            raise EngineError(f"No worker can be started; the last one said: {str(failure).strip().splitlines()[-1]}")
 
     def _explain_silence(self) -> None:
-        if not self._explained and all(hand.beginning is not None for hand in self._hands):
-            self._explained = True
-            place_workers = self._placement
-            _LOG.warning(
-                "No worker has begun yet: either they are still loading, or the cluster has no room. Each takes "
-                "%g of its cores and %g of its GPUs; what it has, and what is in use: ray status",
-                place_workers.cpus,
-                place_workers.gpus,
-            )
+        if self.ready or self._told:
+            return
+        self._told = True
+        _LOG.warning(
+            "No worker has begun yet: either they are still loading, or the cluster has no room. Each takes "
+            "%g of its cores and %g of its GPUs; what it has, and what is in use: ray status",
+            self._placement.cpus,
+            self._placement.gpus,
+        )
 
 
 def _answer_of(ref: Any) -> list[Any] | Exception | None:  # noqa: ANN401 - a reference of Ray's
@@ -355,7 +312,3 @@ def _answer_of(ref: Any) -> list[Any] | Exception | None:  # noqa: ANN401 - a re
     if isinstance(answer, EvalkitError):
         raise answer
     return answer
-
-
-def _last_line(failure: object) -> str:
-    return str(failure).strip().splitlines()[-1].strip()

@@ -99,7 +99,7 @@ def masked(image: Image.Image, mask: Image.Image) -> Image.Image:
 
     >>> image, mask = Image.new("RGB", (2, 1), "white"), Image.new("L", (2, 1), 0)
     >>> mask.putpixel((0, 0), 255)
-    >>> [blackened(image, mask).getpixel((x, 0)) for x in (0, 1)]
+    >>> [masked(image, mask).getpixel((x, 0)) for x in (0, 1)]
     [(255, 255, 255), (0, 0, 0)]
     """
     pixels = np.array(image)

@@ -27,7 +27,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
-        ...     with draft_of(Path(folder) / "card.md") as draft:
+        ...     with atomic_write(Path(folder) / "card.md") as draft:
         ...         _ = draft.write_text("# A card")
         ...     [file.name for file in Path(folder).iterdir()]
         ['card.md']

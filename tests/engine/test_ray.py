@@ -25,6 +25,7 @@ from tests.support.engines import Chores, edited, scored, shapes_edits
 from tests.support.toys import files_of, install, statuses
 
 ray = pytest.importorskip("ray", reason='ray is not installed: pip install -e ".[ray]"')
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")

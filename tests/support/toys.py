@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from evalkit.editing import Edited, edit_folder
+from evalkit.editing import edit as edit_module
 from evalkit.editing.method import Adapter, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import MANIFEST_NAME, read_manifest
@@ -50,7 +51,7 @@ class Toy:
 
     def load(self, run: MethodRun) -> None:
         """Keeps the settings."""
-        self.settings = edit_folder.settings
+        self.settings = run.settings
 
     def fit(self, source_image, source_caption, *, seed):
         """The source's pixels."""
@@ -84,9 +85,9 @@ def toy(
         edits: list[EditItem] = []  # noqa: RUF012
 
         def load(self, run):
-            super().load(edit_folder)
+            super().load(run)
             if load:
-                load(edit_folder)
+                load(run)
 
         def fit(self, source_image, source_caption, *, seed):
             self.fits.append((source_caption, seed))
@@ -157,7 +158,7 @@ def install(site: Path, distribution: str, methods: dict[str, str], modules: dic
 def die_at(moment: str) -> None:
     """Arranges for this process to be killed, as the kernel does it, at a moment of its fourth edit."""
     name = "write_image" if moment == "half a picture" else "append_item"
-    original, calls = getattr(edit_folder, name), itertools.count(1)
+    original, calls = getattr(edit_module, name), itertools.count(1)
 
     def last(path: Path, value: Any, **facts: Any) -> None:
         if moment == "half a picture":
@@ -169,7 +170,7 @@ def die_at(moment: str) -> None:
             os.truncate(manifest, manifest.stat().st_size - (40 if moment == "half a line" else 0))
         os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(edit_folder, name, lambda *given, **facts: (original if next(calls) < 4 else last)(*given, **facts))
+    setattr(edit_module, name, lambda *given, **facts: (original if next(calls) < 4 else last)(*given, **facts))
 
 
 if __name__ == "__main__":
