@@ -1,13 +1,15 @@
 """What a comparison of methods found, as records: everything that tables, figures and pages show."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from evalkit.scores.frame import ScoreTable
 from evalkit.scores.run import FolderRecord
 
 VerdictWord = Literal["a_better", "b_better", "equivalent", "inconclusive"]
+MethodVerdict = Literal["better", "worse", "equivalent", "inconclusive"]
+_OTHER_SIDE: Mapping[VerdictWord, VerdictWord] = {"a_better": "b_better", "b_better": "a_better"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,41 @@ class PairResult:
     reason: str | None = None
     sentence: str
     """The line to paste into a paper."""
+
+    def seen_from(self, method: str) -> "PairResult":
+        """The same pair with that method as ``b``: a positive difference means that it scores more."""
+        if method == self.b:
+            return self
+        return replace(
+            self,
+            a=self.b,
+            b=self.a,
+            mean_a=self.mean_b,
+            mean_b=self.mean_a,
+            difference=_negated(self.difference),
+            ci_low=_negated(self.ci_high),
+            ci_high=_negated(self.ci_low),
+            effect_size_dz=_negated(self.effect_size_dz),
+            win=self.loss,
+            loss=self.win,
+            verdict=_OTHER_SIDE.get(self.verdict, self.verdict),
+        )
+
+    def verdict_on(self, method: str) -> MethodVerdict:
+        """The verdict, seen from one of the two."""
+        if self.verdict == "equivalent" or self.verdict == "inconclusive":
+            return self.verdict
+        return "better" if (self.verdict == "b_better") == (method == self.b) else "worse"
+
+    @property
+    def win_rate(self) -> float | None:
+        """Share of items on which b is better, ties counted half, in [0, 1]."""
+        n = self.win + self.tie + self.loss
+        return (self.win + self.tie / 2) / n if n else None
+
+
+def _negated(value: float | None) -> float | None:
+    return None if value is None else -value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,10 @@
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from evalkit.comparison.records import Comparison
+from evalkit.comparison.records import Comparison, PairResult
 from evalkit.formatting import format_interval, format_ranks, format_score, one_line
 from evalkit.report.comparison import (
     Mark,
@@ -33,7 +33,9 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~!&])")
 
 def export(comparison: Comparison, to: ExportFormat) -> str:
     """The comparison in a format: two tables with their caption and notes, or for CSV one line per comparison."""
-    return {"md": markdown, "latex": latex, "csv": pairs_csv}[to](comparison)
+    if to == "csv":
+        return pairs_csv(comparison.pairs)
+    return markdown(comparison) if to == "md" else latex(comparison)
 
 
 def markdown(comparison: Comparison) -> str:
@@ -55,14 +57,12 @@ def markdown(comparison: Comparison) -> str:
     )
 
 
-def pairs_csv(comparison: Comparison) -> str:
+def pairs_csv(pairs: Iterable[PairResult], columns: Sequence[str] = (*PAIR_COLUMNS, "reason")) -> str:
     """One line per comparison, numbers in full; an empty cell is a value that is not defined."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*PAIR_COLUMNS, "reason"])
-    for pair in comparison.pairs:
-        values = (getattr(pair, name) for name in (*PAIR_COLUMNS, "reason"))
-        writer.writerow(["" if value is None else value for value in values])
+    writer.writerow(columns)
+    writer.writerows([getattr(pair, name) for name in columns] for pair in pairs)
     return text.getvalue()
 
 

@@ -5,7 +5,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from evalkit.leaderboard.store import OUTPUTS_FILE, Leaderboard, LoadedEntry
 from evalkit.leaderboard.thumbnails import shown_items
 from evalkit.leaderboard.verify import verify
 from evalkit.metrics.base import METRICS
+from evalkit.report.page import asset
 from evalkit.scores.run import ITEMS
 
 EXAMPLE = """\
@@ -75,7 +75,7 @@ class _Site:
             lstrip_blocks=True,
         )
         # The report's colours, tables and focus rings, then what only a board has.
-        shared = files("evalkit.report").joinpath("templates", "page.css").read_text("utf-8")
+        shared = asset("page.css")
         own, script = ((templates / name).read_text("utf-8") for name in ("site.css", "site.js"))
         self.style = Markup(shared + own)  # noqa: S704 - files of this project
         self.script = Markup(script)  # noqa: S704 - a file of this project

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -31,6 +30,7 @@ from evalkit.report.figures.style import (
     rendered,
 )
 from evalkit.report.figures.write import draw_figures
+from evalkit.report.page import asset
 from evalkit.report.page.gallery import build_gallery
 from evalkit.report.page.words import headline, methods_section, signatures
 from evalkit.report.tables import MINIATURE_NOTE
@@ -54,8 +54,8 @@ def write_page(comparison: Comparison, path: Path) -> None:
 
 def render_page(comparison: Comparison) -> str:
     """The page as text: verdicts first, then tables, figures, the items, and the methods section to paste."""
-    script = Markup(_asset("page.js"))  # noqa: S704 - a file of this package
-    style = Markup(_asset("page.css"))  # noqa: S704 - a file of this package
+    script = Markup(asset("page.js"))  # noqa: S704 - a file of this package
+    style = Markup(asset("page.css"))  # noqa: S704 - a file of this package
     metrics = sorted(comparison.metrics, key=lambda metric: not metric.primary)
     return (
         _environment()
@@ -112,7 +112,7 @@ def breakable(name: str) -> Markup:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("evalkit.report"),
+        loader=PackageLoader("evalkit.report.page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -145,7 +145,3 @@ def _title(comparison: Comparison) -> str:
     names = [method.name for method in comparison.methods]
     who = f"{names[0]} against {names[1]}" if len(names) == 2 else f"{len(names)} methods"
     return f"{who} on {comparison.benchmark}" if comparison.benchmark else f"{who}, compared"
-
-
-def _asset(name: str) -> str:
-    return files("evalkit.report").joinpath("templates", name).read_text("utf-8")
