@@ -10,8 +10,6 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from PIL import Image
-
 from evalkit.edits.duplicates import duplicates, unchanged
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
@@ -28,6 +26,7 @@ from evalkit.images.decode import (
     read_image_bytes,
     sniff_format,
 )
+from evalkit.images.digests import pixel_digest
 from evalkit.storage.prefetch import Progress, in_batches, no_progress, prefetch
 
 TINY = 16
@@ -37,8 +36,6 @@ LONG_CAPTION = 60
 CHUNK = 1000
 """Items whose files are looked at together."""
 _THREADS = min(4, os.cpu_count() or 1)
-_STRIP = 1 << 22
-"""Pixels that are hashed at a time."""
 _PROFILES = {"converted": "was converted to sRGB", "ignored": "is broken or made for other channels, and was ignored"}
 
 
@@ -121,7 +118,7 @@ def _examine(path: Path, root: Path, *, decode: bool) -> _File:
     )
     return _File(
         digest=hashlib.sha256(data).hexdigest(),
-        pixels=_pixel_digest(decoded.image),
+        pixels=pixel_digest(decoded.image),
         size=decoded.image.size,
         notes=(
             *_suffix_note(path, name, decoded.format),
@@ -135,16 +132,6 @@ def _suffix_note(path: Path, name: str, format_name: str) -> tuple[tuple[str, st
     if suffix not in IMAGE_SUFFIXES or suffix in SUFFIXES.get(format_name, ()):
         return ()
     return (("suffix_mismatch", f"{name} is a {format_name} file, whatever its suffix says."),)
-
-
-def _pixel_digest(image: Image.Image) -> str:
-    """SHA-256 of an image's size and pixels, taken in strips so that no second copy of a large one is made."""
-    width, height = image.size
-    digest = hashlib.sha256(f"{width}x{height}".encode())
-    rows = max(1, _STRIP // width)
-    for top in range(0, height, rows):
-        digest.update(image.crop((0, top, width, min(top + rows, height))).tobytes())
-    return digest.hexdigest()
 
 
 def _image_problems(item: EditItem, files: Mapping[Path, _File], root: Path) -> Iterator[Problem]:

@@ -30,6 +30,8 @@ from evalkit.errors import ImageError
 from evalkit.images.colour import Flat, Profile, flatten
 from evalkit.storage.atomic import atomic_write
 
+RULES_VERSION = "1"
+"""Raised whenever a rule of decoding or colour changes a pixel; a part of the key of every feature that is kept."""
 MAX_PIXELS = 178_956_970
 """Where Pillow, too, takes an image for a decompression bomb; 12,000 × 9,000 is 108 million."""
 MAX_BYTES = 2 << 30

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image
-
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.edits.item import EditItem
 from evalkit.errors import EntryError
 from evalkit.formatting import listed
 from evalkit.images.decode import decode_image, read_image_bytes
+from evalkit.images.digests import pixel_digest
 from evalkit.leaderboard.records import OutputDigest
 
 _READERS = 4
@@ -28,13 +27,6 @@ def outputs_of(items: Sequence[EditItem]) -> tuple[OutputDigest, ...]:
     with ThreadPoolExecutor(_READERS) as pool:
         pixels = dict(zip(sources, pool.map(_pixels_in, sources), strict=True))
         return tuple(pool.map(lambda item: _output(item, pixels), items))
-
-
-def pixels_digest(image: Image.Image) -> str:
-    """SHA-256 of an RGB image's size and values: equal for equal pictures, whatever file holds them."""
-    digest = hashlib.sha256(f"{image.width}x{image.height}".encode())
-    digest.update(image.tobytes())
-    return digest.hexdigest()
 
 
 def check_coverage(edits: Iterable[tuple[str, int | None]], protocol: Protocol, item_ids: Sequence[str]) -> None:
@@ -82,7 +74,7 @@ def _output(item: EditItem, sources: dict[Path, str]) -> OutputDigest:
     if item.edited_image is None:
         return OutputDigest(item_id=item.item_id, seed=item.seed, status="failed")
     data = read_image_bytes(item.edited_image)
-    pixels = pixels_digest(decode_image(data, item.label).image)
+    pixels = pixel_digest(decode_image(data, item.label).image)
     return OutputDigest(
         item_id=item.item_id,
         seed=item.seed,
@@ -93,7 +85,7 @@ def _output(item: EditItem, sources: dict[Path, str]) -> OutputDigest:
 
 
 def _pixels_in(path: Path) -> str:
-    return pixels_digest(decode_image(read_image_bytes(path), path).image)
+    return pixel_digest(decode_image(read_image_bytes(path), path).image)
 
 
 def _named(things: Sequence[object]) -> str:
