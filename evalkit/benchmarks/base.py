@@ -1,7 +1,7 @@
 """What a benchmark is, and where benchmarks are found."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,8 +11,6 @@ from evalkit.registry import Registry
 
 if TYPE_CHECKING:
     from PIL import Image
-
-IMAGE_FIELDS = ("source_image", "reference_image", "edit_mask")
 
 
 class Locate(Protocol):
@@ -35,8 +33,7 @@ class Locate(Protocol):
 class Benchmark:
     """A fixed list of edits, and what is needed to score a method on it.
 
-    Everything here is known without an image: the files are asked for with :meth:`item_list`. Where the list itself is
-    part of the user's copy, it is known once that is :meth:`opened`.
+    Everything here is known without a file; :meth:`load` gives the items with their images.
     """
 
     name: str
@@ -53,7 +50,8 @@ class Benchmark:
     edit_types: Mapping[str, str]
     """The closed list of edit types, each with its definition."""
     items: tuple[EditItem, ...]
-    """Image fields are paths relative to the directory that ``locate`` returns."""
+    """Image fields are paths relative to the directory that ``locate`` returns. Empty where the list of edits is part
+    of the user's copy; then ``read`` gives it."""
     locate: Locate
     edited_names: Mapping[str, str] = field(default_factory=dict)
     """``item_id`` to the official file name of its edited image, where the benchmark has an official layout."""
@@ -70,44 +68,54 @@ class Benchmark:
     source_urls: Mapping[str, str] = field(default_factory=dict)
     """Source file name to where exactly these bytes are served, where they are."""
     read: "Callable[[Path], Benchmark] | None" = None
-    """Gives this benchmark with its items, for one whose list lies in the directory that ``locate`` returns."""
+    """Gives this benchmark with its items and its version, where they are read from the directory that ``locate``
+    returns. Raises a BenchmarkError where they cannot be."""
     edited_image: Callable[[Path], Path] | None = None
     """Gives the file of the edited image, for a benchmark whose own scripts write more than that into a file."""
 
-    def opened(self, root: Path) -> "Benchmark":
-        """The benchmark with its items, read from its files where they are only there.
+    def load(self, data: Path | None = None, *, near: Path | None = None) -> "LoadedBenchmark":
+        """Finds, fetches or draws the benchmark's files, and reads its list of edits where that is one of them.
 
         Args:
-            root: What ``locate`` returned.
+            data: The user's local copy; None has the files looked for, and fetched or drawn where they can be.
+            near: The folder that is being scored, beside which an official copy often lies.
 
         Raises:
-            BenchmarkError: The list cannot be read.
+            BenchmarkError: The files are absent and cannot be fetched, differ from the official ones, or cannot be
+                read.
         """
-        return self.read(root) if self.read else self
+        root = self.locate(data, near=near)
+        benchmark = self.read(root) if self.read else self
+        items = tuple(item.with_images(root.joinpath) for item in benchmark.items)
+        return LoadedBenchmark(benchmark=benchmark, root=root, items=items)
 
     @property
     def n_groups(self) -> int:
         """Distinct source images: the units of inference."""
         return len({item.group for item in self.items})
 
-    def item_list(self, root: Path | None = None) -> ItemList:
-        """The items as a folder is matched against them.
-
-        Args:
-            root: What ``locate`` returned; without it the items come without image paths.
-        """
-        items = tuple(_with_root(item, root) for item in self.items)
+    @property
+    def without_files(self) -> ItemList:
+        """The items as a folder is matched against them by name alone; none of them has an image."""
+        items = tuple(item.with_images(lambda _path: None) for item in self.items)
         return ItemList(benchmark=self.name, items=items, edited_names=self.edited_names)
 
 
-def _with_root(item: EditItem, root: Path | None) -> EditItem:
-    paths: dict[str, Path | None] = {}
-    for name in IMAGE_FIELDS:
-        relative: Path | None = getattr(item, name)
-        paths[name] = root / relative if root and relative else None
-    return replace(
-        item, source_image=paths["source_image"], reference_image=paths["reference_image"], edit_mask=paths["edit_mask"]
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedBenchmark:
+    """A benchmark with its files: what methods edit, and what edit folders are matched against."""
+
+    benchmark: Benchmark
+    """What is known of it, with its list of edits and its version."""
+    root: Path
+    """The directory that holds its files."""
+    items: tuple[EditItem, ...]
+    """Its edits, with the full paths of their images."""
+
+    @property
+    def expected(self) -> ItemList:
+        """The items as a folder is matched against them."""
+        return ItemList(benchmark=self.benchmark.name, items=self.items, edited_names=self.benchmark.edited_names)
 
 
 BENCHMARKS: Registry[Callable[[], Benchmark]] = Registry(

@@ -5,14 +5,14 @@ preserved. ``reference`` is the perfect edit, where the benchmark has it. A benc
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from evalkit.benchmarks.base import Benchmark
+from evalkit.benchmarks.base import Benchmark, LoadedBenchmark
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import write_manifest
 from evalkit.errors import OptionError, UnknownNameError
@@ -31,20 +31,33 @@ _Writer = Callable[[EditItem, Path], Path]
 
 
 def controls_of(benchmark: Benchmark) -> tuple[str, ...]:
-    """The names of the controls that a benchmark has."""
-    complete = all(item.reference_image for item in benchmark.items)
+    """The names of the controls that a benchmark has; ``reference`` where every item has a reference image."""
+    complete = benchmark.items and all(item.reference_image for item in benchmark.items)
     return (*(name for name in CONTROLS if name != "reference" or complete), *benchmark.controls)
 
 
-def write_control(name: str, benchmark: Benchmark, root: Path, output: Path, *, rng: np.random.Generator) -> Path:
+def require_control(name: str, benchmark: Benchmark) -> None:
+    """Refuses the name of a control that a benchmark does not have.
+
+    Raises:
+        UnknownNameError: It has no such control.
+    """
+    if name not in controls_of(benchmark):
+        lack = f"{benchmark.title} has no reference edits" if name == "reference" else f"{benchmark.title} has none"
+        raise UnknownNameError(
+            f"There is no control '{name}' of the benchmark {benchmark.name}: {lack}. "
+            f"Its controls are: {', '.join(controls_of(benchmark))}."
+        )
+
+
+def write_control(name: str, loaded: LoadedBenchmark, output: Path, *, rng: np.random.Generator) -> Path:
     """Writes a control method's edits of a benchmark: one image per item, and their manifest.
 
     Where a control gives a file of the benchmark, it is copied byte for byte.
 
     Args:
         name: One of :func:`controls_of`.
-        benchmark: What is edited.
-        root: The benchmark's files, from its ``locate``.
+        loaded: What is edited.
         output: The edit folder; made if it is not there.
         rng: For the controls that draw lots.
 
@@ -56,11 +69,8 @@ def write_control(name: str, benchmark: Benchmark, root: Path, output: Path, *, 
         OptionError: ``shuffled_source`` of a benchmark with a single source image.
         OSError: The folder cannot be written.
     """
-    if name not in controls_of(benchmark):
-        raise UnknownNameError(
-            f"The benchmark {benchmark.name} has no control '{name}'. It has: {', '.join(controls_of(benchmark))}."
-        )
-    items = benchmark.item_list(root).items
+    benchmark, items = loaded.benchmark, loaded.items
+    require_control(name, benchmark)
     write = _writer(name, benchmark, items, rng)
     output.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_WRITERS) as pool:
@@ -76,32 +86,42 @@ def _writer(name: str, benchmark: Benchmark, items: tuple[EditItem, ...], rng: n
         draw = benchmark.controls[name]
 
         def drawn(item: EditItem, folder: Path) -> Path:
-            path = folder / f"{item.item_id}.png"
+            path = folder / f"{item.file_stem}.png"
             write_image(path, draw(item))
             return path
 
         return drawn
     if name == "shuffled_source":
-        other = _shuffled(items, rng)
+        other = _other_sources(items, rng)
         return lambda item, folder: _copy(other[_group(item)], item, folder)
     field = "reference_image" if name == "reference" else "source_image"
     return lambda item, folder: _copy(getattr(item, field), item, folder)
 
 
 def _copy(original: Path, item: EditItem, folder: Path) -> Path:
-    path = folder / f"{item.item_id}{original.suffix}"
+    path = folder / f"{item.file_stem}{original.suffix}"
     shutil.copyfile(original, path)
     return path
 
 
-def _shuffled(items: tuple[EditItem, ...], rng: np.random.Generator) -> dict[str, Path]:
-    """For each group another group's source: the next one in a random circle, so that every source is used once."""
+def following(names: Sequence[str], rng: np.random.Generator) -> dict[str, str]:
+    """For each name the next one in a random circle of all of them: each stands for exactly one other.
+
+    Args:
+        names: Two different ones or more.
+        rng: Draws the order of the circle.
+    """
+    circle = [names[index] for index in rng.permutation(len(names))]
+    return dict(zip(circle, [*circle[1:], circle[0]], strict=True))
+
+
+def _other_sources(items: tuple[EditItem, ...], rng: np.random.Generator) -> dict[str, Path]:
+    """For each group another group's source, so that every source is used once."""
     sources = {_group(item): item.source_image for item in reversed(items) if item.source_image}
     groups = list(dict.fromkeys(_group(item) for item in items))
     if len(groups) < 2:
-        raise OptionError("The control 'shuffled_source' needs two source images or more, got one.")
-    circle = [groups[index] for index in rng.permutation(len(groups))]
-    return {group: sources[following] for group, following in zip(circle, circle[1:] + circle[:1], strict=True)}
+        raise OptionError(f"The control 'shuffled_source' needs two source images or more, got {len(groups)}.")
+    return {group: sources[other] for group, other in following(groups, rng).items()}
 
 
 def _group(item: EditItem) -> str:

@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.benchmarks.base import Benchmark
-from evalkit.benchmarks.dataset_card import COLUMNS, IMAGE_COLUMNS, SPLIT, CardText, card_text, render_card
-from evalkit.edits.item import EditItem
+from evalkit.benchmarks.base import Benchmark, LoadedBenchmark
+from evalkit.benchmarks.dataset_card import COLUMNS, SPLIT, CardText, card_text, render_card
+from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.errors import DataError, OptionError
 from evalkit.images.decode import read_image_bytes
 from evalkit.storage.atomic import atomic_write
@@ -65,9 +65,8 @@ def build_dataset(benchmark: Benchmark, data: Path | None, output: Path) -> Buil
             f"--output {output} holds something other than a data set of evalkit: expected a new or an empty folder. "
             f"Choose another with: --output DIR"
         )
-    root = benchmark.locate(data)
-    benchmark = benchmark.opened(root)
-    rows = _rows(benchmark, root)
+    loaded = benchmark.load(data)
+    benchmark, rows = loaded.benchmark, _rows(loaded)
     try:
         write_dataset(output, card_text(benchmark), table_of(rows))
     except OSError as error:
@@ -92,7 +91,7 @@ def write_dataset(folder: Path, text: CardText, table: "pyarrow.Table") -> None:
 
     with atomic_write(folder / ROWS_FILE) as draft:
         pyarrow.parquet.write_table(table, draft, row_group_size=ROWS_PER_BATCH)
-    rows = table.drop_columns([name for name in table.column_names if name in IMAGE_COLUMNS]).to_pylist()
+    rows = table.drop_columns([name for name in table.column_names if name in IMAGE_FIELDS]).to_pylist()
     with atomic_write(folder / CARD_FILE) as draft:
         draft.write_text(render_card(text, rows, _kinds(table)), encoding="utf-8")
     with atomic_write(folder / TEXT_FILE) as draft:
@@ -112,17 +111,17 @@ def table_of(rows: list[dict[str, Any]]) -> "pyarrow.Table":
     features = {}
     for name in rows[0] if rows else ():
         cell = next((row[name] for row in rows if row[name] is not None), None)
-        if name in IMAGE_COLUMNS:
+        if name in IMAGE_FIELDS:
             features[name] = datasets.Image()
         else:
             features[name] = dict.fromkeys(cell, text) if isinstance(cell, Mapping) else text
     return pyarrow.Table.from_pylist(rows, schema=datasets.Features(features).arrow_schema)
 
 
-def _rows(benchmark: Benchmark, root: Path) -> list[dict[str, Any]]:
+def _rows(loaded: LoadedBenchmark) -> list[dict[str, Any]]:
     """One row per edit, without the columns that no edit has anything in."""
     read: dict[Path, bytes] = {}
-    rows = [_row(item, root, read, benchmark.source_urls) for item in benchmark.items]
+    rows = [_row(item, loaded.root, read, loaded.benchmark.source_urls) for item in loaded.items]
     used = [name for name in COLUMNS if any(row[name] is not None for row in rows)]
     return [{name: row[name] for name in used} for row in rows]
 
@@ -136,10 +135,10 @@ def _row(item: EditItem, root: Path, read: dict[Path, bytes], urls: Mapping[str,
         if path is None:
             return None
         if path not in read:
-            read[path] = read_image_bytes(root / path)
+            read[path] = read_image_bytes(path)
         return {"bytes": read[path], "path": path.name}
 
-    source = image(item.source_image)
+    source, name = image(item.source_image), item.source_image.relative_to(root).as_posix()
     digest = hashlib.sha256(read[item.source_image]).hexdigest()
     return {
         "item_id": item.item_id,
@@ -153,9 +152,9 @@ def _row(item: EditItem, root: Path, read: dict[Path, bytes], urls: Mapping[str,
         "group": item.group or digest[:12],
         "source_attributes": _sorted(item.source_attributes),
         "target_attributes": _sorted(item.target_attributes),
-        "source_file_name": item.source_image.as_posix(),
+        "source_file_name": name,
         "source_sha256": digest,
-        "source_url": urls.get(item.source_image.as_posix()),
+        "source_url": urls.get(name),
     }
 
 
@@ -168,5 +167,5 @@ def _kinds(table: "pyarrow.Table") -> dict[str, str]:
     kinds = {}
     for field in table.schema:
         is_struct = str(field.type).startswith("struct")
-        kinds[field.name] = "image" if field.name in IMAGE_COLUMNS else "struct of strings" if is_struct else "string"
+        kinds[field.name] = "image" if field.name in IMAGE_FIELDS else "struct of strings" if is_struct else "string"
     return kinds

@@ -11,14 +11,11 @@ from typing import Any
 from evalkit.benchmarks.base import Benchmark
 
 SPLIT = "test"
-IMAGE_COLUMNS = {
+COLUMNS = {
+    "item_id": "stable name of the edit, unique and safe as a file name",
     "source_image": "the image before the edit: the official file's bytes",
     "reference_image": "the ground-truth edit",
     "edit_mask": "the region that may change: white may, black is background",
-}
-COLUMNS = {
-    "item_id": "stable name of the edit, unique and safe as a file name",
-    **IMAGE_COLUMNS,
     "source_caption": "text that describes the source image",
     "target_caption": "text that describes the wanted result",
     "instruction": "the same edit as an order",

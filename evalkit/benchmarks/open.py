@@ -49,11 +49,12 @@ def open_edit_folder(
     if chosen is None and sources is None:
         # A plug-in that cannot be imported must not keep a folder of another benchmark from being scored.
         candidates = [entry.value() for entry in BENCHMARKS.entries() if entry.value]
-        inferred = infer_benchmark(root, [candidate.item_list() for candidate in candidates])
+        inferred = infer_benchmark(root, [candidate.without_files for candidate in candidates])
         chosen = next((candidate for candidate in candidates if candidate.name == inferred), None)
-    files = chosen.locate(data, near=root) if chosen and (with_images or chosen.read) else None
-    chosen = chosen.opened(files) if chosen and files else chosen
-    expected = chosen.item_list(files) if chosen else None
+    expected = chosen.without_files if chosen else None
+    if chosen and (with_images or not chosen.items):
+        loaded = chosen.load(data, near=root)
+        chosen, expected = loaded.benchmark, loaded.expected
     folder = open_folder(root, expected=expected, sources=sources, captions=captions, pattern=pattern)
     if chosen and chosen.edited_image:
         folder = _with_edited_images(folder, chosen.edited_image)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from evalkit import __version__
 from evalkit.benchmarks.dataset import CARD_FILE, ROWS_FILE, TEXT_FILE, table_of, write_dataset
-from evalkit.benchmarks.dataset_card import IMAGE_COLUMNS, CardText
+from evalkit.benchmarks.dataset_card import CardText
+from evalkit.edits.item import IMAGE_FIELDS
 from evalkit.errors import DataError, OptionError, PublishError
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _without_images(folder: Path, text: CardText, staging: Path) -> Path:
     import pyarrow.parquet
 
     schema = pyarrow.parquet.read_schema(folder / ROWS_FILE)
-    kept = [name for name in schema.names if name not in IMAGE_COLUMNS]
+    kept = [name for name in schema.names if name not in IMAGE_FIELDS]
     rows = pyarrow.parquet.read_table(folder / ROWS_FILE, columns=kept).to_pylist()
     write_dataset(staging, text, table_of(rows))
     return staging

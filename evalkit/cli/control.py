@@ -19,14 +19,17 @@ def make_control(name: str, benchmark: "Benchmark", data: Path | None, directory
     """Write a control's edit folder, and say so.
 
     Raises:
+        UnknownNameError: The benchmark has no such control.
         OptionError: An option does not apply to a control, or the folder holds something already.
         BenchmarkError: The benchmark's files are not there.
     """
     import numpy as np
 
-    from evalkit.benchmarks.controls import write_control
+    from evalkit.benchmarks.controls import require_control, write_control
     from evalkit.errors import OptionError
 
+    if benchmark.items:  # before anything is fetched
+        require_control(name, benchmark)
     context = click.get_current_context()
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
@@ -35,11 +38,12 @@ def make_control(name: str, benchmark: "Benchmark", data: Path | None, directory
             raise OptionError(f"{name} is a control: all items, once, without a model. Leave {option} out.")
     if directory.is_dir() and any(directory.iterdir()):
         raise OptionError(f"{directory} is not empty. Name another folder for the control: --output DIR")
+    loaded = benchmark.load(data)
     try:
-        write_control(name, benchmark, benchmark.locate(data), directory, rng=np.random.default_rng(0))
+        write_control(name, loaded, directory, rng=np.random.default_rng(0))
     except OSError as failure:
         raise OptionError(f"{directory} cannot be written: {failure.strerror}. Name another: --output DIR") from failure
-    n_edited = len(benchmark.items)
+    n_edited = len(loaded.items)
     output.json({"method": name, "folder": str(directory), "n_edited": n_edited})
     output.line(f"The control {name} of {benchmark.title}: {n_edited} edits")
     output.line(f"Wrote {directory}")

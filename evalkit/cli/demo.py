@@ -8,7 +8,7 @@ import click
 from evalkit.cli.output import Output, output_options
 
 if TYPE_CHECKING:
-    from evalkit.benchmarks.base import Benchmark
+    from evalkit.benchmarks.base import Benchmark, LoadedBenchmark
 
 EDITORS = {
     "sdedit": {},
@@ -42,7 +42,10 @@ def demo(directory: Path, *, output: Output) -> None:
 
     Three published methods edit for real; four controls, whose quality is known, show what each metric makes of them.
     """
+    import numpy as np
+
     from evalkit.benchmarks.base import BENCHMARKS
+    from evalkit.benchmarks.controls import write_control
     from evalkit.comparison.compare import compare_runs
     from evalkit.editing.method import METHODS
     from evalkit.edits.open import open_folder
@@ -51,19 +54,19 @@ def demo(directory: Path, *, output: Output) -> None:
     from evalkit.scoring.score import score_into
 
     shapes = _part_of(BENCHMARKS.get("shapes")())
-    expected = shapes.item_list(shapes.locate())
+    loaded = shapes.load()
     records = {}
     files: list[dict[str, Any]] = []
     for name in (*CONTROLS, *EDITORS):
         edits = directory / "edits" / name
         with output.progress() as progress:
             if name in CONTROLS:
-                _control(name, shapes, edits)
+                write_control(name, loaded, edits, rng=np.random.default_rng(0))
             else:
-                _edit(name, shapes, edits, progress)
+                _edit(name, loaded, edits, progress)
         run = score_into(
             directory / "runs" / name,
-            open_folder(edits, expected=expected),
+            open_folder(edits, expected=loaded.expected),
             metrics=shapes.default_metrics,
             encoder=shapes.default_encoder,
             name=name,
@@ -108,19 +111,10 @@ def _part_of(shapes: "Benchmark") -> "Benchmark":
     return replace(shapes, items=tuple(chosen))
 
 
-def _control(name: str, shapes: "Benchmark", folder: Path) -> None:
-    import numpy as np
-
-    from evalkit.benchmarks.controls import write_control
-
-    write_control(name, shapes, shapes.locate(), folder, rng=np.random.default_rng(0))
-
-
-def _edit(name: str, shapes: "Benchmark", folder: Path, progress: Any) -> None:  # noqa: ANN401
+def _edit(name: str, loaded: "LoadedBenchmark", folder: Path, progress: Any) -> None:  # noqa: ANN401
     from evalkit.editing import edit_folder
     from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 
     method = METHODS.get(name)
     run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=EDITORS[name]))
-    items = shapes.item_list(shapes.locate()).items
-    edit_folder(method, items, folder, run=run, benchmark=shapes.name, progress=progress)
+    edit_folder(method, loaded.items, folder, run=run, benchmark=loaded.benchmark.name, progress=progress)

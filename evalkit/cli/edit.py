@@ -82,14 +82,14 @@ def edit(
     Killed and started again, it goes on. An item that fails is recorded with its reason; the others go on.
     """
     from evalkit.benchmarks.base import BENCHMARKS
-    from evalkit.benchmarks.controls import controls_of
+    from evalkit.benchmarks.controls import CONTROLS
     from evalkit.editing import edit_folder
     from evalkit.editing.method import METHODS, checked_card
     from evalkit.edits.sources import source_items
     from evalkit.errors import OptionError
 
     chosen = BENCHMARKS.get(benchmark)() if benchmark and not sources and not captions else None
-    if chosen and method not in METHODS.names() and method in controls_of(chosen):
+    if chosen and method not in METHODS.names() and method in {*CONTROLS, *chosen.controls}:
         with written_to(target, output) as directory:
             make_control(method, chosen, data, directory, output)
         return
@@ -101,8 +101,7 @@ def edit(
     device = _device(device) if engine.name == "local" and device != "cpu" else device
     run = _run(card, model or (chosen.default_model if chosen else ""), changes, device, dtype, artefacts)
     if chosen:
-        root = chosen.locate(data)
-        found = chosen.opened(root).item_list(root).items
+        found = chosen.load(data).items
     elif sources and captions and not benchmark and not data:
         found = source_items(sources, captions)
     else:

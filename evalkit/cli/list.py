@@ -105,8 +105,8 @@ def _facts(kind: str, entry: "RegistryEntry[Any]") -> dict[str, Any]:
         return {
             "title": benchmark.title,
             "version": benchmark.version,
-            "items": None if benchmark.read else len(benchmark.items),
-            "groups": None if benchmark.read else benchmark.n_groups,
+            "items": len(benchmark.items) or None,
+            "groups": benchmark.n_groups or None,
             "encoder": benchmark.default_encoder,
             "licence": benchmark.licence,
         }

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from evalkit.edits.duplicates import duplicates, unchanged
 from evalkit.edits.folder import EditFolder
-from evalkit.edits.item import EditItem, Problem
-from evalkit.edits.manifest import IMAGE_COLUMNS
+from evalkit.edits.item import IMAGE_FIELDS, EditItem, Problem
 from evalkit.edits.names import tolerant
 from evalkit.edits.problems import shown
 from evalkit.errors import ImageError
@@ -95,7 +94,7 @@ def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress 
 
 
 def _files_of(item: EditItem) -> Iterator[Path]:
-    return (path for name in IMAGE_COLUMNS if (path := getattr(item, name)))
+    return (path for name in IMAGE_FIELDS if (path := getattr(item, name)))
 
 
 def _examine(path: Path, root: Path, *, decode: bool) -> _File:

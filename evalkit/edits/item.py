@@ -1,11 +1,14 @@
-"""One edit, and one thing that is wrong with one."""
+"""The records of edits: one edit of one image, and one problem with a folder, an edit or a file."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Status = Literal["ok", "failed", "missing"]
+IMAGE_FIELDS = ("source_image", "edited_image", "reference_image", "edit_mask")
+"""The fields of an item that are files; the columns of a manifest have ``_file_name`` appended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,21 @@ class EditItem:
     def label(self) -> str:
         """The item's id, with its seed where there is one, as it reads in messages."""
         return self.item_id if self.seed is None else f"{self.item_id} (seed {self.seed})"
+
+    @property
+    def file_stem(self) -> str:
+        """The item's id as the stem of a file name, whatever characters it holds.
+
+        >>> EditItem(item_id="../a cat").file_stem
+        '_a_cat'
+        """
+        return re.sub(r"[^\w.-]+", "_", self.item_id).strip(".") or "_"
+
+    def with_images(self, file: Callable[[Path], Path | None]) -> "EditItem":
+        """This item with what ``file`` gives in the place of each of its image files."""
+        given: dict[str, Path] = {name: path for name in IMAGE_FIELDS if (path := getattr(self, name))}
+        changed: dict[str, Any] = {name: found for name, path in given.items() if (found := file(path)) != path}
+        return replace(self, **changed) if changed else self
 
     def without_edit(self, status: Status, reason: str) -> "EditItem":
         """This item with its edited image taken away, and why."""

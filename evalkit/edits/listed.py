@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from evalkit.edits.folder import ItemList
 from evalkit.edits.item import EditItem, Problem
-from evalkit.edits.manifest import IMAGE_COLUMNS, Manifest
+from evalkit.edits.manifest import Manifest
 from evalkit.edits.names import composed, tolerant
 from evalkit.edits.problems import shown
 from evalkit.edits.resolve import Candidates
@@ -77,9 +76,7 @@ def _with_files(rows: Iterable[EditItem], scan: Scan) -> tuple[list[EditItem], s
     otherwise = {key: path for path in scan.images if (key := composed(str(path))) != str(path)}
     used: set[str] = set()
 
-    def located(path: Path | None) -> Path | None:
-        if path is None:
-            return None
+    def located(path: Path) -> Path | None:
         if not path.is_file():
             key = composed(str(path))
             path = otherwise.get(key, Path(key))
@@ -89,9 +86,7 @@ def _with_files(rows: Iterable[EditItem], scan: Scan) -> tuple[list[EditItem], s
         return path
 
     def with_files(row: EditItem) -> EditItem:
-        files: dict[str, Any] = {name: getattr(row, name) for name in IMAGE_COLUMNS}
-        found: dict[str, Any] = {name: located(path) for name, path in files.items()}
-        item = row if found == files else replace(row, **found)
+        item = row.with_images(located)
         if row.edited_image and not item.edited_image:
             item = item.without_edit("missing", f"{shown(row.edited_image, scan.root)} is not there")
         return item

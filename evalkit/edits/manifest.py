@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from evalkit.edits.item import EditItem, Status
+from evalkit.edits.item import IMAGE_FIELDS, EditItem, Status
 from evalkit.errors import ManifestError
 from evalkit.storage.atomic import atomic_write
 from evalkit.storage.paths import Fence
@@ -23,8 +23,6 @@ from evalkit.storage.paths import Fence
 MANIFEST_NAME = "metadata.jsonl"
 RECIPE_NAME = "method.json"
 """Beside it, where ``evalkit edit`` made the folder: how its edits were made."""
-IMAGE_COLUMNS = ("source_image", "edited_image", "reference_image", "edit_mask")
-"""The fields of an item that are files; their columns have ``_file_name`` appended."""
 _TEXT_COLUMNS = (
     "item_id",
     "seed",
@@ -232,7 +230,7 @@ def _validated(record: Mapping[str, Any], where: str) -> _Row:
 
 def _item(row: _Row, root: Path, fence: Fence, where: str) -> EditItem:
     """The item that a line stands for, with its files located."""
-    files = {name: _located(getattr(row, f"{name}_file_name"), name, root, fence, where) for name in IMAGE_COLUMNS}
+    files = {name: _located(getattr(row, f"{name}_file_name"), name, root, fence, where) for name in IMAGE_FIELDS}
     return EditItem(
         item_id=row.item_id,
         seed=row.seed,
@@ -288,7 +286,7 @@ def _line(item: EditItem, fence: Fence, benchmark: str | None, method: str | Non
     row: dict[str, object] = {}
     for name in _TEXT_COLUMNS[:2]:
         row[name] = getattr(item, name)
-    for name in IMAGE_COLUMNS:
+    for name in IMAGE_FIELDS:
         file: Path | None = getattr(item, name)
         row[f"{name}_file_name"] = fence.relative(file) if file else None
     if item.edited_image and row["edited_image_file_name"] is None:

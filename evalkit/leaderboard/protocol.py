@@ -26,7 +26,7 @@ def open_benchmark(protocol: Protocol) -> Benchmark:
         EntryError: It has changed since, or its items are not known without a copy of it.
     """
     benchmark = BENCHMARKS.get(protocol.benchmark)()
-    if benchmark.read is not None:
+    if not benchmark.items:
         raise EntryError(
             f"The list of edits of {protocol.benchmark} lies in each user's own copy: entries cannot be checked "
             f"here. Compare runs instead: evalkit score FOLDER --protocol {protocol.name}"

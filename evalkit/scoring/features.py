@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.arrays import Pixels
-from evalkit.edits.item import EditItem
+from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.encoders.base import AnyEncoder, Encoder, EncoderSpec
 from evalkit.encoders.cache import EmbeddingCache, EmbeddingKind
 from evalkit.errors import ImageError
@@ -19,7 +19,7 @@ from evalkit.images.pairs import masked
 from evalkit.metrics.base import Feature, Metric, PairFeature, Scores
 from evalkit.metrics.base import Vectors as Arrays
 from evalkit.scoring.pairs import Pairs, PairUnit, Seen
-from evalkit.scoring.requests import IMAGE_FIELDS, Picture, Plan, pair_of, picture_of, texts_of
+from evalkit.scoring.requests import Picture, Plan, pair_of, picture_of, texts_of
 from evalkit.scoring.units import Encoded, Unreadable, encode_batch
 from evalkit.scoring.vectors import Vectors
 from evalkit.scoring.workers import Workers

@@ -5,12 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalkit.edits.item import EditItem
+from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.images.pairs import PairFiles
 from evalkit.metrics.base import Feature, Metric, PairFeature
 from evalkit.metrics.templates import fill
-
-IMAGE_FIELDS = ("source_image", "edited_image", "reference_image")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

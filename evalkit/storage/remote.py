@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from evalkit.edits.manifest import IMAGE_COLUMNS, MANIFEST_NAME
+from evalkit.edits.item import IMAGE_FIELDS
+from evalkit.edits.manifest import MANIFEST_NAME
 from evalkit.errors import RemoteError
 from evalkit.storage.atomic import atomic_write
 from evalkit.storage.paths import cache_directory
@@ -185,7 +186,7 @@ class Remote:
         except FileNotFoundError:
             return []
         rows = [json.loads(line) for line in lines if line.strip()]
-        names = dict.fromkeys(row.get(f"{column}_file_name") for row in rows for column in IMAGE_COLUMNS)
+        names = dict.fromkeys(row.get(f"{column}_file_name") for row in rows for column in IMAGE_FIELDS)
         return [MANIFEST_NAME, *(name for name in names if isinstance(name, str) and _is_inside(name))]
 
     def _token_if_there(self, name: str) -> str | None:

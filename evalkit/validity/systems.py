@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from evalkit.benchmarks.base import Benchmark
-from evalkit.benchmarks.controls import controls_of, write_control
+from evalkit.benchmarks.base import Benchmark, LoadedBenchmark
+from evalkit.benchmarks.controls import controls_of, following, write_control
 from evalkit.benchmarks.open import open_edit_folder
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
@@ -43,8 +43,7 @@ class Systems:
 
 
 def gather_systems(
-    benchmark: Benchmark,
-    root: Path,
+    loaded: LoadedBenchmark,
     methods: Sequence[Path],
     work: Path,
     *,
@@ -54,8 +53,7 @@ def gather_systems(
     """Reads, draws and writes them.
 
     Args:
-        benchmark: Opened.
-        root: Its files.
+        loaded: The benchmark with its files.
         methods: Edit folders of methods. Only items that all of them have are used.
         work: Where controls and damaged edits are written.
         limit: How many source images at most, with all their items.
@@ -65,6 +63,7 @@ def gather_systems(
         OptionError: There are neither reference images nor methods, or no item that all methods have.
         EvalkitError: A folder cannot be read.
     """
+    benchmark, root = loaded.benchmark, loaded.root
     names = _distinct_names(methods)
     folders = {
         name: open_edit_folder(path, benchmark=benchmark.name, data=root).folder
@@ -79,7 +78,7 @@ def gather_systems(
     controls = []
     for name in controls_of(benchmark):
         try:
-            folder = write_control(name, benchmark, root, work / "controls" / name, rng=np.random.default_rng(seed))
+            folder = write_control(name, loaded, work / "controls" / name, rng=np.random.default_rng(seed))
         except OptionError as failure:
             notes.append(str(failure))
             continue
@@ -123,13 +122,11 @@ def _with_other_captions(items: Sequence[EditItem], rng: np.random.Generator) ->
     members: dict[str, list[EditItem]] = {}
     for item in items:
         members.setdefault(item.group or item.item_id, []).append(item)
-    names = list(members)
-    circle = [names[index] for index in rng.permutation(len(names))]
-    following = dict(zip(circle, [*circle[1:], circle[0]], strict=True))
+    other_group = following(list(members), rng)
     shuffled = []
     for item in items:
         own = item.group or item.item_id
-        others = members[following[own]]
+        others = members[other_group[own]]
         other = others[members[own].index(item) % len(others)]
         shuffled.append(replace(item, source_caption=other.source_caption, target_caption=other.target_caption))
     return tuple(shuffled)

@@ -69,9 +69,9 @@ def validate_metrics(
     """
     known = BENCHMARKS.get(benchmark)()
     chosen = get_metrics(metrics or known.default_metrics)
-    root = known.locate(data, near=methods[0] if methods else None)
-    opened = known.opened(root)
-    systems = gather_systems(opened, root, methods, work, limit=limit, seed=seed)
+    loaded = known.load(data, near=methods[0] if methods else None)
+    opened = loaded.benchmark
+    systems = gather_systems(loaded, methods, work, limit=limit, seed=seed)
     with open_cache(enabled=cached) as (cache, problems):
         through, spec = (*chosen, *get_metrics(("edit_success",))), encoder or opened.default_encoder
         workers = workers_for(engine, through, spec, dtype="fp32")

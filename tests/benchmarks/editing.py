@@ -80,7 +80,7 @@ def bare(unet: UNet2DConditionModel, calls: Calls) -> float:
 def shapes_items(number: int) -> tuple[EditItem, ...]:
     """Edits of one source of the shapes benchmark."""
     shapes = BENCHMARKS.get("shapes")()
-    return shapes.item_list(shapes.locate()).items[:number]
+    return shapes.load().items[:number]
 
 
 def is_sampled(name: str) -> bool:

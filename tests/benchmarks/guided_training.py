@@ -109,7 +109,7 @@ def diffusionclip(source: Image.Image, item: EditItem) -> tuple[float, float, st
 def main() -> None:
     """Measure both."""
     shapes = BENCHMARKS.get("shapes")()
-    item = replace(shapes.item_list(shapes.locate()).items[0])
+    item = replace(shapes.load().items[0])
     source = read_image(item.source_image)
     torch.manual_seed(0)
     print("| method | steps per second | bare passes per second | overhead | |")

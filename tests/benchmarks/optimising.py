@@ -103,7 +103,7 @@ def bare_passes(clock: Clock, noise: Any, calls: list[tuple[LatentDiffusion, Cal
 def cost_of(name: str, options: argparse.Namespace) -> list[Cost]:
     """Every optimisation of one edit of the shapes benchmark."""
     shapes, method = BENCHMARKS.get("shapes")(), METHODS.get(name)
-    item = shapes.item_list(shapes.locate()).items[0]
+    item = shapes.load().items[0]
     settings = method.card.values(miniature=options.model == MINIATURE)
     adapter = method()
     adapter.load(

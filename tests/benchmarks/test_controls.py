@@ -19,34 +19,29 @@ from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError, UnknownNameError
 from evalkit.images.decode import read_image
 from evalkit.metrics.attributes import attribute_preservation, edit_success
+from tests.support.pie_bench import EDITS, write_copy
 
 ORIGINALS = Path("../shared/tedbench/originals")
 
 
 @pytest.fixture(scope="module")
-def shapes():
-    """The benchmark."""
-    return BENCHMARKS.get("shapes")()
+def shapes(tmp_path_factory):
+    """The benchmark with its files."""
+    return BENCHMARKS.get("shapes")().load(tmp_path_factory.mktemp("shapes"))
 
 
 @pytest.fixture(scope="module")
-def root(shapes, tmp_path_factory):
-    """Its files."""
-    return shapes.locate(tmp_path_factory.mktemp("shapes"))
-
-
-@pytest.fixture(scope="module")
-def written(shapes, root, tmp_path_factory):
+def written(shapes, tmp_path_factory):
     """Each control of the shapes benchmark as an edit folder, opened as a user's folder would be."""
     folder = tmp_path_factory.mktemp("controls")
-    for name in controls_of(shapes):
-        write_control(name, shapes, root, folder / name, rng=np.random.default_rng(3))
-    return {name: open_edit_folder(folder / name, data=root).folder for name in controls_of(shapes)}
+    for name in controls_of(shapes.benchmark):
+        write_control(name, shapes, folder / name, rng=np.random.default_rng(3))
+    return {name: open_edit_folder(folder / name, data=shapes.root).folder for name in controls_of(shapes.benchmark)}
 
 
 def test_shapes_has_all_four_controls(shapes):
     """The general ones, and its own."""
-    assert controls_of(shapes) == (*CONTROLS, "wrong_attribute")
+    assert controls_of(shapes.benchmark) == (*CONTROLS, "wrong_attribute")
 
 
 def test_a_control_is_an_ordinary_edit_folder(written):
@@ -75,10 +70,10 @@ def test_a_shuffled_source_belongs_to_another_group(written):
     assert Counter(group for group, _ in given) == Counter(source for _, source in given) == Counter(owner.values())
 
 
-def test_shuffling_is_seeded(shapes, root, tmp_path):
+def test_shuffling_is_seeded(shapes, tmp_path):
     """The same seed gives the same edits and another seed others."""
     folders = {
-        name: write_control("shuffled_source", shapes, root, tmp_path / name, rng=np.random.default_rng(seed))
+        name: write_control("shuffled_source", shapes, tmp_path / name, rng=np.random.default_rng(seed))
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
     }
     bytes_of = {name: [path.read_bytes() for path in sorted(folder.glob("*.png"))] for name, folder in folders.items()}
@@ -108,33 +103,32 @@ def _truth(items):
     return tuple(float(f(seen, source, target).values.mean()) for f in (edit_success, attribute_preservation))
 
 
-def test_an_unknown_control_is_an_error(shapes, root, tmp_path):
+def test_an_unknown_control_is_an_error(shapes, tmp_path):
     """The message names the controls that there are, and nothing is written."""
     with pytest.raises(UnknownNameError, match="identity, shuffled_source, reference, wrong_attribute"):
-        write_control("identiti", shapes, root, tmp_path / "out", rng=np.random.default_rng(0))
+        write_control("identiti", shapes, tmp_path / "out", rng=np.random.default_rng(0))
 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_single_source_cannot_be_shuffled(shapes, root, tmp_path):
+def test_a_single_source_cannot_be_shuffled(shapes, tmp_path):
     """With one source image there is no other."""
     single = replace(shapes, items=shapes.items[:4])
 
     with pytest.raises(OptionError, match="two source images"):
-        write_control("shuffled_source", single, root, tmp_path / "out", rng=np.random.default_rng(0))
+        write_control("shuffled_source", single, tmp_path / "out", rng=np.random.default_rng(0))
 
 
-def test_items_without_a_group_are_told_apart_by_their_source(shapes, root, tmp_path):
+def test_items_without_a_group_are_told_apart_by_their_source(shapes, tmp_path):
     """A benchmark that states no groups is shuffled by source file."""
     items = tuple(
         EditItem(item_id=item.item_id, source_image=item.source_image, target_caption="x") for item in shapes.items[:8]
     )
-    folder = write_control(
-        "shuffled_source", replace(shapes, items=items), root, tmp_path / "out", rng=np.random.default_rng(0)
-    )
+    ungrouped = replace(shapes, items=items)
+    folder = write_control("shuffled_source", ungrouped, tmp_path / "out", rng=np.random.default_rng(0))
 
     for item in items:
-        assert (folder / f"{item.item_id}.png").read_bytes() != (root / item.source_image).read_bytes()
+        assert (folder / f"{item.item_id}.png").read_bytes() != item.source_image.read_bytes()
 
 
 @pytest.mark.skipif(not ORIGINALS.is_dir(), reason="the TEdBench photographs are not beside this checkout")
@@ -143,7 +137,8 @@ def test_tedbench_has_the_controls_that_need_no_reference(tmp_path):
     tedbench = BENCHMARKS.get("tedbench")()
     assert controls_of(tedbench) == ("identity", "shuffled_source")
 
-    folder = write_control("shuffled_source", tedbench, ORIGINALS, tmp_path / "out", rng=np.random.default_rng(0))
+    loaded = tedbench.load(ORIGINALS)
+    folder = write_control("shuffled_source", loaded, tmp_path / "out", rng=np.random.default_rng(0))
 
     opened = open_edit_folder(folder, data=ORIGINALS).folder
     assert opened.n_matched == 100
@@ -156,14 +151,14 @@ def edit(*arguments):
     return CliRunner().invoke(main, ["edit", *(str(argument) for argument in arguments)])
 
 
-def test_a_control_is_made_from_the_command_line(root, tmp_path):
+def test_a_control_is_made_from_the_command_line(shapes, tmp_path):
     """Whoever types its name gets the control that the demo makes, ready to be scored, as an object under --json."""
     folder = tmp_path / "shuffled"
-    done = edit("shuffled_source", "--benchmark", "shapes", "--data", root, "--output", folder, "--json")
+    done = edit("shuffled_source", "--benchmark", "shapes", "--data", shapes.root, "--output", folder, "--json")
 
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == {"method": "shuffled_source", "folder": str(folder), "n_edited": 288}
-    made = open_edit_folder(folder, data=root).folder
+    made = open_edit_folder(folder, data=shapes.root).folder
     assert (made.benchmark, made.method, made.n_matched) == ("shapes", "shuffled_source", 288)
 
 
@@ -175,18 +170,36 @@ def test_a_control_is_made_from_the_command_line(root, tmp_path):
         ([], "is not empty"),
     ],
 )
-def test_what_a_control_cannot_do_is_said(root, tmp_path, more, says):
+def test_what_a_control_cannot_do_is_said(shapes, tmp_path, more, says):
     """An option without effect, and a folder with somebody's files in it, are refused in one sentence."""
     (tmp_path / "mine.txt").write_text("kept")
-    done = edit("wrong_attribute", "--benchmark", "shapes", "--data", root, "--output", tmp_path, *more)
+    done = edit("wrong_attribute", "--benchmark", "shapes", "--data", shapes.root, "--output", tmp_path, *more)
 
     assert done.exit_code == 1
     assert says in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_a_name_that_is_neither_method_nor_control_is_no_method(tmp_path):
-    """TEdBench has no reference edits, so there is no such control of it."""
-    done = edit("reference", "--benchmark", "tedbench", "--output", tmp_path / "out")
+@pytest.mark.parametrize(("benchmark", "says"), [("tedbench", "TEdBench has no reference"), ("shapes", "no method")])
+def test_a_control_that_the_benchmark_does_not_have_is_an_error(benchmark, says, tmp_path):
+    """Where there are no reference edits it is said so, before anything is fetched; another name is no method."""
+    name = "reference" if benchmark == "tedbench" else "referenc"
+    done = edit(name, "--benchmark", benchmark, "--output", tmp_path / "out")
+
     assert done.exit_code == 1
-    assert "There is no method 'reference'" in done.stderr
+    assert says in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_controls_of_a_benchmark_whose_list_is_in_the_users_copy(tmp_path, monkeypatch):
+    """PIE-Bench's list is read before its sources are shuffled, and it has no reference edits."""
+    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
+    copy = write_copy(tmp_path / "PIE-Bench_v1")
+
+    shuffled = edit("shuffled_source", "--benchmark", "pie_bench", "--data", copy, "--output", tmp_path / "shuffled")
+    reference = edit("reference", "--benchmark", "pie_bench", "--data", copy, "--output", tmp_path / "reference")
+
+    assert shuffled.exit_code == 0, shuffled.output
+    assert f"PIE-Bench: {len(EDITS)} edits" in shuffled.output
+    assert reference.exit_code == 1
+    assert "PIE-Bench has no reference edits" in reference.stderr

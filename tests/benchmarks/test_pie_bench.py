@@ -36,8 +36,8 @@ def copy(tmp_path):
 
 def opened(copy):
     """The benchmark with its items and their files."""
-    benchmark = BENCHMARKS.get("pie_bench")().opened(copy)
-    return benchmark, benchmark.item_list(copy).items
+    loaded = BENCHMARKS.get("pie_bench")().load(copy)
+    return loaded.benchmark, loaded.items
 
 
 def test_the_items_are_those_of_the_mapping_file(copy):
@@ -120,16 +120,16 @@ def test_a_mask_of_everything_leaves_no_background(copy):
 def test_a_copy_is_found_by_option_or_environment(tmp_path, monkeypatch, where):
     """The directory itself, or what holds it as data or PIE-Bench_v1."""
     copy = write_copy(tmp_path / "held" / where)
-    locate = BENCHMARKS.get("pie_bench")().locate
-    assert locate(tmp_path / "held") == copy
+    load = BENCHMARKS.get("pie_bench")().load
+    assert load(tmp_path / "held").root == copy
     monkeypatch.setenv("EVALKIT_DATA", str(tmp_path / "held"))
-    assert locate() == copy
+    assert load().root == copy
 
 
 def test_without_a_copy_it_says_where_to_get_one(tmp_path):
     """Nothing is fetched; the message names the authors' page and the option."""
     with pytest.raises(BenchmarkError, match=r"PnPInversion.*--data DIR"):
-        BENCHMARKS.get("pie_bench")().locate(tmp_path)
+        BENCHMARKS.get("pie_bench")().load(tmp_path)
 
 
 @pytest.mark.parametrize(

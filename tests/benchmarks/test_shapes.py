@@ -147,7 +147,7 @@ def test_the_benchmark_is_known_without_a_file(tmp_path, monkeypatch):
 
 def test_source_and_reference_differ_only_where_the_mask_is_white(root):
     """Outside the edit mask the reference image equals the source to the last pixel; inside, something changed."""
-    for item in BENCHMARKS.get("shapes")().item_list(root).items:
+    for item in BENCHMARKS.get("shapes")().load(root).items:
         source, reference, mask = (
             np.asarray(read_image(path)) for path in (item.source_image, item.reference_image, item.edit_mask)
         )
@@ -160,7 +160,7 @@ def test_source_and_reference_differ_only_where_the_mask_is_white(root):
 
 def test_the_truth_is_read_off_the_files(root):
     """The recogniser reads every source and every reference image of the benchmark without an error."""
-    for item in BENCHMARKS.get("shapes")().item_list(root).items:
+    for item in BENCHMARKS.get("shapes")().load(root).items:
         assert recognise(np.asarray(read_image(item.source_image))) == item.source_attributes
         assert recognise(np.asarray(read_image(item.reference_image))) == item.target_attributes
 

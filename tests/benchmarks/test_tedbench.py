@@ -132,8 +132,7 @@ def test_photographs_are_the_recorded_ones() -> None:
 @pytest.mark.parametrize("given", [OFFICIAL, OFFICIAL.parent, OFFICIAL / "originals"])
 def test_a_copy_is_found(given: Path, benchmark: Benchmark) -> None:
     """A local copy may be the photographs' folder, or hold it, with or without a folder named after the benchmark."""
-    root = benchmark.locate(given)
-    items = benchmark.item_list(root).items
+    items = benchmark.load(given).items
     assert all(item.source_image is not None and item.source_image.is_file() for item in items)
 
 

@@ -41,12 +41,12 @@ def test_order_of_creation_changes_nothing(seed: int, tmp_path_factory: pytest.T
 @real
 def test_official_tedbench_folder_is_matched_whole() -> None:
     """The published Imagic results: 100 of 100, without a problem, and recognised by themselves."""
-    folder = open_folder(IMAGIC, expected=TEDBENCH.item_list(ORIGINALS))
+    folder = open_folder(IMAGIC, expected=TEDBENCH.load(ORIGINALS).expected)
 
     assert (folder.layout, folder.n_files, folder.n_matched, folder.problems) == ("official", 100, 100, ())
     assert {item.item_id: item.edited_image.name for item in folder.items} == dict(TEDBENCH.edited_names)
     assert len({item.group for item in folder.items}) == 39
-    assert infer_benchmark(IMAGIC, [items_named("a", "b"), TEDBENCH.item_list()]) == "tedbench"
+    assert infer_benchmark(IMAGIC, [items_named("a", "b"), TEDBENCH.without_files]) == "tedbench"
 
 
 def test_files_named_by_item_id(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def chosen_items() -> tuple[EditItem, ...]:
     """A few edits of each kind, of sources between those that settings were tried on and those that are held out."""
     shapes = BENCHMARKS.get("shapes")()
     used = {*sources(N_SOURCES), *sources(N_SOURCES, held_out=True)}
-    items = [item for item in shapes.item_list(shapes.locate()).items if item.group not in used]
+    items = [item for item in shapes.load().items if item.group not in used]
     return tuple(item for kind in KINDS for item in [one for one in items if one.edit_type == kind][:PER_KIND])
 
 

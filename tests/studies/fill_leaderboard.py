@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from evalkit.benchmarks.base import Benchmark
+from evalkit.benchmarks.base import LoadedBenchmark
 from evalkit.benchmarks.controls import CONTROLS, controls_of, write_control
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.editing import edit_folder
@@ -57,26 +57,26 @@ IMAGIC_DECLARATIONS = {
 }
 
 
-def controls(protocol: Protocol, benchmark: Benchmark, root: Path, work: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def controls(protocol: Protocol, loaded: LoadedBenchmark, work: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Each control's folder and what its card says."""
-    for name in controls_of(benchmark):
+    for name in controls_of(loaded.benchmark):
         folder = work / name
         if not (folder / "metadata.jsonl").exists():
-            write_control(name, benchmark, root, folder, rng=np.random.default_rng(0))
-        summary = CONTROLS.get(name) or str(benchmark.controls[name].__doc__).strip().splitlines()[0]
+            write_control(name, loaded, folder, rng=np.random.default_rng(0))
+        summary = CONTROLS.get(name) or str(loaded.benchmark.controls[name].__doc__).strip().splitlines()[0]
         card = {"name": name, "title": name.replace("_", " ").capitalize(), "summary": summary, "kind": "control"}
         declared = {"deterministic": True, "uses": [], "saw_benchmark": "no", "settings": {}}
         yield folder, submission(protocol, card | OURS, declared)
 
 
-def methods(protocol: Protocol, benchmark: Benchmark, root: Path, work: Path, names: list[str]) -> Iterator[Any]:
+def methods(protocol: Protocol, loaded: LoadedBenchmark, work: Path, names: list[str]) -> Iterator[Any]:
     """Each adapter's folder, edited here in the miniature world, and what its card says."""
     for name in names:
         method = METHODS.get(name)
         card, folder = method.card, work / name
         settings = card.values(miniature=True, chosen={})
         run = MethodRun(model=MINIATURE, revision=None, settings=settings)
-        edit_folder(method, benchmark.item_list(root).items, folder, run=run, benchmark=benchmark.name)
+        edit_folder(method, loaded.items, folder, run=run, benchmark=loaded.benchmark.name)
         yield folder, submission(protocol, described(card), declared_by(card, settings))
 
 
@@ -145,13 +145,12 @@ def main() -> None:
     parser.add_argument("--leaderboard", type=Path, default=Path("leaderboard"))
     asked = parser.parse_args()
     protocol = get_protocol(asked.protocol)
-    benchmark = open_benchmark(protocol)
-    root, work = benchmark.locate(asked.data), asked.work / asked.protocol
+    loaded, work = open_benchmark(protocol).load(asked.data), asked.work / asked.protocol
     names = [name for name in tried_methods() if name not in CONTROLS] if asked.methods == "all" else []
     names = names or [name for name in asked.methods.split(",") if name]
     folders: list[tuple[Path, dict[str, Any]]] = []
     if asked.controls:
-        folders += controls(protocol, benchmark, root, work)
+        folders += controls(protocol, loaded, work)
     if asked.imagic:
         link = work / IMAGIC["name"]
         if not link.exists():
@@ -160,7 +159,7 @@ def main() -> None:
     metrics = [name for name in asked.metrics.split(",") if name]
     for folder, content in folders:
         land(folder, content, Leaderboard(asked.leaderboard), metrics, asked.data)
-    for folder, content in methods(protocol, benchmark, root, work, names):
+    for folder, content in methods(protocol, loaded, work, names):
         land(folder, content, Leaderboard(asked.leaderboard), metrics, asked.data)
 
 

@@ -51,7 +51,7 @@ def rows_of(name: str, items: Sequence[EditItem], work: Path, changes: Mapping[s
     shapes, folder = BENCHMARKS.get("shapes")(), work / "edits" / name
     if name == PERFECT:
         if not folder.exists():
-            write_control(name, shapes, shapes.locate(), folder, rng=np.random.default_rng(0))
+            write_control(name, shapes.load(), folder, rng=np.random.default_rng(0))
     else:
         method = METHODS.get(name)
         run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=changes))
@@ -159,7 +159,7 @@ def main() -> None:
     options = parser.parse_args()
     shapes, kinds, names = BENCHMARKS.get("shapes")(), options.kinds.split(","), options.methods.split(",")
     groups = list(dict.fromkeys(item.group for item in shapes.items))[: options.sources]
-    every = shapes.item_list(shapes.locate()).items
+    every = shapes.load().items
     items = [item for item in every if item.group in groups and item.edit_type in kinds]
     changes: dict[str, dict[str, str]] = {name: {} for name in [DOING_NOTHING, PERFECT, *names]}
     for text in options.set:

@@ -60,7 +60,7 @@ def offline_metrics(protocol: Protocol) -> list[Metric]:
 def reseeded(name: str, benchmark: Benchmark, work: Path) -> list[System]:
     """A method's edits with every seed, one system for each; what is there already is kept."""
     method, output = METHODS.get(name), work / "edits" / name
-    items = benchmark.item_list(benchmark.locate()).items
+    items = benchmark.load().items
     run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen={}))
     edit_folder(method, items, output, run=run, benchmark=benchmark.name, seeds=SEEDS)
     items = open_edit_folder(output, benchmark=benchmark.name).folder.items
@@ -190,7 +190,7 @@ def main() -> None:
     benchmark, work = open_benchmark(protocol), options.work / options.protocol
     published = [options.edits] if options.edits else []
     seeds = {} if published else {name: reseeded(name, benchmark, work) for name in RESEEDED}
-    gathered = gather_systems(benchmark, benchmark.locate(options.data), published, work / "reference")
+    gathered = gather_systems(benchmark.load(options.data), published, work / "reference")
     systems = [gathered.true, *(system for system in gathered.others if system.name == "identity")]
     for edits in (gathered.true, *(of[0] for of in seeds.values())):
         systems += round_trips(edits, work)

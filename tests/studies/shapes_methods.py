@@ -75,7 +75,7 @@ def sources(number: int, *, held_out: bool = False) -> tuple[str, ...]:
 def edit_and_score(name: str, work: Path, groups: Sequence[str], changes: dict[str, str]) -> Path:
     """The run directory of a method on some sources; what is there already is kept."""
     shapes = BENCHMARKS.get("shapes")()
-    items = tuple(item for item in shapes.item_list(shapes.locate()).items if item.group in groups)
+    items = tuple(item for item in shapes.load().items if item.group in groups)
     method = METHODS.get(name)
     run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=changes))
     edit_folder(method, items, work / "edits" / name, run=run, benchmark=shapes.name)

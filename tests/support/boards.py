@@ -91,7 +91,7 @@ def edits(folder, *, good=1.0, method="mine", seed=0, seeds=(None,), skip=(), fa
     benchmark = few()
     rng = np.random.default_rng(seed)
     items = []
-    for item in benchmark.item_list(benchmark.locate()).items:
+    for item in benchmark.load().items:
         right = rng.random() < good
         for one in seeds:
             if item.item_id in failed:
@@ -110,7 +110,7 @@ def edits(folder, *, good=1.0, method="mine", seed=0, seeds=(None,), skip=(), fa
 def control(folder, name):
     """A control's edits."""
     benchmark = few()
-    return write_control(name, benchmark, benchmark.locate(), folder, rng=np.random.default_rng(0))
+    return write_control(name, benchmark.load(), folder, rng=np.random.default_rng(0))
 
 
 def empty_board(root):

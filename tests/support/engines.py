@@ -172,7 +172,7 @@ def edited(
 def shapes_edits(folder: Path, n_items: int) -> Path:
     """An edit folder of the shapes benchmark, with the wrong attribute edited."""
     shapes = BENCHMARKS.get("shapes")()
-    write_control("wrong_attribute", shapes, shapes.locate(), folder, rng=np.random.default_rng(0))
+    write_control("wrong_attribute", shapes.load(), folder, rng=np.random.default_rng(0))
     lines = (folder / MANIFEST_NAME).read_text().splitlines(keepends=True)
     (folder / MANIFEST_NAME).write_text("".join(lines[:n_items]))
     return folder
