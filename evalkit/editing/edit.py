@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.editing.method import Adapter, BatchAdapter, MethodCard, MethodRun, checked_card
-from evalkit.editing.recipe import recipe_of, require_same, write_recipe
+from evalkit.editing.recipe import Recipe, recipe_of, require_same, write_recipe
 from evalkit.editing.units import ANY, EditWork, Made, SourceUnit, loaded, made_of
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import MANIFEST_NAME, append_item, mend_manifest, read_manifest, write_manifest
@@ -103,18 +103,13 @@ def edit_folder(
     _require_names(items)
     start = time.perf_counter()
     with _locked(output):
-        recipe = recipe_of(method, card, run, benchmark, seeds)
-        earlier = _earlier(output)
-        if any(item.status == "ok" for item in earlier.values()):
-            recipe = require_same(output, recipe, card)
-        else:  # nothing was made: the folder may become another method's
-            earlier = {}
+        recipe, earlier = _begun_before(output, recipe_of(method, card, run, benchmark, seeds), card)
         sources = copy_sources(items, output / "sources") if keep_sources else items
         jobs = [_Job(item, seed, output) for item in sources for seed in dict.fromkeys(seeds)]
         lines = {job.key: _kept(job, earlier.get(job.key)) for job in jobs}
         todo = [job for job in jobs if lines[job.key] is None]
         lines |= {key: item for key, item in earlier.items() if key not in lines}
-        edits = _begun(method, card, run, engine, progress) if todo else None
+        edits = _loaded_method(method, card, run, engine, progress) if todo else None
         write_recipe(output, recipe)
         _write(output, lines, benchmark, card)
         progress("edits", 0, len(todo))
@@ -135,11 +130,19 @@ def edit_folder(
     )
 
 
+def _begun_before(output: Path, recipe: Recipe, card: MethodCard) -> tuple[Recipe, dict[_Key, EditItem]]:
+    """The recipe to go on with, and the lines of earlier runs; a folder in which nothing was made starts anew."""
+    earlier = _earlier(output)
+    if any(item.status == "ok" for item in earlier.values()):
+        return require_same(output, recipe, card), earlier
+    return recipe, {}
+
+
 def _require_needs(card: MethodCard, items: Sequence[EditItem]) -> None:
     for need in sorted(card.needs):
         if items and not any(getattr(item, need) for item in items):
             raise OptionError(
-                f"The method {card.name} needs {_spoken(need)}, and none of the {len(items)} items has one. "
+                f"The method {card.name} needs {_with_article(need)}, and none of the {len(items)} items has one. "
                 f"Others may do without: evalkit list methods"
             )
 
@@ -184,7 +187,7 @@ def _kept(job: _Job, made: EditItem | None) -> EditItem | None:
     return replace(job.item, seed=job.seed, **facts)
 
 
-def _begun(
+def _loaded_method(
     method: type[Adapter[Any]], card: MethodCard, run: MethodRun, engine: Engine, progress: Progress
 ) -> Callable[[Sequence[_Job]], Iterator[EditItem]]:
     """Loads the method; from jobs to finished items."""
@@ -203,7 +206,7 @@ def _edits_at_once(adapter: BatchAdapter, card: MethodCard, jobs: Sequence[_Job]
     for job in jobs:
         try:
             source = _source(job.item, card)
-            item = replace(_seen(job.item, card), seed=job.seed, source_image=source)
+            item = replace(_visible_fields(job.item, card), seed=job.seed, source_image=source)
             given[job.key] = job, item, image_size(source)
         except ImageError as error:
             yield _failed(job, error)
@@ -245,7 +248,7 @@ def _edits_by_source(
         except ImageError as error:
             yield _failed(job, error)
             continue
-        sources.setdefault((digest, _seen(job.item, card).source_caption, job.seed), []).append(job)
+        sources.setdefault((digest, _visible_fields(job.item, card).source_caption, job.seed), []).append(job)
     open_jobs = {job.key: job for alike in sources.values() for job in alike}
     units = (_unit(alike, card, caption, sent=sent) for (_, caption, _), alike in sources.items())
     for unit, made in do(units):
@@ -263,7 +266,7 @@ def _unit(alike: Sequence[_Job], card: MethodCard, caption: str | None, *, sent:
         source = read_image_bytes(path)
     except ImageError as error:
         source = error
-    items = tuple(_seen(job.item, card) for job in alike)
+    items = tuple(_visible_fields(job.item, card) for job in alike)
     masks = {item.edit_mask for item in items if sent and item.edit_mask and item.edit_mask.is_file()}
     return SourceUnit(
         source=source,
@@ -305,7 +308,7 @@ def _costs(made: Iterable[EditItem]) -> dict[str, float]:
     return costs
 
 
-def _seen(item: EditItem, card: MethodCard) -> EditItem:
+def _visible_fields(item: EditItem, card: MethodCard) -> EditItem:
     """The item as the method sees it: what its card needs or takes, and nothing else."""
     return EditItem(item_id=item.item_id, **{need: getattr(item, need) for need in card.needs | card.takes})
 
@@ -314,7 +317,7 @@ def _source(item: EditItem, card: MethodCard) -> Path:
     """The source image of an item that has all that the method needs."""
     for need in sorted(card.needs):
         if not getattr(item, need):
-            raise ImageError(f"the method needs {_spoken(need)}, and the item has none")
+            raise ImageError(f"the method needs {_with_article(need)}, and the item has none")
     if item.source_image is None:
         raise ImageError("the item has no source image")
     return item.source_image
@@ -330,7 +333,7 @@ def _without(job: _Job, made: Made) -> EditItem:
     return item.without_edit("failed", made.reason)
 
 
-def _spoken(need: str) -> str:
+def _with_article(need: str) -> str:
     word = need.replace("_", " ")
     return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 

@@ -288,9 +288,9 @@ def checked_card(method: object, *, registered: str | None = None) -> MethodCard
             f"{name} is no adapter: expected a class with a card of type MethodCard, got {type(card).__name__}."
         )
     parts = ("load", "edit_all") if hasattr(method, "edit_all") else ("load", "fit", "edit")
-    lacking = [part for part in parts if not callable(getattr(method, part, None))]
-    if lacking:
-        raise BrokenPluginError(f"The method {card.name} is no adapter: it lacks {', '.join(lacking)}.")
+    absent = [part for part in parts if not callable(getattr(method, part, None))]
+    if absent:
+        raise BrokenPluginError(f"The method {card.name} is no adapter: it lacks {', '.join(absent)}.")
     if registered not in (None, card.name):
         raise BrokenPluginError(
             f"The method '{registered}' is registered under another name than its card's, which is '{card.name}'."

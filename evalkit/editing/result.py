@@ -5,16 +5,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from evalkit.arrays import Pixels
 from evalkit.errors import ImageError
-
-Levels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def checked_picture(picture: object, size: tuple[int, int]) -> Image.Image:
     """What a method returned, as an RGB image of the source's size or square.
 
     Args:
-        picture: Anything; a :data:`evalkit.editing.method.Picture` is what is wanted.
+        picture: Anything; a :data:`evalkit.editing.method.EditedPicture` is what is wanted.
         size: Width and height of the source image, in pixels.
 
     Raises:
@@ -25,7 +24,7 @@ def checked_picture(picture: object, size: tuple[int, int]) -> Image.Image:
         (128, 128, 128)
     """
     if isinstance(picture, np.ndarray):
-        picture = Image.fromarray(_levels(picture))
+        picture = Image.fromarray(_eight_bit(picture))
     if not isinstance(picture, Image.Image):
         raise ImageError(f"the method must return an RGB image or an array, got {type(picture).__name__}")
     if picture.mode != "RGB":
@@ -36,7 +35,7 @@ def checked_picture(picture: object, size: tuple[int, int]) -> Image.Image:
     return picture
 
 
-def _levels(picture: np.ndarray[Any, Any]) -> Levels:
+def _eight_bit(picture: np.ndarray[Any, Any]) -> Pixels:
     if picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
         raise ImageError(f"the method must return an array of height × width × 3, got {picture.shape}")
     if picture.dtype == np.uint8:
@@ -48,5 +47,5 @@ def _levels(picture: np.ndarray[Any, Any]) -> Levels:
     low, high = float(picture.min()), float(picture.max())
     if low < 0 or high > 1:
         raise ImageError(f"the method must return numbers from 0 to 1, got {low:.9g} to {high:.9g}")
-    levels: Levels = np.rint(picture * 255).astype(np.uint8)
+    levels: Pixels = np.rint(picture * 255).astype(np.uint8)
     return levels

@@ -57,7 +57,7 @@ class Made:
     @classmethod
     def failed(cls, item_id: str, error: BaseException) -> "Made":
         """An item that ended in an error."""
-        return cls(item_id=item_id, reason=told(error), trace="".join(traceback.format_exception(error)))
+        return cls(item_id=item_id, reason=reason_of(error), trace="".join(traceback.format_exception(error)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +88,10 @@ def edits_of(adapter: Adapter[Any], unit: SourceUnit) -> Iterator[Made]:
         yield from (Made.failed(item.item_id, error) for item in unit.items)
         return
     share = (time.perf_counter() - started) / len(unit.items)
-    with _at_hand(unit.masks) as places:
+    with _local_copies(unit.masks) as copies:
         for item in unit.items:
-            seen = replace(item, edit_mask=places.get(item.edit_mask, item.edit_mask)) if item.edit_mask else item
-            yield _edit(adapter, seen, fitted, picture.size, seed=unit.seed, share=share)
+            local = replace(item, edit_mask=copies.get(item.edit_mask, item.edit_mask)) if item.edit_mask else item
+            yield _edit(adapter, local, fitted, picture.size, seed=unit.seed, share=share)
 
 
 def _edit(
@@ -127,16 +127,16 @@ def made_of(item_id: str, made: object, size: tuple[int, int]) -> Made:
 
 
 @contextmanager
-def _at_hand(masks: Mapping[Path, bytes]) -> Iterator[Mapping[Path, Path]]:
+def _local_copies(masks: Mapping[Path, bytes]) -> Iterator[Mapping[Path, Path]]:
     """Files that were sent along, each under a name that can be opened here."""
     if not masks:
         yield {}
         return
     with TemporaryDirectory(prefix="evalkit-") as folder:
-        places = {path: Path(folder) / f"{number}{path.suffix}" for number, path in enumerate(masks)}
-        for path, place in places.items():
-            place.write_bytes(masks[path])
-        yield places
+        copies = {path: Path(folder) / f"{number}{path.suffix}" for number, path in enumerate(masks)}
+        for path, copy in copies.items():
+            copy.write_bytes(masks[path])
+        yield copies
 
 
 def loaded(method: type[Adapter[Any]], card: MethodCard, run: MethodRun) -> Adapter[Any] | BatchAdapter:
@@ -152,11 +152,13 @@ def loaded(method: type[Adapter[Any]], card: MethodCard, run: MethodRun) -> Adap
         raise
     except ANY as error:
         hint = f" Its package may have to be installed with the extra [{card.extra}]." if card.extra else ""
-        raise BrokenPluginError(f"The method {card.name} cannot be loaded: {told(error).rstrip('.')}.{hint}") from error
+        raise BrokenPluginError(
+            f"The method {card.name} cannot be loaded: {reason_of(error).rstrip('.')}.{hint}"
+        ) from error
     return adapter
 
 
-def told(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """What was raised, as a reason."""
     text = " ".join(str(error).split())
     if not isinstance(error, EvalkitError) or not text:

@@ -103,6 +103,7 @@ def test_a_setting_that_the_artefact_does_not_follow_from_costs_no_optimisation(
     assert files_of(tmp_path / "eta-0.2")[0] != files_of(tmp_path / "eta-0.7")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("moment", "n_optimised"), [("in a step", 4), ("artefact half", 4), ("artefact whole", 3)])
 def test_a_run_killed_in_an_optimisation_repeats_that_one_at_most(tmp_path, moment, n_optimised):
     """Kill -9 in a step or at its end: finished items and whole artefacts are used, nothing half is left behind."""

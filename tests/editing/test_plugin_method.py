@@ -60,6 +60,7 @@ def test_the_walk_through_is_two_files_and_four_commands(walk_through):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_strangers_method_is_listed_run_and_scored_as_the_walk_through_says(fresh, walk_through, tmp_path):
     """Its commands, word for word, in an environment of its own: the method is there, edits, and gets its numbers."""
     environment = {**os.environ, "EVALKIT_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
