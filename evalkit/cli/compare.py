@@ -97,9 +97,9 @@ def write(comparison: "Comparison", figures: Path | None, report: Path | None, o
     """The figures and the page, where they were asked for."""
     try:
         if figures is not None:
-            from evalkit.report.figures.write import write_figures
+            from evalkit.report.figures.write import draw_figures, write_figures
 
-            files = write_figures(comparison, figures)
+            files = write_figures(draw_figures(comparison), figures)
             output.note(f"Wrote {len(files)} files to {figures}" if files else "There was nothing to draw.")
         if report is not None:
             from evalkit.report.page.render import write_page

@@ -123,6 +123,7 @@ def write(validity: "Validity", directory: Path, figures: Path | None, output: O
             draft.write_text(text, encoding="utf-8")
     output.line(f"Wrote {directory / RESULT} and {directory / PAGE}")
     if figures is not None:
-        from evalkit.report.figures.write import write_panel
+        from evalkit.report.figures.write import write_figures
+        from evalkit.validity.figures import draw_panel
 
-        output.note(f"Wrote {len(write_panel(validity, figures))} files to {figures}")
+        output.note(f"Wrote {len(write_figures([draw_panel(validity)], figures))} files to {figures}")

@@ -1,7 +1,7 @@
 """A comparison as text: the verdicts in sentences, the ranking and the pairs as cells, and what must stand below."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
@@ -125,12 +125,17 @@ def comparison_notes(comparison: Comparison) -> list[str]:
     reasons = [
         f"{pair.b} − {pair.a} on {pair.metric}: {pair.reason}" for pair in comparison.pairs if pair.reason is not None
     ]
-    return [*cliques, *reasons, *comparison.notes, *signatures, *toy_note(comparison)]
+    return [*cliques, *reasons, *comparison.notes, *signatures, *miniature_note(comparison)]
 
 
-def toy_note(comparison: Comparison) -> list[str]:
+def miniature_note(comparison: Comparison) -> list[str]:
     """That the numbers are a toy network's, where any is."""
-    return [MINIATURE_NOTE] if any("|enc:miniature" in (m.signature or "") for m in comparison.metrics) else []
+    return [MINIATURE_NOTE] if any(map(is_miniature, comparison.metrics)) else []
+
+
+def is_miniature(metric: ComparedMetric) -> bool:
+    """Whether the metric was computed with a toy encoder."""
+    return "|enc:miniature" in (metric.signature or "")
 
 
 def how_tested(comparison: Comparison) -> str:
@@ -151,7 +156,7 @@ def means_by_method(comparison: Comparison) -> dict[str, list[tuple[RankedMethod
     """Every method's place on each metric, marked; methods in the order of the first metric."""
     columns: list[dict[str, tuple[RankedMethod, Mark]]] = []
     for metric in comparison.metrics:
-        places = metric_places(comparison, metric.name)
+        places = metric_ranking(comparison, metric.name)
         best = next((place for place in places if place.rank_low is not None), None)
         columns.append({p.method: (p, "best" if p is best else "tied" if p.tied_with_best else "") for p in places})
     return {method: [column[method] for column in columns] for method in columns[0]}
@@ -186,13 +191,25 @@ def metric_label(metric: ComparedMetric) -> str:
     return f"{metric.name} {'↑' if metric.higher_is_better else '↓'}"
 
 
+def alpha_of(comparison: Comparison) -> float:
+    """The error rate that was asked for."""
+    return float(str(comparison.settings["alpha"]))
+
+
 def level_of(comparison: Comparison) -> str:
     """The intervals' level: ``95 %``."""
-    alpha = comparison.settings["alpha"]
-    return format_percent(1 - float(str(alpha)))
+    return format_percent(1 - alpha_of(comparison))
 
 
-def metric_places(comparison: Comparison, metric: str) -> Sequence[RankedMethod]:
+def by_mean(comparison: Comparison, metric: ComparedMetric) -> list[RankedMethod]:
+    """A metric's methods from the best mean to the worst; those without a mean come last."""
+    rows = metric_ranking(comparison, metric.name)
+    with_mean = [row for row in rows if row.mean is not None]
+    best_first = sorted(with_mean, key=attrgetter("mean"), reverse=metric.higher_is_better)
+    return best_first + [row for row in rows if row.mean is None]
+
+
+def metric_ranking(comparison: Comparison, metric: str) -> list[RankedMethod]:
     """One metric's ranking."""
     return [place for place in comparison.ranking if place.metric == metric]
 

@@ -22,8 +22,8 @@ from evalkit.report.comparison import (
     means_by_method,
     means_caption,
     metric_label,
+    miniature_note,
     on_benchmark,
-    toy_note,
     verdict_words,
 )
 
@@ -86,8 +86,8 @@ def _means(comparison: Comparison) -> list[str]:
             for method, places in means_by_method(comparison).items()
         ]
         blocks.append(_Block(head=[_row(["method", *heads]), r"\midrule"], rows=rows))
-    toy = "".join(f" {note[0].upper()}{note[1:]}." for note in toy_note(comparison))
-    caption = means_caption(comparison, "Bold", "underlined") + toy
+    warning = "".join(f" {note[0].upper()}{note[1:]}." for note in miniature_note(comparison))
+    caption = means_caption(comparison, "Bold", "underlined") + warning
     return _tables(caption, "l" + "r" * width, [], blocks)
 
 

@@ -4,7 +4,19 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from evalkit.report.figures.style import COLOURS, GREY, GRID, INK, MARKERS, PAPER, DrawnFigure, printable, sheet
+from evalkit.report.figures.style import (
+    COLOURS,
+    GREY,
+    GRID,
+    INK,
+    MARKERS,
+    PAPER,
+    DrawnFigure,
+    figure_style,
+    new_figure,
+    printable,
+    with_fixed_layout,
+)
 from evalkit.stats.agreement import USABLE
 from evalkit.validity.records import Scope, Validity
 from evalkit.validity.report import (
@@ -24,14 +36,19 @@ Point = tuple[float, float | None, float | None]
 """Value, and the ends of its interval where it has one."""
 
 
-def panel(validity: Validity) -> DrawnFigure:
+def draw_panel(validity: Validity) -> DrawnFigure:
     """All metrics in one figure."""
+    with figure_style():
+        return with_fixed_layout(_panel(validity))
+
+
+def _panel(validity: Validity) -> DrawnFigure:
     scope: Scope = "all" if any(a.scope == "all" for m in validity.metrics for a in m.agreements) else "methods"
     controls, damages = control_names(validity, damage=False), control_names(validity, damage=True)
     truths = truths_of(validity)
     n_lines = max(len(controls), len(damages), len(truths)) + 1
     height = 1.75 + LINE * n_lines * len(validity.metrics)
-    figure = sheet(height, f"What metrics are worth on {validity.benchmark}", _basis(validity))
+    figure = new_figure(height, f"What metrics are worth on {validity.benchmark}", _basis(validity))
     axes = figure.subplots(1, 3 if truths else 2, sharey=True)
     _draw(axes[0], [[_preference(validity, m, name) for m in range(len(validity.metrics))] for name in controls],
           controls, n_lines)  # fmt: skip
@@ -53,7 +70,6 @@ def panel(validity: Validity) -> DrawnFigure:
     axes[0].set_ylim(len(validity.metrics) - 0.5, -0.5)
     return DrawnFigure(
         name="validity",
-        metric=validity.metrics[0].metric,
         title=f"What metrics are worth on {validity.benchmark}",
         caption=f"Left: how often the {true_edit(validity)} scores better than a control on the same item, ties one "
         f"half; a metric below {USABLE:g} (dotted) cannot rank single items. Middle: how far damage moves the mean, + "

@@ -9,25 +9,31 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from evalkit.report.figures.data import paired, reference_of, versus
 from evalkit.report.figures.means import cliques, forest
 from evalkit.report.figures.pairs import ecdf, heat_map
-from evalkit.report.figures.planning import (
-    detectable,
-    mean_covariance,
-    planning_alpha,
-    power_curve,
-    region_radius,
-    trade_off,
+from evalkit.report.figures.power_curve import detectable, planning_alpha, power_curve
+from evalkit.report.figures.style import (
+    COLOURS,
+    figure_style,
+    method_styles,
+    rendered,
+    short_labels,
+    with_fixed_layout,
 )
-from evalkit.report.figures.style import COLOURS, house_style, looks, rendered, settled, short_labels
+from evalkit.report.figures.trade_off import mean_covariance, region_radius, trade_off
+from evalkit.report.figures.view import MetricView
 from evalkit.report.figures.write import draw_figures, write_figures
 from evalkit.stats.clusters import code_groups, group_error
 from evalkit.stats.power import minimum_detectable_effect
-from tests.support.comparisons import METRICS, comparison_of
+from tests.support.comparisons import METRICS, NAMES, comparison_of
 
 ALIGNED, PRESERVED = METRICS
 HOSTILE = ("a$b_$ <script>", 'x" onload="y', "line\nbreak\x00", "名前", "z" * 80)
+
+
+def view_of(comparison, metric):
+    """A metric of a comparison."""
+    return MetricView(comparison=comparison, metric=metric)
 
 
 def table_of(drawn):
@@ -37,7 +43,7 @@ def table_of(drawn):
 
 def test_writes_every_format_with_its_numbers_and_a_caption(tmp_path):
     """Each figure comes as SVG, PDF and PNG, with a CSV of its numbers and its caption in one page of captions."""
-    files = write_figures(comparison_of(2, n_items=20, metrics=METRICS[:1]), tmp_path / "figures")
+    files = write_figures(draw_figures(comparison_of(2, n_items=20, metrics=METRICS[:1])), tmp_path / "figures")
 
     assert sorted({file.suffix for file in files}) == [".csv", ".md", ".pdf", ".png", ".svg"]
     stems = {file.stem for file in files if file.suffix == ".svg"}
@@ -86,7 +92,7 @@ def test_no_texts_overlap_or_leave_the_figure(n_methods):
 
 def test_a_method_has_one_colour_everywhere():
     """Colours follow the order in which methods were given; a second round differs in its marker and line."""
-    style = looks(comparison_of(12, n_items=10))
+    style = method_styles(NAMES)
 
     assert style["imagic"].colour == COLOURS[0] == style["diffusionclip"].colour
     assert style["imagic"].line != style["diffusionclip"].line
@@ -129,12 +135,15 @@ def test_forest_holds_the_pairs_turned_towards_the_reference():
 def test_turning_a_pair_swaps_wins_and_verdict():
     """A pair seen from the other side has the opposite difference, wins and standing."""
     comparison = comparison_of(4, spread=0.2)
-    one, other = (
-        versus(comparison, "lpips", *names) for names in (("imagic", "plug-and-play"), ("plug-and-play", "imagic"))
-    )
+    pair = next(p for p in comparison.pairs if (p.metric, p.a, p.b) == ("lpips", "imagic", "plug-and-play"))
+    one, other = (pair.seen_from(name) for name in ("imagic", "plug-and-play"))
 
-    assert (one.standing, other.standing) == ("better", "worse")
+    assert (one.a, one.b) == (other.b, other.a) == ("plug-and-play", "imagic")
+    assert (one.verdict_on("imagic"), other.verdict_on("imagic"), other.verdict_on("plug-and-play")) == (
+        "better", "better", "worse",
+    )  # fmt: skip
     assert (one.win, one.loss, one.difference) == (other.loss, other.win, -other.difference)
+    assert (one.ci_low, one.ci_high, one.mean_a) == (-other.ci_high, -other.ci_low, other.mean_b)
     assert one.win_rate + other.win_rate == pytest.approx(1)
 
 
@@ -143,8 +152,8 @@ def test_the_reference_is_the_baseline_or_the_best():
     comparison = comparison_of(4, spread=0.2)
     means = {m.name: m.table.item_means("lpips").values.mean() for m in comparison.methods}
 
-    assert reference_of(comparison, PRESERVED) == min(means, key=means.get)
-    assert reference_of(comparison_of(4, baseline="identity"), PRESERVED) == "identity"
+    assert view_of(comparison, PRESERVED).reference == min(means, key=means.get)
+    assert view_of(comparison_of(4, baseline="identity"), PRESERVED).reference == "identity"
 
 
 def test_figures_rest_on_the_items_of_the_tables():
@@ -155,9 +164,13 @@ def test_figures_rest_on_the_items_of_the_tables():
     one = _with(comparison, methods=(*comparison.methods[:2], shorter))
     alone = tuple(_with(row, rank_low=None) if row.method == third.name else row for row in one.ranking)
 
-    assert len(paired(one, "clip_score", "imagic", "identity").item_ids) == 19
-    assert len(paired(_with(one, ranking=alone), "clip_score", "imagic", "identity").item_ids) == 20
-    assert not paired(comparison, "lpips", "imagic", "imagic").columns.std(axis=1).any()
+    def n_items(one, metric=ALIGNED):
+        return len(view_of(_with(one, baseline="identity"), metric).with_reference("imagic").item_ids)
+
+    assert n_items(one) == 19
+    assert n_items(_with(one, ranking=alone)) == 20
+    itself = view_of(_with(comparison, baseline="imagic"), PRESERVED).with_reference("imagic")
+    assert not itself.columns.std(axis=1).any()
 
 
 def test_the_distribution_shows_ties_as_a_jump():
@@ -235,7 +248,7 @@ def test_confidence_regions_cover_the_mean():
 
 def test_lower_is_better_points_to_the_right_too():
     """The axis of a lower-is-better metric is reversed: the better corner is always at the top right."""
-    axes = _drawn(lambda c, m: trade_off(c, m, ALIGNED), comparison_of(3, n_items=20), PRESERVED).figure.axes[0]
+    axes = _drawn(lambda view: trade_off(view, PRESERVED), comparison_of(3, n_items=20), ALIGNED).figure.axes[0]
 
     assert axes.xaxis.get_inverted()
     assert not axes.yaxis.get_inverted()
@@ -256,7 +269,7 @@ def test_the_power_curve_passes_through_the_tables_figure():
     comparison = comparison_of(3, n_items=20)
     error = 0.01
 
-    assert [planning_alpha(comparison, metric) for metric in METRICS] == [0.05 / 3, 0.05]
+    assert [planning_alpha(view_of(comparison, metric)) for metric in METRICS] == [0.05 / 3, 0.05]
     n_items, effects = detectable(error, 20, 10, 0.05 / 3)
     assert dict(zip(n_items, effects, strict=True))[20] == minimum_detectable_effect(
         standard_error=error, degrees_of_freedom=9, alpha=0.05 / 3
@@ -271,7 +284,7 @@ def test_degenerate_scores_leave_figures_out_and_raise_nothing():
         comparison, ranking=tuple(_with(r, mean=None, ci_low=None, ci_high=None) for r in comparison.ranking)
     )
 
-    assert power_curve(same, ALIGNED) is None
+    assert power_curve(view_of(same, ALIGNED)) is None
     assert [drawn.name for drawn in draw_figures(nothing)] == ["trade_off_clip_score_lpips"]
 
 
@@ -287,8 +300,8 @@ def test_numbers_in_the_forest():
 
 
 def _drawn(draw, comparison, metric):
-    with house_style():
-        return settled(draw(comparison, metric))
+    with figure_style():
+        return with_fixed_layout(draw(view_of(comparison, metric)))
 
 
 def _texts(figure):

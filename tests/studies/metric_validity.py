@@ -17,8 +17,9 @@ from pathlib import Path
 
 from evalkit import __version__
 from evalkit.benchmarks.protocols import SHAPES_V1
-from evalkit.report.figures.write import write_panel
+from evalkit.report.figures.write import write_figures
 from evalkit.validity.damage import DAMAGES
+from evalkit.validity.figures import draw_panel
 from evalkit.validity.records import Validity
 from evalkit.validity.report import markdown
 from evalkit.validity.validate import validate_metrics
@@ -113,7 +114,7 @@ def main() -> None:
     chosen = {metric.name for metric in metrics}
     text = section(validity, [name for name in all_metrics() if name not in chosen])
     print(text)
-    write_panel(validity, options.work / "figures")
+    write_figures([draw_panel(validity)], options.work / "figures")
     if options.work == parser.get_default("work"):
         RESULTS.write_text(json.dumps(asdict(validity), indent=1, ensure_ascii=False) + "\n")
         SECTION.write_text(text)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evalkit.benchmarks.controls import CONTROLS
-from evalkit.comparison.records import ComparedMetric, Comparison
+from evalkit.comparison.records import ComparedMetric
 
 INK = "#1b1f24"
 """Text and axes. Pages put their own colours in the place of this one and of the next four."""
@@ -64,8 +64,6 @@ class DrawnFigure:
 
     name: str
     """Stem of its files."""
-    metric: str
-    """What it is about; the first of several."""
     title: str
     caption: str
     """What is shown, with the level of intervals and the unit of resampling."""
@@ -78,7 +76,7 @@ class DrawnFigure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class MethodStyle:
     """What a method looks like in every figure."""
 
     label: str
@@ -94,18 +92,18 @@ class Look:
         return PAPER if self.hollow else self.colour
 
 
-def looks(comparison: Comparison) -> dict[str, Look]:
-    """Each method's look, by the order in which methods were given."""
-    labels = short_labels([method.name for method in comparison.methods])
+def method_styles(names: Sequence[str]) -> dict[str, MethodStyle]:
+    """Each method's style, by the order in which methods were given."""
+    labels = short_labels(names)
     return {
-        method.name: Look(
-            label=labels[method.name],
+        name: MethodStyle(
+            label=labels[name],
             colour=COLOURS[number % len(COLOURS)],
             marker=MARKERS[number % len(MARKERS)],
             line=LINES[number // len(COLOURS) % len(LINES)],
-            hollow=method.name in CONTROLS,
+            hollow=name in CONTROLS,
         )
-        for number, method in enumerate(comparison.methods)
+        for number, name in enumerate(names)
     }
 
 
@@ -118,9 +116,9 @@ def short_labels(names: Sequence[str]) -> dict[str, str]:
             half = LONGEST_LABEL // 2
             label = f"{label[:half]}…{label[1 - half :]}"
         taken, number = set(labels.values()), 2
-        plain = label
+        uncounted = label
         while label in taken:
-            label, number = f"{plain} ({number})", number + 1
+            label, number = f"{uncounted} ({number})", number + 1
         labels[name] = label
     return labels
 
@@ -130,26 +128,10 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-def alpha_of(comparison: Comparison) -> float:
-    """The error rate that was asked for."""
-    alpha = comparison.settings.get("alpha", 0.05)
-    return float(alpha) if isinstance(alpha, int | float) else 0.05
-
-
 def sides_of(metric: ComparedMetric) -> str:
     """Which side of 0 is better, along an axis of differences; the spaces stay apart in SVG."""
     gap = "\N{NO-BREAK SPACE}" * 3
     return f"← worse{gap}better →" if metric.higher_is_better else f"← better{gap}worse →"
-
-
-def is_miniature(metric: ComparedMetric) -> bool:
-    """Whether the metric was computed with a toy encoder."""
-    return "enc:miniature" in (metric.signature or "")
-
-
-def arrow(metric: ComparedMetric) -> str:
-    """The metric's name with the direction of better values."""
-    return f"{printable(metric.name)} {direction(metric)}"
 
 
 def direction(metric: ComparedMetric) -> str:
@@ -166,7 +148,7 @@ def file_stem(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "metric"
 
 
-def sheet(height: float, title: str, subtitle: str, *, width: float = WIDTH) -> Figure:
+def new_figure(height: float, title: str, subtitle: str, *, width: float = WIDTH) -> Figure:
     """An empty figure with its title and, below, what the numbers rest on."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.suptitle(title, x=0.012, ha="left", fontsize=9.5, fontweight="bold")
@@ -174,7 +156,7 @@ def sheet(height: float, title: str, subtitle: str, *, width: float = WIDTH) -> 
     return figure
 
 
-def bare(axes: Axes) -> None:
+def hide_axes(axes: Axes) -> None:
     """Take away ticks and frame: the axes only hold text or marks."""
     axes.tick_params(length=0, labelbottom=False, labelleft=False, bottom=False, left=False)
     for spine in axes.spines.values():
@@ -182,7 +164,7 @@ def bare(axes: Axes) -> None:
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
     """The settings of all figures; everything is drawn and saved inside, and nothing of it stays."""
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         # A name in another script is drawn as boxes in PNG and PDF, and right in SVG: no reason to stop.
@@ -190,7 +172,7 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def settled(drawn: DrawnFigure) -> DrawnFigure:
+def with_fixed_layout(drawn: DrawnFigure) -> DrawnFigure:
     """The same figure with its layout fixed, so that it is not worked out again for each file."""
     drawn.figure.draw_without_rendering()
     drawn.figure.set_layout_engine("none")
@@ -201,7 +183,7 @@ def rendered(drawn: DrawnFigure, file_format: FigureFormat) -> bytes:
     """The bytes of a figure's file; the same data give the same bytes."""
     buffer = io.BytesIO()
     metadata = {"svg": {"Date": None, "Title": drawn.title}, "pdf": {"CreationDate": None}, "png": {}}[file_format]
-    with house_style(), mpl.rc_context({"svg.hashsalt": drawn.name}):
+    with figure_style(), mpl.rc_context({"svg.hashsalt": drawn.name}):
         drawn.figure.savefig(buffer, format=file_format, dpi=200, metadata=metadata)
     data = buffer.getvalue()
     return data.replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif") if file_format == "svg" else data

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from evalkit.comparison.records import ComparedMetric, Comparison
+from evalkit.comparison.records import Comparison
 from evalkit.report.figures.means import cliques, forest
 from evalkit.report.figures.pairs import ecdf, heat_map
-from evalkit.report.figures.planning import power_curve, trade_off
-from evalkit.report.figures.style import DrawnFigure, FigureFormat, house_style, rendered, settled
+from evalkit.report.figures.power_curve import power_curve
+from evalkit.report.figures.style import DrawnFigure, FigureFormat, figure_style, rendered, with_fixed_layout
+from evalkit.report.figures.trade_off import trade_off
+from evalkit.report.figures.view import MetricView
 from evalkit.storage.atomic import atomic_write
-from evalkit.validity.figures import panel
-from evalkit.validity.records import Validity
 
 FORMATS: tuple[FigureFormat, ...] = ("svg", "pdf", "png")
 CAPTIONS = "captions.md"
@@ -31,22 +31,21 @@ def draw_figures(comparison: Comparison, *, primary_only: bool = False) -> Itera
         primary_only: Leave out the figures of exploratory metrics; a trade-off is drawn if one of its metrics is
             primary.
     """
-    shown = [metric for metric in comparison.metrics if metric.primary or not primary_only]
-    for draw in _plans(comparison, shown):
-        with house_style():
+    for draw in _candidates(comparison, primary_only=primary_only):
+        with figure_style():
             drawn = draw()
-            finished = drawn and settled(drawn)
+            finished = drawn and with_fixed_layout(drawn)
         if finished:
             yield finished
 
 
-def write_figures(comparison: Comparison, directory: Path) -> list[Path]:
+def write_figures(figures: Iterable[DrawnFigure], directory: Path) -> list[Path]:
     """Write every figure as SVG, PDF and PNG with a CSV of its numbers, and a page of captions.
 
-    Equal comparisons give equal files.
+    Equal data give equal files.
 
     Args:
-        comparison: What was found.
+        figures: As :func:`draw_figures` gives them.
         directory: Made if it is not there; files of the same names are replaced, others are left alone.
 
     Returns:
@@ -55,48 +54,30 @@ def write_figures(comparison: Comparison, directory: Path) -> list[Path]:
     Raises:
         OSError: The directory cannot be written.
     """
-    return _write_all(draw_figures(comparison), directory)
-
-
-def write_panel(validity: Validity, directory: Path) -> list[Path]:
-    """Write the panel of what metrics are worth, in the same files as :func:`write_figures`.
-
-    Raises:
-        OSError: The directory cannot be written.
-    """
-    with house_style():
-        drawn = settled(panel(validity))
-    return _write_all([drawn], directory)
-
-
-def _write_all(figures: Iterable[DrawnFigure], directory: Path) -> list[Path]:
     written: list[Path] = []
     captions: list[str] = []
     for drawn in figures:
         files = {f"{drawn.name}.{suffix}": rendered(drawn, suffix) for suffix in FORMATS}
         files[f"{drawn.name}.csv"] = _table(drawn)
-        for name, content in files.items():
-            written.append(_write(directory / name, content))
+        written += [_write(directory / name, content) for name, content in files.items()]
         captions.append(f"## {drawn.name}\n\n{drawn.caption}\n\nAlternative text: {drawn.alt}\n")
     if captions:
         written.append(_write(directory / CAPTIONS, "\n".join(captions).encode()))
     return written
 
 
-def _plans(comparison: Comparison, shown: list[ComparedMetric]) -> Iterator[Callable[[], DrawnFigure | None]]:
+def _candidates(comparison: Comparison, *, primary_only: bool) -> Iterator[Callable[[], DrawnFigure | None]]:
     """Every figure that might be drawn."""
-    for metric in shown:
-        if any(row.metric == metric.name and row.mean is not None for row in comparison.ranking):
+    views = [MetricView(comparison=comparison, metric=metric) for metric in comparison.metrics]
+    for view in views:
+        if view.with_mean and (view.metric.primary or not primary_only):
             for draw in (forest, cliques, ecdf, heat_map, power_curve):
-                yield partial(draw, comparison, metric)
-    for aligned in _of(comparison, "alignment"):
-        for preserved in _of(comparison, "preservation"):
-            if aligned in shown or preserved in shown:
-                yield partial(trade_off, comparison, preserved, aligned)
-
-
-def _of(comparison: Comparison, family: str) -> list[ComparedMetric]:
-    return [metric for metric in comparison.metrics if metric.family == family]
+                yield partial(draw, view)
+    for aligned in views:
+        for preserved in comparison.metrics:
+            wanted = aligned.metric.primary or preserved.primary or not primary_only
+            if wanted and (aligned.metric.family, preserved.family) == ("alignment", "preservation"):
+                yield partial(trade_off, aligned, preserved)
 
 
 def _table(drawn: DrawnFigure) -> bytes:

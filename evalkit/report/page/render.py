@@ -12,12 +12,14 @@ from markupsafe import Markup, escape
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult
 from evalkit.formatting import format_interval, format_number, format_p, format_ranks, format_score, format_signed
 from evalkit.report.comparison import (
+    by_mean,
+    is_miniature,
     level_of,
     metric_label,
+    miniature_note,
     verdict_sentences,
     verdict_words,
 )
-from evalkit.report.figures.data import ordered
 from evalkit.report.figures.style import (
     BAND,
     GREY,
@@ -26,14 +28,12 @@ from evalkit.report.figures.style import (
     PAPER,
     DrawnFigure,
     file_stem,
-    is_miniature,
     rendered,
 )
 from evalkit.report.figures.write import draw_figures
 from evalkit.report.page import asset
 from evalkit.report.page.gallery import build_gallery
 from evalkit.report.page.words import headline, methods_section, signatures
-from evalkit.report.tables import MINIATURE_NOTE
 from evalkit.storage.atomic import atomic_write
 
 _COLOURS = {INK: "currentColor", GREY: "var(--muted)", GRID: "var(--line)", BAND: "var(--band)", PAPER: "var(--paper)"}
@@ -67,7 +67,7 @@ def render_page(comparison: Comparison) -> str:
             level=level_of(comparison),
             headlines=[headline(comparison, metric) for metric in metrics],
             sentences=verdict_sentences(comparison),
-            miniature=MINIATURE_NOTE if any(map(is_miniature, metrics)) else None,
+            miniature=miniature_note(comparison),
             figures=[(drawn, inline_svg(drawn)) for drawn in draw_figures(comparison, primary_only=True)],
             gallery=build_gallery(comparison),
             methods=methods_section(comparison),
@@ -80,17 +80,17 @@ def render_page(comparison: Comparison) -> str:
 
 
 def inline_svg(drawn: DrawnFigure) -> Markup:
-    """A figure as an element of a page: it scales, follows the page's colours, and shares no id with another."""
+    """A figure as an element of a page: it scales, follows the page's colours, and shares no id with another.
+
+    Ids that are referred to hold a hash of the figure's name; those of groups count from one in every figure, and go.
+    """
     svg = rendered(drawn, "svg").decode()
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{drawn.name}-', svg)
-    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{drawn.name}-", svg)
-    for ours, pages in _COLOURS.items():
-        svg = svg.replace(ours, pages)
-    head, _, rest = svg.partition(">")
-    width = re.search(r'width="([\d.]+)pt"', head)
+    svg = re.sub(r'<metadata>.*?</metadata>|<style.*?</style>|(?<=<g) id="[^"]*"', "", svg, flags=re.DOTALL)
+    for ours, of_page in _COLOURS.items():
+        svg = svg.replace(ours, of_page)
+    head, _, rest = svg[svg.index("<svg") :].partition(">")
     head = re.sub(r' (?:width|height)="[\d.]+pt"', "", head)
-    points = _ENLARGED * float(width.group(1) if width else 0)
+    points = _ENLARGED * 72 * drawn.figure.get_figwidth()
     named = f'{head} role="img" aria-label="{escape(drawn.alt)}" style="--width: {points:.0f}pt">'
     return Markup(named + rest)  # noqa: S704 - matplotlib has escaped what is in it
 
@@ -128,12 +128,12 @@ def _environment() -> Environment:
         difference_span=lambda pair: format_interval(pair.ci_low, pair.ci_high, format_signed),
         ranks=lambda place: format_ranks(place.rank_low, place.rank_high),
         verdict=verdict_words,
-        toy=is_miniature,
+        miniature=is_miniature,
         stem=file_stem,
         keys=sort_keys,
         breakable=breakable,
     )
-    environment.globals.update(places=ordered, pairs=_pairs)
+    environment.globals.update(ranking=by_mean, pairs=_pairs)
     return environment
 
 

@@ -3,7 +3,7 @@
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult
 from evalkit.comparison.sentences import CORRECTION_NAMES, TEST_NAMES
 from evalkit.formatting import counted, format_number, series
-from evalkit.report.comparison import level_of, metric_label, metric_places
+from evalkit.report.comparison import level_of, metric_label, metric_ranking
 
 HOW = {
     "enumeration": "every arrangement counted",
@@ -17,7 +17,7 @@ def headline(comparison: Comparison, metric: ComparedMetric) -> str:
     pairs = [pair for pair in comparison.pairs if pair.metric == metric.name]
     if len(pairs) == 1:
         return f"On {metric_label(metric)}: {_of_pair(pairs[0])}"
-    best = [place.method for place in metric_places(comparison, metric.name) if place.tied_with_best]
+    best = [place.method for place in metric_ranking(comparison, metric.name) if place.tied_with_best]
     if not best:
         leaders = "no method could be ranked"
     elif len(best) == 1:

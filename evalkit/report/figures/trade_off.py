@@ -1,0 +1,128 @@
+"""The figure of a trade-off: doing what was asked against keeping the rest."""
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Ellipse
+
+from evalkit.arrays import Floats
+from evalkit.comparison.records import ComparedMetric
+from evalkit.formatting import counted
+from evalkit.report.comparison import alpha_of, is_miniature
+from evalkit.report.figures.style import (
+    GRID,
+    DrawnFigure,
+    MethodStyle,
+    direction,
+    file_stem,
+    new_figure,
+    printable,
+)
+from evalkit.report.figures.view import MetricView, basis_of, join_values
+from evalkit.stats.clusters import code_groups
+
+
+def trade_off(view: MetricView, preserved: ComparedMetric) -> DrawnFigure | None:
+    """Two metrics' means with the joint confidence region of each; None where no item has both.
+
+    Args:
+        view: The metric of alignment.
+        preserved: The metric of preservation.
+    """
+    metrics = (preserved, view.metric)
+    methods = [
+        method
+        for method in view.comparison.methods
+        if all(m.name in method.table.metrics and len(method.table.item_means(m.name).item_ids) for m in metrics)
+    ]
+    joined = join_values([(method, metric.name) for method in methods for metric in metrics])
+    n, n_groups = len(joined.item_ids), len(set(joined.groups))
+    if not n:
+        return None
+    basis = basis_of(n, n_groups, miniature=any(map(is_miniature, metrics)))
+    height = max(3.6, 1.3 + 0.2 * len(methods))
+    figure = new_figure(height, "Doing what was asked against keeping the rest", f"{view.level} regions; {basis}")
+    axes = figure.subplots()
+    rows: list[tuple[object, ...]] = []
+    for number, method in enumerate(methods):
+        values, style = joined.columns[:, 2 * number : 2 * number + 2], view.styles[method.name]
+        x, y = (float(mean) for mean in values.mean(axis=0))
+        covariance = mean_covariance(values, joined.groups)
+        spread: tuple[float | None, ...] = (None, None, None)
+        if covariance is not None:
+            _draw_region(axes, (x, y), covariance, region_radius(n_groups, alpha_of(view.comparison)), style)
+            spread = (float(covariance[0, 0]), float(covariance[1, 1]), float(covariance[0, 1]))
+        axes.plot([x], [y], style.marker, color=style.colour, markerfacecolor=style.face, markersize=6,
+                  label=style.label, zorder=3)  # fmt: skip
+        rows.append((method.name, x, y, *spread, n, n_groups))
+    _finish(axes, *metrics)
+    figure.legend(loc="outside right upper", fontsize=7.5, handlelength=1)
+    means = " · ".join(f"{row[0]}: {row[1]:.3f}, {row[2]:.3f}" for row in rows)
+    asked, kept = view.metric.name, preserved.name
+    return DrawnFigure(
+        name=f"trade_off_{view.stem}_{file_stem(kept)}",
+        title=f"{asked} against {kept}",
+        caption=f"Mean {asked} against mean {kept}; the better corner is at the top right, axes of "
+        f"lower-is-better metrics are reversed. Ellipses are {view.level} confidence regions of the mean "
+        f"from the joint group-robust covariance ({counted(n, 'item')} in {counted(n_groups, 'group')}, the unit of "
+        "resampling); hollow markers are controls.",
+        alt=f"Mean {kept} and mean {asked} of each method: {means}.",
+        figure=figure,
+        columns=("method", kept, asked, "variance_x", "variance_y", "covariance", "items", "groups"),
+        rows=tuple(rows),
+    )
+
+
+def mean_covariance(values: Floats, groups: tuple[str, ...]) -> Floats | None:
+    """Group-robust (CR1) covariance of a vector of means; None for fewer than three groups.
+
+    ``G/(G−1) · Σ_g r_g r_gᵀ / n²`` with ``r_g`` the sum of a group's residuals: the square of
+    :func:`~evalkit.stats.clusters.group_error` on the diagonal.
+
+    Args:
+        values: ``(n, 2)``.
+        groups: ``(n,)``.
+    """
+    grouped = code_groups(groups)
+    if grouped.n_groups < 3:
+        return None
+    sums = grouped.sums(values - values.mean(axis=0))
+    covariance: Floats = grouped.n_groups / (grouped.n_groups - 1) * (sums.T @ sums) / len(values) ** 2
+    return covariance
+
+
+def region_radius(n_groups: int, alpha: float) -> float:
+    """Hotelling's radius of a confidence region of two means, in standard errors, for three groups or more."""
+    from scipy.special import fdtri
+
+    freedom = n_groups - 1
+    return math.sqrt(2 * freedom / (freedom - 1) * float(fdtri(2, freedom - 1, 1 - alpha)))
+
+
+def _draw_region(
+    axes: Axes, centre: tuple[float, float], covariance: Floats, radius: float, style: MethodStyle
+) -> None:
+    lengths, directions = np.linalg.eigh(covariance)
+    width, height = 2 * radius * np.sqrt(np.maximum(lengths, 0))
+    angle = math.degrees(math.atan2(directions[1, 0], directions[0, 0]))
+    for face, opacity, line in ((style.colour, 0.08, "none"), ("none", 1.0, style.colour)):
+        axes.add_patch(
+            Ellipse(centre, width, height, angle=angle, facecolor=face, edgecolor=line, linestyle=style.line,
+                    alpha=opacity, linewidth=1)
+        )  # fmt: skip
+
+
+def _finish(axes: Axes, preserved: ComparedMetric, aligned: ComparedMetric) -> None:
+    axes.margins(0.08)
+    axes.autoscale_view()
+    axes.grid(color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.locator_params(nbins=6)
+    axes.set_xlabel(f"{printable(preserved.name)} {direction(preserved)}  →")
+    axes.set_ylabel(f"{printable(aligned.name)} {direction(aligned)}  →")
+    # Better always lies to the right and upwards.
+    if not preserved.higher_is_better:
+        axes.invert_xaxis()
+    if not aligned.higher_is_better:
+        axes.invert_yaxis()

@@ -1,0 +1,114 @@
+"""What the figures of a metric are drawn from: its methods by mean, each held against one reference."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from evalkit.arrays import Floats
+from evalkit.comparison.records import ComparedMethod, ComparedMetric, Comparison, PairResult, RankedMethod
+from evalkit.formatting import counted
+from evalkit.report.comparison import by_mean, is_miniature, level_of
+from evalkit.report.figures.style import MethodStyle, file_stem, method_styles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedValues:
+    """Columns of values for the items that have all of them."""
+
+    item_ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    columns: Floats
+    """``(n, columns)``."""
+
+
+def join_values(columns: Sequence[tuple[ComparedMethod, str]]) -> JoinedValues:
+    """Item means of several methods or metrics, for the items that have every one of them."""
+    means = [method.table.item_means(metric) for method, metric in columns if metric in method.table.metrics]
+    if not means or len(means) < len(columns):
+        return JoinedValues(item_ids=(), groups=(), columns=np.zeros((0, len(columns))))
+    by_item = [dict(zip(mean.item_ids, mean.values, strict=True)) for mean in means]
+    groups = dict(zip(means[0].item_ids, means[0].groups, strict=True))
+    common = tuple(item_id for item_id in groups if all(item_id in values for values in by_item))
+    return JoinedValues(
+        item_ids=common,
+        groups=tuple(groups[item_id] for item_id in common),
+        columns=np.array([[values[item_id] for values in by_item] for item_id in common]).reshape(-1, len(columns)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricView:
+    """A comparison on one metric. The reference is the baseline, or else the method with the best mean."""
+
+    comparison: Comparison
+    metric: ComparedMetric
+
+    @cached_property
+    def methods(self) -> list[RankedMethod]:
+        """From the best mean to the worst; those without a mean come last."""
+        return by_mean(self.comparison, self.metric)
+
+    @property
+    def with_mean(self) -> list[RankedMethod]:
+        """The methods that have a mean."""
+        return [row for row in self.methods if row.mean is not None]
+
+    @cached_property
+    def styles(self) -> dict[str, MethodStyle]:
+        """What each method looks like."""
+        return method_styles([method.name for method in self.comparison.methods])
+
+    @property
+    def reference(self) -> str:
+        """What the others are held against."""
+        return self.comparison.baseline or self.methods[0].method
+
+    @property
+    def reference_label(self) -> str:
+        """The reference with the reason why it is one."""
+        return f"{self.styles[self.reference].label} ({'baseline' if self.comparison.baseline else 'best mean'})"
+
+    @property
+    def level(self) -> str:
+        """The level of all intervals."""
+        return level_of(self.comparison)
+
+    @property
+    def stem(self) -> str:
+        """The metric's name as a part of a file name."""
+        return file_stem(self.metric.name)
+
+    @property
+    def basis(self) -> str:
+        """What a figure's numbers rest on, in one line: items and groups of the metric's largest pair."""
+        pairs = [pair for pair in self.comparison.pairs if pair.metric == self.metric.name]
+        n_items, n_groups = max(((pair.n_items, pair.n_groups) for pair in pairs), default=(0, 0))
+        return basis_of(n_items, n_groups, miniature=is_miniature(self.metric))
+
+    def pair(self, method: str, other: str | None = None) -> PairResult | None:
+        """A method against another, or against the reference; None where that pair was not compared."""
+        names = {method, other or self.reference}
+        found = (
+            pair for pair in self.comparison.pairs if pair.metric == self.metric.name and {pair.a, pair.b} == names
+        )
+        return next((pair.seen_from(method) for pair in found), None)
+
+    def with_reference(self, method: str) -> JoinedValues:
+        """Values of the reference and of the method on the items of their pair.
+
+        Methods that are ranked are compared on the items that all of them have, so an item must have their values too.
+        """
+        ranked = [row.method for row in self.methods if row.rank_low is not None]
+        names = list(dict.fromkeys([self.reference, method, *ranked]))
+        methods = {found.name: found for found in self.comparison.methods}
+        joined = join_values([(methods[name], self.metric.name) for name in names])
+        both = joined.columns[:, [0, names.index(method)]]
+        return JoinedValues(item_ids=joined.item_ids, groups=joined.groups, columns=both)
+
+
+def basis_of(n_items: int, n_groups: int, *, miniature: bool) -> str:
+    """What numbers rest on, in one line."""
+    words = f"{counted(n_items, 'item')} in {counted(n_groups, 'group')}, resampled by group"
+    return f"{words}; miniature encoder, not comparable" if miniature else words
