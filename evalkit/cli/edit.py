@@ -1,9 +1,10 @@
 """``evalkit edit``: runs a method over a benchmark, or over the user's own pictures."""
 
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,55 @@ from evalkit.cli.inputs import FolderPlace, PathOrUrl, written_to
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
 
 if TYPE_CHECKING:
+    from evalkit.benchmarks.base import Benchmark
     from evalkit.editing import Edited
-    from evalkit.editing.method import MethodCard, MethodRun, Precision
+    from evalkit.editing.method import Adapter, MethodCard, MethodRun, Precision
     from evalkit.edits.item import EditItem
 
 _SHOWN = 5
 """Failures that are named."""
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemOptions:
+    """What the user wants to be edited."""
+
+    benchmark: str | None
+    data: Path | None
+    sources: Path | None
+    captions: Path | None
+    items: str | None
+    limit: int | None
+
+    @functools.cached_property
+    def of_benchmark(self) -> "Benchmark | None":
+        """The benchmark, where the items are one's."""
+        from evalkit.benchmarks.base import BENCHMARKS
+
+        return BENCHMARKS.get(self.benchmark)() if self.benchmark and not self.sources and not self.captions else None
+
+    def chosen(self) -> "tuple[EditItem, ...]":
+        """The items with their source images, those that the user named, the first of them if there is a limit."""
+        from evalkit.edits.sources import source_items
+        from evalkit.errors import OptionError
+
+        if self.of_benchmark:
+            return _named(self.of_benchmark.load(self.data).items, self.items)[: self.limit]
+        if self.sources and self.captions and not self.benchmark and not self.data:
+            return _named(source_items(self.sources, self.captions), self.items)[: self.limit]
+        raise OptionError("Say what to edit: either --benchmark NAME, or --sources DIR with --captions FILE.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """How the user wants the method to be run."""
+
+    model: str | None
+    changes: tuple[str, ...]
+    device: str
+    dtype: "Precision"
+    artefacts: Path | None
 
 
 @click.command()
@@ -61,79 +104,72 @@ DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 def edit(
     method: str,
     *,
-    benchmark: str | None,
-    data: Path | None,
-    sources: Path | None,
-    captions: Path | None,
     target: PathOrUrl,
     seeds: str,
-    limit: int | None,
-    items: str | None,
-    model: str | None,
-    changes: tuple[str, ...],
-    device: str,
-    dtype: "Precision",
-    artefacts: Path | None,
     engine: EngineOptions,
     output: Output,
+    **options: Any,  # noqa: ANN401 - click passes options
 ) -> None:
     """Edit every item with METHOD, or a control of the benchmark, and write an edit folder.
 
     Killed and started again, it goes on. An item that fails is recorded with its reason; the others go on.
     """
-    from evalkit.benchmarks.base import BENCHMARKS
-    from evalkit.benchmarks.controls import CONTROLS
-    from evalkit.editing import edit_folder
+    from evalkit.benchmarks.controls import controls_of
     from evalkit.editing.method import METHODS, checked_card
-    from evalkit.edits.sources import source_items
-    from evalkit.errors import OptionError
 
-    chosen = BENCHMARKS.get(benchmark)() if benchmark and not sources and not captions else None
-    if chosen and method not in METHODS.names() and method in {*CONTROLS, *chosen.controls}:
-        with written_to(target, output) as directory:
-            make_control(method, chosen, data, directory, output)
-        return
-    adapter = METHODS.get(method)
-    card = checked_card(adapter, registered=method)
-    if model and not card.base_model:
-        output.note(f"{card.title} has no base model: --model {model} is not used.")
-    device = device if card.base_model or device != "auto" else "cpu"
-    device = _device(device) if engine.name == "local" and device != "cpu" else device
-    run = _run(card, model or (chosen.default_model if chosen else ""), changes, device, dtype, artefacts)
-    if chosen:
-        found = chosen.load(data).items
-    elif sources and captions and not benchmark and not data:
-        found = source_items(sources, captions)
-    else:
-        raise OptionError("Say what to edit: either --benchmark NAME, or --sources DIR with --captions FILE.")
-    picked = _picked(found, items, limit)
-    with (
-        written_to(target, output) as directory,
-        output.progress() as progress,
-        _guarded(directory, output),
-        engine.open(device) as opened,
-    ):
-        done = edit_folder(
+    wanted = ItemOptions(**{field.name: options.pop(field.name) for field in fields(ItemOptions)})
+    how = ModelOptions(**options)
+    benchmark = wanted.of_benchmark
+    with written_to(target, output) as directory:
+        if benchmark and method not in METHODS.names() and method in controls_of(benchmark):
+            make_control(method, benchmark, wanted.data, directory, output)
+            return
+        adapter = METHODS.get(method)
+        card = checked_card(adapter, registered=method)
+        run = _run(card, how, benchmark, engine, output)
+        done = _edited(adapter, run, wanted, _seeds(seeds), directory, engine, output)
+    _show(card, run, done, target, part=bool(benchmark and (wanted.items or wanted.limit)), output=output)
+    if done.failures:
+        sys.exit(ExitCode.PROBLEMS)
+
+
+def _edited(
+    adapter: "type[Adapter[Any]]",
+    run: "MethodRun",
+    wanted: ItemOptions,
+    seeds: tuple[int, ...],
+    directory: Path,
+    engine: EngineOptions,
+    output: Output,
+) -> "Edited":
+    from evalkit.editing import edit_folder
+
+    items = wanted.chosen()
+    with output.progress() as progress, _guarded(directory, output), engine.open(run.device) as opened:
+        return edit_folder(
             adapter,
-            picked,
+            items,
             directory,
             run=replace(run, device=opened.device),
-            benchmark=benchmark,
-            seeds=_seeds(seeds),
-            keep_sources=not chosen,
+            benchmark=wanted.benchmark,
+            seeds=seeds,
+            keep_sources=not wanted.benchmark,
             engine=opened,
             progress=progress,
         )
+
+
+def _show(
+    card: "MethodCard", run: "MethodRun", done: "Edited", target: PathOrUrl, *, part: bool, output: Output
+) -> None:
     output.json(_plain(card, run, done))
     kept = f", {done.n_kept} kept from before" if done.n_kept else ""
     charged = "".join(f", charged {cost:.4g} {currency}" for currency, cost in done.costs.items())
     output.line(f"{card.title}: {done.n_edited} edits in {done.seconds:.1f} s{charged}{kept}")
     output.first([f"{item.label} failed: {item.reason}" for item in done.failures], _SHOWN, indent=2)
     output.line(f"Wrote {target}")
-    missing = " --missing floor" if done.failures else " --missing intersect" if chosen and (items or limit) else ""
+    missing = " --missing floor" if done.failures else " --missing intersect" if part else ""
     output.line(f"Next: evalkit score {target}{missing}")
-    if done.failures:
-        sys.exit(ExitCode.PROBLEMS)
 
 
 @contextmanager
@@ -161,42 +197,41 @@ def _guarded(directory: Path, output: Output) -> Iterator[None]:
 
 
 def _run(
-    card: "MethodCard", model: str, changes: tuple[str, ...], device: str, dtype: "Precision", artefacts: Path | None
+    card: "MethodCard", how: ModelOptions, benchmark: "Benchmark | None", engine: EngineOptions, output: Output
 ) -> "MethodRun":
     """The base model and the settings that the user, the benchmark or the card asks for, in this order."""
     from evalkit.editing.method import MINIATURE, MethodRun
+    from evalkit.encoders.network import resolve_device
     from evalkit.errors import OptionError
 
-    if not card.base_model:
-        model = ""
-    elif model == MINIATURE and card.miniature is None:
+    if how.model and not card.base_model:
+        output.note(f"{card.title} has no base model: --model {how.model} is not used.")
+    model = (how.model or (benchmark.default_model if benchmark else "")) if card.base_model else ""
+    if model == MINIATURE and card.miniature is None:
         raise OptionError(
             f"The method {card.name} cannot edit with the miniature model. Name real weights: --model {card.base_model}"
         )
     chosen = {}
-    for text in changes:
+    for text in how.changes:
         name, equals, value = text.partition("=")
         if not equals:
             raise OptionError(f"A setting must look like KEY=VALUE; got '{text}'.")
         chosen[name.strip()] = value
+    device = how.device if card.base_model or how.device != "auto" else "cpu"
+    if engine.name == "local" and device != "cpu":
+        device = str(resolve_device(device))
     return MethodRun(
         model=model or card.base_model,
         revision=card.revision if card.base_model and model in ("", card.base_model) else None,
         settings=card.values(miniature=model == MINIATURE, chosen=chosen),
         device=device,
-        dtype=dtype,
-        artefacts=artefacts,
+        dtype=how.dtype,
+        artefacts=how.artefacts,
     )
 
 
-def _device(name: str) -> str:
-    from evalkit.encoders.network import resolve_device
-
-    return str(resolve_device(name))
-
-
-def _picked(items: "tuple[EditItem, ...]", listed: str | None, limit: int | None) -> "tuple[EditItem, ...]":
-    """The items that the user named, the first of them if there is a limit."""
+def _named(items: "tuple[EditItem, ...]", listed: str | None) -> "tuple[EditItem, ...]":
+    """The items that the user named, all of them where no name was given."""
     from evalkit.errors import OptionError
     from evalkit.registry import nearest
 
@@ -206,8 +241,7 @@ def _picked(items: "tuple[EditItem, ...]", listed: str | None, limit: int | None
         if not any(_fits(item_id, pattern) for item_id in ids):
             near = nearest(pattern, ids) or f"The first are: {', '.join(ids[:5])}."
             raise OptionError(f"No item is called '{pattern}'. {near.strip()}")
-    picked = [item for item in items if not patterns or any(_fits(item.item_id, pattern) for pattern in patterns)]
-    return tuple(picked[:limit])
+    return tuple(item for item in items if not patterns or any(_fits(item.item_id, pattern) for pattern in patterns))
 
 
 def _fits(item_id: str, pattern: str) -> bool:
