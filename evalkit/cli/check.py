@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli.inputs import FolderOptions, FolderPlace, PathOrUrl, folder_options, read_from, summary
+from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, folder_options, read_from, summary
 from evalkit.cli.output import ExitCode, Output, output_options
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ NOTICES_SHOWN = 5
 
 
 @click.command()
-@click.argument("place", metavar="PATH", type=FolderPlace(exists=True))
+@click.argument("location", metavar="PATH", type=FolderOrUrl(exists=True))
 @folder_options
 @click.option("--decode/--no-decode", default=True, help="Decode the images, or look at headers and bytes only.")
 @output_options
-def check(place: PathOrUrl, *, folder_options: FolderOptions, decode: bool, output: Output) -> None:
+def check(location: PathOrUrl, *, folder_options: FolderOptions, decode: bool, output: Output) -> None:
     """List what is wrong with the edited images in PATH; no model is loaded.
 
     Exits with 3 if there are problems. Notices, which are handled by a documented rule, do not count.
@@ -32,7 +32,7 @@ def check(place: PathOrUrl, *, folder_options: FolderOptions, decode: bool, outp
     from evalkit.edits.check import check_folder
     from evalkit.edits.problems import is_notice
 
-    opened = _opened(read_from(place, output), folder_options, output)
+    opened = _opened(read_from(location, output), folder_options, output)
     folder = opened.folder
     with output.progress() as progress:
         problems = check_folder(folder, decode=decode, progress=progress)
@@ -40,7 +40,7 @@ def check(place: PathOrUrl, *, folder_options: FolderOptions, decode: bool, outp
     minor = [problem for problem in problems if is_notice(problem)]
     if output.as_json:
         output.json(as_json(folder, problems))
-    output.line(summary(place, folder))
+    output.line(summary(location, folder))
     output.problems("Problems", grave, shown=len(grave))
     output.problems("Notices", minor, shown=NOTICES_SHOWN)
     if not problems:

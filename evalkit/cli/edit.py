@@ -13,7 +13,7 @@ import click
 
 from evalkit.cli.control import make_control
 from evalkit.cli.engine import EngineOptions, engine_options
-from evalkit.cli.inputs import FolderPlace, PathOrUrl, written_to
+from evalkit.cli.inputs import FolderOrUrl, PathOrUrl, written_to
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class ModelOptions:
 @click.option(
     "--output",
     "target",
-    type=FolderPlace(),
+    type=FolderOrUrl(),
     required=True,
     help="The edit folder; one that was begun goes on.",
 )

@@ -15,7 +15,7 @@ PathOrUrl = str | Path
 """A URL, or a path."""
 
 
-class FolderPlace(click.ParamType):  # type: ignore[type-arg]  # it has a type in new versions of click only
+class FolderOrUrl(click.ParamType):  # type: ignore[type-arg]  # it has a type in new versions of click only
     """A folder by its path, which may have to exist, or by a URL.
 
     Args:
@@ -34,18 +34,16 @@ class FolderPlace(click.ParamType):  # type: ignore[type-arg]  # it has a type i
         return value if isinstance(value, str) and is_url(value) else self._path.convert(value, param, ctx)
 
 
-def read_from(place: PathOrUrl, output: Output) -> Path:
+def read_from(location: PathOrUrl, output: Output) -> Path:
     """The folder, or the local copy of what is behind a URL, brought up to date.
 
     Raises:
         RemoteError: The URL cannot be read.
     """
-    if isinstance(place, Path):
-        return place
-    from evalkit.storage.remote import Remote
-
+    if isinstance(location, Path):
+        return location
     with output.progress() as progress:
-        return Remote(place).pull(progress)
+        return _remote(location).pull(progress)
 
 
 def runs_from(runs: Iterable[str], output: Output) -> list[str]:
@@ -58,32 +56,40 @@ def runs_from(runs: Iterable[str], output: Output) -> list[str]:
 
     found = []
     for run in runs:
-        name, equals, place = ("", "", run) if is_url(run) else run.partition("=")
-        found.append(f"{name}{equals}{read_from(place, output)}" if is_url(place) else run)
+        name, equals, location = ("", "", run) if is_url(run) else run.partition("=")
+        found.append(f"{name}{equals}{read_from(location, output)}" if is_url(location) else run)
     return found
 
 
 @contextmanager
-def written_to(place: PathOrUrl, output: Output) -> Iterator[Path]:
+def written_to(location: PathOrUrl, output: Output) -> Iterator[Path]:
     """The folder; or a local copy of what is behind a URL, kept equal while the block writes to it.
 
     Raises:
         RemoteError: The URL cannot be read or written.
     """
-    if isinstance(place, Path):
-        yield place
+    if isinstance(location, Path):
+        yield location
         return
-    from evalkit.storage.remote import Remote
-
-    remote = Remote(place)
+    remote = _remote(location)
     with output.progress() as progress:
         remote.pull(progress, required=False)
     with remote.kept_up() as folder:
         yield folder
 
 
+def _remote(url: str) -> "Remote":
+    """The folder behind a URL, whose manifest and run record say what the other files hold."""
+    from evalkit.edits.manifest import MANIFEST_NAME
+    from evalkit.scores.run import RECORD
+    from evalkit.storage.remote import Remote
+
+    return Remote(url, index=MANIFEST_NAME, last=(MANIFEST_NAME, RECORD))
+
+
 if TYPE_CHECKING:
     from evalkit.edits.folder import EditFolder
+    from evalkit.storage.remote import Remote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +133,11 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def summary(place: "Path | str", folder: "EditFolder") -> str:
+def summary(location: "Path | str", folder: "EditFolder") -> str:
     """What was recognised, in one line."""
     owner = f" of {folder.benchmark}" if folder.benchmark else ""
     return (
-        f"{place}: {folder.layout} layout{owner}; {folder.n_matched} of {folder.n_files} image files matched, "
+        f"{location}: {folder.layout} layout{owner}; {folder.n_matched} of {folder.n_files} image files matched, "
         f"{folder.n_edited} of {len(folder.items)} edited images found."
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit.cli.engine import EngineOptions, engine_options
-from evalkit.cli.inputs import FolderOptions, FolderPlace, PathOrUrl, folder_options, read_from, summary, written_to
+from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, folder_options, read_from, summary, written_to
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ ENCODER_HELP = (
 
 
 @click.command()
-@click.argument("place", metavar="PATH", type=FolderPlace(exists=True))
+@click.argument("place", metavar="PATH", type=FolderOrUrl(exists=True))
 @folder_options
 @click.option("--encoder", "encoders", metavar="SPEC", multiple=True, help=ENCODER_HELP)
 @click.option("--metrics", metavar="A,B", help="Which metrics.  [default: the benchmark's]")
 @click.option("--protocol", metavar="NAME", help="Fix benchmark, metrics and encoder: evalkit list protocols.")
-@click.option("--output", "target", type=FolderPlace(), help=f"Run directory.  [default: {RUNS}/<name>]")
+@click.option("--output", "target", type=FolderOrUrl(), help=f"Run directory.  [default: {RUNS}/<name>]")
 @click.option("--name", help="The run's name.  [default: the method in the manifest, or the folder's name]")
 @click.option("--missing", type=click.Choice(["fail", "floor", "intersect"]), default="fail", help=MISSING_HELP)
 @click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, help="Coverage of the intervals.")

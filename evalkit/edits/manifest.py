@@ -6,6 +6,7 @@ Where file names hold words like ``train`` or ``test``, ``datasets`` takes them 
 ``load_dataset("imagefolder", data_dir=..., data_files="**")``.
 """
 
+import functools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from evalkit.edits.item import IMAGE_FIELDS, EditItem, Status
 from evalkit.errors import ManifestError
 from evalkit.storage.atomic import atomic_write
-from evalkit.storage.paths import Fence
+from evalkit.storage.paths import Resolve, is_within, name_within
 
 MANIFEST_NAME = "metadata.jsonl"
 RECIPE_NAME = "method.json"
@@ -89,8 +90,8 @@ def read_manifest(path: Path) -> Manifest:
             or two lines name different benchmarks or methods. The message names the line and the column.
     """
     path = path / MANIFEST_NAME if path.is_dir() else path
-    fence = Fence(path.parent)
-    if not fence.holds(path):
+    root, resolve = path.parent, functools.cache(os.path.realpath)
+    if not is_within(path, root, resolve):
         raise ManifestError(f"{path} must be a file of its folder, got a link out of it. Copy the file there.")
     items: list[EditItem] = []
     facts: dict[str, tuple[str, int]] = {}
@@ -99,7 +100,7 @@ def read_manifest(path: Path) -> Manifest:
         row = _validated(record, where)
         for name in ("benchmark", "method"):
             _agree(facts, name, getattr(row, name), number, where)
-        items.append(_item(row, path.parent, fence, where))
+        items.append(_item(row, root, resolve, where))
     return Manifest(
         items=tuple(items), benchmark=facts.get("benchmark", (None,))[0], method=facts.get("method", (None,))[0]
     )
@@ -137,11 +138,10 @@ def write_manifest(
         OSError: The folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    fence = Fence(folder)
-    path = folder / MANIFEST_NAME
+    path, resolve = folder / MANIFEST_NAME, functools.cache(os.path.realpath)
     with atomic_write(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
         for item in items:
-            file.write(_line(item, fence, benchmark, method))
+            file.write(_line(item, folder, resolve, benchmark, method))
     return path
 
 
@@ -155,7 +155,7 @@ def append_item(folder: Path, item: EditItem, *, benchmark: str | None = None, m
         OSError: The folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    line = _line(item, Fence(folder), benchmark, method).encode()
+    line = _line(item, folder, os.path.realpath, benchmark, method).encode()
     with (folder / MANIFEST_NAME).open("a+b") as file:
         _drop_torn_line(file.fileno())
         file.write(line)
@@ -228,9 +228,9 @@ def _validated(record: Mapping[str, Any], where: str) -> _Row:
     return row
 
 
-def _item(row: _Row, root: Path, fence: Fence, where: str) -> EditItem:
+def _item(row: _Row, root: Path, resolve: Resolve, where: str) -> EditItem:
     """The item that a line stands for, with its files located."""
-    files = {name: _located(getattr(row, f"{name}_file_name"), name, root, fence, where) for name in IMAGE_FIELDS}
+    files = {name: _located(getattr(row, f"{name}_file_name"), name, root, resolve, where) for name in IMAGE_FIELDS}
     return EditItem(
         item_id=row.item_id,
         seed=row.seed,
@@ -255,13 +255,13 @@ def _attributes(given: Mapping[str, str | None] | None) -> dict[str, str] | None
     return None if given is None else {name: value for name, value in given.items() if value is not None}
 
 
-def _located(name: str | None, field: str, root: Path, fence: Fence, where: str) -> Path | None:
+def _located(name: str | None, field: str, root: Path, resolve: Resolve, where: str) -> Path | None:
     """The file that a column names, refused if it is not one of the folder's."""
     if name is None:
         return None
     path, parts = root / name, name.split("/")
     # What consists of empty parts and full stops is no file but the folder itself.
-    if name.startswith("/") or ".." in parts or not {*parts} - {"", "."} or not fence.holds(path):
+    if name.startswith("/") or ".." in parts or not {*parts} - {"", "."} or not is_within(path, root, resolve):
         raise ManifestError(
             f"{where}, column {field}_file_name: expected a file inside the folder, got {_short(name)}, which "
             f"is none. Copy the file into the folder and name it relative to {MANIFEST_NAME}."
@@ -281,14 +281,14 @@ def _agree(facts: dict[str, tuple[str, int]], name: str, value: str | None, numb
         )
 
 
-def _line(item: EditItem, fence: Fence, benchmark: str | None, method: str | None) -> str:
+def _line(item: EditItem, folder: Path, resolve: Resolve, benchmark: str | None, method: str | None) -> str:
     """One line of a manifest, with its line end."""
     row: dict[str, object] = {}
     for name in _TEXT_COLUMNS[:2]:
         row[name] = getattr(item, name)
     for name in IMAGE_FIELDS:
         file: Path | None = getattr(item, name)
-        row[f"{name}_file_name"] = fence.relative(file) if file else None
+        row[f"{name}_file_name"] = name_within(file, folder, resolve) if file else None
     if item.edited_image and row["edited_image_file_name"] is None:
         raise ManifestError(
             f"The edited image of {item.label} must lie inside the folder of its manifest, got {item.edited_image}."

@@ -1,5 +1,6 @@
 """The files of a folder: which are images, which are not, and which must not be touched."""
 
+import functools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from evalkit.edits.manifest import MANIFEST_NAME, RECIPE_NAME
 from evalkit.edits.names import composed
 from evalkit.edits.problems import shown
 from evalkit.images.decode import IMAGE_SUFFIXES, sniff_format
-from evalkit.storage.paths import Fence
+from evalkit.storage.paths import Resolve, is_within
 from evalkit.storage.tensors import ARTEFACT_SUFFIX
 
 _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
@@ -34,10 +35,10 @@ def scan_folder(root: Path) -> Scan:
     Hidden files, hidden folders and what operating systems leave behind are passed over. A symbolic link is followed
     if it leads to a file inside the folder; the folder itself may be reached through one.
     """
-    fence = Fence(root)
+    resolve = functools.cache(os.path.realpath)
     images: list[Path] = []
     problems: list[Problem] = []
-    for found in _walk(root, root, fence):
+    for found in _walk(root, root, resolve):
         if isinstance(found, Problem):
             problems.append(found)
         elif found.suffix.lower() in IMAGE_SUFFIXES or sniff_format(found):
@@ -47,7 +48,7 @@ def scan_folder(root: Path) -> Scan:
     return Scan(root=root, images=tuple(images), problems=tuple(problems))
 
 
-def _walk(folder: Path, root: Path, fence: Fence) -> Iterator[Path | Problem]:
+def _walk(folder: Path, root: Path, resolve: Resolve) -> Iterator[Path | Problem]:
     """The files below a folder, in an order that does not depend on the file system."""
     try:
         with os.scandir(folder) as entries:
@@ -61,9 +62,9 @@ def _walk(folder: Path, root: Path, fence: Fence) -> Iterator[Path | Problem]:
             continue
         path = folder / name
         if kind == "link":
-            yield from _link(path, root, fence)
+            yield from _link(path, root, resolve)
         elif kind == "folder":
-            yield from _walk(path, root, fence)
+            yield from _walk(path, root, resolve)
         elif kind == "file":
             yield path
         else:  # a pipe, a socket or a device: reading it could wait for ever
@@ -76,10 +77,10 @@ def _kind(entry: os.DirEntry[str]) -> str:
     return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
 
 
-def _link(path: Path, root: Path, fence: Fence) -> Iterator[Path | Problem]:
+def _link(path: Path, root: Path, resolve: Resolve) -> Iterator[Path | Problem]:
     """A link to a file inside is that file; a link to a folder inside is passed over, as its files are seen anyway."""
     name = shown(path, root)
-    if not fence.holds(path):
+    if not is_within(path, root, resolve):
         yield Problem(
             code="symlink_outside_folder", message=f"{name} leads out of the folder and is not followed.", path=path
         )

@@ -27,7 +27,7 @@ from evalkit.scoring.requests import missing_fields, plan_features
 from evalkit.scoring.workers import Workers
 from evalkit.stats.intervals import group_t_interval, group_wilson_interval
 from evalkit.storage.prefetch import Progress, in_batches, no_progress
-from evalkit.storage.remote import place_of
+from evalkit.storage.remote import origin_of
 
 Missing = Literal["fail", "floor", "intersect"]
 CHUNK = 2000
@@ -104,7 +104,7 @@ def score_folder(
         benchmark_version=benchmark_version,
         protocol=protocol,
         folder=FolderRecord(
-            path=place_of(folder.root),
+            path=origin_of(folder.root),
             layout=folder.layout,
             digest=edits_digest(folder.items, digests),
             n_files=folder.n_files,

@@ -18,7 +18,7 @@ from evalkit.scores.run import ScoredRun, check_destination, write_run
 from evalkit.scoring.apply import Missing, score_folder
 from evalkit.scoring.workers import Workers
 from evalkit.storage.prefetch import Progress, no_progress
-from evalkit.storage.remote import place_of
+from evalkit.storage.remote import origin_of
 
 DEFAULT_ENCODER = "open_clip:ViT-B-32-quickgelu/openai"
 DEFAULT_METRICS = ("clip_score", "clip_directional_similarity", "clip_image_similarity")
@@ -69,7 +69,7 @@ def score_into(
         EvalkitError: A name is unknown, items are missing, weights cannot be had, the run cannot be written, or the
             folder is not what the protocol asks for.
     """
-    check_destination(directory, place_of(folder.root))
+    check_destination(directory, origin_of(folder.root))
     if protocol and metrics:
         raise OptionError(f"{protocol.name} fixes the metrics: leave --metrics out.")
     chosen = get_metrics(metrics or (protocol.metrics if protocol else DEFAULT_METRICS))

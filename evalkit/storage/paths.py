@@ -1,7 +1,11 @@
-"""Where evalkit keeps what it can make or fetch again."""
+"""Where evalkit keeps what it can make or fetch again, and what lies inside a folder."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+Resolve = Callable[[str], str]
+"""From a path to the same path without links, as ``os.path.realpath``."""
 
 
 def cache_directory() -> Path:
@@ -18,40 +22,39 @@ def cache_directory() -> Path:
     return base / "evalkit"
 
 
-class Fence:
-    """The border of a folder: what may be read through it is what lies inside, wherever the folder itself lies.
+def is_within(path: Path, folder: Path, resolve: Resolve = os.path.realpath) -> bool:
+    """Whether a path, with all links followed, is a folder or lies inside it; the folder may itself be a link.
 
-    The directories that were looked at are remembered, so that asking about every file of a folder is linear.
+    Args:
+        path: Of a file that need not exist.
+        folder: Which.
+        resolve: Follows the links of a directory. Whoever asks about many files of a folder passes
+            ``functools.cache(os.path.realpath)``, so that every directory is looked at once.
     """
+    text = os.fspath(path)
+    try:
+        os.fsencode(text)
+        linked = path.is_symlink()
+    except (OSError, UnicodeEncodeError):  # no file can have this name: it is too long, or half a character
+        return False
+    parent, name = os.path.split(text)
+    real = os.path.realpath(text) if linked else os.path.join(resolve(parent), name)  # noqa: PTH118 - once per file
+    root = resolve(os.fspath(folder))
+    return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
 
-    def __init__(self, root: Path) -> None:
-        self._given = os.path.abspath(root)  # noqa: PTH100  (Path.absolute keeps "..", Path.resolve follows links)
-        self._real = os.path.realpath(root)
-        self._parents: dict[str, str] = {}
 
-    def holds(self, path: Path) -> bool:
-        """True if ``path``, with all links followed, is the folder or lies inside it."""
-        text = os.fspath(path)
-        try:
-            os.fsencode(text)
-            linked = path.is_symlink()
-        except (OSError, UnicodeEncodeError):  # no file can have this name: it is too long, or half a character
-            return False
-        if linked:
-            real = os.path.realpath(text)
-        else:
-            parent, name = os.path.split(text)  # hot: once per file
-            if parent not in self._parents:
-                self._parents[parent] = os.path.realpath(parent)
-            real = os.path.join(self._parents[parent], name)  # noqa: PTH118
-        return real == self._real or real.startswith(self._real.rstrip(os.sep) + os.sep)
+def name_within(path: Path, folder: Path, resolve: Resolve = os.path.realpath) -> str | None:
+    """A path relative to a folder, with forward slashes; None if it lies outside or leads out.
 
-    def relative(self, path: Path) -> str | None:
-        """``path`` relative to the folder, with forward slashes; None if it lies outside or leads out."""
-        if not self.holds(path):
-            return None
-        absolute = os.path.abspath(path)  # noqa: PTH100
-        for root in (self._given, self._real):
-            if absolute.startswith(root.rstrip(os.sep) + os.sep):
-                return Path(os.path.relpath(absolute, root)).as_posix()
-        return Path(os.path.relpath(os.path.realpath(path), self._real)).as_posix()
+    Args:
+        path: Of a file.
+        folder: Which.
+        resolve: As for :func:`is_within`.
+    """
+    if not is_within(path, folder, resolve):
+        return None
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100  (Path.absolute keeps "..", Path.resolve follows links)
+    for root in (os.path.abspath(folder), resolve(os.fspath(folder))):  # noqa: PTH100
+        if absolute.is_relative_to(root):
+            return absolute.relative_to(root).as_posix()
+    return path.resolve().relative_to(folder.resolve()).as_posix()

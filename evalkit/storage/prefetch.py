@@ -4,12 +4,23 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many are done, and how many there are."""
+
+
+class Progress(Protocol):
+    """What is told how far some work is."""
+
+    def __call__(self, what: str, done: int, total: int, /) -> None:
+        """Called now and then.
+
+        Args:
+            what: What is being done, such as ``reading images``.
+            done: How many are done.
+            total: How many there are.
+        """
 
 
 def no_progress(_what: str, _done: int, _total: int) -> None:

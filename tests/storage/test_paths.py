@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.storage.paths import cache_directory
+from evalkit.storage.paths import cache_directory, is_within, name_within
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +32,25 @@ def test_own_variable_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("EVALKIT_CACHE", "~/elsewhere")
     assert cache_directory() == tmp_path / "home" / "elsewhere"
+
+
+def test_what_lies_within_a_folder_is_told_by_where_links_lead(tmp_path: Path) -> None:
+    """Links out of the folder are outside wherever they stand, links in are inside, and the folder may be a link."""
+    folder, alias = tmp_path / "folder", tmp_path / "alias"
+    (folder / "below").mkdir(parents=True)
+    (tmp_path / "outside.png").touch()
+    (folder / "out.png").symlink_to(tmp_path / "outside.png")
+    (folder / "up").symlink_to(tmp_path)
+    (folder / "in.png").symlink_to(folder / "below" / "a.png")
+    alias.symlink_to(folder)
+
+    inside = [folder, folder / "below" / "a.png", folder / "in.png", alias / "in.png", folder / "below" / ".." / "b"]
+    outside = [folder / "out.png", folder / "up" / "outside.png", folder / ".." / "a", tmp_path / "folder2", Path("/")]
+
+    for root in (folder, alias):
+        assert [path for path in inside if not is_within(path, root)] == []
+        assert [path for path in outside if is_within(path, root)] == []
+    assert not is_within(folder / ("x" * 300 + "\udcff\ud800"), folder)
+    assert name_within(alias / "below" / "a.png", folder) == name_within(folder / "below" / "a.png", alias)
+    assert name_within(folder / "in.png", folder) == "in.png"
+    assert name_within(folder / "out.png", folder) is None

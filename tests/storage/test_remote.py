@@ -17,7 +17,7 @@ from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import write_manifest
 from evalkit.errors import RemoteError
 from evalkit.scores.run import read_run
-from evalkit.storage.remote import Remote, place_of
+from evalkit.storage.remote import Remote, origin_of
 from evalkit_adapters.methods.identity import Identity
 from tests.support.hub import HubServer
 from tests.support.pictures import encoded, scene
@@ -195,9 +195,9 @@ def test_only_what_is_new_is_fetched(memory, edits, monkeypatch):
     assert fetched == ["/box/edited/0.png"]
     assert (copy / "edited" / "0.png").read_bytes() == encoded(scene(24, 24, seed=7))
     assert not (copy / "edited" / "1.png").exists()
-    assert place_of(copy) == "memory://box"
-    assert place_of(copy / "edited") == "memory://box/edited"
-    assert place_of(edits) == str(edits.resolve())
+    assert origin_of(copy) == "memory://box"
+    assert origin_of(copy / "edited") == "memory://box/edited"
+    assert origin_of(edits) == str(edits.resolve())
 
 
 def test_a_fetch_that_broke_off_goes_on(memory, edits, monkeypatch):
@@ -272,7 +272,7 @@ def _with(method):
 
 def test_what_is_written_is_copied_back_while_the_work_lasts(memory):
     """A process that dies at once has lost seconds of what it wrote, and the manifest never names what is not there."""
-    remote = Remote("memory://box")
+    remote = Remote("memory://box", last=("metadata.jsonl",))
     with remote.kept_up(every=0.01) as folder:
         (folder / "a.png").write_bytes(b"first")
         (folder / "metadata.jsonl").write_bytes(b"{}\n")
@@ -288,6 +288,28 @@ def test_what_is_written_is_copied_back_while_the_work_lasts(memory):
     assert memory.cat_file("/box/a.png") == b"second time"
     assert memory.find("/box") == ["/box/a.png", "/box/metadata.jsonl"]
     assert Remote("memory://box").push() == 0
+
+
+def test_a_refused_write_is_heard_of_at_once(memory, monkeypatch):
+    """Work whose results cannot be written stops soon after the first attempt, and what it made stays in the copy."""
+
+    def refuse(*arguments, **options):
+        raise PermissionError("read only")
+
+    monkeypatch.setattr(type(memory), "put_file", refuse)
+    remote, waited = Remote("memory://box"), threading.Event()
+
+    def work():
+        with remote.kept_up(every=0.01) as folder:
+            (folder / "a.png").write_bytes(b"first")
+            for _ in range(1000):
+                waited.wait(0.01)
+            (folder / "b.png").write_bytes(b"in vain")
+
+    with pytest.raises(RemoteError, match="cannot be written: access is denied"):
+        work()
+
+    assert [path.name for path in remote.folder.iterdir()] == ["a.png"]
 
 
 @pytest.mark.parametrize(

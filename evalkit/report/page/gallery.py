@@ -11,6 +11,7 @@ from evalkit.benchmarks.open import open_edit_folder
 from evalkit.comparison.records import ComparedMethod, Comparison
 from evalkit.edits.duplicates import edits_digest
 from evalkit.edits.item import EditItem
+from evalkit.edits.manifest import MANIFEST_NAME
 from evalkit.errors import BenchmarkError, EvalkitError, LayoutError
 from evalkit.images.decode import read_image
 from evalkit.scores.run import FolderRecord
@@ -183,7 +184,7 @@ def _open_folders(comparison: Comparison) -> _Folders:
 
 def _open(folder: FolderRecord, found: _Folders) -> Sequence[EditItem]:
     """The items of a folder, which is opened as it was for scoring."""
-    root = Remote(folder.path).pull() if is_url(folder.path) else Path(folder.path)
+    root = Remote(folder.path, index=MANIFEST_NAME).pull() if is_url(folder.path) else Path(folder.path)
     if not root.is_dir():
         raise LayoutError(f"{folder.path} is not there any more.")
     said = {name: value for name, value in folder.opened_with.items() if name in ("benchmark", "pattern")}
