@@ -1,21 +1,23 @@
 """``compare_runs``: from run directories and tables to a comparison."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from evalkit import __version__
 from evalkit.comparison.join import REASON_WORDS, Joined, join
 from evalkit.comparison.load import Method, check_comparable, load_methods
-from evalkit.comparison.options import CORRECTIONS, EXPLORATORY, ComparisonOptions, Correction, Test, plan_comparison
-from evalkit.comparison.pairs import compare_pairs, flips_for, pair_result
-from evalkit.comparison.ranking import Ranked, rank_methods
-from evalkit.comparison.records import ComparedMethod, Comparison
+from evalkit.comparison.options import CORRECTIONS, ComparisonOptions, ComparisonPlan, plan_comparison
+from evalkit.comparison.records import ComparedMethod, Comparison, PairResult
 from evalkit.comparison.sentences import sentence_of
 from evalkit.formatting import listed
 from evalkit.results.item_rows import ItemRows
-from evalkit.scores.external import ColumnNames, read_groups
+from evalkit.scores.external import read_groups
 from evalkit.scores.frame import ScoreTable
+from evalkit.stats.compare import EXPLORATORY, compare_methods, permutations_for
+from evalkit.stats.ranking import Ranking, rank_methods
+from evalkit.stats.scores import MetricScores
 
 _WILCOXON_NOTE = (
     "p-values are Wilcoxon's, which asks about ranks; intervals are of the mean, by sign flip: they can disagree"
@@ -24,19 +26,8 @@ _WILCOXON_NOTE = (
 
 def compare_runs(
     sources: Sequence[str | Path],
-    *,
-    metrics: Sequence[str] = (),
-    primary: Sequence[str] = (),
-    lower_is_better: Sequence[str] = (),
-    margins: Mapping[str, float] | None = None,
-    baseline: str | None = None,
-    alpha: float = 0.05,
-    seed: int = 0,
-    test: Test = "sign_flip",
-    correction: Correction = "holm",
-    groups: Path | None = None,
-    columns: ColumnNames | None = None,
-    n_flips: int | None = None,
+    options: ComparisonOptions | None = None,
+    **settings: Any,  # noqa: ANN401 - fields of the options
 ) -> Comparison:
     """Compare methods on the same items, pair by pair, and rank them.
 
@@ -46,64 +37,66 @@ def compare_runs(
     Args:
         sources: Run directories and tables of other tools (CSV, TSV, JSON, JSON Lines, Parquet), each optionally as
             ``NAME=PATH``. A table may hold several methods.
-        metrics: Which; all that every method has, if none is given.
-        primary: Metrics whose p-values form the confirmatory family; if none is given, those of the protocol that all
-            runs were scored under, or the first metric. The others are exploratory.
-        lower_is_better: Metrics of other tools of which less is better.
-        margins: Metric to the difference below which methods count as equivalent, declared before scoring; they take
-            the place of those of the runs' protocol.
-        baseline: Compare each other method with this one only.
-        alpha: Error rate of each family; intervals have level 1 − alpha.
-        seed: Determines every random number.
-        test: ``sign_flip``, ``t`` (group-robust) or ``wilcoxon``.
-        correction: Of the primary metrics: ``holm``, ``maxt``, ``bh``, ``by`` or ``none``. The exploratory ones get
-            Benjamini–Hochberg (or ``by``, ``none`` where that was asked for).
-        groups: A table that says which items belong together, instead of what runs and tables say.
-        columns: Of the tables, what cannot be guessed.
-        n_flips: Random arrangements of signs; by default 99,999, or what the corrections need where there are many
-            comparisons.
+        options: What is asked.
+        settings: Fields of the options by name, such as ``baseline="identity"`` or ``margins={"clip_score": 0.01}``.
 
     Raises:
         RunError: A run cannot be read, or the runs are not comparable; the message names the field that differs.
         DataError: A table cannot be read.
         OptionError: An option names what is not there, or does not fit the others.
     """
-    methods, notes = load_methods(sources, columns)
-    plan = plan_comparison(
-        methods,
-        metrics=metrics,
-        primary=primary,
-        lower_is_better=lower_is_better,
-        margins=margins,
-        baseline=baseline,
-        alpha=alpha,
-        seed=seed,
-        test=test,
-        correction=correction,
-        n_flips=n_flips,
-    )
-    notes += check_comparable(methods, [metric.name for metric in plan.metrics])
-    joined = join(
-        methods, [metric.name for metric in plan.metrics], None if groups is None else read_groups(groups, columns)
-    )
+    options = replace(options or ComparisonOptions(), **settings)
+    methods, notes = load_methods(sources, options.columns)
+    plan = plan_comparison(methods, options)
+    notes += check_comparable(methods, plan.names)
+    groups = None if options.groups is None else read_groups(options.groups, options.columns)
+    joined = join(methods, plan.names, groups)
     if groups is None and not any(method.has_groups for method in methods):
         notes.append("no column says which items share a source image: every item counts as independent")
-    scores = {metric.name: joined.scores(metric.name) for metric in plan.metrics}
-    outcomes = compare_pairs(joined, scores, plan)
-    rankings = {metric.name: rank_methods(joined, scores[metric.name], metric, plan) for metric in plan.metrics}
+    scores = scores_of(joined, plan)
+    pairs = pair_results(joined, plan, scores)
+    rankings = [rank_methods(of_metric, joined.groups, options) for of_metric in scores]
     return Comparison(
         methods=tuple(_method(method, joined) for method in methods),
         metrics=plan.metrics,
-        pairs=tuple(pair_result(o, joined, plan.test, sentence_of(o, plan.test)) for o in outcomes),
-        ranking=tuple(place for ranked in rankings.values() for place in ranked.methods),
-        cliques={name: ranked.cliques for name, ranked in rankings.items()},
+        pairs=pairs,
+        ranking=tuple(row for ranking in rankings for row in ranking.methods),
+        cliques={name: ranking.cliques for name, ranking in zip(plan.names, rankings, strict=True)},
         benchmark=next((m.record.benchmark for m in methods if m.record), None),
-        baseline=baseline,
-        settings={
-            **_settings(plan, joined, len(outcomes) // len(plan.metrics), None if groups is None else str(groups)),
-            "grid": {name: of_metric.grid for name, of_metric in scores.items()},
-        },
+        baseline=options.baseline,
+        settings=_settings(joined, plan, scores, len(pairs) // len(scores)),
         notes=(*notes, *plan.notes, *_missing(methods, joined, plan), *_ranking_notes(rankings, joined, plan)),
+    )
+
+
+def scores_of(joined: Joined, plan: ComparisonPlan) -> tuple[MetricScores, ...]:
+    """Every metric's scores, as the statistics take them."""
+    return tuple(
+        MetricScores(
+            metric=metric.name,
+            scores=(scores := joined.scores(metric.name)),
+            higher_is_better=metric.higher_is_better,
+            primary=metric.primary,
+            margin=metric.margin,
+            range=metric.range,
+            is_rate=metric.is_rate,
+            unranked=joined.unranked[metric.name],
+            not_run={method: joined.not_run(method, metric.name) for method in scores},
+        )
+        for metric in plan.metrics
+    )
+
+
+def pair_results(joined: Joined, plan: ComparisonPlan, scores: Sequence[MetricScores]) -> tuple[PairResult, ...]:
+    """Every pair on every metric, with its sentence and the items that it leaves out."""
+    metrics = {metric.name: metric for metric in plan.metrics}
+    return tuple(
+        PairResult.of(
+            pair,
+            excluded=joined.excluded(pair.a, pair.b, pair.metric),
+            sentence=sentence_of(pair, metrics[pair.metric], plan.options),
+        )
+        for pair in compare_methods(scores, joined.groups, plan.options)
     )
 
 
@@ -128,30 +121,31 @@ def _in_groups(table: ScoreTable, joined: Joined) -> ScoreTable:
     return replace(table, rows=ItemRows(replace(row, group=group_of[row.item_id]) for row in table.rows))
 
 
-def _settings(plan: ComparisonOptions, joined: Joined, n_pairs: int, groups: str | None) -> dict[str, object]:
-    n_groups = joined.n_groups
+def _settings(joined: Joined, plan: ComparisonPlan, scores: Sequence[MetricScores], n_pairs: int) -> dict[str, object]:
+    options = plan.options
     return {
-        "alpha": plan.alpha,
-        "power": plan.power,
-        "seed": plan.seed,
-        "test": plan.test,
-        "correction": CORRECTIONS[plan.correction],
-        "exploratory_correction": EXPLORATORY[plan.correction],
+        "alpha": options.alpha,
+        "power": options.power,
+        "seed": options.seed,
+        "test": options.test,
+        "correction": CORRECTIONS[options.correction],
+        "exploratory_correction": CORRECTIONS[EXPLORATORY[options.correction]],
         "primary": [metric.name for metric in plan.metrics if metric.primary],
         "margins": {metric.name: metric.margin for metric in plan.metrics if metric.margin is not None},
-        "baseline": plan.baseline,
-        "groups": groups,
+        "baseline": options.baseline,
+        "groups": None if options.groups is None else str(options.groups),
         "n_items": len(joined.items),
-        "n_groups": n_groups,
-        "n_flips": flips_for(plan, n_pairs, n_groups),
-        "n_resamples": plan.n_resamples,
+        "n_groups": joined.n_groups,
+        "n_flips": permutations_for(scores, n_pairs, joined.n_groups, options),
+        "n_resamples": options.n_resamples,
         "evalkit": __version__,
+        "grid": {of_metric.metric: of_metric.grid for of_metric in scores},
     }
 
 
-def _missing(methods: Sequence[Method], joined: Joined, plan: ComparisonOptions) -> list[str]:
+def _missing(methods: Sequence[Method], joined: Joined, plan: ComparisonPlan) -> list[str]:
     """A note for every method, metric and reason for which there are items without a value, or with the worst one."""
-    notes = [_WILCOXON_NOTE] if plan.test == "wilcoxon" else []
+    notes = [_WILCOXON_NOTE] if plan.options.test == "wilcoxon" else []
     for metric in plan.metrics:
         for method in methods:
             notes += [
@@ -165,14 +159,13 @@ def _missing(methods: Sequence[Method], joined: Joined, plan: ComparisonOptions)
     return notes
 
 
-def _ranking_notes(rankings: Mapping[str, Ranked], joined: Joined, plan: ComparisonOptions) -> list[str]:
+def _ranking_notes(rankings: Sequence[Ranking], joined: Joined, plan: ComparisonPlan) -> list[str]:
     notes = []
-    for metric in plan.metrics:
-        ranked = rankings[metric.name]
-        notes += [f"{m.method} is not ranked on {m.metric}: {m.reason}" for m in ranked.methods if m.reason]
-        if 0 < ranked.n_items < len(joined.items):
+    for name, ranking in zip(plan.names, rankings, strict=True):
+        notes += [f"{row.method} is not ranked on {row.metric}: {row.reason}" for row in ranking.methods if row.reason]
+        if 0 < ranking.n_items < len(joined.items):
             notes.append(
-                f"the ranking on {metric.name} is over the {ranked.n_items} of {len(joined.items)} items for which all "
+                f"the ranking on {name} is over the {ranking.n_items} of {len(joined.items)} items for which all "
                 "ranked methods have a value"
             )
     return notes

@@ -1,7 +1,6 @@
 """Methods joined by item: one array per method and metric, on the same items, in the same groups."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,6 @@ from evalkit.errors import OptionError, RunError
 from evalkit.metrics.base import REASONS
 from evalkit.results.item_rows import ItemRows
 from evalkit.scores.external import ABSENT
-from evalkit.stats.clusters import GRID
 
 NOT_COMMON = "not_common"
 REASON_WORDS: Mapping[str, str] = {
@@ -26,25 +24,6 @@ REASON_WORDS: Mapping[str, str] = {
 """Every reason why an item is left out, in words."""
 _NOT_RUN = {"absent", "no_edited_image"}
 """Reasons that mean that a method was not run on the item, and not that the metric is undefined there."""
-
-
-_USUAL = (1e-2, 1e5)
-"""Metrics whose largest score lies here are counted in steps of 1e-6, others in millionths of that score."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricScores:
-    """What every method scored on one metric."""
-
-    tables: Mapping[str, Floats]
-    """Method to ``(n, seeds)``, NaN where there is no value."""
-    unit: float
-    """What scores are multiplied by so that steps of 1e-6 suit them: 1 for usual scores, else a power of ten."""
-
-    @property
-    def grid(self) -> float:
-        """The step to which scores are rounded."""
-        return GRID / self.unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +57,9 @@ class Joined:
         """How many groups there are."""
         return int(self.groups.max(initial=-1)) + 1
 
-    def scores(self, metric: str) -> MetricScores:
-        """Every method's scores on a metric."""
-        tables = {method: self.values(method, metric) for method in self.rows}
-        return MetricScores(tables=tables, unit=_unit_of(tables.values()))
+    def scores(self, metric: str) -> dict[str, Floats]:
+        """Method to ``(n, seeds)`` scores on a metric, NaN where there is no value."""
+        return {method: self.values(method, metric) for method in self.rows}
 
     def values(self, method: str, metric: str) -> Floats:
         """``(n, seeds)``, NaN where there is no value; an item's values stand first, in the order of its rows."""
@@ -100,12 +78,10 @@ class Joined:
         lacking = [self.lacking[method, metric] > 0 for method in ranked]
         return np.any(lacking, axis=0) if lacking else np.zeros(len(self.items), dtype=np.bool_)
 
-    def not_run(self, a: str, b: str, metric: str) -> tuple[Mask, Mask]:
-        """Items that one of the two was not run on, and apart from these the items on which one is undefined."""
+    def not_run(self, method: str, metric: str) -> Mask:
+        """``(n,)``: items that a method was not run on; without a value on any other the metric is undefined there."""
         not_run = np.array([reason in _NOT_RUN for reason in self.reasons])
-        numbers = np.stack([self.lacking[a, metric], self.lacking[b, metric]])
-        undefined = ((numbers > 0) & ~not_run[numbers]).any(axis=0)
-        return (numbers > 0).any(axis=0) & ~undefined, undefined
+        return np.asarray(not_run[self.lacking[method, metric]])
 
     def n_missing(self, method: str) -> int:
         """Items without an edited image of this method."""
@@ -211,13 +187,6 @@ def _unranked(
         elif (numbers > 0).all():
             unranked[name] = "it has no value for any item"
     return unranked
-
-
-def _unit_of(tables: Iterable[Floats]) -> float:
-    largest = max((float(np.abs(table[~np.isnan(table)]).max(initial=0.0)) for table in tables), default=0.0)
-    if not largest or _USUAL[0] <= largest <= _USUAL[1]:
-        return 1.0
-    return 10.0 ** -math.floor(math.log10(largest))
 
 
 def _refuse_strangers(items: Texts, rows: Mapping[str, _Rows]) -> None:

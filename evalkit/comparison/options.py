@@ -3,98 +3,112 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
 
 from evalkit.benchmarks.protocols import PROTOCOLS, Protocol
 from evalkit.comparison.load import Method
 from evalkit.comparison.records import ComparedMetric
 from evalkit.errors import OptionError, RunError
 from evalkit.metrics.base import METRICS, Metric
+from evalkit.scores.external import ColumnNames
 from evalkit.stats.clusters import check_alpha
-from evalkit.stats.multiplicity import FamilyCorrection, FamilyProcedure
-from evalkit.stats.power import POWER
+from evalkit.stats.multiplicity import Correction
+from evalkit.stats.scores import InferenceOptions
 
-Test = Literal["sign_flip", "t", "wilcoxon"]
-Correction = Literal["holm", "maxt", "bh", "by", "none"]
-
-CORRECTIONS: Mapping[str, FamilyCorrection] = {
+CORRECTIONS: Mapping[Correction, str] = {
     "holm": "holm",
     "maxt": "max_t",
     "bh": "benjamini_hochberg",
     "by": "benjamini_yekutieli",
     "none": "none",
 }
-EXPLORATORY: Mapping[str, FamilyProcedure] = {
-    "holm": "benjamini_hochberg",
-    "maxt": "benjamini_hochberg",
-    "bh": "benjamini_hochberg",
-    "by": "benjamini_yekutieli",
-    "none": "none",
-}
-"""What corrects the metrics that are not primary, by what corrects those that are."""
+"""Corrections as the settings of a comparison name them."""
 _LOWER = ("lpips", "mse", "rmse", "l1", "l2", "mae", "structure_distance", "dreamsim", "dists", "error", "distance")
 """Well-known metrics, by the first or last part of their names, of which less is better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonOptions:
-    """How to compare."""
+class ComparisonOptions(InferenceOptions):
+    """What is asked of a comparison."""
+
+    metrics: Sequence[str] = ()
+    """Which; all that every method has, if none is given."""
+    primary: Sequence[str] = ()
+    """Metrics whose p-values form the confirmatory family; if none is given, those of the protocol that all runs were
+    scored under, or the first metric. The others are exploratory."""
+    lower_is_better: Sequence[str] = ()
+    """Metrics of other tools of which less is better."""
+    margins: Mapping[str, float] = field(default_factory=dict)
+    """Metric to the difference below which methods count as equivalent, declared before scoring; they take the place of
+    those of the runs' protocol."""
+    groups: Path | None = None
+    """A table that says which items belong together, instead of what runs and tables say."""
+    columns: ColumnNames | None = None
+    """Of the tables, what cannot be guessed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonPlan:
+    """What is compared, as options and runs decide it."""
 
     metrics: tuple[ComparedMetric, ...]
-    baseline: str | None = None
-    alpha: float = 0.05
-    power: float = POWER
-    seed: int = 0
-    test: Test = "sign_flip"
-    correction: Correction = "holm"
-    n_flips: int | None = None
-    n_resamples: int = 9_999
-    rates: frozenset[str] = frozenset()
-    """Metrics that are means of zeros and ones."""
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Metrics that are bounded, with their least and greatest values."""
-    notes: tuple[str, ...] = field(default=())
-    """What was assumed."""
+    options: ComparisonOptions
+    notes: tuple[str, ...] = ()
+    """Which metrics are left out, and what was assumed of the others."""
+
+    @property
+    def names(self) -> list[str]:
+        """The metrics' names."""
+        return [metric.name for metric in self.metrics]
 
 
-def plan_comparison(
-    methods: Sequence[Method],
-    *,
-    metrics: Sequence[str] = (),
-    primary: Sequence[str] = (),
-    lower_is_better: Sequence[str] = (),
-    margins: Mapping[str, float] | None = None,
-    baseline: str | None = None,
-    alpha: float = 0.05,
-    power: float = POWER,
-    seed: int = 0,
-    test: Test = "sign_flip",
-    correction: Correction = "holm",
-    n_flips: int | None = None,
-) -> ComparisonOptions:
+def plan_comparison(methods: Sequence[Method], options: ComparisonOptions) -> ComparisonPlan:
     """Decide which metrics are compared, which of them are primary, and which way each is better.
-
-    Args:
-        methods: Two or more.
-        metrics: Names; all that every method has, if none is given.
-        primary: Those whose p-values form the confirmatory family; if none is given, those of the protocol that all
-            runs were scored under, or the first metric.
-        lower_is_better: Metrics of other tools of which less is better.
-        margins: Metric to the difference below which methods count as equivalent; they take the place of those of the
-            runs' protocol.
-        baseline: The method with which each other is compared; None for all pairs.
-        alpha: Error rate of each family.
-        power: For the minimum detectable effect and the items needed.
-        seed: Determines every random number.
-        test: Where the p-values come from.
-        correction: Of the primary metrics' p-values.
-        n_flips: Random arrangements of signs; None leaves it to the test.
 
     Raises:
         OptionError: An option names what is not there, or does not fit the others.
         RunError: There are fewer than two methods, or no metric that all have.
     """
-    check_alpha(alpha)
+    _check(methods, options)
+    chosen, left_out = _choose(methods, options.metrics)
+    for option, asked in (
+        ("primary", options.primary),
+        ("lower-is-better", options.lower_is_better),
+        ("margin", options.margins),
+    ):
+        for name in asked:
+            if name not in chosen:
+                expected = ", ".join(chosen)
+                raise OptionError(f"--{option} names '{name}', which is not compared: expected one of {expected}.")
+    known = {name: METRICS.get(name) for name in set(METRICS.names()).intersection(chosen)}
+    directions, assumed = _directions(methods, chosen, known, options.lower_is_better)
+    primary, margins = list(options.primary), dict(options.margins)
+    protocol = _protocol_of(methods)
+    if protocol is not None:
+        agreed = {name: x for name, x in protocol.margins.items() if name in chosen}
+        assumed.append(_agreed(protocol, agreed, options))
+        primary = primary or [name for name in protocol.primary if name in chosen]
+        margins = {**agreed, **margins}
+    signed = next((method.record for method in methods if method.record), None)
+    compared = tuple(
+        ComparedMetric(
+            name=name,
+            higher_is_better=directions[name],
+            family=known[name].family if name in known else "unknown",
+            primary=name in (primary or chosen[:1]),
+            signature=signed.metrics[name].signature if signed else None,
+            margin=_positive(name, margins.get(name)),
+            is_rate=name in known and known[name].summarize == "rate",
+            range=_range(known[name]) if name in known else None,
+        )
+        for name in chosen
+    )
+    return ComparisonPlan(metrics=compared, options=options, notes=(*left_out, *assumed))
+
+
+def _check(methods: Sequence[Method], options: ComparisonOptions) -> None:
+    """Refuse too few methods, and options that do not fit them or each other."""
+    check_alpha(options.alpha)
     names = [method.name for method in methods]
     if len(methods) < 2:
         ways_out = "Name another run: evalkit compare RUN RUN"
@@ -105,50 +119,11 @@ def plan_comparison(
                 f"'{columns[0]}|score'"
             )
         raise RunError(f"A comparison needs two methods or more; got {', '.join(names) or 'none'}. {ways_out}")
-    if baseline is not None and baseline not in names:
-        raise OptionError(f"The baseline '{baseline}' is none of the methods: expected one of {', '.join(names)}.")
-    if correction == "maxt" and test != "sign_flip":
-        raise OptionError(f"The correction maxt comes from the sign flips themselves: got --test {test}.")
-    chosen, left_out = _choose(methods, metrics)
-    protocol = _protocol_of(methods)
-    agreed = {} if protocol is None else {name: x for name, x in protocol.margins.items() if name in chosen}
-    for option, asked in (("primary", primary), ("lower-is-better", lower_is_better), ("margin", margins or ())):
-        _check_known(option, asked, chosen)
-    # Looking up the names of plug-ins takes a while: once is enough.
-    known = {name: METRICS.get(name) for name in set(METRICS.names()).intersection(chosen)}
-    directions, assumed = _directions(methods, chosen, known, lower_is_better)
-    if protocol is not None:
-        assumed.append(_agreed(protocol, agreed, primary=bool(primary), margins=margins or {}))
-        primary = primary or [name for name in protocol.primary if name in chosen]
-    margins = {**agreed, **(margins or {})}
-    compared = tuple(
-        ComparedMetric(
-            name=name,
-            higher_is_better=directions[name],
-            family=known[name].family if name in known else "unknown",
-            primary=name in (primary or chosen[:1]),
-            signature=next((m.record.metrics[name].signature for m in methods if m.record), None),
-            margin=_positive(name, margins.get(name)),
-        )
-        for name in chosen
-    )
-    return ComparisonOptions(
-        metrics=compared,
-        baseline=baseline,
-        alpha=alpha,
-        power=power,
-        seed=seed,
-        test=test,
-        correction=correction,
-        n_flips=n_flips,
-        rates=frozenset(name for name, metric in known.items() if metric.summarize == "rate"),
-        ranges={
-            name: (metric.lowest, metric.highest)
-            for name, metric in known.items()
-            if math.isfinite(metric.lowest) and math.isfinite(metric.highest)
-        },
-        notes=(*left_out, *assumed),
-    )
+    if options.baseline is not None and options.baseline not in names:
+        expected = ", ".join(names)
+        raise OptionError(f"The baseline '{options.baseline}' is none of the methods: expected one of {expected}.")
+    if options.correction == "maxt" and options.test != "sign_flip":
+        raise OptionError(f"The correction maxt comes from the sign flips themselves: got --test {options.test}.")
 
 
 def _protocol_of(methods: Sequence[Method]) -> Protocol | None:
@@ -158,10 +133,10 @@ def _protocol_of(methods: Sequence[Method]) -> Protocol | None:
     return PROTOCOLS.get(name) if name in PROTOCOLS.names() else None
 
 
-def _agreed(protocol: Protocol, agreed: Mapping[str, float], *, primary: bool, margins: Mapping[str, float]) -> str:
+def _agreed(protocol: Protocol, agreed: Mapping[str, float], options: ComparisonOptions) -> str:
     """What the protocol decides of the comparison, as a note."""
-    kept = [f"{name} ±{x:g}" for name, x in agreed.items() if name not in margins]
-    parts = [] if primary else [f"primary metrics {' and '.join(protocol.primary)}"]
+    kept = [f"{name} ±{x:g}" for name, x in agreed.items() if name not in options.margins]
+    parts = [] if options.primary else [f"primary metrics {' and '.join(protocol.primary)}"]
     parts.append(f"margins {', '.join(kept)}" if kept else "no margin")
     return f"as {protocol.name} has it: {'; '.join(parts)}"
 
@@ -170,25 +145,19 @@ def _choose(methods: Sequence[Method], metrics: Sequence[str]) -> tuple[list[str
     """The metrics to compare, and a note on those that only some methods have."""
     everywhere = [name for name in methods[0].table.metrics if all(name in m.table.metrics for m in methods)]
     for name in metrics:
-        lacking = next((method for method in methods if name not in method.table.metrics), None)
-        if lacking is not None:
-            remedy = f" Score it again: evalkit score FOLDER --metrics {name}" if lacking.record else ""
+        without = next((method for method in methods if name not in method.table.metrics), None)
+        if without is not None:
+            remedy = f" Score it again: evalkit score FOLDER --metrics {name}" if without.record else ""
             raise OptionError(
-                f"{lacking.name} has no metric '{name}': expected one of {', '.join(lacking.table.metrics)}.{remedy}"
+                f"{without.name} has no metric '{name}': expected one of {', '.join(without.table.metrics)}.{remedy}"
             )
     if not (metrics or everywhere):
-        held = "; ".join(f"{method.name} has {', '.join(method.table.metrics)}" for method in methods)
-        raise RunError(f"The methods have no metric in common: {held}. Score them with the same --metrics.")
+        each = "; ".join(f"{method.name} has {', '.join(method.table.metrics)}" for method in methods)
+        raise RunError(f"The methods have no metric in common: {each}. Score them with the same --metrics.")
     somewhere = dict.fromkeys(name for method in methods for name in method.table.metrics)
     partly = [] if metrics else [name for name in somewhere if name not in everywhere]
     notes = [f"not compared, since only some methods have them: {', '.join(partly)}"] if partly else []
     return list(dict.fromkeys(metrics)) or everywhere, notes
-
-
-def _check_known(option: str, asked: "Sequence[str] | Mapping[str, float]", chosen: Sequence[str]) -> None:
-    for name in asked:
-        if name not in chosen:
-            raise OptionError(f"--{option} names '{name}', which is not compared: expected one of {', '.join(chosen)}.")
 
 
 def _directions(
@@ -220,6 +189,11 @@ def _directions(
 def _sounds_lower(name: str) -> bool:
     lower = name.lower()
     return any(lower == known or lower.startswith(f"{known}_") or lower.endswith(f"_{known}") for known in _LOWER)
+
+
+def _range(metric: Metric) -> tuple[float, float] | None:
+    bounded = math.isfinite(metric.lowest) and math.isfinite(metric.highest)
+    return (metric.lowest, metric.highest) if bounded else None
 
 
 def _positive(metric: str, margin: float | None) -> float | None:

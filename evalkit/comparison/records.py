@@ -1,15 +1,19 @@
 """What a comparison of methods found, as records: everything that tables, figures and pages show."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from evalkit.scores.frame import ScoreTable
 from evalkit.scores.run import FolderRecord
+from evalkit.stats.compare import PairComparison
+from evalkit.stats.ranking import RankedMethod
+from evalkit.stats.verdict import VerdictName
 
-VerdictWord = Literal["a_better", "b_better", "equivalent", "inconclusive"]
+__all__ = ["ComparedMethod", "ComparedMetric", "Comparison", "MethodVerdict", "PairResult", "RankedMethod"]
+
 MethodVerdict = Literal["better", "worse", "equivalent", "inconclusive"]
-_OTHER_SIDE: Mapping[VerdictWord, VerdictWord] = {"a_better": "b_better", "b_better": "a_better"}
+_OTHER_SIDE: Mapping[VerdictName, VerdictName] = {"a_better": "b_better", "b_better": "a_better"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,53 +45,33 @@ class ComparedMetric:
     """None for scores of other tools."""
     margin: float | None
     """Differences smaller than this do not matter; None where nobody said so."""
+    is_rate: bool = False
+    """Whether it is a mean of zeros and ones."""
+    range: tuple[float, float] | None = None
+    """Its least and greatest value, where it has both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairResult:
-    """Two methods on one metric. A value that is None has its reason in ``reason``."""
+class PairResult(PairComparison):
+    """Two methods on one metric, with what is said of them."""
 
-    metric: str
-    a: str
-    b: str
-    n_items: int
-    n_groups: int
-    n_seeds: int
-    mean_a: float | None
-    mean_b: float | None
-    difference: float | None
-    """``b − a``, in the metric's own unit and sign."""
-    ci_low: float | None
-    ci_high: float | None
-    p_value: float | None
-    adjusted_p_value: float | None
-    how: str | None
-    """How the p-value was obtained: ``enumeration``, ``dynamic_programming``, ``monte_carlo``; ``group_t`` and
-    ``group_signed_rank`` for the other tests."""
-    effect_size_dz: float | None
-    win: int
-    """Items on which b is better."""
-    tie: int
-    loss: int
-    minimum_detectable_effect: float | None
-    equivalence_p_value: float | None
-    items_needed: int | None
-    """Items that would decide, where the verdict is inconclusive."""
-    items_needed_for: float | None = None
-    """The difference that so many would find: the margin, or the observed one."""
-    verdict: VerdictWord
-    practically_equivalent: bool = False
-    """Different beyond chance and inside the margin."""
     excluded: Mapping[str, int] = field(default_factory=dict)
     """Reason to number of items that the pair leaves out."""
-    sensitivity: Mapping[str, float | None] = field(default_factory=dict)
-    """p-values of other tests, never the primary one: ``wilcoxon``, ``sign``, ``mcnemar``, ``paired_t``."""
-    reason: str | None = None
     sentence: str
-    """The line to paste into a paper."""
+    """The line to paste into a paper. It speaks of b − a as the methods were given, from whichever side it is seen."""
+
+    @classmethod
+    def of(cls, pair: PairComparison, *, excluded: Mapping[str, int], sentence: str) -> "PairResult":
+        """The statistics of a pair with what is said of them."""
+        found = {each.name: getattr(pair, each.name) for each in fields(pair)}
+        return cls(**found, excluded=excluded, sentence=sentence)
 
     def seen_from(self, method: str) -> "PairResult":
-        """The same pair with that method as ``b``: a positive difference means that it scores more."""
+        """The same pair with ``method``, one of its two, as b: a positive difference means that it scores more.
+
+        Means, difference, interval, effect size, wins, bounds and verdict are turned; p-values are the same from both
+        sides. Figures and pages that show one method against others need no bookkeeping of their own.
+        """
         if method == self.b:
             return self
         return replace(
@@ -102,6 +86,8 @@ class PairResult:
             effect_size_dz=_negated(self.effect_size_dz),
             win=self.loss,
             loss=self.win,
+            new_seeds=self.new_seeds and (-self.new_seeds[1], -self.new_seeds[0]),
+            bounds=self.bounds and (-self.bounds[1], -self.bounds[0]),
             verdict=_OTHER_SIDE.get(self.verdict, self.verdict),
         )
 
@@ -113,29 +99,13 @@ class PairResult:
 
     @property
     def win_rate(self) -> float | None:
-        """Share of items on which b is better, ties counted half, in [0, 1]."""
+        """Share of items on which b is better, ties counted half, in [0, 1]; None without items."""
         n = self.win + self.tie + self.loss
         return (self.win + self.tie / 2) / n if n else None
 
 
 def _negated(value: float | None) -> float | None:
     return None if value is None else -value
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankedMethod:
-    """A method's place on one metric."""
-
-    metric: str
-    method: str
-    mean: float | None
-    ci_low: float | None
-    ci_high: float | None
-    rank_low: int | None
-    rank_high: int | None
-    tied_with_best: bool
-    reason: str | None = None
-    """Why it is not ranked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +122,6 @@ class Comparison:
     baseline: str | None
     """The method that all others are compared with; None for all pairs."""
     settings: Mapping[str, object]
-    """alpha, seed, test, correction, groups, flips, …: what it takes to get the same numbers again."""
+    """alpha, seed, test, correction, groups, permutations, …: what it takes to get the same numbers again."""
     notes: tuple[str, ...] = ()
     """What a reader must know: items left out, metrics that could not be compared, runs that are incomplete."""

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from evalkit.benchmarks.protocols import Protocol
-from evalkit.comparison.join import Joined, MetricScores, join
-from evalkit.comparison.load import Method, load_methods
-from evalkit.comparison.options import ComparisonOptions, plan_comparison
-from evalkit.comparison.pairs import Outcome, compare_pairs, pair_result
-from evalkit.comparison.ranking import rank_methods
+from evalkit.comparison.compare import pair_results, scores_of
+from evalkit.comparison.join import Joined, join
+from evalkit.comparison.load import load_methods
+from evalkit.comparison.options import ComparisonOptions, ComparisonPlan, plan_comparison
 from evalkit.comparison.records import PairResult, RankedMethod
-from evalkit.comparison.sentences import sentence_of
 from evalkit.leaderboard.store import LoadedEntry
 from evalkit.metrics.base import METRICS
+from evalkit.stats.ranking import rank_methods
 
 ALPHA = 0.05
 NOT_ALIGNED = "identity"
@@ -99,27 +98,23 @@ def _all_pairs(protocol: Protocol, entries: Sequence[LoadedEntry], n_flips: int 
             sharing.setdefault(having, []).append(metric)
     found: list[PairResult] = []
     for having, metrics in sharing.items():
-        joined, plan, scores = _joined(protocol, [h for h in entries if h.entry.method in having], metrics, n_flips)
-        outcomes: list[Outcome] = compare_pairs(joined, scores, plan)
-        found += [pair_result(outcome, joined, plan.test, sentence_of(outcome, plan.test)) for outcome in outcomes]
+        joined, plan = _joined(protocol, [h for h in entries if h.entry.method in having], metrics, n_flips)
+        found += pair_results(joined, plan, scores_of(joined, plan))
     return tuple(found)
 
 
 def _joined(
     protocol: Protocol, entries: Sequence[LoadedEntry], metrics: Sequence[str], n_flips: int | None = None
-) -> tuple[Joined, ComparisonOptions, dict[str, MetricScores]]:
-    methods: list[Method] = load_methods([f"{held.entry.method}={held.path}" for held in entries])[0]
-    primary = [metric for metric in metrics if metric in protocol.primary]
-    plan = plan_comparison(
-        methods,
+) -> tuple[Joined, ComparisonPlan]:
+    methods, _ = load_methods([f"{held.entry.method}={held.path}" for held in entries])
+    options = ComparisonOptions(
         metrics=metrics,
-        primary=primary,
+        primary=[metric for metric in metrics if metric in protocol.primary],
         margins={metric: protocol.margins[metric] for metric in metrics if metric in protocol.margins},
         alpha=ALPHA,
-        n_flips=n_flips,
+        n_permutations=n_flips,
     )
-    joined = join(methods, metrics)
-    return joined, plan, {metric: joined.scores(metric) for metric in metrics}
+    return join(methods, metrics), plan_comparison(methods, options)
 
 
 def _why_unranked(
@@ -179,8 +174,8 @@ def _ranks(
 ) -> tuple[dict[str, dict[str, RankedMethod]], dict[str, tuple[tuple[str, ...], ...]]]:
     if not ranked:
         return {}, {}
-    joined, plan, scores = _joined(protocol, ranked, protocol.primary)
-    found = {metric.name: rank_methods(joined, scores[metric.name], metric, plan) for metric in plan.metrics}
+    joined, plan = _joined(protocol, ranked, protocol.primary)
+    found = {of.metric: rank_methods(of, joined.groups, plan.options) for of in scores_of(joined, plan)}
     ranks = {metric: {place.method: place for place in of.methods} for metric, of in found.items()}
     return ranks, {metric: of.cliques for metric, of in found.items()}
 

@@ -13,7 +13,6 @@ from evalkit.comparison.load import check_comparable, load_methods
 from evalkit.errors import OptionError
 from evalkit.scores.external import ColumnNames, read_groups
 from evalkit.stats.clusters import Labels, code_groups
-from evalkit.stats.paired import item_means
 from evalkit.stats.power import (
     POWER,
     design_effect,
@@ -22,6 +21,7 @@ from evalkit.stats.power import (
     items_needed,
     minimum_detectable_effect,
 )
+from evalkit.stats.scores import MetricScores, item_means
 from evalkit.stats.seeds import SeedPlan, VarianceComponents, plan_seeds, variance_components
 
 USUAL_CORRELATION = 0.5
@@ -142,8 +142,8 @@ def basis_from_pilot(
     metric = metric or shared[0]
     notes += check_comparable(methods, [metric])
     joined = join(methods, [metric], None if groups is None else read_groups(groups, columns))
-    scores = joined.scores(metric)
-    tables = list(scores.tables.values())
+    scores = MetricScores(metric=metric, scores=joined.scores(metric), higher_is_better=True)
+    tables = list(scores.scores.values())
     means = [item_means(table, scores.grid) for table in tables]
     if len(means) == 2:
         values, factor = means[1] - means[0], 1.0

@@ -8,7 +8,7 @@ import numpy as np
 
 from evalkit.arrays import Floats
 from evalkit.errors import OptionError
-from evalkit.stats.clusters import GRID, Labels, check_level, finite_by_group, group_error, to_steps
+from evalkit.stats.clusters import GRID, Labels, check_level, cluster_error, code_groups, finite_by_group, to_steps
 from evalkit.stats.correlation import CorrelationKind, weighted_correlations
 from evalkit.stats.intervals import (
     Estimate,
@@ -66,7 +66,7 @@ def superiority(
     """Probability that an edit scores better than a control on the same item, and than one on any item.
 
     The paired one has Wilson's interval with the design effect of the groups; the area under the curve has Wilson's on
-    the number of trials that match its group-robust error, from the placement values of Obuchowski (Biometrics 1997).
+    the number of trials that match its cluster-robust error, from the placement values of Obuchowski (Biometrics 1997).
 
     Args:
         values: ``(n,)`` scores of the edits, finite.
@@ -91,7 +91,7 @@ def superiority(
     paired = group_wilson_interval(wins, groups, level=level)
     above, below = _placements(edited, other), 1 - _placements(other, edited)
     area = float(above.mean()) if len(above) else None
-    error = group_error(above + below, coded)
+    error = cluster_error(above + below, coded)
     if area is None or error is None:
         unpaired = estimate_of(coded, level, "wilson_u_statistic", area, reason=paired.reason)
     else:
@@ -143,37 +143,12 @@ def item_agreement(
     )
     if len(correlations) != len(groups):
         raise OptionError(f"Every item needs its group: got {len(correlations)} items and {len(groups)} groups.")
-    kept = [number for number, reason in enumerate(reasons) if reason is None]
+    kept = np.array([reason is None for reason in reasons], dtype=np.bool_)
     interval = group_bootstrap_t_interval(
-        correlations[kept], [groups[number] for number in kept], level=level, n_resamples=n_resamples, seed=seed
+        correlations[kept], code_groups(groups).where(kept), level=level, n_resamples=n_resamples, seed=seed
     )
     undefined = Counter(reason for reason in reasons if reason is not None)
-    return RankAgreement(correlation=interval, n_items=len(kept), undefined=dict(undefined))
-
-
-def agreement_difference(
-    metric_a: Floats,
-    metric_b: Floats,
-    reference: Floats,
-    groups: Labels,
-    *,
-    kind: CorrelationKind = "kendall",
-    higher_is_better: tuple[bool, bool] = (True, True),
-    level: float = 0.95,
-    n_resamples: int = 9_999,
-    seed: int = 0,
-    grid: float = GRID,
-) -> Interval:
-    """How much better metric b agrees with the reference than metric a, item by item, with a paired interval.
-
-    Two separate intervals that overlap would say little, since both metrics are judged on the same items. Arguments are
-    those of `item_agreement`; items where either correlation is undefined are left out.
-    """
-    a, reasons_a = item_correlations(metric_a, reference, kind=kind, higher_is_better=higher_is_better[0], grid=grid)
-    b, reasons_b = item_correlations(metric_b, reference, kind=kind, higher_is_better=higher_is_better[1], grid=grid)
-    kept = [n for n, both in enumerate(zip(reasons_a, reasons_b, strict=True)) if both == (None, None)]
-    labels = [groups[number] for number in kept]
-    return group_bootstrap_t_interval((b - a)[kept], labels, level=level, n_resamples=n_resamples, seed=seed)
+    return RankAgreement(correlation=interval, n_items=int(kept.sum()), undefined=dict(undefined))
 
 
 def item_correlations(
@@ -201,9 +176,9 @@ def item_correlations(
         raise OptionError(f"Two finite tables of items × methods are needed; got {metric.shape}, {reference.shape}.")
     metric, reference = to_steps(metric, grid), to_steps(reference, grid)
     correlations, reasons = np.zeros(len(metric)), []
-    for number, (ours, theirs) in enumerate(zip(metric, reference, strict=True)):
-        both = ~np.isnan(ours) & ~np.isnan(theirs)
-        x, y = ours[both] * (1 if higher_is_better else -1), theirs[both]
+    for number, (of_metric, of_reference) in enumerate(zip(metric, reference, strict=True)):
+        both = ~np.isnan(of_metric) & ~np.isnan(of_reference)
+        x, y = of_metric[both] * (1 if higher_is_better else -1), of_reference[both]
         reasons.append(_why_undefined(x, y))
         if reasons[-1] is None:
             correlations[number] = weighted_correlations(x, y, np.ones((1, len(x))), kind)[0]
@@ -285,11 +260,11 @@ def bca_ends(value: float, draws: Floats, jackknife: Floats, level: float) -> tu
     return float(low), float(high)
 
 
-def _placements(ours: Floats, theirs: Floats) -> Floats:
-    """For each of ours the share of theirs below it, ties counting half."""
-    ordered = np.sort(theirs)
-    below = np.searchsorted(ordered, ours, side="left") + np.searchsorted(ordered, ours, side="right")
-    return np.asarray(below / (2 * max(1, len(theirs))), dtype=np.float64)
+def _placements(values: Floats, others: Floats) -> Floats:
+    """For each value the share of the others below it, ties counting half."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
+    return np.asarray(below / (2 * max(1, len(others))), dtype=np.float64)
 
 
 def _why_undefined(

@@ -1,4 +1,7 @@
-"""Items that come in groups: coded once, summed everywhere, with the standard error that respects them."""
+"""Items that come in groups: coded once, summed everywhere, with the standard errors that respect them.
+
+A group is a *cluster* of the cluster-robust methods: items that share a source image, and are dependent.
+"""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -7,11 +10,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from evalkit.arrays import Floats
+from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
-
-Labels = Sequence[Hashable] | npt.NDArray[np.intp]
-"""One group label per item; items with the same label are dependent."""
 
 GRID = 1e-6
 """Scores are rounded to multiples of this, so that ties are ties and sums are exact."""
@@ -27,6 +27,10 @@ class Groups:
     """``(n,)``, in [0, G)."""
     sizes: Floats
     """``(G,)`` items per group."""
+
+    def __len__(self) -> int:
+        """How many items there are, as of labels."""
+        return len(self.codes)
 
     @property
     def n_items(self) -> int:
@@ -45,27 +49,24 @@ class Groups:
         columns = [self.sums(column) for column in values.T]
         return np.stack(columns, axis=1) if columns else np.zeros((self.n_groups, 0))
 
+    def where(self, kept: Mask) -> "Groups":
+        """The groups of some of the items, numbered anew."""
+        return self if kept.all() else _numbered(self.codes[kept])
+
+
+Labels = Sequence[Hashable] | npt.NDArray[np.intp] | Groups
+"""One group label per item, or the groups as they are coded; items with the same label are dependent."""
+
 
 def code_groups(groups: Labels) -> Groups:
-    """Number the groups and count their items.
+    """Number the groups and count their items; groups that are coded stay as they are.
 
     >>> code_groups(["dog", "cat", "dog"]).sizes.tolist()
     [2.0, 1.0]
     """
-    if isinstance(groups, np.ndarray):
-        return _numbered(groups)
-    return _coded(tuple(groups))
-
-
-def labels_where(groups: Labels, kept: npt.NDArray[np.bool_]) -> Labels:
-    """The labels of some of the items.
-
-    >>> labels_where(["dog", "cat", "dog"], np.array([True, False, True]))
-    ['dog', 'dog']
-    """
-    if isinstance(groups, np.ndarray):
-        return groups[kept]
-    return [group for group, keep in zip(groups, kept.tolist(), strict=True) if keep]
+    if isinstance(groups, Groups):
+        return groups
+    return _numbered(groups) if isinstance(groups, np.ndarray) else _coded(tuple(groups))
 
 
 def _numbered(labels: npt.NDArray[np.intp]) -> Groups:
@@ -75,11 +76,10 @@ def _numbered(labels: npt.NDArray[np.intp]) -> Groups:
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     codes = rank[inverse]
-    sizes = np.bincount(codes, minlength=len(order)).astype(np.float64)
-    return Groups(codes=codes, sizes=sizes)
+    return Groups(codes=codes, sizes=np.bincount(codes, minlength=len(order)).astype(np.float64))
 
 
-@lru_cache(maxsize=4)  # one comparison asks for the groups of the same items a thousand times
+@lru_cache(maxsize=4)  # the groups of the same items are asked for again and again
 def _coded(labels: tuple[Hashable, ...]) -> Groups:
     index = {label: number for number, label in enumerate(dict.fromkeys(labels))}
     codes = np.fromiter((index[label] for label in labels), dtype=np.intp, count=len(labels))
@@ -102,8 +102,8 @@ def finite_by_group(values: Floats, groups: Labels) -> tuple[Floats, Groups]:
     return values, code_groups(groups)
 
 
-def group_error(values: Floats, groups: Groups) -> float | None:
-    """Group-robust (CR1) standard error of the mean over items; None for fewer than two groups.
+def cluster_error(values: Floats, groups: Groups) -> float | None:
+    """Cluster-robust (CR1) standard error of the mean over items; None for fewer than two groups.
 
     ``SE² = G/(G−1) · Σ_g (Σ_{i∈g} (x_i − x̄))² / n²``. Values that are all equal have exactly 0.
 
@@ -120,8 +120,8 @@ def group_error(values: Floats, groups: Groups) -> float | None:
     return float(np.sqrt(n_groups / (n_groups - 1) * np.square(residuals).sum()) / groups.n_items)
 
 
-def unbiased_group_error(values: Floats, groups: Groups) -> tuple[float, float] | None:
-    """Group-robust (CR2) standard error of the mean over items with its degrees of freedom; None below two groups.
+def unbiased_cluster_error(values: Floats, groups: Groups) -> tuple[float, float] | None:
+    """Cluster-robust (CR2) standard error of the mean over items with its degrees of freedom; None below two groups.
 
     ``SE² = Σ_g (Σ_{i∈g} (x_i − x̄))² / (1 − h_g) / n²`` with ``h_g = m_g/n`` makes up for what a group's own weight in
     the mean takes off its residual (Bell & McCaffrey 2002). The degrees of freedom are Satterthwaite's, as if the

@@ -40,15 +40,6 @@ def two_sided_tail(scores: Floats) -> float:
     return 1.0 if total == 0 else positive(2 * _upper_tail(scores, total))
 
 
-def upper_tail(scores: Floats) -> float:
-    """``P(Σ s_g |a_g| ≥ Σ a_g)`` for independent fair signs s: the one-sided p-value against "greater".
-
-    >>> upper_tail(np.array([1.0, 2.0, -3.0]))
-    0.625
-    """
-    return positive(_upper_tail(scores, float(scores.sum())))
-
-
 def positive(p_value: float) -> float:
     """The p-value, or the least positive number where it is too small for one: no p-value is 0."""
     return max(p_value, sys.float_info.min)

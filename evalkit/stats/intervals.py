@@ -7,7 +7,7 @@ import numpy as np
 
 from evalkit.arrays import Floats
 from evalkit.errors import OptionError
-from evalkit.stats.clusters import Groups, Labels, check_level, finite_by_group, group_error
+from evalkit.stats.clusters import Groups, Labels, check_level, cluster_error, finite_by_group
 from evalkit.stats.resampling import studentized_means
 
 
@@ -47,7 +47,7 @@ class Estimate:
 
 
 def group_t_interval(values: Floats, groups: Labels, *, level: float = 0.95) -> Interval:
-    """Mean over items with Student's t interval on the group-robust (CR1) standard error.
+    """Mean over items with Student's t interval on the cluster-robust (CR1) standard error.
 
     ``SE² = G/(G−1) · Σ_g (Σ_{i∈g} (x_i − x̄))² / n²``, with G−1 degrees of freedom; with one item per group it is the
     textbook interval.
@@ -69,7 +69,7 @@ def group_t_interval(values: Floats, groups: Labels, *, level: float = 0.95) -> 
     from scipy.special import stdtrit  # importing scipy.stats costs a second
 
     values, coded = _checked(values, groups, level)
-    error = group_error(values, coded)
+    error = cluster_error(values, coded)
     if error is None:
         return _undecided(values, coded, level, "group_t")
     half = float(stdtrit(coded.n_groups - 1, 0.5 + level / 2)) * error
@@ -82,7 +82,7 @@ def group_bootstrap_t_interval(
 ) -> Interval:
     """Mean over items with a bootstrap-t interval over groups, for skewed or bounded scores of few items.
 
-    Groups are drawn with replacement and the mean is studentised in each resample with its own group-robust error:
+    Groups are drawn with replacement and the mean is studentised in each resample with its own cluster-robust error:
     ``[x̄ − q_{1−α/2}·SE, x̄ − q_{α/2}·SE]`` with q the quantiles of ``t* = (x̄* − x̄)/SE*`` (Efron 1981; Cameron, Gelbach
     & Miller 2008).
 
@@ -108,7 +108,7 @@ def group_bootstrap_t_interval(
     tail = int((1 - level) / 2 * (n_resamples + 1) + 1e-9)
     if tail < 1:
         raise OptionError(f"A {level:.0%} bootstrap-t interval needs more than {n_resamples} resamples.")
-    error, mean = group_error(values, coded), float(values.mean()) if len(values) else 0.0
+    error, mean = cluster_error(values, coded), float(values.mean()) if len(values) else 0.0
     if error is None:
         return _undecided(values, coded, level, "group_bootstrap_t")
     if error == 0:
@@ -126,8 +126,8 @@ def group_bootstrap_t_interval(
 def group_wilson_interval(values: Floats, groups: Labels, *, level: float = 0.95) -> Interval:
     """Success rate with Wilson's score interval, the number of items shrunk by the design effect of the groups.
 
-    The design effect is the group-robust variance over that of independent items, at least 1; where all items agree it
-    cannot be estimated and every group counts as one trial.
+    The design effect is the cluster-robust variance over that of independent items, at least 1; where all items agree
+    it cannot be estimated and every group counts as one trial.
 
     Args:
         values: ``(n,)`` zeros and ones, or their means over seeds, in [0, 1].
@@ -147,7 +147,7 @@ def group_wilson_interval(values: Floats, groups: Labels, *, level: float = 0.95
     values, coded = _checked(values, groups, level)
     if ((values < 0) | (values > 1)).any():
         raise OptionError("Success rates must lie in [0, 1].")
-    error = group_error(values, coded)
+    error = cluster_error(values, coded)
     if error is None:
         return _undecided(values, coded, level, "group_wilson")
     rate, n = float(values.mean()), coded.n_items

@@ -1,8 +1,8 @@
 """The primary test: does the mean difference survive flipping the signs of whole groups?
 
 If nothing distinguishes two methods on a group of items, swapping their labels there changes nothing: each group's sum
-of differences D_g is as likely as −D_g. The p-value is the share of sign arrangements whose ``|Σ s_g D_g|`` reaches the
-observed one (Fisher 1935; with random arrangements (b+1)/(B+1), Phipson & Smyth 2010). The interval consists of
+of differences D_g is as likely as −D_g. The p-value is the share of sign permutations whose ``|Σ s_g D_g|`` reaches the
+observed one (Fisher 1935; with random permutations (b+1)/(B+1), Phipson & Smyth 2010). The interval consists of
 the means over the flipped subsets, ``Σ_F D_g / Σ_F m_g`` (Hartigan, JASA 1969): it excludes 0 exactly when p ≤ α.
 
 Scores are counted in whole steps of a grid, so that every sum is exact and a tie is a tie.
@@ -13,20 +13,19 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from evalkit.arrays import Floats
+from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
 from evalkit.stats import exact
 from evalkit.stats.clusters import GRID, Groups, Labels, check_alpha, code_groups, finite_by_group, to_steps
-from evalkit.stats.resampling import CHUNK_BYTES, ENUMERATED_GROUPS, n_arrangements, subset_mean_interval, subset_sums
+from evalkit.stats.resampling import CHUNK_BYTES, ENUMERATED_GROUPS, n_permutations_of, subset_sums
 
-How = Literal["exact_enumeration", "exact_dp", "monte_carlo"]
+How = Literal["enumeration", "dynamic_programming", "monte_carlo"]
 
-N_FLIPS = 99_999
-N_FLIPS_MANY_GROUPS = 9_999
+N_PERMUTATIONS = 99_999
+N_PERMUTATIONS_MANY_GROUPS = 9_999
 MANY_GROUPS = 5_000
-"""Beyond so many groups a tenth of the arrangements do: the distribution is normal to four digits."""
+"""Beyond so many groups a tenth of the permutations do: the distribution is normal to four digits."""
 SUMS_BYTES = 128 * 2**20
 """How much the subset sums of one batch of columns may take."""
 _SAME_STATISTIC = 1 - 1e-12
@@ -45,8 +44,8 @@ class PairSums:
     """``(G,)``."""
     sizes: Floats
     """``(G,)`` items that have both scores."""
-    places: tuple[int, int, int]
-    """Where the table of group sums holds a, b and the sizes."""
+    columns: tuple[int, int, int]
+    """Which columns of the table of group sums hold a, b and the sizes."""
 
     @property
     def statistic(self) -> float:
@@ -55,50 +54,40 @@ class PairSums:
         return abs(float(self.totals.sum())) / spread if spread else 0.0
 
 
-def checked_steps(scores: Floats, groups: Labels, grid: float) -> tuple[Floats, Groups]:
-    """Scores in steps of the grid, NaN for missing ones, and the coded groups."""
-    scores = np.asarray(scores, dtype=np.float64)
-    if scores.ndim != 2 or len(scores) != len(groups):
-        raise OptionError(f"Scores must be items × columns with a group per item: got {scores.shape}, {len(groups)}.")
-    if np.isinf(scores).any():
-        raise OptionError("Scores must not be infinite: leave undefined items out, with their reason.")
-    return to_steps(scores, grid), code_groups(groups)
-
-
 def group_sums(steps: Floats, groups: Groups, pairs: Sequence[Pair]) -> tuple[Floats, list[PairSums]]:
     """Sums by group of every column that some pair needs, on the items that the pair has in common."""
     present = ~np.isnan(steps)
     filled = np.where(present, steps, 0.0)
     table: list[Floats] = []
-    where: dict[tuple[bytes, int], int] = {}
+    index: dict[tuple[bytes, int], int] = {}
 
-    def place(mask: npt.NDArray[np.bool_], key: bytes, column: int) -> int:
-        """Number of the table's column for the masked scores; column −1 is the number of items."""
-        if (key, column) not in where:
-            where[key, column] = len(table)
-            table.append(groups.sums(np.where(mask, filled[:, column] if column >= 0 else 1.0, 0.0)))
-        return where[key, column]
+    def column_of(common: Mask, key: bytes, column: int) -> int:
+        """Number of the table's column for the scores of the common items; column −1 is the number of items."""
+        if (key, column) not in index:
+            index[key, column] = len(table)
+            table.append(groups.sums(np.where(common, filled[:, column] if column >= 0 else 1.0, 0.0)))
+        return index[key, column]
 
-    columns = []
+    sums = []
     for number, (a, b) in enumerate(pairs):
-        mask = present[:, a] & present[:, b]
-        key = mask.tobytes()
-        places = place(mask, key, a), place(mask, key, b), place(mask, key, -1)
-        totals, sizes = table[places[1]] - table[places[0]], table[places[2]]
-        columns.append(PairSums(pair=number, totals=totals, sizes=sizes, places=places))
-    return np.stack(table, axis=1) if table else np.zeros((groups.n_groups, 0)), columns
+        common = present[:, a] & present[:, b]
+        key = common.tobytes()
+        columns = column_of(common, key, a), column_of(common, key, b), column_of(common, key, -1)
+        totals, sizes = table[columns[1]] - table[columns[0]], table[columns[2]]
+        sums.append(PairSums(pair=number, totals=totals, sizes=sizes, columns=columns))
+    return np.stack(table, axis=1) if table else np.zeros((groups.n_groups, 0)), sums
 
 
-def batches(columns: Sequence[PairSums], n_sums: int) -> Iterator[list[PairSums]]:
+def batches(pairs: Sequence[PairSums], n_sums: int) -> Iterator[list[PairSums]]:
     """Runs of pairs that together need at most ``n_sums`` columns of subset sums (or one pair, if that is more)."""
     batch: list[PairSums] = []
     used: set[int] = set()
-    for column in columns:
-        needed = set(column.places)
+    for pair in pairs:
+        needed = set(pair.columns)
         if batch and len(used | needed) > n_sums:
             yield batch
             batch, used = [], set()
-        batch.append(column)
+        batch.append(pair)
         used |= needed
     if batch:
         yield batch
@@ -106,7 +95,7 @@ def batches(columns: Sequence[PairSums], n_sums: int) -> Iterator[list[PairSums]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignFlip:
-    """A group sign-flip test of a mean paired difference, with its coherent interval."""
+    """A sign-flip test of a mean paired difference by group, with its coherent interval."""
 
     difference: float | None = None
     """Mean over items, in the units of the scores; None without items."""
@@ -118,12 +107,7 @@ class SignFlip:
     max_t_p_value: float | None = None
     """Adjusted within its family by the step-down maximum of |t| over the same signs; None if not asked for."""
     how: How | None = None
-    """How the p-value was obtained; the interval comes from all or from random arrangements."""
-    n_arrangements: int
-    """Arrangements looked at up to mirror images, the observed one included."""
-    smallest_p_value: float | None = None
-    """The least that the groups which differ at all (or so many random arrangements) could give."""
-    alpha: float
+    """How the p-value was obtained; the interval comes from all or from random permutations."""
     n_items: int
     n_groups: int
     reason: str | None = None
@@ -135,21 +119,21 @@ def sign_flip_test(
     groups: Labels,
     *,
     alpha: float = 0.05,
-    n_flips: int | None = None,
+    n_permutations: int | None = None,
     seed: int = 0,
     grid: float = GRID,
     exact_steps: int = exact.EXACT_STEPS,
 ) -> SignFlip:
     """Test whether the mean paired difference is 0, by flipping the signs of whole groups.
 
-    Up to 20 groups all arrangements are enumerated; beyond that the p-value is counted exactly where the differences
-    span at most ``exact_steps`` steps, and estimated from random arrangements otherwise.
+    Up to 20 groups all permutations are enumerated; beyond that the p-value is counted exactly where the differences
+    span at most ``exact_steps`` steps, and estimated from random permutations otherwise.
 
     Args:
         differences: ``(n,)``, finite; rounded to the grid.
         groups: ``(n,)``; items with the same label are flipped together.
         alpha: 1 − the level of the interval, in (0, 1).
-        n_flips: Random arrangements; by default 99,999, or 9,999 beyond 5,000 groups.
+        n_permutations: Random permutations; by default 99,999, or 9,999 beyond 5,000 groups.
         seed: Determines them.
         grid: Unit to which the differences are rounded.
         exact_steps: Largest ``Σ|D_g|``, in steps of the differences' common divisor, to count exactly.
@@ -159,12 +143,19 @@ def sign_flip_test(
 
     >>> result = sign_flip_test(np.array([0.1, 0.2, 0.3, 0.1, 0.2, 0.4]), range(6))
     >>> result.p_value, result.low, result.high, result.how
-    (0.03125, 0.1, 0.4, 'exact_enumeration')
+    (0.03125, 0.1, 0.4, 'enumeration')
     """
     differences, _ = finite_by_group(differences, groups)
     scores = np.stack([np.zeros_like(differences), differences], axis=1)
     return sign_flip_tests(
-        scores, groups, [(0, 1)], alpha=alpha, n_flips=n_flips, seed=seed, grid=grid, exact_steps=exact_steps
+        scores,
+        groups,
+        [(0, 1)],
+        alpha=alpha,
+        n_permutations=n_permutations,
+        seed=seed,
+        grid=grid,
+        exact_steps=exact_steps,
     )[0]
 
 
@@ -174,7 +165,7 @@ def sign_flip_tests(
     pairs: Sequence[Pair],
     *,
     alpha: float = 0.05,
-    n_flips: int | None = None,
+    n_permutations: int | None = None,
     seed: int = 0,
     grid: float = GRID,
     exact_steps: int = 20_000,
@@ -191,8 +182,8 @@ def sign_flip_tests(
         scores: ``(n, columns)``; NaN marks a missing value.
         groups: ``(n,)``.
         pairs: ``(a, b)`` column numbers; the difference is b − a.
-        alpha: As in `sign_flip_test`, as are ``n_flips``, ``seed`` and ``grid``.
-        n_flips: Random arrangements.
+        alpha: As in `sign_flip_test`, as are ``n_permutations``, ``seed`` and ``grid``.
+        n_permutations: Random permutations.
         seed: Determines them.
         grid: Unit to which the scores are rounded.
         exact_steps: As in `sign_flip_test`; smaller by default, since counting is done pair by pair.
@@ -205,83 +196,83 @@ def sign_flip_tests(
         OptionError: Shapes do not fit, a score is infinite, or an option is out of range.
     """
     check_alpha(alpha)
-    steps, coded = checked_steps(scores, groups, grid)
-    if n_flips is None:
-        n_flips = default_flips(coded.n_groups)
-    if n_flips < 1:
-        raise OptionError(f"There must be at least one random arrangement; got {n_flips}.")
-    table, columns = group_sums(steps, coded, pairs)
-    order = sorted(columns, key=lambda column: (_family(max_t_families, column), column.statistic))
-    arrangements = n_arrangements(coded.n_groups, n_flips)
+    steps, coded = _in_steps(scores, groups, grid)
+    n_permutations = default_permutations(coded.n_groups) if n_permutations is None else n_permutations
+    if n_permutations < 1:
+        raise OptionError(f"There must be at least one random permutation; got {n_permutations}.")
+    table, sums = group_sums(steps, coded, pairs)
+    order = sorted(sums, key=lambda pair: (max_t_families[pair.pair] if max_t_families else 0, pair.statistic))
+    n_columns = sums_bytes // (8 * n_permutations_of(coded.n_groups, n_permutations))
     found: dict[int, SignFlip] = {}
-    maxima: dict[int, Floats] = {}
-    for batch in batches(order, sums_bytes // (8 * arrangements)):
-        used = sorted({index for column in batch for index in column.places})
-        place = {index: number for number, index in enumerate(used)}
-        sums = subset_sums(table[:, used], n_flips=n_flips, seed=seed, chunk_bytes=chunk_bytes)
-        for column in batch:
-            a, b, weight = (sums[place[index]] for index in column.places)
-            flipped = b - a
-            found[column.pair] = _conclude(
-                column, flipped, weight, n_groups=coded.n_groups, alpha=alpha, grid=grid, exact_steps=exact_steps
+    maxima = _Maxima()
+    for batch in batches(order, n_columns):
+        used = sorted({index for pair in batch for index in pair.columns})
+        row_of = {index: row for row, index in enumerate(used)}
+        flipped = subset_sums(table[:, used], n_permutations=n_permutations, seed=seed, chunk_bytes=chunk_bytes)
+        for pair in batch:
+            a, b, weight = (flipped[row_of[index]] for index in pair.columns)
+            found[pair.pair] = _conclude(
+                pair, b - a, weight, n_groups=coded.n_groups, alpha=alpha, grid=grid, exact_steps=exact_steps
             )
-            if max_t_families is not None:
-                maximum = maxima.setdefault(max_t_families[column.pair], np.zeros(arrangements))
-                found[column.pair] = replace(
-                    found[column.pair], max_t_p_value=_share_of_maxima(column, flipped, maximum)
-                )
-    results = [found[pair] for pair in range(len(pairs))]
-    return tuple(results if max_t_families is None else _step_down(results, order, max_t_families))
+            if max_t_families is not None and found[pair.pair].n_items:
+                maxima.add(max_t_families[pair.pair], pair, b - a)
+    adjusted = maxima.step_down()
+    return tuple(replace(found[pair], max_t_p_value=adjusted.get(pair)) for pair in range(len(pairs)))
 
 
-def default_flips(n_groups: int) -> int:
-    """How many random arrangements are drawn for so many groups."""
-    return N_FLIPS if n_groups <= MANY_GROUPS else N_FLIPS_MANY_GROUPS
+def default_permutations(n_groups: int) -> int:
+    """How many random permutations are drawn for so many groups."""
+    return N_PERMUTATIONS if n_groups <= MANY_GROUPS else N_PERMUTATIONS_MANY_GROUPS
+
+
+def _in_steps(scores: Floats, groups: Labels, grid: float) -> tuple[Floats, Groups]:
+    """Scores in steps of the grid, NaN for missing ones, and the coded groups."""
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim != 2 or len(scores) != len(groups):
+        raise OptionError(f"Scores must be items × columns with a group per item: got {scores.shape}, {len(groups)}.")
+    if np.isinf(scores).any():
+        raise OptionError("Scores must not be infinite: leave undefined items out, with their reason.")
+    return to_steps(scores, grid), code_groups(groups)
 
 
 def _conclude(
-    column: PairSums, flipped: Floats, weight: Floats, *, n_groups: int, alpha: float, grid: float, exact_steps: int
+    pair: PairSums, flipped: Floats, weight: Floats, *, n_groups: int, alpha: float, grid: float, exact_steps: int
 ) -> SignFlip:
     """The test of one pair, from its sums over the flipped groups."""
-    n_items, present = int(column.sizes.sum()), int(np.count_nonzero(column.sizes))
+    n_items, present = int(pair.sizes.sum()), int(np.count_nonzero(pair.sizes))
     if n_items == 0:
-        return SignFlip(
-            alpha=alpha, n_items=0, n_groups=0, n_arrangements=len(flipped), reason="no item has both scores"
-        )
-    how, p_value = _p_value(column, flipped, n_groups, exact_steps)
-    differing = int(np.count_nonzero(column.totals))
+        return SignFlip(n_items=0, n_groups=0, reason="no item has both scores")
+    how, p_value = _p_value(pair, flipped, n_groups, exact_steps)
+    differing = int(np.count_nonzero(pair.totals))
     smallest = min(1.0, exact.positive(2.0 ** (1 - differing)))
     if how == "monte_carlo":
         smallest = max(smallest, 1 / len(flipped))
     ends = subset_mean_interval(
         flipped,
         weight,
-        total=float(column.totals.sum()),
+        total=float(pair.totals.sum()),
         n_items=n_items,
         alpha=alpha,
-        exact_p_value=p_value if how == "exact_dp" else None,
+        exact_p_value=p_value if how == "dynamic_programming" else None,
     )
     return SignFlip(
-        alpha=alpha,
         n_items=n_items,
         n_groups=present,
-        n_arrangements=len(flipped),
-        difference=float(column.totals.sum()) / n_items / (1 / grid),
+        difference=float(pair.totals.sum()) / n_items / (1 / grid),
         low=None if ends is None else ends[0] / (1 / grid),
         high=None if ends is None else ends[1] / (1 / grid),
         p_value=p_value,
         how=how,
-        smallest_p_value=smallest,
         reason=_why_not(smallest, alpha, differing, present) or (None if ends else "no finite interval at this level"),
     )
 
 
-def _p_value(column: PairSums, flipped: Floats, n_groups: int, exact_steps: int) -> tuple[How, float]:
-    if n_groups > ENUMERATED_GROUPS and exact.is_countable(column.totals, exact_steps):
-        return "exact_dp", exact.two_sided_tail(column.totals)
-    total = float(column.totals.sum())
+def _p_value(pair: PairSums, flipped: Floats, n_groups: int, exact_steps: int) -> tuple[How, float]:
+    if n_groups > ENUMERATED_GROUPS and exact.is_countable(pair.totals, exact_steps):
+        return "dynamic_programming", exact.two_sided_tail(pair.totals)
+    total = float(pair.totals.sum())
     reached = np.count_nonzero(np.abs(total - 2 * flipped) >= abs(total))
-    return "exact_enumeration" if n_groups <= ENUMERATED_GROUPS else "monte_carlo", int(reached) / len(flipped)
+    return "enumeration" if n_groups <= ENUMERATED_GROUPS else "monte_carlo", int(reached) / len(flipped)
 
 
 def _why_not(smallest: float, alpha: float, differing: int, n_groups: int) -> str | None:
@@ -292,27 +283,92 @@ def _why_not(smallest: float, alpha: float, differing: int, n_groups: int) -> st
     return f"cannot reach alpha = {alpha:g} with {which}: the smallest possible p is {smallest:.3g}"
 
 
-def _family(families: Sequence[int] | None, column: PairSums) -> int:
-    return 0 if families is None else families[column.pair]
+class _Maxima:
+    """Step-down max-|t|: pairs are added from the smallest statistic of a family to its largest."""
+
+    def __init__(self) -> None:
+        self._largest: dict[int, Floats] = {}
+        self._shares: list[tuple[int, int, float]] = []
+
+    def add(self, family: int, pair: PairSums, flipped: Floats) -> None:
+        """Take the share of permutations whose largest statistic so far reaches this pair's."""
+        largest = self._largest.setdefault(family, np.zeros(len(flipped)))
+        spread = float(np.sqrt(np.square(pair.totals).sum()))
+        if spread:
+            np.maximum(largest, np.abs(pair.totals.sum() - 2 * flipped) / spread, out=largest)
+        share = int(np.count_nonzero(largest >= pair.statistic * _SAME_STATISTIC)) / len(largest)
+        self._shares.append((family, pair.pair, share))
+
+    def step_down(self) -> dict[int, float]:
+        """Pair to adjusted p-value: from the largest statistic down, none is smaller than the one before it."""
+        floor: dict[int, float] = {}
+        adjusted = {}
+        for family, pair, share in reversed(self._shares):
+            adjusted[pair] = floor[family] = max(floor.get(family, 0.0), share)
+        return adjusted
 
 
-def _share_of_maxima(column: PairSums, flipped: Floats, maximum: Floats) -> float:
-    """Share of arrangements whose largest statistic so far, updated in place, reaches this pair's."""
-    spread = float(np.sqrt(np.square(column.totals).sum()))
-    if spread:
-        np.maximum(maximum, np.abs(column.totals.sum() - 2 * flipped) / spread, out=maximum)
-    return int(np.count_nonzero(maximum >= column.statistic * _SAME_STATISTIC)) / len(maximum)
+def subset_mean_interval(
+    flipped: Floats,
+    weight: Floats,
+    *,
+    total: float,
+    n_items: int,
+    alpha: float,
+    exact_p_value: float | None = None,
+) -> tuple[float, float] | None:
+    """Hartigan's interval: of the N non-empty subsets' means the k-th from either end, ``k = ⌊α/2·(N+1)⌋``.
+
+    It holds the values θ for which flipping the signs of ``D_g − θ·m_g`` gives p > α; so it excludes 0 exactly when
+    the test's p ≤ α (Hartigan, "Using subsample values as typical values", JASA 1969).
+
+    Args:
+        flipped: ``(R,)`` sums of differences over the flipped groups, in whole steps; the first is the observed
+            permutation, which flips nothing. Each stands for its complement too.
+        weight: ``(R,)`` numbers of items in the flipped groups.
+        total: Sum of all differences, in steps.
+        n_items: Number of items.
+        alpha: 1 − the level.
+        exact_p_value: The test's p-value where it was counted exactly while these permutations are random. Then it
+            is known how many of all subset means lie beyond 0, and the draws are weighted to agree (post-stratified).
+
+    Returns:
+        Ends in steps, or None where no finite interval has that level.
+    """
+    rank = int(np.floor(alpha * len(flipped) + 1e-9))
+    if rank < 1 or len(flipped) < 2:
+        return None
+    lesser, greater = _means(flipped[1:], weight[1:], total, n_items)
+    low, high = _kth(lesser, rank), -_kth(-greater, rank)
+    if exact_p_value is not None and total > 0:
+        low = _stratified(lesser, alpha, exact_p_value)
+    elif exact_p_value is not None and total < 0:
+        high = -_stratified(-greater, alpha, exact_p_value)
+    return (low, high) if np.isfinite(low) and np.isfinite(high) else None
 
 
-def _step_down(results: Sequence[SignFlip], order: Sequence[PairSums], families: Sequence[int]) -> tuple[SignFlip, ...]:
-    """From the largest statistic down, no adjusted p-value is smaller than the one before it."""
-    adjusted = list(results)
-    floor: dict[int, float] = {}
-    for column in reversed(order):
-        family, share = families[column.pair], adjusted[column.pair].max_t_p_value
-        if share is None or adjusted[column.pair].p_value is None:
-            adjusted[column.pair] = replace(adjusted[column.pair], max_t_p_value=None)
-            continue
-        floor[family] = max(floor.get(family, 0.0), share)
-        adjusted[column.pair] = replace(adjusted[column.pair], max_t_p_value=floor[family])
-    return tuple(adjusted)
+def _means(flipped: Floats, weight: Floats, total: float, n_items: int) -> tuple[Floats, Floats]:
+    """The lesser and the greater of each subset's mean and its complement's.
+
+    One is at most the overall mean and the other at least, so the k-th smallest of all is the k-th smallest of the
+    lesser ones. An empty subset has no mean: counting it beyond both ends keeps the interval in step with the p-value,
+    which counts the permutation that it belongs to.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        one, other = flipped / weight, (total - flipped) / (n_items - weight)
+    empty = (weight == 0) | (weight == n_items)
+    return np.where(empty, -np.inf, np.minimum(one, other)), np.where(empty, np.inf, np.maximum(one, other))
+
+
+def _stratified(means: Floats, alpha: float, p_value: float) -> float:
+    """The α-quantile of means of which a share ``p_value`` is known to be at most 0."""
+    below = int(np.count_nonzero(means <= 0))
+    if p_value > alpha:
+        return min(0.0, _kth(means, max(1, int(np.ceil(alpha / p_value * below)))))
+    above = len(means) - below
+    return _kth(means, min(len(means), below + 1 + int((alpha - p_value) / (1 - p_value) * above)))
+
+
+def _kth(values: Floats, rank: int) -> float:
+    """The ``rank``-th smallest value, counted from 1."""
+    return float(np.partition(values, rank - 1)[rank - 1])

@@ -20,28 +20,6 @@ MAX_ITEMS = 10**9
 """More items than this is "never"."""
 
 
-def power_of(effect: float, *, standard_error: float, degrees_of_freedom: float, alpha: float = 0.05) -> float:
-    """Probability that a two-sided t test finds an effect of this size, in [α, 1].
-
-    Args:
-        effect: True mean difference, in the units of the scores.
-        standard_error: Of the mean difference, positive.
-        degrees_of_freedom: Groups − 1.
-        alpha: Two-sided error rate.
-
-    Raises:
-        OptionError: An argument is out of range.
-
-    >>> round(power_of(0.5, standard_error=0.2, degrees_of_freedom=24), 3)
-    0.67
-    """
-    critical = _critical(alpha, degrees_of_freedom)
-    _positive("standard error", standard_error)
-    shift = abs(effect) / standard_error
-    above = 1 - noncentral_t_cdf(critical, degrees_of_freedom, shift)
-    return above + noncentral_t_cdf(-critical, degrees_of_freedom, shift)
-
-
 def minimum_detectable_effect(
     *, standard_error: float, degrees_of_freedom: float, alpha: float = 0.05, power: float = POWER
 ) -> float:
@@ -119,19 +97,18 @@ def items_needed(
 
 
 def equivalence_items_needed(
-    margin: float, *, standard_deviation: float, difference: float = 0.0, alpha: float = 0.05, power: float = POWER
+    margin: float, *, standard_deviation: float, alpha: float = 0.05, power: float = POWER
 ) -> int | None:
-    """Smallest number of independent items at which two one-sided tests show equivalence with the given power.
+    """Smallest number of independent items at which two one-sided tests show that equal methods are equivalent.
 
-    Normal approximation ``Φ((Δ−δ)√n/s − z_{1−α}) + Φ((Δ+δ)√n/s − z_{1−α}) − 1 ≥ power``; at δ = 0 that is
-    ``n = (z_{1−α} + z_{(1+power)/2})² (s/Δ)² = 8.56 (s/Δ)²`` for the default rates.
+    Normal approximation ``2Φ(Δ√n/s − z_{1−α}) − 1 ≥ power``, which is ``n = (z_{1−α} + z_{(1+power)/2})² (s/Δ)²``, or
+    8.56 (s/Δ)² for the default rates.
 
     Args:
         margin: Half-width Δ of the zone of equivalence, positive.
         standard_deviation: Of the items' differences, positive; multiply by the root of the design effect for groups.
-        difference: True difference δ, smaller than the margin.
         alpha: Error rate of each one-sided test.
-        power: In (0, 1).
+        power: Of showing it, in (0, 1).
 
     Raises:
         OptionError: An argument is out of range.
@@ -144,14 +121,10 @@ def equivalence_items_needed(
     check_alpha(alpha)
     _positive("margin", margin)
     _positive("standard deviation", standard_deviation)
-    if abs(difference) >= margin:
-        raise OptionError(f"A difference of {difference:g} is not inside the margin {margin:g}.")
     z = _z(1 - alpha)
 
     def enough(n: int) -> bool:
-        scale = math.sqrt(n) / standard_deviation
-        sides = [float(ndtr((margin + side * difference) * scale - z)) for side in (-1, 1)]
-        return sum(sides) - 1 >= power
+        return 2 * float(ndtr(margin * (math.sqrt(n) / standard_deviation) - z)) - 1 >= power
 
     return _first(enough, 2)
 

@@ -12,37 +12,29 @@ from typing import Literal
 import numpy as np
 
 from evalkit.arrays import Floats
-from evalkit.errors import OptionError
 from evalkit.stats import exact
-from evalkit.stats.clusters import GRID, Groups, Labels, finite_by_group, group_error, to_steps
+from evalkit.stats.clusters import GRID, Groups, Labels, cluster_error, finite_by_group, to_steps
 
-Zeros = Literal["drop", "pratt"]
 RANK_STEPS = 10_000_000
 """Ranks are counted further than differences: 1,000 items take half a second."""
-TestName = Literal["group_t", "wilcoxon_signed_rank", "sign", "mcnemar"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensitivityTest:
     """A two-sided test of paired differences."""
 
-    test: TestName
     p_value: float | None
-    """None without items; 1 where all differences are zero."""
-    how: Literal["exact_dp", "normal", "student_t"] | None
+    """None without items, or without a spread; 1 where all differences are zero."""
+    how: Literal["dynamic_programming", "normal", "student_t"] | None
     """Counted exactly, or by the normal approximation where that would take too long; the t test has its own."""
     statistic: float
     """Sum of the ranks of the positive differences, number of positive differences, or t."""
-    n_positive: int
-    n_negative: int
-    n_zero: int
-    n_groups: int
     reason: str | None = None
     """Why the test says nothing."""
 
 
 def group_t_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> SensitivityTest:
-    """Paired t test on the group-robust (CR1) standard error, with G−1 degrees of freedom.
+    """Paired t test on the cluster-robust (CR1) standard error, with G−1 degrees of freedom.
 
     Args:
         differences: ``(n,)``, finite; rounded to the grid.
@@ -62,36 +54,21 @@ def group_t_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> 
 
     differences, coded = finite_by_group(differences, groups)
     steps = to_steps(differences, grid)
-    error = group_error(steps, coded)
+    error = cluster_error(steps, coded)
     t = float(steps.mean()) / error if error else 0.0
     if len(steps) and not steps.any():
-        p_value, reason = 1.0, "all differences are zero"
-    elif error:
-        p_value, reason = exact.positive(2 * float(stdtr(coded.n_groups - 1, -abs(t)))), None
-    else:
-        p_value, reason = None, "no spread between groups is known" if len(steps) else "no items"
-    return SensitivityTest(
-        test="group_t",
-        p_value=p_value,
-        how=None if p_value is None else "student_t",
-        statistic=t,
-        n_positive=int((steps > 0).sum()),
-        n_negative=int((steps < 0).sum()),
-        n_zero=int((steps == 0).sum()),
-        n_groups=coded.n_groups,
-        reason=reason,
-    )
+        return SensitivityTest(p_value=1.0, how="student_t", statistic=t, reason="all differences are zero")
+    if error:
+        p_value = exact.positive(2 * float(stdtr(coded.n_groups - 1, -abs(t))))
+        return SensitivityTest(p_value=p_value, how="student_t", statistic=t)
+    reason = "no spread between groups is known" if len(steps) else "no items"
+    return SensitivityTest(p_value=None, how=None, statistic=t, reason=reason)
 
 
 def wilcoxon_signed_rank(
-    differences: Floats,
-    groups: Labels,
-    *,
-    zeros: Zeros = "drop",
-    grid: float = GRID,
-    exact_steps: int = RANK_STEPS,
+    differences: Floats, groups: Labels, *, grid: float = GRID, exact_steps: int = RANK_STEPS
 ) -> SensitivityTest:
-    """Wilcoxon's signed-rank test with midranks, the signs of a group flipped together.
+    """Wilcoxon's signed-rank test with midranks, the signs of a group flipped together; zeros are left out.
 
     The statistic ``Σ sign(d_i)·rank|d_i|`` is summed by group; its null distribution is that of random signs of these
     sums (Rosner, Glynn & Lee, Biometrics 2006), counted exactly up to about 1,000 items and normal beyond.
@@ -99,27 +76,27 @@ def wilcoxon_signed_rank(
     Args:
         differences: ``(n,)``, finite; rounded to the grid, so that ties do not hang on the last bit.
         groups: ``(n,)``.
-        zeros: ``drop`` leaves zeros out before ranking (Wilcoxon 1949), ``pratt`` after it (Pratt 1959).
         grid: Unit to which the differences are rounded.
         exact_steps: Largest sum of doubled ranks to count exactly.
 
     Raises:
-        OptionError: Lengths differ, a value is not finite, or an option is unknown.
+        OptionError: Lengths differ or a value is not finite.
 
     >>> wilcoxon_signed_rank(np.array([1.0, 2.0, 3.0, -4.0]), range(4)).p_value
     0.875
     """
     differences, coded = finite_by_group(differences, groups)
     steps = to_steps(differences, grid)
-    ranks = signed_doubled_ranks(steps, zeros)
-    positive = float(ranks[ranks > 0].sum()) / 2
-    return _flip_signs("wilcoxon_signed_rank", np.sign(steps), ranks, coded, positive, exact_steps)
+    ranks = np.zeros(len(steps))
+    ranks[steps != 0] = _doubled_midranks(np.abs(steps[steps != 0]))
+    ranks *= np.sign(steps)
+    return _flip_signs(ranks, coded, float(ranks[ranks > 0].sum()) / 2, exact_steps)
 
 
 def sign_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> SensitivityTest:
     """Exact sign test: are positive differences as frequent as negative ones? Zeros say nothing.
 
-    With one item per group it is the binomial test of wins against losses.
+    With one item per group it is the binomial test of wins against losses; of successes and failures it is McNemar's.
 
     Args:
         differences: ``(n,)``, finite; rounded to the grid.
@@ -134,81 +111,25 @@ def sign_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> Sen
     """
     differences, coded = finite_by_group(differences, groups)
     signs = np.sign(to_steps(differences, grid))
-    return _flip_signs("sign", signs, signs, coded, float((signs > 0).sum()), exact.EXACT_STEPS)
+    return _flip_signs(signs, coded, float((signs > 0).sum()), exact.EXACT_STEPS)
 
 
-def mcnemar(values_a: Floats, values_b: Floats, groups: Labels) -> SensitivityTest:
-    """McNemar's exact test of two success rates on the same items.
-
-    Args:
-        values_a: ``(n,)`` zeros and ones.
-        values_b: ``(n,)`` zeros and ones.
-        groups: ``(n,)``; the signs of a group are flipped together.
-
-    Raises:
-        OptionError: Lengths differ, or a value is neither 0 nor 1.
-
-    >>> mcnemar(np.array([0.0, 0, 0, 0, 1]), np.array([1.0, 1, 1, 1, 1]), range(5)).p_value
-    0.125
-    """
-    values_a, coded = finite_by_group(values_a, groups)
-    values_b, _ = finite_by_group(values_b, groups)
-    if not np.isin([values_a, values_b], (0, 1)).all():
-        raise OptionError("McNemar's test compares successes (1) and failures (0); got other values.")
-    signs = values_b - values_a
-    return _flip_signs("mcnemar", signs, signs, coded, float((signs > 0).sum()), exact.EXACT_STEPS)
+def _flip_signs(scores: Floats, groups: Groups, statistic: float, exact_steps: int) -> SensitivityTest:
+    """The test of flipping the signs of the groups' sums of whole numbers."""
+    if not len(scores):
+        return SensitivityTest(p_value=None, how=None, statistic=statistic, reason="no items")
+    reason = None if scores.any() else "all differences are zero"
+    sums = groups.sums(scores)
+    if exact.is_countable(sums, exact_steps):
+        p_value = exact.two_sided_tail(sums)
+        return SensitivityTest(p_value=p_value, how="dynamic_programming", statistic=statistic, reason=reason)
+    z = abs(float(sums.sum())) / math.sqrt(float(np.square(sums).sum()))
+    p_value = exact.positive(math.erfc(z / math.sqrt(2)))
+    return SensitivityTest(p_value=p_value, how="normal", statistic=statistic, reason=reason)
 
 
-def signed_doubled_ranks(steps: Floats, zeros: Zeros = "drop") -> Floats:
-    """Twice the signed rank of each difference; a zero has rank 0."""
-    if zeros not in ("drop", "pratt"):
-        raise OptionError(f"Zeros must be 'drop' or 'pratt'; got {zeros!r}.")
-    ranked = steps != 0 if zeros == "drop" else np.ones(len(steps), dtype=np.bool_)
-    ranks = np.zeros(len(steps))
-    ranks[ranked] = doubled_midranks(np.abs(steps[ranked]))
-    return ranks * np.sign(steps)
-
-
-def flip_p_value(
-    scores: Floats, exact_steps: int, *, one_sided: bool = False
-) -> tuple[float, Literal["exact_dp", "normal"]]:
-    """P-value of flipping the signs of whole numbers, one per group: two-sided, or against "greater"."""
-    if exact.is_countable(scores, exact_steps):
-        return (exact.upper_tail if one_sided else exact.two_sided_tail)(scores), "exact_dp"
-    z = float(scores.sum()) / math.sqrt(float(np.square(scores).sum()))
-    tail = math.erfc((z if one_sided else abs(z)) / math.sqrt(2))
-    return exact.positive(tail / 2 if one_sided else tail), "normal"
-
-
-def _flip_signs(
-    test: TestName,
-    signs: Floats,
-    scores: Floats,
-    groups: Groups,
-    statistic: float,
-    exact_steps: int,
-) -> SensitivityTest:
-    p_value, how = flip_p_value(groups.sums(scores), exact_steps)
-    reason = "no items" if not len(signs) else None if signs.any() else "all differences are zero"
-    return SensitivityTest(
-        test=test,
-        p_value=p_value if len(signs) else None,
-        how=how if len(signs) else None,
-        statistic=statistic,
-        n_positive=int((signs > 0).sum()),
-        n_negative=int((signs < 0).sum()),
-        n_zero=int((signs == 0).sum()),
-        n_groups=groups.n_groups,
-        reason=reason,
-    )
-
-
-def doubled_midranks(values: Floats) -> Floats:
-    """Twice the rank of each value, ties sharing the mean of their ranks.
-
-    >>> doubled_midranks(np.array([3.0, 1.0, 3.0])).tolist()
-    [5.0, 2.0, 5.0]
-    """
+def _doubled_midranks(values: Floats) -> Floats:
+    """Twice the rank of each value, ties sharing the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((2 * last - counts + 1)[inverse], dtype=np.float64)

@@ -19,38 +19,37 @@ WEIGHT_BLOCK = 64
 CHUNK_BYTES = 32 * 2**20
 """How much a chunk of sign vectors may take; a larger one is not faster."""
 ENUMERATED_GROUPS = 20
-"""Up to so many groups all 2^G arrangements are looked at."""
+"""Up to so many groups all 2^G permutations are looked at."""
 _SIGNS, _WEIGHTS = 0, 1
 
 
-def subset_sums(columns: Floats, *, n_flips: int, seed: int, chunk_bytes: int = CHUNK_BYTES) -> Floats:
-    """Sums of each column over the groups whose sign is flipped, one arrangement after the other.
+def subset_sums(columns: Floats, *, n_permutations: int, seed: int, chunk_bytes: int = CHUNK_BYTES) -> Floats:
+    """Sums of each column over the groups whose sign is flipped, one permutation after the other.
 
-    An arrangement and its mirror image (all signs reversed) give the same two-sided statistic, so each is listed once;
-    the mirror image's sum is the column's total minus the sum. Arrangement 0 is the observed one: nothing is flipped.
-    Up to 20 groups all ``2^(G−1)`` arrangements are listed, each once; beyond that there are ``n_flips`` random ones
-    after the observed.
+    A permutation of signs and its mirror image (all reversed) give the same two-sided statistic, so each is listed
+    once; the mirror image's sum is the column's total minus the sum. Permutation 0 is the observed one: nothing is
+    flipped. Up to 20 groups all ``2^(G−1)`` are listed, each once; beyond that ``n_permutations`` random ones follow.
 
     Args:
         columns: ``(G, c)``, whole numbers, so that the sums are exact.
-        n_flips: Random arrangements for more than 20 groups.
+        n_permutations: Random permutations for more than 20 groups.
         seed: Determines them.
         chunk_bytes: Bounds the memory beside the result; does not change it.
 
     Returns:
-        ``(c, arrangements)``.
+        ``(c, permutations)``.
 
-    >>> subset_sums(np.array([[1.0], [2.0], [4.0]]), n_flips=9, seed=0).tolist()
+    >>> subset_sums(np.array([[1.0], [2.0], [4.0]]), n_permutations=9, seed=0).tolist()
     [[0.0, 1.0, 2.0, 3.0]]
     """
     n_groups = len(columns)
     if n_groups <= ENUMERATED_GROUPS:
         return _all_subset_sums(columns)
-    sums = np.zeros((columns.shape[1], 1 + n_flips))
-    rows = max(1, min(SIGN_BLOCK, n_flips, chunk_bytes // (8 * n_groups)))
+    sums = np.zeros((columns.shape[1], 1 + n_permutations))
+    rows = max(1, min(SIGN_BLOCK, n_permutations, chunk_bytes // (8 * n_groups)))
     buffer = np.empty((rows, n_groups))
-    for start in range(0, n_flips, SIGN_BLOCK):
-        bits = _sign_bits(seed, start // SIGN_BLOCK, n_groups)[: n_flips - start]
+    for start in range(0, n_permutations, SIGN_BLOCK):
+        bits = _sign_bits(seed, start // SIGN_BLOCK, n_groups)[: n_permutations - start]
         for row in range(0, len(bits), rows):
             some = bits[row : row + rows]
             flipped = buffer[: len(some)]
@@ -60,9 +59,9 @@ def subset_sums(columns: Floats, *, n_flips: int, seed: int, chunk_bytes: int = 
     return sums
 
 
-def n_arrangements(n_groups: int, n_flips: int) -> int:
-    """How many arrangements `subset_sums` lists, the observed one included."""
-    return 2 ** max(n_groups - 1, 0) if n_groups <= ENUMERATED_GROUPS else 1 + n_flips
+def n_permutations_of(n_groups: int, n_permutations: int) -> int:
+    """How many permutations `subset_sums` lists, the observed one included."""
+    return 2 ** max(n_groups - 1, 0) if n_groups <= ENUMERATED_GROUPS else 1 + n_permutations
 
 
 def group_weights(n_groups: int, *, n_resamples: int, seed: int) -> Iterator[Floats]:
@@ -78,7 +77,7 @@ def studentized_means(residuals: Floats, sizes: Floats, *, n_resamples: int, see
     """``t* = (x̄* − x̄)/SE*`` of each column in bootstrap resamples of the groups, re-studentised in every resample.
 
     With W the number of times that each group was drawn, r the group sums of residuals and m the group sizes:
-    ``u = W·r / W·m`` and ``SE*² = G/(G−1) · (W·r² − 2u W·(r m) + u² W·m²) / (W·m)²``, the group-robust (CR1) error.
+    ``u = W·r / W·m`` and ``SE*² = G/(G−1) · (W·r² − 2u W·(r m) + u² W·m²) / (W·m)²``, the cluster-robust (CR1) error.
 
     Args:
         residuals: ``(G, c)`` sums over each group of ``x_i − x̄``.
@@ -119,69 +118,3 @@ def _generator(seed: int, block: int, purpose: int) -> np.random.Generator:
         raise OptionError(f"The seed must be a whole number from 0 to 2^64 − 1; got {seed}.")
     # Streams for signs and for weights must not share their bits.
     return np.random.Generator(np.random.Philox(key=np.array([seed, block | purpose << 56], dtype=np.uint64)))
-
-
-def subset_mean_interval(
-    flipped: Floats,
-    weight: Floats,
-    *,
-    total: float,
-    n_items: int,
-    alpha: float,
-    exact_p_value: float | None = None,
-) -> tuple[float, float] | None:
-    """Hartigan's interval: of the N non-empty subsets' means the k-th from either end, ``k = ⌊α/2·(N+1)⌋``.
-
-    It holds the values θ for which flipping the signs of ``D_g − θ·m_g`` gives p > α; so it excludes 0 exactly when
-    the test's p ≤ α (Hartigan, "Using subsample values as typical values", JASA 1969).
-
-    Args:
-        flipped: ``(R,)`` sums of differences over the flipped groups, in whole steps; the first is the observed
-            arrangement, which flips nothing. Each stands for its complement too.
-        weight: ``(R,)`` numbers of items in the flipped groups.
-        total: Sum of all differences, in steps.
-        n_items: Number of items.
-        alpha: 1 − the level.
-        exact_p_value: The test's p-value where it was counted exactly while these arrangements are random. Then it
-            is known how many of all subset means lie beyond 0, and the draws are weighted to agree (post-stratified).
-
-    Returns:
-        Ends in steps, or None where no finite interval has that level.
-    """
-    rank = int(np.floor(alpha * len(flipped) + 1e-9))
-    if rank < 1 or len(flipped) < 2:
-        return None
-    lesser, greater = _means(flipped[1:], weight[1:], total, n_items)
-    low, high = _kth(lesser, rank), -_kth(-greater, rank)
-    if exact_p_value is not None and total > 0:
-        low = _stratified(lesser, alpha, exact_p_value)
-    elif exact_p_value is not None and total < 0:
-        high = -_stratified(-greater, alpha, exact_p_value)
-    return (low, high) if np.isfinite(low) and np.isfinite(high) else None
-
-
-def _means(flipped: Floats, weight: Floats, total: float, n_items: int) -> tuple[Floats, Floats]:
-    """The lesser and the greater of each subset's mean and its complement's.
-
-    One is at most the overall mean and the other at least, so the k-th smallest of all is the k-th smallest of the
-    lesser ones. An empty subset has no mean: counting it beyond both ends keeps the interval in step with the p-value,
-    which counts the arrangement that it belongs to.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        one, other = flipped / weight, (total - flipped) / (n_items - weight)
-    empty = (weight == 0) | (weight == n_items)
-    return np.where(empty, -np.inf, np.minimum(one, other)), np.where(empty, np.inf, np.maximum(one, other))
-
-
-def _stratified(means: Floats, alpha: float, p_value: float) -> float:
-    """The α-quantile of means of which a share ``p_value`` is known to be at most 0."""
-    below = int(np.count_nonzero(means <= 0))
-    if p_value > alpha:
-        return min(0.0, _kth(means, max(1, int(np.ceil(alpha / p_value * below)))))
-    above = len(means) - below
-    return _kth(means, min(len(means), below + 1 + int((alpha - p_value) / (1 - p_value) * above)))
-
-
-def _kth(values: Floats, rank: int) -> float:
-    """The ``rank``-th smallest value, counted from 1."""
-    return float(np.partition(values, rank - 1)[rank - 1])

@@ -18,9 +18,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import numpy as np
 from common import process
 
-from evalkit.stats.families import compare_methods
+from evalkit.stats.compare import compare_methods
 from evalkit.stats.permutation import sign_flip_test, sign_flip_tests
-from evalkit.stats.ranking import rank_sets
+from evalkit.stats.ranking import rank_methods
+from evalkit.stats.scores import InferenceOptions, MetricScores
 
 METHODS, METRICS, ITEMS, FLIPS = 10, 6, 100, 9_999
 SCIPY_COLUMNS = 5
@@ -66,7 +67,7 @@ def against_scipy() -> dict[str, float]:
                 rng=np.random.default_rng(0),
             )
 
-    ours, theirs = best(lambda: sign_flip_tests(scores, range(ITEMS), pairs, n_flips=FLIPS)), best(scipy)
+    ours, theirs = best(lambda: sign_flip_tests(scores, range(ITEMS), pairs, n_permutations=FLIPS)), best(scipy)
     times = len(pairs) / SCIPY_COLUMNS
     return {
         "columns": len(pairs),
@@ -81,11 +82,12 @@ def against_scipy() -> dict[str, float]:
 def one_metric() -> dict[str, float]:
     """What a comparison and a ranking of ten methods cost at their default settings."""
     rng = np.random.default_rng(1)
-    values = {f"method {number}": rng.normal(size=ITEMS) for number in range(METHODS)}
-    groups = range(ITEMS)
+    scores = {f"method {number}": rng.normal(size=(ITEMS, 1)) for number in range(METHODS)}
+    metric, groups = MetricScores(metric="score", scores=scores, higher_is_better=True), range(ITEMS)
+    options = InferenceOptions()
     return {
-        "compare_methods_seconds": round(best(lambda: compare_methods(values, groups, higher_is_better=True)).clock, 3),
-        "rank_sets_seconds": round(best(lambda: rank_sets(values, groups, higher_is_better=True)).clock, 3),
+        "compare_methods_seconds": round(best(lambda: compare_methods([metric], groups, options)).clock, 3),
+        "rank_sets_seconds": round(best(lambda: rank_methods(metric, groups, options)).clock, 3),
     }
 
 
@@ -93,7 +95,7 @@ def large() -> None:
     """Test one difference on a very large benchmark, and print the seconds that it took."""
     differences = np.random.default_rng(2).normal(size=LARGE_ITEMS)
     started = time.perf_counter()
-    sign_flip_test(differences, range(LARGE_ITEMS), n_flips=LARGE_FLIPS)
+    sign_flip_test(differences, range(LARGE_ITEMS), n_permutations=LARGE_FLIPS)
     print(time.perf_counter() - started)
 
 

@@ -95,7 +95,7 @@ def write_entry(board: Leaderboard, name: str, kind: str, quality: float, items,
 def with_controls(protocol, entries, n_flips):
     """The pairs that decide who is ranked, and no others."""
     paths = [f"{held.entry.method}={held.path}" for held in entries]
-    options = {"metrics": protocol.metrics, "primary": protocol.primary, "n_flips": n_flips}
+    options = {"metrics": protocol.metrics, "primary": protocol.primary, "n_permutations": n_flips}
     controls = (ranking.NOT_ALIGNED, ranking.NOT_PRESERVED)
     return tuple(pair for name in controls for pair in compare_runs(paths, baseline=name, **options).pairs)
 

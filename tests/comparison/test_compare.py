@@ -92,7 +92,7 @@ def test_lower_is_better_turns_the_winner_and_not_the_difference(tmp_path):
 def test_the_same_seed_gives_the_same_comparison_and_another_one_other_draws(tmp_path):
     """Random arrangements depend on the seed, and on nothing else that a person can see."""
     runs = random_runs(tmp_path, ["a", "b", "c"])
-    first, again, other = (compare_runs(runs, seed=seed, n_flips=999) for seed in (1, 1, 2))
+    first, again, other = (compare_runs(runs, seed=seed, n_permutations=999) for seed in (1, 1, 2))
     assert as_json(first) == as_json(again)
     assert [pair.how for pair in first.pairs] == ["monte_carlo"] * 3
     assert [pair.p_value for pair in first.pairs] != [pair.p_value for pair in other.pairs]
@@ -101,7 +101,7 @@ def test_the_same_seed_gives_the_same_comparison_and_another_one_other_draws(tmp
 def test_primary_metrics_are_corrected_by_holm_and_the_others_by_benjamini_hochberg(tmp_path):
     """Two families: what one metric finds does not depend on how many exploratory ones stand beside it."""
     runs = random_runs(tmp_path, ["a", "b", "c"], metrics=("clip_score", "clip_image_similarity"))
-    comparison = compare_runs(runs, n_flips=999)
+    comparison = compare_runs(runs, n_permutations=999)
     assert [metric.primary for metric in comparison.metrics] == [True, False]
     primary = [pair for pair in comparison.pairs if pair.metric == "clip_score"]
     other = [pair for pair in comparison.pairs if pair.metric == "clip_image_similarity"]
@@ -110,7 +110,7 @@ def test_primary_metrics_are_corrected_by_holm_and_the_others_by_benjamini_hochb
     assert sorted(pair.adjusted_p_value for pair in primary) == pytest.approx(list(stepped))
     expected = stats.false_discovery_control([pair.p_value for pair in other])
     assert [pair.adjusted_p_value for pair in other] == pytest.approx(list(expected))
-    alone = compare_runs(runs, metrics=["clip_score"], n_flips=999)
+    alone = compare_runs(runs, metrics=["clip_score"], n_permutations=999)
     assert [replace(pair) for pair in alone.pairs] == primary
     assert "(3 comparisons, exploratory)" in other[0].sentence
 
@@ -129,7 +129,7 @@ def test_two_primary_metrics_form_one_family(tmp_path):
 )
 def test_other_corrections_can_be_chosen(tmp_path, correction, name):
     """Each is named in the settings and never makes a p-value smaller."""
-    comparison = compare_runs(random_runs(tmp_path, ["a", "b", "c"]), correction=correction, n_flips=999)
+    comparison = compare_runs(random_runs(tmp_path, ["a", "b", "c"]), correction=correction, n_permutations=999)
     assert comparison.settings["correction"] == name
     assert all(pair.adjusted_p_value >= pair.p_value for pair in comparison.pairs)
     assert any(pair.adjusted_p_value > pair.p_value for pair in comparison.pairs)
@@ -137,7 +137,7 @@ def test_other_corrections_can_be_chosen(tmp_path, correction, name):
 
 def test_without_a_correction_the_sentence_says_each_p_value_once(tmp_path):
     """It names the number of comparisons and that nothing was corrected, and does not repeat the number."""
-    pair = compare_runs(random_runs(tmp_path, ["a", "b", "c"]), correction="none", n_flips=999).pairs[0]
+    pair = compare_runs(random_runs(tmp_path, ["a", "b", "c"]), correction="none", n_permutations=999).pairs[0]
     assert ", uncorrected (3 comparisons)" in pair.sentence
     assert pair.sentence.count("p =") + pair.sentence.count("p <") == 1
 
@@ -145,7 +145,7 @@ def test_without_a_correction_the_sentence_says_each_p_value_once(tmp_path):
 def test_a_baseline_is_compared_with_each_other_method_only(tmp_path):
     """Two comparisons instead of three, the baseline always as a, and a smaller detectable effect."""
     runs = random_runs(tmp_path, ["a", "b", "c"])
-    every, few = compare_runs(runs, n_flips=999), compare_runs(runs, baseline="b", n_flips=999)
+    every, few = compare_runs(runs, n_permutations=999), compare_runs(runs, baseline="b", n_permutations=999)
     assert [(pair.a, pair.b) for pair in few.pairs] == [("b", "a"), ("b", "c")]
     assert few.baseline == "b"
     of_all = next(pair for pair in every.pairs if (pair.a, pair.b) == ("b", "c"))
@@ -465,7 +465,7 @@ def test_every_figure_of_a_large_comparison_is_finite(tmp_path):
     """Five methods, two metrics, groups: ten pairs each, all with all figures."""
     groups = [f"g{number // 2}" for number in range(30)]
     runs = random_runs(tmp_path, list("abcde"), metrics=("clip_score", "lpips"), lower=["lpips"], groups=groups)
-    comparison = compare_runs(runs, n_flips=999)
+    comparison = compare_runs(runs, n_permutations=999)
     assert len(comparison.pairs) == 20
     for pair in no_nan(comparison)["comparisons"]:
         assert all(math.isfinite(value) for value in pair.values() if isinstance(value, float))

@@ -23,7 +23,7 @@ from evalkit.report.figures.style import (
 from evalkit.report.figures.trade_off import mean_covariance, region_radius, trade_off
 from evalkit.report.figures.view import MetricView
 from evalkit.report.figures.write import draw_figures, write_figures
-from evalkit.stats.clusters import code_groups, group_error
+from evalkit.stats.clusters import cluster_error, code_groups
 from evalkit.stats.power import minimum_detectable_effect
 from tests.support.comparisons import METRICS, NAMES, comparison_of
 
@@ -227,7 +227,7 @@ def test_joint_covariance_has_the_group_robust_errors_on_its_diagonal():
     single = mean_covariance(values, tuple(map(str, range(30))))
 
     for column in range(2):
-        assert covariance[column, column] == pytest.approx(group_error(values[:, column], code_groups(groups)) ** 2)
+        assert covariance[column, column] == pytest.approx(cluster_error(values[:, column], code_groups(groups)) ** 2)
     assert single == pytest.approx(np.cov(values.T) / 30)
     assert mean_covariance(values[:4], ("a", "a", "b", "b")) is None
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from arch.bootstrap import IIDBootstrap
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as reference
 
 from evalkit.errors import OptionError
-from evalkit.stats.intervals import group_t_interval, group_wilson_interval
+from evalkit.stats.intervals import group_bootstrap_t_interval, group_t_interval, group_wilson_interval
 
 
 def test_with_one_item_per_group_it_is_students_interval():
@@ -19,7 +20,7 @@ def test_with_one_item_per_group_it_is_students_interval():
     assert (ours.n_items, ours.n_groups) == (30, 30)
 
 
-def test_the_group_robust_error_is_the_sandwich_of_a_regression_on_a_constant():
+def test_the_cluster_robust_error_is_the_sandwich_of_a_regression_on_a_constant():
     """The standard error equals (X'X)⁻¹ X' B X (X'X)⁻¹ with B of within-group residual products, times G/(G−1)."""
     rng = np.random.default_rng(1)
     groups = rng.integers(0, 12, size=50)
@@ -121,3 +122,40 @@ def test_malformed_input_is_refused(values, groups, level):
     """Lengths that differ, values that are not finite and impossible levels are errors, not results."""
     with pytest.raises(OptionError):
         group_t_interval(np.array(values), groups, level=level)
+
+
+def test_the_bootstrap_t_interval_is_archs_studentized_one():
+    """With singleton groups, an independent implementation gives the same ends within the resampling error."""
+    values = np.random.default_rng(4).exponential(size=25)
+    ours = group_bootstrap_t_interval(values, range(25), n_resamples=19_999)
+    arch = IIDBootstrap(values, seed=np.random.default_rng(5))
+    theirs = arch.conf_int(
+        lambda x: x.mean(), 19_999, method="studentized", std_err_func=lambda mean, x: x.std(ddof=1) / len(x) ** 0.5
+    )
+    width = ours.high - ours.low
+    assert ours.low == pytest.approx(theirs[0, 0], abs=0.04 * width)
+    assert ours.high == pytest.approx(theirs[1, 0], abs=0.04 * width)
+
+
+def test_the_bootstrap_t_interval_covers_skewed_scores_better_than_t():
+    """For 10 exponential values it misses less often than Student's."""
+    rng, missed = np.random.default_rng(6), np.zeros(2)
+    for _ in range(300):
+        values = rng.exponential(size=10)
+        for which, interval in enumerate(
+            (group_bootstrap_t_interval(values, range(10), n_resamples=999), group_t_interval(values, range(10)))
+        ):
+            missed[which] += not interval.low <= 1 <= interval.high
+    assert missed[0] < missed[1]
+    assert missed[0] / 300 < 0.11
+
+
+def test_the_bootstrap_t_interval_knows_its_limits():
+    """Constant values have no width, three groups no quantiles, and too few resamples are an error."""
+    constant = group_bootstrap_t_interval(np.ones(5), range(5))
+    assert (constant.low, constant.high) == (1.0, 1.0)
+    few = group_bootstrap_t_interval(np.array([1.0, 2.0, 4.0]), range(3))
+    assert (few.low, few.reason) == (None, "too many resamples of 3 groups have no spread")
+    assert group_bootstrap_t_interval(np.array([1.0, 2.0]), "aa").reason.startswith("one group")
+    with pytest.raises(OptionError):
+        group_bootstrap_t_interval(np.ones(5), range(5), n_resamples=20)

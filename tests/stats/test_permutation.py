@@ -29,7 +29,7 @@ def test_the_p_value_is_the_share_of_all_arrangements_that_reach_the_observed_su
     differences, groups = split(rows)
     sums = np.rint(all_arrangements(differences, groups) * 100)
     result = sign_flip_test(differences, groups)
-    assert result.how == "exact_enumeration"
+    assert result.how == "enumeration"
     assert result.p_value == np.mean(np.abs(sums) >= abs(sums[0]))
 
 
@@ -50,9 +50,9 @@ def test_counting_subsets_agrees_with_random_arrangements(values):
     """Beyond 20 groups the exact count lies within four standard errors of 9,999 random arrangements."""
     d = np.array(values) / 100
     counted = sign_flip_test(d, range(len(d)))
-    drawn = sign_flip_test(d, range(len(d)), exact_steps=-1, n_flips=9_999)
+    drawn = sign_flip_test(d, range(len(d)), exact_steps=-1, n_permutations=9_999)
     if len({abs(value) for value in values if value}) > 1:
-        assert (counted.how, drawn.how) == ("exact_dp", "monte_carlo")
+        assert (counted.how, drawn.how) == ("dynamic_programming", "monte_carlo")
         tolerance = 4 * math.sqrt(counted.p_value * (1 - counted.p_value) / 9_999) + 1e-4
         assert drawn.p_value == pytest.approx(counted.p_value, abs=tolerance)
 
@@ -62,9 +62,7 @@ def test_counting_subsets_agrees_with_listing_them(values):
     """The tails by dynamic programming are those of all 2^n signed sums, whatever the ties and zeros."""
     scores = np.array(values, dtype=float)
     sums = all_arrangements(scores, range(len(scores))) if len(scores) else np.zeros(1)
-    magnitudes = all_arrangements(np.abs(scores), range(len(scores))) if len(scores) else np.zeros(1)
     assert exact.two_sided_tail(scores) == pytest.approx(np.mean(np.abs(sums) >= abs(sums[0])), abs=1e-12)
-    assert exact.upper_tail(scores) == pytest.approx(np.mean(magnitudes >= scores.sum()), abs=1e-12)
 
 
 def test_counting_does_not_overflow_and_no_p_value_is_zero():
@@ -91,8 +89,8 @@ def test_the_interval_excludes_zero_exactly_when_the_test_rejects(rows, alpha):
 def test_the_interval_agrees_with_the_test_for_random_arrangements_too(seed, exact_steps, shift):
     """Beyond enumeration the interval still excludes 0 exactly when p ≤ α, counted or drawn."""
     d = np.random.default_rng(seed).normal(shift, 0.5, 25)
-    result = sign_flip_test(d, range(25), n_flips=399, exact_steps=exact_steps, grid=1e-4)
-    assert (result.how == "exact_dp") == (exact_steps > 0)
+    result = sign_flip_test(d, range(25), n_permutations=399, exact_steps=exact_steps, grid=1e-4)
+    assert (result.how == "dynamic_programming") == (exact_steps > 0)
     assert (not result.low <= 0 <= result.high) == (result.p_value <= 0.05)
 
 
@@ -162,7 +160,6 @@ def test_zeros_stay_in():
     result = sign_flip_test(d, range(16))
     assert result.p_value == 2 / 2**8
     assert result.difference == 0.25
-    assert result.smallest_p_value == 2.0**-7
 
 
 def test_too_few_groups_are_told_so():
@@ -192,8 +189,8 @@ def test_no_items_have_a_reason_and_no_numbers():
 
 def test_a_random_p_value_counts_the_observed_arrangement():
     """No arrangement of 99 reaches an overwhelming difference, and p is 1/100, never 0."""
-    result = sign_flip_test(np.linspace(1, 2, 60), range(60), n_flips=99, exact_steps=0)
-    assert (result.how, result.p_value, result.n_arrangements) == ("monte_carlo", 0.01, 100)
+    result = sign_flip_test(np.linspace(1, 2, 60), range(60), n_permutations=99, exact_steps=0)
+    assert (result.how, result.p_value) == ("monte_carlo", 0.01)
 
 
 def test_the_result_depends_on_the_seed_and_not_on_the_memory_it_may_use():
@@ -202,7 +199,7 @@ def test_the_result_depends_on_the_seed_and_not_on_the_memory_it_may_use():
     scores, groups = rng.normal(size=(60, 6)), rng.integers(0, 30, 60).tolist()
     pairs = [(a, b) for b in range(6) for a in range(b)]
     families = [b % 2 for _, b in pairs]
-    options = {"n_flips": 2_500, "seed": 7, "max_t_families": families}
+    options = {"n_permutations": 2_500, "seed": 7, "max_t_families": families}
     whole = sign_flip_tests(scores, groups, pairs, **options)
     assert whole == sign_flip_tests(scores, groups, pairs, chunk_bytes=1, sums_bytes=1, **options)
     assert whole != sign_flip_tests(scores, groups, pairs, **{**options, "seed": 8})
@@ -211,9 +208,9 @@ def test_the_result_depends_on_the_seed_and_not_on_the_memory_it_may_use():
 def test_more_arrangements_continue_the_fewer():
     """The first thousand arrangements are the same whether one or three thousand are drawn."""
     column = np.arange(30.0)[:, None]
-    few, many = (subset_sums(column, n_flips=n, seed=5)[0] for n in (1000, 3000))
+    few, many = (subset_sums(column, n_permutations=n, seed=5)[0] for n in (1000, 3000))
     assert (many[:1001] == few).all()
-    shares = subset_sums(np.eye(30), n_flips=4000, seed=5)[:, 1:].mean(axis=1)
+    shares = subset_sums(np.eye(30), n_permutations=4000, seed=5)[:, 1:].mean(axis=1)
     assert np.abs(shares - 0.5).max() < 0.04
 
 
@@ -232,9 +229,9 @@ def test_a_pair_does_not_depend_on_its_company():
     scores[3, 2] = scores[7, 3] = np.nan
     groups = rng.integers(0, 25, 50).tolist()
     pairs = [(0, 1), (0, 2), (2, 3)]
-    together = sign_flip_tests(scores, groups, pairs, n_flips=999)
+    together = sign_flip_tests(scores, groups, pairs, n_permutations=999)
     for pair, result in zip(pairs, together, strict=True):
-        assert sign_flip_tests(scores[:, pair], groups, [(0, 1)], n_flips=999)[0] == result
+        assert sign_flip_tests(scores[:, pair], groups, [(0, 1)], n_permutations=999)[0] == result
     assert [result.n_items for result in together] == [50, 49, 48]
 
 
@@ -280,7 +277,7 @@ def test_ignoring_groups_would_find_differences_that_are_not_there():
     for _ in range(300):
         d = group_differences(rng, groups, 0.5)
         for which, labels in enumerate((groups, range(100))):
-            rejected[which] += sign_flip_test(d, labels, n_flips=199).p_value <= 0.05
+            rejected[which] += sign_flip_test(d, labels, n_permutations=199).p_value <= 0.05
     assert rejected[0] / 300 <= 0.09
     assert rejected[1] / 300 >= 0.12
 
@@ -292,7 +289,7 @@ def test_ignoring_groups_would_find_differences_that_are_not_there():
         ([1.0, np.inf], [0, 1], {}),
         ([1.0], [0, 1], {}),
         ([1.0, 2.0], [0, 1], {"alpha": 0.0}),
-        ([1.0, 2.0], [0, 1], {"n_flips": 0}),
+        ([1.0, 2.0], [0, 1], {"n_permutations": 0}),
         ([1.0, 2.0], [0, 1], {"grid": 0.0}),
         ([1e12, 2.0], [0, 1], {}),
         (np.ones(30), range(30), {"seed": -1}),

@@ -10,8 +10,8 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
 from evalkit.errors import OptionError
-from evalkit.stats.clusters import code_groups, unbiased_group_error
-from evalkit.stats.equivalence import group_tost, sign_flip_tost
+from evalkit.stats.clusters import code_groups, unbiased_cluster_error
+from evalkit.stats.equivalence import group_tost
 from evalkit.stats.power import (
     design_effect,
     equivalence_items_needed,
@@ -20,18 +20,9 @@ from evalkit.stats.power import (
     minimum_detectable_effect,
     noncentral_t_cdf,
     noncentrality_at,
-    power_of,
 )
 from evalkit.stats.seeds import VarianceComponents, enough_seeds, fixed_items_interval, plan_seeds, variance_components
-from tests.support.grouped import TEDBENCH_GROUP_SIZES, all_arrangements, group_differences, tedbench_groups
-
-
-@given(st.floats(0.05, 1.5), st.integers(3, 300))
-def test_power_is_statsmodels(effect, n):
-    """The power of a paired t test agrees with an independent implementation, where that is a number."""
-    theirs = TTestPower().power(effect, n, 0.05)
-    theirs = 1.0 if np.isnan(theirs) and effect * n**0.5 > 5 else theirs
-    assert power_of(effect, standard_error=n**-0.5, degrees_of_freedom=n - 1) == pytest.approx(theirs, abs=1e-6)
+from tests.support.grouped import TEDBENCH_GROUP_SIZES, group_differences, tedbench_groups
 
 
 @pytest.mark.parametrize(
@@ -76,7 +67,6 @@ def test_groups_cost_items():
 def test_items_needed_for_equivalence(margin, n):
     """8.56·(s/Δ)² items show equivalence of equal methods four times in five."""
     assert equivalence_items_needed(margin, standard_deviation=1.0) == n
-    assert equivalence_items_needed(margin, standard_deviation=1.0, difference=margin / 2) > n
 
 
 def test_the_design_effect_of_tedbench():
@@ -187,8 +177,8 @@ def test_grouped_equivalence_is_bell_and_mccaffreys(sizes, seed):
     groups = np.repeat(np.arange(len(sizes)), sizes).tolist()
     d = np.random.default_rng(seed).normal(size=len(groups))
     error, freedom = cr2_by_matrices(d, groups)
-    low, high = (d.mean() + 0.3) / error, (d.mean() - 0.5) / error
-    ours = group_tost(d, groups, margin=(-0.3, 0.5))
+    low, high = (d.mean() + 0.4) / error, (d.mean() - 0.4) / error
+    ours = group_tost(d, groups, margin=0.4)
     assert ours.p_value == pytest.approx(max(reference.t.sf(low, freedom), reference.t.cdf(high, freedom)), rel=1e-8)
     half = reference.t.ppf(0.95, freedom) * error
     assert (ours.low, ours.high) == pytest.approx((d.mean() - half, d.mean() + half), rel=1e-8)
@@ -197,32 +187,13 @@ def test_grouped_equivalence_is_bell_and_mccaffreys(sizes, seed):
 def test_groups_of_tedbench_leave_few_degrees_of_freedom():
     """Thirty-nine groups of one to six items tell as much of the spread as nineteen of one size."""
     groups = code_groups(tedbench_groups())
-    assert unbiased_group_error(np.arange(100.0), groups)[1] == pytest.approx(17.70, abs=0.005)
+    assert unbiased_cluster_error(np.arange(100.0), groups)[1] == pytest.approx(17.70, abs=0.005)
 
 
 def test_groups_that_do_not_differ_are_equivalent_by_definition():
     """Where differences cancel in every group, their mean decides and not the first of them."""
     cancelling = group_tost(np.array([1.0, -1.0, 1.0, -1.0]), [0, 0, 1, 1], margin=0.5)
     assert (cancelling.equivalent, cancelling.low, cancelling.p_value) == (True, 0.0, None)
-
-
-@given(st.lists(st.tuples(st.integers(-20, 20), st.integers(0, 6)), min_size=1, max_size=12), st.integers(1, 15))
-def test_exact_equivalence_is_brute_force(rows, margin):
-    """Each one-sided p-value is the share of sign arrangements of the shifted differences."""
-    d, groups = np.array([value for value, _ in rows], dtype=float), [group for _, group in rows]
-    above, below = all_arrangements(d + margin, groups), all_arrangements(d - margin, groups)
-    expected = max(np.mean(above >= above[0]), np.mean(below <= below[0]))
-    ours = sign_flip_tost(d / 100, groups, margin=margin / 100)
-    assert ours.p_value == pytest.approx(expected, abs=1e-12)
-
-
-def test_exact_equivalence_counts_or_draws_alike():
-    """For 30 groups the counted p-value and that of random arrangements agree within their error."""
-    d = np.random.default_rng(4).integers(-50, 50, 30) / 1000
-    counted = sign_flip_tost(d, range(30), margin=0.02).p_value
-    drawn = sign_flip_tost(d, range(30), margin=0.02, exact_steps=0).p_value
-    assert counted != drawn
-    assert drawn == pytest.approx(counted, abs=4 * (counted / 200_000) ** 0.5)
 
 
 def test_identical_outputs_are_equivalent_by_definition():
@@ -235,23 +206,22 @@ def test_identical_outputs_are_equivalent_by_definition():
 
 def test_one_group_shows_no_equivalence():
     """Without a spread between groups nothing is shown, and the reason says so."""
-    for test in (group_tost, sign_flip_tost):
-        assert not test(np.array([0.0, 0.001]), [0, 0], margin=0.5).equivalent
-        assert test(np.array([]), [], margin=0.5).reason == "no values"
-    assert "one group" in group_tost(np.array([0.0, 0.001]), [0, 0], margin=0.5).reason
+    single = group_tost(np.array([0.0, 0.001]), [0, 0], margin=0.5)
+    assert not single.equivalent
+    assert "one group" in single.reason
+    assert group_tost(np.array([]), [], margin=0.5).reason == "no values"
 
 
 @pytest.mark.parametrize(
     "call",
     [
         lambda: group_tost(np.ones(3), range(3), margin=0.0),
-        lambda: group_tost(np.ones(3), range(3), margin=(0.1, 0.2)),
         lambda: group_tost(np.ones(3), range(3), margin=0.1, alpha=0.5),
         lambda: items_needed(0.0, standard_deviation=1.0),
         lambda: items_needed(0.1, standard_deviation=0.0),
         lambda: minimum_detectable_effect(standard_error=1.0, degrees_of_freedom=0),
         lambda: minimum_detectable_effect(standard_error=1.0, degrees_of_freedom=9, power=0.01),
-        lambda: equivalence_items_needed(0.1, standard_deviation=1.0, difference=0.1),
+        lambda: equivalence_items_needed(0.0, standard_deviation=1.0),
         lambda: design_effect([0, 1], 0.2),
         lambda: plan_seeds(VarianceComponents(items=1.0, seeds_a=1.0, seeds_b=1.0), 0.1, seeds=[0]),
         lambda: items_needed(0.1, standard_deviation=1.0, items_per_group=0.5),

@@ -1,4 +1,4 @@
-"""Rank sets and cliques: agreement with their own intervals, coverage, and independence of names and order."""
+"""Rank sets and cliques: agreement with the simultaneous tests, coverage, and independence of names and order."""
 
 from itertools import combinations
 
@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from statsmodels.stats.proportion import proportion_confint
 
 from evalkit.errors import OptionError
-from evalkit.stats.ranking import maximal_cliques, rank_sets
-from tests.support.grouped import tedbench_groups
+from evalkit.stats.clusters import cluster_error, code_groups
+from evalkit.stats.ranking import maximal_cliques, rank_methods, simultaneous_p_values
+from evalkit.stats.resampling import studentized_means
+from evalkit.stats.scores import InferenceOptions
+from tests.support.grouped import metric_scores, tedbench_groups
+
+
+def ranked(values, groups, *, fields=None, **options):
+    """Methods ranked on one metric."""
+    return rank_methods(metric_scores(values, **(fields or {})), groups, InferenceOptions(**options))
 
 
 def methods(rng, means, n=100, noise=0.3):
@@ -18,49 +27,65 @@ def methods(rng, means, n=100, noise=0.3):
     return {f"method {number}": items + mean + noise * rng.normal(size=n) for number, mean in enumerate(means)}
 
 
-def test_ranks_cliques_and_intervals_tell_one_story():
-    """A method is certainly better exactly where the interval excludes 0, and such pairs share no clique."""
-    ranking = rank_sets(
-        methods(np.random.default_rng(0), [0, 0, 0.1, 0.2, 0.5]), tedbench_groups(), higher_is_better=True
-    )
-    better = set()
-    for pair in ranking.differences:
-        assert (pair.p_value <= ranking.alpha) == (not pair.low <= 0 <= pair.high)
-        if pair.low > 0:
-            better.add((pair.b, pair.a))
-        if pair.high < 0:
-            better.add((pair.a, pair.b))
+def p_values_of(values, groups):
+    """Names of every two methods to the p-value of their difference among all, and that difference."""
+    pairs = list(combinations(values, 2))
+    columns = np.rint(np.stack([values[b] - values[a] for a, b in pairs], axis=1) * 1e6)
+    found = simultaneous_p_values(columns, code_groups(groups), alpha=0.05, n_resamples=9_999, seed=0)
+    return {pair: (p, column.mean()) for pair, p, column in zip(pairs, found, columns.T, strict=True)}
+
+
+def test_ranks_and_cliques_tell_the_story_of_the_tests():
+    """A method is certainly better exactly where p ≤ α, and such pairs share no clique."""
+    values = methods(np.random.default_rng(0), [0, 0, 0.1, 0.2, 0.5])
+    ranking = ranked(values, tedbench_groups())
+    found = p_values_of(values, tedbench_groups())
+    better = {(b, a) if mean > 0 else (a, b) for (a, b), (p, mean) in found.items() if p <= 0.05}
     assert 2 < len(better) < 10
-    for place in ranking.methods:
-        assert place.rank_low == 1 + sum(loser == place.method for _, loser in better)
-        assert place.rank_high == 5 - sum(winner == place.method for winner, _ in better)
+    for row in ranking.methods:
+        assert row.rank_low == 1 + sum(loser == row.method for _, loser in better)
+        assert row.rank_high == 5 - sum(winner == row.method for winner, _ in better)
+        assert row.tied_with_best == (row.rank_low == 1)
     together = {(a, b) for clique in ranking.cliques for a in clique for b in clique if a != b}
-    names = [place.method for place in ranking.methods]
-    assert together == {(a, b) for a in names for b in names if a != b and not {(a, b), (b, a)} & better}
-    assert [place.interval.mean for place in ranking.methods] == sorted(
-        (place.interval.mean for place in ranking.methods), reverse=True
+    assert together == {(a, b) for a in values for b in values if a != b and not {(a, b), (b, a)} & better}
+    means = [row.mean for row in ranking.methods]
+    assert means == sorted(means, reverse=True)
+
+
+def test_a_p_value_is_the_share_of_resamples_whose_largest_t_is_as_large():
+    """All columns are held against the distribution of the largest |t|, and p ≤ α where mean ± c·SE excludes 0."""
+    columns = np.random.default_rng(1).normal([0, 0.2, 0.4], 1, (60, 3))
+    groups = code_groups([i % 20 for i in range(60)])
+    sums = groups.sums(columns - columns.mean(axis=0))
+    largest = np.concatenate(
+        [np.abs(t).max(axis=1) for t in studentized_means(sums, groups.sizes, n_resamples=999, seed=2)]
     )
+    critical = np.sort(largest)[-50]
+    found = simultaneous_p_values(columns, groups, alpha=0.05, n_resamples=999, seed=2)
+    for column, p_value in zip(columns.T, found, strict=True):
+        error = cluster_error(column, groups)
+        assert p_value == (1 + (largest >= abs(column.mean()) / error).sum()) / 1000
+        assert (p_value <= 0.05) == (abs(column.mean()) > critical * error)
 
 
 def test_the_direction_turns_the_ranking_round():
     """Where lower is better the best becomes the worst, with mirrored rank sets."""
     scores = methods(np.random.default_rng(1), [0, 0.2, 0.6])
-    up, down = (rank_sets(scores, range(100), higher_is_better=higher) for higher in (True, False))
-    assert [place.method for place in up.methods] == [place.method for place in down.methods][::-1]
-    assert [(p.rank_low, p.rank_high) for p in up.methods] == [
-        (4 - p.rank_high, 4 - p.rank_low) for p in down.methods[::-1]
-    ]
+    up, down = (ranked(scores, range(100), fields={"higher_is_better": higher}).methods for higher in (True, False))
+    assert [row.method for row in up] == [row.method for row in down][::-1]
+    assert [(row.rank_low, row.rank_high) for row in up] == [(4 - r.rank_high, 4 - r.rank_low) for r in down[::-1]]
 
 
 def test_the_seed_decides_and_order_does_not():
-    """The same seed gives the same result, whatever the order of the methods; another seed moves the critical value."""
+    """The same seed gives the same result, whatever the order of the methods."""
     scores, groups = methods(np.random.default_rng(2), [0, 0.1, 0.3]), tedbench_groups()
-    one = rank_sets(scores, groups, higher_is_better=True, seed=3)
-    other = rank_sets(dict(reversed(scores.items())), groups, higher_is_better=True, seed=3)
-    assert other.critical_value == pytest.approx(one.critical_value)
+    one, other = ranked(scores, groups, seed=3), ranked(dict(reversed(scores.items())), groups, seed=3)
     assert other.methods == one.methods
-    assert one == rank_sets(scores, groups, higher_is_better=True, seed=3)
-    assert one.critical_value != rank_sets(scores, groups, higher_is_better=True, seed=4).critical_value
+    columns, coded = (scores["method 1"] - scores["method 0"])[:, None], code_groups(groups)
+    first, again, different = (
+        simultaneous_p_values(columns, coded, alpha=0.05, n_resamples=999, seed=seed)[0] for seed in (3, 3, 4)
+    )
+    assert first == again != different
 
 
 def test_ten_equal_methods_share_all_ranks_most_of_the_time():
@@ -68,8 +93,8 @@ def test_ten_equal_methods_share_all_ranks_most_of_the_time():
     rng, groups, covered = np.random.default_rng(3), np.array(tedbench_groups()), 0
     for _ in range(120):
         scores = {str(number): 0.6 * rng.normal(size=39)[groups] + 0.8 * rng.normal(size=100) for number in range(10)}
-        ranking = rank_sets(scores, groups.tolist(), higher_is_better=True, n_resamples=799)
-        covered += all((place.rank_low, place.rank_high) == (1, 10) for place in ranking.methods)
+        rows = ranked(scores, groups, n_resamples=799).methods
+        covered += all((row.rank_low, row.rank_high) == (1, 10) for row in rows)
     assert covered / 120 >= 0.9
 
 
@@ -82,7 +107,7 @@ def test_cliques_need_not_be_neighbours():
         "noisy": items + 0.02 + 0.5 * rng.normal(size=60),
         "better": items + 0.05 + 0.01 * rng.normal(size=60),
     }
-    cliques = rank_sets(scores, range(60), higher_is_better=True).cliques
+    cliques = ranked(scores, range(60)).cliques
     assert {frozenset(clique) for clique in cliques} == {frozenset({"steady", "noisy"}), frozenset({"noisy", "better"})}
 
 
@@ -105,71 +130,91 @@ def test_cliques_are_the_letters_of_a_compact_letter_display():
     import scikit_posthocs
 
     scores = methods(np.random.default_rng(5), [0, 0.02, 0.1, 0.15, 0.3, 0.31])
-    ranking = rank_sets(scores, tedbench_groups(), higher_is_better=True)
-    names = list(scores)
-    p_values = np.ones((6, 6))
-    for pair in ranking.differences:
-        a, b = names.index(pair.a), names.index(pair.b)
-        p_values[a, b] = p_values[b, a] = pair.p_value
+    names, p_values = list(scores), np.ones((6, 6))
+    for (a, b), (p_value, _) in p_values_of(scores, tedbench_groups()).items():
+        p_values[names.index(a), names.index(b)] = p_values[names.index(b), names.index(a)] = p_value
     letters = scikit_posthocs.compact_letter_display(p_values, alpha=0.05, names=names)
-    together = {frozenset((a, b)) for clique in ranking.cliques for a in clique for b in clique if a != b}
+    cliques = ranked(scores, tedbench_groups()).cliques
+    together = {frozenset(pair) for clique in cliques for pair in combinations(clique, 2)}
     sharing = {
         frozenset((a, b))
-        for a in names
-        for b in names
-        if a != b and set(letters[a].replace(" ", "")) & set(letters[b].replace(" ", ""))
+        for a, b in combinations(names, 2)
+        if set(letters[a].replace(" ", "")) & set(letters[b].replace(" ", ""))
     }
     assert together == sharing
     assert 0 < len(together) < 15
 
 
-def test_items_that_a_method_lacks_are_left_out_for_all_and_listed():
-    """Every method is ranked on the same items, several seeds averaged first."""
+def test_items_that_a_method_lacks_are_left_out_for_all():
+    """Every ranked method has its mean over the same items, several seeds averaged first; another over its own."""
     scores = {"a": np.arange(12.0), "b": np.arange(12.0) + 1, "c": np.stack([np.arange(12.0)] * 2, axis=1)}
     scores["a"][3] = np.nan
     scores["c"][5] = np.nan
     scores["c"][6, 0] = np.nan
-    ranking = rank_sets(scores, range(12), higher_is_better=True)
-    assert (ranking.left_out, ranking.n_items, ranking.n_groups) == ((3, 5), 10, 10)
-    assert {place.interval.n_items for place in ranking.methods} == {10}
+    ranking = ranked(scores, range(12))
+    kept = [i for i in range(12) if i not in (3, 5)]
+    assert ranking.n_items == 10
+    assert {row.method: row.mean for row in ranking.methods} == {name: np.mean(kept) + (name == "b") for name in "abc"}
+    *_, last = ranked(scores, range(12), fields={"unranked": {"a": "incomplete"}}).methods
+    assert (last.method, last.rank_low, last.reason) == ("a", None, "incomplete")
+    assert last.mean == np.mean([i for i in range(12) if i != 3])
+
+
+@given(st.integers(2, 60), st.integers(0, 60), st.sampled_from([0.05, 0.1, 0.01]))
+def test_success_rates_have_wilsons_interval_and_other_means_students(n, successes, alpha):
+    """With one item per group a rate's interval is statsmodels' Wilson interval, and never leaves [0, 1].
+
+    Its trials are those of the sample variance, n − 1 for n; rates of 0 and 1, which have none, count every item.
+    """
+    successes = min(n, successes)
+    scores = {"a": [1.0] * successes + [0.0] * (n - successes), "b": [0.0, 1.0] * (n // 2) + [0.0] * (n % 2)}
+    for reason in ({}, {"a": "incomplete"}):
+        rows = ranked(scores, range(n), fields={"is_rate": True, "unranked": reason}, alpha=alpha).methods
+        row = next(row for row in rows if row.method == "a")
+        trials = n if successes in (0, n) else n - 1
+        low, high = proportion_confint(successes / n * trials, trials, alpha=alpha, method="wilson")
+        assert (row.ci_low, row.ci_high) == pytest.approx((low, high), abs=1e-9)
+        assert 0 <= row.ci_low <= row.mean <= row.ci_high <= 1
+    plain = ranked(scores, range(n), alpha=alpha).methods
+    if 0 < successes < n:
+        assert min(row.ci_low for row in plain) != pytest.approx(min(low, rows[0].ci_low), abs=1e-6)
 
 
 def test_constant_differences_are_judged_by_their_signs():
     """A method that is always .5 better is better with ten groups and unproven with four; twins are tied."""
     base = np.random.default_rng(6).normal(size=10)
     scores = {"old": base, "twin": base.copy(), "new": base + 0.5}
-    ranking = rank_sets(scores, range(10), higher_is_better=True)
-    assert [(place.rank_low, place.rank_high) for place in ranking.methods] == [(1, 1), (2, 3), (2, 3)]
+    ranking = ranked(scores, range(10))
+    assert [(row.rank_low, row.rank_high) for row in ranking.methods] == [(1, 1), (2, 3), (2, 3)]
     assert ranking.cliques == (("old", "twin"),)
-    few = rank_sets({name: values[:4] for name, values in scores.items()}, range(4), higher_is_better=True)
-    assert all((place.rank_low, place.rank_high) == (1, 3) for place in few.methods)
-    assert {pair.reason for pair in few.differences} == {None, "too few groups for an interval"}
+    few = ranked({name: values[:4] for name, values in scores.items()}, range(4))
+    assert all((row.rank_low, row.rank_high) == (1, 3) for row in few.methods)
 
 
 def test_a_pair_that_hardly_differs_does_not_blur_the_others():
     """A twin that differs on two items has no interval of its own, and the rest keep theirs."""
-    rng = np.random.default_rng(7)
-    scores = methods(rng, [0, 0.5])
-    alone = rank_sets(scores, range(100), higher_is_better=True).critical_value
+    scores = methods(np.random.default_rng(7), [0, 0.5])
     scores["twin"] = scores["method 0"].copy()
     scores["twin"][:2] += 0.3
-    ranking = rank_sets(scores, range(100), higher_is_better=True)
-    reasons = {frozenset((pair.a, pair.b)): pair.reason for pair in ranking.differences}
-    assert reasons.pop(frozenset(("method 0", "twin"))) == "the two differ in too few groups for an interval"
-    assert set(reasons.values()) == {None}
-    assert ranking.critical_value < alone * 1.3
-    assert ranking.methods[0].rank_high == 1
+    found = p_values_of(scores, range(100))
+    assert found["method 0", "twin"][0] == 1.0
+    assert found["method 0", "method 1"][0] <= 0.05
+    assert ranked(scores, range(100)).methods[0].rank_high == 1
 
 
 def test_nothing_to_rank_is_said():
-    """No common item, one group, one method: a reason, and ranks that promise nothing."""
-    disjoint = rank_sets({"a": [1.0, None], "b": [None, 1.0]}, range(2), higher_is_better=True)
-    assert (disjoint.reason, disjoint.differences) == ("no item has all scores", ())
-    assert [(place.rank_low, place.rank_high) for place in disjoint.methods] == [(1, 2), (1, 2)]
-    single = rank_sets({"a": [1.0, 2.0], "b": [2.0, 5.0]}, [0, 0], higher_is_better=True)
-    assert single.reason == "one group only"
-    alone = rank_sets({"a": [1.0, 2.0]}, [0, 1], higher_is_better=True)
-    assert [(place.rank_low, place.rank_high) for place in alone.methods] == [(1, 1)]
-    for values, options in (({}, {}), ({"a": [1.0]}, {"n_resamples": 10}), ({"a": [1.0, 2.0]}, {})):
+    """No common item, one group, one method: a reason in the place of ranks."""
+    for values, groups, reason in (
+        ({"a": [1.0, None], "b": [None, 1.0]}, range(2), "no item has all scores"),
+        ({"a": [1.0, 2.0], "b": [2.0, 5.0]}, [0, 0], "one group only"),
+        ({"a": [1.0, 2.0]}, [0, 1], "there is no other complete method to be ranked against"),
+    ):
+        ranking = ranked(values, groups)
+        assert {(row.rank_low, row.rank_high, row.reason) for row in ranking.methods} == {(None, None, reason)}
+        assert ranking.cliques == ()
+    for values, options in (
+        ({"a": [1.0], "b": [1.0]}, {"n_resamples": 10}),
+        ({"a": [1.0], "b": [1.0]}, {"alpha": 1.0}),
+    ):
         with pytest.raises(OptionError):
-            rank_sets(values, [0], higher_is_better=True, **options)
+            ranked(values, [0], **options)

@@ -32,7 +32,7 @@ from evalkit.edits.item import EditItem
 from evalkit.scores.external_rows import ExternalRow
 from evalkit.scores.run import read_run
 from evalkit.scoring.score import score_into
-from evalkit.stats.paired import compare_paired
+from evalkit.stats.permutation import sign_flip_test
 from tests.studies.shapes_methods import N_SOURCES, distance
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -81,7 +81,8 @@ def judge(
         return [value for value in found if value is not None]
 
     before, after = (values(of, SCORE, failed) for of in (DOING_NOTHING, name))
-    test = compare_paired(before, after, [item.group for item in failed], higher_is_better=True) if failed else None
+    raised = np.subtract(after, before)
+    test = sign_flip_test(raised, [item.group for item in failed]) if failed else None
     off = [distance(work / "edits" / name / item.item_id / "0.png", item.reference_image) for item in items]
     idle = [distance(item.source_image, item.reference_image) for item in items]
     return {
@@ -94,8 +95,8 @@ def judge(
             "clip_score_of_sources": mean(before),
             "clip_score": mean(after),
             "clip_score_of_perfect_edits": mean(values(PERFECT, SCORE, failed)),
-            "share_raised": mean([float(edit > source) for source, edit in zip(before, after, strict=True)]),
-            "p_value": test.test.p_value if test else None,
+            "share_raised": mean((raised > 0).astype(float).tolist()),
+            "p_value": test.p_value if test else None,
             "directional": mean(values(name, DIRECTION, failed)),
         },
     }

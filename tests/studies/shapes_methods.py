@@ -39,8 +39,8 @@ from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 from evalkit.images.decode import read_image
 from evalkit.scores.run import read_run
 from evalkit.scoring.score import score_into
-from evalkit.stats.paired import compare_paired
 from evalkit_adapters.diffusion.latent import LatentDiffusion
+from tests.support.grouped import compare_two
 
 RESULTS = Path(__file__).with_suffix("")
 """Without suffix."""
@@ -123,22 +123,21 @@ def miniature() -> LatentDiffusion:
 def beats(work: Path, name: str, metric: str, edit_types: Sequence[str]) -> dict[str, Any]:
     """A method against the metric's baseline over the items of some edit types."""
     rows = [row for row in read_run(work / "runs" / name).table.rows if row.edit_type in edit_types]
-    ours, theirs = (scores(work, method, metric) for method in (name, BASELINES[metric]))
-    result = compare_paired(
-        [theirs.get(row.item_id) for row in rows],
-        [ours.get(row.item_id) for row in rows],
+    of_method, of_baseline = (scores(work, method, metric) for method in (name, BASELINES[metric]))
+    result = compare_two(
+        [of_baseline.get(row.item_id) for row in rows],
+        [of_method.get(row.item_id) for row in rows],
         [row.group for row in rows],
         higher_is_better=metric != DISTANCE,
     )
-    verdict = result.verdict.verdict
     return {
         "metric": metric,
         "baseline": BASELINES[metric],
         "n": result.n_items,
         "mean": result.mean_b,
         "baseline_mean": result.mean_a,
-        "p_value": result.test.p_value,
-        "better": verdict == "b_better" and result.test.p_value < 0.05,
+        "p_value": result.p_value,
+        "better": result.verdict == "b_better" and result.p_value < 0.05,
     }
 
 

@@ -1,8 +1,11 @@
-"""Items in TEdBench's groups, and brute force over all sign arrangements."""
+"""Items in TEdBench's groups, scores of one metric, and brute force over all permutations of signs."""
 
 from itertools import product
 
 import numpy as np
+
+from evalkit.stats.compare import PairComparison, compare_methods
+from evalkit.stats.scores import InferenceOptions, MetricScores
 
 TEDBENCH_GROUP_SIZES = (1,) * 15 + (2,) * 6 + (3,) * 7 + (4,) * 4 + (5,) * 6 + (6,)
 """Items per source picture; bird.png and bird.jpeg are the same picture, so 40 files make 39 groups."""
@@ -11,6 +14,19 @@ TEDBENCH_GROUP_SIZES = (1,) * 15 + (2,) * 6 + (3,) * 7 + (4,) * 4 + (5,) * 6 + (
 def tedbench_groups() -> list[int]:
     """100 labels for the 39 pictures."""
     return np.repeat(np.arange(len(TEDBENCH_GROUP_SIZES)), TEDBENCH_GROUP_SIZES).tolist()
+
+
+def metric_scores(values, *, higher_is_better=True, **fields) -> MetricScores:
+    """Scores on a metric: method to ``(n,)`` or ``(n, seeds)`` values, None where there is none."""
+    tables = {name: np.asarray(column, dtype=np.float64) for name, column in values.items()}
+    tables = {name: table[:, None] if table.ndim == 1 else table for name, table in tables.items()}
+    return MetricScores(metric="score", scores=tables, higher_is_better=higher_is_better, **fields)
+
+
+def compare_two(a, b, groups, *, higher_is_better=True, margin=None, **options) -> PairComparison:
+    """Method b against method a by the pipeline that compares any number."""
+    metric = metric_scores({"a": a, "b": b}, higher_is_better=higher_is_better, margin=margin)
+    return compare_methods([metric], groups, InferenceOptions(**options))[0]
 
 
 def group_differences(rng, groups, correlation, shape="normal"):

@@ -10,7 +10,7 @@ from evalkit.comparison.records import ComparedMetric
 from evalkit.report.comparison import alpha_of
 from evalkit.report.figures.style import GREY, GRID, INK, DrawnFigure, new_figure, printable
 from evalkit.report.figures.view import MetricView
-from evalkit.stats.clusters import code_groups, group_error
+from evalkit.stats.clusters import cluster_error, code_groups
 from evalkit.stats.power import minimum_detectable_effect
 
 POINTS = 33
@@ -27,7 +27,7 @@ def power_curve(view: MetricView) -> DrawnFigure | None:
         both = view.with_reference(row.method)
         n, n_groups = len(both.item_ids), len(set(both.groups))
         if view.pair(row.method) and n_groups > 2:
-            error = group_error(both.columns[:, 1] - both.columns[:, 0], code_groups(both.groups))
+            error = cluster_error(both.columns[:, 1] - both.columns[:, 0], code_groups(both.groups))
             if error:
                 curves[row.method] = (*detectable(error, n, n_groups, alpha), n)
     if not curves:

@@ -78,7 +78,7 @@ def mean_covariance(values: Floats, groups: tuple[str, ...]) -> Floats | None:
     """Group-robust (CR1) covariance of a vector of means; None for fewer than three groups.
 
     ``G/(G−1) · Σ_g r_g r_gᵀ / n²`` with ``r_g`` the sum of a group's residuals: the square of
-    :func:`~evalkit.stats.clusters.group_error` on the diagonal.
+    :func:`~evalkit.stats.clusters.cluster_error` on the diagonal.
 
     Args:
         values: ``(n, 2)``.

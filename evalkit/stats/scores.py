@@ -1,0 +1,96 @@
+"""What a comparison of methods is given: every method's scores on the same items, and what is asked of them."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from evalkit.arrays import Floats, Mask
+from evalkit.errors import OptionError
+from evalkit.stats.clusters import GRID, to_steps
+from evalkit.stats.multiplicity import Correction
+from evalkit.stats.power import POWER
+
+Test = Literal["sign_flip", "t", "wilcoxon"]
+_USUAL = (1e-2, 1e5)
+"""Metrics whose largest score lies here are counted in steps of 1e-6, others in millionths of that score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceOptions:
+    """How methods are compared and ranked."""
+
+    baseline: str | None = None
+    """Compare each other method with this one only; None for all pairs."""
+    alpha: float = 0.05
+    """Error rate of each family; intervals have level 1 − alpha."""
+    power: float = POWER
+    """For the minimum detectable effect and the items needed."""
+    seed: int = 0
+    """Determines every random number."""
+    test: Test = "sign_flip"
+    """Where the p-values come from: ``sign_flip``, ``t`` (cluster-robust) or ``wilcoxon``."""
+    correction: Correction = "holm"
+    """Of the primary metrics' p-values. The exploratory ones get Benjamini–Hochberg (or ``by``, ``none`` where that was
+    asked for)."""
+    n_permutations: int | None = None
+    """Random permutations of signs; None for 99,999, or what the corrections need where there are many comparisons."""
+    n_resamples: int = 9_999
+    """Bootstrap resamples behind the ranks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricScores:
+    """What every method scored on one metric."""
+
+    metric: str
+    scores: Mapping[str, Floats]
+    """Method to ``(n, seeds)``, NaN where there is no value; the items are the same for all."""
+    higher_is_better: bool
+    primary: bool = True
+    """Whether its p-values form the confirmatory family."""
+    margin: float | None = None
+    """Differences smaller than this do not matter; None where nobody said so."""
+    range: tuple[float, float] | None = None
+    """The metric's least and greatest value, where it has both."""
+    is_rate: bool = False
+    """Whether the scores are means of zeros and ones."""
+    unranked: Mapping[str, str] = field(default_factory=dict)
+    """The methods that cannot be ranked, each with the reason. All others are compared on the same items."""
+    not_run: Mapping[str, Mask] = field(default_factory=dict)
+    """Method to ``(n,)``: items that it was not run on. Where it was and has no value the metric is undefined."""
+
+    def __post_init__(self) -> None:
+        """Raise an OptionError unless every method has a finite table of the same items."""
+        tables = list(self.scores.values())
+        if any(table.ndim != 2 or len(table) != len(tables[0]) or np.isinf(table).any() for table in tables):
+            raise OptionError(
+                f"Scores on {self.metric} must be finite, items × seeds of the same items, and NaN where there is none."
+            )
+
+    @cached_property
+    def unit(self) -> float:
+        """What scores are multiplied by so that steps of 1e-6 suit them: 1 for usual scores, else a power of ten."""
+        finite = (table[~np.isnan(table)] for table in self.scores.values())
+        largest = max((float(np.abs(values).max(initial=0.0)) for values in finite), default=0.0)
+        return 1.0 if not largest or _USUAL[0] <= largest <= _USUAL[1] else 10.0 ** -math.floor(math.log10(largest))
+
+    @property
+    def grid(self) -> float:
+        """The step to which scores are rounded."""
+        return GRID / self.unit
+
+    @property
+    def ranked(self) -> list[str]:
+        """The methods that can be ranked."""
+        return [name for name in self.scores if name not in self.unranked]
+
+
+def item_means(table: Floats, grid: float = GRID) -> Floats:
+    """Mean over each item's seeds, on the grid; NaN for an item without any. ``(n, seeds)`` to ``(n,)``."""
+    counts = (~np.isnan(table)).sum(axis=1)
+    means = np.where(counts > 0, np.nansum(table, axis=1) / np.maximum(counts, 1), np.nan)
+    return to_steps(means, grid) / (1 / grid)
