@@ -9,7 +9,7 @@ import difflib
 import functools
 import importlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -58,14 +58,24 @@ class Registry(Generic[T]):
     Args:
         kind: What the names stand for, in the singular, as it reads in messages and as ``evalkit list`` knows it in
             the plural (``"metric"``).
-        builtin: The names that evalkit ships, each with its ``module:object``.
+        builtin: The names that evalkit ships, each with its ``module:object``; or what gives them with the objects.
         group: The entry-point group through which other packages add theirs.
+        check: Gives back what a name leads to, or refuses it with a BrokenPluginError; it is told the name as
+            ``registered``.
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, str], group: str) -> None:
+    def __init__(
+        self,
+        kind: str,
+        builtin: Mapping[str, str] | Callable[[], Mapping[str, T]],
+        group: str,
+        *,
+        check: Callable[..., T] | None = None,
+    ) -> None:
         self.kind = kind
         self.group = group
-        self._builtin = dict(builtin)
+        self._builtin = builtin if callable(builtin) else dict(builtin)
+        self._check = check
 
     def names(self) -> tuple[str, ...]:
         """Every registered name, ours first; nothing is imported."""
@@ -78,12 +88,10 @@ class Registry(Generic[T]):
             UnknownNameError: No such name; the message suggests the nearest.
             BrokenPluginError: The name is registered and its object cannot be imported.
         """
-        target = self._builtin.get(name)
-        if target is None:
-            target = next((plugin.target for plugin in plugins(self.group) if plugin.name == name), None)
-        if target is None:
+        entry = self._ours(name) or next((plugin for plugin in plugins(self.group) if plugin.name == name), None)
+        if entry is None:
             raise UnknownNameError(unknown_name(self.kind, name, self.names()))
-        return self._load(name, target)
+        return self._load(entry)
 
     def entries(self) -> tuple[RegistryEntry[T], ...]:
         """Every registered name with its object, or with the reason why there is none."""
@@ -91,10 +99,7 @@ class Registry(Generic[T]):
 
     def _targets(self) -> tuple[RegistryEntry[T], ...]:
         """The entries as they are registered, nothing imported; of a name that is there twice, ours or the first."""
-        ours: list[RegistryEntry[T]] = [
-            RegistryEntry(name=name, target=target, provider="evalkit") for name, target in self._builtin.items()
-        ]
-        entries = [*ours, *plugins(self.group)]
+        entries = [*filter(None, map(self._ours, self._all_ours())), *plugins(self.group)]
         first: dict[str, RegistryEntry[T]] = {}
         for index, entry in enumerate(entries):
             if (used := first.setdefault(entry.name, entry)) is not entry:
@@ -102,25 +107,36 @@ class Registry(Generic[T]):
                 entries[index] = replace(entry, error=error)
         return tuple(entries)
 
+    def _all_ours(self) -> Mapping[str, str | T]:
+        return self._builtin() if callable(self._builtin) else self._builtin
+
+    def _ours(self, name: str) -> RegistryEntry[T] | None:
+        found = self._all_ours().get(name)
+        if found is None or isinstance(found, str):
+            return RegistryEntry(name=name, target=found, provider="evalkit") if found else None
+        return RegistryEntry(name=name, target=f"a {type(found).__name__}", provider="evalkit", value=found)
+
     def _materialised(self, entry: RegistryEntry[T]) -> RegistryEntry[T]:
         if entry.error is not None:
             return entry
         try:
-            return replace(entry, value=self._load(entry.name, entry.target))
+            return replace(entry, value=self._load(entry))
         except BrokenPluginError as failure:
             return replace(entry, error=str(failure))
 
-    def _load(self, name: str, target: str) -> T:
-        module, _, attribute = target.partition(":")
+    def _load(self, entry: RegistryEntry[T]) -> T:
+        if entry.value is not None:
+            return entry.value
+        module, _, attribute = entry.target.partition(":")
         try:
             with redirect_stdout(sys.stderr):  # standard output is the command's own
                 value: T = getattr(importlib.import_module(module), attribute)
         except (Exception, SystemExit) as failure:  # whatever a plug-in's import raises is its state, to be shown
             raise BrokenPluginError(
-                f"The {self.kind} '{name}' is registered as {target}, which cannot be imported: "
+                f"The {self.kind} '{entry.name}' is registered as {entry.target}, which cannot be imported: "
                 f"{type(failure).__name__}: {failure}."
             ) from failure
-        return value
+        return self._check(value, registered=entry.name) if self._check else value
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

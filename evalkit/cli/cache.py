@@ -26,7 +26,7 @@ def info(*, output: Output) -> None:
     output.json(asdict(found))
     output.line(f"{found.path}: {found.n_entries:,} embeddings, {_megabytes(found.n_bytes)} on disk.")
     if found.encoders:
-        table = Table("encoder", "fingerprint", "images", "texts", "pairs", "size")
+        table = Table("encoder", "fingerprint", "images", "texts", "pairs", "items", "size")
         for encoder in found.encoders:
             table.add_row(
                 _name(encoder),
@@ -34,6 +34,7 @@ def info(*, output: Output) -> None:
                 f"{encoder.n_images:,}",
                 f"{encoder.n_texts:,}",
                 f"{encoder.n_pairs:,}",
+                f"{encoder.n_items:,}",
                 _megabytes(encoder.n_bytes),
             )
         output.table(table)
@@ -49,7 +50,7 @@ def clear(*, encoder: str | None, yes: bool, output: Output) -> None:
 
     found = _info()
     chosen = _choose(found, encoder) if encoder else None
-    n_entries = chosen.n_images + chosen.n_texts + chosen.n_pairs if chosen else found.n_entries
+    n_entries = chosen.n_entries if chosen else found.n_entries
     what = f"{n_entries:,} embeddings{f' of {_name(chosen)}' if chosen else ''}"
     if n_entries and not yes:
         click.confirm(f"Delete {what} from {found.path}?", abort=True, err=True)
@@ -63,8 +64,7 @@ def clear(*, encoder: str | None, yes: bool, output: Output) -> None:
 
 def _info() -> "CacheInfo":
     """What the cache holds; looking does not make one."""
-    from evalkit.encoders.cache import EmbeddingCache
-    from evalkit.encoders.cache_file import default_path
+    from evalkit.encoders.cache import EmbeddingCache, default_path
 
     if not default_path().exists():
         with EmbeddingCache.in_memory() as empty:

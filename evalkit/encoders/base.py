@@ -10,7 +10,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from evalkit.arrays import Pixels
-from evalkit.encoders.digest import settings_digest
+from evalkit.edits.whole_item import WholeItem
+from evalkit.encoders.digest import decoding_rules, settings_digest
 from evalkit.images.pairs import ImagePair
 
 Embeddings = npt.NDArray[np.float32]
@@ -103,14 +104,22 @@ class EncoderSpec:
     """Raised by hand whenever our own code changes the numbers of this backend."""
     compiled: bool = False
     """Whether ``torch.compile`` has fused its operations, which rounds otherwise."""
+    libraries: tuple[tuple[str, str], ...] = ()
+    """Name and version of the distributions that compute."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all of the above: the cache's key."""
+        """SHA-256 of all of the above but the libraries: the same network on any machine."""
         facts = asdict(self)
+        del facts["libraries"]
         if not self.compiled:  # so that what was cached before there was a choice is found
             del facts["compiled"]
         return settings_digest(facts)
+
+    @property
+    def cache_key(self) -> str:
+        """SHA-256 of all that can change its numbers on this machine: libraries and the decoding of images included."""
+        return settings_digest([self.fingerprint, self.libraries, decoding_rules()])
 
     @property
     def precision(self) -> str:
@@ -151,7 +160,8 @@ class EncoderSpec:
         """
         preprocess = dict(value["preprocess"])
         preprocess |= {name: tuple(preprocess[name]) for name in ("mean", "std")}
-        return cls(**{**value, "preprocess": Preprocess(**preprocess)})
+        libraries = tuple((name, version) for name, version in value["libraries"])
+        return cls(**{**value, "preprocess": Preprocess(**preprocess), "libraries": libraries})
 
 
 def precision(dtype: DType, *, compiled: bool) -> str:
@@ -196,7 +206,22 @@ class PairEncoder(Protocol):
         """``(n, dimension)`` numbers about pairs of any sizes; ``dimension`` may depend on whether they have masks."""
 
 
-class AnyEncoder(Encoder, PairEncoder, Protocol):
+class ItemEncoder(Protocol):
+    """A network that looks at whole items, such as a judge, and gives a few numbers."""
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """What can change its numbers."""
+
+    @property
+    def device(self) -> str:
+        """Where the network runs."""
+
+    def encode_items(self, items: Sequence[WholeItem]) -> Embeddings:
+        """``(n, dimension)`` numbers about items, which hold what the feature takes."""
+
+
+class AnyEncoder(Encoder, PairEncoder, ItemEncoder, Protocol):
     """An encoder that hands on what it is asked for, and refuses what its network cannot do."""
 
 
@@ -204,7 +229,7 @@ class AnyEncoder(Encoder, PairEncoder, Protocol):
 class Loaded:
     """An encoder whose network is in memory, and what its specification depends on."""
 
-    encoder: Encoder | PairEncoder
+    encoder: Encoder | PairEncoder | ItemEncoder
     files: tuple[Path, ...] = ()
     """Every file and directory that was read. While none of them changes, the specification is taken as known and the
     network stays on disk until something must be encoded; empty means that the specification is not remembered."""

@@ -1,9 +1,9 @@
-"""The embedding cache: one SQLite file that any number of processes may share.
+"""The cache of features: one SQLite file that any number of processes may share.
 
-Vectors are kept by encoder fingerprint, kind and SHA-256 of the content, so that nothing is encoded twice and nothing
-stale is ever found. Each batch is one transaction of a write-ahead log: a process killed at any moment leaves whole
-batches and a sound file. Beside them the cache remembers what an encoder turned out to be
-(:class:`Memo`), so that a run that finds everything here loads no network at all.
+Numbers are kept by what computed them (a key, see :mod:`evalkit.scoring.keys`), by kind, and by the SHA-256 of the
+content, so that nothing is computed twice and nothing stale is ever found. Each batch is one transaction of a
+write-ahead log: a process killed at any moment leaves whole batches and a sound file. Whatever has the methods of
+:class:`FeatureCache` can be put in its place.
 """
 
 import json
@@ -14,54 +14,65 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from evalkit.encoders.base import EncoderSpec
-from evalkit.encoders.cache_file import (
-    FORMAT,
-    connect,
-    create_tables,
-    default_path,
-    explained,
-    size_on_disk,
-    transaction,
-)
+from evalkit.encoders.cache_file import FORMAT, connect, create_tables, explained, transaction
+from evalkit.storage.paths import cache_directory
 
-EmbeddingKind = Literal["image", "text", "pair"]
-Vector = npt.NDArray[np.float32]
-DigestT = TypeVar("DigestT", bytes, str)
+ContentKind = Literal["image", "text", "pair", "item"]
+Numbers = npt.NDArray[np.floating]
+"""``(dimension,)``: float32 from networks, float64 from measures of pixels and judges."""
 
 CHUNK = 500
 """Rows per look-up: below the 999 parameters that older builds of SQLite allow."""
 SELECT = "SELECT digest, vector, checksum FROM embeddings WHERE encoder = ? AND kind = ? AND digest IN ({marks})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memo:
-    """What a request for an encoder led to, and what must still be so for that to hold."""
+class FeatureCache(Protocol):
+    """What scoring needs of a cache; every method raises a :class:`~evalkit.errors.CacheError` where it fails."""
 
-    spec: EncoderSpec
-    evidence: Mapping[str, Any]
-    """JSON; the cache keeps it and gives it no meaning."""
+    def get_many(self, key: str, kind: ContentKind, digests: Sequence[str]) -> dict[str, Numbers]:
+        """Those of some contents' numbers that are known."""
+
+    def put_many(self, key: str, kind: ContentKind, rows: Mapping[str, Numbers]) -> None:
+        """Keep numbers by content, all of them or none."""
+
+    def describe(self, key: str, label: str) -> None:
+        """Say what it is that a key stands for."""
+
+    def recall(self, request: str) -> Any:  # noqa: ANN401 - whatever JSON can hold
+        """What was remembered of a request for an encoder, as JSON; None where nothing was."""
+
+    def remember(self, request: str, key: str, facts: Any) -> None:  # noqa: ANN401 - as above
+        """Keep what a request for an encoder led to."""
+
+    def forget(self, request: str) -> None:
+        """Drop what is remembered of a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedEncoder:
-    """One encoder's part of the cache."""
+    """One encoder's, measure's or judge's part of the cache."""
 
     fingerprint: str
+    """Its key."""
     label: str | None
-    """As in a signature; None for an encoder that was never described."""
+    """As in a signature; None where it was never described."""
     n_images: int
     n_texts: int
     n_pairs: int
-    """Edited images beside their sources."""
+    """Edited images beside their sources or references."""
+    n_items: int
     n_bytes: int
-    """Of its vectors."""
+    """Of its numbers."""
+
+    @property
+    def n_entries(self) -> int:
+        """All that is kept of it."""
+        return self.n_images + self.n_texts + self.n_pairs + self.n_items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +88,9 @@ class CacheInfo:
 
 
 class EmbeddingCache:
-    """Vectors and memos in one SQLite file; safe to share between threads and between processes.
+    """A :class:`FeatureCache` in one SQLite file; safe to share between threads and between processes.
 
-    Opened with :meth:`open` or :meth:`in_memory`, best in a ``with`` statement. Every method raises
-    :class:`~evalkit.errors.CacheError` where the file cannot be read or written, and leaves it as it was.
+    Opened with :meth:`open` or :meth:`in_memory`, best in a ``with`` statement. A file that fails is left as it was.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
@@ -89,11 +99,11 @@ class EmbeddingCache:
         self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, path: Path | None = None) -> "EmbeddingCache":
+    def open(cls, path: Path | None = None) -> Self:
         """The cache in a file, made if it is not there.
 
         Args:
-            path: The file; ``embeddings.sqlite`` in the cache directory by default.
+            path: The file; :func:`default_path` by default.
 
         Raises:
             CacheError: The file or its directory cannot be written, is damaged, belongs to another program or was
@@ -103,7 +113,7 @@ class EmbeddingCache:
         return cls(connect(path), path)
 
     @classmethod
-    def in_memory(cls) -> "EmbeddingCache":
+    def in_memory(cls) -> Self:
         """A cache that lasts as long as the process."""
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         create_tables(connection)
@@ -113,162 +123,144 @@ class EmbeddingCache:
         """Close the file; the cache cannot be used afterwards."""
         self._connection.close()
 
-    def __enter__(self) -> "EmbeddingCache":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_failure: object) -> None:
         self.close()
 
-    def get_many(self, fingerprint: str, kind: EmbeddingKind, digests: Sequence[DigestT]) -> dict[DigestT, Vector]:
-        """Those of some vectors that are known.
+    def get_many(self, key: str, kind: ContentKind, digests: Sequence[str]) -> dict[str, Numbers]:
+        """Those of some contents' numbers that are known.
 
         Args:
-            fingerprint: The encoder's, :attr:`EncoderSpec.fingerprint`.
-            kind: Whether the content is an image, a text or a pair of images.
-            digests: SHA-256 of each content, as 32 bytes or in hexadecimal.
+            key: What computed them.
+            kind: What the content is.
+            digests: SHA-256 of each content, in hexadecimal.
 
         Returns:
-            Digest to ``(dimension,)`` float32, read-only; a row that does not match its own checksum is left out.
+            Digest to ``(dimension,)``, read-only; a row that does not match its own checksum is left out.
         """
-        found: dict[DigestT, Vector] = {}
+        found: dict[str, Numbers] = {}
         with self._reading():
-            known = self._connection.execute(
-                "SELECT id, dimension FROM encoders WHERE fingerprint = ?", [fingerprint]
-            ).fetchone()
-            if known is None:
+            known = self._connection.execute("SELECT id, dtype, dimension FROM encoders WHERE key = ?", [key])
+            encoder, dtype, dimension = known.fetchone() or (None, None, None)
+            if dtype is None:
                 return found
-            encoder, dimension = known
+            size = dimension * np.dtype(dtype).itemsize
             for start in range(0, len(digests), CHUNK):
-                wanted: dict[bytes, DigestT] = {_raw(digest): digest for digest in digests[start : start + CHUNK]}
+                wanted = [bytes.fromhex(digest) for digest in digests[start : start + CHUNK]]
                 query = SELECT.format(marks=",".join("?" * len(wanted)))
-                for raw, vector, checksum in self._connection.execute(query, [encoder, kind, *wanted]):
-                    if len(vector) == 4 * dimension and zlib.crc32(vector) == checksum:
-                        found[wanted[raw]] = np.frombuffer(vector, dtype="<f4")
+                for digest, row, checksum in self._connection.execute(query, [encoder, kind, *wanted]):
+                    if len(row) == size and zlib.crc32(row) == checksum:
+                        found[digest.hex()] = np.frombuffer(row, dtype=dtype)
         return found
 
-    def put_many(self, fingerprint: str, kind: EmbeddingKind, vectors: Mapping[DigestT, Vector]) -> None:
-        """Keep vectors, all of them or, if the process dies or the disk is full, none.
+    def put_many(self, key: str, kind: ContentKind, rows: Mapping[str, Numbers]) -> None:
+        """Keep numbers, all of them or, if the process dies or the disk is full, none.
 
         Args:
-            fingerprint: The encoder's.
-            kind: Whether the content is an image, a text or a pair of images.
-            vectors: SHA-256 of each content, as 32 bytes or in hexadecimal, to ``(dimension,)`` float32.
+            key: What computed them.
+            kind: What the content is.
+            rows: SHA-256 of each content, in hexadecimal, to ``(dimension,)`` float32 or float64.
 
         Raises:
-            ValueError: The vectors differ in length from each other or from those that are kept.
+            ValueError: The rows differ in length or type from each other or from those that are kept.
         """
-        if not vectors:
+        if not rows:
             return
-        rows = [
-            (_raw(digest), np.ascontiguousarray(vector, dtype="<f4").tobytes()) for digest, vector in vectors.items()
+        shapes = {(row.dtype.newbyteorder("<").str, row.size) for row in rows.values()}
+        data = [
+            (bytes.fromhex(d), np.ascontiguousarray(r, r.dtype.newbyteorder("<")).tobytes()) for d, r in rows.items()
         ]
-        sizes = {len(row) // 4 for _, row in rows}
         with self._writing():
-            encoder = self._encoder_id(fingerprint, sizes)
+            encoder = self._encoder_id(key, shapes)
             self._connection.executemany(
                 "INSERT OR REPLACE INTO embeddings (encoder, kind, digest, vector, checksum) VALUES (?, ?, ?, ?, ?)",
-                [(encoder, kind, digest, row, zlib.crc32(row)) for digest, row in rows],
+                [(encoder, kind, digest, row, zlib.crc32(row)) for digest, row in data],
             )
 
-    def recall(self, request: str) -> Memo | None:
-        """What is remembered of a request for an encoder; None where nothing is, or in a form no longer understood."""
-        with self._reading():
-            row = self._connection.execute("SELECT spec, evidence FROM memos WHERE request = ?", [request]).fetchone()
-        if row is None:
-            return None
-        try:
-            return Memo(spec=EncoderSpec.from_json(json.loads(row[0])), evidence=json.loads(row[1]))
-        except (KeyError, TypeError, ValueError):
-            return None
+    def describe(self, key: str, label: str) -> None:
+        """Say what it is that a key stands for."""
+        with self._writing():
+            self._label(key, label)
 
-    def remember(self, request: str, memo: Memo) -> None:
-        """Keep what a request for an encoder led to."""
-        spec = memo.spec
+    def recall(self, request: str) -> Any:  # noqa: ANN401 - whatever JSON can hold
+        """What was remembered of a request for an encoder, as JSON; None where nothing was."""
+        with self._reading():
+            row = self._connection.execute("SELECT facts FROM specs WHERE request = ?", [request]).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def remember(self, request: str, key: str, facts: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+        """Keep what a request for an encoder led to; it is dropped with the numbers of that key."""
         with self._writing():
             self._connection.execute(
-                "INSERT OR REPLACE INTO memos (request, fingerprint, spec, evidence) VALUES (?, ?, ?, ?)",
-                [request, spec.fingerprint, json.dumps(spec.as_json()), json.dumps(memo.evidence)],
+                "INSERT OR REPLACE INTO specs (request, key, facts) VALUES (?, ?, ?)", [request, key, json.dumps(facts)]
             )
-            self._label(spec.fingerprint, spec.label)
-
-    def describe(self, fingerprint: str, label: str) -> None:
-        """Say what it is that a fingerprint stands for."""
-        with self._writing():
-            self._label(fingerprint, label)
 
     def forget(self, request: str) -> None:
         """Drop what is remembered of a request."""
         with self._writing():
-            self._connection.execute("DELETE FROM memos WHERE request = ?", [request])
+            self._connection.execute("DELETE FROM specs WHERE request = ?", [request])
 
     def info(self) -> CacheInfo:
         """What the cache holds."""
         with self._reading():
             rows = self._connection.execute(
-                "SELECT fingerprint, label, COALESCE(dimension, 0),"
-                " (SELECT COUNT(*) FROM embeddings WHERE encoder = id AND kind = 'image'),"
-                " (SELECT COUNT(*) FROM embeddings WHERE encoder = id AND kind = 'text'),"
-                " (SELECT COUNT(*) FROM embeddings WHERE encoder = id AND kind = 'pair')"
-                " FROM encoders ORDER BY label IS NULL, label, fingerprint"
+                "SELECT key, label, SUM(kind = 'image'), SUM(kind = 'text'), SUM(kind = 'pair'), SUM(kind = 'item'), "
+                "SUM(LENGTH(vector)) FROM encoders LEFT JOIN embeddings ON encoder = id GROUP BY id "
+                "ORDER BY label IS NULL, label, key"
             ).fetchall()
+        names = ("n_images", "n_texts", "n_pairs", "n_items", "n_bytes")
         encoders = tuple(
-            CachedEncoder(
-                fingerprint=fingerprint,
-                label=label,
-                n_images=images,
-                n_texts=texts,
-                n_pairs=pairs,
-                n_bytes=4 * dimension * (images + texts + pairs),
-            )
-            for fingerprint, label, dimension, images, texts, pairs in rows
+            CachedEncoder(fingerprint=key, label=label, **{name: n or 0 for name, n in zip(names, counts, strict=True)})
+            for key, label, *counts in rows
         )
+        files = [] if self._path is None else [Path(f"{self._path}{end}") for end in ("", "-wal", "-shm")]
         return CacheInfo(
             path="" if self._path is None else str(self._path),
             format=FORMAT,
-            n_entries=sum(encoder.n_images + encoder.n_texts + encoder.n_pairs for encoder in encoders),
-            n_bytes=0 if self._path is None else size_on_disk(self._path),
+            n_entries=sum(encoder.n_entries for encoder in encoders),
+            n_bytes=sum(file.stat().st_size for file in files if file.exists()),
             encoders=encoders,
         )
 
-    def clear(self, fingerprint: str | None = None) -> int:
-        """Drop one encoder's vectors and memos, or everything, and give the space back.
+    def clear(self, key: str | None = None) -> int:
+        """Drop what one key stands for, or everything, and give the space back.
 
         Returns:
-            The number of vectors dropped.
+            The number of entries dropped.
         """
-        chosen = "" if fingerprint is None else " WHERE fingerprint = ?"
-        values = [] if fingerprint is None else [fingerprint]
         with self._writing():
-            dropped = self._connection.execute(
-                f"DELETE FROM embeddings WHERE encoder IN (SELECT id FROM encoders{chosen})",  # noqa: S608 - fixed text
-                values,
-            ).rowcount
-            self._connection.execute(f"DELETE FROM encoders{chosen}", values)  # noqa: S608 - fixed text
-            self._connection.execute(f"DELETE FROM memos{chosen}", values)  # noqa: S608 - fixed text
+            chosen = self._connection.execute("SELECT id FROM encoders WHERE key = ? OR ? IS NULL", [key, key])
+            dropped = sum(
+                self._connection.execute("DELETE FROM embeddings WHERE encoder = ?", row).rowcount
+                for row in chosen.fetchall()
+            )
+            for table in ("encoders", "specs"):
+                self._connection.execute(f"DELETE FROM {table} WHERE key = ? OR ? IS NULL", [key, key])  # noqa: S608 - fixed
         with self._lock, suppress(sqlite3.OperationalError):  # as long as others read, the space stays for new rows
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return dropped
 
-    def _label(self, fingerprint: str, label: str) -> None:
+    def _label(self, key: str, label: str) -> None:
         self._connection.execute(
-            "INSERT INTO encoders (fingerprint, label) VALUES (?, ?) "
-            "ON CONFLICT (fingerprint) DO UPDATE SET label = excluded.label",
-            [fingerprint, label],
+            "INSERT INTO encoders (key, label) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET label = excluded.label",
+            [key, label],
         )
 
-    def _encoder_id(self, fingerprint: str, sizes: set[int]) -> int:
-        self._connection.execute("INSERT OR IGNORE INTO encoders (fingerprint) VALUES (?)", [fingerprint])
+    def _encoder_id(self, key: str, shapes: set[tuple[str, int]]) -> int:
+        dtype, dimension = max(shapes)
         self._connection.execute(
-            "UPDATE encoders SET dimension = ? WHERE fingerprint = ? AND dimension IS NULL", [max(sizes), fingerprint]
+            "INSERT INTO encoders (key, dtype, dimension) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE "
+            "SET dtype = COALESCE(dtype, excluded.dtype), dimension = COALESCE(dimension, excluded.dimension)",
+            [key, dtype, dimension],
         )
-        encoder, dimension = self._connection.execute(
-            "SELECT id, dimension FROM encoders WHERE fingerprint = ?", [fingerprint]
+        encoder, *expected = self._connection.execute(
+            "SELECT id, dtype, dimension FROM encoders WHERE key = ?", [key]
         ).fetchone()
-        if sizes != {dimension}:
-            raise ValueError(f"vectors of encoder {fingerprint[:12]}: expected length {dimension}, got {sorted(sizes)}")
+        if shapes != {tuple(expected)}:
+            raise ValueError(f"numbers of {key[:12]}: expected type and length {expected}, got {sorted(shapes)}")
         return int(encoder)
 
     @contextmanager
@@ -279,13 +271,10 @@ class EmbeddingCache:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """One transaction, which takes the write lock at once so that it cannot fail half-way for want of it."""
-        with (
-            self._lock,
-            explained(self._path, "written"),
-            transaction(self._connection, "IMMEDIATE"),
-        ):
+        with self._lock, explained(self._path, "written"), transaction(self._connection, "IMMEDIATE"):
             yield
 
 
-def _raw(digest: bytes | str) -> bytes:
-    return bytes.fromhex(digest) if isinstance(digest, str) else digest
+def default_path() -> Path:
+    """``embeddings.sqlite`` in the cache directory."""
+    return cache_directory() / "embeddings.sqlite"

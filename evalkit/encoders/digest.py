@@ -2,8 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
+
+from evalkit.images.decode import RULES_VERSION
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +54,22 @@ def tokenizer_digest(vocabulary: Mapping[str, int], tokenize: Callable[[Sequence
     """
     tokens = tokenize(PROBES).tolist()
     return settings_digest([sorted(vocabulary.items()), tokens])
+
+
+def library_versions(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Distributions with their installed versions, ``absent`` for one that is not installed."""
+    found = []
+    for name in names:
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            found.append((name, "absent"))
+    return tuple(found)
+
+
+def decoding_rules() -> tuple[tuple[str, str], ...]:
+    """What decides which pixels a file has: our rules, and the library that decodes and resizes."""
+    return (("decoder", str(RULES_VERSION)), *library_versions(["pillow"]))
 
 
 def settings_digest(settings: Any) -> str:  # noqa: ANN401 - whatever JSON can hold

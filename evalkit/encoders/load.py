@@ -4,12 +4,14 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from evalkit.arrays import Pixels
-from evalkit.encoders.base import Backend, DType, Embeddings, Encoder, EncoderSpec, Loaded, PairEncoder
-from evalkit.encoders.cache import EmbeddingCache
-from evalkit.encoders.spec_cache import SpecMemory
+from evalkit.edits.whole_item import WholeItem
+from evalkit.encoders.base import Backend, DType, Embeddings, Encoder, EncoderSpec, ItemEncoder, Loaded, PairEncoder
+from evalkit.encoders.cache import FeatureCache
+from evalkit.encoders.digest import library_versions
+from evalkit.encoders.spec_cache import SpecCache
 from evalkit.errors import EncoderError, OptionError, UnknownNameError
 from evalkit.images.pairs import ImagePair
 from evalkit.registry import Registry, unknown_name
@@ -29,6 +31,7 @@ BUILTIN = {
     "shapes_recogniser": "evalkit.benchmarks.shapes.recogniser:load",
 }
 ENCODERS: Registry[Backend] = Registry("encoder", BUILTIN, "evalkit.encoders")
+AnyKind = Encoder | PairEncoder | ItemEncoder
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
 
 
@@ -41,9 +44,9 @@ class EncoderConfig:
     dtype: DType
     compiled: bool = False
 
-    def open(self) -> "LazyEncoder":
-        """The encoder; what it turns out to be is not remembered."""
-        return open_encoder(self.spec, device=self.device, dtype=self.dtype, compiled=self.compiled)
+    def open(self, cache: FeatureCache | None = None) -> "LazyEncoder":
+        """The encoder; what it turns out to be is remembered by a cache, if there is one."""
+        return open_encoder(self.spec, device=self.device, dtype=self.dtype, compiled=self.compiled, cache=cache)
 
 
 def open_encoder(
@@ -52,7 +55,7 @@ def open_encoder(
     device: str = "auto",
     dtype: DType = "fp32",
     compiled: bool = False,
-    cache: EmbeddingCache | None = None,
+    cache: FeatureCache | None = None,
 ) -> "LazyEncoder":
     """An encoder whose network is loaded when something is first encoded.
 
@@ -81,12 +84,12 @@ def open_encoder(
         loaded = ENCODERS.get(backend)(argument, device=device, dtype=dtype)
         return replace(loaded, encoder=_compiled(loaded.encoder)) if compiled else loaded
 
-    return LazyEncoder(spec, load, SpecMemory(cache, spec, dtype, compiled=compiled))
+    return LazyEncoder(spec, load, SpecCache(cache, spec, dtype, compiled=compiled))
 
 
-def _compiled(encoder: Encoder | PairEncoder) -> Encoder | PairEncoder:
+def _compiled(encoder: AnyKind) -> AnyKind:
     """The encoder compiled, if it can be; its specification says what it is."""
-    made: Encoder | PairEncoder = encoder.compiled() if hasattr(encoder, "compiled") else encoder
+    made: AnyKind = encoder.compiled() if hasattr(encoder, "compiled") else encoder
     return made
 
 
@@ -96,25 +99,27 @@ class LazyEncoder:
     Made by :func:`open_encoder`. Threads may share it.
     """
 
-    def __init__(self, request: str, load: Callable[[], Loaded], memory: SpecMemory) -> None:
+    def __init__(self, request: str, load: Callable[[], Loaded], specs: SpecCache) -> None:
         self._request = request
         self._load = load
-        self._memory = memory
+        self._specs = specs
         self._lock = threading.Lock()
-        self._encoder: Encoder | PairEncoder | None = None
+        self._encoder: AnyKind | None = None
         self._spec: EncoderSpec | None = None
 
     @property
     def spec(self) -> EncoderSpec:
-        """What can change its numbers; remembered from an earlier run where nothing has changed since, else read.
+        """What can change its numbers; known from an earlier run where nothing has changed since, else read.
 
         Raises:
-            EncoderError: It is not remembered, and the network cannot be loaded.
+            EncoderError: It is not known, and the network cannot be loaded.
         """
         if self._spec is None:  # asked outside of the lock: who only reads it need not wait for the network
             with self._lock:
-                self._spec = self._spec or self._memory.recall()
-        return self._spec or self._loaded().spec
+                self._spec = self._spec or self._specs.find()
+        if self._spec is None:
+            self._loaded()
+        return cast("EncoderSpec", self._spec)
 
     @property
     def device(self) -> str:
@@ -123,39 +128,45 @@ class LazyEncoder:
 
     def encode_images(self, pixels: Pixels) -> Embeddings:
         """Embeddings of a batch of ``(n, size, size, 3)`` squares made by ``spec.preprocess``."""
-        return self._able("encode_images", "of single images")(pixels)
+        return self._able("encode_images", "vectors of single images")(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embeddings of texts; an over-long one is cut and keeps its end token."""
-        return self._able("encode_texts", "of texts")(texts)
+        return self._able("encode_texts", "vectors of texts")(texts)
 
     def encode_pairs(self, pairs: Sequence[ImagePair]) -> Embeddings:
         """A few numbers about each edited image beside its source."""
-        return self._able("encode_pairs", "of pairs of images")(pairs)
+        return self._able("encode_pairs", "vectors of pairs of images")(pairs)
+
+    def encode_items(self, items: Sequence[WholeItem]) -> Embeddings:
+        """A few numbers about each whole item."""
+        return self._able("encode_items", "numbers about whole items")(items)
 
     def _able(self, function: str, what: str) -> Callable[[Any], Embeddings]:
         encoder = self._loaded()
         if not hasattr(encoder, function):
             raise EncoderError(
-                f"Encoder '{self._request}': expected one that makes vectors {what}, which {encoder.spec.name} does "
+                f"Encoder '{self._request}': expected one that makes {what}, which {encoder.spec.name} does "
                 f"not. See: evalkit list encoders"
             )
         able: Callable[[Any], Embeddings] = getattr(encoder, function)
         return able
 
-    def _loaded(self) -> Encoder | PairEncoder:
+    def _loaded(self) -> AnyKind:
         with self._lock:
             if self._encoder is None:
                 loaded = self._load()
-                self._require_as_promised(loaded.encoder.spec)
-                self._memory.remember(loaded)
-                self._encoder, self._spec = loaded.encoder, loaded.encoder.spec
+                spec = replace(loaded.encoder.spec, libraries=library_versions(loaded.libraries))
+                self._require_as_promised(spec)
+                if loaded.files:
+                    self._specs.keep(spec, loaded.files)
+                self._encoder, self._spec = loaded.encoder, spec
             return self._encoder
 
     def _require_as_promised(self, found: EncoderSpec) -> None:
         """A specification that was given out stands in records: a network that differs must not add to them."""
         if self._spec is not None and self._spec != found:
-            self._memory.forget()
+            self._specs.forget()
             raise EncoderError(
                 f"Encoder '{self._request}': expected {self._spec.label}, as in an earlier run, got {found.label}: "
                 f"its weights have been replaced since. What was remembered is dropped; run the same command again"

@@ -1,59 +1,58 @@
-"""What an encoder turned out to be in an earlier run, believed as long as everything that it came from is unchanged.
+"""Specifications of encoders from earlier runs, believed as long as everything that they came from is unchanged.
 
 To compute a specification the weights must be read: half a gigabyte, after ten seconds of imports, for a usual
 network. A run that finds all its vectors in the cache needs nothing but that specification.
 """
 
 import json
+from collections.abc import Iterable
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 
-from evalkit.encoders.base import DType, EncoderSpec, Loaded
-from evalkit.encoders.cache import EmbeddingCache, Memo
+from evalkit.encoders.base import DType, EncoderSpec
+from evalkit.encoders.cache import FeatureCache
+from evalkit.encoders.digest import library_versions
 from evalkit.errors import CacheError
 
 OWN_FILES = tuple(sorted(Path(__file__).parent.glob("*.py")))
 """Our own code takes part in every number."""
 
 
-class SpecMemory:
-    """The place in a cache where the specification behind one request is kept.
+class SpecCache:
+    """Where the specification behind one request is kept.
 
-    A cache that fails is no reason to stop here: the network is read instead, and whoever puts vectors into the cache
-    hears of it.
+    A cache that fails is no reason to stop here: the network is read instead, and whoever keeps vectors hears of it.
 
     Args:
-        cache: Where to; None remembers nothing.
+        cache: Where to; None keeps nothing.
         spec: What the user asked for.
         dtype: What the network computes in.
         compiled: Whether its operations are fused.
     """
 
-    def __init__(self, cache: EmbeddingCache | None, spec: str, dtype: DType, *, compiled: bool = False) -> None:
+    def __init__(self, cache: FeatureCache | None, spec: str, dtype: DType, *, compiled: bool = False) -> None:
         self._cache = cache
         self._request = json.dumps([spec, dtype, _paths(spec), *(["compiled"] if compiled else [])])
 
-    def recall(self) -> EncoderSpec | None:
-        """The specification, if it is remembered and nothing behind it has changed."""
-        memo = None
-        if self._cache is not None:
-            with suppress(CacheError):
-                memo = self._cache.recall(self._request)
-        return memo.spec if memo and _is_unchanged(memo) else None
+    def find(self) -> EncoderSpec | None:
+        """The specification, if it is known and no file or library behind it has changed."""
+        with suppress(CacheError, KeyError, TypeError, ValueError):
+            facts = self._cache.recall(self._request) if self._cache is not None else None
+            if facts and all(_state(Path(path)) == state for path, state in facts["files"].items()):
+                spec = EncoderSpec.from_json(facts["spec"])
+                return spec if library_versions(name for name, _ in spec.libraries) == spec.libraries else None
+        return None
 
-    def remember(self, loaded: Loaded) -> None:
-        """Keep what was loaded, unless it does not say which files it came from."""
-        if self._cache is not None and loaded.files:
-            evidence = {
-                "files": {str(path.absolute()): _identity(path) for path in (*loaded.files, *OWN_FILES)},
-                "versions": {library: _version(library) for library in loaded.libraries},
-            }
+    def keep(self, spec: EncoderSpec, files: Iterable[Path]) -> None:
+        """Keep a specification, with the state of the files that it came from."""
+        if self._cache is not None:
+            states = {str(path.absolute()): _state(path) for path in (*files, *OWN_FILES)}
             with suppress(CacheError):
-                self._cache.remember(self._request, Memo(spec=loaded.encoder.spec, evidence=evidence))
+                self._cache.remember(self._request, spec.cache_key, {"spec": spec.as_json(), "files": states})
+                self._cache.describe(spec.cache_key, spec.label)
 
     def forget(self) -> None:
-        """Drop what is remembered."""
+        """Drop what is known."""
         if self._cache is not None:
             with suppress(CacheError):
                 self._cache.forget(self._request)
@@ -67,24 +66,10 @@ def _paths(spec: str) -> list[str]:
     return [str(path.absolute()) for path in paths if path.exists()]
 
 
-def _is_unchanged(memo: Memo) -> bool:
-    files, versions = memo.evidence["files"], memo.evidence["versions"]
-    return all(_version(library) == version for library, version in versions.items()) and all(
-        _identity(Path(path)) == identity for path, identity in files.items()
-    )
-
-
-def _identity(path: Path) -> list[str | int] | None:
+def _state(path: Path) -> list[str | int] | None:
     """Where a path leads to, and size and time of change of what is there; None where there is nothing."""
     try:
         found = path.stat()
     except OSError:
         return None
     return [str(path.resolve()), found.st_size, found.st_mtime_ns]
-
-
-def _version(library: str) -> str | None:
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return None

@@ -165,7 +165,7 @@ def _check_protocol(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark)
             raise _WrongError(
                 "wrong_protocol", f"the signature of {name}, version {metric.version}: got {summary.signature}"
             )
-        if metric.encoder == "clip" and not _is_of(fields.get("enc", ""), protocol.encoder):
+        if "clip" in metric.encoders and not _is_of(fields.get("enc", ""), protocol.encoder):
             raise _WrongError(
                 "wrong_protocol", f"{name}: expected the encoder {protocol.encoder}, got {fields.get('enc')}"
             )

@@ -7,7 +7,8 @@ sees in the source image. For benchmarks whose attributes are known exactly and 
 import numpy as np
 import numpy.typing as npt
 
-from evalkit.metrics.base import Feature, Metric, Scores, Vectors
+from evalkit.metrics.base import Scores, Vectors, define_metric
+from evalkit.metrics.features import VectorFeature
 
 RECOGNISER = "shapes_recogniser"
 UNKNOWN = 0
@@ -53,30 +54,30 @@ def _holds(seen: Vectors, true: Vectors) -> npt.NDArray[np.bool_]:
     return np.asarray((seen == true) & (seen != UNKNOWN))
 
 
-_FEATURES = {
-    name: Feature(field=name, encoder=RECOGNISER) for name in ("edited_image", "source_attributes", "target_attributes")
+_ATTRIBUTES = {
+    name: VectorFeature(field=name, encoder=RECOGNISER)
+    for name in ("edited_image", "source_attributes", "target_attributes")
 }
+_REFERENCE = "Ground truth of the shapes benchmark, evalkit.metrics.attributes"
 
-EDIT_SUCCESS = Metric(
-    name="edit_success",
-    summary="1 if every attribute that was to change has the value asked for, else 0",
-    reference="Ground truth of the shapes benchmark, evalkit.metrics.attributes",
-    family="ground_truth",
-    higher_is_better=True,
-    lowest=0.0,
-    highest=1.0,
-    features=_FEATURES,
-    function=edit_success,
-    summarize="rate",
-)
-ATTRIBUTE_PRESERVATION = Metric(
-    name="attribute_preservation",
-    summary="share of the attributes that were to stay which still hold",
-    reference="Ground truth of the shapes benchmark, evalkit.metrics.attributes",
-    family="ground_truth",
-    higher_is_better=True,
-    lowest=0.0,
-    highest=1.0,
-    features=_FEATURES,
-    function=attribute_preservation,
+METRICS = (
+    define_metric(
+        "edit_success",
+        "1 if every attribute that was to change has the value asked for, else 0",
+        edit_success,
+        _ATTRIBUTES,
+        (0.0, 1.0, "up"),
+        _REFERENCE,
+        "ground_truth",
+        summarize="rate",
+    ),
+    define_metric(
+        "attribute_preservation",
+        "share of the attributes that were to stay which still hold",
+        attribute_preservation,
+        _ATTRIBUTES,
+        (0.0, 1.0, "up"),
+        _REFERENCE,
+        "ground_truth",
+    ),
 )

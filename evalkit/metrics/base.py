@@ -1,20 +1,38 @@
 """What a metric is: a record that says what it needs and which way is better, and a pure function of arrays."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from evalkit.arrays import Floats
-from evalkit.errors import EvalkitError
+from evalkit.errors import BrokenPluginError, EvalkitError
+from evalkit.metrics.features import (
+    Feature,
+    ItemFeature,
+    PairFeature,
+    VectorFeature,
+    call_fault,
+    computed_by,
+    feature_faults,
+)
 from evalkit.registry import Registry
+
+FAMILIES = ("clip", "pixel", "lpips", "dino", "preference", "attributes")
+"""The files of this folder that have a table ``METRICS``, in the order of ``evalkit list metrics``."""
 
 Vectors = npt.NDArray[np.floating]
 """``(n, dimension)``, one row per item."""
 Undefined = npt.NDArray[np.bool_]
 """``(n,)``: whether the item's value is absent for some reason."""
+
+Scale = tuple[float, float, Literal["up", "down"]]
+"""The attainable range, and which way is better."""
 
 REASONS: Mapping[str, str] = {
     "equal_captions": "source and target caption are the same to the encoder, so there is no text direction",
@@ -80,55 +98,6 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Feature:
-    """A vector per item that a metric asks for: which field of the item, through which encoder."""
-
-    field: str
-    """A field of :class:`~evalkit.edits.item.EditItem`: an image, a caption, or attributes (encoded as their JSON)."""
-    encoder: str = "clip"
-    """``clip`` is the encoder that the run was given; any other name is a registered encoder of its own."""
-    template: str = "none"
-    """For texts, a key of :data:`evalkit.metrics.templates.TEMPLATES`; with several templates the metric receives
-    ``(n, templates, dimension)``."""
-    masked: bool = False
-    """For images, whether all that lies outside of the edit mask is blackened before the encoder sees it."""
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The fields of the item that it is made from."""
-        return (self.field, *(("edit_mask",) if self.masked else ()))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairFeature:
-    """A few numbers about the edited image beside its source, in the source's size (:mod:`evalkit.images.pairs`).
-
-    They come from a measure or, where it takes a network, from an encoder that compares pairs; either way once per
-    pair, whichever metrics ask, and are kept between runs.
-    """
-
-    measure: Callable[..., Sequence[float]] | None = None
-    """Pure function of ``edited`` and ``source``, ``(height, width, 3)`` 8-bit pixels, and, where ``masked``, of
-    ``background``, ``(height, width)`` booleans; always as many numbers."""
-    encoder: str = "none"
-    """The registered encoder that takes the place of a measure."""
-    masked: bool = False
-    """Whether the edit mask takes part."""
-    version: int = 1
-    """Of the measure: raised whenever a change of code changes its numbers."""
-
-    @property
-    def template(self) -> str:
-        """Images have none."""
-        return "none"
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The fields of the item that it is made from."""
-        return ("edited_image", "source_image", *(("edit_mask",) if self.masked else ()))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """One metric or variant, as data.
 
@@ -147,15 +116,27 @@ class Metric:
     lowest: float
     highest: float
     """The attainable range; the worse end is what a failed edit scores."""
-    features: Mapping[str, Feature | PairFeature]
+    features: Mapping[str, Feature]
     """Argument name to feature."""
     function: Callable[..., Scores]
     needs_resolution: bool = False
-    """Whether ``function`` takes ``resolution``, the encoder's rounding floor."""
+    """Whether ``function`` takes ``resolution``, the rounding floor of its encoders."""
     summarize: Literal["mean", "clamped_mean", "rate"] = "mean"
     """``clamped_mean`` clamps the mean at ``lowest`` and not the items; ``rate`` is a mean of zeros and ones."""
     version: int = 1
     """Raised whenever a change of code changes a number."""
+
+    def __post_init__(self) -> None:
+        """Gives measures and judges without a name of their own that of the metric and the argument."""
+        if isinstance(self.features, Mapping):
+            named = {argument: _named(feature, self.name, argument) for argument, feature in self.features.items()}
+            object.__setattr__(self, "features", named)
+
+    @property
+    def version_label(self) -> str:
+        """The part of a signature that names the versions: the metric's, then, where one is not 1, the features'."""
+        versions = [feature.key.version for feature in self.features.values()]
+        return ".".join(map(str, [self.version, *(versions if any(v != 1 for v in versions) else [])]))
 
     @property
     def floor(self) -> float:
@@ -163,24 +144,25 @@ class Metric:
         return self.lowest if self.higher_is_better else self.highest
 
     @property
-    def encoder(self) -> str:
-        """The encoder that all its features go through, ``none`` for a metric of pixels."""
-        return next(iter(self.features.values())).encoder
+    def encoders(self) -> tuple[str, ...]:
+        """The names of the encoders that its features go through, each once; none for a metric of pixels."""
+        return tuple(dict.fromkeys(f.encoder for f in self.features.values() if f.encoder != "none"))
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields that an item must have."""
-        return tuple(dict.fromkeys(field for feature in self.features.values() for field in feature.fields))
+        return tuple(dict.fromkeys(name for feature in self.features.values() for name in feature.fields))
 
     @property
-    def pair(self) -> PairFeature | None:
-        """What it asks of the pair of edited and source image, if it does."""
-        return next((feature for feature in self.features.values() if isinstance(feature, PairFeature)), None)
+    def pairs(self) -> tuple[PairFeature, ...]:
+        """What it asks of pairs of images."""
+        return tuple(feature for feature in self.features.values() if isinstance(feature, PairFeature))
 
     @property
     def template(self) -> str:
         """The prompt templates that its texts go through, ``none`` when they are used as they are."""
-        return next((f.template for f in self.features.values() if f.template != "none"), "none")
+        texts = (f.template for f in self.features.values() if isinstance(f, VectorFeature))
+        return next((template for template in texts if template != "none"), "none")
 
     def compute(self, arrays: Mapping[str, Vectors], *, resolution: float) -> Scores:
         """The metric's values from its features.
@@ -194,6 +176,32 @@ class Metric:
         return self.function(**arrays)
 
 
+def define_metric(
+    name: str,
+    summary: str,
+    function: Callable[..., Scores],
+    features: Mapping[str, Feature],
+    scale: Scale,
+    reference: str,
+    family: Literal["alignment", "preservation", "ground_truth"] = "preservation",
+    **more: Any,  # noqa: ANN401 - further fields of the record
+) -> Metric:
+    """A metric as a row of a table: as :class:`Metric`, with the range and the better direction in one."""
+    lowest, highest, better = scale
+    return Metric(
+        name=name,
+        summary=summary,
+        reference=reference,
+        family=family,
+        higher_is_better=better == "up",
+        lowest=lowest,
+        highest=highest,
+        features=features,
+        function=function,
+        **more,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
     """Everything that can change a number, in one line that can be pasted in a paper."""
@@ -203,7 +211,7 @@ class Signature:
     image: str
     template: str
     dtype: str
-    version: int
+    version: str
     evalkit: str
     missing: str = field(default="fail")
     """How absent edits were treated; shown only where it is not ``fail``."""
@@ -215,7 +223,7 @@ class Signature:
             "img": self.image,
             "tpl": self.template,
             "dtype": self.dtype,
-            "v": str(self.version),
+            "v": self.version,
             "evalkit": self.evalkit,
         }
         if self.missing != "fail":
@@ -226,45 +234,75 @@ class Signature:
         return "|".join([self.metric, *(f"{key}:{value}" for key, value in self.fields().items())])
 
 
-METRICS: Registry[Metric] = Registry(
-    "metric",
-    {
-        "clip_score": "evalkit.metrics.clip:CLIP_SCORE",
-        "clip_score:hessel": "evalkit.metrics.clip:CLIP_SCORE_HESSEL",
-        "clip_score:torchmetrics": "evalkit.metrics.clip:CLIP_SCORE_TORCHMETRICS",
-        "clip_score:pie_bench": "evalkit.metrics.clip:CLIP_SCORE_PIE_BENCH",
-        "clip_directional_similarity": "evalkit.metrics.clip:CLIP_DIRECTIONAL_SIMILARITY",
-        "clip_directional_similarity:loss": "evalkit.metrics.clip:CLIP_DIRECTIONAL_SIMILARITY_LOSS",
-        "clip_directional_similarity:templates": "evalkit.metrics.clip:CLIP_DIRECTIONAL_SIMILARITY_TEMPLATES",
-        "clip_image_similarity": "evalkit.metrics.clip:CLIP_IMAGE_SIMILARITY",
-        "clip_reference_similarity": "evalkit.metrics.clip:CLIP_REFERENCE_SIMILARITY",
-        "l1": "evalkit.metrics.pixel:L1",
-        "mse": "evalkit.metrics.pixel:MSE",
-        "psnr": "evalkit.metrics.pixel:PSNR",
-        "ssim": "evalkit.metrics.pixel:SSIM",
-        "ssim:multiscale": "evalkit.metrics.pixel:SSIM_MULTISCALE",
-        "l1_background": "evalkit.metrics.pixel:L1_BACKGROUND",
-        "mse_background": "evalkit.metrics.pixel:MSE_BACKGROUND",
-        "mse_background:pie_bench": "evalkit.metrics.pixel:MSE_BACKGROUND_PIE_BENCH",
-        "psnr_background": "evalkit.metrics.pixel:PSNR_BACKGROUND",
-        "psnr_background:pie_bench": "evalkit.metrics.pixel:PSNR_BACKGROUND_PIE_BENCH",
-        "ssim_background": "evalkit.metrics.pixel:SSIM_BACKGROUND",
-        "ssim_background:pie_bench": "evalkit.metrics.pixel:SSIM_BACKGROUND_PIE_BENCH",
-        "lpips": "evalkit.metrics.lpips:LPIPS",
-        "lpips:vgg": "evalkit.metrics.lpips:LPIPS_VGG",
-        "lpips:squeeze": "evalkit.metrics.lpips:LPIPS_SQUEEZE",
-        "lpips_background": "evalkit.metrics.lpips:LPIPS_BACKGROUND",
-        "lpips_background:pie_bench": "evalkit.metrics.lpips:LPIPS_BACKGROUND_PIE_BENCH",
-        "dino_image_similarity": "evalkit.metrics.dino:DINO_IMAGE_SIMILARITY",
-        "dino_image_similarity:dinov2": "evalkit.metrics.dino:DINO_IMAGE_SIMILARITY_DINOV2",
-        "structure_distance": "evalkit.metrics.dino:STRUCTURE_DISTANCE",
-        "structure_distance:pie_bench": "evalkit.metrics.dino:STRUCTURE_DISTANCE_PIE_BENCH",
-        "pick_score": "evalkit.metrics.preference:PICK_SCORE",
-        "edit_success": "evalkit.metrics.attributes:EDIT_SUCCESS",
-        "attribute_preservation": "evalkit.metrics.attributes:ATTRIBUTE_PRESERVATION",
-    },
-    "evalkit.metrics",
-)
+def _named(feature: Feature, metric: str, argument: str) -> Feature:
+    if not isinstance(feature, PairFeature | ItemFeature) or feature.name or computed_by(feature) is None:
+        return feature
+    if isinstance(feature, PairFeature):
+        return replace(feature, name=f"{metric}/{argument}")
+    name = getattr(feature.judge, "name", f"{metric}/{argument}")
+    return replace(feature, name=name, version=getattr(feature.judge, "version", feature.version))
+
+
+def checked_metric(metric: object, *, registered: str | None = None) -> Metric:
+    """A metric that can be computed, as far as its record tells.
+
+    Args:
+        metric: What an entry point points to.
+        registered: The entry point's name.
+
+    Raises:
+        BrokenPluginError: It is no metric, its record contradicts itself or its function, or one of its features has
+            the name and version of another that computes something else.
+    """
+    if not isinstance(metric, Metric):
+        raise BrokenPluginError(
+            f"{registered or metric!r} is no metric: expected a Metric, got {type(metric).__name__}."
+        )
+    if registered not in (None, metric.name):
+        raise BrokenPluginError(
+            f"The metric '{registered}' is registered under another name than its own, which is '{metric.name}'."
+        )
+    try:
+        faults = [*_faults(metric)]
+    except (AttributeError, TypeError, ValueError) as error:  # a field of a type that nothing can be done with
+        faults = [str(error)]
+    if faults:
+        raise BrokenPluginError(f"The metric {metric.name} is wrong: {'; '.join(faults)}.")
+    return metric
+
+
+def _faults(metric: Metric) -> Iterator[str]:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*(:[a-z0-9_]+)?", metric.name):
+        yield f"expected a name such as clip_score or clip_score:variant, got '{metric.name}'"
+    if not metric.lowest < metric.highest:
+        yield f"its range must have a lowest value below its highest, got {metric.lowest:g} to {metric.highest:g}"
+    for name, value, known in (
+        ("family", metric.family, ("alignment", "preservation", "ground_truth")),
+        ("summarize", metric.summarize, ("mean", "clamped_mean", "rate")),
+    ):
+        if value not in known:
+            yield f"its {name} must be one of {', '.join(known)}, got '{value}'"
+    if not metric.features:
+        yield "it has no features, so that nothing of an item would reach its function"
+    for argument, feature in metric.features.items():
+        yield from (f"{fault} (its feature {argument})" for fault in feature_faults(feature))
+    arguments = dict.fromkeys((*metric.features, *(["resolution"] if metric.needs_resolution else [])))
+    if fault := call_fault(metric.function, arguments):
+        yield f"its function does not take {', '.join(arguments) or 'nothing'} ({fault})"
+    if metric.needs_resolution and not metric.encoders:
+        yield "it needs a resolution and goes through no encoder that has one"
+    if not any(name.startswith("edited_") for name in metric.fields):
+        yield "none of its features looks at the edited image"
+
+
+@functools.cache
+def _built_in() -> Mapping[str, Metric]:
+    """The metrics of every family, each from its own file."""
+    modules = (import_module(f"evalkit.metrics.{family}") for family in FAMILIES)
+    return {metric.name: metric for module in modules for metric in module.METRICS}
+
+
+METRICS: Registry[Metric] = Registry("metric", _built_in, "evalkit.metrics", check=checked_metric)
 
 
 def get_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
@@ -272,5 +310,6 @@ def get_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
 
     Raises:
         UnknownNameError: One of them is not registered.
+        BrokenPluginError: One of them cannot be imported, or is none.
     """
     return tuple(METRICS.get(name) for name in dict.fromkeys(names))

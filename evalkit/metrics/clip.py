@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.arrays import Floats
-from evalkit.metrics.base import Feature, Metric, Scores, Vectors
+from evalkit.metrics.base import Scale, Scores, Vectors, define_metric
+from evalkit.metrics.features import Feature, VectorFeature
 from evalkit.metrics.pixel import BACKGROUND_DIFFERENCES
 
 HESSEL_WEIGHT = 2.5
@@ -138,124 +139,106 @@ def unit_vectors(vectors: Vectors) -> Floats:
     return units
 
 
-_IMAGE_TEXT = {"edited_image": Feature(field="edited_image"), "target_caption": Feature(field="target_caption")}
+def _vectors(*fields: str, template: str = "none") -> dict[str, Feature]:
+    captions = {"target_caption", "source_caption"}
+    return {name: VectorFeature(field=name, template=template if name in captions else "none") for name in fields}
+
+
+_IMAGE_TEXT = _vectors("edited_image", "target_caption")
+_FOUR = ("edited_image", "source_image", "target_caption", "source_caption")
+_COSINE: Scale = (-1.0, 1.0, "up")
+_PERCENT: Scale = (-100.0, 100.0, "up")
 _SURVEY = "Cruz Cáceres 2023, "
+_NADA = "Gal et al., StyleGAN-NADA, 2022, eq. 2"
 
-
-def _directional_features(template: str = "none") -> dict[str, Feature]:
-    return {
-        "edited_image": Feature(field="edited_image"),
-        "source_image": Feature(field="source_image"),
-        "target_caption": Feature(field="target_caption", template=template),
-        "source_caption": Feature(field="source_caption", template=template),
-    }
-
-
-CLIP_SCORE = Metric(
-    name="clip_score",
-    summary="max(cos(edited image, target caption), 0) per item",
-    reference=_SURVEY + "eq. 1; Hessel et al. 2021 without weight and prefix",
-    family="alignment",
-    higher_is_better=True,
-    lowest=0.0,
-    highest=1.0,
-    features=_IMAGE_TEXT,
-    function=clip_score,
-)
-CLIP_SCORE_HESSEL = Metric(
-    name="clip_score:hessel",
-    summary='2.5 · max(cos, 0) with the prefix "A photo depicts"',
-    reference="Hessel et al., CLIPScore, EMNLP 2021, eq. 1 (with ViT-B/32)",
-    family="alignment",
-    higher_is_better=True,
-    lowest=0.0,
-    highest=HESSEL_WEIGHT,
-    features={**_IMAGE_TEXT, "target_caption": Feature(field="target_caption", template="photo_depicts")},
-    function=clip_score_hessel,
-)
-CLIP_SCORE_TORCHMETRICS = Metric(
-    name="clip_score:torchmetrics",
-    summary="100 · cos, clamped at 0 after the mean, as torchmetrics does",
-    reference="torchmetrics.multimodal.CLIPScore",
-    family="alignment",
-    higher_is_better=True,
-    lowest=-100.0,
-    highest=100.0,
-    features=_IMAGE_TEXT,
-    function=clip_score_torchmetrics,
-    summarize="clamped_mean",
-)
-CLIP_SCORE_PIE_BENCH = Metric(
-    name="clip_score:pie_bench",
-    summary="100 · cos of the edited part, all else blackened, and the target caption; clamped at 0 after the mean",
-    reference="Ju et al., PnP Inversion, ICLR 2024, CLIP similarity of the edited part (with ViT-L/14)",
-    family="alignment",
-    higher_is_better=True,
-    lowest=-100.0,
-    highest=100.0,
-    features={
-        "edited_image": Feature(field="edited_image", masked=True),
-        "target_caption": Feature(field="target_caption"),
-        **BACKGROUND_DIFFERENCES,
-    },
-    function=clip_score_pie_bench,
-    summarize="clamped_mean",
-)
-CLIP_DIRECTIONAL_SIMILARITY = Metric(
-    name="clip_directional_similarity",
-    summary="cos(edited − source image, target − source caption)",
-    reference=_SURVEY + "eq. 2 as a similarity; Gal et al., StyleGAN-NADA, 2022, eq. 2",
-    family="alignment",
-    higher_is_better=True,
-    lowest=-1.0,
-    highest=1.0,
-    features=_directional_features(),
-    function=clip_directional_similarity,
-    needs_resolution=True,
-)
-CLIP_DIRECTIONAL_SIMILARITY_LOSS = Metric(
-    name="clip_directional_similarity:loss",
-    summary="1 − clip_directional_similarity",
-    reference=_SURVEY + "eq. 2; Gal et al., StyleGAN-NADA, 2022, eq. 2",
-    family="alignment",
-    higher_is_better=False,
-    lowest=0.0,
-    highest=2.0,
-    features=_directional_features(),
-    function=clip_directional_similarity_loss,
-    needs_resolution=True,
-)
-CLIP_DIRECTIONAL_SIMILARITY_TEMPLATES = Metric(
-    name="clip_directional_similarity:templates",
-    summary="the same with the text direction averaged over 79 prompt templates",
-    reference="Gal et al., StyleGAN-NADA, 2022, eq. 2 and its prompt ensemble",
-    family="alignment",
-    higher_is_better=True,
-    lowest=-1.0,
-    highest=1.0,
-    features=_directional_features("imagenet79"),
-    function=clip_directional_similarity,
-    needs_resolution=True,
-)
-CLIP_IMAGE_SIMILARITY = Metric(
-    name="clip_image_similarity",
-    summary="cos(edited image, source image)",
-    reference="Brooks et al., InstructPix2Pix, CVPR 2023, sec. 4.2",
-    family="preservation",
-    higher_is_better=True,
-    lowest=-1.0,
-    highest=1.0,
-    features={"edited_image": Feature(field="edited_image"), "source_image": Feature(field="source_image")},
-    function=clip_image_similarity,
-)
-CLIP_REFERENCE_SIMILARITY = Metric(
-    name="clip_reference_similarity",
-    summary="cos(edited image, reference image)",
-    reference="Zhang et al., MagicBrush, NeurIPS 2023 (CLIP-I)",
-    family="alignment",
-    higher_is_better=True,
-    lowest=-1.0,
-    highest=1.0,
-    features={"edited_image": Feature(field="edited_image"), "reference_image": Feature(field="reference_image")},
-    function=clip_reference_similarity,
+METRICS = (
+    define_metric(
+        "clip_score",
+        "max(cos(edited image, target caption), 0) per item",
+        clip_score,
+        _IMAGE_TEXT,
+        (0.0, 1.0, "up"),
+        _SURVEY + "eq. 1; Hessel et al. 2021 without weight and prefix",
+        "alignment",
+    ),
+    define_metric(
+        "clip_score:hessel",
+        '2.5 · max(cos(edited image, target caption), 0) with the prefix "A photo depicts"',
+        clip_score_hessel,
+        _vectors("edited_image", "target_caption", template="photo_depicts"),
+        (0.0, HESSEL_WEIGHT, "up"),
+        "Hessel et al., CLIPScore, EMNLP 2021, eq. 1 (with ViT-B/32)",
+        "alignment",
+    ),
+    define_metric(
+        "clip_score:torchmetrics",
+        "100 · cos(edited image, target caption), clamped at 0 after the mean, as torchmetrics does",
+        clip_score_torchmetrics,
+        _IMAGE_TEXT,
+        _PERCENT,
+        "torchmetrics.multimodal.CLIPScore",
+        "alignment",
+        summarize="clamped_mean",
+    ),
+    define_metric(
+        "clip_score:pie_bench",
+        "100 · cos of the edited part, all else blackened, and the target caption; clamped at 0 after the mean",
+        clip_score_pie_bench,
+        {
+            "edited_image": VectorFeature(field="edited_image", masked=True),
+            "target_caption": VectorFeature(field="target_caption"),
+            **BACKGROUND_DIFFERENCES,
+        },
+        _PERCENT,
+        "Ju et al., PnP Inversion, ICLR 2024, CLIP similarity of the edited part (with ViT-L/14)",
+        "alignment",
+        summarize="clamped_mean",
+    ),
+    define_metric(
+        "clip_directional_similarity",
+        "cos(edited − source image, target − source caption)",
+        clip_directional_similarity,
+        _vectors(*_FOUR),
+        _COSINE,
+        _SURVEY + "eq. 2 as a similarity; " + _NADA,
+        "alignment",
+        needs_resolution=True,
+    ),
+    define_metric(
+        "clip_directional_similarity:loss",
+        "1 − clip_directional_similarity",
+        clip_directional_similarity_loss,
+        _vectors(*_FOUR),
+        (0.0, 2.0, "down"),
+        _SURVEY + "eq. 2; " + _NADA,
+        "alignment",
+        needs_resolution=True,
+    ),
+    define_metric(
+        "clip_directional_similarity:templates",
+        "cos(edited − source image, target − source caption), the latter averaged over 79 prompt templates",
+        clip_directional_similarity,
+        _vectors(*_FOUR, template="imagenet79"),
+        _COSINE,
+        _NADA + " and its prompt ensemble",
+        "alignment",
+        needs_resolution=True,
+    ),
+    define_metric(
+        "clip_image_similarity",
+        "cos(edited image, source image)",
+        clip_image_similarity,
+        _vectors("edited_image", "source_image"),
+        _COSINE,
+        "Brooks et al., InstructPix2Pix, CVPR 2023, sec. 4.2",
+    ),
+    define_metric(
+        "clip_reference_similarity",
+        "cos(edited image, reference image)",
+        clip_reference_similarity,
+        _vectors("edited_image", "reference_image"),
+        _COSINE,
+        "Zhang et al., MagicBrush, NeurIPS 2023 (CLIP-I)",
+        "alignment",
+    ),
 )

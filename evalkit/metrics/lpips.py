@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from evalkit.metrics.base import Metric, PairFeature, Scores, Vectors
+from evalkit.metrics.base import Metric, Scores, Vectors, define_metric
+from evalkit.metrics.features import PairFeature
 from evalkit.metrics.pixel import masks_without_background
 
 LARGEST: Mapping[str, float] = {"alex": 7.74, "vgg": 5.45, "squeeze": 10.25}
@@ -44,36 +45,28 @@ def _masked(distance: Vectors, column: int) -> Scores:
     return Scores.of(distance[:, column], undefined)
 
 
-def _metric(
-    name: str, summary: str, function: Callable[[Vectors], Scores], net: str, *, masked: bool = False
-) -> Metric:
-    return Metric(
-        name=name,
-        summary=summary,
-        reference="Zhang et al., The Unreasonable Effectiveness of Deep Features, CVPR 2018, eq. 1",
-        family="preservation",
-        higher_is_better=False,
-        lowest=0.0,
-        highest=LARGEST[net],
-        features={"distance": PairFeature(encoder=f"lpips_{net}", masked=masked)},
-        function=function,
-    )
+def _row(name: str, summary: str, function: Callable[[Vectors], Scores], net: str, *, masked: bool = False) -> Metric:
+    feature = PairFeature(encoder=f"lpips_{net}", masked=masked)
+    reference = "Zhang et al., The Unreasonable Effectiveness of Deep Features, CVPR 2018, eq. 1"
+    return define_metric(name, summary, function, {"distance": feature}, (0.0, LARGEST[net], "down"), reference)
 
 
-LPIPS = _metric("lpips", "learned perceptual distance to the source, on AlexNet", lpips, "alex")
-LPIPS_VGG = _metric("lpips:vgg", "the same on VGG-16", lpips, "vgg")
-LPIPS_SQUEEZE = _metric("lpips:squeeze", "the same on SqueezeNet", lpips, "squeeze")
-LPIPS_BACKGROUND = _metric(
-    "lpips_background",
-    "the same over what is outside of the edit mask, which is black in both images",
-    lpips_background,
-    "alex",
-    masked=True,
-)
-LPIPS_BACKGROUND_PIE_BENCH = _metric(
-    "lpips_background:pie_bench",
-    "LPIPS of the whole on SqueezeNet, the edit mask black in both images",
-    lpips_background_pie_bench,
-    "squeeze",
-    masked=True,
+METRICS = (
+    _row("lpips", "learned perceptual distance to the source, on AlexNet", lpips, "alex"),
+    _row("lpips:vgg", "learned perceptual distance to the source, on VGG-16", lpips, "vgg"),
+    _row("lpips:squeeze", "learned perceptual distance to the source, on SqueezeNet", lpips, "squeeze"),
+    _row(
+        "lpips_background",
+        "LPIPS on AlexNet over what is outside of the edit mask, which is black in both images",
+        lpips_background,
+        "alex",
+        masked=True,
+    ),
+    _row(
+        "lpips_background:pie_bench",
+        "LPIPS of the whole on SqueezeNet, the edit mask black in both images",
+        lpips_background_pie_bench,
+        "squeeze",
+        masked=True,
+    ),
 )

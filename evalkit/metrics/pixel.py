@@ -9,12 +9,12 @@ tables show MSE × 10⁴ and SSIM × 10².
 """
 
 import math
-from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from evalkit.arrays import Floats, Mask, Pixels
-from evalkit.metrics.base import Metric, PairFeature, Scores, Undefined, Vectors
+from evalkit.metrics.base import Scale, Scores, Undefined, Vectors, define_metric
+from evalkit.metrics.features import PairFeature
 from evalkit.metrics.ssim import background_similarity, multiscale_similarity, structural_similarity
 
 LEVELS = 255.0
@@ -166,136 +166,119 @@ def _share(differences: Vectors) -> Floats:
 def _decibels(mean_square: Vectors, undefined: dict[str, Undefined]) -> Scores:
     with np.errstate(divide="ignore"):
         values = -10.0 * np.log10(mean_square.astype(np.float64))
-    return Scores.of(values, {**undefined, "equal_pixels": mean_square == 0})
+    return Scores.of(values + 0.0, {**undefined, "equal_pixels": mean_square == 0})  # 0 dB and not −0
 
 
-_DIFFERENCES = {"differences": PairFeature(measure=differences)}
-_SSIM = {"similarity": PairFeature(measure=structural_similarity)}
-_MULTISCALE = {"similarity": PairFeature(measure=multiscale_similarity)}
-BACKGROUND_DIFFERENCES = {"differences": PairFeature(measure=background_differences, masked=True)}
-_BACKGROUND_SSIM = {"similarity": PairFeature(measure=background_similarity, masked=True)}
 _PLAIN = "Mean of unit floats over pixels and the channels of RGB"
-_DECIBELS = (0.0, math.inf)
-_SIMILARITY = (-1.0, 1.0)
+_MAGIC_BRUSH = "Zhang et al., MagicBrush, NeurIPS 2023"
+_J340 = "ITU-T J.340, with peak 1, RGB"
 _WANG = "Wang et al., Image quality assessment, IEEE TIP 2004"
 _PIE_BENCH = "Ju et al., PnP Inversion, ICLR 2024, as PIE-Bench's scripts average"
+_ERROR: Scale = (0.0, 1.0, "down")
+_DECIBELS: Scale = (0.0, math.inf, "up")
+_SIMILARITY: Scale = (-1.0, 1.0, "up")
+_DIFFERENCES = {"differences": PairFeature(name="differences", measure=differences)}
+_REFERENCE = {"differences": PairFeature(name="differences", measure=differences, against="reference_image")}
+BACKGROUND_DIFFERENCES = {
+    "differences": PairFeature(name="background_differences", measure=background_differences, masked=True)
+}
+_SSIM = {"similarity": PairFeature(name="structural_similarity", measure=structural_similarity)}
+_MULTISCALE = {"similarity": PairFeature(name="multiscale_similarity", measure=multiscale_similarity)}
+_BACKGROUND_SSIM = {"similarity": PairFeature(name="background_similarity", measure=background_similarity, masked=True)}
+_m = define_metric
 
-
-def _preservation(
-    name: str,
-    summary: str,
-    function: Callable[[Vectors], Scores],
-    features: Mapping[str, PairFeature],
-    *,
-    reference: str,
-    range_: tuple[float, float] = (0.0, 1.0),
-    higher_is_better: bool = True,
-) -> Metric:
-    return Metric(
-        name=name,
-        summary=summary,
-        reference=reference,
-        family="preservation",
-        higher_is_better=higher_is_better,
-        lowest=range_[0],
-        highest=range_[1],
-        features=features,
-        function=function,
-    )
-
-
-L1 = _preservation(
-    "l1",
-    "mean absolute difference to the source, unit floats",
-    l1,
-    _DIFFERENCES,
-    reference=_PLAIN,
-    higher_is_better=False,
-)
-MSE = _preservation(
-    "mse",
-    "mean squared difference to the source, unit floats",
-    mse,
-    _DIFFERENCES,
-    reference=_PLAIN,
-    higher_is_better=False,
-)
-PSNR = _preservation(
-    "psnr",
-    "−10 · log10(mse) per item, in dB",
-    psnr,
-    _DIFFERENCES,
-    reference="ITU-T J.340, with peak 1, RGB",
-    range_=_DECIBELS,
-)
-SSIM = _preservation(
-    "ssim",
-    "structural similarity to the source, RGB, Gaussian window of 11 pixels",
-    ssim,
-    _SSIM,
-    reference=_WANG,
-    range_=_SIMILARITY,
-)
-SSIM_MULTISCALE = _preservation(
-    "ssim:multiscale",
-    "the same over five scales; images from 176 pixels on",
-    ssim,
-    _MULTISCALE,
-    reference="Wang et al., Multiscale structural similarity, Asilomar 2003, eq. 7",
-)
-L1_BACKGROUND = _preservation(
-    "l1_background",
-    "mean absolute difference outside of the edit mask, per pixel outside of it",
-    l1_background,
-    BACKGROUND_DIFFERENCES,
-    reference=_PLAIN,
-    higher_is_better=False,
-)
-MSE_BACKGROUND = _preservation(
-    "mse_background",
-    "mean squared difference outside of the edit mask, per pixel outside of it",
-    mse_background,
-    BACKGROUND_DIFFERENCES,
-    reference=_PLAIN,
-    higher_is_better=False,
-)
-MSE_BACKGROUND_PIE_BENCH = _preservation(
-    "mse_background:pie_bench",
-    "the same per pixel of the whole image",
-    mse_background_pie_bench,
-    BACKGROUND_DIFFERENCES,
-    reference=_PIE_BENCH,
-    higher_is_better=False,
-)
-PSNR_BACKGROUND = _preservation(
-    "psnr_background",
-    "−10 · log10(mse_background), in dB",
-    psnr_background,
-    BACKGROUND_DIFFERENCES,
-    reference="ITU-T J.340, with peak 1, RGB",
-    range_=_DECIBELS,
-)
-PSNR_BACKGROUND_PIE_BENCH = _preservation(
-    "psnr_background:pie_bench",
-    "−10 · log10(mse_background:pie_bench), in dB",
-    psnr_background_pie_bench,
-    BACKGROUND_DIFFERENCES,
-    reference=_PIE_BENCH,
-    range_=_DECIBELS,
-)
-SSIM_BACKGROUND = _preservation(
-    "ssim_background",
-    "mean SSIM of the windows centred outside of the edit mask, which is black in both images",
-    ssim_background,
-    _BACKGROUND_SSIM,
-    reference=_WANG,
-    range_=_SIMILARITY,
-)
-SSIM_BACKGROUND_PIE_BENCH = _preservation(
-    "ssim_background:pie_bench",
-    "mean SSIM of a window at every pixel, the edit mask black in both images",
-    ssim_background_pie_bench,
-    _BACKGROUND_SSIM,
-    reference=_PIE_BENCH,
-    range_=_SIMILARITY,
+METRICS = (
+    define_metric("l1", "mean absolute difference to the source, unit floats", l1, _DIFFERENCES, _ERROR, _PLAIN),
+    define_metric("mse", "mean squared difference to the source, unit floats", mse, _DIFFERENCES, _ERROR, _PLAIN),
+    define_metric("psnr", "−10 · log10(mse) per item, in dB", psnr, _DIFFERENCES, _DECIBELS, _J340),
+    define_metric(
+        "ssim",
+        "structural similarity to the source, RGB, Gaussian window of 11 pixels",
+        ssim,
+        _SSIM,
+        _SIMILARITY,
+        _WANG,
+    ),
+    define_metric(
+        "ssim:multiscale",
+        "structural similarity to the source over five scales; images from 176 pixels on",
+        ssim,
+        _MULTISCALE,
+        (0.0, 1.0, "up"),
+        "Wang et al., Multiscale structural similarity, Asilomar 2003, eq. 7",
+    ),
+    define_metric(
+        "l1_background",
+        "mean absolute difference outside of the edit mask, per pixel outside of it",
+        l1_background,
+        BACKGROUND_DIFFERENCES,
+        _ERROR,
+        _PLAIN,
+    ),
+    define_metric(
+        "mse_background",
+        "mean squared difference outside of the edit mask, per pixel outside of it",
+        mse_background,
+        BACKGROUND_DIFFERENCES,
+        _ERROR,
+        _PLAIN,
+    ),
+    define_metric(
+        "mse_background:pie_bench",
+        "sum of squared differences outside of the edit mask, per pixel of the whole image",
+        mse_background_pie_bench,
+        BACKGROUND_DIFFERENCES,
+        _ERROR,
+        _PIE_BENCH,
+    ),
+    define_metric(
+        "psnr_background",
+        "−10 · log10(mse_background), in dB",
+        psnr_background,
+        BACKGROUND_DIFFERENCES,
+        _DECIBELS,
+        _J340,
+    ),
+    define_metric(
+        "psnr_background:pie_bench",
+        "−10 · log10(mse_background:pie_bench), in dB",
+        psnr_background_pie_bench,
+        BACKGROUND_DIFFERENCES,
+        _DECIBELS,
+        _PIE_BENCH,
+    ),
+    define_metric(
+        "ssim_background",
+        "mean SSIM of the windows centred outside of the edit mask, which is black in both images",
+        ssim_background,
+        _BACKGROUND_SSIM,
+        _SIMILARITY,
+        _WANG,
+    ),
+    define_metric(
+        "ssim_background:pie_bench",
+        "mean SSIM of a window at every pixel, the edit mask black in both images",
+        ssim_background_pie_bench,
+        _BACKGROUND_SSIM,
+        _SIMILARITY,
+        _PIE_BENCH,
+    ),
+    define_metric(
+        "l1_reference",
+        "mean absolute difference to the reference edit, unit floats",
+        l1,
+        _REFERENCE,
+        _ERROR,
+        _MAGIC_BRUSH + " (L1)",
+        "alignment",
+    ),
+    define_metric(
+        "mse_reference",
+        "mean squared difference to the reference edit, unit floats",
+        mse,
+        _REFERENCE,
+        _ERROR,
+        _MAGIC_BRUSH + " (L2)",
+        "alignment",
+    ),
 )

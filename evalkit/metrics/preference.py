@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from evalkit.metrics.base import Feature, Metric, Scores, Vectors
+from evalkit.metrics.base import Scores, Vectors, define_metric
 from evalkit.metrics.clip import unit_vectors
+from evalkit.metrics.features import VectorFeature
 
 
 def pick_score(edited_image: Vectors, target_caption: Vectors) -> Scores:
@@ -23,17 +24,14 @@ def pick_score(edited_image: Vectors, target_caption: Vectors) -> Scores:
     return Scores.of(values, {"not_finite": ~np.isfinite(values)})
 
 
-PICK_SCORE = Metric(
-    name="pick_score",
-    summary="temperature · cos(edited image, target caption) of PickScore, learnt from people's choices",
-    reference="Kirstain et al., Pick-a-Pic, NeurIPS 2023, eq. 1",
-    family="alignment",
-    higher_is_better=True,
-    lowest=-100.0,
-    highest=100.0,
-    features={
-        "edited_image": Feature(field="edited_image", encoder="pick_score"),
-        "target_caption": Feature(field="target_caption", encoder="pick_score"),
-    },
-    function=pick_score,
+METRICS = (
+    define_metric(
+        "pick_score",
+        "temperature · cos(edited image, target caption) of PickScore, learnt from people's choices",
+        pick_score,
+        {name: VectorFeature(field=name, encoder="pick_score") for name in ("edited_image", "target_caption")},
+        (-100.0, 100.0, "up"),
+        "Kirstain et al., Pick-a-Pic, NeurIPS 2023, eq. 1",
+        "alignment",
+    ),
 )

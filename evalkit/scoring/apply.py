@@ -7,29 +7,29 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 from evalkit import __version__
 from evalkit.edits.duplicates import duplicates, edits_digest
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
 from evalkit.encoders.base import AnyEncoder
-from evalkit.encoders.cache import EmbeddingCache
+from evalkit.encoders.cache import FeatureCache
+from evalkit.engine.base import Engine
 from evalkit.errors import MissingItemsError
 from evalkit.formatting import listed
 from evalkit.images.pairs import MASK_RULE, SIZE_RULE
 from evalkit.metrics.base import Metric, Signature
+from evalkit.metrics.features import ItemFeature
 from evalkit.results.item_rows import ItemRows, ItemScores
 from evalkit.scores.frame import ScoreTable
 from evalkit.scores.run import EncoderRecord, FolderRecord, MetricSummary, ProblemRecord, RunRecord, ScoredRun
-from evalkit.scoring.features import Features
-from evalkit.scoring.requests import missing_fields, plan_features
-from evalkit.scoring.workers import Workers
+from evalkit.scoring.features import Features, FileReader
+from evalkit.scoring.options import Missing, ScoreOptions
+from evalkit.scoring.requests import missing_fields, requests_of
 from evalkit.stats.intervals import group_t_interval, group_wilson_interval
 from evalkit.storage.prefetch import Progress, in_batches, no_progress
 from evalkit.storage.remote import origin_of
 
-Missing = Literal["fail", "floor", "intersect"]
 CHUNK = 2000
 """Items whose vectors are in memory at a time; at 512 numbers, two images and two texts each, 17 MB at most."""
 _NAMED = 10
@@ -41,16 +41,12 @@ def score_folder(
     folder: EditFolder,
     metrics: Sequence[Metric],
     encoders: Mapping[str, AnyEncoder],
-    cache: EmbeddingCache,
+    cache: FeatureCache,
+    options: ScoreOptions | None = None,
     *,
-    name: str,
-    benchmark_version: str | None = None,
-    protocol: str | None = None,
-    missing: Missing = "fail",
-    level: float = 0.95,
-    batch_size: int = 32,
+    engine: Engine | None = None,
     problems: Sequence[Problem] = (),
-    workers: Workers | None = None,
+    reader: FileReader | None = None,
     progress: Progress = no_progress,
 ) -> ScoredRun:
     """Score every item of a folder.
@@ -59,29 +55,27 @@ def score_folder(
         folder: What to score.
         metrics: Which metrics.
         encoders: By the names that the metrics' features use.
-        cache: Where vectors are kept between runs.
-        name: The run's name.
-        benchmark_version: Of the benchmark that the folder's items belong to.
-        protocol: The name of the one that the run keeps to, for the record.
-        missing: What an absent or unreadable edited image means: ``fail`` scores nothing, ``floor`` gives it each
-            metric's floor, ``intersect`` leaves it out. An edit that its method declared failed is always floored.
-        level: Coverage of the intervals.
-        batch_size: Images per pass of the network; it does not change a score.
+        cache: Where features are kept between runs.
+        options: How: the name of the run, what absent edits mean, the level of intervals, the size of batches.
+        engine: Whose workers compute features; by default this process does.
         problems: What was found wrong before, to be recorded with the run.
-        workers: Workers elsewhere that encode and compare; by default this process does.
+        reader: Reads the files of the items; from disk by default.
         progress: Called with the kind of work, how much is done and how much there is.
 
     Raises:
         MissingItemsError: Under ``missing="fail"``, edited images are absent or unreadable.
         EncoderError: An encoder cannot be loaded.
+        OptionError: Two metrics give one name to different measures.
     """
+    options = options or ScoreOptions()
+    missing = options.missing
     started, clock = datetime.now(UTC), time.monotonic()
     if missing == "fail":
         _refuse_missing(folder.items)
-    features = Features(encoders, cache, batch_size=batch_size, workers=workers, progress=progress)
+    features = Features(encoders, cache, engine, batch_size=options.batch_size, reader=reader, progress=progress)
     rows, digests = ItemRows(), dict[Path, str]()
     for chunk in in_batches(folder.items, CHUNK):
-        features.prepare(plan_features(metrics, chunk))
+        features.prepare(requests_of(metrics, chunk))
         items = [_without_unreadable(item, features.unreadable) for item in chunk]
         digests |= features.digests
         if missing != "fail" or not features.unreadable:  # else the others are encoded, and that is all
@@ -98,11 +92,11 @@ def score_folder(
     if features.cache_failure:
         found.append(Problem(code="cache_unavailable", message=features.cache_failure))
     record = RunRecord(
-        run=name,
+        run=options.name or folder.method or folder.root.resolve().name,
         method=folder.method,
         benchmark=folder.benchmark,
-        benchmark_version=benchmark_version,
-        protocol=protocol,
+        benchmark_version=options.benchmark_version,
+        protocol=options.protocol.name if options.protocol else None,
         folder=FolderRecord(
             path=origin_of(folder.root),
             layout=folder.layout,
@@ -114,9 +108,9 @@ def score_folder(
         n_items=rows.n_items,
         n_edited=int(rows.is_ok().sum()),
         missing=missing,
-        level=level,
+        level=options.level,
         metrics={
-            metric.name: _summary(metric, table, signature(metric, encoders.get(metric.encoder), missing), level)
+            metric.name: summarize(metric, table, str(signature(metric, encoders, missing)), options.level)
             for metric in metrics
         },
         encoders={name: _encoder_record(encoder) for name, encoder in encoders.items()},
@@ -125,30 +119,37 @@ def score_folder(
         versions=_versions(),
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 3),
-        n_encoded_images=features.n_encoded_images,
-        n_encoded_texts=features.n_encoded_texts,
-        n_compared_pairs=features.n_compared_pairs,
+        n_encoded_images=features.n_computed["image"],
+        n_encoded_texts=features.n_computed["text"],
+        n_compared_pairs=features.n_computed["pair"],
     )
     return ScoredRun(record=record, table=table)
 
 
-def signature(metric: Metric, encoder: AnyEncoder | None, missing: Missing = "fail") -> Signature:
-    """Everything that can change the numbers of a metric, through an encoder or from the pixels themselves."""
-    image = []
-    if metric.pair:
-        image = [SIZE_RULE, *([MASK_RULE] if metric.pair.masked else [])]
-    if encoder and encoder.spec.preprocess.mode != "native":
-        image.append(encoder.spec.preprocess.label)
+def signature(metric: Metric, encoders: Mapping[str, AnyEncoder], missing: Missing = "fail") -> Signature:
+    """Everything that can change the numbers of a metric, through encoders or from the pixels themselves."""
+    specs = [encoders[name].spec for name in metric.encoders]
+    image = [
+        SIZE_RULE.replace("source", other.removesuffix("_image"))
+        for other in dict.fromkeys(p.against for p in metric.pairs)
+    ]
+    image += [MASK_RULE] if any(pair.masked for pair in metric.pairs) else []
+    image += [spec.preprocess.label for spec in specs if spec.preprocess.mode != "native"]
+    judges = [f"judge/{f.name}" for f in metric.features.values() if isinstance(f, ItemFeature) and f.judge]
     return Signature(
         metric=metric.name,
-        encoder=encoder.spec.label if encoder else "none",
-        image="+".join(image),
+        encoder=_joined([*(spec.label for spec in specs), *judges]) or "none",
+        image=_joined(image),
         template=metric.template,
-        dtype=encoder.spec.precision if encoder else "fp64",
-        version=metric.version,
+        dtype=_joined([spec.precision for spec in specs]) or "fp64",
+        version=metric.version_label,
         evalkit=__version__,
         missing=missing,
     )
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "+".join(dict.fromkeys(parts))
 
 
 def _refuse_missing(items: Iterable[EditItem]) -> None:
@@ -229,7 +230,8 @@ def _unscored(
     return None, "no_edited_image"
 
 
-def _summary(metric: Metric, table: ScoreTable, line: Signature | str, level: float) -> MetricSummary:
+def summarize(metric: Metric, table: ScoreTable, line: str, level: float) -> MetricSummary:
+    """One metric over all items of a table, as a run records it: the mean with its interval, under a signature."""
     means = table.item_means(metric.name)
     make = group_wilson_interval if metric.summarize == "rate" else group_t_interval
     interval = make(means.values, means.groups.numbered()[0], level=level)
@@ -245,13 +247,8 @@ def _summary(metric: Metric, table: ScoreTable, line: Signature | str, level: fl
         n_floored=table.n_floored(metric.name),
         higher_is_better=metric.higher_is_better,
         interval=interval.reason or interval.method,
-        signature=str(line),
+        signature=line,
     )
-
-
-def summarize(metric: Metric, table: ScoreTable, line: str, level: float) -> MetricSummary:
-    """One metric over all items of a table, as a run records it: the mean with its interval, under a signature."""
-    return _summary(metric, table, line, level)
 
 
 def _clamped(metric: Metric, value: float | None) -> float | None:

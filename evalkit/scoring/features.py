@@ -1,128 +1,127 @@
-"""Vectors for a plan: ask the cache, encode what it lacks, and hand them out in any order."""
+"""The features of items: ask the cache, have an engine compute what it lacks, and hand them out in any order."""
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from evalkit.arrays import Pixels
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
-from evalkit.encoders.base import AnyEncoder, Encoder, EncoderSpec
-from evalkit.encoders.cache import EmbeddingCache, EmbeddingKind
-from evalkit.errors import ImageError
-from evalkit.images.decode import image_digest, read_image
-from evalkit.images.pairs import masked
-from evalkit.metrics.base import Feature, Metric, PairFeature, Scores
-from evalkit.metrics.base import Vectors as Arrays
-from evalkit.scoring.pairs import Pairs, PairUnit, Seen
-from evalkit.scoring.requests import Picture, Plan, pair_of, picture_of, texts_of
-from evalkit.scoring.units import Encoded, Unreadable, encode_batch
-from evalkit.scoring.vectors import Vectors
-from evalkit.scoring.workers import Workers
-from evalkit.storage.prefetch import Progress, in_batches, no_progress, prefetch
+from evalkit.encoders.base import AnyEncoder, EncoderSpec
+from evalkit.encoders.cache import ContentKind, FeatureCache
+from evalkit.engine.base import Engine, Lost
+from evalkit.engine.local import LocalEngine
+from evalkit.errors import EngineError, ImageError
+from evalkit.images.decode import image_digest, read_image_bytes
+from evalkit.metrics.base import Metric, Scores, Vectors
+from evalkit.metrics.features import Feature, FeatureKey, ItemFeature, PairFeature
+from evalkit.scoring.batches import Batches, Missing, single_units, units_of
+from evalkit.scoring.encoders import start
+from evalkit.scoring.keys import cache_key, key_label
+from evalkit.scoring.requests import Content, Request, content_digest, contents_of
+from evalkit.scoring.store import FeatureStore
+from evalkit.scoring.units import FileBytes, ScoreResult, ScoreUnit
+from evalkit.storage.prefetch import Progress, no_progress, prefetch
+
+READERS = 8
+"""Threads that read files: on a network's file system it is the answers that are waited for."""
+DOING: Mapping[ContentKind, str] = {
+    "image": "encoding images",
+    "text": "encoding texts",
+    "pair": "comparing images",
+    "item": "judging items",
+}
+"""What is computed, in this order, as it reads beside a progress bar."""
+
+
+class FileReader:
+    """Files by their paths, read from disk; images in memory can be read in the same way."""
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of a file, in hexadecimal; raises an ImageError where it cannot be read."""
+        return image_digest(path)
+
+    def read(self, path: Path) -> bytes:
+        """A file's bytes; raises an ImageError where it cannot be read."""
+        return read_image_bytes(path)
 
 
 class Features:
-    """The vectors that metrics ask for.
+    """The features that metrics ask for, computed by an engine's workers, each content once.
 
-    Images are known by the SHA-256 of their file's bytes and texts by that of their UTF-8, so that a picture that
-    occurs under two names is encoded once, and one that was encoded in an earlier run not at all.
+    Contents are known by the SHA-256 of their files and texts, so that a picture that occurs under two names is
+    encoded once, and one that was encoded in an earlier run not at all.
 
     Args:
         encoders: By the names that features use.
-        cache: Where vectors are kept. If it fails midway the work goes on in memory, and ``cache_failure`` says so.
-        batch_size: Images, or texts, per pass of the network.
-        threads: Threads that read and decode; one per core by default.
-        workers: Workers elsewhere that decode, encode and compare instead; only this process writes to the cache.
+        cache: Where numbers are kept. If it fails midway the work goes on in memory, and ``cache_failure`` says so.
+        engine: Where features are computed; by default in this process.
+        batch_size: Images, or texts, per pass of a network.
+        reader: Reads files.
         progress: Called with the kind of work, how much is done and how much there is.
     """
 
     def __init__(
         self,
         encoders: Mapping[str, AnyEncoder],
-        cache: EmbeddingCache,
+        cache: FeatureCache,
+        engine: Engine | None = None,
         *,
         batch_size: int = 32,
-        threads: int | None = None,
-        workers: Workers | None = None,
+        reader: FileReader | None = None,
         progress: Progress = no_progress,
     ) -> None:
         self._encoders = encoders
-        self._vectors = Vectors(cache)
+        self._store = FeatureStore(cache)
+        self._threads = os.cpu_count() or 1
+        self._engine = engine or LocalEngine()
         self._batch_size = batch_size
-        self._threads = threads or os.cpu_count() or 1
-        self._workers = workers
+        self._reader = reader or FileReader()
         self._progress = progress
         self.digests: dict[Path, str] = {}
-        """SHA-256 of the image files of the last plan."""
-        self._text_digests: dict[str, str] = {}
+        """SHA-256 of the image files that were last asked for."""
         self.unreadable: dict[Path, str] = {}
         """Image files that could not be decoded, each with the reason."""
-        self.n_encoded_images = 0
-        self.n_encoded_texts = 0
-        self._pairs = Pairs(
-            encoders,
-            self._vectors,
-            self.digests,
-            threads=self._threads,
-            elsewhere=self._pairs_elsewhere if workers else None,
-            progress=progress,
-        )
+        self.n_computed: dict[ContentKind, int] = dict.fromkeys(DOING, 0)
+        """Vectors of images and of texts, pairs and items that were computed, and not known from an earlier run."""
 
     @property
     def cache_failure(self) -> str | None:
-        """Why vectors are no longer kept, if the cache failed midway."""
-        return self._vectors.failure
+        """Why numbers are no longer kept, if the cache failed midway."""
+        return self._store.failure
 
-    @property
-    def n_compared_pairs(self) -> int:
-        """Pairs of edited and source image that were looked at, and not known from an earlier run."""
-        return self._pairs.n_compared
+    def prepare(self, requests: Mapping[FeatureKey, Request]) -> None:
+        """Make everything that is requested available; what is made from unreadable images is left out and listed.
 
-    def prepare(self, plan: Plan) -> None:
-        """Make every vector of the plan available; those of unreadable images are left out and listed.
-
-        What an earlier plan asked for is let go, but for files that both name.
+        What was asked for before is let go, but for files that are asked for again.
         """
-        self._vectors.let_go()
-        self._text_digests.clear()
-        files = plan.files
-        kept = {path: self.digests[path] for path in files if path in self.digests}
-        self.digests.clear()
-        self.digests.update(kept)
-        self._digest([path for path in files if path not in kept and path not in self.unreadable])
-        self._encode_images(plan)
-        for name in self._encoders:
-            self._encode_texts(name, plan.texts.get(name, ()))
-        self.unreadable.update(self._pairs.prepare(plan.pairs))
+        self._store.release()
+        contents = (content for request in requests.values() for content in request.contents)
+        paths = dict.fromkeys(path for content in contents for path in content.files)
+        self.digests = {path: self.digests[path] for path in paths if path in self.digests}
+        self._digest([path for path in paths if path not in self.digests and path not in self.unreadable])
+        for kind in DOING:
+            self._compute(kind, [request for key, request in requests.items() if key.kind == kind])
 
     def compute(self, metric: Metric, items: Sequence[EditItem]) -> Scores:
         """A metric's values for items that have all that it needs."""
         arrays = {name: self._array(feature, items) for name, feature in metric.features.items()}
-        resolution = self._encoders[metric.encoder].spec.resolution if metric.needs_resolution else 0.0
-        return metric.compute(arrays, resolution=resolution)
+        resolutions = [self._encoders[name].spec.resolution for name in metric.encoders]
+        return metric.compute(arrays, resolution=max(resolutions, default=0.0))
 
-    def _array(self, feature: Feature | PairFeature, items: Sequence[EditItem]) -> Arrays:
-        if isinstance(feature, PairFeature):
-            return self._pairs.array(feature, [pair_of(feature, item) for item in items])
-        fingerprint = self._encoders[feature.encoder].spec.fingerprint
-        if feature.field in IMAGE_FIELDS:
-            digests = [self._digest_of(picture_of(feature, item)) for item in items]
-            found = self._vectors.get(fingerprint, "image", digests)
-            return np.stack([found[digest] for digest in digests])
-        texts = [[self._text_digest(text) for text in texts_of(feature, item)] for item in items]
-        found = self._vectors.get(fingerprint, "text", [digest for row in texts for digest in row])
-        stacked = np.stack([np.stack([found[digest] for digest in row]) for row in texts])
+    def _array(self, feature: Feature, items: Sequence[EditItem]) -> Vectors:
+        """``(n, dimension)``, or ``(n, contents, dimension)`` where an item has several contents."""
+        rows = [[self._digest_of(content) for content in contents_of(feature, item)] for item in items]
+        found = self._store.get(self._key(feature), feature.key.kind, [digest for row in rows for digest in row])
+        stacked = np.stack([np.stack([found[digest] for digest in row]) for row in rows])
         return stacked[:, 0] if stacked.shape[1] == 1 else stacked
 
     def _digest(self, paths: Sequence[Path]) -> None:
         def digest(path: Path) -> str | ImageError:
             try:
-                return image_digest(path)
+                return self._reader.digest(path)
             except ImageError as failure:
                 return failure
 
@@ -135,132 +134,104 @@ class Features:
                     self.digests[path] = result
                 self._progress("reading images", done, len(paths))
 
-    def _digest_of(self, picture: Picture) -> str:
-        """The SHA-256 of an image file or, for a masked picture, of those of its files."""
-        digests = [self.digests[path] for path in picture.paths]
-        return digests[0] if len(digests) == 1 else text_digest("black outside of the mask " + " ".join(digests))
+    def _digest_of(self, content: Content) -> str:
+        return content_digest([self.digests[path] for path in content.files], content.texts)
 
-    def _encode_images(self, plan: Plan) -> None:
-        """Every picture that some encoder lacks."""
-        by_digest: dict[str, list[Picture]] = {}
-        batches: dict[str, list[list[str]]] = {}
-        for name in self._encoders:
-            digests: dict[str, None] = {}
-            for picture in plan.images.get(name, ()):
-                if all(path in self.digests for path in picture.paths):
-                    digests[self._digest_of(picture)] = None
-                    by_digest.setdefault(self._digest_of(picture), []).append(picture)
-            batches[name] = self._batches(name, "image", digests)
-        done, total = 0, sum(len(batch) for each in batches.values() for batch in each)
-        first = {digest: alike[0] for digest, alike in by_digest.items()}
-        for name, encoded in (self._images_elsewhere if self._workers else self._images)(first, batches):
-            for digest, unreadable in encoded.unreadable.items():
-                paths = [picture.paths[unreadable.number] for picture in by_digest[digest]]
-                self.unreadable.update(dict.fromkeys(paths, unreadable.message))
-            self._vectors.put(self._encoders[name].spec.fingerprint, "image", encoded.vectors)
-            self.n_encoded_images += len(encoded.vectors)
-            done += len(encoded.vectors) + len(encoded.unreadable)
-            self._progress("encoding images", done, total)
+    def _spec(self, feature: Feature) -> EncoderSpec | None:
+        return None if feature.encoder == "none" else self._encoders[feature.encoder].spec
 
-    def _images(
-        self, pictures: Mapping[str, Picture], batches: Mapping[str, Sequence[Sequence[str]]]
-    ) -> Iterator[tuple[str, Encoded]]:
-        """Each encoder's batches; while one is encoded the next is gathered, and what was made before is kept."""
+    def _key(self, feature: Feature) -> str:
+        return cache_key(feature, self._spec(feature))
 
-        def encode(batch: tuple[str, Mapping[str, Pixels | Unreadable]]) -> Encoded:
-            return encode_batch(self._encoders[batch[0]], batch[1])
+    def _compute(self, kind: ContentKind, requests: Sequence[Request]) -> None:
+        """Everything of one kind that is not known yet."""
+        missing = [self._missing(kind, request) for request in requests if request.contents]
+        keys = {each.feature.key: self._key(each.feature) for each in missing if each.digests}
+        for each in missing:
+            if each.digests:
+                self._store.describe(keys[each.feature.key], key_label(each.feature, self._spec(each.feature)))
+        units = units_of(kind, missing, batch_size=self._batch_size, pairs=2 * self._threads)
+        total, done = sum(_size(kind, unit) for unit in units), 0
+        for unit, result in self._results(units):
+            for key, numbers in result.numbers.items():
+                self._store.put(keys[key], kind, {self._digest_of(c): row for c, row in numbers.items()})
+                self.n_computed[kind] += len(numbers) if kind in ("image", "text") else 0
+            self._note_unreadable(result.unreadable)
+            done += _size(kind, unit.batches)
+            self._progress(DOING[kind], done, total)
+        self.n_computed[kind] += total if kind in ("pair", "item") else 0
 
-        with ThreadPoolExecutor(1) as encoding:
-            for (name, _), encoded in prefetch(encoding, encode, self._gathered(pictures, batches), 2):
-                yield name, encoded
+    def _missing(self, kind: ContentKind, request: Request) -> Missing:
+        wanted: list[Content] = list(request.contents)
+        if kind == "text":  # texts of like length together: a network that ignores padding then reads little of it
+            wanted.sort(key=lambda content: len(content.texts[0]))
+        contents: dict[str, Content] = {}
+        for content in wanted:
+            if all(path in self.digests for path in content.files):
+                contents.setdefault(self._digest_of(content), content)
+        digests = self._store.missing(self._key(request.feature), kind, contents)
+        return Missing(feature=request.feature, contents=contents, digests=frozenset(digests))
 
-    def _gathered(
-        self, pictures: Mapping[str, Picture], batches: Mapping[str, Sequence[Sequence[str]]]
-    ) -> Iterator[tuple[str, Mapping[str, Pixels | Unreadable]]]:
-        """Each encoder's batches as it reads them, every picture decoded once for all of them."""
-        places: dict[str, list[tuple[str, int]]] = {}
-        for name, each in batches.items():
-            for number, batch in enumerate(each):
-                for digest in batch:
-                    places.setdefault(digest, []).append((name, number))
-        gathered: dict[tuple[str, int], dict[str, Pixels | Unreadable]] = {}
-        with ThreadPoolExecutor(self._threads) as pool:
-            load = partial(self._squares, pictures, places)
-            for digest, squares in prefetch(pool, load, list(places), 2 * self._batch_size):
-                for name, number in places[digest]:
-                    found = gathered.setdefault((name, number), {})
-                    label = self._encoders[name].spec.preprocess.label
-                    found[digest] = squares if isinstance(squares, Unreadable) else squares[label]
-                    batch = batches[name][number]
-                    if len(found) == len(batch):
-                        del gathered[name, number]
-                        yield name, {digest: found[digest] for digest in batch}
+    def _note_unreadable(self, unreadable: Mapping[Path, str]) -> None:
+        """Files that cannot be decoded, with those of the same bytes."""
+        for path, message in unreadable.items():
+            alike = [other for other, digest in self.digests.items() if digest == self.digests[path]]
+            self.unreadable.update(dict.fromkeys(alike, message))
 
-    def _squares(
-        self, pictures: Mapping[str, Picture], places: Mapping[str, Sequence[tuple[str, int]]], digest: str
-    ) -> dict[str, Pixels] | Unreadable:
-        """A picture as each of the encoders that lack it reads it, by the name of the preprocessing."""
-        images = []
-        for number, path in enumerate(pictures[digest].paths):
+    def _results(self, units: Sequence[Batches]) -> Iterator[tuple[ScoreUnit, ScoreResult]]:
+        """What came of units; one that no worker survives is divided, and what none survives is given up."""
+        if not units:
+            return
+        lost: list[Batches] = []
+        for unit, answer in start(self._engine, self._encoders)(self._with_files(units)):
+            if isinstance(unit, ScoreUnit) and isinstance(answer, ScoreResult):
+                yield unit, answer
+            elif isinstance(unit, ScoreUnit) and isinstance(answer, Lost):
+                divided = list(single_units(unit.batches))
+                if len(divided) > 1:
+                    lost.extend(divided)
+                else:
+                    yield unit, _given_up(unit, answer)
+        yield from self._results(lost)
+
+    def _with_files(self, units: Sequence[Batches]) -> Iterator[ScoreUnit]:
+        """Units with their files, a few of which are read before they are asked for."""
+
+        def read(path: Path) -> FileBytes:
             try:
-                images.append(read_image(path))
+                return self._reader.read(path)
             except ImageError as failure:
-                return Unreadable(number=number, message=str(failure))
-        image = images[0] if len(images) == 1 else masked(*images)
-        kinds = [self._encoders[name].spec.preprocess for name, _ in places[digest]]
-        return {label: preprocess.apply(image) for label, preprocess in {kind.label: kind for kind in kinds}.items()}
+                return failure
 
-    def _images_elsewhere(
-        self, pictures: Mapping[str, Picture], batches: Mapping[str, Sequence[Sequence[str]]]
-    ) -> Iterator[tuple[str, Encoded]]:
-        for name, each in batches.items():
-            if self._workers and each:
-                for encoded in self._workers.images(name, self._encoders[name].spec, pictures, each):
-                    yield name, encoded
-
-    def _encode_texts(self, name: str, texts: Sequence[str]) -> None:
-        # Texts of like length in one batch: a network that ignores padding then reads little of it.
-        by_digest = {self._text_digest(text): text for text in sorted(texts, key=len)}
-        batches = self._batches(name, "text", by_digest)
-        encode = partial(self._workers.texts, name) if self._workers else partial(self._texts, self._encoders[name])
-        done, total = 0, sum(map(len, batches))
-        for encoded in encode(self._encoders[name].spec, by_digest, batches) if batches else ():
-            self._vectors.put(self._encoders[name].spec.fingerprint, "text", encoded.vectors)
-            self.n_encoded_texts += len(encoded.vectors)
-            done += len(encoded.vectors)
-            self._progress("encoding texts", done, total)
-
-    def _texts(
-        self, encoder: Encoder, _spec: EncoderSpec, texts: Mapping[str, str], batches: Iterable[Sequence[str]]
-    ) -> Iterator[Encoded]:
-        for batch in batches:
-            vectors = encoder.encode_texts([texts[digest] for digest in batch])
-            yield Encoded(vectors=dict(zip(batch, vectors, strict=True)), unreadable={})
-
-    def _text_digest(self, text: str) -> str:
-        if text not in self._text_digests:
-            self._text_digests[text] = text_digest(text)
-        return self._text_digests[text]
-
-    def _batches(self, name: str, kind: EmbeddingKind, digests: Mapping[str, object]) -> list[list[str]]:
-        """What must be encoded, in the batches of one pass each.
-
-        Vectors depend in their last digits on who shares a batch. So all that is wanted is divided, and then what is
-        known left out: a run that goes on where one was killed, with any engine, has the batches that were left.
-        """
-        if not digests:
-            return []
-        lacking = set(self._vectors.missing(self._encoders[name].spec.fingerprint, kind, digests))
-        batches = ([digest for digest in batch if digest in lacking] for batch in in_batches(digests, self._batch_size))
-        return [batch for batch in batches if batch]
-
-    def _pairs_elsewhere(self, units: Sequence[PairUnit]) -> Iterator[tuple[PairUnit, Seen]]:
-        features = {feature for unit in units for lacking in unit.lacking for feature in lacking}
-        names = {feature.encoder for feature in features if feature.measure is None}
-        if self._workers and units:
-            yield from self._workers.pairs(units, {name: self._encoders[name].spec for name in names})
+        paths = [tuple(dict.fromkeys(p for b in unit for c in b.contents for p in c.files)) for unit in units]
+        with ThreadPoolExecutor(READERS) as pool:
+            files = prefetch(pool, read, (path for each in paths for path in each), 4 * READERS)
+            for batches, own in zip(units, paths, strict=True):
+                names = dict.fromkeys(b.feature.encoder for b in batches if b.feature.encoder != "none")
+                keys = {name: self._encoders[name].spec.cache_key for name in names}
+                yield ScoreUnit(batches=batches, encoder_keys=keys, files=dict(islice(files, len(own))))
 
 
-def text_digest(text: str) -> str:
-    """SHA-256 of a text's UTF-8, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
+def _size(kind: ContentKind, batches: Batches) -> int:
+    """How much a unit is: vectors of images and texts, or pairs and items whatever is computed of them."""
+    if kind in ("image", "text"):
+        return sum(len(batch.contents) for batch in batches)
+    return len({content for batch in batches for content in batch.contents})
+
+
+def _given_up(unit: ScoreUnit, lost: Lost) -> ScoreResult:
+    """A content that no worker survives: its edited image, or what it has, is unreadable.
+
+    Raises:
+        EngineError: It has no image.
+    """
+    (content,) = unit.contents
+    if not content.files:
+        raise EngineError(f"These texts cannot be encoded ({lost.reason}): {', '.join(content.texts)}")
+    feature, path = unit.batches[0].feature, content.files[0]
+    if isinstance(feature, PairFeature):
+        path = content.files[1]
+    elif isinstance(feature, ItemFeature) and "edited_image" in feature.takes:
+        path = content.files[[name for name in feature.takes if name in IMAGE_FIELDS].index("edited_image")]
+    message = f"{path} cannot be used as an image: {lost.reason}."
+    return ScoreResult(numbers={}, unreadable={path: message})

@@ -1,70 +1,90 @@
-"""Which vectors a set of metrics needs, each named once."""
+"""What a set of metrics asks for: every feature of every item, each once.
+
+A *request* is a feature with the contents that it is wanted of, in the order in which items first ask for them.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
-from evalkit.images.pairs import PairFiles
-from evalkit.metrics.base import Feature, Metric, PairFeature
+from evalkit.errors import OptionError
+from evalkit.metrics.base import Metric
+from evalkit.metrics.features import (
+    Feature,
+    FeatureKey,
+    ItemFeature,
+    PairFeature,
+    VectorFeature,
+    computed_by,
+)
 from evalkit.metrics.templates import fill
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """An image file as an encoder sees it."""
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a feature is computed of: image files and texts of an item, in the order of the feature's fields.
 
-    path: Path
-    edit_mask: Path | None = None
-    """Outside of which all is blackened."""
+    Of a pair the other image comes first, then the edited one, then the mask if it takes part.
+    """
 
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The files that it is made from."""
-        return (self.path,) if self.edit_mask is None else (self.path, self.edit_mask)
+    files: tuple[Path, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The unique inputs of every encoder, in the order in which items first ask for them."""
+def content_digest(files: Sequence[str], texts: Sequence[str] = ()) -> str:
+    """SHA-256 of a content, in hexadecimal.
 
-    images: Mapping[str, tuple[Picture, ...]]
-    """Encoder name to pictures."""
-    texts: Mapping[str, tuple[str, ...]]
-    """Encoder name to texts."""
-    pairs: Mapping[PairFeature, tuple[PairFiles, ...]] = field(default_factory=dict)
-    """What is asked about pairs of edited and source image, and about which."""
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Every image file, once."""
-        single = (path for pictures in self.images.values() for picture in pictures for path in picture.paths)
-        paired = (path for pairs in self.pairs.values() for files in pairs for path in files.paths)
-        return tuple(dict.fromkeys([*single, *paired]))
+    Args:
+        files: SHA-256 of each of its files, in hexadecimal.
+        texts: Its texts.
+    """
+    return sha256(json.dumps([list(files), list(texts)]).encode()).hexdigest()
 
 
-def plan_features(metrics: Sequence[Metric], items: Iterable[EditItem]) -> Plan:
-    """What must be encoded so that every metric can be computed for every item that has what it needs."""
-    images: dict[str, dict[Picture, None]] = {}
-    texts: dict[str, dict[str, None]] = {}
-    pairs: dict[PairFeature, dict[PairFiles, None]] = {}
+@dataclass(slots=True)
+class Request:
+    """A feature and what it is wanted of."""
+
+    feature: Feature
+    contents: dict[Content, None] = field(default_factory=dict)
+    """In order; a dictionary for its speed."""
+
+
+def distinct_features(metrics: Iterable[Metric]) -> dict[FeatureKey, Feature]:
+    """The features of metrics by key.
+
+    Raises:
+        OptionError: Two metrics give one name and version to different measures or judges.
+    """
+    found: dict[FeatureKey, tuple[Feature, str]] = {}
+    for metric in metrics:
+        for feature in metric.features.values():
+            first, owner = found.setdefault(feature.key, (feature, metric.name))
+            if computed_by(first) != computed_by(feature):
+                raise OptionError(
+                    f"The metrics {owner} and {metric.name} have different functions under one name, "
+                    f"'{feature.key.name}' version {feature.key.version}: their numbers would be taken for each "
+                    f"other's. Give each feature a name of its own: name=…"
+                )
+    return {key: feature for key, (feature, _) in found.items()}
+
+
+def requests_of(metrics: Sequence[Metric], items: Iterable[EditItem]) -> dict[FeatureKey, Request]:
+    """What must be computed so that every metric has its features for every item that has what it needs."""
+    requests = {key: Request(feature) for key, feature in distinct_features(metrics).items()}
+    asked = [
+        (metric, [(feature, requests[feature.key].contents) for feature in metric.features.values()])
+        for metric in metrics
+    ]
     for item in items:
-        for metric in metrics:
-            if missing_fields(metric, item):
-                continue
-            for feature in metric.features.values():
-                if isinstance(feature, PairFeature):
-                    pairs.setdefault(feature, {})[pair_of(feature, item)] = None
-                elif feature.field in IMAGE_FIELDS:
-                    images.setdefault(feature.encoder, {})[picture_of(feature, item)] = None
-                else:
-                    texts.setdefault(feature.encoder, {}).update(dict.fromkeys(texts_of(feature, item)))
-    return Plan(
-        images={encoder: tuple(pictures) for encoder, pictures in images.items()},
-        texts={encoder: tuple(strings) for encoder, strings in texts.items()},
-        pairs={feature: tuple(files) for feature, files in pairs.items()},
-    )
+        for metric, features in asked:
+            if not missing_fields(metric, item):
+                for feature, contents in features:
+                    contents.update(dict.fromkeys(contents_of(feature, item)))
+    return requests
 
 
 def missing_fields(metric: Metric, item: EditItem) -> tuple[str, ...]:
@@ -72,23 +92,25 @@ def missing_fields(metric: Metric, item: EditItem) -> tuple[str, ...]:
     return tuple(name for name in metric.fields if not getattr(item, name))
 
 
-def picture_of(feature: Feature, item: EditItem) -> Picture:
-    """The picture that a feature of an item is made from."""
-    path: Path = getattr(item, feature.field)
-    return Picture(path=path, edit_mask=item.edit_mask if feature.masked else None)
-
-
-def pair_of(feature: PairFeature, item: EditItem) -> PairFiles:
-    """The files that a feature of an item's pair is made from."""
-    edited, source = item.edited_image, item.source_image
-    if edited is None or source is None:
-        raise ValueError(f"{item.label} lacks an image of the pair")
-    return PairFiles(edited_image=edited, source_image=source, edit_mask=item.edit_mask if feature.masked else None)
-
-
-def texts_of(feature: Feature, item: EditItem) -> tuple[str, ...]:
-    """The texts that a feature of an item is made from: a caption in its templates, or attributes as JSON."""
-    value: str | Mapping[str, str] = getattr(item, feature.field)
+def contents_of(feature: Feature, item: EditItem) -> tuple[Content, ...]:
+    """What a feature of an item is computed of: one content, or for a text one per template."""
+    masks = (item.edit_mask,) if isinstance(feature, VectorFeature | PairFeature) and feature.masked else ()
+    if isinstance(feature, PairFeature):
+        return (_content([getattr(item, feature.against), item.edited_image, *masks]),)
+    if isinstance(feature, ItemFeature):
+        return (_content([getattr(item, name) for name in feature.takes]),)
+    value: Path | str | Mapping[str, str] = getattr(item, feature.field)
+    if feature.field in IMAGE_FIELDS:
+        return (_content([value, *masks]),)
     if isinstance(value, str):
-        return fill(feature.template, value)
-    return (json.dumps(dict(value), sort_keys=True, ensure_ascii=False),)
+        return tuple(Content(texts=(text,)) for text in fill(feature.template, value))
+    attributes = value if isinstance(value, Mapping) else {}
+    return (Content(texts=(json.dumps(dict(attributes), sort_keys=True, ensure_ascii=False),)),)
+
+
+def _content(values: Iterable[object]) -> Content:
+    values = list(values)
+    return Content(
+        files=tuple(value for value in values if isinstance(value, Path)),
+        texts=tuple(value for value in values if isinstance(value, str)),
+    )

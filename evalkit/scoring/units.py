@@ -1,35 +1,57 @@
-"""What workers do for a run of scoring: batches of images and texts to encode, pairs of images to compare."""
+"""What an engine's workers do for a run of scoring: the same units, in this process or on another machine.
+
+A unit holds the bytes of its files. A worker decodes them in threads, brings images to the size that is asked for and
+takes measures there; networks and judges are asked afterwards, one unit at a time, while the next one is decoded.
+"""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
 from evalkit.arrays import Pixels
-from evalkit.encoders.base import AnyEncoder, Embeddings, Encoder, EncoderSpec
+from evalkit.edits.item import IMAGE_FIELDS
+from evalkit.edits.whole_item import WholeItem
+from evalkit.encoders.base import AnyEncoder, EncoderSpec
+from evalkit.encoders.cache import Numbers
 from evalkit.encoders.load import EncoderConfig
 from evalkit.errors import EncoderError, ImageError
 from evalkit.images.decode import decode_image
-from evalkit.images.pairs import masked
-from evalkit.scoring.pairs import PairUnit, Seen, look
+from evalkit.images.pairs import align, masked
+from evalkit.metrics.features import TEXT_FIELDS, Feature, FeatureKey, PairFeature, VectorFeature
+from evalkit.scoring.requests import Content
 
-File = bytes | ImageError
-"""A file's bytes, or why it cannot be read."""
+FileBytes = bytes | ImageError
+"""A file's content, or why it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unreadable:
-    """A file of a picture that cannot be read."""
+class Batch:
+    """Contents that go through one network together, or to one measure or judge one after the other."""
 
-    number: int
-    """Which of the picture's files."""
-    message: str
+    feature: Feature
+    contents: tuple[Content, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreUnit:
+    """Batches that share files."""
+
+    batches: tuple[Batch, ...]
+    encoder_keys: Mapping[str, str]
+    """The cache keys of the encoders that it needs: what the run says that they are."""
+    files: Mapping[Path, FileBytes] = field(default_factory=dict)
+
+    @property
+    def contents(self) -> tuple[Content, ...]:
+        """All contents, each once."""
+        return tuple(dict.fromkeys(content for batch in self.batches for content in batch.contents))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,70 +62,39 @@ class SpecUnit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageUnit:
-    """Pictures to be encoded in one pass."""
+class ScoreResult:
+    """What came of a unit."""
 
-    encoder: str
-    fingerprint: str
-    digests: tuple[str, ...]
-    files: tuple[tuple[File, ...], ...]
-    """Of each picture its file, and that of its mask if it has one."""
-    names: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextUnit:
-    """Texts to be encoded in one pass."""
-
-    encoder: str
-    fingerprint: str
-    digests: tuple[str, ...]
-    texts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentPairs:
-    """Pairs to be compared, with their files."""
-
-    unit: PairUnit
-    files: Mapping[Path, File]
-    fingerprints: Mapping[str, str]
-    """Of the encoders that compare them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
-    """The vectors of a unit, by digest, and the pictures that have none."""
-
-    vectors: Mapping[str, Embeddings]
-    unreadable: Mapping[str, Unreadable]
-
-
-ScoreUnit = SpecUnit | ImageUnit | TextUnit | SentPairs
-ScoreResult = tuple[EncoderSpec, str] | Encoded | Seen
+    numbers: Mapping[FeatureKey, Mapping[Content, Numbers]]
+    unreadable: Mapping[Path, str]
+    """Files that cannot be decoded, each with the reason; contents with such a file have no numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreWork:
     """The encoders of a run."""
 
-    encoders: tuple[tuple[str, EncoderConfig], ...]
-    """Each with the name that features use."""
+    encoders: tuple[tuple[str, AnyEncoder | EncoderConfig], ...]
+    """By the names that features use: opened, or what to open there."""
     concurrency: ClassVar[int] = 2
     """The next unit's images are decoded while the network is busy."""
 
-    def open(self, *, threads: int) -> Callable[[ScoreUnit], Iterator[ScoreResult]]:
+    def open(self, *, threads: int) -> "Callable[[ScoreUnit | SpecUnit], Iterator[ScoreResult | EncoderAnswer]]":
         """The encoders; each reads its network when it is first used."""
-        opened = {name: order.open() for name, order in self.encoders}
+        opened = {name: given.open() if isinstance(given, EncoderConfig) else given for name, given in self.encoders}
         return ScoreWorker(opened, ThreadPoolExecutor(threads))
 
 
+EncoderAnswer = tuple[EncoderSpec, str]
+"""An encoder's specification, and the device that it computes on."""
+
+
 class ScoreWorker:
-    """Encodes and compares what it is sent.
+    """Computes what it is sent.
 
     Args:
         encoders: By the names that features use.
-        pool: For decoding.
+        pool: For decoding and measuring.
     """
 
     def __init__(self, encoders: Mapping[str, AnyEncoder], pool: ThreadPoolExecutor) -> None:
@@ -111,72 +102,128 @@ class ScoreWorker:
         self._pool = pool
         self._lock = threading.Lock()
 
-    def __call__(self, unit: ScoreUnit) -> Iterator[ScoreResult]:
-        """The one result of a unit."""
+    def __call__(self, unit: ScoreUnit | SpecUnit) -> "Iterator[ScoreResult | EncoderAnswer]":
+        """The one result of a unit.
+
+        Raises:
+            EncoderError: An encoder is not the one that the run has: this machine has other weights, or libraries.
+        """
         if isinstance(unit, SpecUnit):
             with self._lock:
                 encoder = self._encoders[unit.encoder]
                 yield encoder.spec, encoder.device
-        elif isinstance(unit, ImageUnit):
-            yield self._images(unit)
-        elif isinstance(unit, TextUnit):
-            encoder = self._encoder(unit.encoder, unit.fingerprint)
-            with self._lock:
-                vectors = encoder.encode_texts(unit.texts)
-            yield Encoded(vectors=dict(zip(unit.digests, vectors, strict=True)), unreadable={})
-        else:
-            yield self._pairs(unit)
+            return
+        for name, key in unit.encoder_keys.items():
+            if self._encoders[name].spec.cache_key != key:
+                raise EncoderError(
+                    f"A worker's encoder for '{name}', {self._encoders[name].spec.label}, is not that of the run. Give "
+                    f"every machine the same weights and the same versions of evalkit and its libraries."
+                )
+        yield self._computed(unit)
 
-    def _images(self, unit: ImageUnit) -> Encoded:
-        encoder = self._encoder(unit.encoder, unit.fingerprint)
-        loaded = self._pool.map(partial(_pixels, encoder.spec), unit.files, unit.names)
-        results = dict(zip(unit.digests, loaded, strict=True))
+    def _computed(self, unit: ScoreUnit) -> ScoreResult:
+        images = _UnitImages(unit)
+        wanted: dict[Content, list[Feature]] = {content: [] for content in unit.contents}
+        for batch in unit.batches:
+            for content in batch.contents:
+                wanted[content].append(batch.feature)
+
+        def prepare(content: Content) -> dict[FeatureKey, Any]:
+            return self._prepared(content, wanted[content], images)
+
+        prepared = dict(zip(wanted, self._pool.map(prepare, wanted), strict=True))
+        numbers: dict[FeatureKey, dict[Content, Numbers]] = {}
+        for batch in unit.batches:
+            key = batch.feature.key
+            ready = {content: prepared[content].pop(key) for content in batch.contents if prepared[content]}
+            if ready:
+                found = self._numbers(batch.feature, list(ready.values()))
+                numbers.setdefault(key, {}).update(zip(ready, found, strict=True))
+        return ScoreResult(numbers=numbers, unreadable=images.unreadable)
+
+    def _prepared(self, content: Content, features: Iterable[Feature], images: "_UnitImages") -> dict[FeatureKey, Any]:
+        """What networks and judges read of a content, and the numbers of measures; nothing if it cannot be read."""
+        opened = images.open(content.files)
+        if opened is None:
+            return {}
+        squares: dict[str, Pixels] = {}
+        found: dict[FeatureKey, Any] = {}
+        for feature in features:
+            if isinstance(feature, VectorFeature) and opened:
+                preprocess = self._encoders[feature.encoder].spec.preprocess
+                if preprocess.label not in squares:
+                    squares[preprocess.label] = preprocess.apply(opened[0] if len(opened) == 1 else masked(*opened))
+                found[feature.key] = squares[preprocess.label]
+            elif isinstance(feature, VectorFeature):
+                (found[feature.key],) = content.texts
+            elif isinstance(feature, PairFeature):
+                pair = align(opened[1], images.pixels(content.files[0], opened[0]), *opened[2:])
+                found[feature.key] = pair
+                if feature.measure is not None:
+                    background = {"background": pair.background} if feature.masked else {}
+                    numbers = feature.measure(edited=pair.edited, source=pair.source, **background)
+                    found[feature.key] = np.array(numbers, dtype=np.float64)
+            else:
+                shown = dict(zip((name for name in feature.takes if name in IMAGE_FIELDS), opened, strict=True))
+                texts = zip((name for name in feature.takes if name in TEXT_FIELDS), content.texts, strict=True)
+                found[feature.key] = WholeItem(**shown, **dict(texts))  # type: ignore[arg-type]
+        return found
+
+    def _numbers(self, feature: Feature, ready: list[Any]) -> Iterable[Numbers]:
+        """The numbers of contents that were prepared; whoever holds a network holds the lock."""
+        if isinstance(feature, PairFeature) and feature.measure is not None:
+            return ready
         with self._lock:
-            return encode_batch(encoder, results)
-
-    def _pairs(self, sent: SentPairs) -> Seen:
-        def read(path: Path) -> Image.Image:
-            return _decoded(sent.files[path], str(path))
-
-        seen = look(sent.unit, read)
-        with self._lock:
-            return seen.compared({name: self._encoder(name, own) for name, own in sent.fingerprints.items()})
-
-    def _encoder(self, name: str, fingerprint: str) -> AnyEncoder:
-        """The encoder of that name.
-
-        Raises:
-            EncoderError: It is not the one that the run has: this machine has other weights, or other libraries.
-        """
-        encoder = self._encoders[name]
-        if encoder.spec.fingerprint != fingerprint:
-            raise EncoderError(
-                f"A worker's encoder for '{name}', {encoder.spec.label}, is not that of the run. Give every machine "
-                f"the same weights and the same version of evalkit."
-            )
-        return encoder
+            if isinstance(feature, VectorFeature):
+                encoder = self._encoders[feature.encoder]
+                return (
+                    encoder.encode_texts(ready) if isinstance(ready[0], str) else encoder.encode_images(np.stack(ready))
+                )
+            if isinstance(feature, PairFeature):
+                return self._encoders[feature.encoder].encode_pairs(ready)
+            if feature.judge is None:
+                return self._encoders[feature.encoder].encode_items(ready)
+            return [np.array(feature.judge(item), dtype=np.float64) for item in ready]
 
 
-def encode_batch(encoder: Encoder, results: Mapping[str, Pixels | Unreadable]) -> Encoded:
-    """The vectors of a batch's pictures, in one pass, but for those that cannot be read."""
-    unreadable = {digest: result for digest, result in results.items() if isinstance(result, Unreadable)}
-    pixels = {digest: result for digest, result in results.items() if not isinstance(result, Unreadable)}
-    vectors = encoder.encode_images(np.stack(list(pixels.values()))) if pixels else ()
-    return Encoded(vectors=dict(zip(pixels, vectors, strict=True)), unreadable=unreadable)
+class _UnitImages:
+    """A unit's images, those that several contents share decoded once."""
 
+    def __init__(self, unit: ScoreUnit) -> None:
+        self._files = unit.files
+        uses = Counter(path for content in unit.contents for path in content.files)
+        self._locks = {path: threading.Lock() for path, n in uses.items() if n > 1}
+        self._shared: dict[Path, Image.Image] = {}
+        self._pixels: dict[Path, Pixels] = {}
+        self.unreadable: dict[Path, str] = {}
 
-def _pixels(spec: EncoderSpec, files: tuple[File, ...], names: tuple[str, ...]) -> Pixels | Unreadable:
-    """What a network reads of a picture."""
-    images = []
-    for number, (file, name) in enumerate(zip(files, names, strict=True)):
-        try:
-            images.append(_decoded(file, name))
-        except ImageError as failure:
-            return Unreadable(number=number, message=str(failure))
-    return spec.preprocess.apply(images[0] if len(images) == 1 else masked(*images))
+    def open(self, paths: Iterable[Path]) -> list[Image.Image] | None:
+        """The images of a content; None if one of them cannot be decoded."""
+        opened = []
+        for path in paths:
+            try:
+                opened.append(self._image(path))
+            except ImageError as failure:
+                self.unreadable[path] = str(failure)
+        return opened if not any(path in self.unreadable for path in paths) else None
 
+    def pixels(self, path: Path, image: Image.Image) -> Pixels:
+        """The array of an image: for one that is shared always the same, by which networks know it again."""
+        if path not in self._locks:
+            return np.asarray(image)
+        with self._locks[path]:
+            return self._pixels.setdefault(path, np.asarray(image)) if path not in self._pixels else self._pixels[path]
 
-def _decoded(file: File, name: str) -> Image.Image:
-    if isinstance(file, ImageError):
-        raise file
-    return decode_image(file, name).image
+    def _image(self, path: Path) -> Image.Image:
+        if path not in self._locks:
+            return self._decoded(path)
+        with self._locks[path]:
+            if path not in self._shared:
+                self._shared[path] = self._decoded(path)
+            return self._shared[path]
+
+    def _decoded(self, path: Path) -> Image.Image:
+        file = self._files[path]
+        if isinstance(file, ImageError):
+            raise file
+        return decode_image(file, str(path)).image

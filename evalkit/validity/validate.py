@@ -8,8 +8,10 @@ import numpy as np
 from evalkit.arrays import Floats
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.engine.base import Engine
-from evalkit.metrics.base import Feature, Metric, get_metrics
-from evalkit.scoring.score import open_cache, open_encoders, workers_for
+from evalkit.metrics.base import Metric, get_metrics
+from evalkit.scoring.encoders import open_encoders
+from evalkit.scoring.options import ScoreOptions
+from evalkit.scoring.score import open_cache
 from evalkit.stats.agreement import superiority
 from evalkit.stats.intervals import group_t_interval
 from evalkit.storage.prefetch import Progress, no_progress
@@ -73,11 +75,11 @@ def validate_metrics(
     opened = loaded.benchmark
     systems = gather_systems(loaded, methods, work, limit=limit, seed=seed)
     with open_cache(enabled=cached) as (cache, problems):
-        through, spec = (*chosen, *get_metrics(("edit_success",))), encoder or opened.default_encoder
-        workers = workers_for(engine, through, spec, dtype="fp32")
-        networks = open_encoders(through, spec, device=device, dtype="fp32", cache=cache, workers=workers)
+        through = (*chosen, *get_metrics(("edit_success",)))
+        options = ScoreOptions(encoder=encoder or opened.default_encoder, device=device)
+        networks = open_encoders(through, options, cache=cache, engine=engine)
         scored = score_systems(
-            systems.all, chosen, networks, cache, benchmark=benchmark, workers=workers, progress=progress
+            systems.all, chosen, networks, cache, benchmark=benchmark, engine=engine, progress=progress
         )
     trial = make_trial(opened, systems, scored, human, level, seed)
     return Validity(
@@ -98,9 +100,7 @@ def validate_metrics(
 def _judged(metric: Metric, trial: Trial) -> MetricValidity:
     true = trial.values(trial.systems.true.name, metric.name)
     defined = true[~np.isnan(true)]
-    reads_captions = any(
-        isinstance(feature, Feature) and feature.field.endswith("_caption") for feature in metric.features.values()
-    )
+    reads_captions = any(name.endswith("_caption") for name in metric.fields)
     controls = tuple(
         _against(metric, trial, system.name, kind)
         for kind in _KINDS

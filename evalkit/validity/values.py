@@ -10,14 +10,15 @@ from PIL import Image
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem
 from evalkit.encoders.base import AnyEncoder
-from evalkit.encoders.cache import EmbeddingCache
+from evalkit.encoders.cache import FeatureCache
+from evalkit.engine.base import Engine
 from evalkit.errors import DataError
 from evalkit.images.decode import read_image
 from evalkit.metrics.base import REASONS, Metric, get_metrics
 from evalkit.scores.external import ColumnNames, read_table
 from evalkit.scores.frame import ItemMeans
 from evalkit.scoring.apply import score_folder
-from evalkit.scoring.workers import Workers
+from evalkit.scoring.options import ScoreOptions
 from evalkit.storage.prefetch import Progress
 from evalkit.validity.systems import System
 
@@ -54,10 +55,10 @@ def score_systems(
     systems: Sequence[System],
     metrics: Sequence[Metric],
     encoders: Mapping[str, AnyEncoder],
-    cache: EmbeddingCache,
+    cache: FeatureCache,
     *,
     benchmark: str,
-    workers: Workers | None = None,
+    engine: Engine | None = None,
     progress: Progress,
 ) -> Scored:
     """Score every system with every metric, and with the truths that its items allow."""
@@ -71,7 +72,8 @@ def score_systems(
         folder = EditFolder(
             root=_root(system.items), layout="manifest", items=system.items, n_files=0, n_matched=0, benchmark=benchmark
         )
-        run = score_folder(folder, wanted, encoders, cache, name=system.name, missing="intersect", workers=workers)
+        options = ScoreOptions(name=system.name, missing="intersect")
+        run = score_folder(folder, wanted, encoders, cache, options, engine=engine)
         for metric in wanted:
             columns[system.name, metric.name] = _column(run.table.item_means(metric.name))
             signatures[metric.name] = run.record.metrics[metric.name].signature

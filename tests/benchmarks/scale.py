@@ -27,6 +27,7 @@ from common import COLOURS, EDITS_PER_SOURCE, NOUNS, Finished, evalkit, make_fol
 from PIL import Image
 
 from evalkit.encoders.cache import EmbeddingCache
+from evalkit.scoring.requests import content_digest
 from evalkit.storage.prefetch import in_batches
 
 PER_DIRECTORY = 1000
@@ -51,17 +52,17 @@ def write_images(folder: Path, kind: str, n: int, picture: bytes) -> Iterator[tu
             path.parent.mkdir(parents=True)
         content = picture + number.to_bytes(4, "big")
         path.write_bytes(content)
-        yield name, hashlib.sha256(content).digest()
+        yield name, content_digest([hashlib.sha256(content).hexdigest()])
 
 
-def make(folder: Path, n: int, cache: EmbeddingCache, fingerprint: str, dimension: int) -> None:
+def make(folder: Path, n: int, cache: EmbeddingCache, key: str, dimension: int) -> None:
     """The folder, and its embeddings in the cache."""
     rng = np.random.default_rng(0)
 
-    def keep(kind: str, digests: Iterable[bytes]) -> None:
+    def keep(kind: str, digests: Iterable[str]) -> None:
         for batch in in_batches(digests, BATCH):
             vectors = rng.normal(size=(len(batch), dimension)).astype(np.float32)
-            cache.put_many(fingerprint, kind, dict(zip(batch, vectors, strict=True)))
+            cache.put_many(key, kind, dict(zip(batch, vectors, strict=True)))
 
     def source_caption(group: int) -> str:
         return f"A photo of a {NOUNS[group % len(NOUNS)]}, number {group}."
@@ -72,11 +73,11 @@ def make(folder: Path, n: int, cache: EmbeddingCache, fingerprint: str, dimensio
 
     n_sources = -(-n // EDITS_PER_SOURCE)
     keep("image", (digest for _, digest in write_images(folder, "source", n_sources, tiny_png(80))))
-    keep("text", (hashlib.sha256(source_caption(group).encode()).digest() for group in range(n_sources)))
-    keep("text", (hashlib.sha256(target_caption(number).encode()).digest() for number in range(n)))
+    keep("text", (content_digest([], [source_caption(group)]) for group in range(n_sources)))
+    keep("text", (content_digest([], [target_caption(number)]) for number in range(n)))
     with (folder / "metadata.jsonl").open("w", encoding="utf-8") as manifest:
 
-        def listed() -> Iterator[bytes]:
+        def listed() -> Iterator[str]:
             for number, (name, digest) in enumerate(write_images(folder, "edited", n, tiny_png(160))):
                 group = number // EDITS_PER_SOURCE
                 line = {
@@ -93,13 +94,12 @@ def make(folder: Path, n: int, cache: EmbeddingCache, fingerprint: str, dimensio
 
 
 def encoder_of(root: Path, cache: Path) -> tuple[str, int]:
-    """The miniature encoder's fingerprint and dimension, remembered in the cache by a run over one item."""
+    """The miniature encoder's key in the cache and its dimension, from a run over one item."""
     folder = make_folder(root / "one", 1, 64)
     evalkit("score", str(folder), "--encoder", "miniature", "--output", str(root / "one_run"), cache=cache)
-    fingerprint = json.loads((root / "one_run" / "run.json").read_text())["encoders"]["clip"]["fingerprint"]
     with EmbeddingCache.open(cache / "embeddings.sqlite") as opened:
-        (known,) = [encoder for encoder in opened.info().encoders if encoder.fingerprint == fingerprint]
-    return fingerprint, known.n_bytes // (4 * (known.n_images + known.n_texts))
+        (known,) = [encoder for encoder in opened.info().encoders if encoder.n_images]
+    return known.fingerprint, known.n_bytes // (4 * (known.n_images + known.n_texts))
 
 
 def noisy_copy(run: Path, other: Path) -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from evalkit.cli import main
 from evalkit.encoders.base import EncoderSpec, Preprocess
-from evalkit.encoders.cache import EmbeddingCache, Memo
+from evalkit.encoders.cache import EmbeddingCache
 
 
 def spec(dtype: str) -> EncoderSpec:
@@ -28,11 +28,11 @@ def directory(tmp_path, monkeypatch):
 @pytest.fixture
 def filled(directory):
     """A cache with three vectors of one encoder in two types, and one of an encoder that nobody described."""
-    vectors = {hashlib.sha256(bytes([n])).digest(): np.ones(4, np.float32) for n in range(3)}
+    vectors = {hashlib.sha256(bytes([n])).hexdigest(): np.ones(4, np.float32) for n in range(3)}
     with EmbeddingCache.open() as cache:
         for dtype in ("fp32", "bf16"):
-            cache.remember(dtype, Memo(spec=spec(dtype), evidence={}))
-            cache.put_many(spec(dtype).fingerprint, "image", vectors)
+            cache.describe(spec(dtype).cache_key, spec(dtype).label)
+            cache.put_many(spec(dtype).cache_key, "image", vectors)
         cache.put_many("f" * 64, "text", dict(list(vectors.items())[:1]))
     return directory
 
@@ -73,7 +73,7 @@ def test_clear_asks_first(filled):
 
 def test_clear_one_encoder(filled):
     """A fingerprint's beginning or an unambiguous name chooses; the others stay."""
-    done = run("clear", "--encoder", spec("bf16").fingerprint[:12], "--yes", "--json")
+    done = run("clear", "--encoder", spec("bf16").cache_key[:12], "--yes", "--json")
     assert json.loads(done.stdout)["n_deleted"] == 3
     done = run("clear", "--encoder", "fake/net", "--yes")
     assert "Deleted 3 embeddings" in done.stdout

@@ -126,7 +126,7 @@ def test_whatever_changed_is_loaded_again(counting, cache, monkeypatch, what):
         case "gone":
             file.unlink()
         case "library":
-            monkeypatch.setattr("evalkit.encoders.spec_cache.metadata.version", lambda _: "another")
+            monkeypatch.setattr("evalkit.encoders.digest.metadata.version", lambda _: "another")
     changed = {"dtype": "fp16"} if what == "dtype" else {}
     _ = open_encoder("counting:y" if what == "request" else "counting:x", cache=cache, **changed).spec
     assert len(counting.loads) == 2
@@ -158,7 +158,7 @@ def test_weights_that_were_replaced_behind_a_remembered_specification_are_an_err
 def test_a_cache_that_fails_is_no_obstacle(counting, cache):
     """The network is read instead."""
     _ = open_encoder("counting", cache=cache).spec
-    cache._connection.execute("DROP TABLE memos")
+    cache._connection.execute("DROP TABLE specs")
     _ = open_encoder("counting", cache=cache).spec
     assert len(counting.loads) == 2
 

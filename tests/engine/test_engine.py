@@ -16,7 +16,9 @@ from evalkit.engine.open import open_engine
 from evalkit.engine.placement import place_workers
 from evalkit.errors import EncoderError, EngineError, OptionError
 from evalkit.images.decode import read_image
-from evalkit.scoring.units import ScoreWorker, SentPairs, TextUnit
+from evalkit.metrics.features import VectorFeature
+from evalkit.scoring.requests import Content
+from evalkit.scoring.units import Batch, ScoreUnit, ScoreWorker
 from tests.support.engines import BATCH, Chores, Posted, scored, shapes_edits
 from tests.support.fakes import FakeEncoder, save_picture, write_folder
 
@@ -165,8 +167,7 @@ def test_a_picture_that_kills_its_workers_is_unreadable_and_those_beside_it_are_
     data = poison.read_bytes()
 
     def deadly(unit):
-        files = getattr(unit, "files", ())
-        return data in (files.values() if isinstance(unit, SentPairs) else [file for each in files for file in each])
+        return data in getattr(unit, "files", {}).values()
 
     run = scored(folder, tmp_path / "run", Posted(deadly))
     message = f"{poison} cannot be used as an image: 3 workers died of it, one after the other."
@@ -198,6 +199,7 @@ def test_a_run_that_goes_on_has_the_batches_of_one_that_was_not_killed(shapes, t
 def test_a_worker_with_other_weights_is_refused(tmp_path):
     """What it would add to a run is not what the run says that it is."""
     worker = ScoreWorker({"clip": FakeEncoder(weights="others")}, ThreadPoolExecutor(1))
-    unit = TextUnit(encoder="clip", fingerprint=FakeEncoder().spec.fingerprint, digests=("a",), texts=("a dog",))
+    batch = Batch(feature=VectorFeature(field="target_caption"), contents=(Content(texts=("a dog",)),))
+    unit = ScoreUnit(batches=(batch,), encoder_keys={"clip": FakeEncoder().spec.cache_key})
     with pytest.raises(EncoderError, match=r"'clip', fake/net/random@.*, is not that of the run"):
         list(worker(unit))

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.metrics.attributes import ATTRIBUTE_PRESERVATION, EDIT_SUCCESS, attribute_preservation, edit_success
-from evalkit.metrics.base import METRICS
+from evalkit.metrics.attributes import attribute_preservation, edit_success
+from evalkit.metrics.base import METRICS, get_metrics
 
 SOURCE = np.array([[1, 2, 3, 4, 5]], np.float32)
 TARGET = np.array([[1, 7, 3, 4, 5]], np.float32)
@@ -74,7 +74,9 @@ def test_the_order_of_attributes_does_not_matter(order, row):
         assert function(edited[:, order], source[:, order], target[:, order]).optional() == straight
 
 
-@pytest.mark.parametrize("metric", [EDIT_SUCCESS, ATTRIBUTE_PRESERVATION], ids=lambda metric: metric.name)
+@pytest.mark.parametrize(
+    "metric", get_metrics(("edit_success", "attribute_preservation")), ids=lambda metric: metric.name
+)
 def test_the_records_say_what_they_need(metric):
     """Both are registered, go through the recogniser, and score a failed edit 0."""
     assert METRICS.get(metric.name) is metric

@@ -64,7 +64,7 @@ def test_image_similarity_is_the_cosine_to_the_source(name):
     exchanged = metric.compute({"edited_image": 3 * other, "source_image": one}, resolution=0.0).values
     np.testing.assert_allclose(exchanged, values, atol=1e-9)
     assert metric.compute({"edited_image": one * 0, "source_image": one}, resolution=0.0).reasons == ("not_finite",) * 5
-    assert metric.encoder == ("dinov2" if name.endswith("dinov2") else "dino")
+    assert metric.encoders == (("dinov2",) if name.endswith("dinov2") else ("dino",))
 
 
 def keys_similarity(model, pixels):

@@ -14,7 +14,7 @@ from evalkit.metrics import ssim as ssim_module
 from evalkit.metrics.base import METRICS, REASONS
 from tests.support.surfaces import SIDE, picture
 
-PIXEL_METRICS = [name for name in METRICS.names() if METRICS.get(name).encoder == "none"]
+PIXEL_METRICS = [name for name in METRICS.names() if not METRICS.get(name).encoders]
 BACKGROUND = [name for name in PIXEL_METRICS if "_background" in name]
 INVARIANCES = {
     # metric: unchanged when (images exchanged, both mirrored, both negative, channels permuted, inside of the mask
@@ -45,11 +45,11 @@ def pair(seed=0, strength=0.3):
 
 
 def scores(name, edited, source, background):
-    """A metric's scores of one pair, with what is kept of it rounded as the cache rounds it."""
+    """A metric's scores of one pair."""
     metric = METRICS.get(name)
-    feature = metric.pair
+    (feature,) = metric.pairs
     masked = {"background": background} if feature.masked else {}
-    numbers = np.array([feature.measure(edited=edited, source=source, **masked)], dtype=np.float32)
+    numbers = np.array([feature.measure(edited=edited, source=source, **masked)], dtype=np.float64)
     return metric.compute(dict.fromkeys(metric.features, numbers), resolution=0.0)
 
 

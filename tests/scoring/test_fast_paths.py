@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -14,15 +15,16 @@ from evalkit.encoders.base import Preprocess
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.encoders.load import open_encoder
 from evalkit.errors import RunError
-from evalkit.images.decode import image_digest, read_image
+from evalkit.images.decode import decode_image, read_image
 from evalkit.metrics.base import get_metrics
+from evalkit.metrics.features import VectorFeature
 from evalkit.scores.run import read_run
 from evalkit.scoring import apply as run_module
-from evalkit.scoring import features
+from evalkit.scoring import units
 from evalkit.scoring.features import Features
-from evalkit.scoring.requests import Picture, Plan
+from evalkit.scoring.requests import Content, Request
 from evalkit.scoring.score import score_into
-from evalkit.scoring.vectors import Vectors
+from evalkit.scoring.store import FeatureStore
 from tests.support.fakes import FakeEncoder, make_edit_folder, make_items, save_picture, write_folder
 
 TEXTS = ["a", "a photo of a red dog", "", "a very " * 60 + "long one", "two cats on a mat"]
@@ -33,6 +35,12 @@ TOLERANCE = 1e-5
 def own_cache(tmp_path, monkeypatch):
     """Nothing is known from other tests."""
     monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
+
+
+def pictures(encoders, paths):
+    """Requests for the vectors of pictures through encoders."""
+    features = [VectorFeature(field="edited_image", encoder=name) for name in encoders]
+    return {f.key: Request(f, dict.fromkeys(Content(files=(path,)) for path in paths)) for f in features}
 
 
 def plain(encoder, texts):
@@ -86,27 +94,26 @@ def test_a_picture_is_read_once_for_all_encoders(tmp_path, tiny_open_clip, tiny_
     paths = [item.edited_image for item in make_items(tmp_path, 7)]
     opened, applied = [], []
 
-    def counted(path):
-        opened.append(path)
-        return read_image(path)
+    def counted(data, name):
+        opened.append(Path(name))
+        return decode_image(data, name)
 
     def resized(self, image):
         applied.append(self.label)
         return apply(self, image)
 
     apply = Preprocess.apply
-    monkeypatch.setattr(features, "read_image", counted)
+    monkeypatch.setattr(units, "decode_image", counted)
     monkeypatch.setattr(Preprocess, "apply", resized)
     with EmbeddingCache.in_memory() as cache:
-        pictures = tuple(Picture(path=path) for path in paths)
         prepared = Features(encoders, cache, batch_size=3)
-        prepared.prepare(Plan(images=dict.fromkeys(specs, pictures), texts={}))
+        prepared.prepare(pictures(specs, paths))
         assert sorted(opened) == sorted(paths)
         assert len(applied) == len(paths) * len({encoder.spec.preprocess.label for encoder in encoders.values()})
-        assert prepared.n_encoded_images == 3 * len(paths)
+        assert prepared.n_computed["image"] == 3 * len(paths)
         for encoder in encoders.values():
-            digests = [image_digest(path) for path in paths]
-            found = cache.get_many(encoder.spec.fingerprint, "image", digests)
+            digests = [prepared._digest_of(Content(files=(path,))) for path in paths]
+            found = cache.get_many(encoder.spec.cache_key, "image", digests)
             for path, digest in zip(paths, digests, strict=True):
                 alone = encoder.encode_images(encoder.spec.preprocess.apply(read_image(path))[None])[0]
                 np.testing.assert_allclose(found[digest], alone, atol=TOLERANCE * np.abs(alone).max())
@@ -126,27 +133,27 @@ def test_vectors_are_kept_while_the_next_batch_is_encoded(tmp_path, monkeypatch)
             overlapped.append(begun[len(overlapped) + 1].wait(timeout=20))
         return keep(self, *given)
 
-    keep = Vectors.put
-    monkeypatch.setattr(Vectors, "put", put)
+    keep = FeatureStore.put
+    monkeypatch.setattr(FeatureStore, "put", put)
     paths = [save_picture(tmp_path / f"{number}.png", number) for number in range(6)]
     with EmbeddingCache.in_memory() as cache:
         prepared = Features({"clip": Watched()}, cache, batch_size=2)
-        prepared.prepare(Plan(images={"clip": tuple(Picture(path=path) for path in paths)}, texts={}))
+        prepared.prepare(pictures(["clip"], paths))
 
     assert overlapped == [True, True]
-    assert prepared.n_encoded_images == len(paths)
+    assert prepared.n_computed["image"] == len(paths)
 
 
 def test_chunks_of_items_change_no_score(tmp_path, monkeypatch):
     """A folder that is scored in many chunks gives the table, the digest and the problems of one that is not."""
     items = make_items(tmp_path, 23, 5)
-    folder = make_edit_folder(tmp_path, [*items, replace(items[3], item_id="twin")])
+    folder = make_edit_folder(tmp_path, [*items, replace(items[3], item_id="twin", target_caption="Another twin.")])
     runs = []
     for chunk in (1000, 4):
         monkeypatch.setattr(run_module, "CHUNK", chunk)
         with EmbeddingCache.in_memory() as cache:
             metrics = get_metrics(["clip_score", "clip_directional_similarity", "l1"])
-            runs.append(run_module.score_folder(folder, metrics, {"clip": FakeEncoder()}, cache, name="test"))
+            runs.append(run_module.score_folder(folder, metrics, {"clip": FakeEncoder()}, cache))
     whole, parts = (run.record for run in runs)
     assert parts.folder == whole.folder
     assert parts.problems == whole.problems != []

@@ -1,7 +1,10 @@
 """Edited images beside their sources: read once, compared once, kept, and never all in memory."""
 
+import os
+import weakref
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +12,12 @@ from PIL import Image
 
 from evalkit.encoders.base import EncoderSpec, Preprocess
 from evalkit.encoders.cache import EmbeddingCache
-from evalkit.images import pairs as pair_module
-from evalkit.images.decode import read_image
-from evalkit.metrics.base import METRICS, Metric, PairFeature, Scores, get_metrics
-from evalkit.scoring import pairs as pairs_module
+from evalkit.images.decode import decode_image, read_image
+from evalkit.metrics.base import METRICS, Metric, Scores, get_metrics
+from evalkit.metrics.features import PairFeature
+from evalkit.scoring import batches, units
 from evalkit.scoring.apply import score_folder
+from evalkit.scoring.options import ScoreOptions
 from tests.support.fakes import make_edit_folder, make_items, save_picture
 
 FOUR = ("l1", "mse", "psnr", "ssim")
@@ -31,11 +35,11 @@ def reads(monkeypatch):
     """How often each file was decoded for a pair."""
     counted = Counter()
 
-    def read(path):
-        counted[path.name] += 1
-        return read_image(path)
+    def decode(data, name):
+        counted[Path(name).name] += 1
+        return decode_image(data, name)
 
-    monkeypatch.setattr(pair_module, "read_image", read)
+    monkeypatch.setattr(units, "decode_image", decode)
     return counted
 
 
@@ -84,7 +88,7 @@ def with_masks(items, root):
 
 def run(folder, cache, metrics=FOUR, **settings):
     """Score without any encoder."""
-    return score_folder(folder, get_metrics(metrics), {}, cache, name="test", **settings)
+    return score_folder(folder, get_metrics(metrics), {}, cache, ScoreOptions(name="test", **settings))
 
 
 def test_metrics_of_pixels_need_no_encoder_and_decode_each_image_once(tmp_path, cache, reads):
@@ -123,8 +127,8 @@ def test_another_version_of_a_measure_shares_nothing(tmp_path, cache):
     """A measure whose numbers changed does not find those of the version before."""
     folder, metric = make_edit_folder(tmp_path), METRICS.get("l1")
     run(folder, cache)
-    newer = replace(metric, features={"differences": replace(metric.pair, version=2)})
-    assert score_folder(folder, [newer], {}, cache, name="test").record.n_compared_pairs == 10
+    newer = replace(metric, features={"differences": replace(metric.pairs[0], version=2)})
+    assert score_folder(folder, [newer], {}, cache).record.n_compared_pairs == 10
 
 
 def test_the_score_is_the_definition_applied_to_the_files(tmp_path, cache):
@@ -208,14 +212,14 @@ def test_encoders_that_compare_pairs_are_asked_once_per_pair(tmp_path, cache):
     """Their results are kept by both contents and by their weights."""
     folder = make_edit_folder(tmp_path)
     comparer, other = Comparer(), Comparer("other")
-    result = score_folder(folder, [DISTANCE], {"comparer": comparer}, cache, name="test")
+    result = score_folder(folder, [DISTANCE], {"comparer": comparer}, cache)
     assert len(comparer.shapes) == 10
     item = folder.items[0]
     means = [np.asarray(read_image(path)).mean() for path in (item.edited_image, item.source_image)]
     assert result.table.rows[0].values["distance"] == pytest.approx(means[0] - means[1], abs=1e-4)
     assert result.record.metrics["distance"].signature.startswith("distance|enc:fake/pairs@")
-    score_folder(folder, [DISTANCE], {"comparer": comparer}, cache, name="test")
-    score_folder(folder, [DISTANCE], {"comparer": other}, cache, name="test")
+    score_folder(folder, [DISTANCE], {"comparer": comparer}, cache)
+    score_folder(folder, [DISTANCE], {"comparer": other}, cache)
     assert (len(comparer.shapes), len(other.shapes)) == (10, 10)
 
 
@@ -223,7 +227,7 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(tmp_path, cache, monkeyp
     """What had been compared before the interruption is not compared again."""
     folder = make_edit_folder(tmp_path, make_items(tmp_path, 40, 40))
     measured = []
-    slow = METRICS.get("l1").pair.measure
+    slow = METRICS.get("l1").pairs[0].measure
 
     def measure(edited, source):
         if len(measured) == 25:
@@ -233,47 +237,40 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(tmp_path, cache, monkeyp
 
     metric = replace(METRICS.get("l1"), features={"differences": PairFeature(measure=measure)})
     with pytest.raises(KeyboardInterrupt):
-        score_folder(folder, [metric], {}, cache, name="test")
+        score_folder(folder, [metric], {}, cache)
     measured.clear()
-    record = score_folder(folder, [replace(metric)], {}, cache, name="test").record
+    record = score_folder(folder, [replace(metric)], {}, cache).record
     assert record.n_compared_pairs < 40
     assert record.metrics["l1"].n == 40
 
 
 def test_memory_does_not_grow_with_the_number_of_items(tmp_path, cache, monkeypatch):
     """However many pairs there are, only a window of them is alive at any time."""
-    alive, most = set(), []
-    read = pairs_module.read_pairs
+    alive, most = Counter(), []
+    align = units.align
 
-    def counted(files, given=None):
-        for place, pair in read(files, given):
-            alive.add(place)
-            most.append(len(alive))
-            yield place, pair
+    def counted(*images):
+        pair = align(*images)
+        alive["pairs"] += 1
+        most.append(alive["pairs"])
+        weakref.finalize(pair.edited, lambda: alive.subtract(["pairs"]))
+        return pair
 
-    monkeypatch.setattr(pairs_module, "read_pairs", counted)
-
-    class Releasing(Comparer):
-        def encode_pairs(self, pairs):
-            alive.difference_update({place for place in alive if len(alive) > 0})
-            return super().encode_pairs(pairs)
-
+    monkeypatch.setattr(units, "align", counted)
     folder = make_edit_folder(tmp_path, make_items(tmp_path, 120, 30))
-    score_folder(folder, [DISTANCE], {"comparer": Releasing()}, cache, name="test")
+    score_folder(folder, [DISTANCE], {"comparer": Comparer()}, cache)
     assert len(most) == 120
-    import os
-
-    assert max(most) <= pairs_module.UNIT * ((os.cpu_count() or 1) + 3)
+    assert max(most) <= 4 * max(batches.EDITS, 2 * (os.cpu_count() or 1))
 
 
 def test_an_encoder_of_pairs_alone_refuses_single_images():
     """Given as the network behind CLIP metrics it says what it cannot do."""
     from evalkit.encoders.base import Loaded
     from evalkit.encoders.load import LazyEncoder
-    from evalkit.encoders.spec_cache import SpecMemory
+    from evalkit.encoders.spec_cache import SpecCache
     from evalkit.errors import EncoderError
 
-    lazy = LazyEncoder("comparer", lambda: Loaded(encoder=Comparer()), SpecMemory(None, "comparer", "fp32"))
+    lazy = LazyEncoder("comparer", lambda: Loaded(encoder=Comparer()), SpecCache(None, "comparer", "fp32"))
     with pytest.raises(EncoderError, match=r"'comparer': expected one that makes vectors of texts, which fake/pairs"):
         lazy.encode_texts(["a cat"])
 

@@ -11,7 +11,8 @@ from evalkit.errors import CacheError, MissingItemsError
 from evalkit.metrics.base import get_metrics
 from evalkit.scores.run import read_run, write_run
 from evalkit.scoring.apply import score_folder
-from evalkit.scoring.requests import Picture, plan_features
+from evalkit.scoring.options import ScoreOptions
+from evalkit.scoring.requests import Content, requests_of
 from tests.support.fakes import FakeEncoder, make_edit_folder, make_items
 
 THREE = ("clip_score", "clip_directional_similarity", "clip_image_similarity")
@@ -27,7 +28,7 @@ def cache():
 def run(folder, cache, encoder=None, metrics=THREE, **settings):
     """Score with the fake encoder."""
     encoders = {"clip": encoder or FakeEncoder()}
-    return score_folder(folder, get_metrics(metrics), encoders, cache, name="test", **settings)
+    return score_folder(folder, get_metrics(metrics), encoders, cache, ScoreOptions(name="test", **settings))
 
 
 def test_three_metrics_over_100_edits_of_40_sources_encode_each_image_once(tmp_path, cache):
@@ -224,9 +225,9 @@ def test_a_plan_names_every_input_once_and_nothing_that_cannot_be_used(tmp_path)
     """Items that lack what a metric needs ask for nothing on its behalf."""
     items = make_items(tmp_path, 6, 2)
     items[0] = items[0].without_edit("missing", "no file")
-    plan = plan_features(get_metrics(["clip_score"]), items)
-    assert plan.images == {"clip": tuple(Picture(path=item.edited_image) for item in items[1:])}
-    assert plan.texts == {"clip": tuple(item.target_caption for item in items[1:])}
+    images, texts = (list(request.contents) for request in requests_of(get_metrics(["clip_score"]), items).values())
+    assert images == [Content(files=(item.edited_image,)) for item in items[1:]]
+    assert texts == [Content(texts=(item.target_caption,)) for item in items[1:]]
 
 
 def test_a_run_directory_reads_back_as_it_was(tmp_path, cache):

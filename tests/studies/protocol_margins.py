@@ -35,7 +35,9 @@ from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 from evalkit.edits.item import EditItem
 from evalkit.leaderboard.protocol import get_protocol, open_benchmark
 from evalkit.metrics.base import METRICS, Metric
-from evalkit.scoring.score import open_cache, open_encoders
+from evalkit.scoring.encoders import open_encoders
+from evalkit.scoring.options import ScoreOptions
+from evalkit.scoring.score import open_cache
 from evalkit.validity.damage import damaged
 from evalkit.validity.systems import System, gather_systems
 from evalkit.validity.values import Scored, score_systems
@@ -52,9 +54,11 @@ Z = 1.959963984540054
 def offline_metrics(protocol: Protocol) -> list[Metric]:
     """Every metric that needs no download: of pixels, and in the miniature world of CLIP and the recogniser."""
     miniature = protocol.encoder == MINIATURE
-    there = ("clip", "none", "shapes_recogniser") if miniature else ("none",)
+    there = {"clip", "shapes_recogniser"} if miniature else set()
     found = [entry.value for entry in METRICS.entries() if entry.value]
-    return [metric for metric in found if metric.encoder in there and (miniature or "_background" not in metric.name)]
+    return [
+        metric for metric in found if set(metric.encoders) <= there and (miniature or "_background" not in metric.name)
+    ]
 
 
 def reseeded(name: str, benchmark: Benchmark, work: Path) -> list[System]:
@@ -81,7 +85,7 @@ def _plain(item: EditItem) -> EditItem:
 def scored(systems: list[System], metrics: list[Metric], benchmark: str) -> Scored:
     """All values."""
     with open_cache(enabled=True) as (cache, _):
-        encoders = open_encoders(metrics, MINIATURE, device="cpu", dtype="fp32", cache=cache)
+        encoders = open_encoders(metrics, ScoreOptions(encoder=MINIATURE, device="cpu"), cache=cache)
         return score_systems(
             systems, metrics, encoders, cache, benchmark=benchmark, progress=lambda what, done, n: print(what, done, n)
         )
