@@ -12,9 +12,7 @@ from evalkit.comparison.options import CORRECTIONS, ComparisonOptions, Compariso
 from evalkit.comparison.records import ComparedMethod, Comparison, PairResult
 from evalkit.comparison.sentences import sentence_of
 from evalkit.formatting import listed
-from evalkit.results.item_rows import ItemRows
 from evalkit.scores.external import read_groups
-from evalkit.scores.frame import ScoreTable
 from evalkit.stats.compare import EXPLORATORY, compare_methods, permutations_for
 from evalkit.stats.ranking import Ranking, rank_methods
 from evalkit.stats.scores import MetricScores
@@ -104,21 +102,12 @@ def _method(method: Method, joined: Joined) -> ComparedMethod:
     return ComparedMethod(
         name=method.name,
         source=method.source,
-        table=_in_groups(method.table, joined),
+        # Figures use the groups of the comparison, which can be others than those of the run.
+        table=method.table.with_groups(dict(zip(joined.items, joined.group_names, strict=True))),
         folder=method.record.folder if method.record else None,
         n_items=len(joined.items),
         n_missing=joined.n_missing(method.name),
     )
-
-
-def _in_groups(table: ScoreTable, joined: Joined) -> ScoreTable:
-    """The scores with the groups of the comparison, which can be others than those of the run: figures use them."""
-    if joined.group_names is None:
-        return table
-    group_of = dict(zip(joined.items, joined.group_names, strict=True))
-    if all(map(str.__eq__, table.rows.groups, (group_of[item] for item in table.rows.item_ids))):
-        return table
-    return replace(table, rows=ItemRows(replace(row, group=group_of[row.item_id]) for row in table.rows))
 
 
 def _settings(joined: Joined, plan: ComparisonPlan, scores: Sequence[MetricScores], n_pairs: int) -> dict[str, object]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evalkit.errors import OptionError, RunError
 from evalkit.scores.external import ColumnNames, read_table
-from evalkit.scores.frame import ScoreTable
+from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import RunRecord, read_run
 
 _SETTING = {"enc": "encoder", "img": "preprocessing", "tpl": "prompt templates", "dtype": "precision"}
@@ -25,7 +25,7 @@ class Method:
 
     name: str
     source: str
-    table: ScoreTable
+    table: ScoreFrame
     record: RunRecord | None = None
     """None for scores of other tools."""
     has_groups: bool = True

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
-from evalkit.scores.frame import ScoreTable
+from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord
 from evalkit.stats.compare import PairComparison
 from evalkit.stats.ranking import RankedMethod
@@ -23,7 +23,7 @@ class ComparedMethod:
     name: str
     source: str
     """The run directory, or the table, that its scores come from."""
-    table: ScoreTable
+    table: ScoreFrame
     folder: FolderRecord | None = None
     """The edit folder that was scored, where a run directory names one: pages show its pictures."""
     n_items: int

@@ -25,7 +25,7 @@ from evalkit.leaderboard.records import Reproduction, Screen, Verification
 from evalkit.leaderboard.store import Leaderboard, LoadedEntry
 from evalkit.leaderboard.submit import open_edits
 from evalkit.metrics.base import METRICS
-from evalkit.scores.frame import ScoreTable
+from evalkit.scores.frame import ScoreFrame
 from evalkit.scoring.score import score_into
 from evalkit.stats.equivalence import group_tost
 from evalkit.stats.permutation import sign_flip_test
@@ -104,11 +104,11 @@ def rescore(
     )
 
 
-_Score = Callable[[Sequence[EditItem], list[str], str], ScoreTable]
+_Score = Callable[[Sequence[EditItem], list[str], str], ScoreFrame]
 
 
 def _scorer(edits: EditFolder, protocol: Protocol, device: str, progress: Progress) -> _Score:
-    def score(items: Sequence[EditItem], metrics: list[str], encoder: str) -> ScoreTable:
+    def score(items: Sequence[EditItem], metrics: list[str], encoder: str) -> ScoreFrame:
         with TemporaryDirectory() as scratch:
             run = score_into(
                 Path(scratch) / "run",
@@ -139,7 +139,7 @@ def _check_outputs(held: LoadedEntry, edits: EditFolder) -> None:
         )
 
 
-def _differences(held: LoadedEntry, again: ScoreTable) -> dict[str, float]:
+def _differences(held: LoadedEntry, again: ScoreFrame) -> dict[str, float]:
     """Metric to the largest difference of an item's score."""
     rows = {(row.item_id, row.seed): row for row in again.rows}
     found = {}
@@ -158,16 +158,16 @@ def _differences(held: LoadedEntry, again: ScoreTable) -> dict[str, float]:
     return found
 
 
-def _reproduced(held: LoadedEntry, again: ScoreTable, protocol: Protocol) -> Reproduction:
+def _reproduced(held: LoadedEntry, again: ScoreFrame, protocol: Protocol) -> Reproduction:
     """The method's own run against the maintainers', item by item, on the metric that tells whether it edits."""
     metric, margin = protocol.alignment, protocol.margins.get(protocol.alignment)
     if margin is None:
         raise EntryError(f"{protocol.name} declares no margin for {metric}: a reproduction cannot be judged without.")
     theirs = held.run.table.item_means(metric)
     group_of = dict(zip(theirs.item_ids, theirs.groups, strict=True))
-    before = dict(zip(theirs.item_ids, theirs.values.tolist(), strict=True))
+    before = theirs.by_item()
     ours = again.item_means(metric)
-    pairs = [(before[i], v) for i, v in zip(ours.item_ids, ours.values.tolist(), strict=True) if i in before]
+    pairs = [(before[item], value) for item, value in ours.by_item().items() if item in before]
     groups = [group_of[item] for item in ours.item_ids if item in before]
     needed = math.ceil(MIN_SHARE * len(set(theirs.groups)))
     if len(set(groups)) < needed:
@@ -234,13 +234,11 @@ def share_screen(name: str, gain: float, left: float, least: float, note: str) -
     return Screen(name=name, value=share, flagged=share < least, note=note)
 
 
-def _gains(table: ScoreTable, sources: ScoreTable, metric: str) -> Floats:
+def _gains(table: ScoreFrame, sources: ScoreFrame, metric: str) -> Floats:
     """Each item's score less its source image's."""
-    before = sources.item_means(metric)
-    of_source = dict(zip(before.item_ids, before.values.tolist(), strict=True))
-    means = table.item_means(metric)
-    pairs = zip(means.item_ids, means.values.tolist(), strict=True)
-    return np.array([value - of_source[item] for item, value in pairs if item in of_source])
+    of_source = sources.item_means(metric).by_item()
+    means = table.item_means(metric).by_item()
+    return np.array([value - of_source[item] for item, value in means.items() if item in of_source])
 
 
 def _as_sources(edits: EditFolder) -> list[EditItem]:

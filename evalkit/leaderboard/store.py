@@ -86,7 +86,7 @@ class Leaderboard:
         entry = read_json(path / ENTRY_FILE, Entry)
         try:
             run = read_run(path)
-        except (RunError, KeyError, TypeError, ValueError, AttributeError) as failure:
+        except RunError as failure:
             raise EntryError(f"{path}: its run cannot be read: {failure}") from None
         verification = path / VERIFICATION_FILE
         return LoadedEntry(

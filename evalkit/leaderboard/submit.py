@@ -19,8 +19,7 @@ from evalkit.leaderboard.protocol import get_protocol, open_benchmark
 from evalkit.leaderboard.records import Card, Entry, OutputDigest, Submission
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, Leaderboard
 from evalkit.leaderboard.thumbnails import write_pictures
-from evalkit.results.item_rows import ItemRows
-from evalkit.scores.frame import ScoreTable
+from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import RECORD, RunRecord, ScoredRun, read_run, write_run
 from evalkit.scoring.score import score_into
 from evalkit.storage.prefetch import Progress, no_progress
@@ -242,7 +241,7 @@ def _public(record: RunRecord, root: Path, protocol: Protocol) -> RunRecord:
 def _merged(before: ScoredRun, added: ScoredRun, protocol: Protocol) -> ScoredRun:
     """The metrics of both runs, item by item, in the protocol's order."""
     rows = {(row.item_id, row.seed): row for row in added.table.rows}
-    joined = ItemRows(
+    joined = (
         replace(
             row,
             values={**row.values, **rows[row.item_id, row.seed].values},
@@ -255,7 +254,7 @@ def _merged(before: ScoredRun, added: ScoredRun, protocol: Protocol) -> ScoredRu
     record = added.record.model_copy(
         update={"metrics": metrics, "encoders": {**before.record.encoders, **added.record.encoders}}
     )
-    return ScoredRun(record=record, table=ScoreTable(metrics=tuple(metrics), rows=joined))
+    return ScoredRun(record=record, table=ScoreFrame.from_rows(joined, tuple(metrics)))
 
 
 def _line(output: OutputDigest) -> str:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError
-from evalkit.results.item_rows import ItemRows, ItemScores
 from evalkit.scores.external_rows import ExternalRow, read_rows
-from evalkit.scores.frame import ScoreTable
+from evalkit.scores.frame import ItemScores, ScoreFrame
 
 GUESSES: Mapping[str, tuple[str, ...]] = {
     "item": (
@@ -65,7 +64,7 @@ class ColumnNames:
 class ExternalTable:
     """Another tool's scores."""
 
-    methods: Mapping[str, ScoreTable]
+    methods: Mapping[str, ScoreFrame]
     has_groups: bool
     """Whether a column says which items belong together; if not, every item is its own group."""
     notes: tuple[str, ...]
@@ -245,7 +244,7 @@ def _name(raw: Any) -> str | None:  # noqa: ANN401 - a cell of any kind of table
     return str(raw).strip() or None
 
 
-def _tables(path: Path, cells: Sequence[_Cell]) -> dict[str, ScoreTable]:
+def _tables(path: Path, cells: Sequence[_Cell]) -> dict[str, ScoreFrame]:
     """One table per method."""
     first: dict[tuple[str, str, int | None, str], _Cell] = {}
     group_of = {item: cell.group or item for item, cell in _groups(path, cells).items()}
@@ -277,7 +276,7 @@ def _groups(path: Path, cells: Sequence[_Cell]) -> dict[str, _Cell]:
     return groups
 
 
-def _table(scored: Mapping[tuple[str, int | None], Mapping[str, _Cell]], group_of: Mapping[str, str]) -> ScoreTable:
+def _table(scored: Mapping[tuple[str, int | None], Mapping[str, _Cell]], group_of: Mapping[str, str]) -> ScoreFrame:
     metrics = tuple(dict.fromkeys(metric for cells in scored.values() for metric in cells))
     rows = []
     for (item, seed), cells in scored.items():
@@ -290,4 +289,4 @@ def _table(scored: Mapping[tuple[str, int | None], Mapping[str, _Cell]], group_o
                 reasons[metric] = reason
         group = group_of.get(item, item)
         rows.append(ItemScores(item_id=item, group=group, seed=seed, values=values, reasons=reasons))
-    return ScoreTable(metrics=metrics, rows=ItemRows(rows))
+    return ScoreFrame.from_rows(rows, metrics)

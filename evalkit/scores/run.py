@@ -3,26 +3,26 @@
 import errno
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from evalkit.edits.item import Status
 from evalkit.errors import RunError
-from evalkit.results.item_rows import ItemRows, ItemScores
-from evalkit.scores.frame import ScoreTable
+from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.storage.atomic import atomic_write
 
 SCHEMA: Literal["evalkit.run/1"] = "evalkit.run/1"
 
 
-class _Record(BaseModel):
+class _RunPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class MetricSummary(_Record):
+class MetricSummary(_RunPart):
     """One metric over all items."""
 
     mean: float | None
@@ -43,7 +43,7 @@ class MetricSummary(_Record):
     signature: str
 
 
-class EncoderRecord(_Record):
+class EncoderRecord(_RunPart):
     """An encoder that took part."""
 
     name: str
@@ -54,7 +54,7 @@ class EncoderRecord(_Record):
     dtype: str
 
 
-class ProblemRecord(_Record):
+class ProblemRecord(_RunPart):
     """Something that was wrong with an item or a file."""
 
     code: str
@@ -62,7 +62,7 @@ class ProblemRecord(_Record):
     message: str
 
 
-class FolderRecord(_Record):
+class FolderRecord(_RunPart):
     """What was scored."""
 
     path: str
@@ -76,7 +76,7 @@ class FolderRecord(_Record):
     ``pattern``; paths are absolute. Reports open the folder again."""
 
 
-class RunRecord(_Record):
+class RunRecord(_RunPart):
     """Everything in ``run.json``."""
 
     format: Literal["evalkit.run/1"] = SCHEMA
@@ -106,6 +106,34 @@ class RunRecord(_Record):
     n_compared_pairs: int = 0
 
 
+class ItemLine(BaseModel):
+    """One line of ``items.jsonl``: an item and seed, with the score of every metric of the record under its name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, float | None] = Field(init=False)
+
+    item_id: str
+    group: str
+    """Items of one source image: the unit of inference."""
+    seed: int | None = None
+    edit_type: str | None = None
+    status: Status
+    reasons: dict[str, str] = {}
+    """Metric to the reason why its score is null."""
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """Metric to score."""
+        return self.__pydantic_extra__
+
+    @model_validator(mode="after")
+    def _has_reasons(self) -> "ItemLine":
+        for metric, score in self.scores.items():
+            if score is None and metric not in self.reasons:
+                raise ValueError(f"{metric} is null, and there is no reason for it")
+        return self
+
+
 RECORD = "run.json"
 ITEMS = "items.jsonl"
 OWN_KEYS = ("item_id", "group", "seed", "edit_type", "status", "reasons")
@@ -117,7 +145,7 @@ class ScoredRun:
     """A scored folder."""
 
     record: RunRecord
-    table: ScoreTable
+    table: ScoreFrame
 
 
 def write_run(directory: Path, run: ScoredRun) -> None:
@@ -160,16 +188,13 @@ def read_run(directory: Path) -> ScoredRun:
         with (directory / ITEMS).open("rb") as items:
             found = hashlib.file_digest(items, "sha256").hexdigest()
     except ValidationError as failure:
-        first = failure.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or RECORD
-        raise RunError(f"{path} cannot be read: {where}: {first['msg']}. Score the folder again.") from failure
+        raise RunError(f"{path} cannot be read: {first_fault(failure)}. Score the folder again.") from failure
     except OSError as failure:
         raise RunError(f"The run in {directory} cannot be read: {failure}. Score the folder again.") from failure
     if found != record.items_sha256:
         raise RunError(f"{directory / ITEMS} is not what {RECORD} recorded. Score the folder again.")
-    with (directory / ITEMS).open("rb") as items:
-        rows = ItemRows(_row(json.loads(line)) for line in items)
-    return ScoredRun(record=record, table=ScoreTable(metrics=tuple(record.metrics), rows=rows))
+    metrics = tuple(record.metrics)
+    return ScoredRun(record=record, table=ScoreFrame.from_rows(_rows(directory / ITEMS, metrics), metrics))
 
 
 def check_destination(directory: Path, folder: str) -> None:
@@ -198,7 +223,7 @@ def check_destination(directory: Path, folder: str) -> None:
         raise RunError(f"{directory} holds the run of another folder, {other}. Name another: --output DIR")
 
 
-def _lines(table: ScoreTable) -> Iterator[dict[str, Any]]:
+def _lines(table: ScoreFrame) -> Iterator[dict[str, Any]]:
     for row in table.rows:
         line: dict[str, Any] = {"item_id": row.item_id, "group": row.group}
         if row.seed is not None:
@@ -206,19 +231,39 @@ def _lines(table: ScoreTable) -> Iterator[dict[str, Any]]:
         if row.edit_type is not None:
             line["edit_type"] = row.edit_type
         line["status"] = row.status
-        line.update({metric: row.values.get(metric) for metric in table.metrics})
+        line.update(row.values)
         if row.reasons:
             line["reasons"] = dict(row.reasons)
         yield line
 
 
-def _row(line: dict[str, Any]) -> ItemScores:
-    return ItemScores(
-        item_id=line["item_id"],
-        group=line["group"],
-        seed=line.get("seed"),
-        edit_type=line.get("edit_type"),
-        status=line["status"],
-        values={key: value for key, value in line.items() if key not in OWN_KEYS},
-        reasons=line.get("reasons", {}),
-    )
+def _rows(path: Path, metrics: Sequence[str]) -> Iterator[ItemScores]:
+    expected = set(metrics)
+    with path.open("rb") as lines:
+        for number, text in enumerate(lines, start=1):
+            try:
+                line = ItemLine.model_validate_json(text)
+            except ValidationError as failure:
+                raise RunError(f"{path}:{number}: {first_fault(failure)}. Score the folder again.") from failure
+            if line.scores.keys() != expected:
+                raise RunError(
+                    f"{path}:{number}: expected scores of {', '.join(metrics)}, as in {RECORD}, got "
+                    f"{', '.join(line.scores)}. Score the folder again."
+                )
+            yield ItemScores(
+                item_id=line.item_id,
+                group=line.group,
+                seed=line.seed,
+                edit_type=line.edit_type,
+                status=line.status,
+                values=line.scores,
+                reasons=line.reasons,
+            )
+
+
+def first_fault(failure: ValidationError) -> str:
+    """Where the first thing is that is wrong with a record, and what it is."""
+    first = failure.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

@@ -20,8 +20,7 @@ from evalkit.formatting import listed
 from evalkit.images.pairs import MASK_RULE, SIZE_RULE
 from evalkit.metrics.base import Metric, Signature
 from evalkit.metrics.features import ItemFeature
-from evalkit.results.item_rows import ItemRows, ItemScores
-from evalkit.scores.frame import ScoreTable
+from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.scores.run import EncoderRecord, FolderRecord, MetricSummary, ProblemRecord, RunRecord, ScoredRun
 from evalkit.scoring.features import Features, FileReader
 from evalkit.scoring.options import Missing, ScoreOptions
@@ -73,20 +72,21 @@ def score_folder(
     if missing == "fail":
         _refuse_missing(folder.items)
     features = Features(encoders, cache, engine, batch_size=options.batch_size, reader=reader, progress=progress)
-    rows, digests = ItemRows(), dict[Path, str]()
+    names = tuple(metric.name for metric in metrics)
+    frames, digests = [ScoreFrame.from_rows([], names)], dict[Path, str]()
     for chunk in in_batches(folder.items, CHUNK):
         features.prepare(requests_of(metrics, chunk))
         items = [_without_unreadable(item, features.unreadable) for item in chunk]
         digests |= features.digests
         if missing != "fail" or not features.unreadable:  # else the others are encoded, and that is all
-            rows.extend(_score_chunk(items, metrics, features, missing))
-        progress("scoring items", len(rows), len(folder.items))
+            frames.append(ScoreFrame.from_rows(_score_chunk(items, metrics, features, missing), names))
+        progress("scoring items", sum(map(len, frames)), len(folder.items))
     unreadable = tuple(
         Problem(code="unreadable_image", message=message, path=path) for path, message in features.unreadable.items()
     )
     if missing == "fail":
         _refuse_unreadable(unreadable)
-    table = ScoreTable(metrics=tuple(metric.name for metric in metrics), rows=rows)
+    table = ScoreFrame.concatenate(frames)
     readable = {path: digest for path, digest in digests.items() if path not in features.unreadable}
     found = [*problems, *folder.problems, *unreadable, *duplicates(folder.items, readable)]
     if features.cache_failure:
@@ -105,8 +105,8 @@ def score_folder(
             n_matched=folder.n_matched,
             opened_with=dict(folder.opened_with),
         ),
-        n_items=rows.n_items,
-        n_edited=int(rows.is_ok().sum()),
+        n_items=table.n_items,
+        n_edited=int(table.is_ok().sum()),
         missing=missing,
         level=options.level,
         metrics={
@@ -230,11 +230,11 @@ def _unscored(
     return None, "no_edited_image"
 
 
-def summarize(metric: Metric, table: ScoreTable, line: str, level: float) -> MetricSummary:
+def summarize(metric: Metric, table: ScoreFrame, line: str, level: float) -> MetricSummary:
     """One metric over all items of a table, as a run records it: the mean with its interval, under a signature."""
-    means = table.item_means(metric.name)
+    means, undefined = table.item_means(metric.name), table.undefined(metric.name)
     make = group_wilson_interval if metric.summarize == "rate" else group_t_interval
-    interval = make(means.values, means.groups.numbered()[0], level=level)
+    interval = make(means.values, means.groups, level=level)
     low, mean, high = (_clamped(metric, end) for end in (interval.low, interval.mean, interval.high))
     return MetricSummary(
         mean=mean,
@@ -242,8 +242,8 @@ def summarize(metric: Metric, table: ScoreTable, line: str, level: float) -> Met
         ci_high=high,
         n=interval.n_items,
         n_groups=interval.n_groups,
-        n_undefined=sum(means.undefined.values()),
-        undefined=dict(means.undefined),
+        n_undefined=sum(undefined.values()),
+        undefined=undefined,
         n_floored=table.n_floored(metric.name),
         higher_is_better=metric.higher_is_better,
         interval=interval.reason or interval.method,

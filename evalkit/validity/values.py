@@ -16,7 +16,7 @@ from evalkit.errors import DataError
 from evalkit.images.decode import read_image
 from evalkit.metrics.base import REASONS, Metric, get_metrics
 from evalkit.scores.external import ColumnNames, read_table
-from evalkit.scores.frame import ItemMeans
+from evalkit.scores.frame import ScoreFrame
 from evalkit.scoring.apply import score_folder
 from evalkit.scoring.options import ScoreOptions
 from evalkit.storage.prefetch import Progress
@@ -75,7 +75,7 @@ def score_systems(
         options = ScoreOptions(name=system.name, missing="intersect")
         run = score_folder(folder, wanted, encoders, cache, options, engine=engine)
         for metric in wanted:
-            columns[system.name, metric.name] = _column(run.table.item_means(metric.name))
+            columns[system.name, metric.name] = _column(run.table, metric.name)
             signatures[metric.name] = run.record.metrics[metric.name].signature
         if closeness:
             columns[system.name, CLOSENESS] = _closeness(system.items)
@@ -102,8 +102,7 @@ def human_scores(path: Path, column: str, columns: ColumnNames) -> dict[str, dic
                 f"{path} has no column of numbers '{column}': expected one of {', '.join(table.metrics)}. "
                 "Name it: --human-column NAME"
             )
-        means = table.item_means(column)
-        found[name] = dict(zip(means.item_ids, means.values.tolist(), strict=True))
+        found[name] = table.item_means(column).by_item()
     return found
 
 
@@ -111,10 +110,10 @@ def _root(items: Sequence[EditItem]) -> Path:
     return next((item.edited_image.parent for item in items if item.edited_image), Path())
 
 
-def _column(means: ItemMeans) -> MetricColumn:
+def _column(scores: ScoreFrame, metric: str) -> MetricColumn:
     return MetricColumn(
-        by_item=dict(zip(means.item_ids, means.values.tolist(), strict=True)),
-        undefined={REASONS.get(reason, reason): count for reason, count in means.undefined.items()},
+        by_item=scores.item_means(metric).by_item(),
+        undefined={REASONS.get(reason, reason): count for reason, count in scores.undefined(metric).items()},
     )
 
 

@@ -27,7 +27,7 @@ from evalkit.leaderboard.records import Card, Declarations, Entry, OutputDigest,
 from evalkit.leaderboard.site.build import build
 from evalkit.leaderboard.store import Leaderboard
 from evalkit.metrics.base import METRICS
-from evalkit.scores.frame import ItemScores, ScoreTable
+from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.scores.run import FolderRecord, RunRecord, ScoredRun, write_run
 from evalkit.scoring.apply import summarize
 from tests.support import boards
@@ -63,7 +63,7 @@ def write_entry(board: Leaderboard, name: str, kind: str, quality: float, items,
         )
         for item, a, b, c in zip(items, success, kept, score, strict=True)
     )
-    table = ScoreTable(metrics=boards.FEW.metrics, rows=rows)
+    table = ScoreFrame.from_rows(rows, boards.FEW.metrics)
     line = "enc:{}|img:64|tpl:none|dtype:fp32|v:1|evalkit:0.1.0"
     encoders = {metric: "miniature/clip@0" if METRICS.get(metric).encoder == "clip" else "recogniser@0" for metric in
                 table.metrics}  # fmt: skip

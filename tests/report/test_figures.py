@@ -23,6 +23,7 @@ from evalkit.report.figures.style import (
 from evalkit.report.figures.trade_off import mean_covariance, region_radius, trade_off
 from evalkit.report.figures.view import MetricView
 from evalkit.report.figures.write import draw_figures, write_figures
+from evalkit.scores.frame import ScoreFrame
 from evalkit.stats.clusters import cluster_error, code_groups
 from evalkit.stats.power import minimum_detectable_effect
 from tests.support.comparisons import METRICS, NAMES, comparison_of
@@ -160,7 +161,7 @@ def test_figures_rest_on_the_items_of_the_tables():
     """Where a third method lacks an item, the pairs of methods that are ranked leave it out, and figures do too."""
     comparison = comparison_of(3, n_items=20)
     third = comparison.methods[2]
-    shorter = _with(third, table=_with(third.table, rows=third.table.rows[1:]))
+    shorter = _with(third, table=ScoreFrame.from_rows(third.table.rows[1:], third.table.metrics))
     one = _with(comparison, methods=(*comparison.methods[:2], shorter))
     alone = tuple(_with(row, rank_low=None) if row.method == third.name else row for row in one.ranking)
 

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 
 from evalkit.comparison.records import ComparedMethod, ComparedMetric, Comparison, PairResult, RankedMethod
-from evalkit.scores.frame import ItemScores, ScoreTable
+from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.stats.clusters import cluster_error, code_groups
 
 METRICS = (
@@ -43,7 +43,7 @@ def table_of(item_ids, rng, quality):
             "lpips": round(0.3 + 0.05 * np.cos(i) + (0 if easy else 3 * quality) - noise[0] / 2 + noise[1], 6),
         }
         rows.append(ItemScores(item_id=item_id, group=f"g{i // 2}", edit_type="style", values=values))
-    return ScoreTable(metrics=("clip_score", "lpips"), rows=tuple(rows))
+    return ScoreFrame.from_rows(rows, ("clip_score", "lpips"))
 
 
 def pair_of(metric, a, b):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evalkit.scores.frame import ItemScores, ScoreTable
+from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.scores.run import FolderRecord, MetricSummary, RunRecord, ScoredRun, write_run
 
 A = [0.20, 0.21, 0.25, 0.22, 0.19, 0.24]
@@ -50,7 +50,7 @@ def write_scores(
         "n_encoded_images": 0, "n_encoded_texts": 0, **more,
     }  # fmt: skip
     folder = FolderRecord(path=str(directory.parent / "edits"), layout="manifest", digest="", n_files=n, n_matched=n)
-    table = ScoreTable(metrics=tuple(scores), rows=tuple(rows))
+    table = ScoreFrame.from_rows(rows, tuple(scores))
     write_run(directory, ScoredRun(record=RunRecord(folder=folder, metrics=summaries, **record), table=table))
     return directory
 

@@ -12,8 +12,7 @@ from evalkit.leaderboard.ranking import Board, BoardRow
 from evalkit.leaderboard.records import LEVELS, Screen
 from evalkit.leaderboard.store import PICTURES, LoadedEntry
 from evalkit.metrics.base import METRICS
-from evalkit.results.item_rows import ItemRows
-from evalkit.scores.frame import ScoreTable
+from evalkit.scores.frame import ScoreFrame
 from evalkit.scoring.apply import summarize
 
 
@@ -113,7 +112,7 @@ def _row(
     )
 
 
-def _cell(place: BoardRow, metric: str, table: ScoreTable, scale: tuple[float, float], *, ranked: bool = True) -> Cell:
+def _cell(place: BoardRow, metric: str, table: ScoreFrame, scale: tuple[float, float], *, ranked: bool = True) -> Cell:
     summary = place.held.run.record.metrics.get(metric)
     if summary is None:
         return Cell(value=None, text=DASH, span="", reason="awaits weights")
@@ -173,11 +172,9 @@ def type_rows(place: BoardRow, board: Board, scales: Mapping[str, tuple[float, f
     rows = place.held.run.table.rows
     found = []
     for edit_type in dict.fromkeys(row.edit_type for row in rows):
-        chosen = ItemRows(row for row in rows if row.edit_type == edit_type)
-        table = ScoreTable(metrics=place.held.run.table.metrics, rows=chosen)
+        table = ScoreFrame.from_rows([row for row in rows if row.edit_type == edit_type], place.held.run.table.metrics)
         cells = tuple(_cell(place, metric, table, scales[metric], ranked=False) for metric in board.protocol.metrics)
-        n_items = chosen.n_items
-        found.append(TypeRow(edit_type=edit_type or DASH, n_items=n_items, cells=cells))
+        found.append(TypeRow(edit_type=edit_type or DASH, n_items=table.n_items, cells=cells))
     return found
 
 

@@ -140,9 +140,8 @@ def _room(n_methods: int) -> int:
 def _scores(method: ComparedMethod) -> dict[str, dict[str, float]]:
     by_item: dict[str, dict[str, float]] = {row.item_id: {} for row in method.table.rows}
     for metric in method.table.metrics:
-        means = method.table.item_means(metric)
-        for item_id, value in zip(means.item_ids, means.values, strict=True):
-            by_item[item_id][metric] = float(value)
+        for item_id, value in method.table.item_means(metric).by_item().items():
+            by_item[item_id][metric] = value
     return by_item
 
 

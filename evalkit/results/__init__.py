@@ -1,1 +1,0 @@
-"""Run directories: what was scored, with which settings, item by item."""
