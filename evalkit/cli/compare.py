@@ -115,19 +115,13 @@ def write(comparison: "Comparison", figures: Path | None, report: Path | None, o
 
 def show(comparison: "Comparison", output: Output) -> None:
     """Verdicts first, then the ranking, the comparisons, and what must stand below them."""
-    from evalkit.report.comparison import (
-        comparison_notes,
-        pairs_cells,
-        ranking_cells,
-        terminal_table,
-        verdict_sentences,
-    )
+    from evalkit.report.comparison import comparison_notes, pairs_table, ranking_table, verdict_sentences
 
     for sentence in verdict_sentences(comparison):
         output.line(sentence)
     output.line()
-    output.table(terminal_table(ranking_cells(comparison), output.width))
-    output.table(terminal_table(pairs_cells(comparison), output.width))
+    output.table(ranking_table(comparison))
+    output.table(pairs_table(comparison))
     for note in comparison_notes(comparison):
         output.line(f"  {note}")
 

@@ -50,7 +50,7 @@ def demo(directory: Path, *, output: Output) -> None:
     from evalkit.editing.method import METHODS
     from evalkit.edits.open import open_folder
     from evalkit.report.page.render import write_page
-    from evalkit.report.tables import run_notes, runs_table
+    from evalkit.report.runs import run_notes, runs_table
     from evalkit.scoring.score import score_into
 
     shapes = _part_of(BENCHMARKS.get("shapes")())

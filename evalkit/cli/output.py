@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from evalkit.edits.item import Problem
+    from evalkit.report.tables import TextTable
     from evalkit.scores.run import ProblemRecord
     from evalkit.storage.prefetch import Progress
 
@@ -72,17 +73,15 @@ class Output:
         if not self.as_json:
             click.echo(visible(text))
 
-    @property
-    def width(self) -> int:
-        """Columns that a line of the result may have."""
-        return self._stdout.width
-
-    def table(self, table: "Table") -> None:
+    def table(self, table: "TextTable | Table") -> None:
         """A table of the result, for a person."""
         if not self.as_json:
             from rich.segment import Segment, Segments
 
-            parts = [Segment(visible(part.text), part.style) for part in self._stdout.render(table)]
+            from evalkit.report.tables import TextTable, terminal_table
+
+            drawn = terminal_table(table, self._stdout.width) if isinstance(table, TextTable) else table
+            parts = [Segment(visible(part.text), part.style) for part in self._stdout.render(drawn)]
             self._stdout.print(Segments(parts), end="")
 
     def note(self, text: str) -> None:

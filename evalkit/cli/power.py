@@ -51,7 +51,6 @@ def power(
     how much they may vary; or from a standard deviation, with --sd.
     """
     from evalkit.power.plan import USUAL_CORRELATION, basis_from_deviation, basis_from_pilot, plan_study
-    from evalkit.report.comparison import terminal_table
     from evalkit.report.power import plan_notes, plan_tables
 
     if bool(pilot) == (sd is not None):
@@ -73,7 +72,7 @@ def power(
     )
     output.json(as_json(plan, settings))
     for table in plan_tables(plan):
-        output.table(terminal_table(table, output.width))
+        output.table(table)
     for note in plan_notes(plan):
         output.line(f"  {note}")
 

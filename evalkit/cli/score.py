@@ -62,7 +62,7 @@ def score(
     from evalkit.benchmarks.open import open_edit_folder
     from evalkit.benchmarks.protocols import PROTOCOLS
     from evalkit.edits.problems import NOTICES
-    from evalkit.report.tables import protocol_table, run_notes, run_table
+    from evalkit.report.runs import protocol_table, run_notes, run_table
     from evalkit.scoring.score import DEFAULT_ENCODER, score_into
 
     kept_to = PROTOCOLS.get(protocol) if protocol else None
@@ -109,7 +109,7 @@ def score(
 
 def as_json(record: "RunRecord", protocol: "Protocol | None" = None) -> dict[str, Any]:
     """What ``evalkit score --json`` prints of a run."""
-    from evalkit.report.tables import protocol_cells
+    from evalkit.report.runs import protocol_cells
 
     shown = {"mean", "ci_low", "ci_high", "n", "n_groups", "n_undefined", "higher_is_better", "signature"}
     return {

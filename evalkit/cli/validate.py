@@ -100,14 +100,13 @@ def validate(
 
 def show(validity: "Validity", output: Output) -> None:
     """Verdicts first, then the tables and what must stand below them."""
-    from evalkit.report.comparison import terminal_table
     from evalkit.validity.report import tables, validity_notes, verdict_lines
 
     for line in verdict_lines(validity):
         output.line(line)
     output.line()
     for cells in tables(validity):
-        output.table(terminal_table(cells, output.width))
+        output.table(cells)
     for note in validity_notes(validity):
         output.line(f"  {note}")
 

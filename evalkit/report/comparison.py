@@ -1,8 +1,7 @@
 """A comparison as text: the verdicts in sentences, the ranking and the pairs as cells, and what must stand below."""
 
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
 from evalkit.comparison.sentences import CORRECTION_NAMES, TEST_NAMES
@@ -15,10 +14,8 @@ from evalkit.formatting import (
     format_score,
     format_signed,
 )
-from evalkit.report.tables import MINIATURE_NOTE
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from evalkit.report.runs import MINIATURE_NOTE
+from evalkit.report.tables import TextTable
 
 SENTENCES = 12
 """With more comparisons than this only those on primary metrics are put into sentences; the table has them all."""
@@ -28,17 +25,6 @@ Mark = Literal["best", "tied", ""]
 PAIRS_HEADER = ("metric", "comparison", "difference", "interval", "p", "adjusted p", "win/tie/loss", "MDE", "verdict")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextTable:
-    """A table of text, before it is drawn in some format."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: frozenset[int] = frozenset()
-    """Columns that are set flush right."""
-
-
 def verdict_sentences(comparison: Comparison) -> list[str]:
     """One line per comparison, on all metrics while these are few, else on the primary ones."""
     primary = {metric.name for metric in comparison.metrics if metric.primary}
@@ -46,7 +32,7 @@ def verdict_sentences(comparison: Comparison) -> list[str]:
     return [pair.sentence for pair in comparison.pairs if everything or pair.metric in primary]
 
 
-def ranking_cells(comparison: Comparison) -> TextTable:
+def ranking_table(comparison: Comparison) -> TextTable:
     """Every method's mean with its interval and the ranks it may have, metric by metric, best first."""
     metrics = {metric.name: metric for metric in comparison.metrics}
     rows = tuple(
@@ -60,10 +46,10 @@ def ranking_cells(comparison: Comparison) -> TextTable:
         for place in comparison.ranking
     )
     title = f"Ranking{on_benchmark(comparison)}: {level_of(comparison)} intervals, ranks that the data allow"
-    return TextTable(title=title, header=RANKING_HEADER, rows=rows, numeric=frozenset({2, 3}))
+    return TextTable(title=title, header=RANKING_HEADER, rows=rows, text_columns=frozenset({0, 1, 4}))
 
 
-def pairs_cells(comparison: Comparison) -> TextTable:
+def pairs_table(comparison: Comparison) -> TextTable:
     """Every comparison with its difference, p-values and verdict."""
     metrics = {metric.name: metric for metric in comparison.metrics}
     rows = tuple(
@@ -81,37 +67,7 @@ def pairs_cells(comparison: Comparison) -> TextTable:
         for pair in comparison.pairs
     )
     title = f"Comparisons{on_benchmark(comparison)}: {how_tested(comparison)}"
-    return TextTable(title=title, header=PAIRS_HEADER, rows=rows, numeric=frozenset({2, 3, 4, 5, 6, 7}))
-
-
-def terminal_table(cells: TextTable, width: int) -> "Table":
-    """The cells as a table for a terminal of that width; a metric's name stands only where it changes."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(cells.title), title_justify="left")
-    for index, name in enumerate(cells.header):
-        table.add_column(name, justify="right" if index in cells.numeric else "left", overflow="fold")
-    names = [row[0] for row in cells.rows]
-    first = ["" if name == before else name for name, before in zip(names, [None, *names], strict=False)]
-    rows = [(name, *row[1:]) for name, row in zip(first, cells.rows, strict=True)]
-    if rows and _fits(cells, width):
-        # Laid out as one row of many lines, hundreds of rows take a tenth of the time.
-        rows = [tuple("\n".join(column) for column in zip(*rows, strict=True))]
-    for row in rows:
-        # Text, and not str: a method may be called "[red]".
-        table.add_row(*map(Text, row))
-    return table
-
-
-def _fits(cells: TextTable, width: int) -> bool:
-    """Whether every cell stands on one line."""
-    from rich.cells import cell_len
-
-    columns = list(zip(cells.header, *cells.rows, strict=True))
-    frame = 3 * len(columns) + 1
-    whole = not any("\n" in cell for column in columns for cell in column)
-    return whole and frame + sum(max(map(cell_len, column)) for column in columns) <= width
+    return TextTable(title=title, header=PAIRS_HEADER, rows=rows, text_columns=frozenset({0, 1, 8}))
 
 
 def comparison_notes(comparison: Comparison) -> list[str]:

@@ -2,23 +2,22 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from evalkit.comparison.records import Comparison, PairResult
-from evalkit.formatting import format_interval, format_ranks, format_score, one_line
+from evalkit.formatting import format_interval, format_ranks, format_score
 from evalkit.report.comparison import (
     Mark,
-    TextTable,
     comparison_notes,
     means_by_method,
     means_caption,
     metric_label,
-    pairs_cells,
+    pairs_table,
     verdict_sentences,
 )
 from evalkit.report.latex import latex
+from evalkit.report.tables import escape_markdown, markdown_rows, markdown_table
 
 ExportFormat = Literal["md", "latex", "csv"]
 
@@ -28,7 +27,6 @@ PAIR_COLUMNS = (
 )  # fmt: skip
 """The columns of the CSV and the keys of each comparison in ``--json``."""
 _MARKS: Mapping[Mark, str] = {"best": "**", "tied": "*", "": ""}
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~!&])")
 
 
 def export(comparison: Comparison, to: ExportFormat) -> str:
@@ -40,18 +38,17 @@ def export(comparison: Comparison, to: ExportFormat) -> str:
 
 def markdown(comparison: Comparison) -> str:
     """Sentences, a table of means, a table of comparisons, and the notes, in GitHub's Markdown."""
-    means = _means(comparison)
     return "\n".join(
         [
-            *(f"- {_markdown(sentence)}" for sentence in verdict_sentences(comparison)),
+            *(f"- {escape_markdown(sentence)}" for sentence in verdict_sentences(comparison)),
             "",
-            *_markdown_table(means[0], means[1:]),
+            *markdown_rows(_means(comparison)),
             "",
-            _markdown(means_caption(comparison, "Bold", "italics")),
+            escape_markdown(means_caption(comparison, "Bold", "italics")),
             "",
-            *markdown_cells(pairs_cells(comparison)),
+            *markdown_table(pairs_table(comparison)),
             "",
-            *(f"- {_markdown(note)}" for note in comparison_notes(comparison)),
+            *(f"- {escape_markdown(note)}" for note in comparison_notes(comparison)),
             "",
         ]
     )
@@ -67,29 +64,13 @@ def pairs_csv(pairs: Iterable[PairResult], columns: Sequence[str] = (*PAIR_COLUM
 
 
 def _means(comparison: Comparison) -> list[list[str]]:
-    """Header and rows of methods × metrics."""
-    rows = [["method", *(_markdown(metric_label(metric)) for metric in comparison.metrics)]]
+    """Header and rows of methods × metrics, escaped."""
+    rows = [["method", *(escape_markdown(metric_label(metric)) for metric in comparison.metrics)]]
     for method, places in means_by_method(comparison).items():
-        row = [_markdown(method)]
-        for place, mark in places:
-            interval = "" if place.ci_low is None else f"{format_interval(place.ci_low, place.ci_high)} "
-            shown = _markdown(f"{interval}({format_ranks(place.rank_low, place.rank_high)})")
-            row.append(f"{_MARKS[mark]}{_markdown(format_score(place.mean))}{_MARKS[mark]} {shown}")
-        rows.append(row)
+        cells = []
+        for ranked, mark in places:
+            interval = "" if ranked.ci_low is None else f"{format_interval(ranked.ci_low, ranked.ci_high)} "
+            beside = escape_markdown(f"{interval}({format_ranks(ranked.rank_low, ranked.rank_high)})")
+            cells.append(f"{_MARKS[mark]}{escape_markdown(format_score(ranked.mean))}{_MARKS[mark]} {beside}")
+        rows.append([escape_markdown(method), *cells])
     return rows
-
-
-def _markdown(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", one_line(text))
-
-
-def markdown_cells(cells: TextTable) -> list[str]:
-    """A table of text in Markdown, line by line, every cell escaped."""
-    return _markdown_table(
-        [_markdown(name) for name in cells.header], [[_markdown(cell) for cell in row] for row in cells.rows]
-    )
-
-
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(line)} |" for line in lines]

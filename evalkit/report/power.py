@@ -2,7 +2,7 @@
 
 from evalkit.formatting import counted, format_number
 from evalkit.power.plan import StudyPlan
-from evalkit.report.comparison import TextTable
+from evalkit.report.tables import TextTable
 from evalkit.stats.seeds import enough_seeds
 
 
@@ -14,7 +14,7 @@ def plan_tables(plan: StudyPlan) -> list[TextTable]:
             title=f"What so many items can show ({chance})",
             header=("items", "groups", "smallest difference found"),
             rows=tuple((f"{row.items:,}", f"{row.groups:,}", format_number(row.effect)) for row in plan.detectable),
-            numeric=frozenset({0, 1, 2}),
+            text_columns=frozenset(),
         ),
         TextTable(
             title=f"What a difference needs ({chance})",
@@ -23,7 +23,7 @@ def plan_tables(plan: StudyPlan) -> list[TextTable]:
                 (format_number(row.effect), _needed(row.items), _needed(row.groups), _needed(row.equivalence_items))
                 for row in plan.needed
             ),
-            numeric=frozenset({0, 1, 2, 3}),
+            text_columns=frozenset(),
         ),
     ]
     if plan.seeds:
@@ -32,7 +32,7 @@ def plan_tables(plan: StudyPlan) -> list[TextTable]:
                 title=f"Seeds against items, for a difference of {format_number(plan.needed[0].effect)}",
                 header=("seeds per item", "items", "edited images of both methods"),
                 rows=tuple((str(row.seeds), _needed(row.items), _needed(row.images)) for row in plan.seeds),
-                numeric=frozenset({0, 1, 2}),
+                text_columns=frozenset(),
             )
         )
     return tables

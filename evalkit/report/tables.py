@@ -1,105 +1,69 @@
-"""Tables for the terminal."""
+"""Tables of text, drawn for a terminal or in Markdown."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.benchmarks.protocols import Protocol
-from evalkit.formatting import format_interval, format_number, format_score
-from evalkit.metrics.base import REASONS
-from evalkit.scores.run import MetricSummary, RunRecord
+from evalkit.formatting import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-MINIATURE_NOTE = "miniature encoder: a dry run on a toy network, not comparable with any published number"
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~!&])")
 
 
-def run_table(record: RunRecord) -> "Table":
-    """One run: a row per metric with its mean, interval, and how many items stand behind it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextTable:
+    """A table of text, before it is drawn in some format."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text_columns: frozenset[int] = frozenset({0})
+    """Columns of words; all others hold numbers and are set flush right."""
+
+
+def terminal_table(table: TextTable, width: int) -> "Table":
+    """The table for a terminal of that width; what its first column says stands only where it changes."""
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=f"{record.run} on {record.benchmark or record.folder.path}", title_justify="left")
-    table.add_column("metric")
-    table.add_column("mean", justify="right")
-    table.add_column(f"{record.level:.0%} interval", justify="right")
-    table.add_column("items", justify="right")
-    table.add_column("groups", justify="right")
-    table.add_column("undefined", justify="right")
-    for name, summary in record.metrics.items():
-        table.add_row(
-            f"{name} {direction(summary)}",
-            format_score(summary.mean),
-            format_interval(summary.ci_low, summary.ci_high),
-            str(summary.n),
-            str(summary.n_groups),
-            str(summary.n_undefined or ""),
-        )
-    return table
+    drawn = Table(title=Text(table.title), title_justify="left")
+    for index, name in enumerate(table.header):
+        drawn.add_column(name, justify="left" if index in table.text_columns else "right", overflow="fold")
+    names = [row[0] for row in table.rows]
+    first = ["" if name == before else name for name, before in zip(names, [None, *names], strict=False)]
+    rows = [(name, *row[1:]) for name, row in zip(first, table.rows, strict=True)]
+    if rows and _fits(table, width):
+        # Laid out as one row of many lines, hundreds of rows take a tenth of the time.
+        rows = [tuple("\n".join(column) for column in zip(*rows, strict=True))]
+    for row in rows:
+        # Text, and not str: a method may be called "[red]".
+        drawn.add_row(*map(Text, row))
+    return drawn
 
 
-def runs_table(records: Mapping[str, RunRecord], title: str) -> "Table":
-    """Several runs side by side: a row per run, a column per metric, each mean with its interval."""
-    from rich.table import Table
-
-    first = next(iter(records.values()))
-    table = Table(title=title, title_justify="left")
-    table.add_column("run")
-    for name, summary in first.metrics.items():
-        table.add_column(f"{name} {direction(summary)}", justify="right", overflow="fold")
-    for run, record in records.items():
-        cells = [
-            f"{format_score(summary.mean)}\n{format_interval(summary.ci_low, summary.ci_high)}"
-            for summary in record.metrics.values()
-        ]
-        table.add_row(run, *cells)
-    return table
+def markdown_table(table: TextTable) -> list[str]:
+    """The table in Markdown, line by line, every cell escaped."""
+    return markdown_rows([list(map(escape_markdown, row)) for row in (table.header, *table.rows)])
 
 
-def protocol_table(record: RunRecord, protocol: Protocol) -> "Table":
-    """One run in the columns, the order and the scales of a protocol's table."""
-    from rich.table import Table
-
-    table = Table(title=f"As {protocol.name} prints it", title_justify="left")
-    table.add_column("run")
-    for column in protocol.columns:
-        table.add_column(f"{column.title} {direction(record.metrics[column.metric])}", justify="right")
-    cells = protocol_cells(record, protocol)
-    table.add_row(record.run, *(str(cell["text"]) for cell in cells))
-    return table
+def markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of escaped cells in Markdown, the first of them the header."""
+    return [f"| {' | '.join(row)} |" for row in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
 
 
-def protocol_cells(record: RunRecord, protocol: Protocol) -> list[dict[str, str | float | None]]:
-    """The means of a run in a protocol's scales, column by column."""
-    cells: list[dict[str, str | float | None]] = []
-    for column in protocol.columns:
-        mean = record.metrics[column.metric].mean
-        value = None if mean is None else mean * column.scale
-        cells.append(
-            {
-                "metric": column.metric,
-                "title": column.title,
-                "value": value,
-                "text": format_number(value, column.digits),
-            }
-        )
-    return cells
+def escape_markdown(text: str) -> str:
+    """The text on one line, and nothing but text to Markdown."""
+    return _MARKDOWN.sub(r"\\\1", one_line(text))
 
 
-def run_notes(record: RunRecord) -> list[str]:
-    """What has to stand under a run's table: signatures, undefined and floored values, a toy encoder."""
-    notes = [summary.signature for summary in record.metrics.values()]
-    for name, summary in record.metrics.items():
-        for reason, count in summary.undefined.items():
-            notes.append(f"{name} of {record.run}: {count} undefined, {REASONS.get(reason, reason)}")
-        if summary.n_floored:
-            notes.append(f"{name} of {record.run}: {summary.n_floored} without an edited image, given the worst value")
-        if summary.ci_low is None:
-            notes.append(f"{name} of {record.run}: no interval, {summary.interval}")
-    if any(encoder.name.startswith("miniature") for encoder in record.encoders.values()):
-        notes.append(MINIATURE_NOTE)
-    return notes
+def _fits(table: TextTable, width: int) -> bool:
+    """Whether every cell stands on one line."""
+    from rich.cells import cell_len
 
-
-def direction(summary: MetricSummary) -> str:
-    """An arrow towards the better values."""
-    return "↑" if summary.higher_is_better else "↓"
+    columns = list(zip(table.header, *table.rows, strict=True))
+    frame = 3 * len(columns) + 1
+    whole = not any("\n" in cell for column in columns for cell in column)
+    return whole and frame + sum(max(map(cell_len, column)) for column in columns) <= width

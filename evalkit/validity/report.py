@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from evalkit.report.comparison import TextTable
-from evalkit.report.export import markdown_cells
-from evalkit.report.tables import MINIATURE_NOTE
+from evalkit.report.runs import MINIATURE_NOTE
+from evalkit.report.tables import TextTable, markdown_table
 from evalkit.validity.records import AgainstControl, Agreement, MetricValidity, Scope, Validity
 
 ANOTHER = "shuffled_source"
@@ -30,7 +29,7 @@ def control_cells(validity: Validity) -> TextTable:
     )
     title = f"% of items on which the {true_edit(validity)} beats the control, ties ½, {level(validity)} intervals"
     header = ("metric", "items", *names, "at worst", "at best")
-    return TextTable(title=title, header=header, rows=rows, numeric=frozenset(range(1, len(header))))
+    return TextTable(title=title, header=header, rows=rows)
 
 
 def damage_cells(validity: Validity) -> TextTable:
@@ -43,7 +42,7 @@ def damage_cells(validity: Validity) -> TextTable:
         "Mean after damage minus before, in % of the way from the true edit to another source image "
         "(+ better, − worse), and % of items on which the undamaged edit wins"
     )
-    return TextTable(title=title, header=("metric", *names), rows=rows, numeric=frozenset(range(1, len(names) + 1)))
+    return TextTable(title=title, header=("metric", *names), rows=rows)
 
 
 def agreement_cells(validity: Validity, scope: Scope) -> TextTable | None:
@@ -63,7 +62,7 @@ def agreement_cells(validity: Validity, scope: Scope) -> TextTable | None:
     )
     over = f"{found[0][1].n_systems} {'methods' if scope == 'methods' else 'methods and controls'}"
     title = f"Agreement with the truth: {found[0][1].how}, {over}, {level(validity)} intervals (items)"
-    return TextTable(title=title, header=("metric", *truths), rows=rows, numeric=frozenset(range(1, len(truths) + 1)))
+    return TextTable(title=title, header=("metric", *truths), rows=rows)
 
 
 def edit_type_cells(validity: Validity, scope: Scope, truth: str) -> TextTable | None:
@@ -84,7 +83,7 @@ def edit_type_cells(validity: Validity, scope: Scope, truth: str) -> TextTable |
         if metric.metric != truth
     )
     title = f"Agreement with {truth} by edit type ({level(validity)} intervals, items)"
-    return TextTable(title=title, header=("metric", *types), rows=rows, numeric=frozenset(range(1, len(types) + 1)))
+    return TextTable(title=title, header=("metric", *types), rows=rows)
 
 
 def validity_notes(validity: Validity) -> list[str]:
@@ -115,7 +114,7 @@ def markdown(validity: Validity) -> str:
     """Verdicts, tables and notes in GitHub's Markdown."""
     lines = [f"- **{metric.metric}**: {metric.verdict}" for metric in validity.metrics]
     for cells in tables(validity, by_type=True):
-        lines += ["", f"*{cells.title}*", "", *markdown_cells(cells)]
+        lines += ["", f"*{cells.title}*", "", *markdown_table(cells)]
     lines += ["", *(f"- {note}".replace("|", "\\|") for note in validity_notes(validity))]
     return "\n".join(lines) + "\n"
 

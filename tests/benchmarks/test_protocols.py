@@ -16,7 +16,7 @@ from evalkit.benchmarks.protocols import PIE_BENCH_V1, PROTOCOLS, ProtocolColumn
 from evalkit.cli import main
 from evalkit.comparison.compare import compare_runs
 from evalkit.errors import OptionError, UnknownNameError
-from evalkit.report.tables import protocol_cells
+from evalkit.report.runs import protocol_cells
 from evalkit.scores.run import read_run
 from tests.support.models import tiny_dino
 from tests.support.pie_bench import EDITS, write_copy, write_outputs

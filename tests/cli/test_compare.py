@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from evalkit.cli import main
-from evalkit.report.comparison import TextTable, terminal_table
+from evalkit.report.tables import TextTable, terminal_table
 from tests.support.runs import A, B, random_runs, write_scores
 
 PAIR_KEYS = [
@@ -239,7 +239,7 @@ def test_miniature_scores_are_labelled(tmp_path):
 def test_a_table_drawn_at_once_looks_as_row_by_row():
     """Rows that fit the terminal are laid out together, wide letters and colour codes included; it does not show."""
     rows = (("m", "[red]猫", "-0.1"), ("m", "b", "+10"), ("other", "", "–"))
-    cells = TextTable(title="A title", header=("metric", "name", "value"), rows=rows, numeric=frozenset({2}))
+    cells = TextTable(title="A title", header=("metric", "name", "value"), rows=rows, text_columns=frozenset({0, 1}))
     drawn = []
     for width in (0, 60):
         console = Console(width=60, file=io.StringIO())
