@@ -5,6 +5,7 @@
     EvalkitError                  anything from this library
     ├── UnknownNameError          no metric, encoder, benchmark, … has that name
     ├── BrokenPluginError         a registered name whose object cannot be imported
+    ├── MissingExtraError         a library that only some commands or methods need is not installed
     ├── OptionError               an option's value is malformed or does not fit the others
     ├── DataError                 something is wrong with files that the user gave
     │   ├── ManifestError         a line of metadata.jsonl, or of a captions table
@@ -26,6 +27,9 @@ A message says what was checked, what was expected, what was found and where, an
 do, as a command if there is one.
 """
 
+from importlib import import_module
+from typing import Any
+
 
 class EvalkitError(Exception):
     """Anything that evalkit raises on purpose; the command line prints it as one message and exits with 1."""
@@ -37,6 +41,10 @@ class UnknownNameError(EvalkitError):
 
 class BrokenPluginError(EvalkitError):
     """A registered name whose object cannot be imported."""
+
+
+class MissingExtraError(EvalkitError):
+    """A library that only some commands or methods need, and that is not installed."""
 
 
 class OptionError(EvalkitError):
@@ -101,3 +109,22 @@ class EntryError(EvalkitError):
 
 class PublishError(EvalkitError):
     """The Hugging Face Hub refused, or cannot be reached."""
+
+
+def import_extra(module: str, extra: str) -> Any:  # noqa: ANN401 - a module of any library
+    """A library that only some commands or methods need.
+
+    Args:
+        module: Its dotted name.
+        extra: Of this distribution, which brings it along.
+
+    Raises:
+        MissingExtraError: It, or something that it needs, is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        missing = error.name or module
+        raise MissingExtraError(
+            f"The library {missing} is not installed. Install it: pip install 'evalkit-editing[{extra}]'"
+        ) from error

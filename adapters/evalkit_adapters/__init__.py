@@ -1,5 +1,6 @@
-"""Editing methods as adapters of evalkit: one file each, and the pieces that they share.
+"""Editing methods as adapters of evalkit.
 
-A method's file holds its card and its algorithm and imports torch inside of its functions only; the shared pieces
-(``latent``, ``schedule``, ``attention``, …) are about torch and import it.
+``methods`` has one file each, or a package where a method has parts that only it needs; ``pipelines`` wraps diffusers'
+own, ``external`` what runs elsewhere. ``diffusion`` and ``guidance`` are what they share. A file with a card imports
+torch inside of its functions only; the shared pieces are about torch and import it.
 """

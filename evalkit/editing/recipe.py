@@ -45,9 +45,12 @@ def recipe_of(
 
 
 def _provider(method: type[Adapter[Any]]) -> dict[str, str]:
-    """The distribution that the method comes from, with its version."""
-    target = f"{method.__module__}:{method.__qualname__}"
-    points = (point for point in metadata.entry_points(group=METHODS.group) if point.value == target)
+    """The distribution that the method comes from, with its version; a package may register what its modules define."""
+
+    def is_registered_by(point: metadata.EntryPoint) -> bool:
+        return point.attr == method.__qualname__ and f"{method.__module__}.".startswith(f"{point.module}.")
+
+    points = (point for point in metadata.entry_points(group=METHODS.group) if is_registered_by(point))
     return {point.dist.name: point.dist.version for point in points if point.dist}
 
 

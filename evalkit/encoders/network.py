@@ -85,6 +85,11 @@ class TorchEncoder:
         """Where it runs."""
         return str(self._device)
 
+    @property
+    def network(self) -> Network:
+        """What it runs, for those who need gradients or parts of it."""
+        return self._network
+
     def encode_images(self, pixels: Pixels) -> Embeddings:
         """Embeddings of a batch of squares.
 

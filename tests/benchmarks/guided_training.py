@@ -23,10 +23,10 @@ from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.editing.method import MINIATURE, MethodRun
 from evalkit.edits.item import EditItem
 from evalkit.images.decode import read_image
-from evalkit_adapters.guidance.diffusionclip_tuning import tuned
-from evalkit_adapters.guidance.edit_layer import render
-from evalkit_adapters.methods.diffusionclip import DiffusionCLIP
-from evalkit_adapters.methods.text2live import Text2LIVE
+from evalkit_adapters.methods.diffusionclip.method import DiffusionCLIP
+from evalkit_adapters.methods.diffusionclip.tuning import fine_tune
+from evalkit_adapters.methods.text2live.edit_layer import render
+from evalkit_adapters.methods.text2live.method import Text2LIVE
 
 N_STEPS = 12
 
@@ -50,7 +50,7 @@ def run_of(method: Any, **settings: Any) -> Any:
 def text2live(source: Image.Image, item: EditItem) -> tuple[float, float, str]:
     """Seconds of a step, of its networks alone, and a remark."""
     method = run_of(Text2LIVE)
-    picture, objective = method.working(source), method.objective(item)
+    picture, objective = method.resized(source), method.objective(item)
     network = method.network()
     optimiser = MADGRAD(network.parameters(), lr=1e-3)
 
@@ -90,7 +90,9 @@ def diffusionclip(source: Image.Image, item: EditItem) -> tuple[float, float, st
     fitted = method.fit(source, item.source_caption, seed=0)
     objective = method.objective(item.source_caption, item.target_caption)
     tuning = method.tuning(1)
-    whole = seconds(lambda: tuned(method.model, [fitted], objective, tuning, progress=method.run.progress), 2) / N_STEPS
+    whole = (
+        seconds(lambda: fine_tune(method.model, [fitted], objective, tuning, progress=method.run.progress), 2) / N_STEPS
+    )
     model, side = method.model, (method.clip.side, method.clip.side)
     pixels = torch.rand(1, 3, *side)
 

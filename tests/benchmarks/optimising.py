@@ -23,8 +23,8 @@ import torch
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 from evalkit.images.decode import read_image
-from evalkit_adapters.diffusion import tuning
-from evalkit_adapters.diffusion.latent import LatentDiffusion
+from evalkit_adapters.diffusion import optimisation
+from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
 
 Call = tuple[torch.Tensor, torch.Tensor]
 """Latents and embeddings of a UNet call, with what they ask to be differentiated by."""
@@ -61,7 +61,7 @@ class Clock:
 def watched(clock: Clock, limit: int | None = None) -> Iterator[list[Cost]]:
     """Measures every optimisation, or so many steps of it, and then its passes on their own."""
     costs: list[Cost] = []
-    optimise, noise = tuning.optimise, LatentDiffusion.noise
+    optimise, noise = optimisation.optimise, LatentDiffusion.noise
     calls: list[tuple[LatentDiffusion, Call]] = []
 
     def noted(self: LatentDiffusion, latents: torch.Tensor, timestep: int, embeddings: torch.Tensor) -> torch.Tensor:
@@ -82,11 +82,11 @@ def watched(clock: Clock, limit: int | None = None) -> Iterator[list[Cost]]:
         costs.append(Cost(what=what, steps=steps, seconds=seconds, optimiser=inside[0], bare=bare))
         return losses
 
-    tuning.optimise, LatentDiffusion.noise = measured, noted
+    optimisation.optimise, LatentDiffusion.noise = measured, noted
     try:
         yield costs
     finally:
-        tuning.optimise, LatentDiffusion.noise = optimise, noise
+        optimisation.optimise, LatentDiffusion.noise = optimise, noise
 
 
 def bare_passes(clock: Clock, noise: Any, calls: list[tuple[LatentDiffusion, Call]]) -> float:

@@ -22,8 +22,8 @@ from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, Scene, draw
 from evalkit.editing.method import MINIATURE, MethodRun
 from evalkit.edits.item import EditItem
-from evalkit_adapters.guidance.losses import directional_distance
-from evalkit_adapters.methods.diffusionclip import DiffusionCLIP
+from evalkit_adapters.methods.diffusionclip.losses import directional_distance
+from evalkit_adapters.methods.diffusionclip.method import DiffusionCLIP
 
 _TOLERANCE = 0.005
 _PATH = (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

@@ -21,7 +21,7 @@ from evalkit.benchmarks.shapes.language import caption
 from evalkit.benchmarks.shapes.recognise import recognise
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, Jitter, Scene, draw
 from evalkit.stats.intervals import wilson_ends
-from evalkit_adapters.diffusion.latent import LatentDiffusion
+from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
 from tests.studies.measure_miniature_clip import split
 
 SHIPPED = Path("adapters/evalkit_adapters/miniature_diffusion")
@@ -158,7 +158,7 @@ def psnr(ours: npt.NDArray[np.floating], drawing: npt.NDArray[np.uint8]) -> floa
 @torch.no_grad()
 def reconstruction(pipeline: StableDiffusionPipeline, n_inverted: int = N_INVERTED) -> tuple[float, float]:
     """Mean PSNR of drawings through the autoencoder, and through DDIM inversion and back."""
-    model = LatentDiffusion.of(pipeline)
+    model = LatentDiffusion.from_pipeline(pipeline)
     steps, rng = model.schedule.steps(STEPS), np.random.default_rng([_SEED, 9])
     values = []
     for scene in split()[1][:n_inverted]:

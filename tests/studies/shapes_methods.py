@@ -39,7 +39,7 @@ from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 from evalkit.images.decode import read_image
 from evalkit.scores.run import read_run
 from evalkit.scoring.score import score_into
-from evalkit_adapters.diffusion.latent import LatentDiffusion
+from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
 from tests.support.grouped import compare_two
 
 RESULTS = Path(__file__).with_suffix("")

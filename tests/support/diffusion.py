@@ -8,7 +8,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from evalkit.encoders.miniature import DIRECTORY as MINIATURE_CLIP
-from evalkit_adapters.diffusion.latent import LatentDiffusion
+from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
 
 SD_DOWN = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
 SD_UP = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
@@ -91,7 +91,7 @@ def tiny_pipeline(
 
 def tiny_model(**options: Any) -> LatentDiffusion:
     """The same as the adapters use it."""
-    return LatentDiffusion.of(tiny_pipeline(**options))
+    return LatentDiffusion.from_pipeline(tiny_pipeline(**options))
 
 
 def save_tiny(directory: Path, **options: Any) -> Path:

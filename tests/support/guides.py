@@ -6,7 +6,7 @@ import open_clip
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
-from evalkit_adapters.guidance.clip import GuidingClip, tower_of_open_clip
+from evalkit_adapters.guidance.clip import GuidingClip, tower_of
 from tests.support import models
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -23,7 +23,7 @@ def guide_of(model: Any) -> GuidingClip:
     """An open_clip model as it guides."""
     return GuidingClip(
         model=model,
-        tower=tower_of_open_clip(model.visual),
+        tower=tower_of(model),
         tokenize=open_clip.SimpleTokenizer(),
         texts=lambda tokens: model.encode_text(tokens, normalize=False),
         side=model.visual.image_size[0],

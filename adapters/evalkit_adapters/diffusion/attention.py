@@ -1,7 +1,7 @@
 """Attention layers of a UNet: finding them, changing what they compute for a while, and leaving them as they were.
 
-A method says what a layer does with its queries, keys and values (a :class:`Rule`); everything around that is
-diffusers' own ``Attention``. Layers are found by their place in Stable Diffusion's UNet, never by the name of a class,
+A method says what a layer does with its queries, keys and values (:class:`AttentionFunction`); the rest is diffusers'
+own ``Attention``. Layers are found by their path in Stable Diffusion's UNet, never by the name of a class,
 and asking for layers that are not there is an error: an edit that silently hooks nothing is a plain generation.
 """
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 
 from evalkit.errors import WeightsError
 
@@ -33,8 +32,8 @@ class AttentionLayer:
         return self.path.partition(".attentions")[0]
 
 
-class Rule(Protocol):
-    """What a layer computes."""
+class AttentionFunction(Protocol):
+    """What a layer computes of its queries, keys and values."""
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """The layer's output for ``(batch, heads, tokens, dimension)`` queries, keys and values; the queries' shape."""
@@ -72,29 +71,24 @@ def _below(path: str, block: str) -> bool:
     return not block or path == block or path.startswith(f"{block}.")
 
 
-def probabilities(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+def attention_probabilities(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
     """Softmax of the scaled products, ``(batch, heads, queries, keys)``."""
     scores: torch.Tensor = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
     return scores.softmax(dim=-1)
 
 
-def plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """What a layer does by itself."""
-    return scaled_dot_product_attention(query, key, value)
-
-
 @contextmanager
-def ruled(rules: Mapping[AttentionLayer, Rule]) -> Iterator[None]:
-    """Has layers compute by other rules, for as long as the context lasts."""
+def replace_attention(functions: Mapping[AttentionLayer, AttentionFunction]) -> Iterator[None]:
+    """Has layers compute something else than scaled dot-product attention, for as long as the context lasts."""
     with ExitStack() as stack:
-        for layer, rule in rules.items():
+        for layer, function in functions.items():
             stack.callback(layer.module.set_processor, layer.module.processor)
-            layer.module.set_processor(_Processor(rule))
+            layer.module.set_processor(_Processor(function))
         yield
 
 
 @contextmanager
-def hooked(module: torch.nn.Module, change: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+def output_hook(module: torch.nn.Module, change: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
     """Has a module's output changed, for as long as the context lasts."""
     handle = module.register_forward_hook(lambda _module, _inputs, output: change(output))
     try:
@@ -104,10 +98,10 @@ def hooked(module: torch.nn.Module, change: Callable[[torch.Tensor], torch.Tenso
 
 
 class _Processor:
-    """diffusers' attention around a rule."""
+    """diffusers' projections around a function of queries, keys and values."""
 
-    def __init__(self, rule: Rule) -> None:
-        self._rule = rule
+    def __init__(self, function: AttentionFunction) -> None:
+        self._function = function
 
     def __call__(
         self,
@@ -125,6 +119,6 @@ class _Processor:
             project(tokens).unflatten(-1, (attn.heads, -1)).transpose(1, 2)
             for project, tokens in ((attn.to_q, hidden_states), (attn.to_k, context), (attn.to_v, context))
         )
-        output = self._rule(query, key, value).transpose(1, 2).flatten(2)
+        output = self._function(query, key, value).transpose(1, 2).flatten(2)
         result: torch.Tensor = attn.to_out[1](attn.to_out[0](output))
         return result

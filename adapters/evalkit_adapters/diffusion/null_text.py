@@ -4,14 +4,14 @@ DDIM inversion under the source caption gives a path of latents, the pivots. Gui
 step the embedding of the empty caption is optimised until the guided step lands on the next pivot.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.nn.functional import mse_loss
 
-from evalkit_adapters.diffusion.latent import LatentDiffusion
-from evalkit_adapters.diffusion.schedule import Step, move
+from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion, classifier_free_guidance
+from evalkit_adapters.diffusion.schedule import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,11 @@ def invert(
     guidance: float,
     iterations: int,
 ) -> NullText:
-    """DDIM inversion under the caption without guidance, then the optimisation.
+    """DDIM inversion under the caption without guidance, then the optimisation for the guidance that is to follow.
 
-    Args:
-        model: The base model.
-        clean: The image's latent.
-        caption: Embedding of the source caption.
-        steps: Of sampling, and of inversion.
-        guidance: Of the sampling that is to follow.
-        iterations: At most, for each step.
+    At most so many iterations are made for each step.
     """
-    with torch.no_grad():
-        pivots = model.schedule.invert(clean, tuple(steps), lambda x, t: model.noise(x, t, caption))
+    pivots = model.invert(clean, steps, caption)
     goals = [*(pivots[step.timestep] for step in steps[1:]), clean]
     start = pivots[steps[0].timestep]
     empty = optimise_empty(model, start, goals, caption, steps, guidance=guidance, iterations=iterations)
@@ -65,49 +58,48 @@ def optimise_empty(
     tolerance: float = 1e-5,
     rate: float = 1e-2,
 ) -> tuple[torch.Tensor, ...]:
-    """The empty caption's embedding for each step, each starting from the one before.
+    """The empty caption's embedding for each step, each starting from the one before, by which it leads to its goal.
 
     Adam anew at every step i, with the learning rate ``rate · (1 − i / 2T)``; it stops after ``iterations``, or after
-    the step whose loss was below ``tolerance · (1 + 2i)``. The published values are for T = 50 steps.
-
-    Args:
-        model: The base model; only the embeddings are differentiated.
-        start: Latent at the first step's level.
-        goals: For each step the latent that it should lead to.
-        caption: Embedding of the source caption.
-        steps: Of sampling.
-        guidance: Of the sampling that is to follow.
-        iterations: At most, for each step.
-        tolerance: Mean squared distance from the goal that is near enough.
-        rate: Of the first step.
+    the step whose mean squared distance was below ``tolerance · (1 + 2i)``. The published values are for T = 50 steps.
     """
     latent, empty, found = start, model.embed(""), []
     for step, goal in zip(steps, goals, strict=True):
         with torch.no_grad():
-            with_text = model.noise(latent, step.timestep, caption)
+            conditional = model.noise(latent, step.timestep, caption)
 
-        def arrive(
-            embedding: torch.Tensor,
-            latent: torch.Tensor = latent,
-            step: Step = step,
-            with_text: torch.Tensor = with_text,
+        def next_latent(
+            embedding: torch.Tensor, latent: torch.Tensor = latent, step: Step = step, cond: torch.Tensor = conditional
         ) -> torch.Tensor:
-            without = model.noise(latent, step.timestep, embedding)
-            return move(latent, without + guidance * (with_text - without), step.noisy, step.clean)
+            unconditional = model.noise(latent, step.timestep, embedding)
+            return step.denoise(latent, classifier_free_guidance(unconditional, cond, guidance))
 
-        embedding = empty.detach().clone().requires_grad_()
-        optimiser = torch.optim.Adam([embedding], lr=rate * (1 - step.index / (2 * len(steps))))
-        for _ in range(iterations):
-            with torch.enable_grad():
-                loss = mse_loss(arrive(embedding), goal, reduction="sum")
-                # Of the sum, and divided after: the mean's own gradient is below what half precision can tell from 0.
-                (slope,) = torch.autograd.grad(loss, embedding)
-            embedding.grad = slope / goal.numel()
-            optimiser.step()
-            if loss.item() / goal.numel() < tolerance * (1 + 2 * step.index):
-                break
-        empty = embedding.detach()
+        step_rate = rate * (1 - step.index / (2 * len(steps)))
+        empty = _optimised(empty, next_latent, goal, iterations, tolerance * (1 + 2 * step.index), step_rate)
         found.append(empty)
         with torch.no_grad():
-            latent = arrive(empty)
+            latent = next_latent(empty)
     return tuple(found)
+
+
+def _optimised(
+    embedding: torch.Tensor,
+    next_latent: Callable[[torch.Tensor], torch.Tensor],
+    goal: torch.Tensor,
+    iterations: int,
+    tolerance: float,
+    rate: float,
+) -> torch.Tensor:
+    """An embedding after Adam's steps towards a goal."""
+    embedding = embedding.detach().clone().requires_grad_()
+    optimiser = torch.optim.Adam([embedding], lr=rate)
+    for _ in range(iterations):
+        with torch.enable_grad():
+            loss = mse_loss(next_latent(embedding), goal, reduction="sum")
+            # Of the sum, and divided after: the mean's own gradient is below what half precision can tell from 0.
+            (gradient,) = torch.autograd.grad(loss, embedding)
+        embedding.grad = gradient / goal.numel()
+        optimiser.step()
+        if loss.item() / goal.numel() < tolerance:
+            break
+    return embedding.detach()

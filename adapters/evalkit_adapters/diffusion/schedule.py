@@ -4,7 +4,7 @@
 differentiated.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,18 +14,21 @@ Noise = Callable[[torch.Tensor, int], torch.Tensor]
 """The noise in latents at a timestep."""
 
 
-def move(latents: torch.Tensor, noise: torch.Tensor, origin: float, goal: float) -> torch.Tensor:
-    """Latents at another noise level, the noise in them taken as known; both ways.
+def add_noise(clean: torch.Tensor, noise: torch.Tensor, alpha: float) -> torch.Tensor:
+    """Clean latents under noise, at the level ᾱ."""
+    noisy: torch.Tensor = alpha**0.5 * clean + (1 - alpha) ** 0.5 * noise
+    return noisy
 
-    Args:
-        latents: At the level ``origin``.
-        noise: Of the latents' shape.
-        origin: ᾱ of the latents.
-        goal: ᾱ of the result.
-    """
-    clean: torch.Tensor = (latents - (1 - origin) ** 0.5 * noise) / origin**0.5
-    moved: torch.Tensor = goal**0.5 * clean + (1 - goal) ** 0.5 * noise
-    return moved
+
+def remove_noise(noisy: torch.Tensor, noise: torch.Tensor, alpha: float) -> torch.Tensor:
+    """The clean latents in those at the level ᾱ, the noise in them taken as known."""
+    clean: torch.Tensor = (noisy - (1 - alpha) ** 0.5 * noise) / alpha**0.5
+    return clean
+
+
+def ddim_step(latents: torch.Tensor, noise: torch.Tensor, alpha: float, alpha_next: float) -> torch.Tensor:
+    """Latents at the level ᾱ ``alpha`` moved to another, the noise in them taken as known; both ways."""
+    return add_noise(remove_noise(latents, noise, alpha), noise, alpha_next)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,21 +38,25 @@ class Step:
     index: int
     """0 is the noisiest."""
     timestep: int
-    """What the UNet is told."""
-    noisy: float
+    """What the UNet is given."""
+    alpha: float
     """ᾱ at ``timestep``."""
-    clean: float
+    alpha_prev: float
     """ᾱ one step nearer to the picture."""
+
+    def denoise(self, latents: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Latents at ``timestep``, one step nearer to the picture."""
+        return ddim_step(latents, noise, self.alpha, self.alpha_prev)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """ᾱ of every timestep of training."""
 
-    signal: tuple[float, ...]
+    alphas_cumprod: tuple[float, ...]
 
     @classmethod
-    def of(cls, scheduler: Any) -> "Schedule":  # noqa: ANN401 - diffusers ships no types
+    def from_scheduler(cls, scheduler: Any) -> "Schedule":  # noqa: ANN401 - diffusers ships no types
         """The schedule that a diffusers scheduler was configured with."""
         from diffusers import DDIMScheduler
 
@@ -58,11 +65,11 @@ class Schedule:
         steps = config.num_train_timesteps
         if config.beta_schedule == "scaled_linear":
             beta = torch.linspace(config.beta_start**0.5, config.beta_end**0.5, steps, dtype=torch.float64) ** 2
-            return cls(signal=tuple((1 - beta).cumprod(0).tolist()))
+            return cls(alphas_cumprod=tuple((1 - beta).cumprod(0).tolist()))
         if config.beta_schedule == "linear":
             beta = torch.linspace(config.beta_start, config.beta_end, steps, dtype=torch.float64)
-            return cls(signal=tuple((1 - beta).cumprod(0).tolist()))
-        return cls(signal=tuple(DDIMScheduler.from_config(config).alphas_cumprod.double().tolist()))
+            return cls(alphas_cumprod=tuple((1 - beta).cumprod(0).tolist()))
+        return cls(alphas_cumprod=tuple(DDIMScheduler.from_config(config).alphas_cumprod.double().tolist()))
 
     def steps(self, number: int) -> tuple[Step, ...]:
         """``number`` evenly spaced steps of sampling, the noisiest first.
@@ -70,37 +77,32 @@ class Schedule:
         The grid of ``timestep_spacing="leading"`` with an offset of 1: 981, 961, …, 1 for 50. The last step ends at ᾱ
         of timestep 0 (``set_alpha_to_one=False``). 1,000 steps are 999, as the grid has no room for more.
         """
-        number = min(number, len(self.signal) - 1)
-        stride = len(self.signal) // number
+        number = min(number, len(self.alphas_cumprod) - 1)
+        stride = len(self.alphas_cumprod) // number
         return tuple(
             Step(
                 index=index,
                 timestep=timestep,
-                noisy=self.signal[timestep],
-                clean=self.signal[max(timestep - stride, 0)],
+                alpha=self.alphas_cumprod[timestep],
+                alpha_prev=self.alphas_cumprod[max(timestep - stride, 0)],
             )
             for index, timestep in enumerate(range((number - 1) * stride + 1, 0, -stride))
         )
 
-    def sample(self, latents: torch.Tensor, steps: tuple[Step, ...], noise: Noise) -> torch.Tensor:
+    def sample(self, latents: torch.Tensor, steps: Sequence[Step], noise: Noise) -> torch.Tensor:
         """Latents at the first step's level denoised along all steps."""
         for step in steps:
-            latents = move(latents, noise(latents, step.timestep), step.noisy, step.clean)
+            latents = step.denoise(latents, noise(latents, step.timestep))
         return latents
 
-    def invert(self, latents: torch.Tensor, steps: tuple[Step, ...], noise: Noise) -> dict[int, torch.Tensor]:
-        """DDIM inversion: by its timestep, the latents at each step's noisy level.
+    def invert(self, latents: torch.Tensor, steps: Sequence[Step], noise: Noise) -> dict[int, torch.Tensor]:
+        """DDIM inversion of clean latents: by its timestep, the latents at each step's noisy level.
 
         The noise is predicted from the latents before the move and the timestep after it, as diffusers'
         ``DDIMInverseScheduler``, null-text inversion and MDP do.
-
-        Args:
-            latents: Clean: at the last step's ``clean`` level.
-            steps: From :meth:`steps`.
-            noise: What predicts it.
         """
         reached = {}
         for step in reversed(steps):
-            latents = move(latents, noise(latents, step.timestep), step.clean, step.noisy)
+            latents = ddim_step(latents, noise(latents, step.timestep), step.alpha_prev, step.alpha)
             reached[step.timestep] = latents
         return reached

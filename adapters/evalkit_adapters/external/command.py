@@ -18,9 +18,9 @@ from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import MANIFEST_NAME, read_manifest, write_manifest
 from evalkit.errors import DataError, EditError, ImageError, OptionError
 from evalkit.images.decode import IMAGE_SUFFIXES, read_image, write_image
-from evalkit_adapters.external.program import fault_of, running
+from evalkit_adapters.external.program import failure_of, run_program
 
-_PLACES = {
+_PLACEHOLDERS = {
     "item": (
         *("item_id", "seed", "source_image", "edited_image"),
         *("source_caption", "target_caption", "instruction", "edit_mask"),
@@ -30,10 +30,10 @@ _PLACES = {
 """What can stand in braces in the command, per way of calling it."""
 _REQUIRED = {"item": {"edited_image"}, "folder": {"manifest", "folder", "edited_images"}}
 """One of these must, or the program could not know where to write."""
-_PLACE = re.compile(r"\{(\w+)\}")
-_GLANCE = 0.5
-"""Seconds between two looks at what a program has written."""
-_SETTLED = 2.0
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_POLL_INTERVAL = 0.5
+"""Seconds between two checks of what a program has written."""
+_QUIET_PERIOD = 2.0
 """Seconds without a change after which an image counts as written."""
 _Outcome = tuple[EditItem, Image.Image | Exception]
 
@@ -57,7 +57,7 @@ class Command:
             "command": Setting(
                 default="",
                 summary="Program and arguments. Per item: "
-                + ", ".join(f"{{{name}}}" for name in _PLACES["item"])
+                + ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS["item"])
                 + " are filled in, {edited_image} being the file to write. Per folder: {manifest} names a "
                 "metadata.jsonl, whose edited_image_file_name are to be written, {folder} where it lies, "
                 "{source_images} and {edited_images} its two folders, whose files have the same names.",
@@ -95,41 +95,41 @@ class Command:
                 yield item, error
 
     def _edit_item(self, item: EditItem) -> Image.Image:
-        with _workplace() as name:
+        with _temporary_folder() as name:
             folder = Path(name)
-            job = _handed_over(item, folder / "source.png", folder / "edited.png", folder / "edit_mask.png")
-            arguments = _filled(self.arguments, {place: getattr(job, place) for place in _PLACES["item"]})
-            with running(arguments, self.directory, folder) as process:
+            job = _staged(item, folder / "source.png", folder / "edited.png", folder / "edit_mask.png")
+            arguments = _fill(self.arguments, {name: getattr(job, name) for name in _PLACEHOLDERS["item"]})
+            with run_program(arguments, self.directory, folder) as process:
                 try:
                     process.wait(self.time_limit)
                 except subprocess.TimeoutExpired:
-                    raise EditError(_late(self.time_limit)) from None
-            if fault := fault_of(process, folder):
+                    raise EditError(_timeout_message(self.time_limit)) from None
+            if fault := failure_of(process, folder):
                 raise EditError(fault)
-            path = _found(folder / "edited.png")
+            path = _image_file(folder / "edited.png")
             if path is None:
                 raise EditError("the program ended well, and wrote no image to {edited_image}")
-            return _picture(path)
+            return _read_edited(path)
 
     def _edit_folder(self, items: Sequence[EditItem]) -> Iterator[_Outcome]:
-        with _workplace() as name, _workplace() as log:
+        with _temporary_folder() as name, _temporary_folder() as log:
             folder, jobs, waiting = Path(name), [], []
             for number, item in enumerate(items):
                 sources, edits, masks = (folder / part for part in ("source_images", "edited_images", "edit_masks"))
                 file = f"{number:05d}.png"
                 try:
-                    jobs.append(_handed_over(item, sources / file, edits / file, masks / file))
+                    jobs.append(_staged(item, sources / file, edits / file, masks / file))
                     waiting.append(item)
                 except (ImageError, OSError) as error:
                     yield item, error
             if waiting:
                 (folder / "edited_images").mkdir()
                 write_manifest(folder, jobs)
-                yield from self._call(folder, Path(log), _Harvest(waiting, jobs))
+                yield from self._call(folder, Path(log), _Collector(waiting, jobs))
 
-    def _call(self, folder: Path, log: Path, harvest: "_Harvest") -> Iterator[_Outcome]:
+    def _call(self, folder: Path, log: Path, collector: "_Collector") -> Iterator[_Outcome]:
         """One call for all jobs of a folder: images while it runs, the rest and the failures when it has ended."""
-        places = {
+        values = {
             "manifest": folder / MANIFEST_NAME,
             "folder": folder,
             "source_images": folder / "source_images",
@@ -137,69 +137,72 @@ class Command:
         }
         end = None if self.time_limit is None else time.monotonic() + self.time_limit
         late = stopped = None
-        with running(_filled(self.arguments, places), self.directory, log) as process:
+        with run_program(_fill(self.arguments, values), self.directory, log) as process:
             try:
                 while process.poll() is None and late is None:
-                    _wait(process, end)
-                    yield from harvest.ripe()
+                    _wait_briefly(process, end)
+                    yield from collector.finished()
                     if end is not None and time.monotonic() >= end and process.poll() is None:
-                        late = _late(self.time_limit)
+                        late = _timeout_message(self.time_limit)
             except KeyboardInterrupt as interruption:
                 stopped = interruption
-        last = harvest.rest(folder, late or fault_of(process, log))
+        last = collector.remaining(folder, late or failure_of(process, log))
         if stopped:
             yield from (outcome for outcome in last if not isinstance(outcome[1], Exception))
             raise stopped
         yield from last
 
 
-class _Harvest:
+class _Collector:
     """The images of a folder, each once it is whole, and again if it was changed after that."""
 
     def __init__(self, items: Sequence[EditItem], jobs: Sequence[EditItem]) -> None:
         self._items = dict(zip((_key(job) for job in jobs), items, strict=True))
         self._jobs = {_key(job): job for job in jobs}
-        self._taken: dict[tuple[str, int | None], tuple[Path, int, int]] = {}
+        self._yielded: dict[tuple[str, int | None], tuple[Path, int, int]] = {}
 
-    def ripe(self) -> Iterator[_Outcome]:
+    def finished(self) -> Iterator[_Outcome]:
         """Images that are new and that nobody has touched for a while."""
         for key, job in self._jobs.items():
-            path = _found(job.edited_image)
-            mark = self._mark(path) if path else None
-            if path is None or mark is None or mark == self._taken.get(key) or time.time() - mark[1] / 1e9 < _SETTLED:
+            path = _image_file(job.edited_image)
+            state = self._state(path) if path else None
+            if (
+                path is None
+                or state is None
+                or state == self._yielded.get(key)
+                or time.time() - state[1] / 1e9 < _QUIET_PERIOD
+            ):
                 continue
             try:
-                picture = _picture(path)
+                picture = _read_edited(path)
             except EditError:  # perhaps it is not finished
                 continue
-            self._taken[key] = mark
+            self._yielded[key] = state
             yield self._items[key], picture
 
-    def rest(self, folder: Path, fault: str | None) -> Iterator[_Outcome]:
+    def remaining(self, folder: Path, fault: str | None) -> Iterator[_Outcome]:
         """What has come since, and for every job without an image why.
 
-        Args:
-            folder: With the manifest, which the program may have rewritten: with another name for an edited image, or
-                with a status ``failed`` and a reason.
-            fault: Why the program did not end well.
+        The program may have rewritten the manifest: with another name for an edited image, or with a status ``failed``
+        and a reason. ``fault`` is why it did not end well.
         """
-        told, wrong = _told(folder)
+        lines, wrong = _read_back(folder)
         silent = fault or wrong or "the program ended well, and wrote no image for it"
         for key, job in self._jobs.items():
-            line = told.get(key, job)
-            path = _found(line.edited_image)
+            line = lines.get(key, job)
+            path = _image_file(line.edited_image)
             if line.status != "ok":
                 yield self._items[key], EditError(line.reason or "the program gave it up and did not say why")
             elif path is None:
                 yield self._items[key], EditError(silent)
-            elif self._mark(path) != self._taken.get(key):
+            elif self._state(path) != self._yielded.get(key):
                 try:
-                    yield self._items[key], _picture(path)
+                    yield self._items[key], _read_edited(path)
                 except EditError as error:
                     yield self._items[key], EditError(f"{error} ({fault})") if fault else error
 
     @staticmethod
-    def _mark(path: Path) -> tuple[Path, int, int] | None:
+    def _state(path: Path) -> tuple[Path, int, int] | None:
         """What changes when a file is written again; None if it has gone."""
         try:
             facts = path.stat()
@@ -220,16 +223,16 @@ def _arguments(command: str, once_per: str) -> list[str]:
     }[once_per]
     if not arguments:
         raise OptionError(f"The method command needs a program. Name it: --set 'command={example}'")
-    places = {place for argument in arguments for place in _PLACE.findall(argument)}
-    if unknown := sorted(places - set(_PLACES[once_per])):
-        known = ", ".join(f"{{{place}}}" for place in _PLACES[once_per])
+    placeholders = {name for argument in arguments for name in _PLACEHOLDER.findall(argument)}
+    if unknown := sorted(placeholders - set(_PLACEHOLDERS[once_per])):
+        known = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS[once_per])
         other = "folder" if once_per == "item" else "item"
-        hint = f" It is for --set once_per={other}." if unknown[0] in _PLACES[other] else ""
+        hint = f" It is for --set once_per={other}." if unknown[0] in _PLACEHOLDERS[other] else ""
         raise OptionError(
             f"The setting 'command' has no {{{unknown[0]}}} with once_per={once_per}; there are {known}.{hint}"
         )
-    if not places & _REQUIRED[once_per]:
-        wanted = " or ".join(f"{{{place}}}" for place in _PLACES[once_per] if place in _REQUIRED[once_per])
+    if not placeholders & _REQUIRED[once_per]:
+        wanted = " or ".join(f"{{{name}}}" for name in _PLACEHOLDERS[once_per] if name in _REQUIRED[once_per])
         raise OptionError(
             f"The setting 'command' must tell the program where to write, by {wanted} (once_per={once_per}); "
             f"got '{command}'. For example: --set 'command={example}'"
@@ -237,22 +240,22 @@ def _arguments(command: str, once_per: str) -> list[str]:
     return arguments
 
 
-def _filled(arguments: Sequence[str], values: Mapping[str, Any]) -> list[str]:
+def _fill(arguments: Sequence[str], values: Mapping[str, Any]) -> list[str]:
     """The arguments with their placeholders filled; what is filled in is never split, nor looked at for more.
 
     Raises:
         EditError: The item has no value for one, or a text would be taken for an option.
     """
 
-    def value_of(place: str) -> str:
-        value = values[place]
+    def value_for(name: str) -> str:
+        value = values[name]
         if value is None or value == "":
-            raise EditError(f"the command uses {{{place}}}, and the item has none")
+            raise EditError(f"the command uses {{{name}}}, and the item has none")
         return str(value)
 
     filled: list[str] = []
     for argument in arguments:
-        text = _PLACE.sub(lambda match: value_of(match[1]), argument)
+        text = _PLACEHOLDER.sub(lambda match: value_for(match[1]), argument)
         if text.startswith("-") and not argument.startswith("-") and "--" not in filled:
             raise EditError(
                 f"its {argument} begins with a hyphen and would be taken for an option: write "
@@ -270,15 +273,15 @@ def _directory(name: str) -> Path | None:
 
 
 def _require_program(program: str, directory: Path | None) -> None:
-    place = str((directory or Path()) / program) if "/" in program else program
-    if shutil.which(place) is None:
+    executable = str((directory or Path()) / program) if "/" in program else program
+    if shutil.which(executable) is None:
         raise OptionError(
             f"There is no program '{program}' that can be run. Install it, give its whole path, or begin the command "
             f"with what runs it: --set 'command=python {program} …'"
         )
 
 
-def _handed_over(item: EditItem, source: Path, edited: Path, mask: Path) -> EditItem:
+def _staged(item: EditItem, source: Path, edited: Path, mask: Path) -> EditItem:
     """The item with copies of its images, so that a program can do no harm to the originals.
 
     Raises:
@@ -294,7 +297,7 @@ def _handed_over(item: EditItem, source: Path, edited: Path, mask: Path) -> Edit
     return replace(item, source_image=source, edited_image=edited, edit_mask=mask if item.edit_mask else None)
 
 
-def _told(folder: Path) -> tuple[dict[tuple[str, int | None], EditItem], str | None]:
+def _read_back(folder: Path) -> tuple[dict[tuple[str, int | None], EditItem], str | None]:
     """The lines of the manifest as the program left it, or what is wrong with it."""
     try:
         return {_key(item): item for item in read_manifest(folder).items}, None
@@ -306,7 +309,7 @@ def _key(item: EditItem) -> tuple[str, int | None]:
     return item.item_id, item.seed
 
 
-def _found(path: Path | None) -> Path | None:
+def _image_file(path: Path | None) -> Path | None:
     """The file, or one of its name in another format."""
     if path is None or path.is_file():
         return path
@@ -314,25 +317,25 @@ def _found(path: Path | None) -> Path | None:
     return next((other for other in others if other.is_file()), None)
 
 
-def _picture(path: Path) -> Image.Image:
+def _read_edited(path: Path) -> Image.Image:
     try:
         return read_image(path)
     except ImageError as error:
         raise EditError(str(error).replace(str(path), "the program's image")) from None
 
 
-def _late(limit: float | None) -> str:
+def _timeout_message(limit: float | None) -> str:
     return f"the program was stopped at the time limit of {limit:g} s"
 
 
-def _wait(process: subprocess.Popen[bytes], end: float | None) -> None:
+def _wait_briefly(process: subprocess.Popen[bytes], end: float | None) -> None:
     """Waits for a program to end, but not long, nor beyond the end of its time."""
-    seconds = _GLANCE if end is None else max(0.0, min(_GLANCE, end - time.monotonic()))
+    seconds = _POLL_INTERVAL if end is None else max(0.0, min(_POLL_INTERVAL, end - time.monotonic()))
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
         return
 
 
-def _workplace() -> "TemporaryDirectory[str]":
+def _temporary_folder() -> "TemporaryDirectory[str]":
     return TemporaryDirectory(prefix="evalkit-command-", ignore_cleanup_errors=True)

@@ -16,14 +16,14 @@ from evalkit.errors import EditError
 
 MAX_BYTES = 96 << 20
 """Of an answer; a 4096 × 4096 PNG in base64 has at most 67 MB."""
-_BLOCK = 64 << 10
-_SENTENCE = 250
+_BLOCK_SIZE = 64 << 10
+_MESSAGE_LENGTH = 250
 """Characters of what a server says."""
-_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses that another try may change."""
-_HOPELESS = frozenset({401, 402, 404, 405})
+_FATAL = frozenset({401, 402, 404, 405})
 """Statuses that every item would get: the key, the account, the address or the model is wrong."""
-_OK, _GOOD = 200, 2
+_OK, _SUCCESS_CLASS = 200, 2
 _REFUSING = frozenset({_OK, 400, 403, 422, 451})
 _REFUSALS = ("moderation", "safety", "content_policy", "content_filter", "content policy")
 """Parts of the words with which servers refuse what was asked."""
@@ -44,7 +44,7 @@ class Endpoint:
     _session: requests.Session = field(default_factory=requests.Session, repr=False)
     _free_at: float = 0.0
     """Of the monotonic clock: when a request may start."""
-    _hopeless: str = ""
+    _fatal_error: str = ""
     """Why no further item need be tried."""
 
     def ask(self, fields: dict[str, str], image: bytes) -> dict[str, Any]:
@@ -53,10 +53,10 @@ class Endpoint:
         Raises:
             EditError: It refused or failed; the message is what it said, without the key.
         """
-        if self._hopeless:
-            raise EditError(f"not tried, as an item before it: {self._hopeless}")
+        if self._fatal_error:
+            raise EditError(f"not tried, as an item before it: {self._fatal_error}")
         files = {"image": ("source.png", image, "image/png")}
-        content = self._exchange("POST", self.url, data=fields, files=files, auth=self._signed, allow_redirects=False)
+        content = self._request("POST", self.url, data=fields, files=files, auth=self._authorise, allow_redirects=False)
         try:
             answer = json.loads(content)
         except (ValueError, RecursionError):
@@ -65,20 +65,20 @@ class Endpoint:
             start = self._clean(content[:80].decode(errors="replace"))
             raise EditError(f"the server's answer is not a JSON object: it begins with '{start}'")
         if answer.get("error"):  # some gateways say so with a status of 200
-            raise EditError(_fault(_OK, *self._said(content)))
+            raise EditError(_failure_message(_OK, *self._error_text(content)))
         return answer
 
     def download(self, url: str) -> bytes:
         """The file that an answer points to; the key is for the endpoint only and does not go there."""
-        return self._exchange("GET", url, auth=lambda request: request)
+        return self._request("GET", url, auth=lambda request: request)
 
-    def _signed(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Puts the key in; as a function, it keeps requests from taking another out of a .netrc."""
         if self.key:
             request.headers["Authorization"] = f"Bearer {self.key}"
         return request
 
-    def _exchange(self, method: str, url: str, **request: Any) -> bytes:  # noqa: ANN401 - what requests takes
+    def _request(self, method: str, url: str, **request: Any) -> bytes:  # noqa: ANN401 - what requests takes
         """The body of a successful answer, after as many tries as are allowed."""
         retry = Retry(self.retries, backoff_factor=2, backoff_max=self.longest_wait, backoff_jitter=0.25)
         while True:
@@ -89,20 +89,20 @@ class Endpoint:
                 with self._session.request(method, url, timeout=self.time_limit, stream=True, **request) as response:
                     headers, content = response.headers, self._body(response)
             except (requests.Timeout, requests.ConnectionError) as error:
-                fault = self._broken(error, url)
-                if retry.total == 0 and method == "POST" and _never_there(error):
-                    self._hopeless = fault
+                fault = self._connection_failure(error, url)
+                if retry.total == 0 and method == "POST" and _is_unreachable(error):
+                    self._fatal_error = fault
             except requests.RequestException as error:
                 raise EditError(f"{urlsplit(url).netloc} cannot be asked: {self._clean(str(error))}") from None
             else:
-                if response.status_code // 100 == _GOOD:
+                if response.status_code // 100 == _SUCCESS_CLASS:
                     return content
-                fault, final = self._complaint(response, content, url)
+                fault, final = self._failure_of(response, content, url)
                 if final:
                     raise EditError(fault)
-            retry = self._next_try(retry, method, url, headers, fault)
+            retry = self._wait_for_retry(retry, method, url, headers, fault)
 
-    def _next_try(self, retry: Retry, method: str, url: str, headers: Mapping[str, str], fault: str) -> Retry:
+    def _wait_for_retry(self, retry: Retry, method: str, url: str, headers: Mapping[str, str], fault: str) -> Retry:
         """Waits as long as the server asks for, or longer each time."""
         try:
             retry = retry.increment(method, url, error=OSError(fault))
@@ -133,7 +133,7 @@ class Endpoint:
         """
         end, content = time.monotonic() + self.time_limit, bytearray()
         try:
-            while block := response.raw.read1(_BLOCK, decode_content=True):  # what is there, however little
+            while block := response.raw.read1(_BLOCK_SIZE, decode_content=True):  # what is there, however little
                 content += block
                 if len(content) > MAX_BYTES:
                     raise EditError(f"the server's answer is larger than {MAX_BYTES >> 20} MiB")
@@ -145,37 +145,37 @@ class Endpoint:
             raise requests.ConnectionError(error) from error
         return bytes(content)
 
-    def _broken(self, error: requests.RequestException, url: str) -> str:
+    def _connection_failure(self, error: requests.RequestException, url: str) -> str:
         """Why there is no answer."""
         if isinstance(error, requests.Timeout):
             return f"the server did not answer within {self.time_limit:g} s"
         return f"the connection to {urlsplit(url).netloc} failed: {_cause(error)}"
 
-    def _complaint(self, response: requests.Response, content: bytes, url: str) -> tuple[str, bool]:
+    def _failure_of(self, response: requests.Response, content: bytes, url: str) -> tuple[str, bool]:
         """What is wrong by the server's own words, and whether it is of no use to ask again."""
         status = response.status_code
         if response.is_redirect:
             return f"the server answered {status} and points elsewhere; set base_url to the address itself", True
-        code, message = self._said(content)
-        fault = _fault(status, code, message or self._clean(response.reason or "no reason given"))
-        hopeless = status in _HOPELESS or code == "insufficient_quota"
-        if hopeless and url == self.url:
-            self._hopeless = fault
-        return fault, hopeless or status not in _AGAIN
+        code, message = self._error_text(content)
+        fault = _failure_message(status, code, message or self._clean(response.reason or "no reason given"))
+        is_fatal = status in _FATAL or code == "insufficient_quota"
+        if is_fatal and url == self.url:
+            self._fatal_error = fault
+        return fault, is_fatal or status not in _RETRYABLE
 
-    def _said(self, content: bytes) -> tuple[str, str]:
+    def _error_text(self, content: bytes) -> tuple[str, str]:
         """Code and sentence of an error."""
-        code, message = _read(content)
+        code, message = _parse_error(content)
         return self._clean(code), self._clean(message)
 
     def _clean(self, text: str) -> str:
         """What a server said, on one line of fair length and without the key."""
         text = text.replace(self.key, "…") if self.key else text
         text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-        return text if len(text) <= _SENTENCE else f"{text[: _SENTENCE - 1]}…"
+        return text if len(text) <= _MESSAGE_LENGTH else f"{text[: _MESSAGE_LENGTH - 1]}…"
 
 
-def _fault(status: int, code: str, message: str) -> str:
+def _failure_message(status: int, code: str, message: str) -> str:
     """What a server said, as a refusal or as a failure."""
     words, why = f"{code} {message}".lower(), f" ({code})" if code else ""
     if status in _REFUSING and any(word in words for word in _REFUSALS):
@@ -183,12 +183,12 @@ def _fault(status: int, code: str, message: str) -> str:
     return f"the server answered {status}{why}: {message}"
 
 
-def _read(content: bytes) -> tuple[str, str]:
+def _parse_error(content: bytes) -> tuple[str, str]:
     """Code and sentence of an error, in any of the forms that servers give them."""
     try:
         answer = json.loads(content)
     except (ValueError, RecursionError):
-        return "", content[: 4 * _SENTENCE].decode(errors="replace")
+        return "", content[: 4 * _MESSAGE_LENGTH].decode(errors="replace")
     error = answer.get("error", answer) if isinstance(answer, dict) else answer
     if not isinstance(error, dict):
         return "", str(error)
@@ -197,7 +197,7 @@ def _read(content: bytes) -> tuple[str, str]:
     return code if isinstance(code, str) else "", message if isinstance(message, str) else json.dumps(message)
 
 
-def _never_there(error: requests.RequestException) -> bool:
+def _is_unreachable(error: requests.RequestException) -> bool:
     """Whether no connection could be made at all, which will be no different for the next item."""
     inner = error.args[0] if error.args else None
     return isinstance(error, requests.exceptions.SSLError) or isinstance(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from evalkit.editing.method import Billed, EditedPicture, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
-from evalkit.errors import EditError, OptionError
+from evalkit.errors import EditError, OptionError, import_extra
 from evalkit.images.decode import decode_image
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Canvas:
     box: tuple[int, int, int, int]
     """The source image on it: left, top, right, bottom."""
     source_size: tuple[int, int]
-    asked: bool
+    is_size_requested: bool
     """Whether an answer of this size is asked for; if not, the server decides."""
 
 
@@ -98,6 +98,7 @@ class HTTP:
             ),
             "currency": Setting(default="USD", summary="Of the prices, and of the cost that a server names."),
         },
+        extra="http",
         cannot="It sends no edit mask, and most services cannot repeat an edit: they take no seed.",
     )
     settings: dict[str, Any]
@@ -107,8 +108,10 @@ class HTTP:
         """Checks the settings and takes the key from the environment; nothing is sent.
 
         Raises:
+            MissingExtraError: requests is not installed.
             OptionError: The address, the sizes or the name of the variable are malformed, or the variable is not set.
         """
+        import_extra("requests", "http")
         from evalkit_adapters.external.endpoint import Endpoint
 
         self.settings = dict(run.settings)
@@ -137,11 +140,11 @@ class HTTP:
             other = "target_caption" if self.settings["prompt"] == "instruction" else "instruction"
             raise EditError(f"the item has no {self.settings['prompt']} to send; perhaps --set prompt={other}")
         fields = {"model": self.settings["model"], "prompt": prompt, "n": "1"}
-        fields |= {"size": "{}x{}".format(*fitted.size)} if fitted.asked else {}
+        fields |= {"size": "{}x{}".format(*fitted.size)} if fitted.is_size_requested else {}
         fields |= {"quality": self.settings["quality"]} if self.settings["quality"] else {}
         fields |= {"seed": str(seed)} if self.settings["send_seed"] else {}
         answer = self.endpoint.ask(fields, fitted.png)
-        picture = _in_frame(self._picture(answer), fitted)
+        picture = _cut_to_source(self._picture(answer), fitted)
         cost = _cost(answer, self.settings)
         return picture if cost is None else Billed(picture=picture, cost=cost, currency=self.settings["currency"])
 
@@ -219,11 +222,11 @@ def _canvas(source: Image.Image, sizes: list[tuple[int, int]]) -> Canvas:
         left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
         box = (left, top, left + inner[0], top + inner[1])
     file = io.BytesIO()
-    _extended(source, size, box).save(file, "PNG")
-    return Canvas(png=file.getvalue(), size=size, box=box, source_size=source.size, asked=bool(sizes))
+    _pad_with_edges(source, size, box).save(file, "PNG")
+    return Canvas(png=file.getvalue(), size=size, box=box, source_size=source.size, is_size_requested=bool(sizes))
 
 
-def _extended(source: Image.Image, size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
+def _pad_with_edges(source: Image.Image, size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
     """The image resized into a box of a larger one; around it its border goes on."""
     import numpy as np
 
@@ -233,7 +236,7 @@ def _extended(source: Image.Image, size: tuple[int, int], box: tuple[int, int, i
     return Image.fromarray(np.pad(np.asarray(inner), around, mode="edge"))
 
 
-def _in_frame(answer: Image.Image, canvas: Canvas) -> Image.Image:
+def _cut_to_source(answer: Image.Image, canvas: Canvas) -> Image.Image:
     """The part of an answer that shows the source image's frame, in its size.
 
     An answer of another shape than what was sent cannot be laid over it: it is given back as it is if the server was
@@ -242,7 +245,7 @@ def _in_frame(answer: Image.Image, canvas: Canvas) -> Image.Image:
     width, height = canvas.size
     scale_x, scale_y = answer.width / width, answer.height / height
     if abs(scale_x / scale_y - 1) > _SAME_SHAPE:
-        if not canvas.asked:
+        if not canvas.is_size_requested:
             return answer
         raise EditError(
             f"the server was asked for {width} × {height} and answered with {answer.width} × {answer.height}; name "

@@ -8,21 +8,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PATIENCE = 2.0
+_GRACE_PERIOD = 2.0
 """Seconds between asking a program to end and ending it."""
-_TAIL = 300
+_TAIL_LENGTH = 300
 """Characters of what it said last."""
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @contextmanager
-def running(arguments: Sequence[str], directory: Path | None, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def run_program(arguments: Sequence[str], directory: Path | None, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A program while it runs; when the block ends, by whichever way, it and its children are gone.
 
-    Args:
-        arguments: The program and its arguments, as it will see them.
-        directory: Where it works; None for the current directory.
-        log: Folder that gets what it prints.
+    What it prints goes to two files in the folder ``log``.
 
     Raises:
         OSError: It cannot be started.
@@ -42,17 +39,17 @@ def running(arguments: Sequence[str], directory: Path | None, log: Path) -> Iter
             _end(process)
 
 
-def fault_of(process: subprocess.Popen[bytes], log: Path) -> str | None:
+def failure_of(process: subprocess.Popen[bytes], log: Path) -> str | None:
     """Why a program that has ended did not end well: its exit code and what it said last; None if it did."""
     code = process.returncode
     if code == 0:
         return None
-    how = f"exit code {code}" if code > 0 else f"signal {_name(-code)}"
+    how = f"exit code {code}" if code > 0 else f"signal {_signal_name(-code)}"
     said = _tail(log / "stderr") or _tail(log / "stdout")
     return f"the program ended with {how}: {said}" if said else f"the program ended with {how} and said nothing"
 
 
-def _name(number: int) -> str:
+def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -62,22 +59,22 @@ def _name(number: int) -> str:
 def _tail(path: Path) -> str:
     """The end of what was printed, without what only a terminal shows: colours, overwritten lines, pointing marks."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 16 * _TAIL))
+        file.seek(max(0, path.stat().st_size - 16 * _TAIL_LENGTH))
         text = _ESCAPE.sub("", file.read().decode(errors="replace"))
     lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n") if line.strip(" ^~"))
     words = " ".join("".join(sign if sign.isprintable() else " " for sign in " ".join(lines)).split())
-    return words if len(words) <= _TAIL else f"…{words[-_TAIL:]}"
+    return words if len(words) <= _TAIL_LENGTH else f"…{words[-_TAIL_LENGTH:]}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
-        _signal(process, signal.SIGTERM)
+        _send_signal(process, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_PATIENCE)
-    _signal(process, signal.SIGKILL)
+            process.wait(_GRACE_PERIOD)
+    _send_signal(process, signal.SIGKILL)
     process.wait()
 
 
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _send_signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):  # the group is empty, or about to be
         os.killpg(process.pid, number)

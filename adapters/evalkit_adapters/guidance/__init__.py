@@ -1,1 +1,1 @@
-"""What CLIP-guided methods share: the guiding CLIP, its losses, augmentations and layers."""
+"""The CLIP that guides Text2LIVE and DiffusionCLIP."""

@@ -18,9 +18,9 @@ Layer = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A transformer block ``x + s₁ A(n₁ x)``, then ``x + s₂ M(n₂ x)``, in its parts."""
+    """A transformer block ``x + A(n₁ x)``, then ``x + M(n₂ x)``, in its parts."""
 
-    whole: Layer
+    forward: Layer
     """The block as its library computes it."""
     norm_1: Layer
     projections: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
@@ -29,23 +29,17 @@ class Block:
     output: Layer
     norm_2: Layer
     mlp: Layer
-    scale_1: Layer
-    scale_2: Layer
 
-    def explicit(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What ``whole`` computes, and the attention on the way to it.
+    def forward_with_attention(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What ``forward`` computes of ``(n, tokens, width)``, and the attention probabilities on the way to it.
 
-        Args:
-            tokens: ``(n, tokens, width)``.
-
-        Returns:
-            Tokens, and probabilities ``(n, heads, tokens, tokens)`` that the tokens can be differentiated by.
+        Those are ``(n, heads, tokens, tokens)``, and what is computed can be differentiated by them.
         """
         query, key, value = (self._heads(part) for part in self.projections(self.norm_1(tokens)))
         attention = (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5).softmax(dim=-1)
         mixed = (attention @ value).transpose(1, 2).flatten(2)
-        tokens = tokens + self.scale_1(self.output(mixed))
-        return tokens + self.scale_2(self.mlp(self.norm_2(tokens))), attention
+        tokens = tokens + self.output(mixed)
+        return tokens + self.mlp(self.norm_2(tokens)), attention
 
     def _heads(self, part: torch.Tensor) -> torch.Tensor:
         return part.reshape(*part.shape[:2], self.n_heads, -1).transpose(1, 2)
@@ -81,7 +75,7 @@ class GuidingClip:
 
     def embed(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embeddings of pictures, ``(n, dimension)``, not normalised."""
-        return self._embedding(self.tower.blocks[-1].whole(self.tokens(pixels)))
+        return self._embedding(self.tower.blocks[-1].forward(self.tokens(pixels)))
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
@@ -98,31 +92,28 @@ class GuidingClip:
         )
         tokens = self.tower.norm_before(tokens + self._positions(rows, columns))
         for block in self.tower.blocks[:-1]:
-            tokens = block.whole(tokens)
+            tokens = block.forward(tokens)
         return tokens
 
     def relevancy(self, pixels: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         """Where in a picture a text is (Chefer et al. 2021, generic attention explainability, last block only).
 
         With the last block's attention A and the logit of picture and text, ``mean over heads of max(0, A ∂logit/∂A)``,
-        from the class token to the patches, brought to [0, 1].
+        from the class token to the patches, brought to [0, 1]: ``(1, 1, side, side)``, without gradient.
 
         Args:
             pixels: ``(1, 3, height, width)``; squeezed into a square.
             text: ``(dimension,)``.
-
-        Returns:
-            ``(1, 1, side, side)``, without gradient.
         """
         with torch.no_grad():
             tokens = self.tokens(resize(pixels, (self.side, self.side)))
         with torch.enable_grad():
-            last, attention = self.tower.blocks[-1].explicit(tokens.requires_grad_())
+            last, attention = self.tower.blocks[-1].forward_with_attention(tokens.requires_grad_())
             cosine = functional.cosine_similarity(self._embedding(last), text[None])
             (slope,) = torch.autograd.grad(self.logit_scale * cosine.sum(), attention)
-        shown = (slope * attention.detach()).clamp(min=0).mean(dim=1)[:, 0, 1:]
-        grid = round(shown.shape[1] ** 0.5)
-        heat = resize(shown.reshape(1, 1, grid, grid), (self.side, self.side))
+        relevant = (slope * attention.detach()).clamp(min=0).mean(dim=1)[:, 0, 1:]
+        grid = round(relevant.shape[1] ** 0.5)
+        heat = resize(relevant.reshape(1, 1, grid, grid), (self.side, self.side))
         low, high = heat.min(), heat.max()
         return (heat - low) / (high - low).clamp(min=torch.finfo(heat.dtype).tiny)
 
@@ -150,17 +141,11 @@ class GuidingClip:
 
 
 def resize(pixels: torch.Tensor, size: tuple[int, int], mode: str = "bilinear") -> torch.Tensor:
-    """Pictures at another size, without antialiasing, as the references of the methods resize.
-
-    Args:
-        pixels: ``(n, channels, height, width)``.
-        size: Height and width.
-        mode: ``bilinear`` or ``bicubic``.
-    """
+    """Pictures ``(n, channels, height, width)`` at another height and width, not antialiased, as the references do."""
     return functional.interpolate(pixels, size=size, mode=mode, align_corners=False, antialias=False)
 
 
-def size_within(size: tuple[int, int], short: int, longest: int) -> tuple[int, int]:
+def fit_within(size: tuple[int, int], short: int, longest: int) -> tuple[int, int]:
     """A picture's height and width at a given short side, or at a given long side where that would be exceeded.
 
     >>> size_within((512, 640), 224, 320)
@@ -175,18 +160,36 @@ def size_within(size: tuple[int, int], short: int, longest: int) -> tuple[int, i
     return (new_short, new_long) if height <= width else (new_long, new_short)
 
 
-def tower_of_open_clip(visual: Any) -> Tower:  # noqa: ANN401 - open_clip ships no types
-    """The parts of an open_clip ``VisionTransformer``.
+def tower_of(model: Any) -> Tower:  # noqa: ANN401 - neither library ships types
+    """The parts of the image tower of a CLIP of open_clip's or of transformers'.
 
     Raises:
-        ValueError: It pools or attends in another way than CLIP does.
+        ValueError: It is none, or pools or attends in another way than CLIP does.
     """
+    if hasattr(model, "visual"):
+        return _tower_of_open_clip(model.visual)
+    if model.config.model_type != "clip":
+        raise ValueError(f"it must be a model of type clip; got {model.config.model_type}")
+    vision = model.vision_model
+    return Tower(
+        patches=vision.embeddings.patch_embedding,
+        class_token=vision.embeddings.class_embedding,
+        positions=vision.embeddings.position_embedding.weight,
+        norm_before=vision.pre_layrnorm,  # their spelling
+        blocks=tuple(_transformers_block(layer) for layer in vision.encoder.layers),
+        norm_after=vision.post_layernorm,
+        projection=model.visual_projection,
+    )
+
+
+def _tower_of_open_clip(visual: Any) -> Tower:  # noqa: ANN401 - open_clip ships no types
     from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 
     if not isinstance(visual, VisionTransformer) or visual.attn_pool is not None or visual.pool_type != "tok":
         raise ValueError(f"its image tower is no vision transformer that is read off its class token: {type(visual)}")
     blocks = list(visual.transformer.resblocks)
-    if not all(type(block) is ResidualAttentionBlock for block in blocks):
+    plain = (type(block) is ResidualAttentionBlock and isinstance(block.ls_1, torch.nn.Identity) for block in blocks)
+    if not all(plain):
         raise ValueError("its blocks are not those of CLIP")
     return Tower(
         patches=visual.conv1,
@@ -207,54 +210,33 @@ def _open_clip_block(block: Any) -> Block:  # noqa: ANN401 - as above
         return query, key, value
 
     return Block(
-        whole=block,
+        forward=block,
         norm_1=block.ln_1,
         projections=projections,
         n_heads=attention.num_heads,
         output=attention.out_proj,
         norm_2=block.ln_2,
         mlp=block.mlp,
-        scale_1=block.ls_1,
-        scale_2=block.ls_2,
-    )
-
-
-def tower_of_transformers(model: Any) -> Tower:  # noqa: ANN401 - transformers ships no types
-    """The parts of the image tower of a transformers ``CLIPModel``."""
-    vision = model.vision_model
-    return Tower(
-        patches=vision.embeddings.patch_embedding,
-        class_token=vision.embeddings.class_embedding,
-        positions=vision.embeddings.position_embedding.weight,
-        norm_before=vision.pre_layrnorm,  # their spelling
-        blocks=tuple(_transformers_block(layer) for layer in vision.encoder.layers),
-        norm_after=vision.post_layernorm,
-        projection=model.visual_projection,
     )
 
 
 def _transformers_block(layer: Any) -> Block:  # noqa: ANN401 - as above
     attention = layer.self_attn
 
-    def whole(tokens: torch.Tensor) -> torch.Tensor:
+    def forward(tokens: torch.Tensor) -> torch.Tensor:
         # Up to transformers 4 there is a second mask, and the tokens come in a tuple.
-        masks = {"causal_attention_mask": None} if "causal_attention_mask" in _arguments(layer) else {}
+        arguments = signature(type(layer).forward).parameters
+        masks = {"causal_attention_mask": None} if "causal_attention_mask" in arguments else {}
         found = layer(tokens, attention_mask=None, **masks)
         made: torch.Tensor = found[0] if isinstance(found, tuple) else found
         return made
 
     return Block(
-        whole=whole,
+        forward=forward,
         norm_1=layer.layer_norm1,
         projections=lambda tokens: (attention.q_proj(tokens), attention.k_proj(tokens), attention.v_proj(tokens)),
         n_heads=attention.num_heads,
         output=attention.out_proj,
         norm_2=layer.layer_norm2,
         mlp=layer.mlp,
-        scale_1=torch.nn.Identity(),
-        scale_2=torch.nn.Identity(),
     )
-
-
-def _arguments(layer: Any) -> tuple[str, ...]:  # noqa: ANN401 - as above
-    return tuple(signature(type(layer).forward).parameters)

@@ -1,17 +1,15 @@
 """DDIM inversion and back (Song et al. 2021): what a method that starts from inverted noise can at best preserve."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from PIL import Image
 
-from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
+from evalkit.editing.method import EditedPicture, MethodCard, Setting
 from evalkit.edits.item import EditItem
-
-if TYPE_CHECKING:
-    from evalkit_adapters.diffusion.latent import LatentDiffusion
+from evalkit_adapters.methods.base import LatentDiffusionMethod
 
 
-class DDIMReconstruction:
+class DDIMReconstruction(LatentDiffusionMethod):
     """Inverts the source image to noise and samples it back with its own caption."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -31,30 +29,13 @@ class DDIMReconstruction:
         edit_types=frozenset(),
         cannot="It makes no edit: it is a control.",
     )
-    model: "LatentDiffusion"
-    settings: dict[str, Any]
-
-    def load(self, run: MethodRun) -> None:
-        """The base model."""
-        from evalkit_adapters.diffusion.latent import LatentDiffusion
-
-        self.model, self.settings = LatentDiffusion.open(run), dict(run.settings)
 
     def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> EditedPicture:  # noqa: ARG002
         """The reconstruction, which does not depend on the edit."""
-        import torch
-
-        model = self.model
+        model, caption = self.model, self.model.embed(source_caption or "")
         steps = model.schedule.steps(self.settings["steps"])
-        empty, caption = model.embed(""), model.embed(source_caption or "")
-        latent = model.encode(model.square(source_image))
-        with torch.no_grad():
-            reached = model.schedule.invert(latent, steps, lambda x, t: model.noise(x, t, caption))
-            guidance = self.settings["guidance"]
-            latent = model.schedule.sample(
-                reached[steps[0].timestep], steps, lambda x, t: model.guided(x, t, empty, caption, guidance)
-            )
-        return model.decode(latent)
+        inverted = model.invert(model.encode(model.square(source_image)), steps, caption)
+        return model.decode(model.sample(inverted[steps[0].timestep], steps, caption, self.settings["guidance"]))
 
     def edit(self, item: EditItem, fitted: EditedPicture, *, seed: int) -> EditedPicture:  # noqa: ARG002 - the protocol's
         """The reconstruction."""

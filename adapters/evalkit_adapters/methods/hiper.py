@@ -4,22 +4,21 @@ The last tokens of an embedding are padding. Under the source caption they are o
 behind another caption, they carry the subject's identity along.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from PIL import Image
 
 from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
-from evalkit_adapters.diffusion.tuning_settings import MEMORY
+from evalkit_adapters.methods.base import LatentDiffusionMethod
+from evalkit_adapters.settings import CHECKPOINTING, GUIDANCE, SAMPLING_STEPS
 
 if TYPE_CHECKING:
     import torch
 
-    from evalkit_adapters.diffusion.latent import LatentDiffusion
 
-
-class HiPer:
+class HiPer(LatentDiffusionMethod):
     """One optimisation of a few tokens for each source image; every edit of it is then a sample."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -40,9 +39,9 @@ class HiPer:
             "updates": Setting(default=1001, summary="Steps of the optimisation.", lowest=0),
             "rate": Setting(default=5e-3, summary="Their learning rate.", lowest=0),
             "gamma": Setting(default=0.8, summary="Weight of the optimised tokens in an edit.", lowest=0),
-            "steps": Setting(default=50, summary="Steps of sampling.", lowest=1, highest=999),
-            "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
-            "checkpointing": MEMORY["checkpointing"],
+            "steps": SAMPLING_STEPS,
+            "guidance": GUIDANCE,
+            "checkpointing": CHECKPOINTING,
         },
         miniature={"updates": 60, "rate": 2e-2, "gamma": 0.3, "steps": 20, "guidance": 4.0, "checkpointing": False},
         edit_types=frozenset(),
@@ -52,9 +51,6 @@ class HiPer:
             "claimed."
         ),
     )
-    model: "LatentDiffusion"
-    run: MethodRun
-    settings: dict[str, Any]
 
     def load(self, run: MethodRun) -> None:
         """The base model.
@@ -62,9 +58,7 @@ class HiPer:
         Raises:
             OptionError: There are not so many tokens.
         """
-        from evalkit_adapters.diffusion.latent import LatentDiffusion
-
-        self.model, self.run, self.settings = LatentDiffusion.open(run), run, dict(run.settings)
+        super().load(run)
         if self.settings["tokens"] > self.model.length - 2:
             raise OptionError(
                 f"The setting 'tokens' must leave room for a caption: captions have {self.model.length} tokens, got "
@@ -80,7 +74,7 @@ class HiPer:
         Raises:
             OptionError: The caption reaches into the end that is optimised.
         """
-        from evalkit_adapters.diffusion.tuning import seeded
+        from evalkit_adapters.seeding import seeded_generator
 
         caption, square = self._head_and_tail("source", source_caption or ""), self.model.square(source_image)
         made_of = {
@@ -90,53 +84,37 @@ class HiPer:
             "seed": seed,
             **{name: self.settings[name] for name in ("tokens", "updates", "rate")},
         }
-        clean = self.model.encode(square, sample=seeded(seed, "source"))
+        clean = self.model.encode(square, sample=seeded_generator(seed, "source"))
         return self.run.kept(made_of, lambda: {"tail": self.tail(clean, *caption, seed)})["tail"].to(clean)
 
     def edit(self, item: EditItem, fitted: "torch.Tensor", *, seed: int) -> EditedPicture:
         """A sample for the target caption with γ times the optimised end, by the untouched model."""
         import torch
 
-        model, guidance = self.model, self.settings["guidance"]
         head, _ = self._head_and_tail("target", item.target_caption or "")
-        empty, wanted = model.embed(""), torch.cat([head, self.settings["gamma"] * fitted], dim=1)
-        with torch.no_grad():
-            latent = model.schedule.sample(
-                model.start(seed),
-                model.schedule.steps(self.settings["steps"]),
-                lambda x, t: model.guided(x, t, empty, wanted, guidance),
-            )
-        return model.decode(latent)
+        return self.sample(torch.cat([head, self.settings["gamma"] * fitted], dim=1), seed)
 
     def tail(self, clean: "torch.Tensor", head: "torch.Tensor", tail: "torch.Tensor", seed: int) -> "torch.Tensor":
-        """The optimised end of the source caption's embedding; γ has no part in it, and the model is frozen.
+        """The end of the source caption's embedding optimised for its latent, behind the rest of it, the head.
 
-        Args:
-            clean: The source's latent.
-            head: ``(1, …, width)``: the rest of the embedding.
-            tail: ``(1, tokens, width)``: where it starts.
-            seed: Of its draws.
+        γ has no part in it, and the model is frozen.
         """
         import torch
 
-        from evalkit_adapters.diffusion.tuning import adam, checkpointed, denoising_loss, optimise, seeded
+        from evalkit_adapters.diffusion.optimisation import adam, checkpointed
+        from evalkit_adapters.seeding import seeded_generator
 
-        model, draws = self.model, seeded(seed, "hiper")
-        found = tail.clone().requires_grad_()
-
-        def predict(latents: "torch.Tensor", timestep: int) -> "torch.Tensor":
-            return model.noise(latents, timestep, torch.cat([head, found], dim=1))
-
-        with checkpointed(model.unet, self.settings["checkpointing"]):
-            optimise(
-                lambda _: denoising_loss(predict, clean, model.schedule, draws),
-                adam([found], self.settings["rate"]),
+        optimised = tail.clone().requires_grad_()
+        with checkpointed(self.model.unet, self.settings["checkpointing"]):
+            self.minimise_denoising_loss(
+                clean,
+                lambda: torch.cat([head, optimised], dim=1),
+                adam([optimised], self.settings["rate"]),
                 self.settings["updates"],
+                generator=seeded_generator(seed, "hiper"),
                 what="embedding",
-                progress=self.run.progress,
-                dtype=self.run.dtype,
             )
-        return found.detach()
+        return optimised.detach()
 
     def _head_and_tail(self, name: str, caption: str) -> "tuple[torch.Tensor, torch.Tensor]":
         """A caption's embedding in two parts, ``(1, …, width)`` and ``(1, tokens, width)``."""

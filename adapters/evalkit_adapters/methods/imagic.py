@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from PIL import Image
 
-from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
+from evalkit.editing.method import EditedPicture, MethodCard, Setting
 from evalkit.edits.item import EditItem
-from evalkit_adapters.diffusion.tuning_settings import MEMORY
+from evalkit_adapters.methods.base import LatentDiffusionMethod
+from evalkit_adapters.settings import GUIDANCE, MEMORY, SAMPLING_STEPS
 
 if TYPE_CHECKING:
     import torch
 
-    from evalkit_adapters.diffusion.latent import LatentDiffusion
-    from evalkit_adapters.diffusion.tuning import Tuned
+    from evalkit_adapters.diffusion.optimisation import TrainableWeights
 
     Source = tuple[Image.Image, torch.Tensor]
     """The square picture, and its latent."""
@@ -26,7 +26,7 @@ _WEIGHTS = (*_EMBEDDING, "model_steps", "model_rate", "eight_bit")
 """The settings that each artefact follows from; η is none of them."""
 
 
-class Imagic:
+class Imagic(LatentDiffusionMethod):
     """Describes the source in the target caption's own neighbourhood, and walks from there to the caption."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -49,8 +49,8 @@ class Imagic:
             "embedding_rate": Setting(default=2e-3, summary="Their learning rate.", lowest=0),
             "model_steps": Setting(default=1500, summary="Steps on the model.", lowest=0),
             "model_rate": Setting(default=5e-7, summary="Their learning rate.", lowest=0),
-            "steps": Setting(default=50, summary="Steps of sampling.", lowest=1, highest=999),
-            "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
+            "steps": SAMPLING_STEPS,
+            "guidance": GUIDANCE,
             **MEMORY,
         },
         miniature={
@@ -69,28 +69,17 @@ class Imagic:
             "source's encoding in common. Nothing keeps the background but the tuning."
         ),
     )
-    model: "LatentDiffusion"
-    run: MethodRun
-    settings: dict[str, Any]
-
-    def load(self, run: MethodRun) -> None:
-        """The base model."""
-        from evalkit_adapters.diffusion.latent import LatentDiffusion
-
-        self.model, self.run, self.settings = LatentDiffusion.open(run), run, dict(run.settings)
 
     def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> "Source":  # noqa: ARG002
         """The source's latent, one draw from its posterior; all else depends on the target caption."""
-        from evalkit_adapters.diffusion.tuning import seeded
+        from evalkit_adapters.seeding import seeded_generator
 
         square = self.model.square(source_image)
-        return square, self.model.encode(square, sample=seeded(seed, "source"))
+        return square, self.model.encode(square, sample=seeded_generator(seed, "source"))
 
     def edit(self, item: EditItem, fitted: "Source", *, seed: int) -> EditedPicture:
         """Both optimisations, or what is kept of them, and a sample; the model's own weights are put back."""
-        import torch
-
-        from evalkit_adapters.diffusion.tuning import tuned
+        from evalkit_adapters.diffusion.optimisation import trainable
 
         model, settings, (_, clean) = self.model, self.settings, fitted
         target = model.embed(item.target_caption or "")
@@ -98,62 +87,43 @@ class Imagic:
             self._made_of("embedding", _EMBEDDING, item, fitted, seed),
             lambda: {"embedding": self.embedding(clean, target, seed)},
         )["embedding"].to(target)
-        wanted, empty = settings["eta"] * target + (1 - settings["eta"]) * source, model.embed("")
-        with tuned(model.unet, dtype=self.run.dtype, checkpointing=settings["checkpointing"]) as weights:
+        caption = settings["eta"] * target + (1 - settings["eta"]) * source
+        with trainable(model.unet, dtype=self.run.dtype, checkpointing=settings["checkpointing"]) as weights:
             made_of = self._made_of("weights", _WEIGHTS, item, fitted, seed)
-            weights.change(self.run.kept(made_of, lambda: self.weights(weights, clean, source, seed)))
-            with torch.no_grad():
-                latent = model.schedule.sample(
-                    model.start(seed),
-                    model.schedule.steps(settings["steps"]),
-                    lambda x, t: model.guided(x, t, empty, wanted, settings["guidance"]),
-                )
-        return model.decode(latent)
+            weights.load(self.run.kept(made_of, lambda: self.weights(weights, clean, source, seed)))
+            return self.sample(caption, seed)
 
     def embedding(self, clean: "torch.Tensor", target: "torch.Tensor", seed: int) -> "torch.Tensor":
-        """The first optimisation: the source's description, from the target's; the model is frozen.
+        """The first optimisation: the source's description, from the target's; the model is frozen."""
+        from evalkit_adapters.diffusion.optimisation import adam, checkpointed
+        from evalkit_adapters.seeding import seeded_generator
 
-        Args:
-            clean: The source's latent.
-            target: ``(1, tokens, width)``, the target caption's.
-            seed: Of its draws.
-        """
-        from evalkit_adapters.diffusion.tuning import adam, checkpointed, denoising_loss, optimise, seeded
-
-        model, settings, draws = self.model, self.settings, seeded(seed, "imagic embedding")
-        found = target.clone().requires_grad_()
-        with checkpointed(model.unet, settings["checkpointing"]):
-            optimise(
-                lambda _: denoising_loss(lambda x, t: model.noise(x, t, found), clean, model.schedule, draws),
-                adam([found], settings["embedding_rate"]),
-                settings["embedding_steps"],
+        embedding = target.clone().requires_grad_()
+        with checkpointed(self.model.unet, self.settings["checkpointing"]):
+            self.minimise_denoising_loss(
+                clean,
+                lambda: embedding,
+                adam([embedding], self.settings["embedding_rate"]),
+                self.settings["embedding_steps"],
+                generator=seeded_generator(seed, "imagic embedding"),
                 what="embedding",
-                progress=self.run.progress,
-                dtype=self.run.dtype,
             )
-        return found.detach()
+        return embedding.detach()
 
     def weights(
-        self, weights: "Tuned", clean: "torch.Tensor", source: "torch.Tensor", seed: int
+        self, weights: "TrainableWeights", clean: "torch.Tensor", source: "torch.Tensor", seed: int
     ) -> "dict[str, torch.Tensor]":
-        """The second optimisation: the model, at the description found; an optimiser of its own, and the same loss.
+        """The second optimisation: the UNet, at the description found; an optimiser of its own, and the same loss."""
+        from evalkit_adapters.diffusion.optimisation import adam
+        from evalkit_adapters.seeding import seeded_generator
 
-        Args:
-            weights: Of the UNet.
-            clean: The source's latent.
-            source: ``(1, tokens, width)``, its description.
-            seed: Of its draws.
-        """
-        from evalkit_adapters.diffusion.tuning import adam, denoising_loss, optimise, seeded
-
-        model, settings, draws = self.model, self.settings, seeded(seed, "imagic weights")
-        optimise(
-            lambda _: denoising_loss(lambda x, t: model.noise(x, t, source), clean, model.schedule, draws),
-            adam(weights.parameters, settings["model_rate"], eight_bit=settings["eight_bit"]),
-            settings["model_steps"],
+        self.minimise_denoising_loss(
+            clean,
+            lambda: source,
+            adam(weights.parameters, self.settings["model_rate"], eight_bit=self.settings["eight_bit"]),
+            self.settings["model_steps"],
+            generator=seeded_generator(seed, "imagic weights"),
             what="model",
-            progress=self.run.progress,
-            dtype=self.run.dtype,
         )
         return weights.changed()
 

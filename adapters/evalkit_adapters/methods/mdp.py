@@ -10,11 +10,12 @@ from PIL import Image
 from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
+from evalkit_adapters.methods.base import LatentDiffusionMethod
+from evalkit_adapters.settings import GUIDANCE, NULL_TEXT_ITERATIONS
 
 if TYPE_CHECKING:
     import torch
 
-    from evalkit_adapters.diffusion.latent import LatentDiffusion
     from evalkit_adapters.diffusion.null_text import NullText
     from evalkit_adapters.diffusion.schedule import Step
 
@@ -30,7 +31,7 @@ class SourcePath:
     """The latent after each step."""
 
 
-class MDP:
+class MDP(LatentDiffusionMethod):
     """Samples the target caption with a part of the source's path mixed in."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -61,24 +62,24 @@ class MDP:
             "window_length": Setting(default=0.5, summary="Length as a share of the steps.", lowest=0, highest=1),
             "weight": Setting(default=1.0, summary="Weight of the source at the window's start.", lowest=0, highest=1),
             "steps": Setting(default=50, summary="Steps of sampling and of inversion.", lowest=1, highest=999),
-            "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
+            "guidance": GUIDANCE,
             "source_caption": Setting(
                 default="empty", summary="Under which caption the source is inverted.", choices=("empty", "item")
             ),
-            "null_text_iterations": Setting(default=10, summary="At most, for each step of inversion.", lowest=0),
+            "null_text_iterations": NULL_TEXT_ITERATIONS,
         },
         miniature={"guidance": 4.0, "steps": 20, "null_text_iterations": 3},
         edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot="Nothing protects what is not to be edited; the result depends much on the window.",
     )
-    model: "LatentDiffusion"
-    settings: dict[str, Any]
 
     def load(self, run: MethodRun) -> None:
-        """The base model."""
-        from evalkit_adapters.diffusion.latent import LatentDiffusion
+        """The base model.
 
-        self.model, self.settings = LatentDiffusion.open(run), dict(run.settings)
+        Raises:
+            OptionError: The window passes the last step.
+        """
+        super().load(run)
         if self.settings["window_start"] + self.settings["window_length"] > 1:
             raise OptionError("window_start and window_length must not pass the last step: together at most 1.")
 
@@ -109,67 +110,57 @@ class MDP:
         """The inverted image sampled under its own caption."""
         import torch
 
-        from evalkit_adapters.diffusion.schedule import move
-
         latent, noises, latents = source.start, [], []
         with torch.no_grad():
             for step, empty in zip(self.model.schedule.steps(self.settings["steps"]), source.empty, strict=True):
                 noises.append(
-                    self.model.guided(latent, step.timestep, empty, source.caption, self.settings["guidance"])
+                    self.model.guided_noise(latent, step.timestep, empty, source.caption, self.settings["guidance"])
                 )
-                latent = move(latent, noises[-1], step.noisy, step.clean)
+                latent = step.denoise(latent, noises[-1])
                 latents.append(latent)
         return SourcePath(source, tuple(noises), tuple(latents))
 
     def edit(self, item: EditItem, fitted: SourcePath, *, seed: int) -> EditedPicture:  # noqa: ARG002 - nothing is random
         """The target caption sampled from the source's noise, with the source's path mixed in."""
-        return self.model.decode(self.mixed(fitted, self.model.embed(item.target_caption or "")))
+        return self.model.decode(self.edited_latent(fitted, self.model.embed(item.target_caption or "")))
 
-    def mixed(self, source: SourcePath, wanted: "torch.Tensor") -> "torch.Tensor":
-        """The clean latent of an edit.
-
-        Args:
-            source: From ``fit``.
-            wanted: ``(1, tokens, width)`` of the target caption.
-        """
+    def edited_latent(self, source: SourcePath, caption: "torch.Tensor") -> "torch.Tensor":
+        """The clean latent of an edit, for the target caption's embedding."""
         import torch
-
-        from evalkit_adapters.diffusion.schedule import move
 
         steps = self.model.schedule.steps(self.settings["steps"])
         latent = source.inverted.start
         with torch.no_grad():
             for step, weight in zip(steps, weights(len(steps), self.settings), strict=True):
-                noise = self.noise(latent, step, source, wanted, weight)
-                latent = move(latent, noise, step.noisy, step.clean)
+                latent = step.denoise(latent, self.noise(latent, step, source, caption, weight))
                 if self.settings["manipulation"] == "latent":
                     latent = mix(weight, source.latents[step.index], latent)
         return latent
 
     def noise(
-        self, latent: "torch.Tensor", step: "Step", source: SourcePath, wanted: "torch.Tensor", weight: float
+        self, latent: "torch.Tensor", step: "Step", source: SourcePath, target: "torch.Tensor", weight: float
     ) -> "torch.Tensor":
         """The guided noise of one step, mixed with the source's in the way that was chosen."""
-        kind, caption = self.settings["manipulation"], source.inverted.caption
+        manipulation, caption = self.settings["manipulation"], source.inverted.caption
 
-        def asked(embeddings: "torch.Tensor") -> "torch.Tensor":
+        def guided(embeddings: "torch.Tensor") -> "torch.Tensor":
             empty = source.inverted.empty[step.index]
-            return self.model.guided(latent, step.timestep, empty, embeddings, self.settings["guidance"])
+            return self.model.guided_noise(latent, step.timestep, empty, embeddings, self.settings["guidance"])
 
-        if kind == "noise" and weight:
-            theirs = source.noises[step.index]
-            return theirs if weight == 1 else mix(weight, theirs, asked(wanted))
-        if kind == "caption":
-            return asked(mix(weight, caption, wanted))
-        if kind == "guidance" and weight:
+        if manipulation == "noise" and weight:
+            noise = source.noises[step.index]
+            return noise if weight == 1 else mix(weight, noise, guided(target))
+        if manipulation == "caption":
+            return guided(mix(weight, caption, target))
+        if manipulation == "guidance" and weight:
             # The two predictions of a pair share the unconditional one, so that mixing them before guidance is this.
-            return mix(weight, asked(caption), asked(wanted))
-        return asked(wanted)
+            return mix(weight, guided(caption), guided(target))
+        return guided(target)
 
 
-def mix(weight: float, theirs: "torch.Tensor", ours: "torch.Tensor") -> "torch.Tensor":
+def mix(weight: float, source: "torch.Tensor", edit: "torch.Tensor") -> "torch.Tensor":
     """A weighted mean of the source's and the edit's."""
-    return weight * theirs + (1 - weight) * ours
+    return weight * source + (1 - weight) * edit
 
 
 def weights(n_steps: int, settings: dict[str, Any]) -> list[float]:

@@ -10,11 +10,10 @@ from PIL import Image
 from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
+from evalkit_adapters.methods.base import LatentDiffusionMethod
 
 if TYPE_CHECKING:
     import torch
-
-    from evalkit_adapters.diffusion.latent import LatentDiffusion
 
 _ROUNDS = 5
 """Of regularisation per step of inversion; in each, the correlations are lowered this often, then the moments once."""
@@ -31,7 +30,7 @@ class InvertedSource:
     """``(1, tokens, width)`` of the source caption."""
 
 
-class Pix2PixZero:
+class Pix2PixZero(LatentDiffusionMethod):
     """Samples again from the inverted source with the caption moved, cross-attention kept by gradient steps."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -67,9 +66,7 @@ class Pix2PixZero:
         edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot="Large changes of shape or place: the cross-attention maps of the source are what it preserves.",
     )
-    model: "LatentDiffusion"
-    settings: dict[str, Any]
-    given: "torch.Tensor | None"
+    global_direction: "torch.Tensor | None"
     """The direction between the files of sentences, the same for all items."""
 
     def load(self, run: MethodRun) -> None:
@@ -80,15 +77,14 @@ class Pix2PixZero:
             WeightsError: The base model cannot be had.
         """
         from evalkit_adapters.diffusion.attention import attention_layers
-        from evalkit_adapters.diffusion.latent import LatentDiffusion
 
         files = [run.settings["source_sentences"], run.settings["target_sentences"]]
         if any(files) and not all(files):
             raise OptionError("source_sentences and target_sentences go together: a direction has two ends.")
         banks = [sentences(file) for file in files if file]
-        self.model, self.settings = LatentDiffusion.open(run), dict(run.settings)
+        super().load(run)
         self.layers = attention_layers(self.model.unet, "cross")
-        self.given = self.mean(banks[1]) - self.mean(banks[0]) if banks else None
+        self.global_direction = self.mean_embedding(banks[1]) - self.mean_embedding(banks[0]) if banks else None
 
     def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> InvertedSource:
         """The source image inverted under its caption, every predicted noise made more like noise."""
@@ -102,7 +98,7 @@ class Pix2PixZero:
         def noise(latents: "torch.Tensor", timestep: int) -> "torch.Tensor":
             with torch.no_grad():
                 predicted = model.noise(latents, timestep, caption)
-            return self.regularised(predicted, rng)
+            return self.regularised_noise(predicted, rng)
 
         return InvertedSource(self.inverted(latent, noise), caption)
 
@@ -112,7 +108,7 @@ class Pix2PixZero:
         The authors' inversion leaves out the first and the last step, evaluates the noise at each step's timestep t,
         and moves from ᾱ at t − 1 to ᾱ at t + D − 1, D being the stride: 21, 41, …, 961 of 50 steps.
         """
-        from evalkit_adapters.diffusion.schedule import move
+        from evalkit_adapters.diffusion.schedule import ddim_step
 
         schedule = self.model.schedule
         steps = schedule.steps(self.settings["steps"])
@@ -120,11 +116,14 @@ class Pix2PixZero:
             return schedule.invert(latent, steps, noise)[steps[0].timestep]
         stride = steps[0].timestep - steps[1].timestep
         for step in steps[-2:0:-1]:
-            origin, goal = schedule.signal[step.timestep - 1], schedule.signal[step.timestep + stride - 1]
-            latent = move(latent, noise(latent, step.timestep), origin, goal)
+            origin, goal = (
+                schedule.alphas_cumprod[step.timestep - 1],
+                schedule.alphas_cumprod[step.timestep + stride - 1],
+            )
+            latent = ddim_step(latent, noise(latent, step.timestep), origin, goal)
         return latent
 
-    def regularised(self, noise: "torch.Tensor", rng: np.random.Generator) -> "torch.Tensor":
+    def regularised_noise(self, noise: "torch.Tensor", rng: np.random.Generator) -> "torch.Tensor":
         """Predicted noise after gradient steps that lower its correlations and bring its moments to 0 and 1."""
         import torch
 
@@ -132,73 +131,71 @@ class Pix2PixZero:
             for _ in range(_ROUNDS):
                 for _ in range(_ROUNDS if self.settings["correlation_weight"] else 0):
                     leaf = noise.detach().requires_grad_()
-                    (slope,) = torch.autograd.grad(correlation(leaf, rng), leaf)
+                    (slope,) = torch.autograd.grad(autocorrelation(leaf, rng), leaf)
                     noise = leaf.detach() - self.settings["correlation_weight"] / _ROUNDS * slope
                 if self.settings["moment_weight"]:
                     leaf = noise.detach().requires_grad_()
-                    (slope,) = torch.autograd.grad(divergence(leaf), leaf)
+                    (slope,) = torch.autograd.grad(moment_divergence(leaf), leaf)
                     noise = leaf.detach() - self.settings["moment_weight"] * slope
         return noise
 
     def edit(self, item: EditItem, fitted: InvertedSource, *, seed: int) -> EditedPicture:  # noqa: ARG002 - nothing is random
         """The source's noise, sampled under the moved caption."""
-        return self.model.decode(self.sampled(fitted, self.direction(item, fitted.caption)))
+        return self.model.decode(self.edited_latent(fitted, self.direction(item, fitted.caption)))
 
-    def sampled(self, source: InvertedSource, direction: "torch.Tensor") -> "torch.Tensor":
-        """The clean latent of an edit.
+    def edited_latent(self, source: InvertedSource, direction: "torch.Tensor") -> "torch.Tensor":
+        """The clean latent of an edit, under the source caption's embedding plus the direction.
 
         The reference pass runs in lock-step with it, so that one step's maps are all that is kept.
-
-        Args:
-            source: From ``fit``.
-            direction: Added to the caption's embedding.
         """
         import torch
 
-        from evalkit_adapters.diffusion.schedule import move
+        from evalkit_adapters.diffusion.latent_diffusion import classifier_free_guidance
 
         model = self.model
         captions = torch.cat([source.caption, source.caption + direction])
         reference = latent = source.start
         for step in model.schedule.steps(self.settings["steps"]):
             with torch.no_grad():
-                predicted, kept = self.watched(reference, step.timestep, source.caption)
-                reference = move(reference, predicted, step.noisy, step.clean)
-            pair = self.attracted(latent, step.timestep, captions, kept)
+                predicted, reference_attention = self.noise_and_attention(reference, step.timestep, source.caption)
+                reference = step.denoise(reference, predicted)
+            pair = self.attention_guided(latent, step.timestep, captions, reference_attention)
             with torch.no_grad():
-                without, with_text = model.noise(pair, step.timestep, captions).chunk(2)
-                guided = without + self.settings["guidance"] * (with_text - without)
-                latent = move(pair[:1], guided, step.noisy, step.clean)
+                unconditional, conditional = model.noise(pair, step.timestep, captions).chunk(2)
+                noise = classifier_free_guidance(unconditional, conditional, self.settings["guidance"])
+                latent = step.denoise(pair[:1], noise)
         return latent
 
     def direction(self, item: EditItem, caption: "torch.Tensor") -> "torch.Tensor":
         """What is added to the caption's embedding: mean target minus mean source, position by position."""
-        return self.given if self.given is not None else self.model.embed(item.target_caption or "") - caption
+        if self.global_direction is not None:
+            return self.global_direction
+        return self.model.embed(item.target_caption or "") - caption
 
-    def mean(self, bank: list[str]) -> "torch.Tensor":
+    def mean_embedding(self, bank: list[str]) -> "torch.Tensor":
         """The mean embedding of sentences, ``(1, tokens, width)``."""
         import torch
 
         parts = [self.model.embed(*bank[i : i + _BATCH]).sum(dim=0, keepdim=True) for i in range(0, len(bank), _BATCH)]
         return torch.stack(parts).sum(dim=0) / len(bank)
 
-    def watched(
+    def noise_and_attention(
         self, latents: "torch.Tensor", timestep: int, captions: "torch.Tensor"
     ) -> "tuple[torch.Tensor, list[torch.Tensor]]":
         """The predicted noise, and the probabilities of every cross-attention layer in the order of their running."""
-        from evalkit_adapters.diffusion.attention import probabilities, ruled
+        from evalkit_adapters.diffusion.attention import attention_probabilities, replace_attention
 
-        seen: list[torch.Tensor] = []
+        recorded: list[torch.Tensor] = []
 
-        def noting(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor") -> "torch.Tensor":
-            seen.append(probabilities(query, key))
-            return seen[-1] @ value
+        def record(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor") -> "torch.Tensor":
+            recorded.append(attention_probabilities(query, key))
+            return recorded[-1] @ value
 
-        with ruled(dict.fromkeys(self.layers, noting)):
-            return self.model.noise(latents, timestep, captions), seen
+        with replace_attention(dict.fromkeys(self.layers, record)):
+            return self.model.noise(latents, timestep, captions), recorded
 
-    def attracted(
-        self, latent: "torch.Tensor", timestep: int, captions: "torch.Tensor", kept: "list[torch.Tensor]"
+    def attention_guided(
+        self, latent: "torch.Tensor", timestep: int, captions: "torch.Tensor", reference: "list[torch.Tensor]"
     ) -> "torch.Tensor":
         """Two copies of the latent after one gradient step towards the reference's cross-attention.
 
@@ -209,11 +206,11 @@ class Pix2PixZero:
 
         pair = torch.cat([latent, latent]).detach().requires_grad_()
         with torch.enable_grad():
-            _, seen = self.watched(pair, timestep, captions)
+            _, attention = self.noise_and_attention(pair, timestep, captions)
             loss = sum(
                 (
                     (now.to(pair.dtype) - then.to(pair.dtype)).square().sum(dim=(2, 3)).mean()
-                    for now, then in zip(seen, kept, strict=True)
+                    for now, then in zip(attention, reference, strict=True)
                 ),
                 torch.zeros((), dtype=pair.dtype, device=pair.device),
             )
@@ -222,7 +219,7 @@ class Pix2PixZero:
         return attracted
 
 
-def correlation(noise: "torch.Tensor", rng: np.random.Generator) -> "torch.Tensor":
+def autocorrelation(noise: "torch.Tensor", rng: np.random.Generator) -> "torch.Tensor":
     """How much noise resembles itself shifted: Σ mean(n · roll(n))² over channels, levels and both directions.
 
     Levels are the noise and its averages over 2 × 2, down to a side of 8; the shift of each channel and level is drawn
@@ -245,7 +242,7 @@ def correlation(noise: "torch.Tensor", rng: np.random.Generator) -> "torch.Tenso
     return total
 
 
-def divergence(noise: "torch.Tensor") -> "torch.Tensor":
+def moment_divergence(noise: "torch.Tensor") -> "torch.Tensor":
     """Distance of the moments from a standard normal's: σ² + μ² − 1 − ln(σ² + 1e−7)."""
     variance, mean = noise.var(), noise.mean()
     return variance + mean.square() - 1 - (variance + 1e-7).log()

@@ -3,23 +3,24 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from math import exp
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from PIL import Image
 
 from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError, WeightsError
+from evalkit_adapters.methods.base import LatentDiffusionMethod
+from evalkit_adapters.settings import GUIDANCE, SAMPLING_STEPS
 
 if TYPE_CHECKING:
     import torch
 
     from evalkit_adapters.diffusion.attention import AttentionLayer
-    from evalkit_adapters.diffusion.latent import LatentDiffusion
     from evalkit_adapters.diffusion.schedule import Step
 
 
-class PlugAndPlay:
+class PlugAndPlay(LatentDiffusionMethod):
     """Samples the target caption while features and self-attention of the inverted source overwrite its own."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -39,12 +40,12 @@ class PlugAndPlay:
         needs=frozenset({"target_caption"}),
         takes=frozenset({"source_caption"}),
         settings={
-            "steps": Setting(default=50, summary="Steps of sampling.", lowest=1, highest=999),
+            "steps": SAMPLING_STEPS,
             "inversion_steps": Setting(default=999, summary="Steps of inversion.", lowest=1, highest=999),
             "inversion_caption": Setting(
                 default="empty", summary="Under which caption the source is inverted.", choices=("empty", "item")
             ),
-            "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
+            "guidance": GUIDANCE,
             "feature_share": Setting(default=0.8, summary="Share of the steps with features.", lowest=0, highest=1),
             "attention_share": Setting(
                 default=0.5, summary="Share of the steps with self-attention.", lowest=0, highest=1
@@ -79,25 +80,21 @@ class PlugAndPlay:
         edit_types=frozenset({"recolour", "reshape", "resize"}),
         cannot="The layout stays the source's: it does not move, add or remove things, nor protect the background.",
     )
-    model: "LatentDiffusion"
-    settings: dict[str, Any]
-
     layers: "tuple[AttentionLayer, ...]"
     """Whose queries and keys are injected."""
     convolution: "torch.nn.Module"
     """Whose output is injected: the last of what the features' block adds to its input."""
 
     def load(self, run: MethodRun) -> None:
-        """The base model, and the places in it that will be hooked.
+        """The base model, and the layers in it that will be hooked.
 
         Raises:
             OptionError: Inversion passes by steps of sampling.
-            WeightsError: The base model cannot be had, or has no such places.
+            WeightsError: The base model cannot be had, or has no such layers.
         """
         from evalkit_adapters.diffusion.attention import attention_layers
-        from evalkit_adapters.diffusion.latent import LatentDiffusion
 
-        self.model, self.settings = LatentDiffusion.open(run), dict(run.settings)
+        super().load(run)
         sampled, inverted = (self.model.schedule.steps(run.settings[name]) for name in ("steps", "inversion_steps"))
         if not {step.timestep for step in sampled} <= {step.timestep for step in inverted}:
             raise OptionError(
@@ -123,33 +120,26 @@ class PlugAndPlay:
         seed: int,  # noqa: ARG002 - nothing is random
     ) -> "dict[int, torch.Tensor]":
         """By timestep, the inverted latents at every step of sampling."""
-        import torch
-
         model = self.model
         caption = model.embed((source_caption or "") if self.settings["inversion_caption"] == "item" else "")
-        with torch.no_grad():
-            # The reference resizes with torchvision's own default.
-            latent = model.encode(model.square(source_image, Image.Resampling.BILINEAR))
-            steps = model.schedule.steps(self.settings["inversion_steps"])
-            reached = model.schedule.invert(latent, steps, lambda x, t: model.noise(x, t, caption))
-        return {step.timestep: reached[step.timestep] for step in model.schedule.steps(self.settings["steps"])}
+        # The reference resizes with torchvision's own default.
+        latent = model.encode(model.square(source_image, Image.Resampling.BILINEAR))
+        inverted = model.invert(latent, model.schedule.steps(self.settings["inversion_steps"]), caption)
+        return {step.timestep: inverted[step.timestep] for step in model.schedule.steps(self.settings["steps"])}
 
     def edit(self, item: EditItem, fitted: "dict[int, torch.Tensor]", *, seed: int) -> EditedPicture:  # noqa: ARG002
         """The target caption, sampled under the source's features."""
         import torch
-
-        from evalkit_adapters.diffusion.schedule import move
 
         steps = self.model.schedule.steps(self.settings["steps"])
         captions = self.model.embed("", self.settings["negative_caption"], item.target_caption or "")
         latent = fitted[steps[0].timestep]
         with torch.no_grad():
             for step in steps:
-                noise = self.guided(latent, fitted[step.timestep], step, captions)
-                latent = move(latent, noise, step.noisy, step.clean)
+                latent = step.denoise(latent, self.guided_noise(latent, fitted[step.timestep], step, captions))
         return self.model.decode(latent)
 
-    def guided(
+    def guided_noise(
         self, latent: "torch.Tensor", source: "torch.Tensor", step: "Step", captions: "torch.Tensor"
     ) -> "torch.Tensor":
         """The noise for one step, ``ε_b + g (ε_target − ε_b)`` with ``ε_b = a ε_empty + (1 − a) ε_negative``.
@@ -162,6 +152,8 @@ class PlugAndPlay:
         """
         import torch
 
+        from evalkit_adapters.diffusion.latent_diffusion import classifier_free_guidance
+
         share = self.empty_share(step.index)
         rows = [0, *([0] if share > 0 else []), *([1] if share < 1 else []), 2]
         features, attention = (
@@ -172,8 +164,7 @@ class PlugAndPlay:
             batch = torch.cat([source, *[latent] * (len(rows) - 1)])
             noise = self.model.noise(batch, step.timestep, captions[rows])
         away = share * noise[1:2] + (1 - share) * noise[-2:-1]
-        guided: torch.Tensor = away + self.settings["guidance"] * (noise[-1:] - away)
-        return guided
+        return classifier_free_guidance(away, noise[-1:], self.settings["guidance"])
 
     def empty_share(self, index: int) -> float:
         """The share ``a`` of the empty caption at a step."""
@@ -187,14 +178,16 @@ class PlugAndPlay:
 
         Features are what the convolutions of the block add to its input; of self-attention the queries and keys.
         """
-        from evalkit_adapters.diffusion.attention import hooked, plain, ruled
+        from torch.nn.functional import scaled_dot_product_attention
+
+        from evalkit_adapters.diffusion.attention import output_hook, replace_attention
 
         def from_source(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor") -> "torch.Tensor":
-            return plain(query[:1].expand_as(query), key[:1].expand_as(key), value)
+            return scaled_dot_product_attention(query[:1].expand_as(query), key[:1].expand_as(key), value)
 
         with ExitStack() as stack:
             if features:
-                stack.enter_context(hooked(self.convolution, lambda output: output[:1].expand_as(output)))
+                stack.enter_context(output_hook(self.convolution, lambda output: output[:1].expand_as(output)))
             if attention:
-                stack.enter_context(ruled(dict.fromkeys(self.layers, from_source)))
+                stack.enter_context(replace_attention(dict.fromkeys(self.layers, from_source)))
             yield

@@ -1,19 +1,19 @@
 """SDEdit (Meng et al. 2022): noise on the source image, then denoising under the target caption."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from PIL import Image
 
-from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
+from evalkit.editing.method import EditedPicture, MethodCard, Setting
 from evalkit.edits.item import EditItem
+from evalkit_adapters.methods.base import LatentDiffusionMethod
+from evalkit_adapters.settings import GUIDANCE
 
 if TYPE_CHECKING:
     import torch
 
-    from evalkit_adapters.diffusion.latent import LatentDiffusion
 
-
-class SDEdit:
+class SDEdit(LatentDiffusionMethod):
     """Starts half-way: from the source image under as much noise as ``strength`` says."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -31,20 +31,12 @@ class SDEdit:
         settings={
             "steps": Setting(default=50, summary="Steps of the whole schedule.", lowest=1, highest=999),
             "strength": Setting(default=0.8, summary="Share of the schedule that is run.", lowest=0, highest=1),
-            "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
+            "guidance": GUIDANCE,
         },
         miniature={"guidance": 4.0, "steps": 20},
         edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot="What changes and what stays is one choice for the whole picture: the strength.",
     )
-    model: "LatentDiffusion"
-    settings: dict[str, Any]
-
-    def load(self, run: MethodRun) -> None:
-        """The base model."""
-        from evalkit_adapters.diffusion.latent import LatentDiffusion
-
-        self.model, self.settings = LatentDiffusion.open(run), dict(run.settings)
 
     def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> "torch.Tensor":  # noqa: ARG002
         """The source image's latent."""
@@ -52,16 +44,12 @@ class SDEdit:
 
     def edit(self, item: EditItem, fitted: "torch.Tensor", *, seed: int) -> EditedPicture:
         """The source under the noise of the seed, denoised."""
-        import torch
+        from evalkit_adapters.diffusion.schedule import add_noise
 
         model, steps = self.model, self.model.schedule.steps(self.settings["steps"])
         steps = steps[len(steps) - int(len(steps) * self.settings["strength"]) :]
         if not steps:
             return model.decode(fitted)
-        empty, wanted = model.embed(""), model.embed(item.target_caption or "")
-        signal = steps[0].noisy
-        start = signal**0.5 * fitted + (1 - signal) ** 0.5 * model.start(seed)
-        guidance = self.settings["guidance"]
-        with torch.no_grad():
-            latent = model.schedule.sample(start, steps, lambda x, t: model.guided(x, t, empty, wanted, guidance))
-        return model.decode(latent)
+        noisy = add_noise(fitted, model.initial_noise(seed), steps[0].alpha)
+        caption = model.embed(item.target_caption or "")
+        return model.decode(model.sample(noisy, steps, caption, self.settings["guidance"]))

@@ -6,7 +6,8 @@ from PIL import Image
 
 from evalkit.editing.method import MethodCard, MethodRun, Setting
 from evalkit.errors import OptionError
-from evalkit_adapters.pipelines.base import EditingPipeline, side_setting
+from evalkit_adapters.pipelines.base import EditingPipeline
+from evalkit_adapters.settings import pipeline_steps, working_side
 
 _FLUX_2 = "https://bfl.ai/blog/flux-2"
 
@@ -30,12 +31,12 @@ class FluxKontext(EditingPipeline):
         base_model="black-forest-labs/FLUX.1-Kontext-dev",
         needs=frozenset({"instruction"}),
         settings={
-            "steps": Setting(default=28, summary="Steps of sampling.", lowest=1),
+            "steps": pipeline_steps(28),
             "guidance": Setting(default=2.5, summary="Distilled guidance, which the network is told.", lowest=0),
             "preferred_sizes": Setting(
                 default=True, summary="Fits the source to the nearest size of training, all of about 1024² pixels."
             ),
-            "side": side_setting(1024),
+            "side": working_side(1024),
         },
         cannot="Be used commercially without another licence; it repaints all pixels, edited or not.",
     )
@@ -71,9 +72,9 @@ class Flux2(EditingPipeline):
         base_model="black-forest-labs/FLUX.2-dev",
         needs=frozenset({"instruction"}),
         settings={
-            "steps": Setting(default=50, summary="Steps of sampling.", lowest=1),
+            "steps": pipeline_steps(50),
             "guidance": Setting(default=4.0, summary="Distilled guidance, which the network is told.", lowest=0),
-            "side": side_setting(1024),
+            "side": working_side(1024),
         },
         cannot="Be used commercially without another licence, nor run on one ordinary graphics card.",
     )
@@ -103,11 +104,11 @@ class Flux2Klein(Flux2):
         base_model="black-forest-labs/FLUX.2-klein-4B",
         needs=frozenset({"instruction"}),
         settings={
-            "steps": Setting(default=4, summary="Steps of sampling.", lowest=1),
+            "steps": pipeline_steps(4),
             "guidance": Setting(
                 default=1.0, summary="Classifier-free guidance; only undistilled models have any.", lowest=1
             ),
-            "side": side_setting(1024),
+            "side": working_side(1024),
         },
         cannot="Follow long or many-part instructions as well as the large one.",
     )
@@ -143,8 +144,8 @@ class Flux2KleinKV(Flux2):
         base_model="black-forest-labs/FLUX.2-klein-9b-kv",
         needs=frozenset({"instruction"}),
         settings={
-            "steps": Setting(default=4, summary="Steps of sampling.", lowest=1),
-            "side": side_setting(1024),
+            "steps": pipeline_steps(4),
+            "side": working_side(1024),
         },
         cannot="Be used commercially without another licence, nor be guided.",
     )

@@ -8,7 +8,8 @@ from PIL import Image
 
 from evalkit.editing.method import MethodCard, MethodRun, Setting
 from evalkit.errors import OptionError
-from evalkit_adapters.pipelines.base import EditingPipeline, side_setting
+from evalkit_adapters.pipelines.base import EditingPipeline
+from evalkit_adapters.settings import working_side
 
 
 class ImageToImage(EditingPipeline):
@@ -35,7 +36,7 @@ class ImageToImage(EditingPipeline):
             "steps": Setting(default=50, summary="Steps of the whole schedule.", lowest=1),
             "strength": Setting(default=0.3, summary="Share of the schedule that is run.", lowest=0, highest=1),
             "guidance": Setting(default=5.0, summary="Classifier-free or distilled guidance.", lowest=0),
-            "side": side_setting(1024),
+            "side": working_side(1024),
         },
         cannot="What changes and what stays is one choice for the whole picture: the strength.",
     )
@@ -69,8 +70,8 @@ class ImageToImage(EditingPipeline):
         Qwen-Image is told no guidance, and ignores it: it is guided away from a negative prompt, if there is one.
         """
         image, guidance = self.resized(source), self.settings["guidance"]
-        told = {"guidance_scale": guidance}
+        guided: dict[str, Any] = {"guidance_scale": guidance}
         if self.accepted["guidance_scale"].default is None:
-            told = {"true_cfg_scale": guidance, "negative_prompt": " "} if guidance > 1 else {"true_cfg_scale": 1.0}
+            guided = {"true_cfg_scale": guidance, "negative_prompt": " "} if guidance > 1 else {"true_cfg_scale": 1.0}
         size = {"width": image.width, "height": image.height} if "width" in self.accepted else {}
-        return {"prompt": text, "image": image, "strength": self.settings["strength"], **told, **size}
+        return {"prompt": text, "image": image, "strength": self.settings["strength"], **guided, **size}

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from evalkit.editing.method import MethodCard, Setting
-from evalkit_adapters.pipelines.base import EditingPipeline, side_setting
+from evalkit_adapters.pipelines.base import EditingPipeline
+from evalkit_adapters.settings import pipeline_steps, working_side
 
 _IMAGE_GUIDANCE = Setting(
     default=1.5, summary="Guidance towards the source; needs guidance above 1 to have an effect.", lowest=1
@@ -32,10 +33,10 @@ class InstructPix2Pix(EditingPipeline):
         base_model="timbrooks/instruct-pix2pix",
         needs=frozenset({"instruction"}),
         settings={
-            "steps": Setting(default=100, summary="Steps of sampling.", lowest=1),
+            "steps": pipeline_steps(100),
             "guidance": Setting(default=7.5, summary="Guidance towards the instruction; at 1 there is none.", lowest=1),
             "image_guidance": _IMAGE_GUIDANCE,
-            "side": side_setting(512),
+            "side": working_side(512),
         },
         cannot=_CANNOT,
     )
@@ -72,10 +73,10 @@ class InstructPix2PixXL(InstructPix2Pix):
         base_model="diffusers/sdxl-instructpix2pix-768",
         needs=frozenset({"instruction"}),
         settings={
-            "steps": Setting(default=100, summary="Steps of sampling.", lowest=1),
+            "steps": pipeline_steps(100),
             "guidance": Setting(default=5.0, summary="Guidance towards the instruction; at 1 there is none.", lowest=1),
             "image_guidance": _IMAGE_GUIDANCE,
-            "side": side_setting(768),
+            "side": working_side(768),
         },
         cannot=_CANNOT,
     )

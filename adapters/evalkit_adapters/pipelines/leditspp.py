@@ -8,7 +8,11 @@ from PIL import Image
 
 from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
-from evalkit_adapters.pipelines.base import call, open_pipeline, seeded, side_setting, sized_back, working_size
+from evalkit_adapters.diffusion.loading import open_pipeline
+from evalkit_adapters.images import to_image, working_size
+from evalkit_adapters.pipelines.base import run_pipeline
+from evalkit_adapters.seeding import globally_seeded
+from evalkit_adapters.settings import working_side
 
 _STATE = ("init_latents", "zs", "inversion_steps", "batch_size", "eta", "size")
 """What ``invert`` leaves on the pipeline for the call that follows; the last only on Stable Diffusion XL's."""
@@ -30,7 +34,7 @@ def _settings(steps: int, side: int) -> dict[str, Setting]:
         "threshold": Setting(
             default=0.9, summary="Quantile of the guidance that a pixel must reach to be changed.", lowest=0, highest=1
         ),
-        "side": side_setting(side),
+        "side": working_side(side),
     }
 
 
@@ -85,7 +89,7 @@ class LEditsPP:
         pipeline, (width, height) = self.pipeline, working_size(source_image.size, self.settings["side"], 32)
         processors = pipeline.unet.attn_processors
         try:
-            with seeded(pipeline, seed) as generator:
+            with globally_seeded(seed, pipeline.device) as generator:
                 pipeline.invert(
                     source_image,
                     num_inversion_steps=self.settings["steps"],
@@ -106,7 +110,7 @@ class LEditsPP:
             setattr(pipeline, name, value)
         pipeline.scheduler = deepcopy(fitted.scheduler)
         try:
-            pixels = call(
+            pixels = run_pipeline(
                 pipeline,
                 seed,
                 editing_prompt=[item.target_caption],
@@ -117,7 +121,7 @@ class LEditsPP:
         finally:
             # The pipeline leaves its own in the UNet, with every attention map of the edit.
             pipeline.unet.set_attn_processor(processors)
-        return sized_back(pixels, fitted.size)
+        return to_image(pixels, fitted.size)
 
 
 class LEditsPPXL(LEditsPP):

@@ -6,6 +6,7 @@ from PIL import Image
 
 from evalkit.editing.method import MethodCard, Setting
 from evalkit_adapters.pipelines.base import EditingPipeline
+from evalkit_adapters.settings import pipeline_steps
 
 
 class LongCatImageEdit(EditingPipeline):
@@ -21,7 +22,7 @@ class LongCatImageEdit(EditingPipeline):
         base_model="meituan-longcat/LongCat-Image-Edit",
         needs=frozenset({"instruction"}),
         settings={
-            "steps": Setting(default=50, summary="Steps of sampling.", lowest=1),
+            "steps": pipeline_steps(50),
             "guidance": Setting(default=4.5, summary="Classifier-free guidance; at 1 there is none.", lowest=1),
         },
         cannot="Work at another size than about 1024² pixels.",

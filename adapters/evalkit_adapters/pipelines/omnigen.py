@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from evalkit.editing.method import MethodCard, Setting
-from evalkit_adapters.pipelines.base import EditingPipeline, side_setting
+from evalkit_adapters.pipelines.base import EditingPipeline
+from evalkit_adapters.settings import pipeline_steps, working_side
 
 
 class OmniGen(EditingPipeline):
@@ -24,10 +25,10 @@ class OmniGen(EditingPipeline):
         base_model="Shitao/OmniGen-v1-diffusers",
         needs=frozenset({"instruction"}),
         settings={
-            "steps": Setting(default=50, summary="Steps of sampling.", lowest=1),
+            "steps": pipeline_steps(50),
             "guidance": Setting(default=2.0, summary="Guidance towards the instruction.", lowest=0),
             "image_guidance": Setting(default=1.6, summary="Guidance towards the source.", lowest=0),
-            "side": side_setting(1024),
+            "side": working_side(1024),
         },
         cannot="Be told what to avoid; it redraws the whole picture, and is slow: three evaluations a step.",
     )

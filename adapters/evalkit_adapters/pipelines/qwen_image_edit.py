@@ -6,9 +6,10 @@ from PIL import Image
 
 from evalkit.editing.method import MethodCard, Setting
 from evalkit_adapters.pipelines.base import EditingPipeline
+from evalkit_adapters.settings import pipeline_steps
 
 _SETTINGS = {
-    "steps": Setting(default=50, summary="Steps of sampling.", lowest=1),
+    "steps": pipeline_steps(50),
     "guidance": Setting(default=4.0, summary="Classifier-free guidance (true_cfg); at 1 there is none.", lowest=1),
     "negative": Setting(default=" ", summary="Text that guidance leads away from."),
 }

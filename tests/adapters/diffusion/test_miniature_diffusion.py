@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from evalkit.benchmarks.shapes.world import ATTRIBUTES
 from evalkit.editing.method import MINIATURE, MethodRun
 from evalkit_adapters.diffusion.attention import attention_layers
-from evalkit_adapters.diffusion.latent import MINIATURE_DIFFUSION, LatentDiffusion
+from evalkit_adapters.diffusion.latent_diffusion import MINIATURE_DIFFUSION, LatentDiffusion
 from tests.studies.measure_miniature_clip import split
 from tests.studies.measure_miniature_diffusion import read_figures, reconstruction, render_card, shown
 from tests.support.diffusion import N_LAYERS, sd_unet_on_meta
@@ -50,6 +50,7 @@ def test_the_adapters_open_it_by_its_name():
     assert (model.side, model.length) == (64, 24)
 
 
+@pytest.mark.slow
 def test_fresh_samples_are_as_good_as_the_card_says(pipeline):
     """On held-out captions that the card used, each attribute is found as often as stated, but for chance."""
     figures = read_figures(MINIATURE_DIFFUSION)
@@ -59,6 +60,7 @@ def test_fresh_samples_are_as_good_as_the_card_says(pipeline):
         assert share >= stated - 4 * math.sqrt(stated * (1 - stated) / N_SAMPLES) - 0.05, name
 
 
+@pytest.mark.slow
 def test_inversion_and_reconstruction_are_as_good_as_the_card_says(pipeline):
     """The first drawings that the card used lie within 2 dB of what it states of all."""
     figures = read_figures(MINIATURE_DIFFUSION)

@@ -31,8 +31,8 @@ def scratch(tmp_path_factory, monkeypatch):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Programs here write in one go and are looked at often."""
-    monkeypatch.setattr(command, "_GLANCE", 0.05)
-    monkeypatch.setattr(command, "_SETTLED", 0.2)
+    monkeypatch.setattr(command, "_POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(command, "_QUIET_PERIOD", 0.2)
 
 
 def test_one_call_makes_all_edits_by_the_manifest(tmp_path):
@@ -155,19 +155,19 @@ def test_at_the_time_limit_what_is_there_is_kept(tmp_path):
 def test_ctrl_c_ends_the_program_and_keeps_what_it_made(tmp_path, monkeypatch):
     """The next run asks for the rest only."""
     text = "if len(rows) == 4:\n    edit(rows[0]); open('pid', 'w').write(str(os.getpid())); time.sleep(60)\n"
-    wait = command._wait
+    wait = command._wait_briefly
 
     def interrupted(process, end):
         if (tmp_path / "pid").exists():
             raise KeyboardInterrupt
         wait(process, end)
 
-    monkeypatch.setattr(command, "_wait", interrupted)
+    monkeypatch.setattr(command, "_wait_briefly", interrupted)
     with pytest.raises(KeyboardInterrupt):
         per_folder(tmp_path, f"{text}[edit(row) for row in rows]")
     assert not is_alive(int((tmp_path / "pid").read_text()))
     assert [item.item_id for item in read_manifest(tmp_path / "out").items] == ["item_0"]
-    monkeypatch.setattr(command, "_wait", wait)
+    monkeypatch.setattr(command, "_wait_briefly", wait)
     done = per_folder(tmp_path, f"{text}[edit(row) for row in rows]")
     assert (done.n_kept, done.n_edited) == (1, 3)
 
@@ -191,6 +191,7 @@ def test_edit_masks_and_empty_texts_come_along(tmp_path):
     assert "mask.png" in reasons(done)[0]
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_run_costs_no_image_that_was_whole(tmp_path):
     """What the program had finished is in the folder, and the next run asks for the rest."""
     text = "open('pid', 'w').write(str(os.getpid()))\nedit(rows[0])\nif len(rows) == 3: time.sleep(60)\n"

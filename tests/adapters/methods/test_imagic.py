@@ -10,13 +10,14 @@ from PIL import Image
 from evalkit.editing.method import MINIATURE, MethodRun
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
-from evalkit_adapters.diffusion.latent import LatentDiffusion
-from evalkit_adapters.diffusion.tuning import seeded, tuned
+from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
+from evalkit_adapters.diffusion.optimisation import trainable
 from evalkit_adapters.methods.imagic import Imagic
 from evalkit_adapters.methods.text_to_image import TextToImage
+from evalkit_adapters.seeding import seeded_generator
 from tests.support import ddim, optimising
 from tests.support.adapters import furthest, loaded, untouched
-from tests.support.diffusion import save_tiny, sd_unet_on_meta, tiny_model
+from tests.support.diffusion import sd_unet_on_meta, tiny_model
 
 PUBLISHED = Imagic.card.values(miniature=False)
 SHORT = {
@@ -30,12 +31,6 @@ SHORT = {
 ITEM = EditItem(item_id="a", target_caption="a large blue square")
 OTHER = EditItem(item_id="b", target_caption="a small red circle on the left")
 PICTURE = Image.effect_noise((100, 80), 90).convert("RGB")
-
-
-@pytest.fixture(scope="module")
-def model():
-    """A tiny model in float64."""
-    return tiny_model()
 
 
 def imagic(model, *, artefacts=None, progress=None, dtype="fp32", **settings):
@@ -54,14 +49,14 @@ def edited(adapter, item=ITEM, seed=0):
 
 def trained(unet, clean, target, seed):
     """The specification's stages A and B: the embedding, and the weights of a UNet of its own."""
-    drawn = optimising.draws(seeded(seed, "imagic embedding"), clean.shape)
+    drawn = optimising.draws(seeded_generator(seed, "imagic embedding"), clean.shape)
 
     def by_embedding(now):
         found = now[0].requires_grad_()
         return optimising.slopes(lambda x, t: unet(x, t, found).sample, clean, *next(drawn), [found])
 
     (source,) = optimising.adam([target], by_embedding, 1e-2, 2)
-    source, again = source.detach(), optimising.draws(seeded(seed, "imagic weights"), clean.shape)
+    source, again = source.detach(), optimising.draws(seeded_generator(seed, "imagic weights"), clean.shape)
     names, start = zip(*unet.named_parameters(), strict=True)
 
     def by_weights(now):
@@ -90,13 +85,13 @@ def test_an_edit_is_the_published_algorithms(model, checkpointing):
     unet.load_state_dict(weights)
     wanted = 0.7 * target + 0.3 * source
     latent = ddim.sampled(
-        model.start(seed), ddim.grid(2), 500, lambda x, t: ddim.guided(unet, x, t, empty, wanted, 7.5)
+        model.initial_noise(seed), ddim.grid(2), 500, lambda x, t: ddim.guided(unet, x, t, empty, wanted, 7.5)
     )
     expected = model.decode(latent)
     assert furthest(picture, expected) < 1e-9
     assert furthest(source, target) > 0.02
     untuned = ddim.sampled(
-        model.start(seed), ddim.grid(2), 500, lambda x, t: ddim.guided(model.unet, x, t, empty, wanted, 7.5)
+        model.initial_noise(seed), ddim.grid(2), 500, lambda x, t: ddim.guided(model.unet, x, t, empty, wanted, 7.5)
     )
     assert furthest(picture, model.decode(untuned)) > 1e-2
 
@@ -105,10 +100,10 @@ def test_the_whole_unet_is_tuned(model):
     """Every weight of it, 859,520,964 in Stable Diffusion 1.5 at its full size; and nothing else of the model."""
     adapter = imagic(model)
     _, clean = adapter.fit(PICTURE, None, seed=0)
-    with untouched(model.text_encoder), untouched(model.autoencoder), tuned(model.unet) as weights:
+    with untouched(model.text_encoder), untouched(model.autoencoder), trainable(model.unet) as weights:
         changed = adapter.weights(weights, clean, model.embed("a circle"), 0)
         assert changed.keys() == dict(model.unet.named_parameters()).keys()
-    with tuned(sd_unet_on_meta(), checkpointing=True) as weights:
+    with trainable(sd_unet_on_meta(), checkpointing=True) as weights:
         assert sum(part.numel() for part in weights.parameters) == 859_520_964
 
 
@@ -127,8 +122,8 @@ def test_the_first_optimisation_leaves_the_model_alone_and_goes_further_the_long
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 def test_eta_goes_from_the_source_to_the_target(model, eta, monkeypatch):
     """At 0 it is the optimised embedding that is sampled with, at 1 the target caption's."""
-    seen, guided = [], LatentDiffusion.guided
-    monkeypatch.setattr(LatentDiffusion, "guided", lambda *given: seen.append(given[4]) or guided(*given))
+    seen, guided = [], LatentDiffusion.guided_noise
+    monkeypatch.setattr(LatentDiffusion, "guided_noise", lambda *given: seen.append(given[4]) or guided(*given))
     adapter = imagic(model, eta=eta, model_steps=0)
     edited(adapter)
     target = model.embed(ITEM.target_caption)
@@ -190,7 +185,7 @@ def test_the_middle_of_a_picture_is_edited(model):
     square, clean = adapter.fit(PICTURE, None, seed=1)
     middle = PICTURE.crop((10, 0, 90, 80)).resize((64, 64), Image.Resampling.LANCZOS)
     assert square.tobytes() == middle.tobytes()
-    assert torch.equal(clean, model.encode(middle, sample=seeded(1, "source")))
+    assert torch.equal(clean, model.encode(middle, sample=seeded_generator(1, "source")))
     assert furthest(clean, adapter.fit(PICTURE, None, seed=2)[1]) > 1e-3
 
 
@@ -217,18 +212,6 @@ def test_a_sweep_of_eta_costs_one_optimisation(model, tmp_path):
     for other in ({"item": OTHER}, {"seed": 1}):
         work(**other, steps=1)
         assert set(steps) == {"embedding", "model"}
-
-
-def test_a_picture_of_512_pixels_is_edited(tmp_path):
-    """From a saved pipeline of Stable Diffusion's topology, through load, fit and edit."""
-    adapter, settings = Imagic(), PUBLISHED | {"embedding_steps": 1, "model_steps": 1, "steps": 1}
-    adapter.load(
-        MethodRun(model=str(save_tiny(tmp_path, latent_side=64, halvings=3)), revision=None, settings=settings)
-    )
-    with untouched(adapter.model.unet):
-        picture = edited(adapter)
-    assert picture.shape == (512, 512, 3)
-    assert 0 <= picture.min() < picture.max() <= 1
 
 
 def test_the_miniature_world_has_settings_of_its_own():

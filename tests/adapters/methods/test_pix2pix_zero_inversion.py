@@ -5,18 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from evalkit_adapters.methods.pix2pix_zero import Pix2PixZero, correlation, divergence
+from evalkit_adapters.methods.pix2pix_zero import Pix2PixZero, autocorrelation, moment_divergence
 from tests.support import ddim
 from tests.support.adapters import furthest, loaded
-from tests.support.diffusion import tiny_model
 
 SOURCE = "a small red circle"
-
-
-@pytest.fixture(scope="module")
-def model():
-    """A tiny model in float64."""
-    return tiny_model()
 
 
 def zero(model, **settings):
@@ -67,7 +60,7 @@ def test_the_correlation_is_its_sums():
     """Value and gradient over levels of 32, 16 and 8 equal the sums over shifted copies, to 1e-13 (reached: 3e-18)."""
     for noise in (smooth(0), smooth(1, side=64), smooth(2, side=8)):
         leaf = torch.tensor(noise[None], requires_grad=True)
-        value = correlation(leaf, np.random.default_rng(7))
+        value = autocorrelation(leaf, np.random.default_rng(7))
         value.backward()
         expected, slope = correlated(noise, np.random.default_rng(7))
         assert value.item() == pytest.approx(expected, abs=1e-13)
@@ -83,7 +76,7 @@ def test_the_shifts_are_drawn_anew_and_never_zero():
             drawn.append((low, high))
             return low
 
-    correlation(torch.zeros(1, 4, 64, 64), Rng())
+    autocorrelation(torch.zeros(1, 4, 64, 64), Rng())
     assert drawn == [(1, 32), (1, 16), (1, 8), (1, 4)] * 4
 
 
@@ -91,13 +84,13 @@ def test_the_divergence_is_its_closed_form():
     """σ² + μ² − 1 − ln(σ² + 1e−7) with the unbiased variance, and its gradient, to 1e-13 (reached: 4e-16)."""
     noise = smooth(3)
     leaf = torch.tensor(noise[None], requires_grad=True)
-    divergence(leaf).backward()
+    moment_divergence(leaf).backward()
     expected, slope = diverged(noise)
-    assert divergence(leaf).item() == pytest.approx(expected, abs=1e-13)
+    assert moment_divergence(leaf).item() == pytest.approx(expected, abs=1e-13)
     assert leaf.grad[0].numpy() == pytest.approx(slope, abs=1e-13)
 
 
-def regularised(noise, rng):
+def regularised_noise(noise, rng):
     """Five rounds of five steps of 20/5 down the correlation and one of 20 down the divergence."""
     for _ in range(5):
         for _ in range(5):
@@ -109,8 +102,8 @@ def regularised(noise, rng):
 def test_the_regularisation_is_thirty_gradient_steps(model):
     """The published order and weights give what the closed forms give, to 1e-12 (reached: 4e-16)."""
     noise = smooth(4)
-    found = zero(model).regularised(torch.tensor(noise[None]), np.random.default_rng(9))
-    assert found[0].numpy() == pytest.approx(regularised(noise, np.random.default_rng(9)), abs=1e-12)
+    found = zero(model).regularised_noise(torch.tensor(noise[None]), np.random.default_rng(9))
+    assert found[0].numpy() == pytest.approx(regularised_noise(noise, np.random.default_rng(9)), abs=1e-12)
     assert not found.requires_grad
 
 
@@ -119,16 +112,16 @@ def test_the_regularisation_makes_noise_more_like_noise(model):
     noise = torch.tensor(smooth(5)[None])
 
     def after(**settings):
-        return zero(model, **settings).regularised(noise, np.random.default_rng(0))
+        return zero(model, **settings).regularised_noise(noise, np.random.default_rng(0))
 
-    def autocorrelation(one):
-        return np.mean([correlation(one, np.random.default_rng(seed)).item() for seed in range(30)])
+    def correlation(one):
+        return np.mean([autocorrelation(one, np.random.default_rng(seed)).item() for seed in range(30)])
 
     better = after()
-    assert divergence(better) < 0.8 * divergence(noise)
-    assert autocorrelation(better / better.std()) < 0.8 * autocorrelation(noise / noise.std())
-    assert autocorrelation(after(moment_weight=0.0)) < 0.9 * autocorrelation(noise)
-    assert divergence(after(correlation_weight=0.0)) < 0.8 * divergence(noise)
+    assert moment_divergence(better) < 0.8 * moment_divergence(noise)
+    assert correlation(better / better.std()) < 0.8 * correlation(noise / noise.std())
+    assert correlation(after(moment_weight=0.0)) < 0.9 * correlation(noise)
+    assert moment_divergence(after(correlation_weight=0.0)) < 0.8 * moment_divergence(noise)
     assert torch.equal(after(correlation_weight=0.0, moment_weight=0.0), noise)
 
 
@@ -146,7 +139,7 @@ def test_the_authors_inversion_moves_between_its_own_levels(model, n_steps):
         asked.append(timestep)
         return curved(latents, timestep)
 
-    clean, stride = model.start(2), 1000 // n_steps
+    clean, stride = model.initial_noise(2), 1000 // n_steps
     found = loaded(Pix2PixZero, model, steps=n_steps).inverted(clean, noise)
     latents = clean
     for timestep in range(1 + stride, 1 + (n_steps - 1) * stride, stride):
@@ -158,7 +151,7 @@ def test_the_authors_inversion_moves_between_its_own_levels(model, n_steps):
 
 def test_the_exact_inversion_visits_every_step(model):
     """inversion=exact is DDIM inversion over all steps at their own levels, and another result (0.05 apart)."""
-    clean = model.start(2)
+    clean = model.initial_noise(2)
     found = loaded(Pix2PixZero, model, inversion="exact", steps=50).inverted(clean, curved)
     assert furthest(found, ddim.inverted(clean, ddim.grid(50), 20, curved)) < 1e-11
     assert furthest(found, loaded(Pix2PixZero, model, steps=50).inverted(clean, curved)) > 0.01
@@ -175,7 +168,7 @@ def test_fit_inverts_a_draw_from_the_posterior_under_the_source_caption(model):
         posterior = model.autoencoder.encode(pixels / 127.5 - 1).latent_dist
         latents = (posterior.mean + posterior.std * draw) * model.autoencoder.config.scaling_factor
         for timestep in (251, 501):
-            noise = regularised(model.unet(latents, timestep, caption).sample[0].numpy(), rng)
+            noise = regularised_noise(model.unet(latents, timestep, caption).sample[0].numpy(), rng)
             latents = ddim.ddim(latents, torch.tensor(noise[None]), timestep - 1, timestep + 249)
     assert furthest(found.start, latents) < 1e-10
     assert torch.equal(found.caption, caption)

@@ -6,31 +6,23 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional
 
 import evalkit_adapters.diffusion.attention
-from evalkit.editing.method import MethodRun
-from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
 from evalkit_adapters.diffusion.attention import attention_layers
-from evalkit_adapters.diffusion.latent import LatentDiffusion
+from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
 from evalkit_adapters.diffusion.null_text import NullText, invert
 from evalkit_adapters.diffusion.schedule import Schedule
-from evalkit_adapters.methods.prompt_to_prompt import Control, PromptToPrompt, blend_mask
+from evalkit_adapters.methods.prompt_to_prompt.method import AttentionEdit, PromptToPrompt, blend_mask
 from tests.support import ddim
-from tests.support.adapters import loaded, untouched
+from tests.support.adapters import furthest, loaded, untouched
 from tests.support.attention_control import AttentionControl, local_blend
-from tests.support.diffusion import save_tiny, scheduler, sd_unet_on_meta, tiny_model
+from tests.support.diffusion import scheduler, sd_unet_on_meta, tiny_model
 
 STEPS, STRIDE, GUIDANCE = 5, 200, 7.5
 SOURCE = "a small red circle"
 REPLACED, REFINED = "a small dark ring", "a small red circle on a green background"
-PUBLISHED = PromptToPrompt.card.values(miniature=False)
-
-
-@pytest.fixture(scope="module")
-def model():
-    """A tiny model in float64: maps of 16, 8, 4 and 2 squared."""
-    return tiny_model()
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +39,7 @@ def inverted(model):
     """An inverted image as null-text inversion gives it: noise, and another empty caption for every step."""
     jitter = torch.randn(STEPS, 1, 48, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     empty = model.embed("")
-    return NullText(model.start(1), model.embed(SOURCE), tuple(empty + 0.1 * one for one in jitter))
+    return NullText(model.initial_noise(1), model.embed(SOURCE), tuple(empty + 0.1 * one for one in jitter))
 
 
 def method(model, **settings):
@@ -58,7 +50,7 @@ def method(model, **settings):
 def sampled(adapter, inverted, target):
     """Both branches' latents, the source's first."""
     with torch.no_grad():
-        return adapter.sampled(inverted, adapter.model.embed(target), adapter.control(SOURCE, target))
+        return adapter.edited_latents(inverted, adapter.model.embed(target), adapter.attention_edit(SOURCE, target))
 
 
 def alone(model, inverted, wanted):
@@ -68,11 +60,6 @@ def alone(model, inverted, wanted):
         noise = ddim.guided(model.unet, latent, timestep, empty, wanted, GUIDANCE)
         latent = ddim.ddim(latent, noise, timestep, timestep - STRIDE)
     return latent
-
-
-def furthest(one, other):
-    """The largest difference."""
-    return (one - other).abs().max().item()
 
 
 def replaced(source, target, n):
@@ -173,21 +160,21 @@ def test_the_replaced_maps_are_those_of_the_specification(model, monkeypatch, la
     The tiny model's maps are a quarter of Stable Diffusion's on a side. Rows of four different latents go in; a layer's
     map is replaced where the target's queries and keys are the source's bit for bit, and in no other row.
     """
-    seen, edits = [], []
-    plain, edited = evalkit_adapters.diffusion.attention.plain, Control.edited
+    seen, edits, captions = [], [], model.embed(SOURCE, REPLACED, "", "a")
+    plain, edited = functional.scaled_dot_product_attention, AttentionEdit.apply
 
     def watched(query, key, value):
         seen.append([(n, m) for n in range(4) for m in range(n) if torch.equal(query[n], query[m])])
         assert [torch.equal(key[n], key[m]) for n, m in seen[-1]] == [True] * len(seen[-1])
         return plain(query, key, value)
 
-    monkeypatch.setattr(evalkit_adapters.diffusion.attention, "plain", watched)
-    monkeypatch.setattr(Control, "edited", lambda *maps: edits.append(maps[1].shape) or edited(*maps))
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", watched)
+    monkeypatch.setattr(AttentionEdit, "apply", lambda *maps: edits.append(maps[1].shape) or edited(*maps))
     adapter = method(model, self_level=largest / 64)
     latents = torch.randn(4, 4, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     cross, own = (attention_layers(model.unet, kind) for kind in ("cross", "self"))
-    with torch.no_grad(), adapter.controlled(adapter.control(SOURCE, REPLACED), 0, cross, own):
-        model.noise(latents, 500, model.embed(SOURCE, REPLACED, "", "a"))
+    with torch.no_grad(), adapter.controlled(adapter.attention_edit(SOURCE, REPLACED), 0, cross, own):
+        model.noise(latents, 500, captions)
     assert sorted(seen) == [[]] * (16 - expected) + [[(3, 2)]] * expected
     assert len(edits) == 16
 
@@ -196,10 +183,10 @@ def test_stable_diffusions_layers_are_edited():
     """At its full size: 32 layers by rule, 16 maps of captions edited, 11 of self-attention, 5 × 8 heads blended."""
     unet = sd_unet_on_meta()
     whole = LatentDiffusion(
-        autoencoder=None, unet=unet, tokenizer=None, text_encoder=None, schedule=Schedule.of(scheduler())
+        autoencoder=None, unet=unet, tokenizer=None, text_encoder=None, schedule=Schedule.from_scheduler(scheduler())
     )
     adapter, edits = loaded(PromptToPrompt, whole), []
-    control = Control(mapping=np.eye(77), alpha=np.ones(77), scale=np.ones(77), blend=((5,), (5,)))
+    control = AttentionEdit(mapping=np.eye(77), alpha=np.ones(77), scale=np.ones(77), blend=((5,), (5,)))
     cross, own = (attention_layers(unet, kind) for kind in ("cross", "self"))
     for layer in (*cross, *own):
         layer.module.register_forward_hook(
@@ -220,20 +207,20 @@ def test_stable_diffusions_layers_are_edited():
 
 def test_the_windows_are_the_published_ones(model, monkeypatch):
     """Of 50 steps the first 40 have the source's attention to the caption, the first 25 its self-attention."""
-    hooked = []
+    replaced = []
 
     def recorded(rules):
-        hooked.append([sum(layer.kind == kind for layer in rules) for kind in ("cross", "self")])
+        replaced.append([sum(layer.kind == kind for layer in rules) for kind in ("cross", "self")])
         return torch.no_grad()
 
-    monkeypatch.setattr(evalkit_adapters.diffusion.attention, "ruled", recorded)
+    monkeypatch.setattr(evalkit_adapters.diffusion.attention, "replace_attention", recorded)
     adapter = loaded(PromptToPrompt, model)
-    control = adapter.control(SOURCE, REPLACED)
+    control = adapter.attention_edit(SOURCE, REPLACED)
     cross, own = (attention_layers(model.unet, kind) for kind in ("cross", "self"))
     for index in range(50):
         with adapter.controlled(control, index, cross, own):
             pass
-    assert hooked == [[16, 16]] * 25 + [[16, 0]] * 15 + [[0, 0]] * 10
+    assert replaced == [[16, 16]] * 25 + [[16, 0]] * 15 + [[0, 0]] * 10
 
 
 def test_the_blend_is_its_formula():
@@ -252,7 +239,7 @@ def test_the_blend_waits_a_fifth_of_the_steps(model, monkeypatch, steps):
     """Of 50 steps the eleventh is the first that is blended, with the maps of all steps before it."""
     sums = []
     monkeypatch.setattr(
-        "evalkit_adapters.methods.prompt_to_prompt.blend_mask",
+        "evalkit_adapters.methods.prompt_to_prompt.method.blend_mask",
         lambda maps, *_: sums.append(maps[0, 0, 0, 0].item()) or 0.0,
     )
     monkeypatch.setattr(LatentDiffusion, "noise", lambda _model, latents, *_: latents)
@@ -291,17 +278,6 @@ def test_a_level_that_the_model_has_not_is_refused(model, inverted):
         sampled(method(model, blend="red", blend_level=0.3), inverted, REPLACED)
 
 
-def test_an_exception_leaves_the_unet_as_it_was(model, inverted):
-    """A caption of the wrong width fails in a hooked layer, which is none the worse for it."""
-    adapter = method(model)
-    control = adapter.control(SOURCE, REPLACED)
-    with untouched(model.unet), torch.no_grad(), pytest.raises(RuntimeError):
-        adapter.sampled(inverted, torch.zeros(1, 48, 31, dtype=torch.float64), control)
-    wrong = Control(mapping=np.eye(47), alpha=np.ones(47), scale=np.ones(47), blend=None)
-    with untouched(model.unet), torch.no_grad(), pytest.raises(RuntimeError):
-        adapter.sampled(inverted, inverted.caption, wrong)
-
-
 def test_fitting_is_null_text_inversion_of_the_middle_square(model):
     """Cropped to the middle, resized as the reference does, and inverted under the source caption."""
     picture = Image.effect_noise((100, 80), 90).convert("RGB")
@@ -313,20 +289,3 @@ def test_fitting_is_null_text_inversion_of_the_middle_square(model):
     )
     assert torch.equal(ours.start, theirs.start)
     assert all(torch.equal(*pair) for pair in zip(ours.empty, theirs.empty, strict=True))
-
-
-def test_a_picture_of_512_pixels_is_edited(tmp_path):
-    """From a saved pipeline of Stable Diffusion's topology, through load, fit and edit; all edits get the same fit."""
-    settings = PUBLISHED | {"steps": 2, "null_text_iterations": 0, "blend": "auto"}
-    adapter = PromptToPrompt()
-    adapter.load(
-        MethodRun(model=str(save_tiny(tmp_path, latent_side=64, halvings=3)), revision=None, settings=settings)
-    )
-    with untouched(adapter.model.unet):
-        fitted = adapter.fit(Image.effect_noise((600, 520), 50).convert("RGB"), SOURCE, seed=0)
-        before = fitted.start.clone()
-        item = EditItem(item_id="a", source_caption=SOURCE, target_caption=REPLACED)
-        picture = adapter.edit(item, fitted, seed=0)
-    assert torch.equal(fitted.start, before)
-    assert picture.shape == (512, 512, 3)
-    assert 0 <= picture.min() < picture.max() <= 1

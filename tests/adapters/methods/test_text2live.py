@@ -14,23 +14,25 @@ from torch.nn import functional
 from evalkit.editing.method import MethodRun
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
-from evalkit_adapters.guidance import load, text2live_losses
-from evalkit_adapters.guidance.augmentations import Augmentation, seeded
-from evalkit_adapters.guidance.edit_layer import GREEN, EditLayer, colour_matrix, render
-from evalkit_adapters.guidance.losses import self_similarity, sparsity, spherical_distance
-from evalkit_adapters.guidance.text2live_losses import TEMPLATES, Text2LiveObjective, bootstrap_weight
-from evalkit_adapters.methods.text2live import Text2LIVE
+from evalkit_adapters.guidance import loading
+from evalkit_adapters.methods.text2live import losses
+from evalkit_adapters.methods.text2live.augmentations import Augmentation
+from evalkit_adapters.methods.text2live.edit_layer import GREEN, EditLayer, colour_matrix, render
+from evalkit_adapters.methods.text2live.losses import (
+    TEMPLATES,
+    Text2LiveObjective,
+    bootstrap_weight,
+    self_similarity,
+    sparsity,
+    spherical_distance,
+)
+from evalkit_adapters.methods.text2live.method import Text2LIVE
+from evalkit_adapters.seeding import globally_seeded
 from tests.support.adapters import furthest, untouched
-from tests.support.guides import guide, pixels
+from tests.support.guides import pixels
 
 ITEM = EditItem(item_id="a", source_caption="a red cat", target_caption="a dog in snow.")
 SMALL = {"steps": 3, "size": 48, "scales": 3, "width": 6, "views": 2}
-
-
-@pytest.fixture(scope="module")
-def clip():
-    """A small CLIP in float64."""
-    return guide()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def loaded(clip, *, run=None, **settings):
     """The method through its own ``load``."""
     method = Text2LIVE()
     values = Text2LIVE.card.values(miniature=False) | SMALL | settings
-    with patch.object(load, "open_clip_guide", return_value=clip):
+    with patch.object(loading, "open_clip_guide", return_value=clip):
         method.load(replace(run or MethodRun(model="at hand", revision=None, settings={}), settings=values))
     return method
 
@@ -184,7 +186,7 @@ def test_every_loss_is_its_formula(clip, layer):
     see = lambda x: clip.embed(x)[0]  # noqa: E731 - a name for a formula
     wanted, before = (clip.embed_texts([text])[0] for text in ("a dog in snow.", "a red cat."))
     screens = clip.embed_texts(["a dog in snow over a green screen.", "a dog in snow in front of a green screen."])
-    found = objective.parts([source], [layer], 0)
+    found = objective.weighted_losses([source], [layer], 0)
     assert abs(found["composition"] - angle(see(layer.composite), wanted) ** 2 / 2) < 1e-9
     moved = see(layer.composite) - see(source)
     assert abs(found["direction"] - 1 + math.cos(angle(moved, wanted - before))) < 1e-9
@@ -195,7 +197,7 @@ def test_every_loss_is_its_formula(clip, layer):
     assert abs(found["structure"] - 2 * (likeness[0] - likeness[1]).square().mean()) < 1e-9
     assert abs(found["sparsity"] - 6 * sparsity(layer.opacity, mean_weight=0.01, count_weight=0.01)) < 1e-12
     assert "bootstrap" not in found
-    cosine = still(clip, criterion="cosine").parts([source], [layer], 0)
+    cosine = still(clip, criterion="cosine").weighted_losses([source], [layer], 0)
     assert abs(cosine["composition"] - 1.2 * (1 - math.cos(angle(see(layer.composite), wanted)))) < 1e-9
 
 
@@ -203,8 +205,8 @@ def test_the_losses_of_two_pictures_are_averaged(clip, layer):
     """The bootstrapping too, which the reference overwrites and then halves: the regression to guard."""
     objective = still(clip, bootstrap_steps=10, screen=0.0)
     other = render(layer.composite.new_tensor(0.3).expand(1, 4, 32, 32), pixels(seed=5))
-    alone = [objective.parts([x], [y], 0) for x, y in ((pixels(), layer), (pixels(seed=5), other))]
-    both = objective.parts([pixels(), pixels(seed=5)], [layer, other], 0)
+    alone = [objective.weighted_losses([x], [y], 0) for x, y in ((pixels(), layer), (pixels(seed=5), other))]
+    both = objective.weighted_losses([pixels(), pixels(seed=5)], [layer, other], 0)
     for name, value in both.items():
         assert abs(value - (alone[0][name] + alone[1][name]) / 2) < 1e-9, name
     region = clip.relevancy(pixels(), clip.embed_texts(["a red cat"])[0])
@@ -217,8 +219,8 @@ def test_source_and_target_are_drawn_in_the_same_sentences(clip):
     assert (len(texts.composite), len(texts.source), len(texts.screen)) == (14, 14, 2)
     assert torch.equal(texts.composite, clip.embed_texts([one.format("a dog in snow") for one in TEMPLATES]))
     numbered = torch.arange(14.0)
-    with seeded(0):
-        draws = [text2live_losses.drawn([numbered, -numbered]) for _ in range(300)]
+    with globally_seeded(0):
+        draws = [losses.sample_rows(numbered, -numbered) for _ in range(300)]
     assert all(torch.equal(one, -other) for one, other in draws)
     assert {len(one) for one, _ in draws} == set(range(1, 15))
     assert any(len(one.unique()) < len(one) for one, _ in draws)
@@ -227,8 +229,8 @@ def test_source_and_target_are_drawn_in_the_same_sentences(clip):
 @pytest.mark.parametrize(("setting", "field"), [("screen_text", "screen"), ("bootstrap_text", "region")])
 def test_other_texts_can_be_set(clip, setting, field):
     """For the layer and for the region, in place of the captions."""
-    plain, changed = (getattr(loaded(clip, **{setting: text}).objective(ITEM).texts, field) for text in ("", "grass"))
-    assert furthest(plain, changed) > 0.1
+    plain, augment = (getattr(loaded(clip, **{setting: text}).objective(ITEM).texts, field) for text in ("", "grass"))
+    assert furthest(plain, augment) > 0.1
 
 
 # Training
@@ -277,9 +279,9 @@ def test_the_untouched_source_is_shown_now_and_then(clip, picture):
     method, shown = loaded(clip, size=48), []
     objective = method.objective(ITEM)
     noting = lambda _self, seen, *_: shown.append([one.shape for one in seen]) or {"none": torch.zeros(())}  # noqa: E731
-    with patch.object(Text2LiveObjective, "parts", noting):
+    with patch.object(Text2LiveObjective, "weighted_losses", noting):
         for step in (0, 1, 74, 75, 76):
-            method.loss(method.network(), method.working(picture), objective, step)
+            method.loss(method.network(), method.resized(picture), objective, step)
     assert [len(seen) for seen in shown] == [2, 1, 1, 2, 1]
     assert shown[0][1] == (1, 3, 48, 60)
 
@@ -310,7 +312,7 @@ def test_a_network_can_begin_with_a_colour():
     """Of a given shift in each channel's logit, everywhere, at the same opacity."""
     network, picture = EditLayer(scales=2, width=4).double(), pixels(16, 16)
     before = network(picture).logit()
-    network.begin_with(torch.tensor([1.0, -0.5, 0.25]))
+    network.shift_colour(torch.tensor([1.0, -0.5, 0.25]))
     shift = (network(picture).logit() - before).detach()
     assert furthest(shift, torch.tensor([1.0, -0.5, 0.25, 0.0]).double().view(1, 4, 1, 1).expand_as(shift)) < 1e-5
 
@@ -324,8 +326,8 @@ def test_of_several_tries_the_one_that_clip_likes_best_goes_on(clip, picture):
         return network
 
     likings = iter([0.7, 0.2, 0.5])
-    with patch.object(Text2LIVE, "train", noting), patch.object(Text2LIVE, "unlikeness", lambda *_: next(likings)):
-        found = method.trained(method.working(picture), method.objective(ITEM))
+    with patch.object(Text2LIVE, "train", noting), patch.object(Text2LIVE, "clip_loss", lambda *_: next(likings)):
+        found = method.trained(method.resized(picture), method.objective(ITEM))
     assert [call[1:] for call in calls] == [(0.0, 2)] * 3 + [(6.0, 3)]
     assert found is calls[1][0] is calls[3][0]
     assert len({call[0].colours.bias[0].item() for call in calls[:3]}) == 3
@@ -334,19 +336,19 @@ def test_of_several_tries_the_one_that_clip_likes_best_goes_on(clip, picture):
 def test_what_clip_likes_is_the_composites_losses(clip, picture):
     """Both of CLIP's, three times over, and nothing of the others."""
     method = loaded(clip, augmentation=0.0, views=1, templates="plain")
-    working, network = method.working(picture), method.network()
+    working, network = method.resized(picture), method.network()
     objective = method.objective(ITEM)
     pixels = method.pixels(working)
     with torch.no_grad():
-        parts = objective.parts([pixels], [render(network(pixels), pixels)], 0)
-    expected = 3 * float(parts["composition"] + parts["direction"])
-    assert method.unlikeness(network, working, objective) == pytest.approx(expected, rel=1e-9)
+        weighted_losses = objective.weighted_losses([pixels], [render(network(pixels), pixels)], 0)
+    expected = 3 * float(weighted_losses["composition"] + weighted_losses["direction"])
+    assert method.clip_loss(network, working, objective) == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_picture_is_rendered_as_it_was_trained(clip, picture):
     """With the batch's own statistics: with running ones, of three steps, the picture would be another."""
     method = loaded(clip)
-    working, networks = method.working(picture), []
+    working, networks = method.resized(picture), []
     trained = Text2LIVE.trained
     with patch.object(Text2LIVE, "trained", lambda *given: networks.append(trained(*given)) or networks[0]):
         found = np.asarray(method.edit(ITEM, picture, seed=0)) / 255
@@ -381,9 +383,9 @@ def test_training_is_shown(clip, picture):
 def test_a_picture_too_small_for_its_scales_is_refused_with_how_many_fit(clip, picture, scales):
     """Before anything is trained; what the message proposes works for the worst crop, and one scale more would not."""
     with pytest.raises(OptionError, match=r"--set scales=(\d)") as caught:
-        loaded(clip, size=24, scales=scales).working(picture)
+        loaded(clip, size=24, scales=scales).resized(picture)
     fitting = int(str(caught.value)[-1])
-    assert loaded(clip, size=24, scales=fitting).working(picture).size == (30, 24)
+    assert loaded(clip, size=24, scales=fitting).resized(picture).size == (30, 24)
     smallest = int(24 * 0.8 * 0.85)
     EditLayer(scales=fitting, width=2)(torch.rand(1, 3, smallest, smallest))
     with pytest.raises((ValueError, RuntimeError)):
@@ -411,13 +413,13 @@ def test_the_published_size_goes_through(clip):
 
 def test_views_are_of_one_size_and_differ():
     """The short side CLIP's, the long side 320 / 224 of it at most; each changed in its own way."""
-    with seeded(0):
+    with globally_seeded(0):
         found = Augmentation().views(pixels(40, 50), 16, 32)
     assert found.shape == (16, 3, 32, 40)
     assert len({float(view.mean()) for view in found}) == 16
     assert Augmentation(0.0).views(pixels(40, 80), 1, 32).shape == (1, 3, 23, 46)
     picture = pixels(40, 60).requires_grad_()
-    with seeded(0):
+    with globally_seeded(0):
         Augmentation().views(picture, 4, 32).sum().backward()
     assert (picture.grad != 0).float().mean() > 0.9
 
@@ -427,14 +429,14 @@ def test_without_strength_nothing_is_changed():
     found = Augmentation(0.0).views(pixels(40, 50), 3, 40)
     assert furthest(found, pixels(40, 50).expand(3, -1, -1, -1)) < 1e-12
     picture = Image.effect_noise((30, 20), 50).convert("RGB")
-    assert Augmentation(0.0).varied(picture).tobytes() == picture.tobytes()
+    assert Augmentation(0.0).training_view(picture).tobytes() == picture.tobytes()
 
 
 def test_varied_pictures_stay_within_the_published_ranges():
     """Sides from 0.8 · 0.85 to 1.2 of the source's, the same share of both, about half of them mirrored."""
     left = Image.fromarray(np.repeat(np.arange(100, dtype=np.uint8)[None, :, None] * 2, 80, axis=0).repeat(3, axis=2))
-    with seeded(0):
-        found = [Augmentation().varied(left) for _ in range(200)]
+    with globally_seeded(0):
+        found = [Augmentation().training_view(left) for _ in range(200)]
     widths = np.array([one.width for one in found]) / 100
     assert 0.66 < widths.min() < 0.72
     assert 1.1 < widths.max() <= 1.2

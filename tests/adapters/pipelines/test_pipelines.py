@@ -24,7 +24,7 @@ from evalkit.edits.manifest import read_manifest
 from evalkit.errors import BrokenPluginError, ImageError, OptionError, WeightsError
 from evalkit.images.decode import read_image
 from evalkit_adapters.pipelines import leditspp
-from evalkit_adapters.pipelines.base import EditingPipeline, sized_back, working_size
+from evalkit_adapters.pipelines.base import EditingPipeline, to_image, working_size
 from evalkit_adapters.pipelines.flux import Flux2Klein
 from evalkit_adapters.pipelines.image_to_image import ImageToImage
 from tests.support.adapters import untouched
@@ -262,8 +262,8 @@ def test_the_working_size_keeps_proportions_and_area(width, height, side, multip
 def test_a_picture_that_is_not_finite_is_refused():
     """Overflow in half precision is a failure with its reason, not a black picture."""
     with pytest.raises(ImageError, match=r"not finite.*--dtype bf16 or fp32"):
-        sized_back(np.full((4, 4, 3), np.nan), (4, 4))
-    assert sized_back(np.full((4, 4, 3), 0.5), (8, 2)).size == (8, 2)
+        to_image(np.full((4, 4, 3), np.nan), (4, 4))
+    assert to_image(np.full((4, 4, 3), 0.5), (8, 2)).size == (8, 2)
 
 
 # InstructPix2Pix
@@ -373,7 +373,7 @@ def test_without_guidance_ledits_gives_the_source_back(saved, picture, steps, mo
         decoded = method.pipeline.vae.decode(method.pipeline.vae.encode(pixels).latent_dist.mode()).sample[0]
     expected = (decoded / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).numpy()
     made = []
-    monkeypatch.setattr(leditspp, "sized_back", lambda pixels, size: made.append(pixels) or sized_back(pixels, size))
+    monkeypatch.setattr(leditspp, "to_image", lambda pixels, size: made.append(pixels) or to_image(pixels, size))
     edited(method, picture)
     assert np.abs(made[0] - expected).max() <= 1 / 255
 

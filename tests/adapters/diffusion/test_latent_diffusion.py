@@ -4,15 +4,21 @@ import pytest
 import torch
 from diffusers import DDIMInverseScheduler, DDIMScheduler
 from PIL import Image
+from torch.nn.functional import scaled_dot_product_attention
 
 from evalkit.editing.method import MethodRun
 from evalkit.errors import WeightsError
-from evalkit_adapters.diffusion.attention import attention_layers, hooked, plain, probabilities, ruled
-from evalkit_adapters.diffusion.latent import LatentDiffusion
-from evalkit_adapters.diffusion.schedule import Schedule, move
+from evalkit_adapters.diffusion.attention import (
+    attention_layers,
+    attention_probabilities,
+    output_hook,
+    replace_attention,
+)
+from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
+from evalkit_adapters.diffusion.schedule import Schedule, ddim_step
 from tests.support.diffusion import N_LAYERS, save_tiny, scheduler, sd_unet_on_meta, tiny_model, tiny_pipeline
 
-SCHEDULE = Schedule.of(scheduler())
+SCHEDULE = Schedule.from_scheduler(scheduler())
 
 
 def noise_at(latents, timestep):
@@ -25,7 +31,7 @@ def test_sampling_is_that_of_diffusers(number):
     """Each deterministic step is diffusers' DDIM step on the same grid of timesteps."""
     theirs = scheduler()
     theirs.set_timesteps(number)
-    theirs.alphas_cumprod = torch.tensor(SCHEDULE.signal, dtype=torch.float64)
+    theirs.alphas_cumprod = torch.tensor(SCHEDULE.alphas_cumprod, dtype=torch.float64)
     theirs.final_alpha_cumprod = theirs.alphas_cumprod[0]
     steps = SCHEDULE.steps(number)
     assert [step.timestep for step in steps] == theirs.timesteps.tolist()
@@ -41,7 +47,7 @@ def test_inversion_is_that_of_diffusers(number):
     """Inversion visits the levels of diffusers' inverse scheduler with the same latents."""
     theirs = DDIMInverseScheduler.from_config(scheduler().config)
     theirs.set_timesteps(number)
-    theirs.alphas_cumprod = torch.tensor(SCHEDULE.signal, dtype=torch.float64)
+    theirs.alphas_cumprod = torch.tensor(SCHEDULE.alphas_cumprod, dtype=torch.float64)
     theirs.initial_alpha_cumprod = theirs.alphas_cumprod[0]
     latents = torch.randn(1, 4, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     reached = SCHEDULE.invert(latents, SCHEDULE.steps(number), noise_at)
@@ -63,13 +69,13 @@ def test_inversion_and_sampling_undo_each_other_where_the_noise_is_known():
 def test_a_move_to_the_same_level_changes_nothing():
     """Noise levels are all that a move changes."""
     latents, noise = torch.randn(2, 1, 4, 8, 8, dtype=torch.float64)
-    assert torch.allclose(move(latents, noise, 0.3, 0.3), latents, rtol=0, atol=1e-12)
+    assert torch.allclose(ddim_step(latents, noise, 0.3, 0.3), latents, rtol=0, atol=1e-12)
 
 
 def test_a_schedule_of_another_family_is_taken_from_diffusers():
     """Linear betas, too, give diffusers' cumulative products."""
     linear = DDIMScheduler(beta_schedule="linear", clip_sample=False)
-    assert Schedule.of(linear).signal == pytest.approx(linear.alphas_cumprod.tolist())
+    assert Schedule.from_scheduler(linear).alphas_cumprod == pytest.approx(linear.alphas_cumprod.tolist())
 
 
 def test_a_picture_is_cut_square_and_given_back_in_range():
@@ -87,12 +93,12 @@ def test_a_picture_is_cut_square_and_given_back_in_range():
 def test_the_latents_and_captions_are_those_of_the_pipeline():
     """A whole guided generation equals diffusers' own pipeline from the same noise."""
     pipeline = tiny_pipeline()
-    model = LatentDiffusion.of(pipeline)
-    start = model.start(3)
+    model = LatentDiffusion.from_pipeline(pipeline)
+    start = model.initial_noise(3)
     empty, wanted = model.embed(""), model.embed("a red circle")
     with torch.no_grad():
         steps = model.schedule.steps(5)
-        ours = model.schedule.sample(start, steps, lambda x, t: model.guided(x, t, empty, wanted, 4.0))
+        ours = model.schedule.sample(start, steps, lambda x, t: model.guided_noise(x, t, empty, wanted, 4.0))
     pipeline.set_progress_bar_config(disable=True)
     theirs = pipeline(
         "a red circle", latents=start, num_inference_steps=5, guidance_scale=4.0, output_type="latent"
@@ -103,9 +109,11 @@ def test_the_latents_and_captions_are_those_of_the_pipeline():
 def test_without_guidance_only_the_caption_is_asked():
     """A guidance of 1 costs one evaluation and is the conditional prediction."""
     model = tiny_model()
-    start, wanted = model.start(0), model.embed("a red circle")
+    start, wanted = model.initial_noise(0), model.embed("a red circle")
     with torch.no_grad():
-        assert torch.equal(model.guided(start, 500, model.embed(""), wanted, 1.0), model.noise(start, 500, wanted))
+        assert torch.equal(
+            model.guided_noise(start, 500, model.embed(""), wanted, 1.0), model.noise(start, 500, wanted)
+        )
 
 
 def test_a_model_that_predicts_velocity_is_refused():
@@ -113,7 +121,7 @@ def test_a_model_that_predicts_velocity_is_refused():
     pipeline = tiny_pipeline()
     pipeline.scheduler = scheduler(prediction_type="v_prediction")
     with pytest.raises(WeightsError, match="v_prediction"):
-        LatentDiffusion.of(pipeline)
+        LatentDiffusion.from_pipeline(pipeline)
 
 
 def test_a_saved_pipeline_is_opened(tmp_path):
@@ -150,16 +158,16 @@ def test_layers_that_are_not_there_are_an_error():
 def test_the_rule_of_a_layer_is_what_diffusers_computes():
     """With the plain rule, or with explicit probabilities, the UNet's output is its own; without one it is restored."""
     model = tiny_model()
-    latents, states = model.start(0), model.embed("a red circle")
+    latents, states = model.initial_noise(0), model.embed("a red circle")
     layers = [*attention_layers(model.unet, "self"), *attention_layers(model.unet, "cross")]
     before = dict(model.unet.attn_processors)
     with torch.no_grad():
         expected = model.noise(latents, 500, states)
-        with ruled(dict.fromkeys(layers, plain)):
+        with replace_attention(dict.fromkeys(layers, scaled_dot_product_attention)):
             assert torch.allclose(model.noise(latents, 500, states), expected, rtol=0, atol=1e-12)
-        with ruled(dict.fromkeys(layers, lambda q, k, v: probabilities(q, k) @ v)):
+        with replace_attention(dict.fromkeys(layers, lambda q, k, v: attention_probabilities(q, k) @ v)):
             assert torch.allclose(model.noise(latents, 500, states), expected, rtol=0, atol=1e-12)
-        with ruled(dict.fromkeys(layers, lambda q, k, v: v.mean(dim=2, keepdim=True).expand_as(q))):
+        with replace_attention(dict.fromkeys(layers, lambda q, k, v: v.mean(dim=2, keepdim=True).expand_as(q))):
             assert not torch.allclose(model.noise(latents, 500, states), expected, atol=1e-3)
     assert model.unet.attn_processors == before
 
@@ -174,7 +182,11 @@ def test_an_exception_leaves_no_hook_behind():
     def fails(_query, _key, _value):
         raise RuntimeError("half-way")
 
-    with pytest.raises(RuntimeError, match="half-way"), ruled(dict.fromkeys(layers, fails)), hooked(convolution, abs):
-        model.noise(model.start(0), 500, model.embed(""))
+    with (
+        pytest.raises(RuntimeError, match="half-way"),
+        replace_attention(dict.fromkeys(layers, fails)),
+        output_hook(convolution, abs),
+    ):
+        model.noise(model.initial_noise(0), 500, model.embed(""))
     assert model.unet.attn_processors == before
     assert not convolution._forward_hooks

@@ -19,24 +19,19 @@ TokenColumns = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
+class CaptionWords:
     """A caption's words and the columns of their tokens."""
 
     words: tuple[str, ...]
-    """What stands between single spaces, punctuation included."""
+    """Separated by spaces, punctuation included."""
     columns: tuple[tuple[int, ...], ...]
     """Of each word, in the embedding, whose first column is the start token."""
     ids: tuple[int, ...]
     """Of all tokens, start and end included."""
 
     @classmethod
-    def of(cls, tokenizer: Any, text: str, n_columns: int) -> "Words":  # noqa: ANN401 - transformers ships no types
-        """A caption taken apart.
-
-        Args:
-            tokenizer: CLIP's.
-            text: The caption.
-            n_columns: Of the embedding; words that do not fit into it have no columns.
+    def from_caption(cls, tokenizer: Any, text: str, n_columns: int) -> "CaptionWords":  # noqa: ANN401 - transformers ships no types
+        """A caption taken apart by CLIP's tokenizer; words that do not fit into the embedding have no columns.
 
         Raises:
             OptionError: The words' tokens are not the caption's, as where the tokenizer joins or mends characters.
@@ -44,39 +39,38 @@ class Words:
         words = tuple(text.split())
         ids = tokenizer(text, truncation=True, max_length=n_columns)["input_ids"]
         columns: list[tuple[int, ...]] = []
-        spelt: list[int] = []
+        tokens: list[int] = []
         for word in words:
             own = tokenizer(word, add_special_tokens=False)["input_ids"]
-            first = 1 + len(spelt)
+            first = 1 + len(tokens)
             columns.append(tuple(range(first, min(first + len(own), n_columns - 1))))
-            spelt += own
-        if spelt[: n_columns - 2] != ids[1:-1]:
+            tokens += own
+        if tokens[: n_columns - 2] != ids[1:-1]:
             raise OptionError(f"The words of the caption '{text}' cannot be told apart; write it in plain letters.")
         return cls(words=words, columns=tuple(columns), ids=tuple(ids))
 
-    def columns_of(self, word: str) -> tuple[int, ...]:
-        """The columns of a word wherever it stands, with or without punctuation after it; none if it does not."""
-        places = [n for n, own in enumerate(self.words) if word in (own, own.rstrip(".,;:!?"))]
-        return tuple(column for place in places for column in self.columns[place])
+    def word_columns(self, word: str) -> tuple[int, ...]:
+        """The columns of all occurrences of a word, with or without punctuation after it."""
+        return tuple(
+            column
+            for own, columns in zip(self.words, self.columns, strict=True)
+            if word in (own, own.rstrip(".,;:!?"))
+            for column in columns
+        )
 
-    def differing(self, other: "Words") -> tuple[int, ...]:
+    def differing_columns(self, other: "CaptionWords") -> tuple[int, ...]:
         """The columns of the words that the other caption has not, or has in another order."""
         matcher = SequenceMatcher(None, self.words, other.words, autojunk=False)
         same = {n for block in matcher.get_matching_blocks() for n in range(block.a, block.a + block.size)}
         return tuple(column for n, columns in enumerate(self.columns) if n not in same for column in columns)
 
 
-def replacement(source: Words, target: Words, n_columns: int) -> tuple[Floats, Floats]:
-    """M and α for captions of as many words: each word takes over the map of the word at its place.
+def replacement_mapping(source: CaptionWords, target: CaptionWords, n_columns: int) -> tuple[Floats, Floats]:
+    """M and α for captions of as many words: each word takes over the map of the word at its position.
 
     Words of as many tokens are matched token by token; else every source token goes to every target token in equal
     parts. What follows the last word (end and padding) is matched in order. α is 1 but where a word has no partner, as
     the embedding ends before it.
-
-    Args:
-        source: The source caption.
-        target: The target caption.
-        n_columns: Of the embedding.
 
     Raises:
         OptionError: The numbers of words differ.
@@ -88,32 +82,27 @@ def replacement(source: Words, target: Words, n_columns: int) -> tuple[Floats, F
         )
     mapping = np.zeros((n_columns, n_columns))
     mapping[0, 0] = 1
-    for theirs, ours in zip(source.columns, target.columns, strict=True):
-        if len(theirs) == len(ours):
-            mapping[theirs, ours] = 1
-        elif ours:
-            mapping[np.ix_(theirs, ours)] = 1 / len(ours)
+    for source_columns, target_columns in zip(source.columns, target.columns, strict=True):
+        if len(source_columns) == len(target_columns):
+            mapping[source_columns, target_columns] = 1
+        elif target_columns:
+            mapping[np.ix_(source_columns, target_columns)] = 1 / len(target_columns)
     ends = [1 + max((c for columns in words.columns for c in columns), default=0) for words in (source, target)]
     for column in range(ends[1], n_columns):
         mapping[min(ends[0] + column - ends[1], n_columns - 1), column] = 1
     return mapping, mapping.any(axis=0).astype(float)
 
 
-def refinement(source: Sequence[int], target: Sequence[int], n_columns: int) -> tuple[Floats, Floats]:
-    """M and α for captions of which one adds words to the other: a global alignment of their tokens.
+def refinement_mapping(source: Sequence[int], target: Sequence[int], n_columns: int) -> tuple[Floats, Floats]:
+    """M and α for token ids of which one adds words to the other: a global alignment.
 
     A gap costs nothing, a match gains 1, a mismatch loses 1; among equals a token of the target goes without a partner
     first, then one of the source. Tokens of the target without a partner keep their own map (α = 0).
-
-    Args:
-        source: Token ids, start and end included.
-        target: Token ids, start and end included.
-        n_columns: Of the embedding.
     """
     best = np.zeros((len(source) + 1, len(target) + 1), int)
-    for i, theirs in enumerate(source, start=1):
-        for j, ours in enumerate(target, start=1):
-            best[i, j] = max(best[i, j - 1], best[i - 1, j], best[i - 1, j - 1] + (1 if theirs == ours else -1))
+    for i, source_id in enumerate(source, start=1):
+        for j, target_id in enumerate(target, start=1):
+            best[i, j] = max(best[i, j - 1], best[i - 1, j], best[i - 1, j - 1] + (1 if source_id == target_id else -1))
     mapping, alpha = np.zeros((n_columns, n_columns)), np.zeros(n_columns)
     i, j = len(source), len(target)
     while i and j:
@@ -129,13 +118,8 @@ def refinement(source: Sequence[int], target: Sequence[int], n_columns: int) -> 
     return mapping, alpha
 
 
-def equaliser(target: Words, weights: str, n_columns: int) -> Floats:
+def token_weights(target: CaptionWords, weights: str, n_columns: int) -> Floats:
     """c, from ``word=weight,…``.
-
-    Args:
-        target: The target caption.
-        weights: The setting.
-        n_columns: Of the embedding.
 
     Raises:
         OptionError: A part is no ``word=weight``, or the word is not in the caption.
@@ -149,34 +133,33 @@ def equaliser(target: Words, weights: str, n_columns: int) -> Floats:
             value = nan
         if not isfinite(value):
             raise OptionError(f"The setting 'weights' must look like red=2,large=0.5; got '{weights}'.")
-        columns = target.columns_of(word.strip())
+        columns = target.word_columns(word.strip())
         if not columns:
             raise OptionError(f"The word '{word.strip()}' is not in the caption '{' '.join(target.words)}'.")
         scale[list(columns)] = value
     return scale
 
 
-def blended(source: Words, target: Words, wanted: str) -> TokenColumns | None:
+def blend_columns(source: CaptionWords, target: CaptionWords, setting: str) -> TokenColumns | None:
     """The columns of the words to which an edit is confined; None where it is not.
 
-    Args:
-        source: The source caption.
-        target: The target caption.
-        wanted: ``none``, ``auto`` (the words that differ), or words of either caption, with commas between.
+    The setting is ``none``, ``auto`` (the words that differ), or words of either caption, with commas between.
 
     Raises:
         OptionError: A word is in neither caption.
     """
-    if wanted == "none":
+    if setting == "none":
         return None
-    if wanted == "auto":
-        chosen = source.differing(target), target.differing(source)
+    if setting == "auto":
+        chosen = source.differing_columns(target), target.differing_columns(source)
         return chosen if any(chosen) else None
-    words = [word.strip() for word in wanted.split(",")]
-    found = [(source.columns_of(word), target.columns_of(word)) for word in words]
-    for word, places in zip(words, found, strict=True):
-        if not any(places):
+    words = [word.strip() for word in setting.split(",")]
+    found = [(source.word_columns(word), target.word_columns(word)) for word in words]
+    for word, columns in zip(words, found, strict=True):
+        if not any(columns):
             captions = "', '".join(" ".join(caption.words) for caption in (source, target))
             raise OptionError(f"The word '{word}' of the setting 'blend' is in neither caption: '{captions}'.")
-    theirs, ours = (tuple(column for columns in side for column in columns) for side in zip(*found, strict=True))
-    return theirs, ours
+    source_columns, target_columns = (
+        tuple(column for part in side for column in part) for side in zip(*found, strict=True)
+    )
+    return source_columns, target_columns

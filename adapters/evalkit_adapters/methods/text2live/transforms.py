@@ -11,29 +11,24 @@ GREY = (0.2989, 0.587, 0.114)
 """Of red, green and blue in the brightness (ITU-R BT.601), as torchvision rounds it."""
 
 
-def warped(pictures: torch.Tensor, homographies: torch.Tensor) -> torch.Tensor:
-    """Pictures bilinearly looked up elsewhere; white where that is outside of them.
+def warp(pictures: torch.Tensor, homographies: torch.Tensor) -> torch.Tensor:
+    """Pictures ``(n, 3, height, width)`` bilinearly sampled elsewhere; white where that is outside of them.
 
-    Args:
-        pictures: ``(n, 3, height, width)``.
-        homographies: ``(n, 3, 3)``, from where a pixel comes to lie to where it is taken from, in coordinates that are
-            -1 and 1 at the picture's edges, x first.
+    Homographies ``(n, 3, 3)`` lead from where a pixel comes to lie to where it is taken from, in coordinates that are
+    -1 and 1 at the picture's edges, x first.
     """
     height, width = pictures.shape[2:]
     y, x = ((2 * torch.arange(n).to(homographies) + 1) / n - 1 for n in (height, width))
-    places = torch.stack([x.expand(height, width), y[:, None].expand(height, width), torch.ones_like(x + y[:, None])])
-    taken = (homographies @ places.flatten(1)).view(-1, 3, height, width).permute(0, 2, 3, 1)
+    points = torch.stack([x.expand(height, width), y[:, None].expand(height, width), torch.ones_like(x + y[:, None])])
+    sources = (homographies @ points.flatten(1)).view(-1, 3, height, width).permute(0, 2, 3, 1)
     # Padding is by zeros, so it is the negative that is looked up.
-    return 1 - grid_sample(1 - pictures, taken[..., :2] / taken[..., 2:], align_corners=False)
+    return 1 - grid_sample(1 - pictures, sources[..., :2] / sources[..., 2:], align_corners=False)
 
 
-def turns(angles: torch.Tensor, shifts: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Homographies of a turn about the middle and a shift after it.
+def rotations(angles: torch.Tensor, shifts: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Homographies of a turn about the middle and a shift after it, for pictures of a height and width.
 
-    Args:
-        angles: ``(n,)`` in degrees, clockwise.
-        shifts: ``(n, 2)`` in pixels, right and down.
-        size: Height and width.
+    Angles ``(n,)`` are in degrees, clockwise; shifts ``(n, 2)`` in pixels, right and down.
     """
     half = torch.tensor([size[1] / 2, size[0] / 2]).to(shifts)
     cos, sin = angles.deg2rad().cos(), angles.deg2rad().sin()
@@ -56,27 +51,27 @@ def perspectives(wanted: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
     return torch.cat([eight, torch.ones_like(eight[:, :1])], dim=1).view(-1, 3, 3)
 
 
-def grey(pictures: torch.Tensor) -> torch.Tensor:
+def to_grey(pictures: torch.Tensor) -> torch.Tensor:
     """The brightness, in all three channels."""
     return (pictures * pictures.new_tensor(GREY).view(1, 3, 1, 1)).sum(dim=1, keepdim=True).expand_as(pictures)
 
 
-def brightened(pictures: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+def adjust_brightness(pictures: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     """Times ``(n, 1, 1, 1)``."""
     return (factors * pictures).clamp(0, 1)
 
 
-def contrasted(pictures: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+def adjust_contrast(pictures: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     """Away from, or with factors under 1 towards, the mean brightness."""
-    return (factors * pictures + (1 - factors) * grey(pictures).mean(dim=(1, 2, 3), keepdim=True)).clamp(0, 1)
+    return (factors * pictures + (1 - factors) * to_grey(pictures).mean(dim=(1, 2, 3), keepdim=True)).clamp(0, 1)
 
 
-def saturated(pictures: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+def adjust_saturation(pictures: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     """Away from, or with factors under 1 towards, each pixel's brightness."""
-    return (factors * pictures + (1 - factors) * grey(pictures)).clamp(0, 1)
+    return (factors * pictures + (1 - factors) * to_grey(pictures)).clamp(0, 1)
 
 
-def hue_shifted(pictures: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+def adjust_hue(pictures: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
     """The hue moved by a share of the circle of colours, value and chroma kept."""
     red, green, blue = pictures.unbind(dim=1)
     value, chroma = pictures.amax(dim=1), pictures.amax(dim=1) - pictures.amin(dim=1)
@@ -87,5 +82,5 @@ def hue_shifted(pictures: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
     )
     moved = sixth[:, None] + 6 * shares + pictures.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1)
-    place = moved - 6 * (moved / 6).floor()
-    return value[:, None] - chroma[:, None] * torch.minimum(place, 4 - place).clamp(0, 1)
+    sector = moved - 6 * (moved / 6).floor()
+    return value[:, None] - chroma[:, None] * torch.minimum(sector, 4 - sector).clamp(0, 1)

@@ -7,14 +7,15 @@ from PIL import Image
 
 from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
-from evalkit.errors import OptionError
+from evalkit.errors import OptionError, import_extra
+from evalkit_adapters.images import to_tensor
 
 if TYPE_CHECKING:
     import torch
 
     from evalkit_adapters.guidance.clip import GuidingClip
-    from evalkit_adapters.guidance.edit_layer import EditLayer
-    from evalkit_adapters.guidance.text2live_losses import Text2LiveObjective
+    from evalkit_adapters.methods.text2live.edit_layer import EditLayer
+    from evalkit_adapters.methods.text2live.losses import Text2LiveObjective
 
 
 class Text2LIVE:
@@ -99,6 +100,7 @@ class Text2LIVE:
             "sparsity": 60.0,
             "bootstrap_steps": 30,
         },
+        extra="text2live",
         edit_types=frozenset(),
         cannot=(
             "It paints over what is there: nothing moves, grows out of its place, or is taken away. On the shapes it "
@@ -114,15 +116,17 @@ class Text2LIVE:
         """The guiding CLIP.
 
         Raises:
+            MissingExtraError: MADGRAD, the published optimiser, is not installed.
             OptionError: It is asked to train in half precision.
             WeightsError: The CLIP cannot be had.
         """
-        from evalkit_adapters.guidance.load import open_clip_guide
+        from evalkit_adapters.guidance.loading import open_clip_guide
 
         if run.dtype != "fp32":
             raise OptionError(
                 f"Text2LIVE trains in fp32, as its authors found half precision unstable; got {run.dtype}."
             )
+        import_extra("madgrad", "text2live")
         self.run, self.settings = run, dict(run.settings)
         self.clip = open_clip_guide(run.model, device=run.device)
 
@@ -138,13 +142,13 @@ class Text2LIVE:
         """
         import torch
 
-        from evalkit_adapters.guidance.augmentations import seeded
-        from evalkit_adapters.guidance.edit_layer import render
+        from evalkit_adapters.methods.text2live.edit_layer import render
+        from evalkit_adapters.seeding import globally_seeded
 
-        picture, objective = self.working(fitted), self.objective(item)
+        picture, objective = self.resized(fitted), self.objective(item)
         texts = {"source": item.source_caption, "target": item.target_caption}
         made_of = {"method": self.card.name, "seed": seed, "picture": picture, **texts, **self.settings}
-        with seeded(seed):
+        with globally_seeded(seed):
             state = self.run.kept(made_of, lambda: self.trained(picture, objective).state_dict())
             network = self.network()
             network.load_state_dict(state)
@@ -155,22 +159,22 @@ class Text2LIVE:
         levels = (composite[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
         return Image.fromarray(levels).resize(fitted.size, Image.Resampling.BICUBIC)
 
-    def working(self, source: Image.Image) -> Image.Image:
+    def resized(self, source: Image.Image) -> Image.Image:
         """The source at the size that is trained on.
 
         Raises:
             OptionError: It is too small for so many scales.
         """
-        from evalkit_adapters.guidance.augmentations import Augmentation
-        from evalkit_adapters.guidance.clip import size_within
-        from evalkit_adapters.guidance.edit_layer import least_side
+        from evalkit_adapters.guidance.clip import fit_within
+        from evalkit_adapters.methods.text2live.augmentations import Augmentation
+        from evalkit_adapters.methods.text2live.edit_layer import min_side
 
-        height, width = size_within((source.height, source.width), self.settings["size"], 10**6)
+        height, width = fit_within((source.height, source.width), self.settings["size"], 10**6)
         scales, short = self.settings["scales"], min(height, width)
-        left = int(Augmentation(self.settings["augmentation"]).least_share * short)
-        if left < least_side(scales):
+        left = int(Augmentation(self.settings["augmentation"]).min_share * short)
+        if left < min_side(scales):
             raise OptionError(
-                f"A network of {scales} scales is trained on pictures of {least_side(scales)} pixels and more, and of "
+                f"A network of {scales} scales is trained on pictures of {min_side(scales)} pixels and more, and of "
                 f"a short side of {short} the augmentation may leave {left}. Fewer scales need less: "
                 f"--set scales={max(1, (left - 1).bit_length() - 1)}"
             )
@@ -178,10 +182,10 @@ class Text2LIVE:
 
     def objective(self, item: EditItem) -> "Text2LiveObjective":
         """The losses of an edit."""
-        from evalkit_adapters.guidance.text2live_losses import CaptionEmbeddings, Text2LiveObjective
+        from evalkit_adapters.methods.text2live.losses import CaptionEmbeddings, Text2LiveObjective
 
         target, source = item.target_caption or "", item.source_caption or ""
-        texts = CaptionEmbeddings.of(
+        texts = CaptionEmbeddings.from_captions(
             self.clip,
             composite=target,
             source=source,
@@ -195,43 +199,37 @@ class Text2LIVE:
         """A network after all steps of training; of several tries, the one that CLIP likes best so far.
 
         A try is free to paint anywhere: sparsity would have it keep the colour that is there.
-
-        Args:
-            picture: The source, at working size.
-            objective: The losses.
         """
         s = self.settings
         if s["tries"] == 1:
             return self.train(self.network(), picture, objective, s["steps"])
         free = replace(objective, settings={**objective.settings, "sparsity": 0.0})
-        begun = [self.train(self.network(s["spread"]), picture, free, s["try_steps"]) for _ in range(s["tries"])]
-        best = min(begun, key=lambda network: self.unlikeness(network, picture, objective))
+        candidates = [self.train(self.network(s["spread"]), picture, free, s["try_steps"]) for _ in range(s["tries"])]
+        best = min(candidates, key=lambda network: self.clip_loss(network, picture, objective))
         return self.train(best, picture, objective, s["steps"])
 
-    def unlikeness(self, network: "EditLayer", picture: Image.Image, objective: "Text2LiveObjective") -> float:
+    def clip_loss(self, network: "EditLayer", picture: Image.Image, objective: "Text2LiveObjective") -> float:
         """The composite's two losses of CLIP, on the untouched source, over as many views as three steps see."""
         import torch
 
-        from evalkit_adapters.guidance.edit_layer import render
+        from evalkit_adapters.methods.text2live.edit_layer import render
 
         with torch.no_grad():
             pixels = self.pixels(picture)
             layer = render(network(pixels), pixels)
-            return float(
-                sum(objective.composition(pixels, layer) + objective.direction(pixels, layer) for _ in range(3))
-            )
+            return float(sum(objective.composition(layer) + objective.direction(pixels, layer) for _ in range(3)))
 
     def train(
         self, network: "EditLayer", picture: Image.Image, objective: "Text2LiveObjective", steps: int
     ) -> "EditLayer":
         """The network itself, after so many steps."""
-        from madgrad import MADGRAD
         from torch.optim.lr_scheduler import LambdaLR
 
-        from evalkit_adapters.diffusion.tuning import optimise
+        from evalkit_adapters.diffusion.optimisation import optimise
 
         s = self.settings
-        optimiser = MADGRAD(network.parameters(), lr=s["rate"], momentum=0.9, weight_decay=0.01)
+        madgrad = import_extra("madgrad", "text2live")
+        optimiser = madgrad.MADGRAD(network.parameters(), lr=s["rate"], momentum=0.9, weight_decay=0.01)
         optimise(
             lambda step: self.loss(network, picture, objective, step),
             optimiser,
@@ -243,18 +241,14 @@ class Text2LIVE:
         return network
 
     def network(self, spread: float = 0.0) -> "EditLayer":
-        """An untrained network, where and in what the CLIP computes.
-
-        Args:
-            spread: Standard deviation of the colour that it begins with, in logits.
-        """
+        """An untrained network like CLIP's; ``spread`` is that of the colours that networks begin with, in logits."""
         import torch
 
-        from evalkit_adapters.guidance.edit_layer import EditLayer
+        from evalkit_adapters.methods.text2live.edit_layer import EditLayer
 
         network: EditLayer = EditLayer(scales=self.settings["scales"], width=self.settings["width"])
         if spread:
-            network.begin_with(spread * torch.randn(3))
+            network.shift_colour(spread * torch.randn(3))
         return network.to(self.clip.tower.class_token)
 
     def loss(
@@ -263,19 +257,16 @@ class Text2LIVE:
         """What one step minimises: on the source varied by chance, and every so often on the source itself as well."""
         import torch
 
-        from evalkit_adapters.guidance.edit_layer import render
+        from evalkit_adapters.methods.text2live.edit_layer import render
 
-        shown = [objective.augmentation.varied(picture)]
+        pictures = [objective.augmentation.training_view(picture)]
         if step % self.settings["whole_every"] == 0:
-            shown.append(picture)
-        pixels = [self.pixels(one) for one in shown]
-        parts = objective.parts(pixels, [render(network(one), one) for one in pixels], step)
-        return torch.stack([*parts.values()]).sum()
+            pictures.append(picture)
+        pixels = [self.pixels(one) for one in pictures]
+        weighted_losses = objective.weighted_losses(pixels, [render(network(one), one) for one in pixels], step)
+        return torch.stack([*weighted_losses.values()]).sum()
 
     def pixels(self, picture: Image.Image) -> "torch.Tensor":
         """A picture as ``(1, 3, height, width)`` in [0, 1], where and in what the CLIP computes."""
-        import numpy as np
-        import torch
-
-        levels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None]
-        return levels.to(self.clip.tower.class_token) / 255
+        like = self.clip.tower.class_token
+        return to_tensor(picture, like.device, like.dtype) / 255

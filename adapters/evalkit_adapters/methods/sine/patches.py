@@ -1,7 +1,7 @@
 """Crops of one picture and where they lie in it (SINE, Zhang et al. 2023).
 
-A network that is tuned on crops is told, for each latent pixel, its place in the whole picture: a fixed sinusoidal
-grid, cut to the crop and resized to the latent, is added to what the UNet's first convolution gives.
+A network that is tuned on crops is given the position of each latent pixel in the whole picture: a fixed sinusoidal
+encoding, cut to the crop and resized to the latent, is added to what the UNet's first convolution gives.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Box:
 
     @classmethod
     def draw(cls, cells: int, generator: torch.Generator) -> "Box":
-        """A random part: each side 0.1 to 1 of the picture's by itself, and then any place where it fits."""
+        """A random part: each side 0.1 to 1 of the picture's by itself, and then any position where it fits."""
         height, width = (
             int(cells * (share * (1 - SMALLEST) + SMALLEST)) for share in torch.rand(2, generator=generator).tolist()
         )
@@ -43,42 +43,28 @@ class Box:
         return cls(top, left, top + height, left + width)
 
     def cut(self, image: Image.Image, cell: int, side: int) -> Image.Image:
-        """The part of a picture, stretched to a square.
-
-        Args:
-            image: Of ``cell`` times the grid's cells on each side.
-            cell: Side of a cell in pixels.
-            side: Of the square, in pixels.
-        """
+        """The part of a picture with cells of so many pixels, stretched to a square of ``side`` pixels."""
         part = (self.left * cell, self.top * cell, self.right * cell, self.bottom * cell)
         return image.resize((side, side), Image.Resampling.BICUBIC, box=part)
 
 
 def position_grid(channels: int, cells: int) -> torch.Tensor:
-    """Places in a picture as sines and cosines, ``(1, channels, cells, cells)`` in float64.
+    """The positions in a picture as sines and cosines, ``(1, channels, cells, cells)`` in float64.
 
     The first half of the channels says the column, the second the row: at the frequencies f_k = 10000^(−k/(n−1)) of
-    n = channels/4, n sines of (place + 1) f_k and then n cosines.
-
-    Args:
-        channels: A multiple of four, at least eight.
-        cells: On each side.
+    n = channels/4, n sines of (position + 1) f_k and then n cosines. Channels are a multiple of four, at least eight.
     """
     frequencies = torch.exp(-torch.arange(channels // 4, dtype=torch.float64) * log(10000) / (channels // 4 - 1))
     angles = torch.arange(1, cells + 1, dtype=torch.float64)[:, None] * frequencies
-    places = torch.cat([angles.sin(), angles.cos()], dim=1).T
-    columns, rows = places[:, None, :].expand(-1, cells, -1), places[:, :, None].expand(-1, -1, cells)
+    encoding = torch.cat([angles.sin(), angles.cos()], dim=1).T
+    columns, rows = encoding[:, None, :].expand(-1, cells, -1), encoding[:, :, None].expand(-1, -1, cells)
     return torch.cat([columns, rows])[None]
 
 
-def positions(grid: torch.Tensor, box: Box, size: int, how: Interpolation) -> torch.Tensor:
+def crop_positions(grid: torch.Tensor, box: Box, size: int, how: Interpolation) -> torch.Tensor:
     """The grid in a box, at a latent's size: ``(1, channels, size, size)``.
 
-    Args:
-        grid: From :func:`position_grid`.
-        box: In its cells.
-        size: Of the latent's sides.
-        how: Bilinear with the corners aligned, or the nearest cell.
+    Bilinear with the corners aligned, or the nearest cell.
     """
     part = grid[..., box.top : box.bottom, box.left : box.right]
     if how == "nearest":

@@ -8,46 +8,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch.func import functional_call
 
 from evalkit.editing.method import MINIATURE, MethodRun
 from evalkit.errors import WeightsError
-from evalkit_adapters.diffusion.latent import LatentDiffusion
+from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
+from evalkit_adapters.diffusion.loading import open_pipeline
 from evalkit_adapters.diffusion.schedule import Schedule
-from evalkit_adapters.pipelines.base import open_pipeline
+from evalkit_adapters.images import centre_square, to_tensor
 
 Weights = Mapping[str, torch.Tensor]
 """A UNet's parameters by name."""
 _PIXEL_PIPELINES = ("DDPMPipeline", "DDIMPipeline")
-
-
-class PictureDiffusion(Protocol):
-    """A diffusion model without a caption."""
-
-    @property
-    def unet(self) -> torch.nn.Module:
-        """The network that predicts the noise."""
-
-    @property
-    def schedule(self) -> Schedule:
-        """ᾱ of every timestep."""
-
-    def square(self, image: Image.Image) -> Image.Image:
-        """The middle square of a picture at the model's size."""
-
-    def encode(self, image: Image.Image) -> torch.Tensor:
-        """What is diffused of the middle square of a picture, ``(1, channels, …)``."""
-
-    def pictures(self, clean: torch.Tensor) -> torch.Tensor:
-        """``(n, 3, side, side)``, in [0, 1] but for overshoots; differentiable."""
-
-    def noise(self, noisy: torch.Tensor, timestep: int, weights: Weights | None = None) -> torch.Tensor:
-        """The noise in what is diffused, by the model's own weights or by others; differentiable by both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +34,7 @@ class PixelDiffusion:
     schedule: Schedule
 
     @classmethod
-    def of(cls, pipeline: Any) -> "PixelDiffusion":  # noqa: ANN401 - diffusers ships no types
+    def from_pipeline(cls, pipeline: Any) -> "PixelDiffusion":  # noqa: ANN401 - diffusers ships no types
         """The parts of a ``DDPMPipeline``, frozen.
 
         Raises:
@@ -69,25 +45,25 @@ class PixelDiffusion:
             raise WeightsError(
                 f"The base model must predict the noise (epsilon); got {prediction}. Name another: --model"
             )
-        return cls(unet=pipeline.unet.float().eval().requires_grad_(False), schedule=Schedule.of(pipeline.scheduler))
+        return cls(
+            unet=pipeline.unet.float().eval().requires_grad_(False),
+            schedule=Schedule.from_scheduler(pipeline.scheduler),
+        )
 
     def square(self, image: Image.Image) -> Image.Image:
-        """The middle square."""
-        side, short = self.unet.config.sample_size, min(image.size)
-        left, top = (image.width - short) // 2, (image.height - short) // 2
-        return image.crop((left, top, left + short, top + short)).resize((side, side), Image.Resampling.LANCZOS)
+        """The middle square of a picture at the model's size."""
+        return centre_square(image, self.unet.config.sample_size)
 
     def encode(self, image: Image.Image) -> torch.Tensor:
         """Pixels in [−1, 1], ``(1, 3, side, side)``."""
-        levels = torch.from_numpy(np.asarray(self.square(image)).copy()).permute(2, 0, 1)[None]
-        return levels.to(self.unet.device, self.unet.dtype) / 127.5 - 1
+        return to_tensor(self.square(image), self.unet.device, self.unet.dtype) / 127.5 - 1
 
     def pictures(self, clean: torch.Tensor) -> torch.Tensor:
-        """Pixels in [0, 1]."""
+        """Pixels ``(n, 3, side, side)``, in [0, 1] but for overshoots; differentiable."""
         return (clean + 1) / 2
 
     def noise(self, noisy: torch.Tensor, timestep: int, weights: Weights | None = None) -> torch.Tensor:
-        """Of the noise's own channels."""
+        """The noise, by the model's own weights or by others; differentiable by both."""
         found: torch.Tensor = functional_call(self.unet, dict(weights or {}), (noisy, timestep)).sample
         return found[:, : noisy.shape[1]]
 
@@ -97,25 +73,17 @@ class CaptionlessLatents:
     """Stable Diffusion's kind under the empty caption, unguided: guidance would break the inversion."""
 
     model: LatentDiffusion
+    unet: Any
+    schedule: Schedule
     empty: torch.Tensor
 
     @classmethod
-    def of(cls, model: LatentDiffusion) -> "CaptionlessLatents":
+    def from_model(cls, model: LatentDiffusion) -> "CaptionlessLatents":
         """The same model without captions."""
-        return cls(model=model, empty=model.embed(""))
-
-    @property
-    def unet(self) -> Any:  # noqa: ANN401 - diffusers ships no types
-        """The network that predicts the noise."""
-        return self.model.unet
-
-    @property
-    def schedule(self) -> Schedule:
-        """ᾱ of every timestep."""
-        return self.model.schedule
+        return cls(model=model, unet=model.unet, schedule=model.schedule, empty=model.embed(""))
 
     def square(self, image: Image.Image) -> Image.Image:
-        """The middle square."""
+        """The middle square of a picture at the model's size."""
         return self.model.square(image)
 
     def encode(self, image: Image.Image) -> torch.Tensor:
@@ -123,18 +91,22 @@ class CaptionlessLatents:
         return self.model.encode(self.model.square(image))
 
     def pictures(self, clean: torch.Tensor) -> torch.Tensor:
-        """Through the frozen decoder."""
+        """As :meth:`PixelDiffusion.pictures`, through the frozen decoder."""
         autoencoder = self.model.autoencoder
         pixels: torch.Tensor = autoencoder.decode(clean / autoencoder.config.scaling_factor).sample
         return (pixels + 1) / 2
 
     def noise(self, noisy: torch.Tensor, timestep: int, weights: Weights | None = None) -> torch.Tensor:
-        """Under the empty caption."""
+        """As :meth:`PixelDiffusion.noise`, under the empty caption."""
         if weights is None:
             return self.model.noise(noisy, timestep, self.empty)
         caption = self.empty.expand(len(noisy), -1, -1)
         found: torch.Tensor = functional_call(self.unet, dict(weights), (noisy, timestep, caption)).sample
         return found
+
+
+PictureDiffusion = PixelDiffusion | CaptionlessLatents
+"""A diffusion model without a caption."""
 
 
 def open_diffusion(run: MethodRun) -> PictureDiffusion:
@@ -144,8 +116,8 @@ def open_diffusion(run: MethodRun) -> PictureDiffusion:
         WeightsError: It cannot be found or downloaded, or predicts something else than noise.
     """
     if run.model == MINIATURE or _pipeline_class(run) not in _PIXEL_PIPELINES:
-        return CaptionlessLatents.of(LatentDiffusion.open(run))
-    return PixelDiffusion.of(open_pipeline("DDPMPipeline", run))
+        return CaptionlessLatents.from_model(LatentDiffusion.open(run))
+    return PixelDiffusion.from_pipeline(open_pipeline("DDPMPipeline", run))
 
 
 def _pipeline_class(run: MethodRun) -> str:

@@ -49,7 +49,7 @@ class EditLayer(nn.Module):
         self.register_buffer("matrix", colour_matrix().float(), persistent=False)
 
     @torch.no_grad()
-    def begin_with(self, colour: torch.Tensor) -> None:
+    def shift_colour(self, colour: torch.Tensor) -> None:
         """Add to the colour that everything begins with, ``(3,)`` in logits of RGB."""
         self.colours.get_parameter("bias")[:3] += torch.linalg.solve(self.matrix, colour.to(self.matrix))
 
@@ -65,39 +65,41 @@ class _Scale(nn.Module):
 
     def __init__(self, given: int, width: int, skip: int, deeper: nn.Module | None, *, is_outermost: bool) -> None:
         super().__init__()
-        self.across = _layers(nn.Conv2d(given, skip, 1), skip)
-        down = [_layers(_wide(given, width, stride=2), width), _layers(_wide(width, width), width)]
+        self.across = _norm_act(nn.Conv2d(given, skip, 1), skip)
+        down = [_norm_act(_conv3x3(given, width, stride=2), width), _norm_act(_conv3x3(width, width), width)]
         up = nn.Upsample(scale_factor=2, mode="bilinear")
         self.deep = nn.Sequential(*down, *([deeper] if deeper else []), up)
         last = nn.Conv2d(width, width, 1)
         self.joined = nn.Sequential(
             nn.BatchNorm2d(skip + width),
-            _layers(_wide(skip + width, width), width),
-            nn.Sequential(last, nn.LeakyReLU(SLOPE)) if is_outermost else _layers(last, width),
+            _norm_act(_conv3x3(skip + width, width), width),
+            nn.Sequential(last, nn.LeakyReLU(SLOPE)) if is_outermost else _norm_act(last, width),
         )
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         """Of the picture's size."""
         across, deep = self.across(picture), self.deep(picture)
         height, width = (min(sides) for sides in zip(across.shape[2:], deep.shape[2:], strict=True))
-        joined: torch.Tensor = self.joined(torch.cat([_middle(part, height, width) for part in (across, deep)], dim=1))
+        joined: torch.Tensor = self.joined(
+            torch.cat([_centre_crop(part, height, width) for part in (across, deep)], dim=1)
+        )
         return joined
 
 
-def _wide(given: int, made: int, *, stride: int = 1) -> nn.Conv2d:
+def _conv3x3(given: int, made: int, *, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(given, made, 3, stride=stride, padding=1, padding_mode="reflect")
 
 
-def _layers(convolution: nn.Conv2d, channels: int) -> nn.Sequential:
+def _norm_act(convolution: nn.Conv2d, channels: int) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.LeakyReLU(SLOPE))
 
 
-def _middle(plane: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def _centre_crop(plane: torch.Tensor, height: int, width: int) -> torch.Tensor:
     top, left = (plane.shape[2] - height) // 2, (plane.shape[3] - width) // 2
     return plane[:, :, top : top + height, left : left + width]
 
 
-def least_side(scales: int) -> int:
+def min_side(scales: int) -> int:
     """The smallest side that an edit layer can be trained on.
 
     At the deepest scale one pixel would be left of anything smaller, which has no spread to normalise a batch by.
@@ -118,12 +120,7 @@ class Rendered:
 
 
 def render(layer: torch.Tensor, picture: torch.Tensor) -> Rendered:
-    """``α C + (1 − α) I`` over the picture, and over green.
-
-    Args:
-        layer: ``(1, 4, height, width)``, colour and opacity.
-        picture: ``(1, 3, height, width)`` in [0, 1].
-    """
+    """A layer ``(1, 4, height, width)``, colour and opacity, over a picture and over green: ``α C + (1 − α) I``."""
     colour, opacity = layer[:, :3], layer[:, 3:]
     green = layer.new_tensor(GREEN).view(1, 3, 1, 1)
     return Rendered(

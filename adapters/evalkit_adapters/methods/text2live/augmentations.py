@@ -1,27 +1,25 @@
 """Text2LIVE's augmentations: what its network trains on, and how CLIP looks at what it made.
 
-Everything random is drawn from torch's global generator, as torchvision does; :func:`seeded` makes it follow a seed
-and gives the generator back as it was.
+Everything random is drawn from torch's global generator, as torchvision does.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from PIL import Image
 from torchvision import transforms
 
-from evalkit_adapters.guidance.clip import resize, size_within
-from evalkit_adapters.guidance.warps import (
-    brightened,
-    contrasted,
-    grey,
-    hue_shifted,
+from evalkit_adapters.guidance.clip import fit_within, resize
+from evalkit_adapters.methods.text2live.transforms import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_saturation,
     perspectives,
-    saturated,
-    turns,
-    warped,
+    rotations,
+    to_grey,
+    warp,
 )
 
 _LONGEST = 320 / 224
@@ -30,7 +28,7 @@ _LONGEST = 320 / 224
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How much chance changes pictures.
+    """How strongly pictures are changed at random.
 
     Args:
         strength: 1 is the published one, in which a picture may be mirrored, turned and grey. Where captions name
@@ -40,8 +38,8 @@ class Augmentation:
     strength: float = 1.0
 
     @property
-    def least_share(self) -> float:
-        """What :meth:`varied` leaves of a side at least."""
+    def min_share(self) -> float:
+        """What :meth:`training_view` leaves of a side at least."""
         return (1 - 0.2 * self.strength) * (1 - 0.15 * self.strength)
 
     def views(self, pixels: torch.Tensor, number: int, side: int) -> torch.Tensor:
@@ -56,48 +54,45 @@ class Augmentation:
             ``(number, 3, …)``, differentiable by the pixels.
         """
         height, width = pixels.shape[2:]
-        size = size_within((height, width), side, round(side * _LONGEST))
+        size = fit_within((height, width), side, round(side * _LONGEST))
         crops = [pixels]
         for _ in range(number - 1):
             share = uniform(1 - 0.4 * self.strength, 1)
             crops.append(_cropped(pixels, int(share * height), int(share * width)))
-        return self.changed(torch.cat([resize(crop, size) for crop in crops]))
+        return self.augment(torch.cat([resize(crop, size) for crop in crops]))
 
-    def changed(self, views: torch.Tensor) -> torch.Tensor:
-        """Views after the published changes in their order, each by chance of its own.
+    def augment(self, views: torch.Tensor) -> torch.Tensor:
+        """Views ``(number, 3, height, width)`` after the published changes in their order, each by its own chance.
 
         All views are changed at once: those that chance spares, by nothing. The order of the four tints, which is
         random as well, is one for all of them.
-
-        Args:
-            views: ``(number, 3, height, width)`` in [0, 1].
         """
         number, strength, size = len(views), self.strength, (views.shape[2], views.shape[3])
 
-        def chosen(share: float) -> torch.Tensor:
+        def bernoulli(share: float) -> torch.Tensor:
             return (torch.rand(number) < share * strength).to(views.device)
 
         def between(low: float, high: float, *columns: int) -> torch.Tensor:
             return (low + (high - low) * torch.rand(number, *columns)).to(views)
 
-        views = torch.where(chosen(0.5).view(-1, 1, 1, 1), views.flip(-1), views)
-        if (some := chosen(0.8)).any():
+        views = torch.where(bernoulli(0.5).view(-1, 1, 1, 1), views.flip(-1), views)
+        if (some := bernoulli(0.8)).any():
             room = 0.1 * strength * views.new_tensor([size[1], size[0]])
             angles, shifts = between(-15 * strength, 15 * strength), (between(-1, 1, 2) * room).round()
-            views = warped(views, turns(angles * some, shifts * some[:, None], size))
-        if (some := chosen(0.5)).any():
+            views = warp(views, rotations(angles * some, shifts * some[:, None], size))
+        if (some := bernoulli(0.5)).any():
             corners = views.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]])
             # Each corner wanders inwards, by up to so much of half a side.
             inwards = 0.4 * strength * between(0, 1, 4, 2) * some[:, None, None]
-            views = warped(views, perspectives(corners * (1 - inwards), corners.expand(number, -1, -1)))
-        if (some := chosen(0.7)).any():
+            views = warp(views, perspectives(corners * (1 - inwards), corners.expand(number, -1, -1)))
+        if (some := bernoulli(0.7)).any():
             amounts = between(-0.1 * strength, 0.1 * strength, 4) * some[:, None]
             for tint in torch.randperm(4).tolist():
                 amount = amounts[:, tint].view(-1, 1, 1, 1)
                 views = _TINTS[tint](views, amount)
-        return torch.where(chosen(0.15).view(-1, 1, 1, 1), grey(views), views)
+        return torch.where(bernoulli(0.15).view(-1, 1, 1, 1), to_grey(views), views)
 
-    def varied(self, picture: Image.Image) -> Image.Image:
+    def training_view(self, picture: Image.Image) -> Image.Image:
         """A picture as the network sees it in one iteration: perhaps tinted and mirrored, scaled, and most of it."""
         strength = self.strength
         if uniform(0, 1) < 0.1 * strength:
@@ -109,7 +104,7 @@ class Augmentation:
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
         share = uniform(1 - 0.15 * strength, 1)
         width, height = int(share * width), int(share * height)
-        left, top = (_place(whole - part) for whole, part in zip(picture.size, (width, height), strict=True))
+        left, top = (_random_offset(whole - part) for whole, part in zip(picture.size, (width, height), strict=True))
         return picture.crop((left, top, left + width, top + height))
 
 
@@ -118,20 +113,12 @@ def _jitter(strength: float) -> transforms.ColorJitter:
 
 
 _TINTS: tuple[Callable[[torch.Tensor, torch.Tensor], torch.Tensor], ...] = (
-    lambda views, amount: brightened(views, 1 + amount),
-    lambda views, amount: contrasted(views, 1 + amount),
-    lambda views, amount: saturated(views, 1 + amount),
-    hue_shifted,
+    lambda views, amount: adjust_brightness(views, 1 + amount),
+    lambda views, amount: adjust_contrast(views, 1 + amount),
+    lambda views, amount: adjust_saturation(views, 1 + amount),
+    adjust_hue,
 )
 """By an amount of which 0 changes nothing."""
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Within it torch's global generator follows the seed; afterwards it is where it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 def uniform(low: float, high: float) -> float:
@@ -140,9 +127,9 @@ def uniform(low: float, high: float) -> float:
 
 
 def _cropped(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    top, left = (_place(whole - part) for whole, part in zip(pixels.shape[2:], (height, width), strict=True))
+    top, left = (_random_offset(whole - part) for whole, part in zip(pixels.shape[2:], (height, width), strict=True))
     return pixels[:, :, top : top + height, left : left + width]
 
 
-def _place(room: int) -> int:
+def _random_offset(room: int) -> int:
     return int(torch.randint(room + 1, ()).item())

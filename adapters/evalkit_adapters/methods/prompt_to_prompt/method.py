@@ -3,30 +3,38 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from PIL import Image
 
 from evalkit.arrays import Floats
-from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
+from evalkit.editing.method import EditedPicture, MethodCard, Setting
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
-from evalkit_adapters.diffusion.words import TokenColumns, Words, blended, equaliser, refinement, replacement
+from evalkit_adapters.methods.base import LatentDiffusionMethod
+from evalkit_adapters.methods.prompt_to_prompt.word_alignment import (
+    CaptionWords,
+    TokenColumns,
+    blend_columns,
+    refinement_mapping,
+    replacement_mapping,
+    token_weights,
+)
+from evalkit_adapters.settings import GUIDANCE, NULL_TEXT_ITERATIONS
 
 if TYPE_CHECKING:
     import torch
 
-    from evalkit_adapters.diffusion.attention import AttentionLayer, Rule
-    from evalkit_adapters.diffusion.latent import LatentDiffusion
+    from evalkit_adapters.diffusion.attention import AttentionFunction, AttentionLayer
     from evalkit_adapters.diffusion.null_text import NullText
 
 _THRESHOLD = 0.3
-"""Of the local blend: a place belongs to the words from this share of their strongest attention on."""
+"""Of the local blend: a pixel belongs to the words from this share of their strongest attention on."""
 _BLEND_AFTER = 0.2
 """Share of the steps before the local blend begins."""
 
 
-class PromptToPrompt:
+class PromptToPrompt(LatentDiffusionMethod):
     """Samples source and target caption together; the target's attention is taken from the source's."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -68,21 +76,13 @@ class PromptToPrompt:
                 lowest=0,
             ),
             "steps": Setting(default=50, summary="Steps of sampling and of inversion.", lowest=2, highest=999),
-            "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
-            "null_text_iterations": Setting(default=10, summary="At most, for each step of inversion.", lowest=0),
+            "guidance": GUIDANCE,
+            "null_text_iterations": NULL_TEXT_ITERATIONS,
         },
         miniature={"guidance": 4.0, "steps": 20, "null_text_iterations": 3},
         edit_types=frozenset({"recolour", "reshape", "resize", "background", "move_left", "move_right"}),
         cannot="Moving or re-posing things, and what the words of the two captions do not say one by one.",
     )
-    model: "LatentDiffusion"
-    settings: dict[str, Any]
-
-    def load(self, run: MethodRun) -> None:
-        """The base model."""
-        from evalkit_adapters.diffusion.latent import LatentDiffusion
-
-        self.model, self.settings = LatentDiffusion.open(run), dict(run.settings)
 
     def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> "NullText":  # noqa: ARG002
         """Null-text inversion under the source caption."""
@@ -104,115 +104,123 @@ class PromptToPrompt:
 
         texts = item.source_caption or "", item.target_caption or ""
         with torch.no_grad():
-            _, latent = self.sampled(fitted, self.model.embed(texts[1]), self.control(*texts))
+            _, latent = self.edited_latents(fitted, self.model.embed(texts[1]), self.attention_edit(*texts))
         return self.model.decode(latent)
 
-    def control(self, source: str, target: str) -> "Control":
+    def attention_edit(self, source: str, target: str) -> "AttentionEdit":
         """What happens to the attention maps of one edit.
 
         Raises:
             OptionError: A word is not in its caption, or the captions cannot be edited in the way that was asked for.
         """
         kind, length = self.settings["edit"], self.model.length
-        before, after = (Words.of(self.model.tokenizer, text, length) for text in (source, target))
+        before, after = (CaptionWords.from_caption(self.model.tokenizer, text, length) for text in (source, target))
         if kind == "auto":
             kind = "replace" if len(before.words) == len(after.words) else "refine"
         if kind == "replace":
-            mapping, alpha = replacement(before, after, length)
+            mapping, alpha = replacement_mapping(before, after, length)
         else:
-            mapping, alpha = refinement(before.ids, after.ids, length)
-        return Control(
+            mapping, alpha = refinement_mapping(before.ids, after.ids, length)
+        return AttentionEdit(
             mapping=mapping,
             alpha=alpha,
-            scale=equaliser(after, self.settings["weights"], length),
-            blend=blended(before, after, self.settings["blend"]),
+            scale=token_weights(after, self.settings["weights"], length),
+            blend=blend_columns(before, after, self.settings["blend"]),
         )
 
-    def sampled(
-        self, source: "NullText", wanted: "torch.Tensor", control: "Control"
+    def edited_latents(
+        self, source: "NullText", target: "torch.Tensor", attention_edit: "AttentionEdit"
     ) -> "tuple[torch.Tensor, torch.Tensor]":
-        """The clean latents of the source's branch and of the edit's.
-
-        Args:
-            source: The inverted image.
-            wanted: ``(1, tokens, width)`` of the target caption.
-            control: What happens to the attention.
-        """
+        """The clean latents of the source's branch and of the edit's, for the target caption's embedding."""
         import torch
 
         from evalkit_adapters.diffusion.attention import attention_layers
-        from evalkit_adapters.diffusion.schedule import move
+        from evalkit_adapters.diffusion.latent_diffusion import classifier_free_guidance
 
         steps = self.model.schedule.steps(self.settings["steps"])
-        cross, own = (attention_layers(self.model.unet, kind) for kind in ("cross", "self"))
-        seen: torch.Tensor | float = 0.0
+        cross_layers, self_layers = (attention_layers(self.model.unet, kind) for kind in ("cross", "self"))
+        summed_maps: torch.Tensor | float = 0.0
         pair = torch.cat([source.start, source.start])
         for step, empty in zip(steps, source.empty, strict=True):
-            captions = torch.cat([empty, empty, source.caption, wanted])
-            with self.controlled(control, step.index, cross, own) as maps:
+            captions = torch.cat([empty, empty, source.caption, target])
+            with self.controlled(attention_edit, step.index, cross_layers, self_layers) as maps:
                 noise = self.model.noise(torch.cat([pair, pair]), step.timestep, captions)
-            without, with_text = noise.chunk(2)
-            guided = without + self.settings["guidance"] * (with_text - without)
-            pair = move(pair, guided, step.noisy, step.clean)
-            if control.blend:
-                seen = seen + torch.cat(maps, dim=1)
+            unconditional, conditional = noise.chunk(2)
+            guided = classifier_free_guidance(unconditional, conditional, self.settings["guidance"])
+            pair = step.denoise(pair, guided)
+            if attention_edit.blend:
+                summed_maps = summed_maps + torch.cat(maps, dim=1)
                 if step.index >= int(_BLEND_AFTER * len(steps)):
-                    mask = blend_mask(seen, control.blend, pair.shape[-1])
+                    mask = blend_mask(summed_maps, attention_edit.blend, pair.shape[-1])
                     pair = torch.cat([pair[:1], pair[:1] + mask * (pair[1:] - pair[:1])])
         return pair[:1], pair[1:]
 
     @contextmanager
     def controlled(
-        self, control: "Control", index: int, cross: "Sequence[AttentionLayer]", own: "Sequence[AttentionLayer]"
+        self,
+        attention_edit: "AttentionEdit",
+        index: int,
+        cross_layers: "Sequence[AttentionLayer]",
+        self_layers: "Sequence[AttentionLayer]",
     ) -> "Iterator[list[torch.Tensor]]":
         """Attention for one call on ``[empty, empty, source, target]`` rows; only the last row is changed.
-
-        Args:
-            control: What happens to the cross-attention.
-            index: Of the step.
-            cross: All layers of attention to the caption.
-            own: All layers of self-attention.
 
         Yields:
             What fills with the two captions' maps for the blend, ``(2, heads, tokens, columns)`` of each layer.
         """
-        import torch
+        from evalkit_adapters.diffusion.attention import replace_attention
 
-        from evalkit_adapters.diffusion.attention import plain, probabilities, ruled
-
-        steps, side = self.settings["steps"], int(self.model.unet.config.sample_size)
-        in_cross = index < int(self.settings["cross_share"] * (steps + 1))
-        in_self = index < int(self.settings["self_share"] * steps)
-        largest = (self.settings["self_level"] * side) ** 2
-        shown = round(self.settings["blend_level"] * side) ** 2
         maps: list[torch.Tensor] = []
-
-        def of_words(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor") -> "torch.Tensor":
-            chances = probabilities(query, key)
-            if in_cross:
-                chances = torch.cat([chances[:3], control.edited(chances[2:3], chances[3:])])
-            if control.blend and query.shape[2] == shown:
-                maps.append(chances[2:])
-            return chances @ value
-
-        def of_places(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor") -> "torch.Tensor":
-            if query.shape[2] <= largest:
-                query, key = (torch.cat([part[:3], part[2:3]]) for part in (query, key))
-            return plain(query, key, value)
-
-        rules: dict[AttentionLayer, Rule] = dict.fromkeys(cross, of_words) if in_cross or control.blend else {}
-        rules |= dict.fromkeys(own, of_places) if in_self else {}
-        with ruled(rules):
+        functions: dict[AttentionLayer, AttentionFunction] = {}
+        replaces_cross = index < int(self.settings["cross_share"] * (self.settings["steps"] + 1))
+        if replaces_cross or attention_edit.blend:
+            cross_attention = self._cross_attention(attention_edit if replaces_cross else None, maps)
+            functions |= dict.fromkeys(cross_layers, cross_attention)
+        if index < int(self.settings["self_share"] * self.settings["steps"]):
+            functions |= dict.fromkeys(self_layers, self._self_attention)
+        with replace_attention(functions):
             yield maps
-        if control.blend and not maps:
+        if attention_edit.blend and not maps:
             raise OptionError(
-                f"No cross-attention of the base model has {shown} tokens, which blend_level="
+                f"No cross-attention of the base model has {self._blend_tokens} tokens, which blend_level="
                 f"{self.settings['blend_level']:g} asks for. Set it to 1, 0.5, 0.25 or 0.125."
             )
 
+    @property
+    def _blend_tokens(self) -> int:
+        """Queries of the layers whose maps the blend is made of."""
+        return int(round(self.settings["blend_level"] * self.model.unet.config.sample_size) ** 2)
+
+    def _cross_attention(
+        self, attention_edit: "AttentionEdit | None", maps: "list[torch.Tensor]"
+    ) -> "AttentionFunction":
+        """Cross-attention that edits the target's map, where it is to be edited, and adds maps of the blend's size."""
+        import torch
+
+        from evalkit_adapters.diffusion.attention import attention_probabilities
+
+        def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+            attention = attention_probabilities(query, key)
+            if attention_edit:
+                attention = torch.cat([attention[:3], attention_edit.apply(attention[2:3], attention[3:])])
+            if query.shape[2] == self._blend_tokens:
+                maps.append(attention[2:])
+            return attention @ value
+
+        return attend
+
+    def _self_attention(self, query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor") -> "torch.Tensor":
+        """Self-attention of the target with the source's map, where that is small enough."""
+        import torch
+        from torch.nn.functional import scaled_dot_product_attention
+
+        if query.shape[2] <= (self.settings["self_level"] * self.model.unet.config.sample_size) ** 2:
+            query, key = (torch.cat([part[:3], part[2:3]]) for part in (query, key))
+        return scaled_dot_product_attention(query, key, value)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Control:
+class AttentionEdit:
     """How the target's cross-attention comes from the source's: ``c · (α · A_src M + (1 − α) · A_tgt)``."""
 
     mapping: Floats
@@ -224,7 +232,7 @@ class Control:
     blend: TokenColumns | None
     """Of the words to which the edit is confined."""
 
-    def edited(self, source: "torch.Tensor", target: "torch.Tensor") -> "torch.Tensor":
+    def apply(self, source: "torch.Tensor", target: "torch.Tensor") -> "torch.Tensor":
         """The target's new maps, from both branches' ``(1, heads, tokens, columns)`` of this step."""
         import torch
 

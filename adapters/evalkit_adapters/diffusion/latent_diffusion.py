@@ -16,10 +16,16 @@ from PIL import Image
 
 from evalkit.editing.method import MINIATURE, MethodRun
 from evalkit.errors import WeightsError
-from evalkit_adapters.diffusion.schedule import Schedule
-from evalkit_adapters.pipelines.base import open_pipeline
+from evalkit_adapters.diffusion.loading import open_pipeline
+from evalkit_adapters.diffusion.schedule import Schedule, Step
+from evalkit_adapters.images import centre_square, to_array, to_tensor
 
 MINIATURE_DIFFUSION = Path(__file__).parents[1] / "miniature_diffusion"
+
+
+def classifier_free_guidance(unconditional: torch.Tensor, conditional: torch.Tensor, guidance: float) -> torch.Tensor:
+    """ε_u + g (ε_c − ε_u), of two predictions of the noise (Ho & Salimans 2022)."""
+    return unconditional + guidance * (conditional - unconditional)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +55,10 @@ class LatentDiffusion:
             )
         except WeightsError as error:
             raise WeightsError(f"{error}, or try it without real weights: --model {MINIATURE}") from error
-        return cls.of(pipeline)
+        return cls.from_pipeline(pipeline)
 
     @classmethod
-    def of(cls, pipeline: Any) -> "LatentDiffusion":  # noqa: ANN401 - diffusers ships no types
+    def from_pipeline(cls, pipeline: Any) -> "LatentDiffusion":  # noqa: ANN401 - diffusers ships no types
         """The parts of a ``StableDiffusionPipeline``, frozen.
 
         Raises:
@@ -73,7 +79,7 @@ class LatentDiffusion:
             unet=pipeline.unet,
             tokenizer=pipeline.tokenizer,
             text_encoder=pipeline.text_encoder,
-            schedule=Schedule.of(pipeline.scheduler),
+            schedule=Schedule.from_scheduler(pipeline.scheduler),
         )
 
     @property
@@ -84,22 +90,12 @@ class LatentDiffusion:
 
     def square(self, image: Image.Image, resample: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:
         """The middle square of a picture at the model's size."""
-        width, height = image.size
-        short = min(width, height)
-        left, top = (width - short) // 2, (height - short) // 2
-        cropped = image.crop((left, top, left + short, top + short))
-        return cropped if short == self.side else cropped.resize((self.side, self.side), resample)
+        return centre_square(image, self.side, resample)
 
     @torch.no_grad()
     def encode(self, image: Image.Image, *, sample: torch.Generator | None = None) -> torch.Tensor:
-        """A square picture's latent, ``(1, channels, side/f, side/f)``, scaled to unit variance.
-
-        Args:
-            image: RGB, of the model's side.
-            sample: Draws from the posterior; without it the latent is the posterior's mean.
-        """
-        pixels = torch.from_numpy(np.asarray(image).copy()).to(self.autoencoder.device)
-        pixels = pixels.permute(2, 0, 1)[None].to(self.autoencoder.dtype) / 127.5 - 1
+        """A square picture's latent, ``(1, channels, side/f, side/f)``: the posterior's mean, or a draw; scaled."""
+        pixels = to_tensor(image, self.autoencoder.device, self.autoencoder.dtype) / 127.5 - 1
         posterior = self.autoencoder.encode(pixels).latent_dist
         latent: torch.Tensor = posterior.mode() if sample is None else posterior.sample(sample)
         scaled: torch.Tensor = latent * self.autoencoder.config.scaling_factor
@@ -108,9 +104,7 @@ class LatentDiffusion:
     @torch.no_grad()
     def decode(self, latent: torch.Tensor) -> npt.NDArray[np.floating]:
         """The picture of one latent, ``(side, side, 3)`` in [0, 1]."""
-        pixels = self.autoencoder.decode(latent / self.autoencoder.config.scaling_factor).sample
-        picture: npt.NDArray[np.floating] = (pixels[0] / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
-        return picture
+        return to_array(self.autoencoder.decode(latent / self.autoencoder.config.scaling_factor).sample / 2 + 0.5)
 
     def tokens(self, texts: Sequence[str]) -> torch.Tensor:
         """Token ids, ``(n, tokens)``, cut or padded to the tokenizer's full length."""
@@ -143,28 +137,33 @@ class LatentDiffusion:
         predicted: torch.Tensor = self.unet(latents.to(dtype), timestep, embeddings.to(dtype)).sample
         return predicted.to(latents.dtype)
 
-    def guided(
-        self, latents: torch.Tensor, timestep: int, empty: torch.Tensor, wanted: torch.Tensor, guidance: float
+    def guided_noise(
+        self, latents: torch.Tensor, timestep: int, empty: torch.Tensor, caption: torch.Tensor, guidance: float
     ) -> torch.Tensor:
-        """The noise under classifier-free guidance: ε_u + g (ε_c − ε_u), both in one batch.
-
-        Args:
-            latents: ``(n, channels, height, width)``.
-            timestep: 0 to 999.
-            empty: ``(n or 1, tokens, width)`` of the empty caption.
-            wanted: ``(n or 1, tokens, width)`` of the target caption.
-            guidance: g; at 1 the unconditional half is not computed.
-        """
+        """The noise under classifier-free guidance, ε_u and ε_c in one batch; at a guidance of 1 it is ε_c alone."""
         if guidance == 1:
-            return self.noise(latents, timestep, wanted)
+            return self.noise(latents, timestep, caption)
         n = len(latents)
-        both = torch.cat([empty.expand(n, -1, -1), wanted.expand(n, -1, -1)])
-        without, with_text = self.noise(torch.cat([latents, latents]), timestep, both).chunk(2)
-        return without + guidance * (with_text - without)
+        both = torch.cat([empty.expand(n, -1, -1), caption.expand(n, -1, -1)])
+        unconditional, conditional = self.noise(torch.cat([latents, latents]), timestep, both).chunk(2)
+        return classifier_free_guidance(unconditional, conditional, guidance)
 
-    def start(self, seed: int) -> torch.Tensor:
-        """Gaussian noise of a latent's shape, ``(1, channels, side/f, side/f)``, the same on every device."""
-        config = self.unet.config
-        shape = (1, config.in_channels, config.sample_size, config.sample_size)
+    @torch.no_grad()
+    def sample(
+        self, latents: torch.Tensor, steps: Sequence[Step], caption: torch.Tensor, guidance: float
+    ) -> torch.Tensor:
+        """Latents at the first step's level, denoised along all steps under classifier-free guidance by a caption."""
+        empty = self.embed("")
+        return self.schedule.sample(latents, steps, lambda x, t: self.guided_noise(x, t, empty, caption, guidance))
+
+    @torch.no_grad()
+    def invert(self, clean: torch.Tensor, steps: Sequence[Step], caption: torch.Tensor) -> dict[int, torch.Tensor]:
+        """DDIM inversion under a caption, without guidance: by its timestep, the latents at each step's noisy level."""
+        return self.schedule.invert(clean, steps, lambda x, t: self.noise(x, t, caption))
+
+    def initial_noise(self, seed: int, side: int | None = None) -> torch.Tensor:
+        """Gaussian noise, ``(1, channels, side, side)``, the same on every device; of the model's side by default."""
+        side = side or self.unet.config.sample_size
+        shape = (1, self.unet.config.in_channels, side, side)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         return noise.to(self.unet.device, self.autoencoder.dtype)

@@ -5,7 +5,6 @@ optimised is float32 (float64 where the model is), also where the run's precisio
 step is smaller than what half precision can tell from nothing.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -18,32 +17,19 @@ from evalkit.editing.method import Precision
 from evalkit.errors import OptionError
 from evalkit.storage.prefetch import Progress, no_progress
 from evalkit.storage.tensors import Tensors
-from evalkit_adapters.diffusion.schedule import Noise, Schedule
+from evalkit_adapters.diffusion.schedule import Noise, Schedule, add_noise
 
 _LOWER: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def seeded(seed: int, purpose: str) -> torch.Generator:
-    """A generator on the CPU; for another purpose, the same seed gives independent numbers."""
-    digest = hashlib.sha256(f"{purpose} {seed}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 def denoising_loss(predict: Noise, clean: torch.Tensor, schedule: Schedule, generator: torch.Generator) -> torch.Tensor:
     """Mean squared error of the predicted noise at one random timestep: mean (ε − ε_θ(z_t, t))².
 
-    Draws the noise first, then the timestep, uniform over all of training's.
-
-    Args:
-        predict: The noise in latents at a timestep, differentiable in what is optimised.
-        clean: ``(n, channels, height, width)``.
-        schedule: ᾱ of the timesteps.
-        generator: From :func:`seeded`.
+    Draws the noise first, then the timestep, uniform over all of training's, from a generator on the CPU.
     """
     noise = torch.randn(clean.shape, generator=generator).to(clean)
-    timestep = int(torch.randint(len(schedule.signal), (1,), generator=generator))
-    signal = schedule.signal[timestep]
-    return mse_loss(predict(signal**0.5 * clean + (1 - signal) ** 0.5 * noise, timestep), noise)
+    timestep = int(torch.randint(len(schedule.alphas_cumprod), (1,), generator=generator))
+    return mse_loss(predict(add_noise(clean, noise, schedule.alphas_cumprod[timestep]), timestep), noise)
 
 
 def adam(
@@ -54,14 +40,9 @@ def adam(
     betas: tuple[float, float] = (0.9, 0.999),
     eight_bit: bool = False,
 ) -> torch.optim.Optimizer:
-    """Adam (Kingma & Ba 2015), in one kernel where torch has it.
+    """Adam (Kingma & Ba 2015), in one kernel where torch has it; with a decay AdamW, which decouples it.
 
-    Args:
-        parameters: What is optimised.
-        rate: Learning rate.
-        decay: Decoupled weight decay (AdamW); None: plain Adam, without any.
-        betas: Decay rates of the two moments.
-        eight_bit: The moments in 8 bits. bitsandbytes keeps those of fewer than 4,096 elements in 32.
+    In 8 bits are the moments; bitsandbytes keeps those of fewer than 4,096 elements in 32.
 
     Raises:
         OptionError: 8 bits are asked for where there is no CUDA, or no bitsandbytes.
@@ -94,14 +75,14 @@ def optimise(
     dtype: Precision = "fp32",
     rates: torch.optim.lr_scheduler.LRScheduler | None = None,
 ) -> torch.Tensor:
-    """Steps of an optimiser down a loss.
+    """Steps of an optimiser down a loss, which is called with the step, from 0.
 
     In a run at fp16 the loss is scaled for the way back, and the gradients scaled back before the optimiser sees
-    them; a step whose gradients overflow is left out.
+    them; a step whose gradients overflow is left out. No gradient is left behind.
 
     Args:
-        loss: Called with the step, from 0; a scalar.
-        optimiser: Any; it holds what is optimised, and leaves no gradient behind.
+        loss: Gives a scalar.
+        optimiser: Holds what is optimised.
         steps: How many.
         what: Is optimised, as the progress calls it.
         progress: The run's.
@@ -142,25 +123,19 @@ def optimise(
 
 
 @contextmanager
-def checkpointed(network: nn.Module, wanted: bool = True) -> Iterator[None]:
+def checkpointed(network: Any, enabled: bool = True) -> Iterator[None]:  # noqa: ANN401 - diffusers ships no types
     """While it lasts, a network that offers gradient checkpointing recomputes its inner values on the way back."""
-    parts = [part for part in network.modules() if hasattr(part, "gradient_checkpointing")]
-    before = [dict(part.__dict__) for part in parts]
-    switch: Any = getattr(network, "enable_gradient_checkpointing", None) if wanted else None
+    switches = enabled and hasattr(network, "enable_gradient_checkpointing") and not network.is_gradient_checkpointing
+    if switches:
+        network.enable_gradient_checkpointing()
     try:
-        if switch:
-            switch()
         yield
     finally:
-        for part, state in zip(parts, before, strict=True) if switch else ():
-            for name in ("gradient_checkpointing", "_gradient_checkpointing_func"):
-                if name in state:
-                    setattr(part, name, state[name])
-                else:
-                    part.__dict__.pop(name, None)
+        if switches:
+            network.disable_gradient_checkpointing()
 
 
-class Tuned:
+class TrainableWeights:
     """The weights of a network that are free to change for a while."""
 
     def __init__(self, weights: Mapping[str, nn.Parameter], before: Mapping[str, torch.Tensor]) -> None:
@@ -181,23 +156,20 @@ class Tuned:
         }
 
     @torch.no_grad()
-    def change(self, weights: Tensors) -> None:
+    def load(self, weights: Tensors) -> None:
         """Sets what :meth:`changed` gave, now or in an earlier run."""
         for name, part in weights.items():
             self._weights[name].copy_(part)
 
 
 @contextmanager
-def tuned(network: nn.Module, *, dtype: Precision = "fp32", checkpointing: bool = False) -> Iterator[Tuned]:
+def trainable(
+    network: nn.Module, *, dtype: Precision = "fp32", checkpointing: bool = False
+) -> Iterator[TrainableWeights]:
     """A network whose weights may be changed; afterwards, however it ends, it is bit by bit as it was.
 
     Its weights are float32 at least. At a lower precision of the run, the network computes in it by autocast,
-    whoever calls it.
-
-    Args:
-        network: Its modes are left as they are: a frozen network stays in evaluation mode.
-        dtype: The run's.
-        checkpointing: Whether to save memory by recomputing.
+    whoever calls it. Its modes are left as they are: a frozen network stays in evaluation mode.
     """
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     before = {name: (part.data, part.requires_grad, part.grad) for name, part in tensors.items()}
@@ -213,16 +185,18 @@ def tuned(network: nn.Module, *, dtype: Precision = "fp32", checkpointing: bool 
             device = next(network.parameters()).device.type
             network.forward = torch.autocast(device, _LOWER[dtype])(network.forward)
         with checkpointed(network, checkpointing):
-            yield Tuned(dict(network.named_parameters()), {name: data for name, (data, _, _) in before.items()})
+            yield TrainableWeights(
+                dict(network.named_parameters()), {name: data for name, (data, _, _) in before.items()}
+            )
     finally:
         if own_forward is not None:
             network.forward = own_forward
         else:
             network.__dict__.pop("forward", None)
         for name, part in tensors.items():
-            data, wanted, grad = before[name]
+            data, requires_grad, grad = before[name]
             part.data, part.grad = data, None
-            part.requires_grad_(wanted)
+            part.requires_grad_(requires_grad)
             part.grad = grad
         for module, training in modes.items():
             module.training = training

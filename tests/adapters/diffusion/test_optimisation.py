@@ -8,7 +8,14 @@ import torch
 from torch import nn
 
 from evalkit.errors import OptionError
-from evalkit_adapters.diffusion.tuning import adam, checkpointed, denoising_loss, optimise, seeded, tuned
+from evalkit_adapters.diffusion.optimisation import (
+    adam,
+    checkpointed,
+    denoising_loss,
+    optimise,
+    trainable,
+)
+from evalkit_adapters.seeding import seeded_generator
 from tests.support import optimising
 from tests.support.adapters import furthest, untouched
 from tests.support.ddim import SIGNAL
@@ -16,15 +23,9 @@ from tests.support.diffusion import tiny_model
 
 
 @pytest.fixture(scope="module")
-def model():
-    """A tiny model in float64."""
-    return tiny_model()
-
-
-@pytest.fixture(scope="module")
 def clean(model):
     """A latent."""
-    return model.start(3)
+    return model.initial_noise(3)
 
 
 def single(dtype=torch.float32):
@@ -34,7 +35,7 @@ def single(dtype=torch.float32):
 
 def loss_of(model, clean, seed=0):
     """The denoising loss under a caption, for the loop."""
-    draws, caption = seeded(seed, "test"), model.embed("a red circle")
+    draws, caption = seeded_generator(seed, "test"), model.embed("a red circle")
     return lambda _step: denoising_loss(lambda x, t: model.noise(x, t, caption), clean, model.schedule, draws)
 
 
@@ -43,7 +44,7 @@ def loss_of(model, clean, seed=0):
 
 def test_the_denoising_loss_is_the_published_one(model, clean):
     """Noise drawn first, then the timestep; the mean of the squared error, to 1e-9."""
-    draws, caption = seeded(5, "test"), model.embed("a red circle")
+    draws, caption = seeded_generator(5, "test"), model.embed("a red circle")
     for _ in range(3):
         state = draws.get_state()
         ours = denoising_loss(lambda x, t: model.noise(x, t, caption), clean, model.schedule, draws)
@@ -59,7 +60,7 @@ def test_the_denoising_loss_is_the_published_one(model, clean):
 
 def test_timesteps_are_uniform_over_all_of_training(model, clean):
     """From 0 to 999, each as likely: 4,000 draws have the mean and the spread of it within four standard errors."""
-    seen, draws = [], seeded(0, "test")
+    seen, draws = [], seeded_generator(0, "test")
     for _ in range(4000):
         denoising_loss(lambda x, t: seen.append(t) or x[:, :, :1, :1], clean[:, :, :1, :1], model.schedule, draws)
     times = torch.tensor(seen, dtype=torch.float64)
@@ -71,7 +72,7 @@ def test_timesteps_are_uniform_over_all_of_training(model, clean):
 def test_a_seed_gives_each_purpose_its_own_numbers():
     """The same again for the same seed and purpose; nothing in common for another."""
     first, again, other, next_ = (
-        torch.randn(1000, generator=seeded(*key)) for key in [(0, "a"), (0, "a"), (0, "b"), (1, "a")]
+        torch.randn(1000, generator=seeded_generator(*key)) for key in [(0, "a"), (0, "a"), (0, "b"), (1, "a")]
     )
     assert torch.equal(first, again)
     for different in (other, next_):
@@ -203,12 +204,12 @@ def fail_in_training(model, clean):
 def test_tuned_weights_are_put_back_bit_by_bit(model, clean):
     """Weights, gradients, modes, hooks and what is frozen, after an optimisation that changed every weight."""
     with untouched(model.unet):
-        with tuned(model.unet, checkpointing=True) as weights:
+        with trainable(model.unet, checkpointing=True) as weights:
             optimise(loss_of(model, clean), adam(weights.parameters, 1e-3), 1, what="weights")
             changed = weights.changed()
             assert changed.keys() == dict(model.unet.named_parameters()).keys()
             assert all(part.grad is None for part in weights.parameters)
-        with pytest.raises(ZeroDivisionError), tuned(model.unet):
+        with pytest.raises(ZeroDivisionError), trainable(model.unet):
             fail_in_training(model, clean)
 
 
@@ -217,7 +218,7 @@ def test_weights_that_had_gradients_keep_them_out_of_the_optimisation():
     network = nn.Linear(1, 1, bias=False)
     network.weight.grad = torch.full((1, 1), 7.0)
     before = network.weight.detach().clone()
-    with tuned(network) as weights:
+    with trainable(network) as weights:
         assert network.weight.grad is None
         optimise(lambda _: network(torch.ones(1)).sum(), torch.optim.SGD(weights.parameters, 0.1), 1, what="w")
         assert abs((before - network.weight).item() - 0.1) < 1e-6
@@ -230,7 +231,7 @@ def test_running_statistics_are_put_back_too():
     """Not weights alone: what a network counts while it is trained."""
     network = nn.BatchNorm1d(3).train()
     state = {name: value.clone() for name, value in network.state_dict().items()}
-    with tuned(network):
+    with trainable(network):
         network(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)))
         assert network.num_batches_tracked == 1
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
@@ -241,9 +242,9 @@ def test_weights_are_float32_whatever_the_run_computes_in(dtype, stored):
     """At the published 5e-7 a step is below what half precision can tell: they move all the same, and are put back."""
     model = single()
     model.unet.to(stored)
-    clean, rate = model.start(3), 5e-7
+    clean, rate = model.initial_noise(3), 5e-7
     with untouched(model.unet):
-        with tuned(model.unet, dtype=dtype) as weights:
+        with trainable(model.unet, dtype=dtype) as weights:
             before = {name: part.detach().clone() for name, part in model.unet.named_parameters()}
             seen = []
             handle = model.unet.conv_in.register_forward_hook(lambda *given: seen.append(given[2].dtype))
@@ -260,13 +261,13 @@ def test_weights_are_float32_whatever_the_run_computes_in(dtype, stored):
 
 def test_what_was_changed_can_be_set_again(model, clean):
     """An artefact: the same weights to the bit in a later tuning, from either precision; what is equal is left out."""
-    with tuned(model.unet) as weights:
+    with trainable(model.unet) as weights:
         optimise(loss_of(model, clean), adam(weights.parameters[:3], 1e-3), 1, what="weights")
         changed, result = weights.changed(), model.noise(clean, 10, model.embed(""))
     assert len(changed) == 3
     plain = model.noise(clean, 10, model.embed(""))
-    with tuned(model.unet) as weights:
-        weights.change(changed)
+    with trainable(model.unet) as weights:
+        weights.load(changed)
         assert torch.equal(model.noise(clean, 10, model.embed("")), result)
     assert torch.equal(model.noise(clean, 10, model.embed("")), plain)
     assert furthest(plain, result.detach()) > 1e-4
@@ -282,7 +283,7 @@ def saving_into(sizes):
 
 def loss_under(model, caption, clean):
     """The denoising loss at one draw."""
-    return denoising_loss(lambda x, t: model.noise(x, t, caption), clean, model.schedule, seeded(0, "test"))
+    return denoising_loss(lambda x, t: model.noise(x, t, caption), clean, model.schedule, seeded_generator(0, "test"))
 
 
 def test_recomputing_keeps_less_and_gives_the_same_gradients(model, clean):
@@ -301,5 +302,5 @@ def test_recomputing_keeps_less_and_gives_the_same_gradients(model, clean):
 def test_a_network_that_offers_no_recomputing_is_used_as_it_is():
     """Asking for it is no mistake."""
     network = nn.Linear(2, 2)
-    with untouched(network), tuned(network, checkpointing=True) as weights:
+    with untouched(network), trainable(network, checkpointing=True) as weights:
         assert len(weights.parameters) == 2

@@ -6,7 +6,7 @@ import torch
 from transformers import AttentionInterface, CLIPModel
 
 from evalkit.errors import WeightsError
-from evalkit_adapters.guidance.load import open_clip_guide
+from evalkit_adapters.guidance.loading import open_clip_guide
 from tests.support import models
 from tests.support.adapters import furthest
 from tests.support.guides import guide, guide_of, normalised, pixels
@@ -53,8 +53,8 @@ def test_both_libraries_give_the_same(ours, theirs, kind, tiny_transformers_clip
 def test_the_last_block_by_hand_is_the_librarys(ours):
     """With its attention computed in the open, the block gives the same tokens to 1e-12, and rows that sum to 1."""
     tokens = ours.tokens(pixels())
-    found, attention = ours.tower.blocks[-1].explicit(tokens)
-    assert furthest(found, ours.tower.blocks[-1].whole(tokens)) < 1e-12
+    found, attention = ours.tower.blocks[-1].forward_with_attention(tokens)
+    assert furthest(found, ours.tower.blocks[-1].forward(tokens)) < 1e-12
     assert attention.shape == (1, 2, 17, 17)
     assert furthest(attention.sum(dim=-1), torch.ones(1, 2, 17)) < 1e-12
 
@@ -135,10 +135,10 @@ def test_a_checkpoint_of_a_listed_architecture_is_opened(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("open_clip:ViT-B-32/openai", "Take open_clip:ViT-B-32-quickgelu/openai"),
-        ("open_clip:ViT-B-32-quickgelu/laion2b_s34b_b79k", "Take open_clip:ViT-B-32/laion2b_s34b_b79k"),
-        ("open_clip:ViT-B-32-quickgel/openai", "no architecture 'ViT-B-32-quickgel'; there are ViT-B-32-quickgelu"),
-        ("open_clip:ViT-B-32-quickgelu/opnai", "no weights of ViT-B-32-quickgelu 'opnai'; there are openai"),
+        ("open_clip:ViT-B-32/openai", "open_clip:ViT-B-32-quickgelu/openai"),
+        ("open_clip:ViT-B-32-quickgelu/laion2b_s34b_b79k", "open_clip:ViT-B-32/laion2b_s34b_b79k"),
+        ("open_clip:ViT-B-32-quickgel/openai", "no architecture 'ViT-B-32-quickgel'. Did you mean ViT-B-32-quickgelu"),
+        ("open_clip:ViT-B-32-quickgelu/opnai", "no weights 'opnai' for ViT-B-32-quickgelu"),
         ("ViT-B-32/openai", "is called open_clip:<architecture>"),
         ("transformers:nowhere/at/all", "--model miniature"),
     ],

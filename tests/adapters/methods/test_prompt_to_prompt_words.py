@@ -11,7 +11,13 @@ from transformers import CLIPTokenizer
 
 from evalkit.encoders.miniature import DIRECTORY
 from evalkit.errors import OptionError
-from evalkit_adapters.diffusion.words import Words, blended, equaliser, refinement, replacement
+from evalkit_adapters.methods.prompt_to_prompt.word_alignment import (
+    CaptionWords,
+    blend_columns,
+    refinement_mapping,
+    replacement_mapping,
+    token_weights,
+)
 
 LENGTH = 48
 TOKENIZER = CLIPTokenizer.from_pretrained(DIRECTORY)
@@ -24,12 +30,12 @@ def words(*tokens):
     for number in tokens:
         columns.append(tuple(range(first, first + number)))
         first += number
-    return Words(words=tuple(map(str, range(len(tokens)))), columns=tuple(columns), ids=tuple(range(first + 1)))
+    return CaptionWords(words=tuple(map(str, range(len(tokens)))), columns=tuple(columns), ids=tuple(range(first + 1)))
 
 
 def caption(text):
     """A caption as the miniature CLIP's tokenizer takes it apart."""
-    return Words.of(TOKENIZER, text, LENGTH)
+    return CaptionWords.from_caption(TOKENIZER, text, LENGTH)
 
 
 @given(CAPTIONS)
@@ -49,7 +55,7 @@ def test_a_words_columns_are_those_that_spell_it(text):
 
 def test_words_that_do_not_fit_have_no_columns():
     """A caption is cut where the embedding ends."""
-    found = Words.of(TOKENIZER, "a dark red circle", 6)
+    found = CaptionWords.from_caption(TOKENIZER, "a dark red circle", 6)
     assert found.columns == ((1,), (2, 3, 4), (), ())
     assert len(found.ids) == 6
 
@@ -66,27 +72,27 @@ def test_words_that_run_into_each_other_are_refused():
         return {"input_ids": [0, len(text), 1]}
 
     with pytest.raises(OptionError, match="plain letters"):
-        Words.of(joined, "a cat", 77)
+        CaptionWords.from_caption(joined, "a cat", 77)
 
 
 def test_punctuation_may_be_left_out():
     """A word is found with its comma or without, wherever it stands; in another case it is another word."""
     text = caption("a cat, a red cat")
-    assert text.columns_of("cat") == (2, 3, 4, 7, 8)
-    assert text.columns_of("cat,") == (2, 3, 4)
-    assert text.columns_of("Cat") == text.columns_of("dog") == ()
+    assert text.word_columns("cat") == (2, 3, 4, 7, 8)
+    assert text.word_columns("cat,") == (2, 3, 4)
+    assert text.word_columns("Cat") == text.word_columns("dog") == ()
 
 
 def test_words_of_as_many_tokens_are_matched_in_order():
     """Replacing words by others of the same length is the identity, whatever they are."""
-    mapping, alpha = replacement(words(1, 2, 3), words(1, 2, 3), 10)
+    mapping, alpha = replacement_mapping(words(1, 2, 3), words(1, 2, 3), 10)
     assert np.array_equal(mapping, np.eye(10))
     assert np.array_equal(alpha, np.ones(10))
 
 
 def test_a_cat_becomes_a_word_of_seven_tokens():
     """Its map goes to all seven in equal parts; what follows stays with what followed it."""
-    mapping, alpha = replacement(words(1, 1, 1), words(1, 7, 1), 14)
+    mapping, alpha = replacement_mapping(words(1, 1, 1), words(1, 7, 1), 14)
     expected = np.zeros((14, 14))
     expected[0, 0] = expected[1, 1] = 1
     expected[2, 2:9] = 1 / 7
@@ -118,16 +124,16 @@ def test_replacing_is_the_published_walk(pairs):
             expected[i, j] = 1
             i, j = i + 1, j + 1
     expected[n - 1, j:] = 1
-    mapping, alpha = replacement(theirs, ours, n)
+    mapping, alpha = replacement_mapping(theirs, ours, n)
     assert np.array_equal(mapping, expected)
     assert np.array_equal(alpha, np.ones(n))
 
 
 def test_a_word_whose_partner_was_cut_off_keeps_its_own_map():
     """Attention would otherwise be lost."""
-    theirs = Words(words=("x", "y"), columns=((1, 2, 3, 4), ()), ids=(0, 1, 1, 1, 1, 2))
-    ours = Words(words=("x", "y"), columns=((1, 2), (3,)), ids=(0, 3, 3, 1, 2))
-    mapping, alpha = replacement(theirs, ours, 6)
+    theirs = CaptionWords(words=("x", "y"), columns=((1, 2, 3, 4), ()), ids=(0, 1, 1, 1, 1, 2))
+    ours = CaptionWords(words=("x", "y"), columns=((1, 2), (3,)), ids=(0, 3, 3, 1, 2))
+    mapping, alpha = replacement_mapping(theirs, ours, 6)
     assert alpha.tolist() == [1, 1, 1, 0, 1, 1]
     assert not mapping[:, 3].any()
 
@@ -135,12 +141,12 @@ def test_a_word_whose_partner_was_cut_off_keeps_its_own_map():
 def test_replacing_needs_as_many_words():
     """Two words cannot replace one."""
     with pytest.raises(OptionError, match="got 2 and 3"):
-        replacement(words(1, 1), words(1, 1, 1), 10)
+        replacement_mapping(words(1, 1), words(1, 1, 1), 10)
 
 
 def test_an_added_word_keeps_its_own_map():
     """The specification's example: a photo of a cat, a photo of a red cat."""
-    mapping, alpha = refinement([98, 1, 2, 3, 1, 4, 99], [98, 1, 2, 3, 1, 5, 4, 99], 12)
+    mapping, alpha = refinement_mapping([98, 1, 2, 3, 1, 4, 99], [98, 1, 2, 3, 1, 5, 4, 99], 12)
     partners = [int(column.argmax()) if column.any() else -1 for column in mapping.T]
     assert partners == [0, 1, 2, 3, 4, -1, 5, 6, 8, 9, 10, 11]
     assert alpha.tolist() == [1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1]
@@ -148,16 +154,16 @@ def test_an_added_word_keeps_its_own_map():
 
 def test_a_swapped_word_counts_as_new():
     """A mismatch is never aligned."""
-    _, alpha = refinement([98, 1, 2, 99], [98, 1, 3, 99], 6)
+    _, alpha = refinement_mapping([98, 1, 2, 99], [98, 1, 3, 99], 6)
     assert alpha.tolist() == [1, 1, 0, 1, 1, 1]
 
 
 def test_among_equal_alignments_the_targets_insertion_comes_first_from_the_end():
     """Of two same words only one can be the source's: the first, as the published trace-back goes."""
-    mapping, alpha = refinement([98, 7, 99], [98, 7, 7, 99], 4)
+    mapping, alpha = refinement_mapping([98, 7, 99], [98, 7, 7, 99], 4)
     assert alpha.tolist() == [1, 1, 0, 1]
     assert mapping[1, 1] == 1
-    assert refinement([98, 1, 2, 99], [98, 2, 1, 99], 4)[1].tolist() == [1, 1, 0, 1]
+    assert refinement_mapping([98, 1, 2, 99], [98, 2, 1, 99], 4)[1].tolist() == [1, 1, 0, 1]
 
 
 @given(st.lists(st.integers(0, 3), max_size=7), st.lists(st.integers(0, 3), max_size=7))
@@ -172,7 +178,7 @@ def test_a_refinement_keeps_as_many_tokens_in_order_as_there_can_be(source, targ
         same = source[i - 1] == target[j - 1]
         return max(common(i - 1, j), common(i, j - 1), common(i - 1, j - 1) + same)
 
-    mapping, alpha = refinement(source, target, 12)
+    mapping, alpha = refinement_mapping(source, target, 12)
     partners = [(i, j) for j in range(len(target)) for i in np.flatnonzero(mapping[:, j])]
     assert len(partners) == common(len(source), len(target)) == alpha[: len(target)].sum()
     assert all(source[i] == target[j] for i, j in partners)
@@ -182,33 +188,33 @@ def test_a_refinement_keeps_as_many_tokens_in_order_as_there_can_be(source, targ
 
 def test_weights_are_the_words_own():
     """One value for each word, on all of its columns, wherever it stands; all others are 1."""
-    scale = equaliser(caption("a dark circle, a red circle"), "circle=2.5, red=-1", LENGTH)
+    scale = token_weights(caption("a dark circle, a red circle"), "circle=2.5, red=-1", LENGTH)
     expected = np.ones(LENGTH)
     expected[[5, 6, 9]] = 2.5
     expected[8] = -1
     assert np.array_equal(scale, expected)
-    assert np.array_equal(equaliser(caption("a"), "", LENGTH), np.ones(LENGTH))
+    assert np.array_equal(token_weights(caption("a"), "", LENGTH), np.ones(LENGTH))
 
 
 @pytest.mark.parametrize("weights", ["red", "red=", "red=much", "red=nan", "red=inf"])
 def test_a_weight_that_is_none_is_refused(weights):
     """The message shows what one looks like."""
     with pytest.raises(OptionError, match=r"red=2,large=0.5"):
-        equaliser(caption("a red circle"), weights, LENGTH)
+        token_weights(caption("a red circle"), weights, LENGTH)
 
 
 def test_a_weight_for_a_word_that_is_not_there_is_refused():
     """A silent edit of nothing would look like a method that does nothing."""
     with pytest.raises(OptionError, match="'blue' is not in the caption 'a red circle'"):
-        equaliser(caption("a red circle"), "blue=2", LENGTH)
+        token_weights(caption("a red circle"), "blue=2", LENGTH)
 
 
 def test_the_blends_words():
     """None, those that differ, or words of either caption; one that is in neither is refused."""
     source, target = caption("a red circle"), caption("a blue circle")
-    assert blended(source, target, "none") is None
-    assert blended(source, target, "auto") == ((2,), (2,))
-    assert blended(source, source, "auto") is None
-    assert blended(source, target, "red, circle") == ((2, 3), (3,))
+    assert blend_columns(source, target, "none") is None
+    assert blend_columns(source, target, "auto") == ((2,), (2,))
+    assert blend_columns(source, source, "auto") is None
+    assert blend_columns(source, target, "red, circle") == ((2, 3), (3,))
     with pytest.raises(OptionError, match="'ring' of the setting 'blend' is in neither caption"):
-        blended(source, target, "circle,ring")
+        blend_columns(source, target, "circle,ring")

@@ -1,16 +1,15 @@
 """What Text2LIVE minimises (Bar-Tal et al. 2022, section 3.2, with the weights of the authors' configuration)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import mse_loss
+from torch.nn.functional import mse_loss, normalize
 
-from evalkit_adapters.guidance.augmentations import Augmentation
-from evalkit_adapters.guidance.clip import GuidingClip, resize, size_within
-from evalkit_adapters.guidance.edit_layer import Rendered
-from evalkit_adapters.guidance.losses import cosine_distance, self_similarity, sparsity, spherical_distance
+from evalkit_adapters.guidance.clip import GuidingClip, fit_within, resize
+from evalkit_adapters.methods.text2live.augmentations import Augmentation
+from evalkit_adapters.methods.text2live.edit_layer import Rendered
 
 TEMPLATES = (
     "photo of {}.",
@@ -48,10 +47,10 @@ class CaptionEmbeddings:
     """``(dimension,)`` of what is to be painted over."""
 
     @classmethod
-    def of(
+    def from_captions(
         cls, clip: GuidingClip, composite: str, source: str, screen: str, region: str, *, plain: bool
     ) -> "CaptionEmbeddings":
-        """CaptionEmbeddings put into the templates; ``plain`` leaves composite and source as they are."""
+        """Captions put into the templates; ``plain`` leaves composite and source as they are."""
 
         def filled(text: str, templates: Sequence[str]) -> torch.Tensor:
             # What follows the caption is the template's to say: "the dog.." is no sentence.
@@ -66,6 +65,34 @@ class CaptionEmbeddings:
         )
 
 
+def spherical_distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Half the squared angle, ``2 arcsin(‖x̂ − ŷ‖ / 2)² = θ² / 2``, of vectors normalised here; over the last axis.
+
+    Equal vectors have distance 0 and opposite ones π² / 2. Both ends are kept finite in their derivative.
+    """
+    chord = normalize(one, dim=-1) - normalize(other, dim=-1)
+    half = (chord.square().sum(dim=-1) + 1e-24).sqrt() / 2
+    return 2 * half.clamp(max=1 - 1e-6).arcsin().square()
+
+
+def cosine_distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """``1 − cos``; over the last axis."""
+    return 1 - torch.cosine_similarity(one, other, dim=-1)
+
+
+def self_similarity(tokens: torch.Tensor) -> torch.Tensor:
+    """``S_ij = t_i · t_j / max(‖t_i‖ ‖t_j‖, 1e-8)`` of ``(n, tokens, width)``: ``(n, tokens, tokens)``."""
+    norms = tokens.norm(dim=-1)
+    likeness: torch.Tensor = tokens @ tokens.transpose(1, 2) / (norms[:, :, None] * norms[:, None, :]).clamp(min=1e-8)
+    return likeness
+
+
+def sparsity(opacity: torch.Tensor, *, mean_weight: float, count_weight: float) -> torch.Tensor:
+    """How much an edit layer covers: ``γ₁ mean α + γ₀ mean(2 sigmoid(5 α) − 1)``; the second counts."""
+    count = (2 * (5 * opacity).sigmoid() - 1).mean()
+    return mean_weight * opacity.mean() + count_weight * count
+
+
 def bootstrap_weight(step: int, *, first: float, steps: int, schedule: str) -> float:
     """The weight of the bootstrapping at a step, counted from 0; nothing from step ``steps`` on.
 
@@ -77,8 +104,8 @@ def bootstrap_weight(step: int, *, first: float, steps: int, schedule: str) -> f
     return first * share
 
 
-def drawn(embeddings: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    """Some rows, the same of each: as many as chance says, with replacement."""
+def sample_rows(*embeddings: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Random rows with replacement, the same of each tensor; how many is random too."""
     n_rows = len(embeddings[0])
     number = int(torch.randint(1, n_rows + 1, ()).item())
     rows = torch.randint(n_rows, (number,)).to(embeddings[0].device)
@@ -98,20 +125,27 @@ class Text2LiveObjective:
         """Of what the network and CLIP are shown."""
         return Augmentation(self.settings["augmentation"])
 
-    def parts(self, pictures: Sequence[torch.Tensor], layers: Sequence[Rendered], step: int) -> dict[str, torch.Tensor]:
+    def weighted_losses(
+        self, pictures: Sequence[torch.Tensor], layers: Sequence[Rendered], step: int
+    ) -> dict[str, torch.Tensor]:
         """Each loss with its weight, averaged over the pictures of one iteration; those without weight are left out.
 
-        Args:
-            pictures: ``(1, 3, height, width)`` each.
-            layers: The edit layer over each.
-            step: Counted from 0.
+        Pictures are ``(1, 3, height, width)``, each with the edit layer over it; steps are counted from 0.
         """
+        losses: dict[str, Callable[[torch.Tensor, Rendered], torch.Tensor]] = {
+            "composition": lambda _picture, layer: self.composition(layer),
+            "direction": self.direction,
+            "structure": self.structure,
+            "screen": lambda _picture, layer: self.screen(layer),
+            "sparsity": lambda _picture, layer: self.sparsity(layer),
+            "bootstrap": self.bootstrap,
+        }
         weights = self.weights(step)
         pairs = list(zip(pictures, layers, strict=True))
         return {
-            name: weight * sum(getattr(self, name)(*pair) for pair in pairs) / len(pairs)
-            for name, weight in weights.items()
-            if weight
+            name: weights[name] * torch.stack([loss(*pair) for pair in pairs]).sum() / len(pairs)
+            for name, loss in losses.items()
+            if weights[name]
         }
 
     def weights(self, step: int) -> dict[str, float]:
@@ -128,31 +162,31 @@ class Text2LiveObjective:
             ),
         }
 
-    def composition(self, picture: torch.Tensor, layer: Rendered) -> torch.Tensor:  # noqa: ARG002 - all take both
+    def composition(self, layer: Rendered) -> torch.Tensor:
         """The composite against its text."""
-        (texts,) = drawn([self.texts.composite])
-        return self.distance(self.embeddings(layer.composite), texts)
+        (texts,) = sample_rows(self.texts.composite)
+        return self.text_distance(layer.composite, texts)
 
     def direction(self, picture: torch.Tensor, layer: Rendered) -> torch.Tensor:
         """The way from the source to the composite against that of their texts, all as CLIP gives them."""
-        target, source = drawn([self.texts.composite, self.texts.source])
+        target, source = sample_rows(self.texts.composite, self.texts.source)
         with torch.no_grad():
-            before = self.embeddings(picture)
-        moved = self.embeddings(layer.composite) - before
+            before = self.view_embeddings(picture)
+        moved = self.view_embeddings(layer.composite) - before
         return cosine_distance(moved[:, None], (target - source)[None]).mean()
 
-    def screen(self, picture: torch.Tensor, layer: Rendered) -> torch.Tensor:  # noqa: ARG002
+    def screen(self, layer: Rendered) -> torch.Tensor:
         """The layer alone against its text."""
-        (texts,) = drawn([self.texts.screen])
-        return self.distance(self.embeddings(layer.screen), texts)
+        (texts,) = sample_rows(self.texts.screen)
+        return self.text_distance(layer.screen, texts)
 
     def structure(self, picture: torch.Tensor, layer: Rendered) -> torch.Tensor:
-        """How far the tokens' likenesses among themselves have changed."""
+        """How far the tokens' self-similarity has changed."""
         with torch.no_grad():
-            before = self.likenesses(picture)
-        return mse_loss(self.likenesses(layer.composite), before)
+            before = self.token_self_similarity(picture)
+        return mse_loss(self.token_self_similarity(layer.composite), before)
 
-    def sparsity(self, picture: torch.Tensor, layer: Rendered) -> torch.Tensor:  # noqa: ARG002
+    def sparsity(self, layer: Rendered) -> torch.Tensor:
         """How much the layer covers."""
         mean, count = self.settings["opacity_mean"], self.settings["opacity_count"]
         return sparsity(layer.opacity, mean_weight=mean, count_weight=count)
@@ -162,18 +196,19 @@ class Text2LiveObjective:
         side = self.clip.side
         return mse_loss(resize(layer.opacity, (side, side)), self.clip.relevancy(picture, self.texts.region))
 
-    def distance(self, embeddings: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
-        """The criterion between all views and all texts."""
+    def text_distance(self, pixels: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+        """The criterion between all views of a picture and all texts."""
+        embeddings = self.view_embeddings(pixels)
         if self.settings["criterion"] == "cosine":
             return 1.2 * cosine_distance(embeddings[:, None], texts[None]).mean()
         return spherical_distance(embeddings[:, None], texts[None]).mean()
 
-    def embeddings(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Of a picture's views, drawn anew."""
+    def view_embeddings(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Of random views of a picture."""
         return self.clip.embed(self.augmentation.views(pixels, self.settings["views"], self.clip.side))
 
-    def likenesses(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Of a picture's tokens before CLIP's last block, among themselves."""
+    def token_self_similarity(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Of a picture's tokens before CLIP's last block."""
         height, width = pixels.shape[2:]
-        size = size_within((height, width), self.clip.side, round(self.clip.side * _LONGEST))
+        size = fit_within((height, width), self.clip.side, round(self.clip.side * _LONGEST))
         return self_similarity(self.clip.tokens(resize(pixels, size)))

@@ -9,15 +9,16 @@ from PIL import Image
 from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
-from evalkit_adapters.diffusion.tuning_settings import MEMORY
-from evalkit_adapters.pipelines.base import sized_back
+from evalkit_adapters.images import to_image
+from evalkit_adapters.methods.base import LatentDiffusionMethod
+from evalkit_adapters.settings import GUIDANCE, MEMORY
 
 if TYPE_CHECKING:
     import torch
 
     from evalkit.storage.tensors import Tensors
-    from evalkit_adapters.diffusion.latent import LatentDiffusion
-    from evalkit_adapters.diffusion.patches import Box
+    from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
+    from evalkit_adapters.methods.sine.patches import Box
 
 _TUNING = (
     "tuning_steps",
@@ -44,7 +45,7 @@ class TunedModel:
     """Of the source image, in pixels."""
 
 
-class SINE:
+class SINE(LatentDiffusionMethod):
     """Samples under the target caption with two networks."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -74,7 +75,7 @@ class SINE:
             "tuned_above": Setting(
                 default=400, summary="Timestep above which the tuned model has a say.", lowest=-1, highest=999
             ),
-            "guidance": Setting(default=7.5, summary="Classifier-free guidance.", lowest=0),
+            "guidance": GUIDANCE,
             "steps": Setting(default=100, summary="Steps of sampling.", lowest=1, highest=999),
             "tuning_steps": Setting(default=800, summary="Steps of the tuning.", lowest=1),
             "rate": Setting(default=1e-6, summary="Learning rate of the tuning (AdamW).", lowest=0),
@@ -103,9 +104,6 @@ class SINE:
         edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot="Contradict the source's category in its own pose; nothing protects what is not to be edited.",
     )
-    model: "LatentDiffusion"
-    settings: dict[str, Any]
-    run: MethodRun
 
     def load(self, run: MethodRun) -> None:
         """The base model.
@@ -113,9 +111,7 @@ class SINE:
         Raises:
             OptionError: A setting that has no effect without patches, or a side that the model cannot draw.
         """
-        from evalkit_adapters.diffusion.latent import LatentDiffusion
-
-        self.model, self.settings, self.run = LatentDiffusion.open(run), dict(run.settings), run
+        super().load(run)
         side = self.settings["result_side"]
         if not self.settings["patches"] and (side or self.settings["whole_share"]):
             raise OptionError("result_side and whole_share are for a model tuned on crops: set patches=true.")
@@ -130,7 +126,7 @@ class SINE:
         Raises:
             OptionError: The tuning wants the source's caption, and it has none.
         """
-        from evalkit_adapters.diffusion.tuning import seeded
+        from evalkit_adapters.seeding import seeded_generator
 
         template = self.settings["tuning_caption"]
         if "{caption}" in template and not source_caption:
@@ -146,7 +142,7 @@ class SINE:
         made_of = {"method": self.card.name, "source": source_image, "tuning_caption": caption, "seed": seed}
         weights = self.run.kept(
             made_of | {name: self.settings[name] for name in _TUNING},
-            lambda: self.tune(tuned, source_image, caption, seeded(seed, "sine tuning")),
+            lambda: self.tune(tuned, source_image, caption, seeded_generator(seed, "sine tuning")),
         )
         for name, value in _weights(tuned).items():
             value.copy_(weights[name])
@@ -166,7 +162,7 @@ class SINE:
         """
         import torch
 
-        from evalkit_adapters.diffusion.tuning import adam, checkpointed, optimise
+        from evalkit_adapters.diffusion.optimisation import adam, checkpointed, optimise
 
         settings, parts = self.settings, (tuned.unet.requires_grad_(), tuned.text_encoder.requires_grad_())
         trained = [parameter for part in parts for parameter in part.parameters()]
@@ -181,8 +177,8 @@ class SINE:
             box, view = self._view(image, generator)
             clean = tuned.encode(view, sample=generator)
             noise = torch.randn(clean.shape, generator=generator).to(clean)
-            timestep = int(torch.randint(len(tuned.schedule.signal), (1,), generator=generator))
-            with self._placed(tuned.unet, box, clean.shape[-1]):
+            timestep = int(torch.randint(len(tuned.schedule.alphas_cumprod), (1,), generator=generator))
+            with self._with_positions(tuned.unet, box, clean.shape[-1]):
                 return self.loss(tuned, clean, noise, timestep, tuned.text_encoder(tokens)[0])
 
         if settings["gradient_norm"]:
@@ -201,7 +197,7 @@ class SINE:
         timestep: int,
         caption: "torch.Tensor",
     ) -> "torch.Tensor":
-        """The squared error of the predicted noise, and where it is wanted the clean latent's absolute one.
+        """The squared error of the predicted noise and, where it has a weight, the clean latent's absolute one.
 
         Args:
             tuned: The model that predicts.
@@ -210,13 +206,16 @@ class SINE:
             timestep: 0 to 999.
             caption: ``(1, tokens, width)``.
         """
-        signal = tuned.schedule.signal[timestep]
-        noisy = signal**0.5 * clean + (1 - signal) ** 0.5 * noise
+        from evalkit_adapters.diffusion.schedule import add_noise, remove_noise
+
+        schedule = tuned.schedule
+        alpha = schedule.alphas_cumprod[timestep]
+        noisy = add_noise(clean, noise, alpha)
         predicted = tuned.noise(noisy, timestep, caption)
         loss = (predicted - noise).square().mean()
         if weight := self.settings["clean_weight"]:
-            found = (noisy - (1 - signal) ** 0.5 * predicted) / signal**0.5
-            loss = loss + weight * (timestep / len(tuned.schedule.signal)) ** 2 * (found - clean).abs().mean()
+            error = (remove_noise(noisy, predicted, alpha) - clean).abs().mean()
+            loss = loss + weight * (timestep / len(schedule.alphas_cumprod)) ** 2 * error
         return loss
 
     def edit(self, item: EditItem, fitted: TunedModel, *, seed: int) -> EditedPicture:
@@ -224,43 +223,35 @@ class SINE:
         import torch
 
         model, side = self.model, int(self.settings["result_side"] or self.model.side) // self._cell
-        start = torch.randn(
-            (1, model.unet.config.in_channels, side, side), generator=torch.Generator().manual_seed(seed)
-        )
-        empty, wanted = model.embed(""), model.embed(item.target_caption or "")
+        empty, target = model.embed(""), model.embed(item.target_caption or "")
         with torch.no_grad():
             latent = model.schedule.sample(
-                start.to(empty),
+                model.initial_noise(seed, side),
                 model.schedule.steps(self.settings["steps"]),
-                lambda x, t: self.noise(fitted, x, t, empty, wanted),
+                lambda x, t: self.noise(fitted, x, t, empty, target),
             )
         picture = model.decode(latent)
-        return picture if fitted.size[0] == fitted.size[1] else sized_back(picture, fitted.size)
+        return picture if fitted.size[0] == fitted.size[1] else to_image(picture, fitted.size)
 
     def noise(
-        self, fitted: TunedModel, latents: "torch.Tensor", timestep: int, empty: "torch.Tensor", wanted: "torch.Tensor"
+        self, fitted: TunedModel, latents: "torch.Tensor", timestep: int, empty: "torch.Tensor", target: "torch.Tensor"
     ) -> "torch.Tensor":
         """Model-based guidance: w [v ε(c) + (1 − v) ε̂(ĉ)] + (1 − w) ε(∅) above K, without ε̂ below.
 
-        Args:
-            fitted: The tuned model ε̂ and its caption ĉ.
-            latents: ``(1, channels, height, width)``.
-            timestep: 0 to 999.
-            empty: ``(1, tokens, width)`` of the empty caption, by the pre-trained text encoder.
-            wanted: The same of the target caption.
+        Empty and target caption, ``(1, tokens, width)``, are embedded by the pre-trained text encoder.
         """
         import torch
 
-        from evalkit_adapters.diffusion.patches import Box
+        from evalkit_adapters.methods.sine.patches import Box
 
         share, guidance = self.settings["pretrained_weight"], self.settings["guidance"]
         if timestep <= self.settings["tuned_above"] or share == 1:
-            return self.model.guided(latents, timestep, empty, wanted, guidance)
-        both = self.model.noise(torch.cat([latents, latents]), timestep, torch.cat([empty, wanted]))
+            return self.model.guided_noise(latents, timestep, empty, target, guidance)
+        both = self.model.noise(torch.cat([latents, latents]), timestep, torch.cat([empty, target]))
         without, with_text = both.chunk(2)
-        with self._placed(fitted.model.unet, Box.whole(self._cells), latents.shape[-1]):
-            theirs = fitted.model.noise(latents, timestep, fitted.caption)
-        mixed = share * with_text + (1 - share) * theirs
+        with self._with_positions(fitted.model.unet, Box.whole(self._cells), latents.shape[-1]):
+            by_tuned = fitted.model.noise(latents, timestep, fitted.caption)
+        mixed = share * with_text + (1 - share) * by_tuned
         guided: torch.Tensor = guidance * mixed + (1 - guidance) * without
         return guided
 
@@ -278,28 +269,28 @@ class SINE:
         """What a step of the tuning sees, and where it lies."""
         import torch
 
-        from evalkit_adapters.diffusion.patches import Box
+        from evalkit_adapters.methods.sine.patches import Box
 
         whole, side = Box.whole(self._cells), self.model.side
         if not self.settings["patches"]:
             return whole, image
         share = self.settings["whole_share"]
-        seen = share and torch.rand((), generator=generator).item() < share
-        box = whole if seen else Box.draw(self._cells, generator)
+        is_whole = share and torch.rand((), generator=generator).item() < share
+        box = whole if is_whole else Box.draw(self._cells, generator)
         return box, box.cut(image, self._cell, side)
 
-    def _placed(self, unet: Any, box: "Box", size: int) -> Any:  # noqa: ANN401 - diffusers ships no types
+    def _with_positions(self, unet: Any, box: "Box", size: int) -> Any:  # noqa: ANN401 - diffusers ships no types
         """Has the UNet told where its latents lie in the picture, for as long as the context lasts."""
         from contextlib import nullcontext
 
-        from evalkit_adapters.diffusion.attention import hooked
-        from evalkit_adapters.diffusion.patches import position_grid, positions
+        from evalkit_adapters.diffusion.attention import output_hook
+        from evalkit_adapters.methods.sine.patches import crop_positions, position_grid
 
         if not self.settings["patches"]:
             return nullcontext()
         grid = position_grid(unet.conv_in.out_channels, self._cells)
-        places = positions(grid, box, size, self.settings["interpolation"])
-        return hooked(unet.conv_in, lambda output: output + places.to(output))
+        encoding = crop_positions(grid, box, size, self.settings["interpolation"])
+        return output_hook(unet.conv_in, lambda output: output + encoding.to(output))
 
 
 def _weights(model: "LatentDiffusion") -> "Tensors":
