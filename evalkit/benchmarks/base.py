@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from evalkit.edits.folder import ItemList
+from evalkit.edits.folder import ExpectedItems
 from evalkit.edits.item import EditItem
 from evalkit.registry import Registry
 
@@ -95,10 +95,10 @@ class Benchmark:
         return len({item.group for item in self.items})
 
     @property
-    def without_files(self) -> ItemList:
+    def without_files(self) -> ExpectedItems:
         """The items as a folder is matched against them by name alone; none of them has an image."""
         items = tuple(item.with_images(lambda _path: None) for item in self.items)
-        return ItemList(benchmark=self.name, items=items, edited_names=self.edited_names)
+        return ExpectedItems(benchmark=self.name, items=items, edited_names=self.edited_names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +113,14 @@ class LoadedBenchmark:
     """Its edits, with the full paths of their images."""
 
     @property
-    def expected(self) -> ItemList:
+    def expected(self) -> ExpectedItems:
         """The items as a folder is matched against them."""
-        return ItemList(benchmark=self.benchmark.name, items=self.items, edited_names=self.benchmark.edited_names)
+        return ExpectedItems(
+            items=self.items,
+            benchmark=self.benchmark.name,
+            source_names={item.item_id: item.source_image.name for item in self.items if item.source_image},
+            edited_names=self.benchmark.edited_names,
+        )
 
 
 BENCHMARKS: Registry[Callable[[], Benchmark]] = Registry(

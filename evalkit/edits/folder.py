@@ -1,4 +1,4 @@
-"""The edit folder: what a method produced, item by item, whatever the layout on disk."""
+"""The edit folder: what a method produced, item by item, whatever the layout on disk; and what it is held against."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,13 +13,18 @@ LayoutName = Literal["manifest", "official", "item_id", "parallel", "pattern"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ItemList:
-    """The items that a folder is expected to hold edits of: a benchmark's, as far as folders are concerned."""
+class ExpectedItems:
+    """The items that a folder is expected to hold edits of, and the names of files that belong to them."""
 
-    benchmark: str
     items: tuple[EditItem, ...]
+    benchmark: str | None = None
+    """The benchmark's name, if they are a benchmark's."""
+    source_names: Mapping[str, str] = field(default_factory=dict)
+    """``item_id`` to the name of its source image, where it is known."""
     edited_names: Mapping[str, str] = field(default_factory=dict)
-    """``item_id`` to the file name that the benchmark's official layout gives its edited image."""
+    """``item_id`` to the name of its edited image, where one is prescribed."""
+    unclear: frozenset[Path] = frozenset()
+    """Files whose names describe several items equally well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,17 +50,9 @@ class EditFolder:
     @property
     def n_edited(self) -> int:
         """Items and seeds that have an edited image."""
-        return self._counts[0]
-
-    @property
-    def n_items(self) -> int:
-        """Items, each counted once whatever its seeds."""
-        return self._counts[1]
+        return sum(item.status == "ok" for item in self.items)
 
     @cached_property
-    def _counts(self) -> tuple[int, int]:
-        edited, ids = 0, 0
-        for _, seeds in groupby(self.items, key=lambda item: item.item_id):
-            ids += 1
-            edited += sum(item.status == "ok" for item in seeds)
-        return edited, ids
+    def n_items(self) -> int:
+        """Items, each counted once whatever its seeds."""
+        return sum(1 for _ in groupby(self.items, key=lambda item: item.item_id))

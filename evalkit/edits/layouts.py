@@ -6,18 +6,18 @@ layout knows the order of the files or how many there are.
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from evalkit.edits.folder import LayoutName
+from evalkit.edits.folder import ExpectedItems, LayoutName
 from evalkit.edits.item import EditItem, Problem
-from evalkit.edits.names import NameIndex
-from evalkit.edits.pattern import Pattern
+from evalkit.edits.names import LEVELS, NameIndex, Pattern, Reading, tolerant
 from evalkit.edits.problems import shown
+from evalkit.edits.resolve import Matches, Seed
 from evalkit.edits.scan import Scan
 
-Slot = tuple[int, int | None]
+Slot = tuple[int, Seed]
 """An item, by its position in the list of expected items, and a seed."""
 Layout = Callable[[PurePath], Sequence[Slot]]
 """From a path relative to the folder to what it fits: nothing, one slot, or several if the name is ambiguous."""
@@ -32,7 +32,8 @@ class Assignment:
     layout: LayoutName
     title: str
     """What the layout compares names with, as it reads in messages."""
-    files: Mapping[Slot, tuple[Path, ...]]
+    expected: ExpectedItems
+    files: Mapping[Slot, Sequence[Path]]
     """More than one file for a slot is a problem of that item."""
     problems: tuple[Problem, ...]
     """Files that fit nothing, or several items."""
@@ -43,23 +44,38 @@ class Assignment:
         """Files that are an item's."""
         return sum(map(len, self.files.values()))
 
-    def explains(self, n_items: int) -> bool:
+    @property
+    def explains(self) -> bool:
         """Whether the layout accounts for half of the files, or for half of the items among many other files."""
-        found = len({position for position, _ in self.files})
-        return found > 0 and (2 * self.n_matched >= self.n_files or 2 * found >= n_items)
+        n_found = len({position for position, _ in self.files})
+        return n_found > 0 and (2 * self.n_matched >= self.n_files or 2 * n_found >= len(self.expected.items))
+
+    def matches(self) -> Matches:
+        """The edits that the files are."""
+        items = self.expected.items
+        candidates: dict[int, dict[Seed, list[EditItem]]] = defaultdict(dict)
+        for (position, seed), paths in self.files.items():
+            edits = [replace(items[position], seed=seed, edited_image=path) for path in paths]
+            candidates[position][seed] = edits
+        return Matches(
+            layout=self.layout,
+            items=items,
+            candidates=candidates,
+            problems=self.problems,
+            n_files=self.n_files,
+            n_matched=self.n_matched,
+        )
 
 
-def assign(
-    scan: Scan, layout: LayoutName, title: str, slots_of: Layout, unclear: Collection[Path] = frozenset()
-) -> Assignment:
+def assign(scan: Scan, layout: LayoutName, title: str, slots_of: Layout, expected: ExpectedItems) -> Assignment:
     """Goes through a folder's files with a layout; those that are unclear are taken for none of the items."""
     files: dict[Slot, list[Path]] = defaultdict(list)
     problems = []
     for path in scan.images:
         slots = slots_of(path.relative_to(scan.root))
-        if len(slots) == 1 and path not in unclear:
+        if len(slots) == 1 and path not in expected.unclear:
             files[slots[0]].append(path)
-        elif slots or path in unclear:
+        elif slots or path in expected.unclear:
             message = f"{shown(path, scan.root)} fits several items equally well and is taken for none."
             problems.append(Problem(code="ambiguous_name", message=message, path=path))
         else:
@@ -68,15 +84,37 @@ def assign(
     return Assignment(
         layout=layout,
         title=title,
-        files={slot: tuple(paths) for slot, paths in files.items()},
+        expected=expected,
+        files=files,
         problems=tuple(problems),
         n_files=len(scan.images),
     )
 
 
-def official_layout(items: Sequence[EditItem], edited_names: Mapping[str, str]) -> Layout:
-    """Files that carry the name which the benchmark, or a captions table, gives each item's edited image."""
-    index = NameIndex((edited_names[item.item_id], i) for i, item in enumerate(items) if item.item_id in edited_names)
+def by_benchmark_names(scan: Scan, expected: ExpectedItems) -> list[Assignment]:
+    """What the layouts of a benchmark make of a folder's files."""
+    name, items = expected.benchmark, expected.items
+    official = name_layout(items, expected.edited_names)
+    return [
+        assign(scan, "official", f"the file names of {name}", official, expected),
+        assign(scan, "item_id", f"the item ids of {name}", item_id_layout(items), expected),
+    ]
+
+
+def by_table_names(scan: Scan, expected: ExpectedItems) -> list[Assignment]:
+    """What the layouts of a captions table make of a folder's files."""
+    items = expected.items
+    by_edits, by_sources = (name_layout(items, names) for names in (expected.edited_names, expected.source_names))
+    return [
+        assign(scan, "parallel", "the table's names of edited images", by_edits, expected),
+        assign(scan, "parallel", "the item ids", item_id_layout(items), expected),
+        assign(scan, "parallel", "the names of the source images", by_sources, expected),
+    ]
+
+
+def name_layout(items: Sequence[EditItem], names: Mapping[str, str]) -> Layout:
+    """Files that carry the name which ``names`` has for an item: its official one, the table's, or its source's."""
+    index = _index_of(items, names)
     return lambda relative: [(position, None) for position in index.find(relative.name)]
 
 
@@ -96,22 +134,15 @@ def item_id_layout(items: Sequence[EditItem]) -> Layout:
     return slots_of
 
 
-def source_layout(items: Sequence[EditItem], source_names: Mapping[str, str]) -> Layout:
-    """Files named as their source image, for tables in which every source is edited once."""
-    index = NameIndex((source_names[item.item_id], i) for i, item in enumerate(items) if item.item_id in source_names)
-    return lambda relative: [(position, None) for position in index.find(relative.name)]
-
-
-def pattern_layout(pattern: Pattern, items: Sequence[EditItem], source_names: Mapping[str, str]) -> Layout:
+def pattern_layout(pattern: Pattern, expected: ExpectedItems) -> Layout:
     """Files named as a pattern says, with values that are the items' own.
 
     Of several readings of a name the one counts in which ``*`` stands for least.
     """
+    items = expected.items
     indices = {
         "item_id": NameIndex((item.item_id, i) for i, item in enumerate(items)),
-        "source": NameIndex(
-            (source_names[item.item_id], i) for i, item in enumerate(items) if item.item_id in source_names
-        ),
+        "source": _index_of(items, expected.source_names),
         "target_caption": NameIndex((item.target_caption, i) for i, item in enumerate(items) if item.target_caption),
     }
 
@@ -130,6 +161,35 @@ def pattern_layout(pattern: Pattern, items: Sequence[EditItem], source_names: Ma
     return slots_of
 
 
+def items_by_pattern(scan: Scan, pattern: Pattern, source_files: Sequence[Path]) -> ExpectedItems:
+    """The items that a folder's own file names describe.
+
+    A name that can be read in several ways describes none, unless the source images decide.
+    """
+    sources = NameIndex((path.name, path.name) for path in source_files)
+    items: dict[str, EditItem] = {}
+    source_names: dict[str, str] = {}
+    unclear: set[Path] = set()
+    for path in scan.images:
+        readings = _plausible(list(pattern.readings(path.relative_to(scan.root))), sources)
+        if len(readings) > 1:
+            unclear.add(path)
+        elif readings:
+            values = readings[0]
+            item_id = values.get("item_id") or "-".join(values.values())
+            caption = " ".join(values.get("target_caption", "").replace("_", " ").split())
+            # Two spellings of one name are two files for one item.
+            items.setdefault(tolerant(item_id), EditItem(item_id=item_id, target_caption=caption or None))
+            if "source" in values:
+                source_names[item_id] = values["source"]
+    return ExpectedItems(items=tuple(items.values()), source_names=source_names, unclear=frozenset(unclear))
+
+
+def _index_of(items: Sequence[EditItem], names: Mapping[str, str]) -> NameIndex[int]:
+    """The positions of the items that have a name, by it."""
+    return NameIndex((names[item.item_id], i) for i, item in enumerate(items) if item.item_id in names)
+
+
 def _common(values: Mapping[str, str], indices: Mapping[str, NameIndex[int]], *, strict: bool) -> Iterator[int]:
     """The items that every value fits."""
     fitting = [
@@ -138,3 +198,22 @@ def _common(values: Mapping[str, str], indices: Mapping[str, NameIndex[int]], *,
     fitting.sort(key=len)
     others = [frozenset(positions) for positions in fitting[1:]]
     return (position for position in fitting[0] if all(position in positions for positions in others))
+
+
+def _plausible(readings: Sequence[Reading], sources: NameIndex[str]) -> list[dict[str, str]]:
+    """The readings to choose from, without their seeds.
+
+    The most literal name of a known source image counts; else ``*`` stands for as little as possible.
+    """
+
+    def rank(reading: Reading) -> tuple[int, int]:
+        level = sources.level(reading.get("source") or "")
+        return len(LEVELS) if level is None else level, reading.skipped
+
+    best = min(map(rank, readings), default=None)
+    chosen: list[dict[str, str]] = []
+    for reading in readings:
+        values = {name: value for name, value in reading.values if name != "seed"}
+        if rank(reading) == best and values not in chosen:
+            chosen.append(values)
+    return chosen

@@ -1,19 +1,26 @@
-"""Names that mean the same although they are not spelled the same.
+"""Names that mean the same although they are not spelled the same, and naming schemes that a user spells out.
 
 People rename files: upper case, blanks for underscores, another suffix, a suffix twice, a full stop at the end. Two
 names are compared on five levels from the exact spelling to the loosest, and the strictest level at which anything is
 found decides, so that tolerance never blurs a difference that the names at hand really have.
 """
 
+import difflib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Generic, TypeVar
 
+from evalkit.errors import OptionError
 from evalkit.images.decode import IMAGE_SUFFIXES
 
 T = TypeVar("T")
 
+PLACEHOLDERS = ("item_id", "source", "target_caption", "seed")
+_TOKEN = re.compile(r"\{([^{}]*)\}|(\*)")
+_EXAMPLE = 'for example --pattern "{item_id}_edited.png" or --pattern "{source}-{target_caption}.png"'
 _SUFFIX = "(?:" + "|".join(sorted(re.escape(suffix) for suffix in IMAGE_SUFFIXES)) + ")"
 _FINAL_SUFFIX = re.compile(rf"{_SUFFIX}$", re.IGNORECASE)
 _FINAL_SUFFIXES = re.compile(rf"(?:{_SUFFIX})+$", re.IGNORECASE)
@@ -82,3 +89,145 @@ class NameIndex(Generic[T]):
     def find_loosely(self, name: str) -> tuple[T, ...]:
         """Everything that the name could stand for on the loosest level."""
         return tuple(self._levels[-1].get(LEVELS[-1](name), ()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One way in which a file name fits a pattern."""
+
+    values: tuple[tuple[str, str], ...]
+    """Placeholder and the text that stands for it, in the pattern's order."""
+    skipped: int
+    """Characters that ``*`` stands for."""
+
+    def get(self, name: str) -> str | None:
+        """The text that stands for a placeholder, None if the pattern does not have it."""
+        return dict(self.values).get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Literal:
+    regex: re.Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    name: str | None
+    """None for ``*``."""
+
+
+_Part = _Literal | _Gap
+
+
+class Pattern:
+    """A naming scheme, such as ``seed{seed}/{source}__{target_caption}.png``.
+
+    A pattern without a slash is compared with the file name, one with slashes with as many last parts of the path.
+    Its suffix does not matter, nor do case, and underscores or blanks.
+
+    Args:
+        text: The pattern as the user gave it.
+
+    Raises:
+        OptionError: It has no placeholder that tells items apart, one that does not exist or stands twice, or two
+            next to each other with nothing to tell where one ends.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        levels = text.strip("/").split("/")
+        levels[-1] = stem(levels[-1].removesuffix(".*")).rstrip(".")
+        self._levels = [_parse(level, text) for level in levels]
+        names = [part.name for parts in self._levels for part in parts if isinstance(part, _Gap) and part.name]
+        self.names = frozenset(names)
+        """The placeholders in it."""
+        if len(names) > len(self.names):
+            raise OptionError(f'The pattern "{text}" must have each placeholder once; {_EXAMPLE}.')
+        if not self.names - {"seed"}:
+            raise OptionError(
+                f'The pattern "{text}" must say which item a file belongs to, with one of '
+                f"{{item_id}}, {{source}}, {{target_caption}}; {_EXAMPLE}."
+            )
+
+    def readings(self, relative: PurePath) -> Iterator[Reading]:
+        """Every way in which a file fits, by its path relative to the folder.
+
+        The last suffix is taken off, and where the file has several, all of them are as a second attempt.
+        """
+        parts = relative.parts[-len(self._levels) :]
+        if len(parts) < len(self._levels):
+            return
+        for name in dict.fromkeys((without_suffix(parts[-1]), stem(parts[-1]))):
+            yield from _match_levels(self._levels, [composed(part) for part in (*parts[:-1], name)])
+
+
+def _parse(level: str, pattern: str) -> list[_Part]:
+    """One path part of the pattern as what stands in it, from left to right."""
+    parts: list[_Part] = []
+    end = 0
+    for token in _TOKEN.finditer(level):
+        if token.start() > end:
+            parts.append(_literal(level[end : token.start()], pattern))
+        elif parts:
+            raise OptionError(
+                f'The pattern "{pattern}" must have something before {token.group()}, such as "-", that tells where '
+                f"the placeholder before it ends; {_EXAMPLE}."
+            )
+        name = None if token.group(2) else token.group(1)
+        if name is not None and name not in PLACEHOLDERS:
+            raise OptionError(_unknown(name, pattern))
+        parts.append(_Gap(name))
+        end = token.end()
+    if end < len(level):
+        parts.append(_literal(level[end:], pattern))
+    return parts
+
+
+def _literal(text: str, pattern: str) -> _Literal:
+    """Text that must stand there, in any case and with any blanks or underscores."""
+    if "{" in text or "}" in text:
+        raise OptionError(f'The pattern "{pattern}" has a brace that is not closed or not opened; {_EXAMPLE}.')
+    pieces = re.split(r"[\s_]+", composed(text))
+    return _Literal(re.compile(r"[\s_]+".join(map(re.escape, pieces)), re.IGNORECASE))
+
+
+def _unknown(name: str, pattern: str) -> str:
+    near = difflib.get_close_matches(name, PLACEHOLDERS, n=1, cutoff=0.4)
+    hint = f"Did you mean {{{near[0]}}}? " if near else ""
+    known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+    return f'The pattern "{pattern}" has the unknown placeholder {{{name}}}. {hint}There are {known} and *.'
+
+
+def _match_levels(levels: list[list[_Part]], texts: list[str]) -> Iterator[Reading]:
+    """The readings of several path parts, each part read on its own."""
+    if not levels:
+        yield Reading(values=(), skipped=0)
+        return
+    for first in _match(levels[0], texts[0], 0):
+        for rest in _match_levels(levels[1:], texts[1:]):
+            yield Reading(values=first.values + rest.values, skipped=first.skipped + rest.skipped)
+
+
+def _match(parts: list[_Part], text: str, start: int) -> Iterator[Reading]:
+    """The readings of ``text`` from ``start``; as gaps never touch, few positions are tried."""
+    if not parts:
+        if start == len(text):
+            yield Reading(values=(), skipped=0)
+        return
+    head, rest = parts[0], parts[1:]
+    if isinstance(head, _Literal):
+        found = head.regex.match(text, start)
+        if found:
+            yield from _match(rest, text, found.end())
+        return
+    shortest = start if head.name is None else start + 1
+    # The last gap can only end with the text.
+    for end in range(shortest if rest else max(shortest, len(text)), len(text) + 1):
+        value = text[start:end]
+        if head.name == "seed" and not value.isdecimal():
+            continue
+        for after in _match(rest, text, end):
+            if head.name is None:
+                yield Reading(values=after.values, skipped=after.skipped + len(value))
+            else:
+                yield Reading(values=((head.name, value), *after.values), skipped=after.skipped)

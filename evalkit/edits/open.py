@@ -1,37 +1,34 @@
-"""Open an edit folder, whatever its layout."""
+"""Open an edit folder, whatever its layout: what is expected, which files claim to be it, and what counts."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from evalkit.edits.captions import read_captions
-from evalkit.edits.expected import (
-    ExpectedItems,
-    by_benchmark,
-    by_pattern,
-    by_sources,
-    by_table,
-    with_groups,
-    with_sources,
+from evalkit.edits.folder import EditFolder, ExpectedItems
+from evalkit.edits.item import EditItem
+from evalkit.edits.layouts import (
+    Assignment,
+    assign,
+    by_benchmark_names,
+    by_table_names,
+    items_by_pattern,
+    pattern_layout,
 )
-from evalkit.edits.folder import EditFolder, ItemList, LayoutName
-from evalkit.edits.layouts import Assignment, assign, item_id_layout, official_layout, pattern_layout, source_layout
-from evalkit.edits.listed import claims_of_manifest
-from evalkit.edits.manifest import MANIFEST_NAME, benchmark_of, read_manifest
-from evalkit.edits.pattern import Pattern
+from evalkit.edits.manifest import MANIFEST_NAME, Manifest, benchmark_of, read_manifest
+from evalkit.edits.names import Pattern, stem
 from evalkit.edits.problems import shown
-from evalkit.edits.resolve import Candidates, resolve
+from evalkit.edits.resolve import match_manifest, resolve
 from evalkit.edits.scan import Scan, scan_folder
+from evalkit.edits.sources import with_groups, with_sources
 from evalkit.errors import LayoutError, OptionError
-
-_NO_EDIT = ("unmatched_file", "unknown_item")
-_NO_SOURCES = Scan(root=Path(), images=(), problems=())
 
 
 def open_folder(
     root: Path,
     *,
-    expected: ItemList | None = None,
+    expected: ExpectedItems | None = None,
     sources: Path | None = None,
     captions: Path | None = None,
     pattern: str | None = None,
@@ -46,7 +43,7 @@ def open_folder(
         expected: The benchmark's items, if the folder holds edits of a benchmark.
         sources: A folder with source images, for items that have none yet; found by name.
         captions: A captions table, for a folder without a benchmark: see :func:`evalkit.edits.captions.read_captions`.
-        pattern: How the files are named: see :class:`evalkit.edits.pattern.Pattern`.
+        pattern: How the files are named: see :class:`evalkit.edits.names.Pattern`.
 
     Raises:
         LayoutError: There is no such folder, or nothing explains what its files are.
@@ -59,20 +56,31 @@ def open_folder(
             "Leave out one of the two."
         )
     scan = _scan_edits(root, sources, captions)
-    source_scan = scan_folder(_folder(sources)) if sources else _NO_SOURCES
+    source_scan = scan_folder(_folder(sources)) if sources else Scan(root=Path(), images=(), problems=())
+    manifest = None
     if (root / MANIFEST_NAME).is_file() and not captions and not pattern:
-        folder, source_names = _from_manifest(scan, expected), {}
+        manifest = _manifest_of(root, expected)
+        matches, source_names = match_manifest(manifest, scan, expected), {}
     else:
         parsed = Pattern(pattern) if pattern else None
-        described = _described(scan, expected, captions, parsed, source_scan.images)
-        source_names = dict(described.source_names)
-        folder = _from_names(scan, described, parsed, "parallel" if captions or not expected else None)
-    grouped = with_groups(with_sources(folder.items, source_names, source_scan.images), source_names)
-    links = tuple(problem for problem in source_scan.problems if problem.code != "other_file")
-    return replace(folder, items=grouped.items, problems=(*folder.problems, *links, *grouped.problems))
+        known = expected or _expected(scan, captions, parsed, source_scan.images)
+        matches, source_names = _best_layout(scan, known, parsed).matches(), dict(known.source_names)
+    resolved = resolve(matches, root)
+    grouped = with_groups(with_sources(resolved.items, source_names, source_scan.images), source_names)
+    links = [problem for problem in source_scan.problems if problem.code != "other_file"]
+    return EditFolder(
+        root=root,
+        layout=matches.layout,
+        items=grouped.items,
+        n_files=matches.n_files,
+        n_matched=matches.n_matched,
+        problems=(*scan.problems, *matches.problems, *resolved.problems, *links, *grouped.problems),
+        benchmark=expected.benchmark if expected else manifest.benchmark if manifest else None,
+        method=manifest.method if manifest else None,
+    )
 
 
-def infer_benchmark(root: Path, candidates: Sequence[ItemList]) -> str | None:
+def infer_benchmark(root: Path, candidates: Sequence[ExpectedItems]) -> str | None:
     """The benchmark that a folder holds edits of.
 
     It is what the manifest says; without one, the candidate whose names most files carry, if they are at least half
@@ -85,10 +93,8 @@ def infer_benchmark(root: Path, candidates: Sequence[ItemList]) -> str | None:
     if (_folder(root) / MANIFEST_NAME).is_file():
         return benchmark_of(root)
     scan = scan_folder(root)
-    counts = sorted(
-        ((_best(_by_benchmark_names(scan, by_benchmark(each))).n_matched, each.benchmark) for each in candidates),
-        reverse=True,
-    )
+    best = [_best(by_benchmark_names(scan, each)) for each in candidates]
+    counts = sorted(((each.n_matched, each.expected.benchmark or "") for each in best), reverse=True)
     if not counts or counts[0][0] == 0 or 2 * counts[0][0] < len(scan.images):
         return None
     return counts[0][1] if len(counts) == 1 or counts[0][0] > 2 * counts[1][0] else None
@@ -106,52 +112,40 @@ def _scan_edits(root: Path, sources: Path | None, captions: Path | None) -> Scan
     apart = [path.resolve() for path in (sources, captions) if path]
     # As the sources may be the whole folder, only a proper sub-folder is set apart.
     apart = [path for path in apart if path.is_relative_to(root.resolve()) and path != root.resolve()]
-    if not apart:
-        return scan
 
     def remains(path: Path | None) -> bool:
         return path is None or not any(path.resolve().is_relative_to(other) for other in apart)
 
-    return replace(
-        scan,
-        images=tuple(filter(remains, scan.images)),
-        problems=tuple(problem for problem in scan.problems if remains(problem.path)),
-    )
+    if not apart:
+        return scan
+    problems = (problem for problem in scan.problems if remains(problem.path))
+    return replace(scan, images=tuple(filter(remains, scan.images)), problems=tuple(problems))
 
 
-def _from_manifest(scan: Scan, expected: ItemList | None) -> EditFolder:
-    manifest = read_manifest(scan.root)
+def _manifest_of(root: Path, expected: ExpectedItems | None) -> Manifest:
+    """The folder's manifest, which may not be of another benchmark than the one that is expected."""
+    manifest = read_manifest(root)
     if expected and manifest.benchmark not in (None, expected.benchmark):
         raise LayoutError(
-            f"{scan.root / MANIFEST_NAME} was expected to hold edits of {expected.benchmark}, and says it holds edits "
+            f"{root / MANIFEST_NAME} was expected to hold edits of {expected.benchmark}, and says it holds edits "
             f"of {manifest.benchmark}. Give --benchmark {manifest.benchmark}, or leave the option out."
         )
-    listed = claims_of_manifest(manifest, scan, expected)
-    gathered = resolve(listed.items, listed.claims, scan.root)
-    return EditFolder(
-        root=scan.root,
-        layout="manifest",
-        items=gathered.items,
-        n_files=listed.claims.n_files + sum(problem.code in _NO_EDIT for problem in listed.problems),
-        n_matched=listed.claims.n_files,
-        problems=(*scan.problems, *listed.problems, *gathered.problems),
-        benchmark=expected.benchmark if expected else manifest.benchmark,
-        method=manifest.method,
-    )
+    return manifest
 
 
-def _described(
-    scan: Scan, expected: ItemList | None, captions: Path | None, pattern: Pattern | None, source_files: Sequence[Path]
+def _expected(
+    scan: Scan, captions: Path | None, pattern: Pattern | None, source_files: Sequence[Path]
 ) -> ExpectedItems:
-    """What the folder should hold, from whoever knows it best."""
-    if expected:
-        return by_benchmark(expected)
+    """What a folder without a benchmark should hold, from whoever knows it best."""
     if captions:
-        return by_table(read_captions(captions))
+        table = read_captions(captions)
+        return ExpectedItems(items=table.items, source_names=table.source_names, edited_names=table.edited_names)
     if pattern:
-        return by_pattern(scan, pattern, source_files)
-    if source_files:
-        return by_sources(source_files)
+        return items_by_pattern(scan, pattern, source_files)
+    if source_files:  # each is edited once, under its own name
+        stems = Counter(stem(path.name) for path in source_files)
+        names = {name if stems[name := stem(path.name)] == 1 else path.name: path.name for path in source_files}
+        return ExpectedItems(items=tuple(EditItem(item_id=item_id) for item_id in names), source_names=names)
     raise LayoutError(
         f"It is not known what the {len(scan.images)} image files in {scan.root} are edits of: there is no "
         f"{MANIFEST_NAME}, and their names are no benchmark's. Say it with --benchmark NAME (evalkit list benchmarks), "
@@ -159,59 +153,18 @@ def _described(
     )
 
 
-def _from_names(scan: Scan, described: ExpectedItems, pattern: Pattern | None, layout: LayoutName | None) -> EditFolder:
-    """The folder as the best of the layouts explains it."""
+def _best_layout(scan: Scan, expected: ExpectedItems, pattern: Pattern | None) -> Assignment:
+    """What the layout makes of the files that explains them best."""
     if pattern:
-        _refuse_unknown_values(pattern, described)
-        slots_of = pattern_layout(pattern, described.items, described.source_names)
-        tried = [assign(scan, "pattern", f'names like "{pattern.text}"', slots_of, described.unclear)]
-    elif layout:
-        tried = _by_table_names(scan, described)
+        _refuse_unknown_values(pattern, expected)
+        slots_of = pattern_layout(pattern, expected)
+        tried = [assign(scan, "pattern", f'names like "{pattern.text}"', slots_of, expected)]
     else:
-        tried = _by_benchmark_names(scan, described)
+        tried = by_benchmark_names(scan, expected) if expected.benchmark else by_table_names(scan, expected)
     best = _best(tried)
-    if not best.explains(len(described.items)):
-        raise LayoutError(_unexplained(scan, described, tried))
-    claims = Candidates()
-    for (position, seed), paths in best.files.items():
-        for path in paths:
-            claims.add(position, replace(described.items[position], seed=seed, edited_image=path))
-    gathered = resolve(described.items, claims, scan.root)
-    return EditFolder(
-        root=scan.root,
-        layout=best.layout,
-        items=gathered.items,
-        n_files=best.n_files,
-        n_matched=best.n_matched,
-        problems=(*scan.problems, *best.problems, *gathered.problems),
-        benchmark=described.benchmark,
-    )
-
-
-def _refuse_unknown_values(pattern: Pattern, described: ExpectedItems) -> None:
-    """A placeholder for something that no item has can match nothing."""
-    known = {"source": described.source_names, "target_caption": any(item.target_caption for item in described.items)}
-    if described.items and (unknown := [name for name in pattern.names if not known.get(name, True)]):
-        raise OptionError(
-            f'The pattern "{pattern.text}" asks for {{{unknown[0]}}}, which is known of no item. '
-            "Say where it is to be had, with --data DIR or --captions FILE, or use another placeholder."
-        )
-
-
-def _by_benchmark_names(scan: Scan, described: ExpectedItems) -> list[Assignment]:
-    name, items = described.benchmark, described.items
-    official = assign(scan, "official", f"the file names of {name}", official_layout(items, described.edited_names))
-    by_id = assign(scan, "item_id", f"the item ids of {name}", item_id_layout(items))
-    return [official, by_id]
-
-
-def _by_table_names(scan: Scan, described: ExpectedItems) -> list[Assignment]:
-    items = described.items
-    return [
-        assign(scan, "parallel", "the table's names of edited images", official_layout(items, described.edited_names)),
-        assign(scan, "parallel", "the item ids", item_id_layout(items)),
-        assign(scan, "parallel", "the names of the source images", source_layout(items, described.source_names)),
-    ]
+    if not best.explains:
+        raise LayoutError(_unexplained(scan, expected, tried))
+    return best
 
 
 def _best(tried: Iterable[Assignment]) -> Assignment:
@@ -219,12 +172,22 @@ def _best(tried: Iterable[Assignment]) -> Assignment:
     return max(tried, key=lambda assignment: len(assignment.files))
 
 
-def _unexplained(scan: Scan, described: ExpectedItems, tried: Sequence[Assignment]) -> str:
+def _refuse_unknown_values(pattern: Pattern, expected: ExpectedItems) -> None:
+    """A placeholder for something that no item has can match nothing."""
+    known = {"source": expected.source_names, "target_caption": any(item.target_caption for item in expected.items)}
+    if expected.items and (unknown := [name for name in pattern.names if not known.get(name, True)]):
+        raise OptionError(
+            f'The pattern "{pattern.text}" asks for {{{unknown[0]}}}, which is known of no item. '
+            "Say where it is to be had, with --data DIR or --captions FILE, or use another placeholder."
+        )
+
+
+def _unexplained(scan: Scan, expected: ExpectedItems, tried: Sequence[Assignment]) -> str:
     """What was compared with what, an example of each side, and what to type."""
     if not scan.images:
         return f"{scan.root} was expected to hold edited images, and holds no image file."
     fits = "; ".join(f"{each.title} fit {each.n_matched}" for each in tried)
-    ids = [described.edited_names.get(item.item_id, item.item_id) for item in described.items]
+    ids = [expected.edited_names.get(item.item_id, item.item_id) for item in expected.items[:1]]
     wanted = f", and names such as '{ids[0]}' are expected" if ids else ""
     return (
         f"No layout explains the {len(scan.images)} image files in {scan.root}: {fits}. "

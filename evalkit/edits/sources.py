@@ -1,22 +1,65 @@
-"""The user's own pictures as items to be edited."""
+"""Source images: which item's they are, what groups they make, and the user's own as items to be edited."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from evalkit.edits.captions import read_captions
-from evalkit.edits.expected import with_groups, with_sources
-from evalkit.edits.item import EditItem
+from evalkit.edits.item import EditItem, Problem
+from evalkit.edits.names import NameIndex, composed, stem, tolerant
+from evalkit.edits.resolve import Resolved
 from evalkit.edits.scan import scan_folder
-from evalkit.errors import LayoutError
+from evalkit.errors import ImageError, LayoutError
 from evalkit.formatting import listed
 from evalkit.images.decode import SUFFIXES, image_digest, sniff_format
 from evalkit.storage.atomic import atomic_write
 
 
+def with_sources(
+    items: Sequence[EditItem], source_names: Mapping[str, str], source_files: Sequence[Path]
+) -> tuple[EditItem, ...]:
+    """The items with the source images that the user's own folder holds, found by their names, else by the item ids."""
+    index = NameIndex((path.name, path) for path in source_files)
+
+    def with_source(item: EditItem) -> EditItem:
+        files = index.find(source_names.get(item.item_id, item.item_id)) if item.source_image is None else ()
+        return replace(item, source_image=files[0]) if len(files) == 1 else item
+
+    return tuple(map(with_source, items)) if source_files else tuple(items)
+
+
+def with_groups(items: Sequence[EditItem], source_names: Mapping[str, str]) -> Resolved:
+    """Groups the items that nobody has grouped: by the bytes of their source images, else by the names of these.
+
+    Returns:
+        The items, and a problem for each source image that cannot be read.
+    """
+    digests: dict[Path, str | None] = {}
+    problems: list[Problem] = []
+
+    def digest_of(source: Path) -> str | None:
+        try:
+            return image_digest(source)
+        except ImageError as error:
+            problems.append(Problem(code="unreadable_image", message=str(error), path=source))
+            return None
+
+    grouped = []
+    for item in items:
+        group, source = item.group, item.source_image
+        if group is None and source is not None:
+            if source not in digests:
+                digests[source] = digest_of(source)
+            group = digests[source]
+        elif group is None and item.item_id in source_names:
+            group = f"source:{tolerant(stem(composed(source_names[item.item_id])))}"
+        grouped.append(item if group == item.group else replace(item, group=group))
+    return Resolved(items=tuple(grouped), problems=tuple(problems))
+
+
 def source_items(sources: Path, captions: Path) -> tuple[EditItem, ...]:
-    """The rows of a captions table, each with its source image.
+    """The rows of a captions table as items to be edited, each with its source image.
 
     Args:
         sources: The folder of source images.
@@ -33,13 +76,13 @@ def source_items(sources: Path, captions: Path) -> tuple[EditItem, ...]:
     items = with_sources(table.items, table.source_names, scan_folder(sources).images)
     if not items:
         raise LayoutError(f"{captions} has no rows: there is nothing to edit.")
-    lacking = [item.item_id for item in items if item.source_image is None]
-    if lacking:
+    without = [item.item_id for item in items if item.source_image is None]
+    if without:
         raise LayoutError(
-            f"{len(lacking)} of the {len(items)} rows of {captions} have no source image in {sources}, or several "
-            f"files of that name: {listed(lacking)}. Name the file in the column source_image_file_name."
+            f"{len(without)} of the {len(items)} rows of {captions} have no source image in {sources}, or several "
+            f"files of that name: {listed(without, shown=5)}. Name the file in the column source_image_file_name."
         )
-    return tuple(with_groups(items, table.source_names).items)
+    return with_groups(items, table.source_names).items
 
 
 def copy_sources(items: Sequence[EditItem], folder: Path) -> tuple[EditItem, ...]:

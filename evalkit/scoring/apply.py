@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from evalkit import __version__
-from evalkit.edits.duplicates import duplicates, edits_digest
+from evalkit.edits.check import duplicates, edits_digest
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
 from evalkit.encoders.base import AnyEncoder

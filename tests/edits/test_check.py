@@ -12,8 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.cli.check import as_json, check
-from evalkit.edits.check import check_folder
-from evalkit.edits.duplicates import duplicates, edits_digest
+from evalkit.edits.check import check_folder, duplicates, edits_digest
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.manifest import write_manifest

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.benchmarks.tedbench import tedbench
-from evalkit.edits.folder import ItemList
+from evalkit.edits.folder import ExpectedItems
 from evalkit.edits.open import infer_benchmark, open_folder
 from evalkit.errors import LayoutError
 from evalkit.images.decode import image_digest
@@ -139,7 +139,9 @@ def test_groups_are_the_bytes_of_the_source(tmp_path: Path) -> None:
 
 def test_unexplained_folder_says_what_was_tried(tmp_path: Path) -> None:
     """Where no layout fits, the message has the counts, a name of each side and the next command."""
-    expected = ItemList(benchmark="mine", items=items_named("a", "b", "c").items, edited_names={"a": "s.png-text.png"})
+    expected = ExpectedItems(
+        benchmark="mine", items=items_named("a", "b", "c").items, edited_names={"a": "s.png-text.png"}
+    )
 
     with pytest.raises(LayoutError) as caught:
         open_folder(put(tmp_path, ["a.png", "x1.png", "x2.png", "x3.png"]), expected=expected)

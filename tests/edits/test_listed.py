@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.edits.folder import ItemList
+from evalkit.edits.folder import ExpectedItems
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import write_manifest
 from evalkit.edits.open import infer_benchmark, open_folder
@@ -99,6 +99,6 @@ def test_manifest_of_another_benchmark_is_refused(tmp_path: Path) -> None:
 )
 def test_benchmark_is_inferred_only_where_it_is_clear(names: list[str], inferred: str | None, tmp_path: Path) -> None:
     """At least half of the files, and clearly more than of any other benchmark."""
-    other = ItemList(benchmark="other", items=items_named("c", "d", "e").items)
+    other = ExpectedItems(benchmark="other", items=items_named("c", "d", "e").items)
 
     assert infer_benchmark(put(tmp_path, names), [items_named(*"abcd"), other]) == inferred

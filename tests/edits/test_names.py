@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.edits.item import EditItem
-from evalkit.edits.layouts import item_id_layout, official_layout
+from evalkit.edits.layouts import item_id_layout, name_layout
 from tests.support.mangle import OFFICIAL, mangled
 
-SLOTS_OF = official_layout(
+SLOTS_OF = name_layout(
     [EditItem(item_id=str(i)) for i in range(len(OFFICIAL))], {str(i): name for i, name in enumerate(OFFICIAL)}
 )
 

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.benchmarks.tedbench import tedbench
+from evalkit.edits.folder import ExpectedItems
 from evalkit.edits.item import EditItem
 from evalkit.edits.layouts import pattern_layout
+from evalkit.edits.names import Pattern
 from evalkit.edits.open import open_folder
-from evalkit.edits.pattern import Pattern
 from evalkit.errors import OptionError
 from tests.support.folders import codes, items_named, pairs, put
 from tests.support.mangle import OFFICIAL, mangled
@@ -26,12 +27,13 @@ def test_patterns_are_as_tolerant(case: tuple[int, str], pattern: str) -> None:
     """The official layout spelled as a pattern accepts the same spellings."""
     position, name = case
     texts = [official.removesuffix(".png").split("g-", 1)[1].replace("_", " ") for official in OFFICIAL]
-    items = [EditItem(item_id=str(i), target_caption=f"{text}.") for i, text in enumerate(texts)]
+    items = tuple(EditItem(item_id=str(i), target_caption=f"{text}.") for i, text in enumerate(texts))
     sources = {
         str(i): official[: -len(text) - 5] for i, (official, text) in enumerate(zip(OFFICIAL, texts, strict=True))
     }
+    expected = ExpectedItems(items=items, source_names=sources)
 
-    slots = pattern_layout(Pattern(pattern), items, sources)(PurePath("run1") / name)
+    slots = pattern_layout(Pattern(pattern), expected)(PurePath("run1") / name)
 
     assert slots == ((position, None),)
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from evalkit.benchmarks.open import open_edit_folder
-from evalkit.edits.duplicates import edits_digest
+from evalkit.edits.check import edits_digest
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import write_manifest
 from evalkit.errors import BenchmarkError

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from evalkit.edits.folder import EditFolder, ItemList
+from evalkit.edits.folder import EditFolder, ExpectedItems
 from evalkit.edits.item import EditItem
 from tests.support.pictures import encoded, scene
 
@@ -19,10 +19,11 @@ def put(folder: Path, names: Iterable[str]) -> Path:
     return folder
 
 
-def items_named(*ids: str, sources: Mapping[str, Path] | None = None) -> ItemList:
+def items_named(*ids: str, sources: Mapping[str, Path] | None = None) -> ExpectedItems:
     """A benchmark of these items, without official names."""
     items = tuple(EditItem(item_id=i, target_caption=f"about {i}", source_image=(sources or {}).get(i)) for i in ids)
-    return ItemList(benchmark="mine", items=items)
+    names = {item_id: path.name for item_id, path in (sources or {}).items()}
+    return ExpectedItems(benchmark="mine", items=items, source_names=names)
 
 
 def pairs(folder: EditFolder) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit.edits.folder import ItemList
+from evalkit.edits.folder import ExpectedItems
 from evalkit.edits.item import EditItem
 from tests.support import pictures
 from tests.support.pictures import encoded, scene
@@ -85,7 +85,7 @@ class Messy:
 
     folder: Path
     sources: Path
-    expected: ItemList
+    expected: ExpectedItems
 
 
 def build_messy(root: Path) -> Messy:
@@ -106,7 +106,7 @@ def build_messy(root: Path) -> Messy:
         EditItem(item_id=item_id, target_caption=text, group=_group(source), source_image=sources / source)
         for item_id, source, text in ITEMS
     )
-    expected = ItemList(benchmark="messy", items=items, edited_names=names)
+    expected = ExpectedItems(benchmark="messy", items=items, edited_names=names)
     return Messy(folder=folder, sources=sources, expected=expected)
 
 

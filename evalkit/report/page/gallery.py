@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evalkit.benchmarks.open import open_edit_folder
 from evalkit.comparison.records import ComparedMethod, Comparison
-from evalkit.edits.duplicates import edits_digest
+from evalkit.edits.check import edits_digest
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import MANIFEST_NAME
 from evalkit.errors import BenchmarkError, EvalkitError, LayoutError
