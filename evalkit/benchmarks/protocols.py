@@ -5,13 +5,14 @@ has and what an absent one means. It also names the two primary metrics, one of 
 the differences that are too small to matter.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem
-from evalkit.errors import OptionError
+from evalkit.formatting import listed
 from evalkit.registry import Registry
 
 
@@ -78,10 +79,10 @@ class Protocol:
         problems = tuple(problem for problem in folder.problems if problem.item_id not in dropped)
         return replace(folder, items=items, problems=problems)
 
-    def require(
+    def mismatch(
         self, *, benchmark: str | None, version: str | None, n_items: int, n_seeds: int, missing: str, dtype: str
-    ) -> None:
-        """Refuse what is not scored as the protocol says.
+    ) -> str | None:
+        """The first thing that is not scored as the protocol says, in a sentence; None where everything is.
 
         Args:
             benchmark: Of the folder.
@@ -90,11 +91,8 @@ class Protocol:
             n_seeds: The most edited images that an item has.
             missing: How absent edits are treated.
             dtype: The network's precision.
-
-        Raises:
-            OptionError: The first thing that differs is named.
         """
-        differences: tuple[tuple[str, object, object, bool], ...] = (
+        demands: tuple[tuple[str, object, object, bool], ...] = (
             ("benchmark", self.benchmark, benchmark, benchmark == self.benchmark),
             ("version of the benchmark", self.benchmark_version, version, _stem(version) == self.benchmark_version),
             ("number of items", self.n_items, n_items, n_items == self.n_items),
@@ -102,16 +100,54 @@ class Protocol:
             ("treatment of missing edits", "fail or floor", missing, missing in ("fail", "floor")),
             ("precision", self.dtype, dtype, dtype == self.dtype),
         )
-        for what, expected, got, fits in differences:
+        for what, expected, got, fits in demands:
             if not fits:
-                raise OptionError(
-                    f"{self.name} fixes the {what}: expected {expected}, got {got}. "
-                    "Leave --protocol out to score the folder in another way."
-                )
+                return f"{self.name} fixes the {what}: expected {expected}, got {got}."
+        return None
+
+    def uncovered(self, edits: Iterable[tuple[str, int | None]], item_ids: Sequence[str]) -> str | None:
+        """Why edits are not one per item and seed, for every item and the same seeds, in a sentence; None if they are.
+
+        Args:
+            edits: Item and seed of each edit, failed ones included.
+            item_ids: The items that the protocol is about.
+        """
+        listing = list(edits)
+        duplicates = [f"{item} seed {seed}" for (item, seed), count in Counter(listing).items() if count > 1]
+        if duplicates:
+            return f"Coverage: expected one edit per item and seed, got several of {_shortened(duplicates)}."
+        seeds: dict[str, set[int | None]] = {}
+        for item, seed in listing:
+            seeds.setdefault(item, set()).add(seed)
+        absent = [item for item in item_ids if item not in seeds]
+        unknown = sorted(seeds.keys() - set(item_ids))
+        if absent or unknown:
+            what = f"{len(absent)} are absent: {_shortened(absent)}" if absent else f"got also {_shortened(unknown)}"
+            return (
+                f"Coverage: expected an edit of each of the {len(item_ids)} items of {self.benchmark}; {what}. An edit "
+                "that the method could not make stands in the manifest with status 'failed', and scores the worst "
+                "value. See: evalkit check FOLDER"
+            )
+        common = seeds[item_ids[0]]
+        uneven = next((item for item in item_ids if seeds[item] != common), None)
+        if uneven is not None:
+            return (
+                f"Coverage: expected the same seeds for every item, got {_seeds(common)} for {item_ids[0]} and "
+                f"{_seeds(seeds[uneven])} for {uneven}."
+            )
+        return None
 
 
 def _stem(version: str | None) -> str:
     return (version or "").partition("@")[0]
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return listed([name if len(name) <= 80 else f"{name[:79]}…" for name in names])
+
+
+def _seeds(seeds: set[int | None]) -> str:
+    return "seeds " + ", ".join(sorted(map(str, seeds)))
 
 
 PROTOCOLS: Registry[Protocol] = Registry(

@@ -1,6 +1,7 @@
 """``evalkit leaderboard``: checks of all entries, and the static site."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,9 +9,10 @@ import click
 
 from evalkit.cli.output import ExitCode, Output, output_options
 from evalkit.cli.submit import DIRECTORY, LEADERBOARD
+from evalkit.formatting import DASH, counted
 
 if TYPE_CHECKING:
-    from evalkit.leaderboard.records import Screen
+    from evalkit.leaderboard.records import AnomalyCheck
 
 SITE = Path("build/site")
 ROOT = click.option(
@@ -25,7 +27,7 @@ def leaderboard() -> None:
 
 @leaderboard.command()
 @ROOT
-@click.option("--base", metavar="REF", help="Branch with what has landed, which must not have changed.")
+@click.option("--base", metavar="REF", help="Branch with what is published, which must not have changed.")
 @click.option("--maintainer", is_flag=True, help="With --base: verifications may change.")
 @output_options
 def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) -> None:
@@ -44,18 +46,17 @@ def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) ->
         problems += published_problems(board, base, maintainer=maintainer)
     output.json(
         {
-            "entries": {f"{one.entry.protocol}/{one.entry.method}": one.level for one in verified.held},
-            "problems": [{"code": p.code, "where": p.where, "message": p.message} for p in problems],
-            "screens": {name: [screen.model_dump() for screen in found] for name, found in verified.screens.items()},
+            "entries": {entry.name: entry.level for entry in verified.entries},
+            "problems": [asdict(problem) for problem in problems],
+            "screens": {name: [check.model_dump() for check in checks] for name, checks in verified.anomalies.items()},
         }
     )
-    for one in verified.held:
-        name = f"{one.entry.protocol}/{one.entry.method}"
-        flags = [_flag(screen) for screen in verified.screens[name] if screen.flagged]
-        output.line(f"{name}: {one.level.replace('_', '-')}{''.join(f'; {flag}' for flag in flags)}")
+    for entry in verified.entries:
+        flags = [_flag(check) for check in verified.anomalies[entry.name] if check.flagged]
+        output.line("; ".join([f"{entry.name}: {entry.level.replace('_', '-')}", *flags]))
     for problem in problems:
         output.line(f"{problem.code} in {problem.where}: {CODES[problem.code]}: {problem.message}")
-    output.line(f"{len(verified.held)} entries, {len(problems)} problem{'' if len(problems) == 1 else 's'}")
+    output.line(f"{len(verified.entries)} entries, {counted(len(problems), 'problem')}")
     if problems:
         sys.exit(ExitCode.PROBLEMS)
 
@@ -64,29 +65,28 @@ def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) ->
 @click.argument("entry", metavar="PROTOCOL/METHOD")
 @click.option("--outputs", type=DIRECTORY, required=True, help="The edits that were submitted.")
 @click.option("--reproduction", type=DIRECTORY, help="Edits made anew with the method, of a fifth of the groups.")
-@click.option("--second-encoder", metavar="SPEC", help="Another encoder, for the screen that asks it as well.")
+@click.option("--second-encoder", metavar="SPEC", help="Another encoder, for the check that asks it as well.")
 @click.option("--data", type=DIRECTORY, help="A copy of the benchmark's files.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
 @ROOT
 @output_options
 def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options: Any) -> None:  # noqa: ANN401
     """Score an entry's images again and move it up the ladder: for maintainers."""
-    from evalkit.leaderboard.files import as_json, write_text
+    from evalkit.leaderboard.records_io import write_json
     from evalkit.leaderboard.rescore import rescore
     from evalkit.leaderboard.store import VERIFICATION_FILE, Leaderboard
 
     board = Leaderboard(root)
-    protocol, _, method = entry.rpartition("/")
-    path = board.entry_path(protocol, method)
+    path = board.entry_path(*_parts(entry))
     with output.progress() as progress:
         verification = rescore(board.read(path), outputs, board, progress=progress, **options)
-    write_text(path / VERIFICATION_FILE, as_json(verification))
+    write_json(path / VERIFICATION_FILE, verification)
     output.json(verification.model_dump(mode="json"))
     output.line(f"{entry}: {verification.level.replace('_', '-')}")
     for name, difference in verification.differences.items():
         output.line(f"  {name}: largest difference {difference:.2g}, tolerance {verification.tolerances[name]:g}")
-    for screen in verification.screens:
-        output.line(f"  {'FLAG ' if screen.flagged else ''}{_flag(screen)}")
+    for check in verification.screens:
+        output.line(f"  {'FLAG ' if check.flagged else ''}{_flag(check)}")
     output.line(f"Wrote {path / VERIFICATION_FILE}")
 
 
@@ -150,8 +150,7 @@ def export(*, entry: str, dataset_id: str, url: str, target: Path, root: Path, o
     from evalkit.leaderboard.store import Leaderboard
 
     board = Leaderboard(root)
-    protocol, _, method = entry.rpartition("/")
-    written = write_formats(board.read(board.entry_path(protocol, method)), target, dataset_id, url)
+    written = write_formats(board.read(board.entry_path(*_parts(entry))), target, dataset_id, url)
     output.json({"written": [str(path) for path in written]})
     for path in written:
         output.line(f"Wrote {path}")
@@ -162,7 +161,7 @@ def export(*, entry: str, dataset_id: str, url: str, target: Path, root: Path, o
 @output_options
 def schema(*, root: Path, output: Output) -> None:
     """Write the JSON Schema of every record, from the records themselves."""
-    from evalkit.leaderboard.files import write_text
+    from evalkit.leaderboard.records_io import write_text
     from evalkit.leaderboard.store import schemas
 
     for name, text in schemas().items():
@@ -171,9 +170,11 @@ def schema(*, root: Path, output: Output) -> None:
     output.line(f"Wrote {len(schemas())} schemas to {root / 'schema'}")
 
 
-def _flag(screen: "Screen") -> str:
-    return f"{screen.name}: {_number(screen.value)} {screen.note}"
+def _parts(entry: str) -> tuple[str, str]:
+    """Protocol and method."""
+    protocol, _, method = entry.rpartition("/")
+    return protocol, method
 
 
-def _number(value: Any) -> str:  # noqa: ANN401 - a number or None
-    return "–" if value is None else f"{value:.3g}"
+def _flag(check: "AnomalyCheck") -> str:
+    return f"{check.name}: {DASH if check.value is None else f'{check.value:.3g}'} {check.note}"

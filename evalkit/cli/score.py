@@ -10,6 +10,7 @@ import click
 from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, folder_options, read_from, summary, written_to
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
+from evalkit.errors import OptionError
 
 if TYPE_CHECKING:
     from evalkit.benchmarks.protocols import Protocol
@@ -66,6 +67,8 @@ def score(
     from evalkit.scoring.score import DEFAULT_ENCODER, score_into
 
     kept_to = PROTOCOLS.get(protocol) if protocol else None
+    if kept_to and metrics:
+        raise OptionError(f"{kept_to.name} fixes the metrics: leave --metrics out.")
     if kept_to and not folder_options.benchmark:
         folder_options = replace(folder_options, benchmark=kept_to.benchmark)
     path = read_from(place, output)

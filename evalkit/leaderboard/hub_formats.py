@@ -16,10 +16,10 @@ from uuid import UUID
 import yaml
 
 from evalkit import __version__
-from evalkit.leaderboard.files import write_text
-from evalkit.leaderboard.protocol import get_protocol, open_benchmark
+from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
+from evalkit.leaderboard.records_io import write_text
 from evalkit.leaderboard.store import LoadedEntry
-from evalkit.metrics.base import METRICS, Metric
+from evalkit.metrics.base import METRICS
 from evalkit.scores.run import MetricSummary
 
 EEE_VERSION = "0.3.0"
@@ -27,135 +27,138 @@ TASK_TYPE = "image-to-image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class HubResult:
     """One number as the Hub takes it: more is better."""
 
     task_id: str
-    metric: Metric
     value: float
-    low: float | None
-    high: float | None
-    summary: MetricSummary
+    notes: str
+    """Interval, size, protocol, verification and signature."""
 
 
-def published(held: LoadedEntry) -> list[Published]:
+def hub_results(entry: LoadedEntry) -> Iterator[HubResult]:
     """The metrics of an entry that can be published: those of which more is better, and 1 less those in [0, 1]."""
-    return list(_published(held))
-
-
-def _published(held: LoadedEntry) -> Iterator[Published]:
-    benchmark = get_protocol(held.entry.protocol).benchmark
-    for name, summary in held.run.record.metrics.items():
-        metric = METRICS.get(name)
+    benchmark = get_protocol(entry.record.protocol).benchmark
+    for name, summary in entry.metrics.items():
+        metric, task = METRICS.get(name), name.replace(":", "_")
         if summary.mean is None:
             continue
-        task = f"{benchmark}_{name.replace(':', '_')}"
         if metric.higher_is_better:
-            low, high = summary.ci_low, summary.ci_high
-            yield Published(task_id=task, metric=metric, value=summary.mean, low=low, high=high, summary=summary)
+            notes = _notes(entry, summary, summary.ci_low, summary.ci_high)
+            yield HubResult(task_id=f"{benchmark}_{task}", value=summary.mean, notes=notes)
         elif (metric.lowest, metric.highest) == (0, 1):
-            ends = [None if end is None else 1 - end for end in (summary.ci_high, summary.ci_low)]
-            yield Published(
-                task_id=f"{benchmark}_one_minus_{name.replace(':', '_')}",
-                metric=metric,
-                value=1 - summary.mean,
-                low=ends[0],
-                high=ends[1],
-                summary=summary,
-            )
+            low, high = (None if end is None else 1 - end for end in (summary.ci_high, summary.ci_low))
+            notes = _notes(entry, summary, low, high)
+            yield HubResult(task_id=f"{benchmark}_one_minus_{task}", value=1 - summary.mean, notes=notes)
 
 
-def write_formats(held: LoadedEntry, folder: Path, dataset_id: str, url: str) -> list[Path]:
+def _notes(entry: LoadedEntry, summary: MetricSummary, low: float | None, high: float | None) -> str:
+    known = low is not None and high is not None
+    interval = f"{entry.run.record.level:.0%} CI {low:.4g} to {high:.4g}; " if known else ""
+    return (
+        f"{interval}{summary.n} items in {summary.n_groups} groups; {entry.record.protocol}; "
+        f"{entry.level.replace('_', '-')}; {summary.signature}"
+    )
+
+
+def write_formats(entry: LoadedEntry, folder: Path, dataset_id: str, url: str) -> list[Path]:
     """Write an entry in all formats: two for the model's repository, one for the collection of Every Eval Ever."""
-    benchmark = get_protocol(held.entry.protocol).benchmark
+    benchmark = get_protocol(entry.record.protocol).benchmark
     contents = {
-        f".eval_results/{benchmark}.yaml": _yaml(eval_results(held, dataset_id, url)),
-        "model-index.yaml": _yaml({"model-index": model_index(held, dataset_id, url)}),
-        every_eval_ever_path(held): json.dumps(every_eval_ever(held, dataset_id, url), indent=2) + "\n",
+        f".eval_results/{benchmark}.yaml": _yaml(eval_results(entry, dataset_id, url)),
+        "model-index.yaml": _yaml({"model-index": model_index(entry, dataset_id, url)}),
+        every_eval_ever_path(entry): json.dumps(every_eval_ever(entry, dataset_id, url), indent=2) + "\n",
     }
     for name, text in contents.items():
         write_text(folder / name, text)
     return [folder / name for name in contents]
 
 
-def eval_results(held: LoadedEntry, dataset_id: str, url: str) -> list[dict[str, Any]]:
+def _yaml(value: object) -> str:
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def eval_results(entry: LoadedEntry, dataset_id: str, url: str) -> list[dict[str, Any]]:
     """The content of ``.eval_results/BENCHMARK.yaml`` in a model's repository.
 
     A ``verifyToken`` is never written: only Hugging Face can issue one.
 
     Args:
-        held: The entry.
+        entry: The entry.
         dataset_id: The benchmark's data set on the Hub.
         url: Where the entry's per-item scores can be seen.
     """
     return [
         {
-            "dataset": {"id": dataset_id, "task_id": one.task_id},
-            "value": one.value,
-            "date": held.entry.submitted.isoformat(),
+            "dataset": {"id": dataset_id, "task_id": result.task_id},
+            "value": result.value,
+            "date": entry.record.submitted.isoformat(),
             "source": {"url": url, "name": "evalkit leaderboard"},
-            "notes": _notes(held, one),
+            "notes": result.notes,
         }
-        for one in published(held)
+        for result in hub_results(entry)
     ]
 
 
-def model_index(held: LoadedEntry, dataset_id: str, url: str) -> list[dict[str, Any]]:
+def model_index(entry: LoadedEntry, dataset_id: str, url: str) -> list[dict[str, Any]]:
     """The older ``model-index`` of a model card's front matter, made by huggingface_hub itself."""
     from huggingface_hub import EvalResult
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
+    title = covered_benchmark(get_protocol(entry.record.protocol)).title
     results = [
         EvalResult(
             task_type=TASK_TYPE,
             task_name="Text-guided image editing",
             dataset_type=dataset_id,
-            dataset_name=open_benchmark(get_protocol(held.entry.protocol)).title,
-            metric_type=one.task_id,
-            metric_name=one.task_id,
-            metric_value=one.value,
-            metric_args={"notes": _notes(held, one)},
+            dataset_name=title,
+            metric_type=result.task_id,
+            metric_name=result.task_id,
+            metric_value=result.value,
+            metric_args={"notes": result.notes},
             source_name="evalkit leaderboard",
             source_url=url,
         )
-        for one in published(held)
+        for result in hub_results(entry)
     ]
-    index: list[dict[str, Any]] = eval_results_to_model_index(held.card.name, results)
+    index: list[dict[str, Any]] = eval_results_to_model_index(entry.card.name, results)
     return index
 
 
-def every_eval_ever(held: LoadedEntry, dataset_id: str, url: str) -> dict[str, Any]:
+def every_eval_ever(entry: LoadedEntry, dataset_id: str, url: str) -> dict[str, Any]:
     """The record of Every Eval Ever, the one of these formats that has a place for uncertainty."""
-    started = datetime.fromisoformat(held.run.record.started)
+    record, submitter = entry.run.record, entry.record.submitter
+    started = int(datetime.fromisoformat(record.started).timestamp())
     return {
         "schema_version": EEE_VERSION,
-        "evaluation_id": f"{held.entry.protocol}/{held.entry.method}/{int(started.timestamp())}",
-        "retrieved_timestamp": str(int(started.timestamp())),
+        "evaluation_id": f"{entry.name}/{started}",
+        "retrieved_timestamp": str(started),
         "source_metadata": {
             "source_type": "evaluation_run",
             "source_name": "evalkit leaderboard",
-            "source_organization_name": held.entry.submitter.organisation or held.entry.submitter.name,
-            "evaluator_relationship": held.entry.submitter.relationship,
+            "source_organization_name": submitter.organisation or submitter.name,
+            "evaluator_relationship": submitter.relationship,
         },
         "model_info": {
-            "name": held.card.title,
-            "id": held.card.name,
+            "name": entry.card.title,
+            "id": entry.card.name,
             "additional_details": {"deployment_type": "unknown", "model_availability": "unknown"},
         },
-        "eval_library": {"name": "evalkit", "version": held.run.record.versions.get("evalkit", __version__)},
+        "eval_library": {"name": "evalkit", "version": record.versions.get("evalkit", __version__)},
         "evaluation_results": [
-            _eee_result(name, summary, dataset_id, url, held.run.record.level)
-            for name, summary in held.run.record.metrics.items()
+            _eee_result(name, summary, dataset_id, url, record.level)
+            for name, summary in entry.metrics.items()
             if summary.mean is not None
         ],
     }
 
 
-def every_eval_ever_path(held: LoadedEntry) -> str:
+def every_eval_ever_path(entry: LoadedEntry) -> str:
     """Where the record goes in the collection: its name follows from the run, and is the same every time."""
-    name = UUID(bytes=bytes.fromhex(held.entry.run_sha256)[:16], version=4)
-    protocol = held.entry.protocol.replace("/", "_")
-    return f"data/evalkit_{protocol}/{held.entry.submitter.relationship}/{held.card.name}/{name}.json"
+    name = UUID(bytes=bytes.fromhex(entry.record.run_sha256)[:16], version=4)
+    protocol = entry.record.protocol.replace("/", "_")
+    return f"data/evalkit_{protocol}/{entry.record.submitter.relationship}/{entry.card.name}/{name}.json"
 
 
 def _eee_result(name: str, summary: MetricSummary, dataset_id: str, url: str, level: float) -> dict[str, Any]:
@@ -183,17 +186,3 @@ def _eee_result(name: str, summary: MetricSummary, dataset_id: str, url: str, le
         "metric_config": config,
         "score_details": details,
     }
-
-
-def _yaml(value: object) -> str:
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
-    return text
-
-
-def _notes(held: LoadedEntry, one: Published) -> str:
-    known = one.low is not None and one.high is not None
-    interval = f"{held.run.record.level:.0%} CI {one.low:.4g} to {one.high:.4g}; " if known else ""
-    return (
-        f"{interval}{one.summary.n} items in {one.summary.n_groups} groups; {held.entry.protocol}; "
-        f"{held.level.replace('_', '-')}; {one.summary.signature}"
-    )

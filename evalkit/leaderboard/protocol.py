@@ -1,4 +1,4 @@
-"""The protocol of a board, and its benchmark as the protocol knows it."""
+"""The protocol of a board, and its benchmark as far as the protocol is about it."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def get_protocol(name: str) -> Protocol:
         raise EntryError(str(failure)) from None
 
 
-def open_benchmark(protocol: Protocol) -> Benchmark:
+def covered_benchmark(protocol: Protocol) -> Benchmark:
     """The benchmark, with the edits that the protocol is about.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What has landed stays: entries as they are now, held against those of the base branch."""
+"""What is published stays: entries as they are now, held against those of the base branch."""
 
 import json
 import subprocess
@@ -9,18 +9,23 @@ from typing import Any
 from evalkit.errors import EntryError
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, Leaderboard
 from evalkit.leaderboard.verify import EntryProblem
-from evalkit.scores.run import ITEMS, OWN_KEYS
+from evalkit.scores.run import ITEMS, RECORD
+
+_OF_THE_LAST_RUN = frozenset(
+    ("folder", "problems", "versions", "started", "seconds", "n_encoded_images", "n_encoded_texts", "n_compared_pairs")
+)
+"""What ``run.json`` says of the latest scoring, which may be another one once metrics were added."""
 
 
 def published_problems(leaderboard: Leaderboard, base: str, *, maintainer: bool = False) -> list[EntryProblem]:
     """What differs from the base branch and must not.
 
-    Metrics may be added to an entry; no score, reason, declaration or output that is there may change, and no entry
-    may go. Verifications are the maintainers' to write.
+    Metrics may be added to an entry; no score, reason, signature, declaration or output that is there may change, and
+    no entry may go. Verifications are the maintainers' to write.
 
     Args:
         leaderboard: As it is now, inside a git work tree.
-        base: The branch or commit with what has landed.
+        base: The branch or commit with what is published.
         maintainer: Whether the change comes from a maintainer.
 
     Raises:
@@ -32,61 +37,80 @@ def published_problems(leaderboard: Leaderboard, base: str, *, maintainer: bool 
 
 
 def _problems(leaderboard: Leaderboard, base: str, *, maintainer: bool) -> Iterator[EntryProblem]:
-    before = _landed_files(leaderboard, base)
+    listing = _git(leaderboard.root, "ls-tree", "-r", "-z", "--name-only", base, "--", "entries")
+    before = {name for name in listing.decode().split("\0") if name}
     for name in sorted(before):
         path = leaderboard.root / name
-        last = path.name
-        if last == VERIFICATION_FILE or last not in (ENTRY_FILE, OUTPUTS_FILE, ITEMS):
+        if path.name not in (ENTRY_FILE, OUTPUTS_FILE, RECORD, ITEMS):
             continue
         if not path.exists():
             yield EntryProblem(code="landed_changed", where=name, message="it had landed, and is not there any more")
             continue
-        old, new = _shown(leaderboard, base, name), path.read_bytes()
-        if old != new and (wrong := _changed(last, old, new)):
-            yield EntryProblem(code="landed_changed", where=name, message=wrong)
+        old, new = _at_base(leaderboard, base, name), path.read_bytes()
+        if old != new and (change := _change(path.name, old, new)):
+            yield EntryProblem(code="landed_changed", where=name, message=change)
     if maintainer:
         return
     for path in sorted((leaderboard.root / "entries").glob(f"*/*/*/{VERIFICATION_FILE}")):
         name = path.relative_to(leaderboard.root).as_posix()
-        if name not in before or _shown(leaderboard, base, name) != path.read_bytes():
-            said = "a verification is written by the maintainers: evalkit leaderboard rescore"
-            yield EntryProblem(code="verification_changed", where=name, message=said)
+        if name not in before or _at_base(leaderboard, base, name) != path.read_bytes():
+            message = "a verification is written by the maintainers: evalkit leaderboard rescore"
+            yield EntryProblem(code="verification_changed", where=name, message=message)
 
 
-def _changed(kind: str, old: bytes, new: bytes) -> str | None:
+def _change(name: str, old: bytes, new: bytes) -> str | None:
     """What a file of an entry says otherwise than it did; None where something was only added."""
+    if name == OUTPUTS_FILE:
+        return "outputs that had landed were exchanged"
     try:
-        if kind == ENTRY_FILE:
-            before, now = json.loads(old), json.loads(new)
-            differ = [key for key, value in before.items() if key != "run_sha256" and now.get(key) != value]
-            return f"{differ[0]} had landed as {before[differ[0]]!r:.80}" if differ else None
-        if kind == ITEMS:
-            return _changed_scores(_rows(old), _rows(new))
+        if name == ITEMS:
+            return _changed_items(old, new)
+        before, now = json.loads(old), json.loads(new)
+        if name == RECORD:
+            return _changed_record(before, now)
+        changed = next((key for key, value in before.items() if key != "run_sha256" and now.get(key) != value), None)
+        return None if changed is None else f"{changed} had landed as {before[changed]!r:.80}"
     except (ValueError, KeyError, TypeError, AttributeError):
         return "it cannot be held against what had landed: it is not of its schema"
-    return "outputs that had landed were exchanged"
 
 
-def _changed_scores(before: Mapping[Any, dict[str, Any]], now: Mapping[Any, dict[str, Any]]) -> str | None:
-    for key, row in before.items():
-        changed = now.get(key, {})
-        for name, value in row.items():
-            if name not in ("reasons", *OWN_KEYS) and (name not in changed or changed[name] != value):
-                return f"{name} of {key[0]} had landed as {value}, and is now {changed.get(name, 'absent')}"
+def _changed_record(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """What is said otherwise of the metrics and encoders that were there, or, where none was added, of anything."""
+    parts = ("metrics", "encoders")
+    for part in parts:
+        for name, value in before[part].items():
+            if now[part].get(name) != value:
+                return (
+                    f"{name} in {part} had landed as {value!r:.200}, and is now {now[part].get(name, 'absent')!r:.200}"
+                )
+    added = now["metrics"].keys() > before["metrics"].keys()
+    free = {*parts, "items_sha256", *(_OF_THE_LAST_RUN if added else ())}
+    changed = next((key for key, value in before.items() if key not in free and now.get(key) != value), None)
+    return None if changed is None else f"{changed} had landed as {before[changed]!r:.80}"
+
+
+def _changed_items(old: bytes, new: bytes) -> str | None:
+    before, now = _facts_by_edit(old), _facts_by_edit(new)
+    for edit, facts in before.items():
+        changed = now.get(edit, {})
+        for name, value in facts.items():
+            if name not in changed or changed[name] != value:
+                return f"{name} of {edit[0]} had landed as {value}, and is now {changed.get(name, 'absent')}"
     return None
 
 
-def _rows(content: bytes) -> dict[Any, dict[str, Any]]:
-    rows = [json.loads(line) for line in content.decode().split("\n") if line]
-    return {(row["item_id"], row.get("seed")): row for row in rows}
+def _facts_by_edit(lines: bytes) -> dict[Any, dict[str, Any]]:
+    """Item and seed to everything that its line says, each reason by itself: reasons of new metrics may be added."""
+    found = {}
+    for line in lines.decode().split("\n"):
+        if line:
+            row = json.loads(line)
+            reasons = {f"the reason for no {name}": reason for name, reason in row.pop("reasons", {}).items()}
+            found[row["item_id"], row.get("seed")] = {**row, **reasons}
+    return found
 
 
-def _landed_files(leaderboard: Leaderboard, base: str) -> list[str]:
-    listed = _git(leaderboard.root, "ls-tree", "-r", "-z", "--name-only", base, "--", "entries")
-    return [name for name in listed.decode().split("\0") if name]
-
-
-def _shown(leaderboard: Leaderboard, base: str, name: str) -> bytes:
+def _at_base(leaderboard: Leaderboard, base: str, name: str) -> bytes:
     return _git(leaderboard.root, "show", f"{base}:./{name}")
 
 

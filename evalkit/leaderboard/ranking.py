@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import permutations
 
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.compare import pair_results, scores_of
@@ -25,7 +25,7 @@ NOT_PRESERVED = "shuffled_source"
 class BoardRow:
     """An entry on its board."""
 
-    held: LoadedEntry
+    entry: LoadedEntry
     ranks: Mapping[str, RankedMethod]
     """Primary metric to the set of ranks; only for those that are ranked."""
     unranked: str | None
@@ -39,7 +39,7 @@ class Board:
     """All entries of a protocol, compared."""
 
     protocol: Protocol
-    places: tuple[BoardRow, ...]
+    rows: tuple[BoardRow, ...]
     """The ranked by their mean on the alignment metric, then the others by name, controls last."""
     pairs: tuple[PairResult, ...]
     """Every two entries on every metric that both have."""
@@ -62,27 +62,27 @@ def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry], *, n_flips: i
     Raises:
         RunError: Entries are not comparable; ``verify`` finds out beforehand.
     """
-    by_name = {held.entry.method: held for held in entries}
+    by_name = {entry.method: entry for entry in entries}
     pairs = _all_pairs(protocol, entries, n_flips)
-    unranked = {name: _why_unranked(held, protocol, pairs, by_name) for name, held in by_name.items()}
-    ranked = [held for name, held in by_name.items() if unranked[name] is None]
+    unranked = {name: _why_unranked(entry, protocol, pairs, by_name) for name, entry in by_name.items()}
+    ranked = [entry for name, entry in by_name.items() if unranked[name] is None]
     if len(ranked) == 1:
-        unranked[ranked[0].entry.method] = "there is no other method that passes, to be ranked against"
+        unranked[ranked[0].method] = "there is no other method that passes, to be ranked against"
         ranked = []
     ranks, ties = _ranks(protocol, ranked)
     front = _front(protocol, ranked)
-    places = [
+    rows = [
         BoardRow(
-            held=held,
+            entry=entry,
             ranks={metric: ranks[metric][name] for metric in protocol.primary} if unranked[name] is None else {},
             unranked=unranked[name],
             on_front=name in front,
         )
-        for name, held in by_name.items()
+        for name, entry in by_name.items()
     ]
     return Board(
         protocol=protocol,
-        places=tuple(sorted(places, key=lambda place: _order(place, protocol))),
+        rows=tuple(sorted(rows, key=lambda row: _order(row, protocol))),
         pairs=pairs,
         ties=ties,
         notes=tuple(_notes(protocol, entries)),
@@ -93,12 +93,12 @@ def _all_pairs(protocol: Protocol, entries: Sequence[LoadedEntry], n_flips: int 
     """Every two entries on every metric; metrics that the same entries have are one call, with one family."""
     sharing: dict[tuple[str, ...], list[str]] = {}
     for metric in protocol.metrics:
-        having = tuple(held.entry.method for held in entries if metric in held.run.record.metrics)
+        having = tuple(entry.method for entry in entries if metric in entry.metrics)
         if len(having) > 1:
             sharing.setdefault(having, []).append(metric)
     found: list[PairResult] = []
     for having, metrics in sharing.items():
-        joined, plan = _joined(protocol, [h for h in entries if h.entry.method in having], metrics, n_flips)
+        joined, plan = _joined(protocol, [entry for entry in entries if entry.method in having], metrics, n_flips)
         found += pair_results(joined, plan, scores_of(joined, plan))
     return tuple(found)
 
@@ -106,7 +106,7 @@ def _all_pairs(protocol: Protocol, entries: Sequence[LoadedEntry], n_flips: int 
 def _joined(
     protocol: Protocol, entries: Sequence[LoadedEntry], metrics: Sequence[str], n_flips: int | None = None
 ) -> tuple[Joined, ComparisonPlan]:
-    methods, _ = load_methods([f"{held.entry.method}={held.path}" for held in entries])
+    methods, _ = load_methods([f"{entry.method}={entry.path}" for entry in entries])
     options = ComparisonOptions(
         metrics=metrics,
         primary=[metric for metric in metrics if metric in protocol.primary],
@@ -118,13 +118,13 @@ def _joined(
 
 
 def _why_unranked(
-    held: LoadedEntry, protocol: Protocol, pairs: Sequence[PairResult], by_name: Mapping[str, LoadedEntry]
+    entry: LoadedEntry, protocol: Protocol, pairs: Sequence[PairResult], by_name: Mapping[str, LoadedEntry]
 ) -> str | None:
     """What keeps an entry from being ranked."""
-    name = held.entry.method
-    if held.card.kind == "control":
+    name = entry.method
+    if entry.card.kind == "control":
         return "a control"
-    awaited = [metric for metric in protocol.primary if metric not in held.run.record.metrics]
+    awaited = [metric for metric in protocol.primary if metric not in entry.metrics]
     if awaited:
         return f"awaits {' and '.join(awaited)}"
     for primary, control, what in (
@@ -176,42 +176,45 @@ def _ranks(
         return {}, {}
     joined, plan = _joined(protocol, ranked, protocol.primary)
     found = {of.metric: rank_methods(of, joined.groups, plan.options) for of in scores_of(joined, plan)}
-    ranks = {metric: {place.method: place for place in of.methods} for metric, of in found.items()}
+    ranks = {metric: {row.method: row for row in of.methods} for metric, of in found.items()}
     return ranks, {metric: of.cliques for metric, of in found.items()}
 
 
 def _front(protocol: Protocol, ranked: Sequence[LoadedEntry]) -> set[str]:
-    """The ranked methods than which none is at least as good on both primary metrics, and better on one."""
-    signs = [1 if METRICS.get(metric).higher_is_better else -1 for metric in protocol.primary]
-    means = {
-        held.entry.method: tuple(
-            sign * (held.run.record.metrics[metric].mean or 0.0)
-            for sign, metric in zip(signs, protocol.primary, strict=True)
-        )
-        for held in ranked
+    """The ranked methods than which none is at least as good on both primary metrics, and better on one.
+
+    A method without a mean on one of them is not on the front, and keeps nobody from it.
+    """
+    points: dict[str, tuple[float, ...]] = {}
+    for entry in ranked:
+        means = [(METRICS.get(metric), entry.metrics[metric].mean) for metric in protocol.primary]
+        values = [mean if metric.higher_is_better else -mean for metric, mean in means if mean is not None]
+        if len(values) == len(means):
+            points[entry.method] = tuple(values)
+    dominated = {
+        other
+        for one, other in permutations(points, 2)
+        if points[one] != points[other] and all(x >= y for x, y in zip(points[one], points[other], strict=True))
     }
-    dominated: set[str] = set()
-    for a, b in combinations(means, 2):
-        for one, other in ((a, b), (b, a)):
-            at_least = all(x >= y for x, y in zip(means[one], means[other], strict=True))
-            if at_least and means[one] != means[other]:
-                dominated.add(other)
-    return means.keys() - dominated
+    return points.keys() - dominated
 
 
-def _order(place: BoardRow, protocol: Protocol) -> tuple[int, float, str]:
-    name = place.held.entry.method
-    if place.unranked is not None:
-        return (2 if place.held.card.kind == "control" else 1), 0.0, name
-    mean = place.ranks[protocol.alignment].mean or 0.0
-    return 0, -mean if METRICS.get(protocol.alignment).higher_is_better else mean, name
+def _order(row: BoardRow, protocol: Protocol) -> tuple[int, bool, float, str]:
+    """The ranked come first, best mean first and those without one last; then the other methods, then the controls."""
+    name = row.entry.method
+    if row.unranked is not None:
+        return (2 if row.entry.card.kind == "control" else 1), False, 0.0, name
+    mean = row.ranks[protocol.alignment].mean
+    if mean is None:
+        return 0, True, 0.0, name
+    return 0, False, -mean if METRICS.get(protocol.alignment).higher_is_better else mean, name
 
 
 def _notes(protocol: Protocol, entries: Sequence[LoadedEntry]) -> list[str]:
     """What a reader must know about the whole board."""
     notes = []
     for metric in protocol.metrics:
-        lacking = [held.entry.method for held in entries if metric not in held.run.record.metrics]
-        if lacking:
-            notes.append(f"{metric} awaits weights for {len(lacking)} of {len(entries)} entries")
+        n_awaiting = sum(metric not in entry.metrics for entry in entries)
+        if n_awaiting:
+            notes.append(f"{metric} awaits weights for {n_awaiting} of {len(entries)} entries")
     return notes

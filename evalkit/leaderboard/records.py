@@ -28,7 +28,9 @@ def _web_address(text: str) -> str:
 
 def _yes_or_no(value: object) -> object:
     """YAML reads a bare ``yes`` or ``no`` as a truth value."""
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, in hexadecimal.")]
@@ -38,11 +40,13 @@ Text = Annotated[str, Field(min_length=1)]
 Address = Annotated[str, AfterValidator(_web_address)]
 
 
-class _Record(BaseModel):
+class LeaderboardRecord(BaseModel):
+    """A record without unknown fields, which does not change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Card(_Record):
+class Card(LeaderboardRecord):
     """A method, as people read about it."""
 
     name: Name
@@ -61,7 +65,7 @@ class Card(_Record):
     """Licence under which the edited images may be shown; none are shown without."""
 
 
-class Declarations(_Record):
+class Declarations(LeaderboardRecord):
     """What only the submitter knows; nothing has a default, because silence is no answer.
 
     ``unknown`` is for those who submit another's results.
@@ -81,7 +85,7 @@ class Declarations(_Record):
     settings: dict[str, bool | int | float | str | None]
 
 
-class Submitter(_Record):
+class Submitter(LeaderboardRecord):
     """Who says so."""
 
     name: Text
@@ -90,7 +94,7 @@ class Submitter(_Record):
     """To the method's authors."""
 
 
-class Submission(_Record):
+class Submission(LeaderboardRecord):
     """``METHOD.yaml``: what a submitter writes."""
 
     protocol: Text
@@ -99,7 +103,7 @@ class Submission(_Record):
     submitter: Submitter
 
 
-class Entry(_Record):
+class Entry(LeaderboardRecord):
     """``entry.json``: one method under one protocol; its scores are the run directory around it."""
 
     format: Literal["evalkit.entry/1"] = ENTRY
@@ -114,7 +118,7 @@ class Entry(_Record):
     """Of ``outputs.jsonl``."""
 
 
-class OutputDigest(_Record):
+class OutputDigest(LeaderboardRecord):
     """A line of ``outputs.jsonl``: one edit that was made."""
 
     item_id: Text
@@ -127,7 +131,7 @@ class OutputDigest(_Record):
     equals_source: bool = False
 
 
-class Screen(_Record):
+class AnomalyCheck(LeaderboardRecord):
     """One automatic check for what should not be, with its number."""
 
     name: str
@@ -137,7 +141,7 @@ class Screen(_Record):
     note: str
 
 
-class Reproduction(_Record):
+class Reproduction(LeaderboardRecord):
     """What came of running the method again."""
 
     n_items: int
@@ -151,7 +155,7 @@ class Reproduction(_Record):
     """One-sided: that the submitted scores are the better ones."""
 
 
-class Verification(_Record):
+class Verification(LeaderboardRecord):
     """``verification.json``: what the maintainers found; never part of a submission."""
 
     format: Literal["evalkit.verification/1"] = VERIFICATION
@@ -163,11 +167,12 @@ class Verification(_Record):
     differences: dict[str, float]
     """Metric to the largest difference of an item's score, submitted and computed again."""
     tolerances: dict[str, float]
-    screens: tuple[Screen, ...]
+    screens: tuple[AnomalyCheck, ...]
+    """The checks for anomalies."""
     reproduction: Reproduction | None = None
 
 
-class ReportedRow(_Record):
+class ReportedRow(LeaderboardRecord):
     """A row of another paper: a claim, with what is known about how it came about."""
 
     title: Text
@@ -177,7 +182,7 @@ class ReportedRow(_Record):
     note: str = ""
 
 
-class Reported(_Record):
+class Reported(LeaderboardRecord):
     """``reported/NAME.yaml``: one table of the literature."""
 
     benchmark: Text

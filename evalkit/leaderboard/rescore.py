@@ -18,10 +18,10 @@ from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem
 from evalkit.errors import EntryError
 from evalkit.images.decode import read_image, write_image
-from evalkit.leaderboard.anomalies import screen_outputs
-from evalkit.leaderboard.outputs import outputs_of
+from evalkit.leaderboard.anomalies import check_outputs
+from evalkit.leaderboard.digests import digest_outputs
 from evalkit.leaderboard.protocol import get_protocol
-from evalkit.leaderboard.records import Reproduction, Screen, Verification
+from evalkit.leaderboard.records import AnomalyCheck, Reproduction, Verification
 from evalkit.leaderboard.store import Leaderboard, LoadedEntry
 from evalkit.leaderboard.submit import open_edits
 from evalkit.metrics.base import METRICS
@@ -42,6 +42,9 @@ MIN_SHARE = 0.2
 """Of the groups, that a reproduction must cover."""
 DRIFT_ALPHA = 0.01
 
+Score = Callable[[Sequence[EditItem], list[str], str], ScoreFrame]
+"""Scores items by metrics through an encoder."""
+
 
 def tolerance_of(metric: str) -> float:
     """How far apart an item's score may be, submitted and computed again."""
@@ -50,7 +53,7 @@ def tolerance_of(metric: str) -> float:
 
 
 def rescore(
-    held: LoadedEntry,
+    entry: LoadedEntry,
     folder: Path,
     leaderboard: Leaderboard,
     *,
@@ -64,11 +67,11 @@ def rescore(
     """Score an entry's images again, and say how far up the ladder it is.
 
     Args:
-        held: The entry.
+        entry: The entry.
         folder: Its outputs, which must be those of its manifest.
-        leaderboard: Where the others are, for the screens.
+        leaderboard: Where the others are, for the checks for anomalies.
         data: A local copy of the benchmark's files.
-        second_encoder: An encoder that the submitter did not know of, for the screen that asks it as well.
+        second_encoder: An encoder that the submitter did not know of, for the check that asks it as well.
         reproduction: Edits that the maintainers made with the method, of a fifth of the groups or more.
         device: Of the encoder.
         today: Date of the verification.
@@ -79,35 +82,33 @@ def rescore(
             reproduction covers too little, is not equivalent, or shows a drift.
         EvalkitError: The folders cannot be read or scored.
     """
-    protocol = get_protocol(held.entry.protocol)
-    edits = _made(open_edits(folder, protocol, data))
-    _check_outputs(held, edits)
+    protocol = get_protocol(entry.record.protocol)
+    edits = _without_missing(open_edits(folder, protocol, data))
+    _check_files(entry, edits)
     score = _scorer(edits, protocol, device, progress)
-    differences = _differences(held, score(edits.items, list(held.run.record.metrics), protocol.encoder))
+    tolerances = {name: tolerance_of(name) for name in entry.metrics}
+    differences = _differences(entry, score(edits.items, list(entry.metrics), protocol.encoder), tolerances)
     reproduced = None
     if reproduction is not None:
-        again = _made(open_edits(reproduction, protocol, data))
-        reproduced = _reproduced(held, score(again.items, [protocol.alignment], protocol.encoder), protocol)
+        again = _without_missing(open_edits(reproduction, protocol, data))
+        reproduced = _reproduced(entry, score(again.items, [protocol.alignment], protocol.encoder), protocol)
     return Verification(
         level="re_scored" if reproduced is None else "reproduced",
         verified=today or datetime.now(UTC).date(),
         evalkit=__version__,
-        run_sha256=held.entry.run_sha256,
+        run_sha256=entry.record.run_sha256,
         differences=differences,
-        tolerances={name: tolerance_of(name) for name in differences},
+        tolerances=tolerances,
         screens=(
-            *screen_outputs(leaderboard.entries(protocol.name))[held.entry.method],
-            _jpeg_screen(edits, held, protocol, score),
-            _second_screen(edits, protocol, score, second_encoder),
+            *check_outputs(leaderboard.entries(protocol.name))[entry.method],
+            _jpeg_check(edits, entry, protocol, score),
+            _second_encoder_check(edits, protocol, score, second_encoder),
         ),
         reproduction=reproduced,
     )
 
 
-_Score = Callable[[Sequence[EditItem], list[str], str], ScoreFrame]
-
-
-def _scorer(edits: EditFolder, protocol: Protocol, device: str, progress: Progress) -> _Score:
+def _scorer(edits: EditFolder, protocol: Protocol, device: str, progress: Progress) -> Score:
     def score(items: Sequence[EditItem], metrics: list[str], encoder: str) -> ScoreFrame:
         with TemporaryDirectory() as scratch:
             run = score_into(
@@ -124,68 +125,68 @@ def _scorer(edits: EditFolder, protocol: Protocol, device: str, progress: Progre
     return score
 
 
-def _made(edits: EditFolder) -> EditFolder:
+def _without_missing(edits: EditFolder) -> EditFolder:
     return replace(edits, items=tuple(item for item in edits.items if item.status != "missing"))
 
 
-def _check_outputs(held: LoadedEntry, edits: EditFolder) -> None:
-    expected = {(output.item_id, output.seed): output.sha256 for output in held.outputs}
-    found = {(output.item_id, output.seed): output.sha256 for output in outputs_of(edits.items)}
-    differ = [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
+def _check_files(entry: LoadedEntry, edits: EditFolder) -> None:
+    expected = {(output.item_id, output.seed): output.sha256 for output in entry.outputs}
+    found = {(output.item_id, output.seed): output.sha256 for output in digest_outputs(edits.items)}
+    differ = [edit for edit in {**expected, **found} if expected.get(edit) != found.get(edit)]
     if differ:
         raise EntryError(
-            f"{edits.root} does not hold the outputs of {held.entry.method}: {len(differ)} of {len(expected)} differ, "
+            f"{edits.root} does not hold the outputs of {entry.method}: {len(differ)} of {len(expected)} differ, "
             f"{differ[0][0]} first. Ask the submitter for the files that were scored."
         )
 
 
-def _differences(held: LoadedEntry, again: ScoreFrame) -> dict[str, float]:
+def _differences(entry: LoadedEntry, again: ScoreFrame, tolerances: dict[str, float]) -> dict[str, float]:
     """Metric to the largest difference of an item's score."""
     rows = {(row.item_id, row.seed): row for row in again.rows}
-    found = {}
-    for metric in held.run.record.metrics:
-        largest = 0.0
-        for row in held.run.table.rows:
-            ours, theirs = rows[row.item_id, row.seed].values[metric], row.values[metric]
-            difference = math.inf if (ours is None) != (theirs is None) else abs((ours or 0.0) - (theirs or 0.0))
-            if difference > tolerance_of(metric):
+    largest = dict.fromkeys(tolerances, 0.0)
+    for row in entry.run.table.rows:
+        for metric, tolerance in tolerances.items():
+            here, submitted = rows[row.item_id, row.seed].values[metric], row.values[metric]
+            if here is None or submitted is None:
+                difference = 0.0 if here == submitted else math.inf
+            else:
+                difference = abs(here - submitted)
+            if difference > tolerance:
                 raise EntryError(
-                    f"{held.entry.method} cannot be re-scored: {metric} of {row.item_id} is {theirs} in the entry and "
-                    f"{ours} here; expected a difference of at most {tolerance_of(metric):g}. It stays self-scored."
+                    f"{entry.method} cannot be re-scored: {metric} of {row.item_id} is {submitted} in the entry and "
+                    f"{here} here; expected a difference of at most {tolerance:g}. It stays self-scored."
                 )
-            largest = max(largest, difference)
-        found[metric] = largest
-    return found
+            largest[metric] = max(largest[metric], difference)
+    return largest
 
 
-def _reproduced(held: LoadedEntry, again: ScoreFrame, protocol: Protocol) -> Reproduction:
+def _reproduced(entry: LoadedEntry, again: ScoreFrame, protocol: Protocol) -> Reproduction:
     """The method's own run against the maintainers', item by item, on the metric that tells whether it edits."""
     metric, margin = protocol.alignment, protocol.margins.get(protocol.alignment)
     if margin is None:
         raise EntryError(f"{protocol.name} declares no margin for {metric}: a reproduction cannot be judged without.")
-    theirs = held.run.table.item_means(metric)
-    group_of = dict(zip(theirs.item_ids, theirs.groups, strict=True))
-    before = theirs.by_item()
-    ours = again.item_means(metric)
-    pairs = [(before[item], value) for item, value in ours.by_item().items() if item in before]
-    groups = [group_of[item] for item in ours.item_ids if item in before]
-    needed = math.ceil(MIN_SHARE * len(set(theirs.groups)))
+    submitted = entry.run.table.item_means(metric)
+    group_of = dict(zip(submitted.item_ids, submitted.groups, strict=True))
+    before = submitted.by_item()
+    now = {item: value for item, value in again.item_means(metric).by_item().items() if item in before}
+    groups = [group_of[item] for item in now]
+    needed = math.ceil(MIN_SHARE * len(set(submitted.groups)))
     if len(set(groups)) < needed:
         raise EntryError(
             f"The reproduction covers {len(set(groups))} groups: expected {needed} or more, a fifth of all. Edit more."
         )
     sign = 1 if METRICS.get(metric).higher_is_better else -1
-    difference = np.array([sign * (now - then) for then, now in pairs])
+    difference = np.array([sign * (value - before[item]) for item, value in now.items()])
     equivalence = group_tost(difference, groups, margin=margin)
     drift = _drift(difference, groups)
     if not equivalence.equivalent or drift <= DRIFT_ALPHA:
         raise EntryError(
-            f"{held.entry.method} is not reproduced: on {metric} the new run is {difference.mean():+.4f} better, the "
+            f"{entry.method} is not reproduced: on {metric} the new run is {difference.mean():+.4f} better, the "
             f"margin is ±{margin:g} (equivalence p {equivalence.p_value}), and the p-value of a drift to the worse is "
             f"{drift:.4f}. It stays re-scored: verify it without --reproduction."
         )
     return Reproduction(
-        n_items=len(pairs),
+        n_items=len(now),
         n_groups=len(set(groups)),
         margin=margin,
         difference=float(difference.mean()),
@@ -196,49 +197,48 @@ def _reproduced(held: LoadedEntry, again: ScoreFrame, protocol: Protocol) -> Rep
 
 def _drift(difference: Floats, groups: list[str]) -> float:
     """One-sided p-value that the new run is the worse one."""
-    both = sign_flip_test(difference, groups).p_value or 1.0
-    return both / 2 if difference.mean() < 0 else 1 - both / 2
+    two_sided = sign_flip_test(difference, groups).p_value or 1.0
+    return two_sided / 2 if difference.mean() < 0 else 1 - two_sided / 2
 
 
-def _jpeg_screen(edits: EditFolder, held: LoadedEntry, protocol: Protocol, score: _Score) -> Screen:
+def _jpeg_check(edits: EditFolder, entry: LoadedEntry, protocol: Protocol, score: Score) -> AnomalyCheck:
     """The share of the gain over the source image that is left after the pictures went through JPEG."""
     metric, encoder = protocol.alignment, protocol.encoder
     with TemporaryDirectory() as scratch:
         through = [_through_jpeg(item, Path(scratch) / f"{number}.png") for number, item in enumerate(edits.items)]
         after = score(through, [metric], encoder)
-    before = held.run.table if metric in held.run.table.metrics else score(edits.items, [metric], encoder)
+    before = entry.run.table if metric in entry.metrics else score(edits.items, [metric], encoder)
     sources = score(_as_sources(edits), [metric], encoder)
     gain, left = (_gains(table, sources, metric).mean() for table in (before, after))
     note = f"of the gain in {metric} over the source image is left after JPEG at quality {JPEG_QUALITY}"
-    return share_screen("jpeg_round_trip", gain, left, SURVIVES, note)
+    return share_left("jpeg_round_trip", gain, left, SURVIVES, note)
 
 
-def _second_screen(edits: EditFolder, protocol: Protocol, score: _Score, encoder: str | None) -> Screen:
+def _second_encoder_check(edits: EditFolder, protocol: Protocol, score: Score, encoder: str | None) -> AnomalyCheck:
     """How large the gain in CLIP score is to another encoder, in standard deviations, against the protocol's."""
     if encoder is None:
-        return Screen(name="second_encoder", value=None, flagged=False, note="no second encoder was asked")
+        return AnomalyCheck(name="second_encoder", value=None, flagged=False, note="no second encoder was asked")
     effects = []
     for spec in (protocol.encoder, encoder):
         sources = score(_as_sources(edits), ["clip_score"], spec)
         gains = _gains(score(edits.items, ["clip_score"], spec), sources, "clip_score")
         effects.append(gains.mean() / (gains.std(ddof=1) or 1.0))
     note = f"of the standardised gain in clip_score over the source image is seen by {encoder}"
-    return share_screen("second_encoder", effects[0], effects[1], AGREES, note)
+    return share_left("second_encoder", effects[0], effects[1], AGREES, note)
 
 
-def share_screen(name: str, gain: float, left: float, least: float, note: str) -> Screen:
+def share_left(name: str, gain: float, left: float, least: float, note: str) -> AnomalyCheck:
     """What is left of a gain, flagged where that is less than ``least`` of it."""
     if gain <= 0:
-        return Screen(name=name, value=None, flagged=False, note="there is no gain over the source image")
+        return AnomalyCheck(name=name, value=None, flagged=False, note="there is no gain over the source image")
     share = float(left / gain)
-    return Screen(name=name, value=share, flagged=share < least, note=note)
+    return AnomalyCheck(name=name, value=share, flagged=share < least, note=note)
 
 
 def _gains(table: ScoreFrame, sources: ScoreFrame, metric: str) -> Floats:
     """Each item's score less its source image's."""
-    of_source = sources.item_means(metric).by_item()
-    means = table.item_means(metric).by_item()
-    return np.array([value - of_source[item] for item, value in means.items() if item in of_source])
+    before, after = sources.item_means(metric).by_item(), table.item_means(metric).by_item()
+    return np.array([value - before[item] for item, value in after.items() if item in before])
 
 
 def _as_sources(edits: EditFolder) -> list[EditItem]:
@@ -250,7 +250,7 @@ def _as_sources(edits: EditFolder) -> list[EditItem]:
 def _through_jpeg(item: EditItem, path: Path) -> EditItem:
     if item.edited_image is None:
         return item
-    held = BytesIO()
-    read_image(item.edited_image).save(held, "JPEG", quality=JPEG_QUALITY)
-    write_image(path, Image.open(held).convert("RGB"))
+    file = BytesIO()
+    read_image(item.edited_image).save(file, "JPEG", quality=JPEG_QUALITY)
+    write_image(path, Image.open(file).convert("RGB"))
     return replace(item, edited_image=path)

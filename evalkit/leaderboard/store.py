@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.errors import EntryError, RunError
-from evalkit.leaderboard.files import read_json, read_lines, read_yaml
 from evalkit.leaderboard.records import SCHEMAS, Card, Entry, Level, OutputDigest, Reported, Verification
-from evalkit.scores.run import ITEMS, RECORD, ScoredRun, read_run
+from evalkit.leaderboard.records_io import read_json, read_lines, read_yaml
+from evalkit.scores.run import ITEMS, RECORD, MetricSummary, ScoredRun, read_run
 
 ENTRY_FILE = "entry.json"
 OUTPUTS_FILE = "outputs.jsonl"
@@ -36,16 +36,31 @@ class LoadedEntry:
     """An entry with all that lies beside it."""
 
     path: Path
-    entry: Entry
+    record: Entry
     card: Card
     run: ScoredRun
     outputs: tuple[OutputDigest, ...]
     verification: Verification | None
 
     @property
+    def method(self) -> str:
+        """Its name on its board."""
+        return self.record.method
+
+    @property
+    def name(self) -> str:
+        """``protocol/method``."""
+        return f"{self.record.protocol}/{self.record.method}"
+
+    @property
+    def metrics(self) -> dict[str, MetricSummary]:
+        """Means and intervals of the metrics that were scored."""
+        return self.run.record.metrics
+
+    @property
     def level(self) -> Level:
         """How far up the ladder it is; a verification of another run does not count."""
-        if self.verification is None or self.verification.run_sha256 != self.entry.run_sha256:
+        if self.verification is None or self.verification.run_sha256 != self.record.run_sha256:
             return "self_scored"
         return self.verification.level
 
@@ -83,7 +98,7 @@ class Leaderboard:
         Raises:
             EntryError: One of its files is absent, damaged or not of its schema.
         """
-        entry = read_json(path / ENTRY_FILE, Entry)
+        record = read_json(path / ENTRY_FILE, Entry)
         try:
             run = read_run(path)
         except RunError as failure:
@@ -91,8 +106,8 @@ class Leaderboard:
         verification = path / VERIFICATION_FILE
         return LoadedEntry(
             path=path,
-            entry=entry,
-            card=read_yaml(self.card_path(entry.method), Card),
+            record=record,
+            card=read_yaml(self.card_path(record.method), Card),
             run=run,
             outputs=read_lines(path / OUTPUTS_FILE, OutputDigest),
             verification=read_json(verification, Verification) if verification.exists() else None,

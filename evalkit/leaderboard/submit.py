@@ -1,6 +1,5 @@
 """``submit``: from a folder of edits and a card to an entry of the leaderboard."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -13,10 +12,18 @@ from evalkit.benchmarks.open import open_edit_folder
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.edits.folder import EditFolder
 from evalkit.errors import EntryError, OptionError, WeightsError
-from evalkit.leaderboard.files import as_json, as_yaml, file_digest, read_json, read_lines, read_yaml, write_text
-from evalkit.leaderboard.outputs import check_coverage, outputs_of
-from evalkit.leaderboard.protocol import get_protocol, open_benchmark
+from evalkit.leaderboard.digests import digest_outputs
+from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.records import Card, Entry, OutputDigest, Submission
+from evalkit.leaderboard.records_io import (
+    file_digest,
+    read_json,
+    read_lines,
+    read_yaml,
+    write_json,
+    write_lines,
+    write_yaml,
+)
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, Leaderboard
 from evalkit.leaderboard.thumbnails import write_pictures
 from evalkit.scores.frame import ScoreFrame
@@ -73,39 +80,46 @@ def submit(
     """
     submission = read_yaml(card, Submission)
     protocol = get_protocol(submission.protocol)
-    benchmark = open_benchmark(protocol)
-    _check_kind(submission.method, benchmark)
-    path = leaderboard.entry_path(protocol.name, submission.method.name)
+    benchmark = covered_benchmark(protocol)
+    method = submission.method
+    _check_kind(method, benchmark)
+    path, card_path = leaderboard.entry_path(protocol.name, method.name), leaderboard.card_path(method.name)
     edits = open_edits(folder, protocol, data)
     outputs = _covered(edits, protocol, benchmark)
-    before = _held(path, submission, outputs)
-    wanted = _wanted(protocol, metrics, before, path)
-    _check_card(leaderboard, submission.method)
-    run = _score(edits, wanted, submission, protocol, device, progress)
+    before = _published(path, submission, outputs)
+    asked = _metrics_to_score(protocol, metrics, before, path)
+    _check_card(card_path, method)
+    run = _score(edits, asked, method.name, protocol, device, progress)
     run = _merged(before, run, protocol) if before else run
     write_run(path, run)
-    write_text(path / OUTPUTS_FILE, "".join(_line(output) for output in outputs))
-    entry = Entry(
+    write_lines(path / OUTPUTS_FILE, outputs)
+    submitted = read_json(path / ENTRY_FILE, Entry).submitted if before else today or datetime.now(UTC).date()
+    entry = _entry(path, submission, submitted)
+    if method.pictures_licence and benchmark.licence_id:
+        write_pictures(path, edits.items)
+    write_yaml(card_path, method)
+    # The entry goes last: whoever finds one can rely on the files that it names.
+    write_json(path / ENTRY_FILE, entry)
+    return Submitted(
+        path=path,
+        entry=entry,
+        card=card_path,
+        run=run,
+        awaiting=tuple(name for name in protocol.metrics if name not in run.record.metrics),
+        completed=before is not None,
+    )
+
+
+def _entry(path: Path, submission: Submission, submitted: date) -> Entry:
+    """The record of an entry whose other files are written."""
+    return Entry(
         method=submission.method.name,
-        protocol=protocol.name,
-        submitted=read_json(path / ENTRY_FILE, Entry).submitted if before else today or datetime.now(UTC).date(),
+        protocol=submission.protocol,
+        submitted=submitted,
         submitter=submission.submitter,
         declarations=submission.declarations,
         run_sha256=file_digest(path / RECORD),
         outputs_sha256=file_digest(path / OUTPUTS_FILE),
-    )
-    if submission.method.pictures_licence and benchmark.licence_id:
-        write_pictures(path, edits.items)
-    write_text(leaderboard.card_path(submission.method.name), as_yaml(submission.method))
-    # The entry goes last: whoever finds one can rely on the files that it names.
-    write_text(path / ENTRY_FILE, as_json(entry))
-    return Submitted(
-        path=path,
-        entry=entry,
-        card=leaderboard.card_path(submission.method.name),
-        run=run,
-        awaiting=tuple(name for name in protocol.metrics if name not in run.record.metrics),
-        completed=before is not None,
     )
 
 
@@ -149,48 +163,45 @@ def open_edits(folder: Path, protocol: Protocol, data: Path | None) -> EditFolde
 
 def _covered(edits: EditFolder, protocol: Protocol, benchmark: Benchmark) -> tuple[OutputDigest, ...]:
     """The outputs, once it is certain that none is missing."""
-    there = [item for item in edits.items if item.status != "missing"]
-    check_coverage(
-        ((item.item_id, item.seed) for item in there),
-        protocol,
-        [item.item_id for item in benchmark.items],
+    made = [item for item in edits.items if item.status != "missing"]
+    problem = protocol.uncovered(
+        [(item.item_id, item.seed) for item in made], [item.item_id for item in benchmark.items]
     )
-    return outputs_of(there)
+    if problem:
+        raise EntryError(problem)
+    return digest_outputs(made)
 
 
-def _held(path: Path, submission: Submission, outputs: tuple[OutputDigest, ...]) -> ScoredRun | None:
+def _published(path: Path, submission: Submission, outputs: tuple[OutputDigest, ...]) -> ScoredRun | None:
     """The run of the entry that is there, where it is of these very edits."""
     if not path.exists():
         return None
-    taken = EntryError(
+    if (path / ENTRY_FILE).exists():
+        entry = read_json(path / ENTRY_FILE, Entry)
+        same = (entry.declarations, entry.submitter) == (submission.declarations, submission.submitter)
+        if same and read_lines(path / OUTPUTS_FILE, OutputDigest) == outputs:
+            return read_run(path)
+    raise EntryError(
         f"{path} exists already: the id '{submission.method.name}' is taken under {submission.protocol}, and landed "
         "numbers do not change. Submit a new version of a method under a new method.name."
     )
-    if not (path / ENTRY_FILE).exists():
-        raise taken
-    entry = read_json(path / ENTRY_FILE, Entry)
-    same = entry.declarations == submission.declarations and entry.submitter == submission.submitter
-    if not same or read_lines(path / OUTPUTS_FILE, OutputDigest) != outputs:
-        raise taken
-    return read_run(path)
 
 
-def _wanted(protocol: Protocol, metrics: Sequence[str], before: ScoredRun | None, path: Path) -> list[str]:
+def _metrics_to_score(protocol: Protocol, metrics: Sequence[str], before: ScoredRun | None, path: Path) -> list[str]:
     unknown = [name for name in metrics if name not in protocol.metrics]
     if unknown:
         raise OptionError(
             f"{protocol.name} has no metric '{unknown[0]}': expected some of {', '.join(protocol.metrics)}."
         )
-    held = before.record.metrics if before else {}
-    wanted = [name for name in metrics or protocol.metrics if name not in held]
-    if not wanted:
+    scored = before.record.metrics if before else {}
+    asked = [name for name in metrics or protocol.metrics if name not in scored]
+    if not asked:
         raise EntryError(f"{path} exists already and has all of these metrics. There is nothing to add.")
-    return wanted
+    return asked
 
 
-def _check_card(leaderboard: Leaderboard, card: Card) -> None:
+def _check_card(path: Path, card: Card) -> None:
     """A method that is known from another benchmark keeps its card."""
-    path = leaderboard.card_path(card.name)
     if not path.exists():
         return
     known = read_yaml(path, Card)
@@ -203,23 +214,18 @@ def _check_card(leaderboard: Leaderboard, card: Card) -> None:
 
 
 def _score(
-    edits: EditFolder,
-    metrics: Sequence[str],
-    submission: Submission,
-    protocol: Protocol,
-    device: str,
-    progress: Progress,
+    edits: EditFolder, metrics: Sequence[str], name: str, protocol: Protocol, device: str, progress: Progress
 ) -> ScoredRun:
-    """The folder's run, without anything that only concerns this machine."""
+    """The folder's run under the protocol, without anything that only concerns this machine."""
     with TemporaryDirectory() as scratch:
         try:
             run = score_into(
                 Path(scratch) / "run",
                 edits,
                 metrics=metrics,
-                encoder=protocol.encoder,
-                name=submission.method.name,
+                name=name,
                 benchmark_version=protocol.benchmark_version,
+                protocol=protocol,
                 device=device,
                 progress=progress,
             )
@@ -227,35 +233,33 @@ def _score(
             raise WeightsError(
                 f"{failure} To submit what needs no weights now, and the rest by the same command later: --metrics A,B"
             ) from failure
-    return replace(run, record=_public(run.record, edits.root, protocol))
+    return replace(run, record=_public(run.record, edits.root))
 
 
-def _public(record: RunRecord, root: Path, protocol: Protocol) -> RunRecord:
+def _public(record: RunRecord, root: Path) -> RunRecord:
     """The record without this machine's folders, and without what its cache had to say."""
-    kept = [problem for problem in record.problems if problem.code != "cache_unavailable"]
-    shown = [p.model_copy(update={"message": p.message.replace(f"{root.resolve()}/", "")}) for p in kept]
+    problems = [
+        problem.model_copy(update={"message": problem.message.replace(f"{root.resolve()}/", "")})
+        for problem in record.problems
+        if problem.code != "cache_unavailable"
+    ]
     folder = record.folder.model_copy(update={"path": record.run, "opened_with": {}})
-    return record.model_copy(update={"folder": folder, "problems": shown, "protocol": protocol.name})
+    return record.model_copy(update={"folder": folder, "problems": problems})
 
 
 def _merged(before: ScoredRun, added: ScoredRun, protocol: Protocol) -> ScoredRun:
-    """The metrics of both runs, item by item, in the protocol's order."""
+    """The metrics of both runs, item by item, in the protocol's order; what is published stays as it was."""
     rows = {(row.item_id, row.seed): row for row in added.table.rows}
     joined = (
         replace(
             row,
-            values={**row.values, **rows[row.item_id, row.seed].values},
-            reasons={**row.reasons, **rows[row.item_id, row.seed].reasons},
+            values={**rows[row.item_id, row.seed].values, **row.values},
+            reasons={**rows[row.item_id, row.seed].reasons, **row.reasons},
         )
         for row in before.table.rows
     )
-    metrics = {**before.record.metrics, **added.record.metrics}
+    metrics = {**added.record.metrics, **before.record.metrics}
     metrics = {name: metrics[name] for name in protocol.metrics if name in metrics}
-    record = added.record.model_copy(
-        update={"metrics": metrics, "encoders": {**before.record.encoders, **added.record.encoders}}
-    )
+    encoders = {**added.record.encoders, **before.record.encoders}
+    record = added.record.model_copy(update={"metrics": metrics, "encoders": encoders})
     return ScoredRun(record=record, table=ScoreFrame.from_rows(joined, tuple(metrics)))
-
-
-def _line(output: OutputDigest) -> str:
-    return json.dumps(output.model_dump(exclude_defaults=True), ensure_ascii=False) + "\n"

@@ -1,7 +1,7 @@
 """``verify``: everything that can be checked of an entry without its images, and without running anybody's code."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,10 @@ from evalkit.benchmarks.controls import CONTROLS, controls_of
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.load import signature_fields
 from evalkit.errors import EntryError, EvalkitError
-from evalkit.leaderboard.anomalies import screen_outputs
-from evalkit.leaderboard.files import file_digest, read_yaml
-from evalkit.leaderboard.outputs import check_coverage
-from evalkit.leaderboard.protocol import get_protocol, open_benchmark
-from evalkit.leaderboard.records import Card, Screen
+from evalkit.leaderboard.anomalies import check_outputs
+from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
+from evalkit.leaderboard.records import AnomalyCheck, Card
+from evalkit.leaderboard.records_io import file_digest, read_yaml
 from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, PICTURES, Leaderboard, LoadedEntry, schemas
 from evalkit.metrics.base import METRICS, REASONS, Metric
 from evalkit.scores.frame import ItemScores
@@ -54,61 +53,31 @@ class EntryProblem:
 class Verified:
     """What was found in all entries."""
 
-    held: tuple[LoadedEntry, ...]
+    entries: tuple[LoadedEntry, ...]
     """Those that could be read."""
     problems: tuple[EntryProblem, ...]
-    screens: Mapping[str, tuple[Screen, ...]]
-    """Entry (``protocol/method``) to what its manifest of outputs shows."""
+    anomalies: Mapping[str, tuple[AnomalyCheck, ...]]
+    """Entry (``protocol/method``) to what the digests of its outputs show."""
 
 
 def verify(leaderboard: Leaderboard) -> Verified:
     """Check every entry, card, schema and reported table."""
     problems = [*_schema_problems(leaderboard), *_card_problems(leaderboard), *_reported_problems(leaderboard)]
-    held: list[LoadedEntry] = []
+    entries: list[LoadedEntry] = []
     for path in leaderboard.entry_paths():
         try:
-            held.append(leaderboard.read(path))
+            entries.append(leaderboard.read(path))
         except EvalkitError as failure:
             problems.append(_problem("unreadable", path, leaderboard, str(failure)))
             continue
-        problems += _entry_problems(held[-1], leaderboard)
-    problems += _duplicates(held, leaderboard)
-    problems += _signature_problems(held, leaderboard)
-    screens = {}
-    for protocol in dict.fromkeys(one.entry.protocol for one in held):
-        of_board = screen_outputs([one for one in held if one.entry.protocol == protocol])
-        screens.update({f"{protocol}/{method}": found for method, found in of_board.items()})
-    return Verified(held=tuple(held), problems=tuple(problems), screens=screens)
-
-
-def _entry_problems(held: LoadedEntry, leaderboard: Leaderboard) -> Iterator[EntryProblem]:
-    """The problems of one entry, those first without which the others cannot be looked for."""
-    checks: tuple[Callable[[LoadedEntry, Protocol, Benchmark], None], ...] = (
-        _check_files,
-        _check_digests,
-        _check_protocol,
-        _check_coverage,
-        _check_items,
-        _check_values,
-        _check_means,
-    )
-    expected = f"{held.path.parent.parent.name}/{held.path.parent.name}", held.path.name
-    if (held.entry.protocol, held.entry.method) != expected or held.run.record.run != held.entry.method:
-        named = f"{held.entry.protocol}/{held.entry.method}, its run {held.run.record.run}"
-        yield _problem("wrong_place", held.path, leaderboard, f"the entry is called {named}")
-        return
-    try:
-        protocol = get_protocol(held.entry.protocol)
-        benchmark = open_benchmark(protocol)
-    except EvalkitError as failure:
-        yield _problem("wrong_protocol", held.path, leaderboard, str(failure))
-        return
-    for check in checks:
-        try:
-            check(held, protocol, benchmark)
-        except _WrongError as wrong:
-            yield _problem(wrong.code, held.path, leaderboard, str(wrong))
-            return
+        problems += _entry_problems(entries[-1], leaderboard)
+    problems += _duplicates(entries, leaderboard)
+    problems += _signature_problems(entries, leaderboard)
+    anomalies = {}
+    for protocol in dict.fromkeys(entry.record.protocol for entry in entries):
+        of_board = [entry for entry in entries if entry.record.protocol == protocol]
+        anomalies.update({f"{protocol}/{method}": found for method, found in check_outputs(of_board).items()})
+    return Verified(entries=tuple(entries), problems=tuple(problems), anomalies=anomalies)
 
 
 class _WrongError(EntryError):
@@ -119,38 +88,63 @@ class _WrongError(EntryError):
         self.code = code
 
 
-def _check_files(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
-    strangers = sorted(path.name for path in held.path.iterdir() if path.name not in FILES)
-    pictures = held.path / PICTURES
+def _entry_problems(entry: LoadedEntry, leaderboard: Leaderboard) -> Iterator[EntryProblem]:
+    """The first problem of an entry: those come first without which the others cannot be looked for."""
+    try:
+        _check_name(entry)
+        protocol = get_protocol(entry.record.protocol)
+        benchmark = covered_benchmark(protocol)
+        _check_files(entry, benchmark)
+        _check_digests(entry)
+        _check_protocol(entry, protocol, benchmark)
+        _check_signatures(entry, protocol)
+        _check_coverage(entry, protocol, benchmark)
+        _check_groups(entry, benchmark)
+        _check_values(entry)
+        _check_means(entry)
+    except _WrongError as wrong:
+        yield _problem(wrong.code, entry.path, leaderboard, str(wrong))
+    except EvalkitError as failure:
+        yield _problem("wrong_protocol", entry.path, leaderboard, str(failure))
+
+
+def _check_name(entry: LoadedEntry) -> None:
+    expected = "/".join(entry.path.parts[-3:])
+    if entry.name != expected or entry.run.record.run != entry.method:
+        raise _WrongError("wrong_place", f"the entry is called {entry.name}, its run {entry.run.record.run}")
+
+
+def _check_files(entry: LoadedEntry, benchmark: Benchmark) -> None:
+    unknown = sorted(path.name for path in entry.path.iterdir() if path.name not in FILES)
+    pictures = entry.path / PICTURES
     if pictures.exists():
         ids = {item.item_id for item in benchmark.items}
-        strangers += [
+        unknown += [
             f"{PICTURES}/{path.name}"
             for path in sorted(pictures.iterdir())
             if path.suffix != ".png" or path.stem not in ids or path.stat().st_size > MAX_PICTURE_BYTES
         ]
-        if not (held.card.pictures_licence and benchmark.licence_id):
+        if not (entry.card.pictures_licence and benchmark.licence_id):
             raise _WrongError("unknown_file", "pictures without a licence of both the benchmark and the method")
-    if strangers:
-        raise _WrongError("unknown_file", f"expected only {', '.join(sorted(FILES))}, got {strangers[0]}")
+    if unknown:
+        raise _WrongError("unknown_file", f"expected only {', '.join(sorted(FILES))}, got {unknown[0]}")
 
 
-def _check_digests(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
-    for name, expected in ((RECORD, held.entry.run_sha256), (OUTPUTS_FILE, held.entry.outputs_sha256)):
-        found = file_digest(held.path / name)
+def _check_digests(entry: LoadedEntry) -> None:
+    for name, expected in ((RECORD, entry.record.run_sha256), (OUTPUTS_FILE, entry.record.outputs_sha256)):
+        found = file_digest(entry.path / name)
         if found != expected:
             raise _WrongError("wrong_digest", f"{name} has SHA-256 {found}, the entry was made with {expected}")
 
 
-def _check_protocol(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:
-    record, controls = held.run.record, {*CONTROLS, *controls_of(benchmark)}
+def _check_protocol(entry: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:
+    record = entry.run.record
+    controls = {*CONTROLS, *controls_of(benchmark)}
     pinned: dict[str, tuple[object, object]] = {
-        "benchmark": (protocol.benchmark, record.benchmark),
         "protocol": (protocol.name, record.protocol),
-        "benchmark_version": (protocol.benchmark_version, record.benchmark_version),
         "missing": ("fail", record.missing),
-        "kind of card": ("control" if held.entry.method in controls else "method", held.card.kind),
-        "name of card": (held.entry.method, held.card.name),
+        "kind of card": ("control" if entry.method in controls else "method", entry.card.kind),
+        "name of card": (entry.method, entry.card.name),
         "metrics": (set(), set(record.metrics) - set(protocol.metrics)),
     }
     for what, (expected, got) in pinned.items():
@@ -158,7 +152,20 @@ def _check_protocol(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark)
             raise _WrongError("wrong_protocol", f"{what}: expected {expected or 'no others'}, got {got}")
     if not record.metrics:
         raise _WrongError("wrong_protocol", f"no metric: expected some of {', '.join(protocol.metrics)}")
-    for name, summary in record.metrics.items():
+    mismatch = protocol.mismatch(
+        benchmark=record.benchmark,
+        version=record.benchmark_version,
+        n_items=record.n_items,
+        n_seeds=len({output.seed for output in entry.outputs}),
+        missing=record.missing,
+        dtype=" and ".join({encoder.dtype: None for encoder in record.encoders.values()}) or protocol.dtype,
+    )
+    if mismatch:
+        raise _WrongError("wrong_protocol", mismatch)
+
+
+def _check_signatures(entry: LoadedEntry, protocol: Protocol) -> None:
+    for name, summary in entry.metrics.items():
         fields, metric = signature_fields(summary.signature), METRICS.get(name)
         if (fields["metric"], fields.get("v")) != (name, str(metric.version)) or "missing" in fields:
             raise _WrongError(
@@ -170,30 +177,32 @@ def _check_protocol(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark)
             )
 
 
-def _check_coverage(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:
-    ids = [item.item_id for item in benchmark.items]
-    edits = {(output.item_id, output.seed): output.status for output in held.outputs}
-    rows = {(row.item_id, row.seed): row.status for row in held.run.table.rows}
-    try:
-        check_coverage([(o.item_id, o.seed) for o in held.outputs], protocol, ids)
-        check_coverage([(r.item_id, r.seed) for r in held.run.table.rows], protocol, ids)
-    except EntryError as failure:
-        raise _WrongError("coverage", str(failure)) from None
-    differ = [key for key, status in rows.items() if edits.get(key) != status]
-    if differ:
-        item, seed = differ[0]
-        raise _WrongError(
-            "coverage", f"{item}, seed {seed}: scored as {rows[differ[0]]}, output {edits.get(differ[0], 'absent')}"
-        )
-    lacking = [output for output in held.outputs if (output.status == "ok") == (output.sha256 is None)]
-    if lacking:
-        raise _WrongError("coverage", f"{lacking[0].item_id}: an output has a digest exactly where its status is ok")
+def _is_of(label: str, encoder: str) -> bool:
+    """Whether a signature's encoder is the protocol's: the same name, with the digest of the weights behind it."""
+    name = label.partition("@")[0]
+    return name == encoder.replace(":", "/") or name.split("/")[0] == encoder
 
 
-def _check_items(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
+def _check_coverage(entry: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:
+    item_ids = [item.item_id for item in benchmark.items]
+    for edits in (entry.outputs, entry.run.table.rows):
+        problem = protocol.uncovered([(edit.item_id, edit.seed) for edit in edits], item_ids)
+        if problem:
+            raise _WrongError("coverage", problem)
+    outputs = {(output.item_id, output.seed): output for output in entry.outputs}
+    for row in entry.run.table.rows:
+        status = outputs[row.item_id, row.seed].status if (row.item_id, row.seed) in outputs else "absent"
+        if row.status != status:
+            raise _WrongError("coverage", f"{row.item_id}, seed {row.seed}: scored as {row.status}, output {status}")
+    for output in entry.outputs:
+        if (output.status == "ok") == (output.sha256 is None):
+            raise _WrongError("coverage", f"{output.item_id}: an output has a digest exactly where its status is ok")
+
+
+def _check_groups(entry: LoadedEntry, benchmark: Benchmark) -> None:
     """Groups decide how wide the intervals are: they are the benchmark's, not the submitter's."""
     known = {item.item_id: (item.group, item.edit_type) for item in benchmark.items}
-    for row in held.run.table.rows:
+    for row in entry.run.table.rows:
         if (row.group, row.edit_type) != known[row.item_id]:
             raise _WrongError(
                 "coverage",
@@ -201,13 +210,13 @@ def _check_items(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) ->
             )
 
 
-def _check_values(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
-    for name in held.run.record.metrics:
+def _check_values(entry: LoadedEntry) -> None:
+    for name in entry.metrics:
         metric = METRICS.get(name)
-        for row in held.run.table.rows:
-            wrong = _wrong_value(metric, row)
-            if wrong:
-                raise _WrongError("wrong_value", f"{name} of {row.item_id}: {wrong}")
+        for row in entry.run.table.rows:
+            problem = _wrong_value(metric, row)
+            if problem:
+                raise _WrongError("wrong_value", f"{name} of {row.item_id}: {problem}")
 
 
 def _wrong_value(metric: Metric, row: ItemScores) -> str | None:
@@ -225,49 +234,43 @@ def _wrong_value(metric: Metric, row: ItemScores) -> str | None:
     return None
 
 
-def _check_means(held: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:  # noqa: ARG001 - as all checks
-    record = held.run.record
-    for name, said in record.metrics.items():
-        found = summarize(METRICS.get(name), held.run.table, said.signature, record.level)
-        for field in type(said).model_fields:
-            ours, theirs = getattr(found, field), getattr(said, field)
-            if isinstance(ours, float) and isinstance(theirs, float):
-                same = math.isclose(ours, theirs, rel_tol=CLOSE, abs_tol=CLOSE)
+def _check_means(entry: LoadedEntry) -> None:
+    for name, recorded in entry.metrics.items():
+        found = summarize(METRICS.get(name), entry.run.table, recorded.signature, entry.run.record.level)
+        for field in type(recorded).model_fields:
+            computed, given = getattr(found, field), getattr(recorded, field)
+            if isinstance(computed, float) and isinstance(given, float):
+                same = math.isclose(computed, given, rel_tol=CLOSE, abs_tol=CLOSE)
             else:
-                same = ours == theirs
+                same = computed == given
             if not same:
                 raise _WrongError(
-                    "wrong_mean", f"{name}, {field}: the per-item scores give {ours}, run.json says {theirs}"
+                    "wrong_mean", f"{name}, {field}: the per-item scores give {computed}, run.json says {given}"
                 )
 
 
-def _is_of(label: str, encoder: str) -> bool:
-    """Whether a signature's encoder is the protocol's: the same name, with the digest of the weights behind it."""
-    return label.partition("@")[0] == encoder.replace(":", "/") or label.partition("@")[0].split("/")[0] == encoder
+def _duplicates(entries: Sequence[LoadedEntry], leaderboard: Leaderboard) -> Iterator[EntryProblem]:
+    by_edits: dict[tuple[str, tuple[object, ...]], LoadedEntry] = {}
+    for entry in entries:
+        edits = tuple(sorted((o.item_id, str(o.seed), o.pixels_sha256 or "") for o in entry.outputs))
+        first = by_edits.setdefault((entry.record.protocol, edits), entry)
+        if first is not entry:
+            message = f"every edit is that of {first.method}, to the pixel"
+            yield _problem("duplicate_entry", entry.path, leaderboard, message)
 
 
-def _duplicates(held: Sequence[LoadedEntry], leaderboard: Leaderboard) -> Iterator[EntryProblem]:
-    seen: dict[tuple[str, tuple[object, ...]], LoadedEntry] = {}
-    for one in held:
-        edits = tuple(sorted((o.item_id, str(o.seed), o.pixels_sha256 or "") for o in one.outputs))
-        first = seen.setdefault((one.entry.protocol, edits), one)
-        if first is not one:
-            yield _problem(
-                "duplicate_entry", one.path, leaderboard, f"every edit is that of {first.entry.method}, to the pixel"
-            )
-
-
-def _signature_problems(held: Sequence[LoadedEntry], leaderboard: Leaderboard) -> Iterator[EntryProblem]:
+def _signature_problems(entries: Sequence[LoadedEntry], leaderboard: Leaderboard) -> Iterator[EntryProblem]:
     """Entries whose signatures differ from the first one's, in anything but evalkit's version."""
     first: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
-    for one in held:
-        for name, summary in one.run.record.metrics.items():
+    for entry in entries:
+        for name, summary in entry.metrics.items():
             fields = {k: v for k, v in signature_fields(summary.signature).items() if k != "evalkit"}
-            method, expected = first.setdefault((one.entry.protocol, name), (one.entry.method, fields))
+            method, expected = first.setdefault((entry.record.protocol, name), (entry.method, fields))
             differ = [key for key in {**expected, **fields} if expected.get(key) != fields.get(key)]
             if differ:
-                said = f"{name}: {differ[0]} is {fields.get(differ[0])}, and {expected.get(differ[0])} for {method}"
-                yield _problem("wrong_protocol", one.path, leaderboard, said)
+                field = differ[0]
+                message = f"{name}: {field} is {fields.get(field)}, and {expected.get(field)} for {method}"
+                yield _problem("wrong_protocol", entry.path, leaderboard, message)
                 break
 
 
@@ -283,23 +286,23 @@ def _card_problems(leaderboard: Leaderboard) -> Iterator[EntryProblem]:
 
 
 def _reported_problems(leaderboard: Leaderboard) -> Iterator[EntryProblem]:
+    folder = leaderboard.root / "reported"
     try:
         for table in leaderboard.reported():
             for row in table.rows:
                 if not row.values.keys() <= table.columns.keys():
-                    where = leaderboard.root / "reported"
-                    said = f"{table.title}, {row.title}: a value in a column that the table does not explain"
-                    yield _problem("unreadable", where, leaderboard, said)
+                    message = f"{table.title}, {row.title}: a value in a column that the table does not explain"
+                    yield _problem("unreadable", folder, leaderboard, message)
     except EntryError as failure:
-        yield _problem("unreadable", leaderboard.root / "reported", leaderboard, str(failure))
+        yield _problem("unreadable", folder, leaderboard, str(failure))
 
 
 def _schema_problems(leaderboard: Leaderboard) -> Iterator[EntryProblem]:
     for name, text in schemas().items():
         path = leaderboard.root / "schema" / name
         if not path.exists() or path.read_text("utf-8") != text:
-            said = "it is not generated from the records. Write it with: evalkit leaderboard schema"
-            yield _problem("stale_schema", path, leaderboard, said)
+            message = "it is not generated from the records. Write it with: evalkit leaderboard schema"
+            yield _problem("stale_schema", path, leaderboard, message)
 
 
 def _problem(code: str, path: Path, leaderboard: Leaderboard, message: str) -> EntryProblem:

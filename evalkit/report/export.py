@@ -56,10 +56,15 @@ def markdown(comparison: Comparison) -> str:
 
 def pairs_csv(pairs: Iterable[PairResult], columns: Sequence[str] = (*PAIR_COLUMNS, "reason")) -> str:
     """One line per comparison, numbers in full; an empty cell is a value that is not defined."""
+    return csv_text(columns, ([getattr(pair, name) for name in columns] for pair in pairs))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV; None is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([getattr(pair, name) for name in columns] for pair in pairs)
+    writer.writerows(rows)
     return text.getvalue()
 
 

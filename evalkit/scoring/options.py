@@ -18,7 +18,7 @@ class ScoreOptions:
     """What a user can choose."""
 
     metrics: Sequence[str] | None = None
-    """Names of metrics; the protocol's, or :data:`DEFAULT_METRICS`, by default."""
+    """Names of metrics, under a protocol some of its own; the protocol's, or :data:`DEFAULT_METRICS`, by default."""
     encoder: str | Sequence[str] = ()
     """Specification of the network behind the CLIP metrics, or several. One whose backend has the name that a feature
     uses, such as ``dino``, stands behind that; the other one is behind the CLIP metrics."""

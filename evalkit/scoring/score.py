@@ -51,7 +51,7 @@ def score_into(
     options = replace(options or ScoreOptions(), **changes)
     check_destination(directory, origin_of(folder.root))
     protocol = options.protocol
-    if protocol and options.metrics:
+    if protocol and not set(options.metrics or ()) <= set(protocol.metrics):
         raise OptionError(f"{protocol.name} fixes the metrics: leave --metrics out.")
     metrics = get_metrics(options.metrics or (protocol.metrics if protocol else DEFAULT_METRICS))
     if protocol:
@@ -79,7 +79,7 @@ def _require(protocol: Protocol, folder: EditFolder, metrics: Sequence[Metric], 
                 f"{protocol.name} fixes the CLIP encoder, {protocol.encoder}: leave --encoder {spec} out."
             )
     seeds = Counter(item.item_id for item in folder.items)
-    protocol.require(
+    mismatch = protocol.mismatch(
         benchmark=folder.benchmark,
         version=options.benchmark_version,
         n_items=len(seeds),
@@ -87,6 +87,8 @@ def _require(protocol: Protocol, folder: EditFolder, metrics: Sequence[Metric], 
         missing=options.missing,
         dtype=precision(options.dtype, compiled=options.compiled),
     )
+    if mismatch:
+        raise OptionError(f"{mismatch} Leave --protocol out to score the folder in another way.")
 
 
 @contextmanager

@@ -10,7 +10,6 @@ two controls only, which the board itself needs; all 45,753 pairs on three metri
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -22,8 +21,8 @@ import numpy as np
 from evalkit.benchmarks.shapes import shapes
 from evalkit.comparison.compare import compare_runs
 from evalkit.leaderboard import ranking
-from evalkit.leaderboard.files import as_json, as_yaml, file_digest, write_text
 from evalkit.leaderboard.records import Card, Declarations, Entry, OutputDigest, Submitter
+from evalkit.leaderboard.records_io import file_digest, write_json, write_lines, write_yaml
 from evalkit.leaderboard.site.build import build
 from evalkit.leaderboard.store import Leaderboard
 from evalkit.metrics.base import METRICS
@@ -80,21 +79,20 @@ def write_entry(board: Leaderboard, name: str, kind: str, quality: float, items,
     write_run(path, ScoredRun(record=record, table=table))
     digests = [f"{number:064x}" for number in rng.integers(2**63, size=len(items)).tolist()]
     outputs = [OutputDigest(item_id=i.item_id, sha256=d, pixels_sha256=d) for i, d in zip(items, digests, strict=True)]
-    lines = "".join(json.dumps(output.model_dump(exclude_defaults=True)) + "\n" for output in outputs)
-    write_text(path / "outputs.jsonl", lines)
+    write_lines(path / "outputs.jsonl", outputs)
     entry = Entry(
         method=name, protocol="few/v1", submitted="2026-01-01", declarations=DECLARED,
         submitter=Submitter(name="Nobody", relationship="third_party"),
         run_sha256=file_digest(path / "run.json"), outputs_sha256=file_digest(path / "outputs.jsonl"),
     )  # fmt: skip
-    write_text(path / "entry.json", as_json(entry))
+    write_json(path / "entry.json", entry)
     card = Card(name=name, title=f"Method {name} with a usual title", summary="Generated.", kind=kind, licence="MIT")
-    write_text(board.card_path(name), as_yaml(card))
+    write_yaml(board.card_path(name), card)
 
 
 def with_controls(protocol, entries, n_flips):
     """The pairs that decide who is ranked, and no others."""
-    paths = [f"{held.entry.method}={held.path}" for held in entries]
+    paths = [f"{entry.method}={entry.path}" for entry in entries]
     options = {"metrics": protocol.metrics, "primary": protocol.primary, "n_permutations": n_flips}
     controls = (ranking.NOT_ALIGNED, ranking.NOT_PRESERVED)
     return tuple(pair for name in controls for pair in compare_runs(paths, baseline=name, **options).pairs)

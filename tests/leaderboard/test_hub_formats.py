@@ -11,7 +11,13 @@ from huggingface_hub import ModelCardData, eval_result_entries_to_yaml, parse_ev
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from evalkit.cli import main
-from evalkit.leaderboard.hub_formats import eval_results, every_eval_ever, every_eval_ever_path, model_index, published
+from evalkit.leaderboard.hub_formats import (
+    eval_results,
+    every_eval_ever,
+    every_eval_ever_path,
+    hub_results,
+    model_index,
+)
 from evalkit.metrics.base import METRICS
 from tests.support.boards import FEW, known
 
@@ -27,37 +33,37 @@ def small_benchmark():
 
 
 @pytest.fixture
-def held(small_leaderboard):
+def entry(small_leaderboard):
     """An entry."""
     return small_leaderboard.read(small_leaderboard.entry_path("few/v1", "good"))
 
 
-def test_the_hub_reads_the_eval_results(held):
+def test_the_hub_reads_the_eval_results(entry):
     """What huggingface_hub parses and writes again is what we wrote, one task per metric, with the interval noted."""
-    ours = eval_results(held, DATASET, URL)
+    ours = eval_results(entry, DATASET, URL)
     parsed = parse_eval_result_entries(ours)
 
     assert eval_result_entries_to_yaml(parsed) == ours
-    assert [entry.task_id for entry in parsed] == [f"few_{metric}" for metric in FEW.metrics]
-    assert parsed[0].value == held.run.record.metrics["edit_success"].mean
+    assert [result.task_id for result in parsed] == [f"few_{metric}" for metric in FEW.metrics]
+    assert parsed[0].value == entry.run.record.metrics["edit_success"].mean
     assert parsed[0].notes.startswith("95% CI ")
     assert "24 items in 6 groups; few/v1; self-scored; edit_success|enc:" in parsed[0].notes
-    assert all(entry.verify_token is None for entry in parsed)
+    assert all(result.verify_token is None for result in parsed)
 
 
-def test_the_hub_reads_the_model_index(held):
+def test_the_hub_reads_the_model_index(entry):
     """The older format survives huggingface_hub's own reading, and a model card with it can be written."""
-    name, results = model_index_to_eval_results(model_index(held, DATASET, URL))
+    name, results = model_index_to_eval_results(model_index(entry, DATASET, URL))
 
     assert name == "good"
     assert {result.task_type for result in results} == {"image-to-image"}
-    assert [result.metric_value for result in results] == [one.value for one in published(held)]
+    assert [result.metric_value for result in results] == [one.value for one in hub_results(entry)]
     assert "model-index" in ModelCardData(model_name=name, eval_results=results).to_yaml()
 
 
-def test_every_eval_ever_has_the_interval_and_the_range(held):
+def test_every_eval_ever_has_the_interval_and_the_range(entry):
     """Scores lie in their declared range, uncertainty is finite, directions are said, and names are UUIDs."""
-    record = every_eval_ever(held, DATASET, URL)
+    record = every_eval_ever(entry, DATASET, URL)
 
     assert {"schema_version", "evaluation_id", "retrieved_timestamp", "source_metadata", "model_info", "eval_library",
             "evaluation_results"} == set(record)  # fmt: skip
@@ -69,16 +75,16 @@ def test_every_eval_ever_has_the_interval_and_the_range(held):
         assert interval["lower"] <= details["score"] <= interval["upper"]
         assert math.isfinite(interval["lower"] + interval["upper"])
         assert config["lower_is_better"] is False
-    assert every_eval_ever_path(held).split("/")[-1][14] == "4"
+    assert every_eval_ever_path(entry).split("/")[-1][14] == "4"
     json.dumps(record, allow_nan=False)
 
 
-def test_less_is_better_is_turned_round_or_left_out(held):
-    """The Hub sorts upwards: of a distance in [0, 1] one less it is published, another distance is not."""
-    mean = held.run.record.metrics["edit_success"]
+def test_less_is_better_is_turned_round_or_left_out(entry):
+    """The Hub sorts upwards: of a distance in [0, 1] one less it is hub_results, another distance is not."""
+    mean = entry.run.record.metrics["edit_success"]
     metrics = {"clip_directional_similarity:loss": mean, "edit_success": mean}
-    record = held.run.record.model_copy(update={"metrics": metrics})
-    turned = published(replace(held, run=replace(held.run, record=record)))
+    record = entry.run.record.model_copy(update={"metrics": metrics})
+    turned = list(hub_results(replace(entry, run=replace(entry.run, record=record))))
     loss = METRICS.get("clip_directional_similarity:loss")
 
     assert (loss.lowest, loss.highest) == (0, 2)

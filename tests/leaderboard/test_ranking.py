@@ -32,16 +32,16 @@ def board(entries):
     return rank_board(FEW, entries)
 
 
-def place(board, name):
-    """One entry's place."""
-    return next(place for place in board.places if place.held.entry.method == name)
+def row_of(board, name):
+    """One entry's row."""
+    return next(row for row in board.rows if row.entry.method == name)
 
 
 def test_methods_are_ranked_by_what_the_data_allow(board):
     """The two methods that pass have a set of ranks on both primary metrics, and on no other."""
-    good = place(board, "good")
+    good = row_of(board, "good")
 
-    assert [p.held.entry.method for p in board.places][:3] == ["good", "fair", "lazy"]
+    assert [p.entry.method for p in board.rows][:3] == ["good", "fair", "lazy"]
     assert set(good.ranks) == set(FEW.primary)
     assert good.ranks["edit_success"].rank_low == 1
     assert good.on_front
@@ -49,13 +49,13 @@ def test_methods_are_ranked_by_what_the_data_allow(board):
 
 def test_a_method_that_edits_nothing_is_not_ranked(board):
     """It is no better than identity at making the edit, and says so."""
-    assert "not better than the control identity at making the edit" in place(board, "lazy").unranked
-    assert place(board, "lazy").ranks == {}
+    assert "not better than the control identity at making the edit" in row_of(board, "lazy").unranked
+    assert row_of(board, "lazy").ranks == {}
 
 
 def test_controls_are_never_ranked(board):
     """Not even the perfect edit."""
-    assert {place(board, name).unranked for name in ("identity", "reference", "shuffled_source")} == {"a control"}
+    assert {row_of(board, name).unranked for name in ("identity", "reference", "shuffled_source")} == {"a control"}
 
 
 def test_a_method_that_keeps_nothing_is_not_ranked(small_leaderboard, tmp_path):
@@ -69,15 +69,15 @@ def test_a_method_that_keeps_nothing_is_not_ranked(small_leaderboard, tmp_path):
     resealed(path)
     board = rank_board(FEW, copy.entries("few/v1"))
 
-    assert "not better than the control shuffled_source at keeping the rest" in place(board, "fair").unranked
+    assert "not better than the control shuffled_source at keeping the rest" in row_of(board, "fair").unranked
 
 
 def test_without_the_controls_nobody_is_ranked(entries):
     """What has not been held against doing nothing has no rank."""
-    methods = [held for held in entries if held.card.kind == "method"]
+    methods = [entry for entry in entries if entry.card.kind == "method"]
     board = rank_board(FEW, methods)
 
-    assert all("the control identity is not there" in p.unranked for p in board.places)
+    assert all("the control identity is not there" in p.unranked for p in board.rows)
 
 
 def test_a_metric_that_is_awaited_keeps_a_method_from_being_ranked(entries):
@@ -89,13 +89,15 @@ def test_a_metric_that_is_awaited_keeps_a_method_from_being_ranked(entries):
     )
     board = rank_board(protocol, entries)
 
-    assert place(board, "good").unranked == "awaits clip_image_similarity"
+    assert row_of(board, "good").unranked == "awaits clip_image_similarity"
     assert board.notes == ("clip_image_similarity awaits weights for 6 of 6 entries",)
 
 
 def test_pairs_are_those_of_compare(board, entries):
     """Every pair on every metric, with the very numbers that evalkit compare gives for the entries' folders."""
-    found = compare_runs([held.path for held in entries], metrics=FEW.metrics, primary=FEW.primary, margins=FEW.margins)
+    found = compare_runs(
+        [entry.path for entry in entries], metrics=FEW.metrics, primary=FEW.primary, margins=FEW.margins
+    )
 
     assert len(board.pairs) == 15 * 3
     assert board.pairs == found.pairs
@@ -104,13 +106,13 @@ def test_pairs_are_those_of_compare(board, entries):
 def test_whether_a_method_passes_does_not_depend_on_the_others(entries):
     """One uncorrected test against each control: taking a method away changes nobody else's standing."""
     whole = rank_board(FEW, entries)
-    part = rank_board(FEW, [held for held in entries if held.entry.method != "good"])
+    part = rank_board(FEW, [entry for entry in entries if entry.method != "good"])
 
-    assert place(whole, "lazy").unranked == place(part, "lazy").unranked
-    assert place(part, "fair").unranked == "there is no other method that passes, to be ranked against"
+    assert row_of(whole, "lazy").unranked == row_of(part, "lazy").unranked
+    assert row_of(part, "fair").unranked == "there is no other method that passes, to be ranked against"
 
 
 def test_the_front_holds_what_nothing_beats_on_both(board):
     """The good method is at least as good as the fair one on both, and better on one."""
-    assert place(board, "good").on_front
-    assert not place(board, "fair").on_front
+    assert row_of(board, "good").on_front
+    assert not row_of(board, "fair").on_front

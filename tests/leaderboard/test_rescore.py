@@ -1,4 +1,4 @@
-"""The ladder: from self-scored to re-scored to reproduced, with what each step refuses and the screens' numbers."""
+"""The ladder: from self-scored to re-scored to reproduced, with what each step refuses and the checks' numbers."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from PIL import Image
 from evalkit.cli import main
 from evalkit.errors import EntryError
 from evalkit.images.decode import write_image
-from evalkit.leaderboard.rescore import rescore, share_screen
+from evalkit.leaderboard.rescore import rescore, share_left
 from evalkit.leaderboard.store import VERIFICATION_FILE
 from evalkit.leaderboard.submit import submit
 from evalkit.leaderboard.verify import verify
@@ -54,12 +54,12 @@ def test_the_same_images_give_the_same_scores(board, path, folder):
         catch_exceptions=False,
     )
     found = json.loads(done.stdout)
-    screens = {screen["name"]: screen for screen in found["screens"]}
+    checks = {check["name"]: check for check in found["screens"]}
 
     assert board.read(path).level == "re_scored"
     assert max(found["differences"].values()) < 1e-6
-    assert screens["jpeg_round_trip"]["value"] > 0.9
-    assert not any(screen["flagged"] for screen in found["screens"])
+    assert checks["jpeg_round_trip"]["value"] > 0.9
+    assert not any(check["flagged"] for check in found["screens"])
     assert verify(board).problems == ()
 
 
@@ -114,12 +114,12 @@ def test_a_reproduction_covers_a_fifth_of_the_groups(board, path, folder, tmp_pa
 
 
 def test_another_encoder_is_asked(board, path, folder, tiny_open_clip):
-    """The screen says how much of the gain a second encoder sees; a random one sees none of it, and is flagged."""
+    """The check says how much of the gain a second encoder sees; a random one sees none of it, and is flagged."""
     verification = rescore(board.read(path), folder, board, second_encoder=tiny_open_clip)
-    screen = next(screen for screen in verification.screens if screen.name == "second_encoder")
+    check = next(check for check in verification.screens if check.name == "second_encoder")
 
-    assert screen.value is not None
-    assert screen.flagged == (screen.value < 0.25)
+    assert check.value is not None
+    assert check.flagged == (check.value < 0.25)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_another_encoder_is_asked(board, path, folder, tiny_open_clip):
 )
 def test_a_gain_that_does_not_survive_is_flagged(gain, left, value, flagged):
     """Less than half of the gain left is a flag; where there was no gain, nothing can be lost."""
-    screen = share_screen("jpeg_round_trip", gain, left, 0.5, "of the gain")
+    check = share_left("jpeg_round_trip", gain, left, 0.5, "of the gain")
 
-    assert screen.flagged == flagged
-    assert screen.value == (None if value is None else pytest.approx(value))
+    assert check.flagged == flagged
+    assert check.value == (None if value is None else pytest.approx(value))

@@ -1,18 +1,19 @@
 """``evalkit submit``: what becomes an entry, what is refused in which words, and what a second submission adds."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from evalkit.cli import main
 from evalkit.errors import EntryError, OptionError
-from evalkit.leaderboard.files import read_yaml
 from evalkit.leaderboard.records import Submission
+from evalkit.leaderboard.records_io import read_yaml
 from evalkit.leaderboard.submit import git_commands, submit
 from evalkit.leaderboard.verify import verify
 from evalkit.scores.run import read_run
-from tests.support.boards import N_ITEMS, card_of, edits, empty_board, few, known, write_card
+from tests.support.boards import FEW, N_ITEMS, card_of, edits, empty_board, few, known, write_card
 
 
 @pytest.fixture(autouse=True)
@@ -168,6 +169,15 @@ def test_metrics_can_be_added_to_the_same_edits(folder, board, tmp_path):
     assert [row["edit_success"] for row in after] == [row["edit_success"] for row in before]
     assert set(after[0]) == {"edit_success", "attribute_preservation", "clip_score"}
     assert verify(board).problems == ()
+
+
+def test_what_does_not_keep_to_the_protocol_is_not_scored(folder, board, tmp_path, monkeypatch):
+    """The record says that it met the protocol's demands, so they are asked while it is scored."""
+    monkeypatch.setattr("tests.support.boards.FEW", replace(FEW, n_seeds=2))
+
+    with pytest.raises(OptionError, match="fixes the number of edited images per item: expected 2, got 1"):
+        submit(folder, write_card(tmp_path / "mine.yaml", card_of()), board)
+    assert not (board.root / "entries").exists()
 
 
 def test_a_metric_of_another_protocol_is_refused(folder, board, tmp_path):

@@ -56,6 +56,11 @@ def regrouped(rows):
     return [{**row, "group": row["item_id"]} for row in rows]
 
 
+def all_with(**fields):
+    """Every row says something else."""
+    return lambda rows: [{**row, **fields} for row in rows]
+
+
 def shorter(rows):
     """One row less."""
     return rows[1:]
@@ -67,12 +72,12 @@ def doubled(rows):
 
 
 def test_an_honest_leaderboard_has_no_problem(made):
-    """Controls and methods as they were submitted pass, and their screens say what the controls are."""
+    """Controls and methods as they were submitted pass, and their checks say what the controls are."""
     verified = verify(made)
 
     assert verified.problems == ()
-    assert {held.level for held in verified.held} == {"self_scored"}
-    identity = {screen.name: screen for screen in verified.screens["few/v1/identity"]}
+    assert {entry.level for entry in verified.entries} == {"self_scored"}
+    identity = {check.name: check for check in verified.anomalies["few/v1/identity"]}
     assert identity["equals_source"].value == 1
     assert not identity["equals_source"].flagged  # it is a control
 
@@ -116,7 +121,7 @@ def test_what_is_changed_is_found(board, tamper, code):
 
 
 def test_a_copied_entry_is_found(board):
-    """The same edits under another name are one method, not two; the copy's screen says whose they are."""
+    """The same edits under another name are one method, not two; the copy's check says whose they are."""
     shutil.copytree(board.entry_path("few/v1", "good"), board.entry_path("few/v1", "thief"))
     path = board.entry_path("few/v1", "thief")
     change_json(path, "run.json", run="thief")
@@ -125,12 +130,12 @@ def test_a_copied_entry_is_found(board):
     card = board.card_path("good").read_text().replace("name: good", "name: thief")
     board.card_path("thief").write_text(card)
     verified = verify(board)
-    screens = {screen.name: screen for screen in verified.screens["few/v1/thief"]}
+    checks = {check.name: check for check in verified.anomalies["few/v1/thief"]}
 
     assert [problem.code for problem in verified.problems] == ["duplicate_entry"]
-    assert screens["equals_other_entry"].value == 1
-    assert screens["equals_other_entry"].flagged
-    assert "good" in screens["equals_other_entry"].note
+    assert checks["equals_other_entry"].value == 1
+    assert checks["equals_other_entry"].flagged
+    assert "good" in checks["equals_other_entry"].note
 
 
 def test_signatures_of_one_board_agree(board):
@@ -170,20 +175,25 @@ def git(folder, *arguments):
     subprocess.run(["git", *name, *arguments], cwd=folder, check=True, capture_output=True)
 
 
-@pytest.fixture
-def landed(board):
-    """The leaderboard as it has landed on the branch main."""
+def publish(board):
+    """The leaderboard as it stands on the branch main."""
     git(board.root.parent, "init", "-b", "main")
     git(board.root.parent, "add", ".")
     git(board.root.parent, "commit", "-m", "Land")
     return board
 
 
-def test_what_has_landed_and_is_as_it_was_gives_no_problem(landed):
-    """Nothing changed, nothing found; a new card does not matter either."""
-    landed.card_path("new").write_text(landed.card_path("good").read_text())
+@pytest.fixture
+def published(board):
+    """The leaderboard, published."""
+    return publish(board)
 
-    assert published_problems(landed, "main") == []
+
+def test_what_is_published_and_is_as_it_was_gives_no_problem(published):
+    """Nothing changed, nothing found; a new card does not matter either."""
+    published.card_path("new").write_text(published.card_path("good").read_text())
+
+    assert published_problems(published, "main") == []
 
 
 @pytest.mark.parametrize(
@@ -195,40 +205,59 @@ def test_what_has_landed_and_is_as_it_was_gives_no_problem(landed):
         (lambda path: change_json(path, "entry.json", submitted="2020-01-01"), "submitted had landed as"),
         (lambda path: (path / "items.jsonl").unlink(), "is not there any more"),
         (lambda path: (path / "items.jsonl").write_text("[]\n"), "not of its schema"),
+        (lambda path: change_rows(path, "items.jsonl", all_with(group="one")), "group of"),
+        (lambda path: change_rows(path, "items.jsonl", all_with(status="failed")), "status of"),
+        (lambda path: change_json(path, "run.json", level=0.5), "level had landed as 0.95"),
+        (lambda path: change_json(path, "run.json", encoders={}), "in encoders had landed as"),
+        (lambda path: change_json(path, "run.json", versions={}), "versions had landed as"),
     ],
 )  # fmt: skip
-def test_landed_numbers_do_not_change(landed, tamper, words):
-    """A changed score, output or declaration of an entry that had landed is found, however well it is resealed."""
-    tamper(landed.entry_path("few/v1", "good"))
-    problems = published_problems(landed, "main")
+def test_what_is_published_does_not_change(published, tamper, words):
+    """A changed score, output, declaration or record of a published entry is found, however well it is resealed."""
+    tamper(published.entry_path("few/v1", "good"))
+    problems = published_problems(published, "main")
 
     assert {problem.code for problem in problems} == {"landed_changed"}
     assert words in " ".join(problem.message for problem in problems)
 
 
-def test_metrics_may_be_added_to_what_has_landed(landed):
-    """A new metric of the same edits changes nothing that was there."""
-    path = landed.entry_path("few/v1", "good")
-    change_rows(path, "items.jsonl", lambda rows: [{**row, "clip_image_similarity": 0.5} for row in rows])
+def test_metrics_may_be_added_to_what_is_published(published):
+    """A new metric of the same edits changes nothing that was there, apart from when and where the last run was."""
+    path = published.entry_path("few/v1", "good")
+    metrics = json.loads((path / "run.json").read_text())["metrics"]
+    change_rows(path, "items.jsonl", all_with(clip_image_similarity=0.5))
+    change_json(path, "run.json", metrics={**metrics, "clip_image_similarity": metrics["clip_score"]}, versions={})
     resealed(path)
 
-    assert published_problems(landed, "main") == []
+    assert published_problems(published, "main") == []
 
 
-def test_a_submission_cannot_verify_itself(landed):
+def test_a_published_reason_stays(board):
+    """Why a value is not there is as much a result as a value; a new metric may bring reasons of its own."""
+    path = board.entry_path("few/v1", "good")
+    change_rows(path, "items.jsonl", all_with(clip_score=None, reasons={"clip_score": "no_direction"}))
+    publish(board)
+    change_rows(path, "items.jsonl", all_with(reasons={"clip_score": "no_direction", "new": "no_source_image"}))
+    assert published_problems(board, "main") == []
+
+    change_rows(path, "items.jsonl", all_with(reasons={"clip_score": "no_source_image"}))
+    assert "the reason for no clip_score of" in published_problems(board, "main")[0].message
+
+
+def test_a_submission_cannot_verify_itself(published):
     """A verification that comes with a submission is found; from a maintainer it is none."""
-    (landed.entry_path("few/v1", "good") / "verification.json").write_text("{}")
+    (published.entry_path("few/v1", "good") / "verification.json").write_text("{}")
 
-    assert [problem.code for problem in published_problems(landed, "main")] == ["verification_changed"]
-    assert published_problems(landed, "main", maintainer=True) == []
+    assert [problem.code for problem in published_problems(published, "main")] == ["verification_changed"]
+    assert published_problems(published, "main", maintainer=True) == []
 
 
-def test_a_base_that_git_does_not_know_is_one_sentence(landed):
+def test_a_base_that_git_does_not_know_is_one_sentence(published):
     """The message says what to type; a base that looks like an option is none."""
     with pytest.raises(EntryError, match="git fetch origin main"):
-        published_problems(landed, "nowhere")
+        published_problems(published, "nowhere")
     with pytest.raises(EntryError, match="is no branch"):
-        published_problems(landed, "--output=x")
+        published_problems(published, "--output=x")
 
 
 def test_the_command_exits_with_3_where_something_is_wrong(board):

@@ -27,7 +27,7 @@ from evalkit.benchmarks.controls import CONTROLS, controls_of, write_control
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.editing import edit_folder
 from evalkit.editing.method import METHODS, MINIATURE, MethodCard, MethodRun
-from evalkit.leaderboard.protocol import get_protocol, open_benchmark
+from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.store import ENTRY_FILE, Leaderboard
 from evalkit.leaderboard.submit import submit
 from tests.studies.shapes_methods import tried_methods
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--leaderboard", type=Path, default=Path("leaderboard"))
     asked = parser.parse_args()
     protocol = get_protocol(asked.protocol)
-    loaded, work = open_benchmark(protocol).load(asked.data), asked.work / asked.protocol
+    loaded, work = covered_benchmark(protocol).load(asked.data), asked.work / asked.protocol
     names = [name for name in tried_methods() if name not in CONTROLS] if asked.methods == "all" else []
     names = names or [name for name in asked.methods.split(",") if name]
     folders: list[tuple[Path, dict[str, Any]]] = []

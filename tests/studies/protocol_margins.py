@@ -33,7 +33,7 @@ from evalkit.benchmarks.protocols import Protocol
 from evalkit.editing import edit_folder
 from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 from evalkit.edits.item import EditItem
-from evalkit.leaderboard.protocol import get_protocol, open_benchmark
+from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.metrics.base import METRICS, Metric
 from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.options import ScoreOptions
@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/protocol_margins"))
     options = parser.parse_args()
     protocol = get_protocol(options.protocol)
-    benchmark, work = open_benchmark(protocol), options.work / options.protocol
+    benchmark, work = covered_benchmark(protocol), options.work / options.protocol
     published = [options.edits] if options.edits else []
     seeds = {} if published else {name: reseeded(name, benchmark, work) for name in RESEEDED}
     gathered = gather_systems(benchmark.load(options.data), published, work / "reference")

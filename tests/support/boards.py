@@ -15,7 +15,7 @@ from evalkit.benchmarks.protocols import PROTOCOLS, Protocol, ProtocolColumn
 from evalkit.benchmarks.shapes import shapes
 from evalkit.edits.manifest import write_manifest
 from evalkit.images.decode import read_image, write_image
-from evalkit.leaderboard.files import write_text
+from evalkit.leaderboard.records_io import write_text
 from evalkit.leaderboard.store import Leaderboard, schemas
 from evalkit.leaderboard.submit import submit
 

@@ -14,41 +14,22 @@ from markupsafe import Markup
 from evalkit import __version__
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.protocols import PROTOCOLS
+from evalkit.comparison.records import PairResult
 from evalkit.errors import EntryError
-from evalkit.leaderboard.files import write_text
-from evalkit.leaderboard.protocol import get_protocol, open_benchmark
+from evalkit.formatting import counted
+from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.ranking import Board, rank_board
 from evalkit.leaderboard.records import LEVELS
-from evalkit.leaderboard.site.downloads import board_csv, board_json, pairs_csv, scores_csv
-from evalkit.leaderboard.site.rows import BoardTableRow, board_rows, pair_rows, pictures_of, scales_of, type_rows
+from evalkit.leaderboard.records_io import write_text
+from evalkit.leaderboard.site.downloads import board_csv, board_json, scores_csv
+from evalkit.leaderboard.site.rows import ShownEntry, pair_rows, pictures_of, scales_of, shown_entries, type_rows
 from evalkit.leaderboard.store import OUTPUTS_FILE, Leaderboard, LoadedEntry
 from evalkit.leaderboard.thumbnails import shown_items
 from evalkit.leaderboard.verify import verify
 from evalkit.metrics.base import METRICS
+from evalkit.report.export import PAIR_COLUMNS, pairs_csv
 from evalkit.report.page import asset
 from evalkit.scores.run import ITEMS
-
-EXAMPLE = """\
-protocol: PROTOCOL
-method:
-  name: my_method
-  title: My method
-  summary: What it does, in one sentence.
-  licence: MIT
-  paper: https://arxiv.org/abs/…
-  pictures_licence: CC-BY-4.0     # only if pictures may be shown
-declarations:
-  per_item_tuning: no             # yes, no or unknown
-  selection: none                 # none or best_of_n
-  attempts_per_item: 1
-  deterministic: false
-  uses: [source_caption, target_caption]
-  saw_benchmark: no               # its images or texts, in training or in tuning
-  settings: {guidance: 7.5}
-submitter:
-  name: Your name
-  relationship: first_party       # first_party, third_party or collaborative
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,34 +47,30 @@ class _Site:
     """The templates, and where pages go."""
 
     def __init__(self, templates: Path, output: Path, protocols: Sequence[str]) -> None:
-        self.output, self.protocols = output, protocols
-        self.environment = Environment(
+        self.output = output
+        self.n_pages = 0
+        self._environment = Environment(
             loader=FileSystemLoader(templates),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        script = (templates / "site.js").read_text("utf-8")
         # The report's colours, tables and focus rings, then what only a board has.
-        shared = asset("page.css")
-        own, script = ((templates / name).read_text("utf-8") for name in ("site.css", "site.js"))
-        self.style = Markup(shared + own)  # noqa: S704 - files of this project
-        self.script = Markup(script)  # noqa: S704 - a file of this project
-        self.script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-        self.n_pages = 0
+        style = asset("page.css") + (templates / "site.css").read_text("utf-8")
+        self._environment.globals.update(
+            protocols=protocols,
+            version=__version__,
+            levels=LEVELS,
+            style=Markup(style),  # noqa: S704 - files of this project
+            script=Markup(script),  # noqa: S704 - a file of this project
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
 
     def page(self, template: str, name: str, here: str = "", **shown: Any) -> None:  # noqa: ANN401 - the template's
         """Write one page."""
-        html = self.environment.get_template(template).render(
-            up="../" * name.count("/"),
-            here=here,
-            protocols=self.protocols,
-            version=__version__,
-            style=self.style,
-            script=self.script,
-            script_hash=self.script_hash,
-            **shown,
-        )
+        html = self._environment.get_template(template).render(up="../" * name.count("/"), here=here, **shown)
         write_text(self.output / name, html)
         self.n_pages += 1
 
@@ -113,35 +90,33 @@ def build(leaderboard: Leaderboard, output: Path, *, n_flips: int | None = None)
     templates = leaderboard.root / "site"
     if not (templates / "base.html").is_file():
         raise EntryError(f"{templates} has no templates: expected base.html. Build from a checkout of evalkit.")
-    problems = verify(leaderboard).problems
-    if problems:
-        first = problems[0]
+    verified = verify(leaderboard)
+    if verified.problems:
+        first = verified.problems[0]
         raise EntryError(
-            f"The site is not built: {len(problems)} problem{'s' if len(problems) > 1 else ''}, the first in "
+            f"The site is not built: {counted(len(verified.problems), 'problem')}, the first in "
             f"{first.where}: {first.message}. List them all: evalkit leaderboard verify"
         )
-    protocols = list(
-        dict.fromkeys([*(p for p in PROTOCOLS.names() if p in leaderboard.protocols()), *leaderboard.protocols()])
-    )
+    used = leaderboard.protocols()
+    protocols = list(dict.fromkeys([*(name for name in PROTOCOLS.names() if name in used), *used]))
     site = _Site(templates, output, protocols)
     boards = []
     for name in protocols:
-        entries = leaderboard.entries(name)
-        board = rank_board(get_protocol(name), entries, n_flips=n_flips)
-        _write_board(site, board, entries, leaderboard)
-        boards.append(board)
+        entries = [entry for entry in verified.entries if entry.record.protocol == name]
+        boards.append(rank_board(get_protocol(name), entries, n_flips=n_flips))
+        _write_board(site, boards[-1], entries, leaderboard)
     site.page("index.html", "index.html", boards=[_summary(board) for board in boards])
-    site.page("reported.html", "reported.html", reported=leaderboard.reported(), claimed=LEVELS["claimed"])
-    site.page("read.html", "read.html", levels=LEVELS)
-    site.page("submit.html", "submit.html", example=EXAMPLE.replace("PROTOCOL", " or ".join(protocols) or "NAME/v1"))
+    site.page("reported.html", "reported.html", reported=leaderboard.reported())
+    site.page("read.html", "read.html")
+    site.page("submit.html", "submit.html")
     (output / ".nojekyll").touch()
     n_bytes = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     return Built(output=output, boards=tuple(boards), n_pages=site.n_pages, n_bytes=n_bytes)
 
 
 def _summary(board: Board) -> dict[str, Any]:
-    kinds = [place.held.card.kind for place in board.places]
-    benchmark = open_benchmark(board.protocol)
+    kinds = [row.entry.card.kind for row in board.rows]
+    benchmark = covered_benchmark(board.protocol)
     return {
         "name": board.protocol.name,
         "n_methods": kinds.count("method"),
@@ -153,114 +128,100 @@ def _summary(board: Board) -> dict[str, Any]:
 
 
 def _write_board(site: _Site, board: Board, entries: Sequence[LoadedEntry], leaderboard: Leaderboard) -> None:
-    protocol, benchmark = board.protocol, open_benchmark(board.protocol)
-    rows = board_rows(board, entries)
-    metrics = [(name, "↑" if METRICS.get(name).higher_is_better else "↓") for name in protocol.metrics]
+    protocol, benchmark = board.protocol, covered_benchmark(board.protocol)
+    rows = shown_entries(board, entries)
     known: dict[str, Any] = {
+        "here": protocol.name,
         "protocol": protocol,
         "benchmark": benchmark,
-        "metrics": metrics,
-        "here": protocol.name,
+        "metrics": [(name, "↑" if METRICS.get(name).higher_is_better else "↓") for name in protocol.metrics],
     }
     site.page(
         "board.html",
         f"{protocol.name}/index.html",
         rows=rows,
-        levels=list(dict.fromkeys(row.level for row in rows)),
         ties=board.ties,
         awaiting=board.notes,
         fill_command="evalkit submit FOLDER --card METHOD.yaml",
         reported=leaderboard.reported(protocol.benchmark),
-        claimed=LEVELS["claimed"],
         **known,
     )
     site.page("compare.html", f"{protocol.name}/compare.html", rows=rows, **known)
     _write_items(site, board, entries, benchmark)
     _write_methods(site, board, entries, rows, known)
     data = site.output / protocol.name / "data"
-    for name, text in (
-        ("board.json", board_json(board)),
-        ("board.csv", board_csv(board)),
-        ("pairs.csv", pairs_csv(board)),
-        ("scores.csv", scores_csv(entries)),
-    ):
-        write_text(data / name, text)
-    for held in entries:
-        write_text(data / f"{held.entry.method}.jsonl", (held.path / ITEMS).read_text("utf-8"))
-        write_text(data / f"{held.entry.method}.outputs.jsonl", (held.path / OUTPUTS_FILE).read_text("utf-8"))
+    write_text(data / "board.json", board_json(board))
+    write_text(data / "board.csv", board_csv(board))
+    write_text(data / "pairs.csv", pairs_csv(board.pairs, PAIR_COLUMNS))
+    write_text(data / "scores.csv", scores_csv(entries))
+    for entry in entries:
+        write_text(data / f"{entry.method}.jsonl", (entry.path / ITEMS).read_text("utf-8"))
+        write_text(data / f"{entry.method}.outputs.jsonl", (entry.path / OUTPUTS_FILE).read_text("utf-8"))
 
 
 def _write_methods(
-    site: _Site, board: Board, entries: Sequence[LoadedEntry], rows: Sequence[BoardTableRow], known: Mapping[str, Any]
+    site: _Site, board: Board, entries: Sequence[LoadedEntry], rows: Sequence[ShownEntry], known: Mapping[str, Any]
 ) -> None:
     scales = scales_of(board.protocol, entries)
     captions = {item.item_id: item.target_caption or "" for item in known["benchmark"].items}
-    by_name: dict[str, list[Any]] = {row.name: [] for row in rows}
+    pairs: dict[str, list[PairResult]] = {row.entry.method: [] for row in rows}
     for pair in board.pairs:
-        by_name[pair.a].append(pair)
-        by_name[pair.b].append(pair)
+        pairs[pair.a].append(pair)
+        pairs[pair.b].append(pair)
     for row in rows:
+        name = row.entry.method
         site.page(
             "method.html",
-            f"{board.protocol.name}/methods/{row.name}.html",
+            f"{board.protocol.name}/methods/{name}.html",
             row=row,
             alignment=board.protocol.metrics.index(board.protocol.alignment),
-            n_items=len(captions),
-            types=type_rows(row.place, board, scales),
-            pictures=pictures_of(row.place.held),
+            types=type_rows(row.entry, board.protocol, scales),
+            pictures=pictures_of(row.entry),
             captions=captions,
-            pairs=pair_rows(row.name, by_name[row.name]),
-            screens=row.screens,
+            pairs=pair_rows(name, pairs[name]),
             **known,
         )
 
 
 def _write_items(site: _Site, board: Board, entries: Sequence[LoadedEntry], benchmark: Benchmark) -> None:
-    protocol = board.protocol
-    primary = [name for name in protocol.primary if any(name in held.run.record.metrics for held in entries)]
+    protocol, items = board.protocol, benchmark.items
+    primary = [name for name in protocol.primary if any(name in entry.metrics for entry in entries)]
     primary = primary or list(protocol.metrics[:1])
-    scores = {held.entry.method: [_by_item(held, metric, benchmark) for metric in primary] for held in entries}
-    methods = [held.entry.method for held in entries if held.card.kind == "method"]
-    listed = [
-        {
-            "id": item.item_id,
-            "edit_type": item.edit_type or "–",
-            "caption": item.target_caption or "",
-            "means": [_mean([scores[name][m][number] for name in methods]) for m in range(len(primary))],
-        }
-        for number, item in enumerate(benchmark.items)
+    scores = {entry.method: [_by_item(entry, metric, benchmark) for metric in primary] for entry in entries}
+    methods = [entry.method for entry in entries if entry.card.kind == "method"]
+    means = [
+        [_mean([scores[name][column][index] for name in methods]) for column in range(len(primary))]
+        for index in range(len(items))
     ]
     values = {
-        "items": [[item["id"], item["caption"]] for item in listed],
+        "items": [[item.item_id, item.target_caption or ""] for item in items],
         "entries": [[name, *columns] for name, columns in scores.items()],
     }
-    pictures = {held.entry.method: of for held in entries if (of := pictures_of(held))}
     site.page(
         "items.html",
         f"{protocol.name}/items.html",
         here=protocol.name,
         n_methods=len(methods),
         primary=primary,
-        items=listed,
-        pictures=pictures,
-        shown=[item.item_id for item in shown_items(benchmark.items)],
-        captions={item.item_id: item.target_caption or "" for item in benchmark.items},
+        items=list(zip(items, means, strict=True)),
+        pictures={entry.method: pictures for entry in entries if (pictures := pictures_of(entry))},
+        shown=shown_items(items),
         values=script_json(values),
     )
 
 
-def _by_item(held: LoadedEntry, metric: str, benchmark: Benchmark) -> list[float | None]:
+def _by_item(entry: LoadedEntry, metric: str, benchmark: Benchmark) -> list[float | None]:
     """One entry's value on each item of the benchmark, rounded as it is shown."""
-    if metric not in held.run.record.metrics:
+    if metric not in entry.metrics:
         return [None] * len(benchmark.items)
-    means = held.run.table.item_means(metric)
-    of = dict(zip(means.item_ids, means.values.tolist(), strict=True))
-    return [None if (value := of.get(item.item_id)) is None else round(value, 4) for item in benchmark.items]
+    means = entry.run.table.item_means(metric)
+    by_item = dict(zip(means.item_ids, means.values.tolist(), strict=True))
+    return [round(by_item[item.item_id], 4) if item.item_id in by_item else None for item in benchmark.items]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return sum(there) / len(there) if there else None
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def script_json(value: object) -> Markup:

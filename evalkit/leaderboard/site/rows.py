@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.records import PairResult
 from evalkit.formatting import DASH, format_interval, format_number, format_p, format_ranks, format_signed
-from evalkit.leaderboard.anomalies import screen_outputs
+from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.ranking import Board, BoardRow
-from evalkit.leaderboard.records import LEVELS, Screen
+from evalkit.leaderboard.records import AnomalyCheck
 from evalkit.leaderboard.store import PICTURES, LoadedEntry
 from evalkit.metrics.base import METRICS
 from evalkit.scores.frame import ScoreFrame
+from evalkit.scores.run import MetricSummary
 from evalkit.scoring.apply import summarize
+
+Scale = tuple[float, float]
+"""Ends of the axis on which the intervals of a column are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +25,8 @@ class Cell:
     """A mean with its interval, drawn on the scale of its column."""
 
     value: float | None
-    text: str
-    span: str
+    text: str = DASH
+    interval: str = ""
     ranks: str = ""
     left: float = 0.0
     """Where the interval begins, in percent of the column's scale."""
@@ -34,21 +38,17 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BoardTableRow:
-    """An entry on its board."""
+class ShownEntry:
+    """An entry on its board, and on the page of its method."""
 
-    place: BoardRow
-    name: str
-    title: str
-    kind: str
+    ranking: BoardRow
+    entry: LoadedEntry
     rank: int | None
     """The low end of its set of ranks on the alignment metric; equal numbers share it."""
-    level: str
-    level_words: str
     cells: tuple[Cell, ...]
     warnings: tuple[str, ...]
-    """What was declared, or found by a screen, that a reader should know."""
-    screens: tuple[Screen, ...]
+    """What was declared, or found by a check, that a reader should know."""
+    anomalies: tuple[AnomalyCheck, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,59 +67,64 @@ class PairRow:
     other: str
     metric: str
     difference: str
-    span: str
+    interval: str
     p: str
     adjusted_p: str
     counts: str
     verdict: str
-    sentence: str
     anchor: bool
     """Whether it is the first row about the other entry, to which links lead."""
 
 
-def board_rows(board: Board, entries: Sequence[LoadedEntry]) -> list[BoardTableRow]:
-    """The rows of a board, in its order."""
-    scales, screens = scales_of(board.protocol, entries), screens_of(entries)
-    return [_row(place, board, scales, screens[place.held.entry.method]) for place in board.places]
+def shown_entries(board: Board, entries: Sequence[LoadedEntry]) -> list[ShownEntry]:
+    """The entries of a board, in its order."""
+    scales, anomalies = scales_of(board.protocol, entries), _anomalies_of(entries)
+    return [_shown(row, board.protocol, scales, anomalies[row.entry.method]) for row in board.rows]
 
 
-def scales_of(protocol: Protocol, entries: Sequence[LoadedEntry]) -> dict[str, tuple[float, float]]:
+def scales_of(protocol: Protocol, entries: Sequence[LoadedEntry]) -> dict[str, Scale]:
     """Each metric's ends over all entries: intervals of one column are drawn on one scale."""
     scales = {}
     for metric in protocol.metrics:
-        found = [held.run.record.metrics[metric] for held in entries if metric in held.run.record.metrics]
-        values = [v for s in found for v in (s.mean, s.ci_low, s.ci_high) if v is not None]
+        summaries = [entry.metrics[metric] for entry in entries if metric in entry.metrics]
+        values = [v for s in summaries for v in (s.mean, s.ci_low, s.ci_high) if v is not None]
         scales[metric] = (min(values), max(values)) if values else (0.0, 1.0)
     return scales
 
 
-def _row(
-    place: BoardRow, board: Board, scales: Mapping[str, tuple[float, float]], screens: Sequence[Screen]
-) -> BoardTableRow:
-    held = place.held
-    alignment = place.ranks.get(board.protocol.alignment)
-    return BoardTableRow(
-        place=place,
-        name=held.entry.method,
-        title=held.card.title,
-        kind=held.card.kind,
+def _anomalies_of(entries: Sequence[LoadedEntry]) -> dict[str, tuple[AnomalyCheck, ...]]:
+    """Method to its checks: those of its verification, where that counts, else those of its outputs' digests."""
+    found = check_outputs(entries)
+    for entry in entries:
+        if entry.verification is not None and entry.level != "self_scored":
+            found[entry.method] = entry.verification.screens
+    return found
+
+
+def _shown(
+    row: BoardRow, protocol: Protocol, scales: Mapping[str, Scale], anomalies: tuple[AnomalyCheck, ...]
+) -> ShownEntry:
+    alignment = row.ranks.get(protocol.alignment)
+    cells = []
+    for metric in protocol.metrics:
+        ranks = row.ranks.get(metric)
+        shown = format_ranks(ranks.rank_low, ranks.rank_high, unranked="") if ranks else ""
+        cells.append(_cell(row.entry.metrics.get(metric), scales[metric], shown))
+    return ShownEntry(
+        ranking=row,
+        entry=row.entry,
         rank=alignment.rank_low if alignment else None,
-        level=held.level.replace("_", "-"),
-        level_words=LEVELS[held.level],
-        cells=tuple(_cell(place, metric, held.run.table, scales[metric]) for metric in board.protocol.metrics),
-        warnings=warnings_of(held, screens),
-        screens=tuple(screens),
+        cells=tuple(cells),
+        warnings=_warnings(row.entry, anomalies),
+        anomalies=anomalies,
     )
 
 
-def _cell(place: BoardRow, metric: str, table: ScoreFrame, scale: tuple[float, float], *, ranked: bool = True) -> Cell:
-    summary = place.held.run.record.metrics.get(metric)
+def _cell(summary: MetricSummary | None, scale: Scale, ranks: str = "") -> Cell:
     if summary is None:
-        return Cell(value=None, text=DASH, span="", reason="awaits weights")
-    if table is not place.held.run.table:
-        summary = summarize(METRICS.get(metric), table, summary.signature, place.held.run.record.level)
+        return Cell(value=None, reason="awaits weights")
     if summary.mean is None:
-        return Cell(value=None, text=DASH, span="", reason="undefined for every item")
+        return Cell(value=None, reason="undefined for every item")
     low, high = scale
     size = (high - low) or 1.0
 
@@ -128,52 +133,42 @@ def _cell(place: BoardRow, metric: str, table: ScoreFrame, scale: tuple[float, f
 
     start = percent(summary.mean if summary.ci_low is None else summary.ci_low)
     end = percent(summary.mean if summary.ci_high is None else summary.ci_high)
-    known = summary.ci_low is not None and summary.ci_high is not None
-    span = format_interval(summary.ci_low, summary.ci_high, format_number) if known else "no interval"
+    interval = format_interval(summary.ci_low, summary.ci_high, format_number)
     return Cell(
         value=summary.mean,
         text=format_number(summary.mean),
-        span=span,
-        ranks=_ranks(place, metric) if ranked else "",
+        interval="no interval" if interval == DASH else interval,
+        ranks=ranks,
         left=start,
         width=round(end - start, 1),
         dot=percent(summary.mean),
     )
 
 
-def _ranks(place: BoardRow, metric: str) -> str:
-    found = place.ranks.get(metric)
-    return "" if found is None else format_ranks(found.rank_low, found.rank_high, unranked="")
-
-
-def warnings_of(held: LoadedEntry, screens: Sequence[Screen]) -> tuple[str, ...]:
+def _warnings(entry: LoadedEntry, anomalies: Sequence[AnomalyCheck]) -> tuple[str, ...]:
     """What a reader should know of how an entry came about."""
-    declared, found = held.entry.declarations, []
-    for answer, yes, unknown in (
-        (declared.per_item_tuning, "tuned per item", "tuned per item?"),
-        ({"none": "no", "best_of_n": "yes"}.get(declared.selection, "unknown"), "best of n", "best of n?"),
-        (declared.saw_benchmark, "saw the benchmark", "saw the benchmark?"),
+    declared, found = entry.record.declarations, []
+    for answer, warning in (
+        (declared.per_item_tuning, "tuned per item"),
+        ({"none": "no", "best_of_n": "yes"}.get(declared.selection, "unknown"), "best of n"),
+        (declared.saw_benchmark, "saw the benchmark"),
     ):
-        found += [yes] if answer == "yes" else [unknown] if answer == "unknown" else []
-    return (*found, *(screen.name.replace("_", " ") for screen in screens if screen.flagged))
+        if answer != "no":
+            found.append(warning if answer == "yes" else f"{warning}?")
+    return (*found, *(check.name.replace("_", " ") for check in anomalies if check.flagged))
 
 
-def screens_of(entries: Sequence[LoadedEntry]) -> dict[str, tuple[Screen, ...]]:
-    """Method to its screens: those of its verification, where that counts, else those of its manifest."""
-    found = screen_outputs(entries)
-    for held in entries:
-        if held.verification is not None and held.level != "self_scored":
-            found[held.entry.method] = held.verification.screens
-    return found
-
-
-def type_rows(place: BoardRow, board: Board, scales: Mapping[str, tuple[float, float]]) -> list[TypeRow]:
+def type_rows(entry: LoadedEntry, protocol: Protocol, scales: Mapping[str, Scale]) -> list[TypeRow]:
     """An entry's means by edit type."""
-    rows = place.held.run.table.rows
+    rows, level = entry.run.table.rows, entry.run.record.level
     found = []
     for edit_type in dict.fromkeys(row.edit_type for row in rows):
-        table = ScoreFrame.from_rows([row for row in rows if row.edit_type == edit_type], place.held.run.table.metrics)
-        cells = tuple(_cell(place, metric, table, scales[metric], ranked=False) for metric in board.protocol.metrics)
+        table = ScoreFrame.from_rows([row for row in rows if row.edit_type == edit_type], entry.run.table.metrics)
+        summaries = {
+            name: summarize(METRICS.get(name), table, summary.signature, level)
+            for name, summary in entry.metrics.items()
+        }
+        cells = tuple(_cell(summaries.get(metric), scales[metric]) for metric in protocol.metrics)
         found.append(TypeRow(edit_type=edit_type or DASH, n_items=table.n_items, cells=cells))
     return found
 
@@ -181,46 +176,38 @@ def type_rows(place: BoardRow, board: Board, scales: Mapping[str, tuple[float, f
 def pair_rows(name: str, pairs: Sequence[PairResult]) -> list[PairRow]:
     """All comparisons of one entry, each seen from it: a positive difference means that it scores more."""
     rows = []
-    seen: set[str] = set()
-    for pair in sorted(pairs, key=lambda pair: pair.b if pair.a == name else pair.a):
-        ours_is_b = pair.b == name
-        other, sign = (pair.a, 1) if ours_is_b else (pair.b, -1)
-        ends = [None if end is None else sign * end for end in (pair.ci_low, pair.ci_high)]
-        low, high = ends if ours_is_b else ends[::-1]
-        win, loss = (pair.win, pair.loss) if ours_is_b else (pair.loss, pair.win)
+    linked: set[str] = set()
+    for pair in sorted((pair.seen_from(name) for pair in pairs), key=lambda pair: pair.a):
         rows.append(
             PairRow(
-                other=other,
+                other=pair.a,
                 metric=pair.metric,
-                difference=DASH if pair.difference is None else format_signed(sign * pair.difference),
-                span=format_interval(low, high, format_signed),
+                difference=format_signed(pair.difference),
+                interval=format_interval(pair.ci_low, pair.ci_high, format_signed),
                 p=format_p(pair.p_value),
                 adjusted_p=format_p(pair.adjusted_p_value),
-                counts=f"{win}/{pair.tie}/{loss}",
-                verdict=_verdict(pair, name),
-                sentence=pair.sentence,
-                anchor=other not in seen,
+                counts=f"{pair.win}/{pair.tie}/{pair.loss}",
+                verdict=_verdict(pair),
+                anchor=pair.a not in linked,
             )
         )
-        seen.add(other)
+        linked.add(pair.a)
     return rows
 
 
-def _verdict(pair: PairResult, name: str) -> str:
+def _verdict(pair: PairResult) -> str:
+    """The verdict on b."""
     if pair.difference is None:
         return "not comparable"
-    if pair.verdict.endswith("better"):
-        return "better" if (pair.verdict == "b_better") == (pair.b == name) else "worse"
-    if pair.verdict == "equivalent":
-        return "equivalent"
-    needed = f", {pair.items_needed:,} items would decide" if pair.items_needed else ""
-    return f"inconclusive{needed}"
+    verdict = pair.verdict_on(pair.b)
+    decisive = f", {pair.items_needed:,} items would decide" if pair.items_needed else ""
+    return f"{verdict}{decisive if verdict == 'inconclusive' else ''}"
 
 
-def pictures_of(held: LoadedEntry) -> dict[str, str]:
+def pictures_of(entry: LoadedEntry) -> dict[str, str]:
     """Item to picture, as a data address, where the licences allow any."""
-    folder = held.path / PICTURES
-    if not folder.is_dir() or not held.card.pictures_licence:
+    folder = entry.path / PICTURES
+    if not folder.is_dir() or not entry.card.pictures_licence:
         return {}
     return {
         path.stem: f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

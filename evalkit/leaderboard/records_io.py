@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -32,7 +33,7 @@ def read_yaml(path: Path, record: type[R]) -> R:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as failure:
         raise EntryError(f"{path} is not YAML that can be read: {_first_line(failure)}. Correct it.") from None
-    return parsed(path, value, record)
+    return validated(value, record, str(path))
 
 
 def read_json(path: Path, record: type[R]) -> R:
@@ -45,7 +46,7 @@ def read_json(path: Path, record: type[R]) -> R:
         value = json.loads(_text(path, MAX_BYTES))
     except (ValueError, RecursionError) as failure:
         raise EntryError(f"{path} is not JSON: {_first_line(failure)}. Make it again with: evalkit submit") from None
-    return parsed(path, value, record)
+    return validated(value, record, str(path))
 
 
 def read_lines(path: Path, record: type[R]) -> tuple[R, ...]:
@@ -62,12 +63,17 @@ def read_lines(path: Path, record: type[R]) -> tuple[R, ...]:
             value = json.loads(line)
         except (ValueError, RecursionError) as failure:
             raise EntryError(f"{path}, line {number} is not JSON: {_first_line(failure)}.") from None
-        found.append(parsed(Path(f"{path}, line {number}"), value, record))
+        found.append(validated(value, record, f"{path}, line {number}"))
     return tuple(found)
 
 
-def parsed(where: Path, value: Any, record: type[R]) -> R:  # noqa: ANN401 - whatever a file can hold
+def validated(value: object, record: type[R], where: str) -> R:
     """The record that a value is meant to be.
+
+    Args:
+        value: Whatever a file held.
+        record: What it must be.
+        where: Begins the message.
 
     Raises:
         EntryError: A field is absent, empty, unknown or of another kind; the message names the first.
@@ -83,7 +89,9 @@ def parsed(where: Path, value: Any, record: type[R]) -> R:  # noqa: ANN401 - wha
         elif first["type"] == "extra_forbidden":
             what = "is no field that is known"
         else:
-            what = f"is not as it must be: {first['msg']}; got {_shown(given)}"
+            shown = repr(given)
+            shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
+            what = f"is not as it must be: {first['msg']}; got {shown}"
         more = f" ({failure.error_count() - 1} more like this)" if failure.error_count() > 1 else ""
         raise EntryError(f"{where}: {field} {what}{more}. See leaderboard/README.md for every field.") from None
     except RecursionError:
@@ -96,20 +104,26 @@ def write_text(path: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8", newline="\n")
 
 
-def as_json(record: BaseModel) -> str:
-    """A record as its file holds it."""
-    return record.model_dump_json(indent=2) + "\n"
+def write_json(path: Path, record: BaseModel) -> None:
+    """Write a record as :func:`read_json` reads it."""
+    write_text(path, record.model_dump_json(indent=2) + "\n")
 
 
-def as_yaml(record: BaseModel) -> str:
-    """A record as a person would write it."""
-    text: str = yaml.safe_dump(record.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
-    return text
+def write_yaml(path: Path, record: BaseModel) -> None:
+    """Write a record as a person would."""
+    write_text(path, yaml.safe_dump(record.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110))
+
+
+def write_lines(path: Path, records: Iterable[BaseModel]) -> None:
+    """Write records as :func:`read_lines` reads them, each without what is as by default."""
+    lines = (json.dumps(record.model_dump(exclude_defaults=True), ensure_ascii=False) for record in records)
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _text(path: Path, limit: int) -> str:
@@ -121,11 +135,6 @@ def _text(path: Path, limit: int) -> str:
         raise EntryError(f"{path} is not UTF-8 text. Convert it, and run the same command again.") from None
     except OSError as failure:
         raise EntryError(f"{path} cannot be read: {failure.strerror or failure}.") from None
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def _first_line(failure: BaseException) -> str:

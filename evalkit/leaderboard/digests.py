@@ -1,0 +1,43 @@
+"""``outputs.jsonl``: which edits were scored, by their digests, so that nobody can exchange them afterwards."""
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from evalkit.edits.item import EditItem
+from evalkit.images.decode import decode_image, read_image_bytes
+from evalkit.images.digests import pixel_digest
+from evalkit.leaderboard.records import OutputDigest
+
+_READERS = 4
+
+
+def digest_outputs(items: Sequence[EditItem]) -> tuple[OutputDigest, ...]:
+    """One line per item and seed, in their order.
+
+    Raises:
+        ImageError: An edited image cannot be read.
+    """
+    sources = dict.fromkeys(item.source_image for item in items if item.source_image)
+    with ThreadPoolExecutor(_READERS) as pool:
+        pixels = dict(zip(sources, pool.map(_pixels_in, sources), strict=True))
+        return tuple(pool.map(lambda item: _output(item, pixels), items))
+
+
+def _output(item: EditItem, sources: dict[Path, str]) -> OutputDigest:
+    if item.edited_image is None:
+        return OutputDigest(item_id=item.item_id, seed=item.seed, status="failed")
+    data = read_image_bytes(item.edited_image)
+    pixels = pixel_digest(decode_image(data, item.label).image)
+    return OutputDigest(
+        item_id=item.item_id,
+        seed=item.seed,
+        sha256=hashlib.sha256(data).hexdigest(),
+        pixels_sha256=pixels,
+        equals_source=item.source_image is not None and sources[item.source_image] == pixels,
+    )
+
+
+def _pixels_in(path: Path) -> str:
+    return pixel_digest(decode_image(read_image_bytes(path), path).image)
