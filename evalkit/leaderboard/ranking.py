@@ -3,16 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from typing import Any
 
 from evalkit.benchmarks.protocols import Protocol
-from evalkit.comparison.compare import pair_results, scores_of
-from evalkit.comparison.join import Joined, join
-from evalkit.comparison.load import load_methods
-from evalkit.comparison.options import ComparisonOptions, ComparisonPlan, plan_comparison
-from evalkit.comparison.records import PairResult, RankedMethod
+from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.records import Comparison, PairResult, RankedMethod
 from evalkit.leaderboard.store import LoadedEntry
 from evalkit.metrics.base import METRICS
-from evalkit.stats.ranking import rank_methods
 
 ALPHA = 0.05
 NOT_ALIGNED = "identity"
@@ -72,12 +69,7 @@ def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry], *, n_flips: i
     ranks, ties = _ranks(protocol, ranked)
     front = _front(protocol, ranked)
     rows = [
-        BoardRow(
-            entry=entry,
-            ranks={metric: ranks[metric][name] for metric in protocol.primary} if unranked[name] is None else {},
-            unranked=unranked[name],
-            on_front=name in front,
-        )
+        BoardRow(entry=entry, ranks=ranks.get(name, {}), unranked=unranked[name], on_front=name in front)
         for name, entry in by_name.items()
     ]
     return Board(
@@ -93,28 +85,33 @@ def _all_pairs(protocol: Protocol, entries: Sequence[LoadedEntry], n_flips: int 
     """Every two entries on every metric; metrics that the same entries have are one call, with one family."""
     sharing: dict[tuple[str, ...], list[str]] = {}
     for metric in protocol.metrics:
-        having = tuple(entry.method for entry in entries if metric in entry.metrics)
-        if len(having) > 1:
-            sharing.setdefault(having, []).append(metric)
-    found: list[PairResult] = []
-    for having, metrics in sharing.items():
-        joined, plan = _joined(protocol, [entry for entry in entries if entry.method in having], metrics, n_flips)
-        found += pair_results(joined, plan, scores_of(joined, plan))
-    return tuple(found)
+        scored = tuple(entry.method for entry in entries if metric in entry.metrics)
+        if len(scored) > 1:
+            sharing.setdefault(scored, []).append(metric)
+    return tuple(
+        pair
+        for scored, metrics in sharing.items()
+        for pair in _compare(
+            protocol, [entry for entry in entries if entry.method in scored], metrics, n_permutations=n_flips
+        ).pairs
+    )
 
 
-def _joined(
-    protocol: Protocol, entries: Sequence[LoadedEntry], metrics: Sequence[str], n_flips: int | None = None
-) -> tuple[Joined, ComparisonPlan]:
-    methods, _ = load_methods([f"{entry.method}={entry.path}" for entry in entries])
-    options = ComparisonOptions(
+def _compare(
+    protocol: Protocol,
+    entries: Sequence[LoadedEntry],
+    metrics: Sequence[str],
+    **options: Any,  # noqa: ANN401 - fields of the comparison's options
+) -> Comparison:
+    """What ``evalkit compare`` finds for some entries, under the protocol's primary metrics and margins."""
+    return compare_runs(
+        [f"{entry.method}={entry.path}" for entry in entries],
         metrics=metrics,
         primary=[metric for metric in metrics if metric in protocol.primary],
         margins={metric: protocol.margins[metric] for metric in metrics if metric in protocol.margins},
         alpha=ALPHA,
-        n_permutations=n_flips,
+        **options,
     )
-    return join(methods, metrics), plan_comparison(methods, options)
 
 
 def _why_unranked(
@@ -154,30 +151,26 @@ def _defined(metric: str, protocol: Protocol, control: LoadedEntry | None) -> st
 
 def _p_of_better(pairs: Sequence[PairResult], metric: str, control: str, name: str) -> float | None:
     """The uncorrected p-value that a method is better than a control; 1 where it is worse, None where none is known."""
-    for pair in pairs:
-        if pair.metric == metric and {pair.a, pair.b} == {control, name}:
-            if pair.p_value is None:
-                return None
-            return pair.p_value if _better_mean(pair, name) else 1.0
-    return None
-
-
-def _better_mean(pair: PairResult, name: str) -> bool:
-    if pair.difference is None:
-        return False
-    up = METRICS.get(pair.metric).higher_is_better
-    return (pair.difference > 0) == (up == (pair.b == name)) and pair.difference != 0
+    pair = next((pair for pair in pairs if pair.metric == metric and {pair.a, pair.b} == {control, name}), None)
+    if pair is None or pair.p_value is None:
+        return None
+    difference = pair.seen_from(name).difference
+    better = difference is not None and (difference > 0 if METRICS.get(metric).higher_is_better else difference < 0)
+    return pair.p_value if better else 1.0
 
 
 def _ranks(
     protocol: Protocol, ranked: Sequence[LoadedEntry]
-) -> tuple[dict[str, dict[str, RankedMethod]], dict[str, tuple[tuple[str, ...], ...]]]:
+) -> tuple[dict[str, dict[str, RankedMethod]], Mapping[str, tuple[tuple[str, ...], ...]]]:
+    """Method and primary metric to ranks, and metric to the sets that are not told apart."""
     if not ranked:
         return {}, {}
-    joined, plan = _joined(protocol, ranked, protocol.primary)
-    found = {of.metric: rank_methods(of, joined.groups, plan.options) for of in scores_of(joined, plan)}
-    ranks = {metric: {row.method: row for row in of.methods} for metric, of in found.items()}
-    return ranks, {metric: of.cliques for metric, of in found.items()}
+    # Only the ranks are wanted: with a baseline few pairs are tested.
+    found = _compare(protocol, ranked, protocol.primary, baseline=ranked[0].method)
+    ranks: dict[str, dict[str, RankedMethod]] = {entry.method: {} for entry in ranked}
+    for row in found.ranking:
+        ranks[row.method][row.metric] = row
+    return ranks, found.cliques
 
 
 def _front(protocol: Protocol, ranked: Sequence[LoadedEntry]) -> set[str]:
