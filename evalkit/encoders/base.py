@@ -1,9 +1,12 @@
 """What an encoder is, and the record of everything about it that can change a number."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +14,11 @@ from PIL import Image
 
 from evalkit.arrays import Pixels
 from evalkit.edits.whole_item import WholeItem
-from evalkit.encoders.digest import decoding_rules, settings_digest
+from evalkit.images.decode import RULES_VERSION
 from evalkit.images.pairs import ImagePair
+
+if TYPE_CHECKING:
+    import torch
 
 Embeddings = npt.NDArray[np.float32]
 """``(n, dimension)``, as the network gives them: not normalised."""
@@ -25,6 +31,20 @@ RESOLUTION: Mapping[DType, float] = {"fp32": 1e-5, "fp16": 1e-2, "bf16": 5e-2}
 """Measured by ``tests/studies/encoder_resolution.py`` on the true ViT-B/32 at random weights, with a margin for other
 networks. In float32 one content's embeddings lie up to 1.0e-6 apart over batch sizes and places (margin 10); in fp16
 and bf16 each lies up to 1.7e-3 and 1.2e-2 from the float32 one, two of them at most twice that apart (margins 3, 2)."""
+
+
+PROBES = (
+    "",
+    "A photo of a CAT.",
+    "  two\tspaces \n and a line ",
+    "it's, you're, I'LL; don’t — “quoted”…",
+    "&amp; &lt;b&gt; under_score #1234567890 !!! ???",
+    "naïve café, cafe\u0301, ﬁne, Ünïcödé, ｆｕｌｌ，ｗｉｄｔｈ",
+    "日本語 и кириллица 🎨🖌️",
+    "<|endoftext|> </s> [SEP]",
+    "one word after another " * 60,
+)
+"""Texts on which tokenizers are known to differ: case, spaces, contractions, entities, composition, length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +112,7 @@ class EncoderSpec:
     name: str
     """``backend/architecture/weights``, as it stands in a signature."""
     weights_sha256: str
-    """Digest of the weights' actual bytes: see :func:`evalkit.encoders.digest.weights_digest`."""
+    """Digest of the weights' actual bytes: see :func:`evalkit.encoders.base.weights_digest`."""
     preprocess: Preprocess
     tokenizer: str
     """Digest of whatever decides the tokens (vocabulary, case, context length, padding); "none" without text."""
@@ -173,8 +193,8 @@ def precision(dtype: DType, *, compiled: bool) -> str:
     return f"{dtype}+compiled" if compiled else dtype
 
 
-class Encoder(Protocol):
-    """A network that turns images, and perhaps texts, into vectors of one space."""
+class EncoderNetwork(Protocol):
+    """What is behind every kind of encoder."""
 
     @property
     def spec(self) -> EncoderSpec:
@@ -182,7 +202,11 @@ class Encoder(Protocol):
 
     @property
     def device(self) -> str:
-        """Where the network runs: ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+        """Where it runs: ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+
+
+class Encoder(EncoderNetwork, Protocol):
+    """A network that turns images, and perhaps texts, into vectors of one space."""
 
     def encode_images(self, pixels: Pixels) -> Embeddings:
         """Embeddings of a batch of ``(n, size, size, 3)`` squares made by ``spec.preprocess``."""
@@ -191,31 +215,15 @@ class Encoder(Protocol):
         """Embeddings of texts; an over-long one is cut and keeps its end token."""
 
 
-class PairEncoder(Protocol):
-    """A network that compares an edited image with its source and gives a few numbers."""
-
-    @property
-    def spec(self) -> EncoderSpec:
-        """What can change its numbers."""
-
-    @property
-    def device(self) -> str:
-        """Where the network runs."""
+class PairEncoder(EncoderNetwork, Protocol):
+    """A network that compares an edited image with another and gives a few numbers."""
 
     def encode_pairs(self, pairs: Sequence[ImagePair]) -> Embeddings:
         """``(n, dimension)`` numbers about pairs of any sizes; ``dimension`` may depend on whether they have masks."""
 
 
-class ItemEncoder(Protocol):
+class ItemEncoder(EncoderNetwork, Protocol):
     """A network that looks at whole items, such as a judge, and gives a few numbers."""
-
-    @property
-    def spec(self) -> EncoderSpec:
-        """What can change its numbers."""
-
-    @property
-    def device(self) -> str:
-        """Where the network runs."""
 
     def encode_items(self, items: Sequence[WholeItem]) -> Embeddings:
         """``(n, dimension)`` numbers about items, which hold what the feature takes."""
@@ -226,10 +234,11 @@ class AnyEncoder(Encoder, PairEncoder, ItemEncoder, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class LoadedEncoder:
     """An encoder whose network is in memory, and what its specification depends on."""
 
-    encoder: Encoder | PairEncoder | ItemEncoder
+    encoder: EncoderNetwork
+    """An :class:`Encoder`, a :class:`PairEncoder` or an :class:`ItemEncoder`."""
     files: tuple[Path, ...] = ()
     """Every file and directory that was read. While none of them changes, the specification is taken as known and the
     network stays on disk until something must be encoded; empty means that the specification is not remembered."""
@@ -240,7 +249,7 @@ class Loaded:
 class Backend(Protocol):
     """A way to build encoders: what is registered in the entry-point group ``evalkit.encoders``."""
 
-    def __call__(self, argument: str, *, device: str, dtype: DType) -> Loaded:
+    def __call__(self, argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
         """Loads a network.
 
         Args:
@@ -254,3 +263,55 @@ class Backend(Protocol):
             EncoderError: The network cannot be built from what was given.
             OptionError: The device is not there.
         """
+
+
+def weights_digest(state: "Mapping[str, torch.Tensor]") -> str:
+    """SHA-256 over the names, dtypes, shapes and bytes of all tensors, whatever file they came from.
+
+    Args:
+        state: A network's ``state_dict()``, on the CPU.
+    """
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().contiguous()
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        # The bytes themselves, seen through a view: nothing is copied, and NumPy need not know bfloat16.
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def tokenizer_digest(vocabulary: Mapping[str, int], tokenize: Callable[[Sequence[str]], "torch.Tensor"]) -> str:
+    """SHA-256 over a tokenizer's vocabulary and over what it makes of :data:`PROBES`.
+
+    The behaviour rather than the settings: it takes in every rule, wherever a library keeps it, and does not depend
+    on how a version of that library writes its settings down.
+
+    Args:
+        vocabulary: Token to number.
+        tokenize: Texts to ``(n, length)`` token numbers, cut and padded as the network reads them.
+    """
+    tokens = tokenize(PROBES).tolist()
+    return settings_digest([sorted(vocabulary.items()), tokens])
+
+
+def library_versions(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Distributions with their installed versions, ``absent`` for one that is not installed."""
+    found = []
+    for name in names:
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            found.append((name, "absent"))
+    return tuple(found)
+
+
+def decoding_rules() -> tuple[tuple[str, str], ...]:
+    """What decides which pixels a file has: our rules, and the library that decodes and resizes."""
+    return (("decoder", str(RULES_VERSION)), *library_versions(["pillow"]))
+
+
+def settings_digest(settings: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+    """SHA-256 of a JSON value."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit.encoders.base import DType, Loaded
+from evalkit.encoders.base import DType, LoadedEncoder
 from evalkit.encoders.hub import fetch_snapshot
 from evalkit.errors import WeightsError
 
@@ -27,27 +27,27 @@ DEFAULTS: Mapping[str, _Default] = {
 }
 
 
-def load_dino(argument: str, *, device: str, dtype: DType) -> Loaded:
+def load_dino(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
     """Class token of DINO ViT-S/16 by default: <Hub id> or <local directory>."""
     return _load_images("dino", argument, device, dtype)
 
 
-def load_dinov2(argument: str, *, device: str, dtype: DType) -> Loaded:
+def load_dinov2(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
     """Class token of DINOv2 ViT-B/14 by default: <Hub id> or <local directory>."""
     return _load_images("dinov2", argument, device, dtype)
 
 
-def load_structure(argument: str, *, device: str, dtype: DType) -> Loaded:
+def load_structure(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
     """Self-similarity of the last keys of DINO ViT-B/8 by default: <Hub id> or <local directory>."""
     return _load_pairs("dino_structure", argument, device, dtype)
 
 
-def load_structure_pie_bench(argument: str, *, device: str, dtype: DType) -> Loaded:
+def load_structure_pie_bench(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
     """The same on PIE-Bench's pixel scale, 0 to 255: <Hub id> or <local directory>."""
     return _load_pairs("dino_structure_pie_bench", argument, device, dtype)
 
 
-def _load_images(backend: str, argument: str, device: str, dtype: DType) -> Loaded:
+def _load_images(backend: str, argument: str, device: str, dtype: DType) -> LoadedEncoder:
     from evalkit.encoders.dino_network import image_encoder
     from evalkit.encoders.network import resolve_device
 
@@ -56,7 +56,7 @@ def _load_images(backend: str, argument: str, device: str, dtype: DType) -> Load
     return _loaded(image_encoder(directory, name=f"{backend}/{name}", dtype=dtype, device=target), directory)
 
 
-def _load_pairs(backend: str, argument: str, device: str, dtype: DType) -> Loaded:
+def _load_pairs(backend: str, argument: str, device: str, dtype: DType) -> LoadedEncoder:
     from evalkit.encoders.dino_network import StructureEncoder
     from evalkit.encoders.network import resolve_device
 
@@ -67,9 +67,9 @@ def _load_pairs(backend: str, argument: str, device: str, dtype: DType) -> Loade
     return _loaded(encoder, directory)
 
 
-def _loaded(encoder: object, directory: Path) -> Loaded:
+def _loaded(encoder: object, directory: Path) -> LoadedEncoder:
     files = (directory, *sorted(path for path in directory.iterdir() if path.is_file()))
-    return Loaded(encoder=encoder, files=files, libraries=LIBRARIES)  # type: ignore[arg-type]
+    return LoadedEncoder(encoder=encoder, files=files, libraries=LIBRARIES)  # type: ignore[arg-type]
 
 
 def _find(backend: str, argument: str) -> tuple[Path, str]:

@@ -12,8 +12,7 @@ from PIL import Image
 from torchvision.transforms import functional as transforms
 
 from evalkit.arrays import Pixels
-from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Preprocess
-from evalkit.encoders.digest import settings_digest, weights_digest
+from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Preprocess, settings_digest, weights_digest
 from evalkit.encoders.hub import one_line
 from evalkit.encoders.network import DTYPES, Network, TorchEncoder, full_precision
 from evalkit.encoders.transformers import quietly, read_model

@@ -1,18 +1,27 @@
 """``open_encoder``: from a specification such as ``open_clip:ViT-B-32-quickgelu/openai`` to an encoder."""
 
+import json
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast, get_args
 
 from evalkit.arrays import Pixels
 from evalkit.edits.whole_item import WholeItem
-from evalkit.encoders.base import Backend, DType, Embeddings, Encoder, EncoderSpec, ItemEncoder, Loaded, PairEncoder
+from evalkit.encoders.base import (
+    Backend,
+    DType,
+    Embeddings,
+    EncoderNetwork,
+    EncoderSpec,
+    LoadedEncoder,
+    library_versions,
+)
 from evalkit.encoders.cache import FeatureCache
-from evalkit.encoders.digest import library_versions
-from evalkit.encoders.spec_cache import SpecCache
-from evalkit.errors import EncoderError, OptionError, UnknownNameError
+from evalkit.errors import CacheError, EncoderError, OptionError, UnknownNameError
 from evalkit.images.pairs import ImagePair
 from evalkit.registry import Registry, unknown_name
 
@@ -31,8 +40,11 @@ BUILTIN = {
     "shapes_recogniser": "evalkit.benchmarks.shapes.recogniser:load",
 }
 ENCODERS: Registry[Backend] = Registry("encoder", BUILTIN, "evalkit.encoders")
-AnyKind = Encoder | PairEncoder | ItemEncoder
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
+
+
+OWN_FILES = tuple(sorted(Path(__file__).parent.glob("*.py")))
+"""Our own code takes part in every number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,17 +92,77 @@ def open_encoder(
     if dtype not in get_args(DType):
         raise OptionError(f"Type of numbers: expected {', '.join(get_args(DType))}, got '{dtype}'.")
 
-    def load() -> Loaded:
+    def load() -> LoadedEncoder:
         loaded = ENCODERS.get(backend)(argument, device=device, dtype=dtype)
         return replace(loaded, encoder=_compiled(loaded.encoder)) if compiled else loaded
 
     return LazyEncoder(spec, load, SpecCache(cache, spec, dtype, compiled=compiled))
 
 
-def _compiled(encoder: AnyKind) -> AnyKind:
+def _compiled(encoder: EncoderNetwork) -> EncoderNetwork:
     """The encoder compiled, if it can be; its specification says what it is."""
-    made: AnyKind = encoder.compiled() if hasattr(encoder, "compiled") else encoder
+    made: EncoderNetwork = encoder.compiled() if hasattr(encoder, "compiled") else encoder
     return made
+
+
+class SpecCache:
+    """Where the specification behind one request is kept, believed while all that it came from is unchanged.
+
+    To compute a specification the weights must be read: half a gigabyte, after ten seconds of imports, for a usual
+    network. A run that finds all its vectors in the cache needs nothing but that specification.
+
+    A cache that fails is no reason to stop here: the network is read instead, and whoever keeps vectors hears of it.
+
+    Args:
+        cache: Where to; None keeps nothing.
+        spec: What the user asked for.
+        dtype: What the network computes in.
+        compiled: Whether its operations are fused.
+    """
+
+    def __init__(self, cache: FeatureCache | None, spec: str, dtype: DType, *, compiled: bool = False) -> None:
+        self._cache = cache
+        self._request = json.dumps([spec, dtype, _paths(spec), *(["compiled"] if compiled else [])])
+
+    def find(self) -> EncoderSpec | None:
+        """The specification, if it is known and no file or library behind it has changed."""
+        with suppress(CacheError, KeyError, TypeError, ValueError):
+            facts = self._cache.recall(self._request) if self._cache is not None else None
+            if facts and all(_state(Path(path)) == state for path, state in facts["files"].items()):
+                spec = EncoderSpec.from_json(facts["spec"])
+                return spec if library_versions(name for name, _ in spec.libraries) == spec.libraries else None
+        return None
+
+    def keep(self, spec: EncoderSpec, files: Iterable[Path]) -> None:
+        """Keep a specification, with the state of the files that it came from."""
+        if self._cache is not None:
+            states = {str(path.absolute()): _state(path) for path in (*files, *OWN_FILES)}
+            with suppress(CacheError):
+                self._cache.remember(self._request, spec.cache_key, {"spec": spec.as_json(), "files": states})
+                self._cache.describe(spec.cache_key, spec.label)
+
+    def forget(self) -> None:
+        """Drop what is known."""
+        if self._cache is not None:
+            with suppress(CacheError):
+                self._cache.forget(self._request)
+
+
+def _paths(spec: str) -> list[str]:
+    """The existing files that a specification may mean: the same words mean others in another working directory."""
+    _, _, argument = spec.partition(":")
+    candidates = (argument, argument.partition("/")[2], argument.partition(":")[2])
+    paths = [Path(candidate).expanduser() for candidate in candidates if candidate]
+    return [str(path.absolute()) for path in paths if path.exists()]
+
+
+def _state(path: Path) -> list[str | int] | None:
+    """Where a path leads to, and size and time of change of what is there; None where there is nothing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return [str(path.resolve()), found.st_size, found.st_mtime_ns]
 
 
 class LazyEncoder:
@@ -99,12 +171,12 @@ class LazyEncoder:
     Made by :func:`open_encoder`. Threads may share it.
     """
 
-    def __init__(self, request: str, load: Callable[[], Loaded], specs: SpecCache) -> None:
+    def __init__(self, request: str, load: Callable[[], LoadedEncoder], specs: SpecCache) -> None:
         self._request = request
         self._load = load
         self._specs = specs
         self._lock = threading.Lock()
-        self._encoder: AnyKind | None = None
+        self._encoder: EncoderNetwork | None = None
         self._spec: EncoderSpec | None = None
 
     @property
@@ -152,7 +224,7 @@ class LazyEncoder:
         able: Callable[[Any], Embeddings] = getattr(encoder, function)
         return able
 
-    def _loaded(self) -> AnyKind:
+    def _loaded(self) -> EncoderNetwork:
         with self._lock:
             if self._encoder is None:
                 loaded = self._load()

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Preprocess
-from evalkit.encoders.digest import weights_digest
+from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Preprocess, weights_digest
 from evalkit.encoders.hub import one_line
 from evalkit.encoders.network import DTYPES, full_precision
 from evalkit.errors import EncoderError, WeightsError

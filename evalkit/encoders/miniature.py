@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from evalkit.encoders.base import DType, Loaded
+from evalkit.encoders.base import DType, LoadedEncoder
 from evalkit.encoders.transformers import load_directory
 from evalkit.errors import UnknownNameError, WeightsError
 
 DIRECTORY = Path(__file__).parent / "miniature_clip"
 
 
-def load(argument: str, *, device: str, dtype: DType) -> Loaded:
+def load(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
     """The CLIP that comes with evalkit: for the shapes benchmark and dry runs, not for photographs."""
     if argument:
         raise UnknownNameError(

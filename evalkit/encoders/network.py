@@ -9,8 +9,15 @@ import numpy as np
 import torch
 
 from evalkit.arrays import Pixels
-from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Preprocess
-from evalkit.encoders.digest import settings_digest, tokenizer_digest, weights_digest
+from evalkit.encoders.base import (
+    DType,
+    Embeddings,
+    EncoderSpec,
+    Preprocess,
+    settings_digest,
+    tokenizer_digest,
+    weights_digest,
+)
 from evalkit.errors import EncoderError, OptionError
 
 DTYPES: Mapping[DType, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

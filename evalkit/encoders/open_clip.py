@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evalkit.encoders.base import DType, Loaded
+from evalkit.encoders.base import DType, LoadedEncoder
 from evalkit.encoders.hub import fetch_snapshot
 from evalkit.encoders.open_clip_network import DIRECTORY, WEIGHT_SUFFIXES, WeightsSource, read_network
 from evalkit.errors import EncoderError, UnknownNameError, WeightsError
@@ -16,7 +16,7 @@ HUB = "hf-hub:"
 QUICKGELU = "-quickgelu"
 
 
-def load(argument: str, *, device: str, dtype: DType) -> Loaded:
+def load(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
     """CLIP and its relatives through open_clip: <architecture>/<tag or file>, hf-hub:<id>, local-dir:<directory>."""
     from evalkit.encoders.network import TorchEncoder, resolve_device
 
@@ -24,7 +24,7 @@ def load(argument: str, *, device: str, dtype: DType) -> Loaded:
     source = _find(argument)
     network = read_network(source)
     spec = network.spec(f"open_clip/{source.name}", dtype, VERSION)
-    return Loaded(encoder=TorchEncoder(network, spec, target), files=source.files, libraries=LIBRARIES)
+    return LoadedEncoder(encoder=TorchEncoder(network, spec, target), files=source.files, libraries=LIBRARIES)
 
 
 def _find(argument: str) -> WeightsSource:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.encoders.base import DType, Loaded
+from evalkit.encoders.base import DType, LoadedEncoder
 from evalkit.encoders.hub import fetch_settings, fetch_snapshot
 from evalkit.errors import WeightsError
 
@@ -22,7 +22,7 @@ PROCESSOR = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 OTHERWISE = "Or leave the metric out: --metrics A,B"
 
 
-def load(argument: str, *, device: str, dtype: DType) -> Loaded:
+def load(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
     """PickScore, a score of human preference for a text: <local directory> or its repository on the Hub."""
     from evalkit.encoders.network import TorchEncoder, resolve_device
     from evalkit.encoders.transformers import LIBRARIES, quietly, read_network
@@ -41,7 +41,7 @@ def load(argument: str, *, device: str, dtype: DType) -> Loaded:
     network = replace(network, embed_texts=embed_texts)
     spec = network.spec(f"pick_score/{directory.resolve().name if argument else REPO}", dtype, VERSION)
     files = (path for path in dict.fromkeys([directory, processor]) for path in (path, *sorted(path.iterdir())))
-    return Loaded(encoder=TorchEncoder(network, spec, target), files=tuple(files), libraries=LIBRARIES)
+    return LoadedEncoder(encoder=TorchEncoder(network, spec, target), files=tuple(files), libraries=LIBRARIES)
 
 
 def _find(argument: str) -> tuple[Path, Path]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from evalkit.encoders.base import DType, Loaded, Preprocess
+from evalkit.encoders.base import DType, LoadedEncoder, Preprocess
 from evalkit.encoders.hub import fetch_snapshot, one_line
 from evalkit.errors import EncoderError, WeightsError
 
@@ -34,7 +34,7 @@ TOWER_SETTINGS = (
 """Of a tower's configuration, what its tensors' shapes leave open."""
 
 
-def load(argument: str, *, device: str, dtype: DType) -> Loaded:
+def load(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
     """CLIP and SigLIP through transformers: <Hub id> or <local directory>."""
     directory = Path(argument).expanduser()
     if not directory.is_dir():
@@ -54,7 +54,7 @@ def load(argument: str, *, device: str, dtype: DType) -> Loaded:
     return load_directory(directory, name=f"transformers/{directory.resolve().name}", device=device, dtype=dtype)
 
 
-def load_directory(directory: Path, *, name: str, device: str, dtype: DType) -> Loaded:
+def load_directory(directory: Path, *, name: str, device: str, dtype: DType) -> LoadedEncoder:
     """A model that ``save_pretrained`` wrote, with its tokenizer and image processor.
 
     Args:
@@ -75,7 +75,7 @@ def load_directory(directory: Path, *, name: str, device: str, dtype: DType) -> 
         network = read_network(directory)
     spec = network.spec(name, dtype, VERSION)
     files = (directory, *sorted(path for path in directory.iterdir() if path.is_file()))
-    return Loaded(encoder=TorchEncoder(network, spec, target), files=files, libraries=LIBRARIES)
+    return LoadedEncoder(encoder=TorchEncoder(network, spec, target), files=files, libraries=LIBRARIES)
 
 
 def _require_known_type(directory: Path) -> None:

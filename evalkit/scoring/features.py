@@ -1,7 +1,7 @@
 """The features of items: ask the cache, have an engine compute what it lacks, and hand them out in any order."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -10,23 +10,22 @@ import numpy as np
 
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.encoders.base import AnyEncoder, EncoderSpec
-from evalkit.encoders.cache import ContentKind, FeatureCache
+from evalkit.encoders.cache import ContentKind, EmbeddingCache, FeatureCache, Numbers
 from evalkit.engine.base import Engine, Lost
 from evalkit.engine.local import LocalEngine
-from evalkit.errors import EngineError, ImageError
+from evalkit.errors import CacheError, EngineError, ImageError
 from evalkit.images.decode import image_digest, read_image_bytes
 from evalkit.metrics.base import Metric, Scores, Vectors
 from evalkit.metrics.features import Feature, FeatureKey, ItemFeature, PairFeature
-from evalkit.scoring.batches import Batches, Missing, single_units, units_of
 from evalkit.scoring.encoders import start
-from evalkit.scoring.keys import cache_key, key_label
-from evalkit.scoring.requests import Content, Request, content_digest, contents_of
-from evalkit.scoring.store import FeatureStore
-from evalkit.scoring.units import FileBytes, ScoreResult, ScoreUnit
-from evalkit.storage.prefetch import Progress, no_progress, prefetch
+from evalkit.scoring.requests import Content, Request, cache_key, content_digest, contents_of, key_label
+from evalkit.scoring.units import Batches, FileBytes, Missing, ScoreResult, ScoreUnit, single_units, units_of
+from evalkit.storage.prefetch import Progress, in_batches, no_progress, prefetch
 
 READERS = 8
 """Threads that read files: on a network's file system it is the answers that are waited for."""
+LOOKUP = 1000
+"""Contents asked of the cache at a time, so that a long list of items does not fill the memory."""
 DOING: Mapping[ContentKind, str] = {
     "image": "encoding images",
     "text": "encoding texts",
@@ -235,3 +234,59 @@ def _given_up(unit: ScoreUnit, lost: Lost) -> ScoreResult:
         path = content.files[[name for name in feature.takes if name in IMAGE_FIELDS].index("edited_image")]
     message = f"{path} cannot be used as an image: {lost.reason}."
     return ScoreResult(numbers={}, unreadable={path: message})
+
+
+class FeatureStore:
+    """A cache that does not stop a run, and what was taken from it lately.
+
+    Args:
+        cache: Where numbers are kept. If it fails midway the work goes on in memory, and ``failure`` says so.
+    """
+
+    def __init__(self, cache: FeatureCache) -> None:
+        self._cache = cache
+        self._instead: FeatureCache | None = None
+        self._recent: dict[tuple[str, ContentKind], dict[str, Numbers]] = {}
+        self.failure: str | None = None
+
+    def missing(self, key: str, kind: ContentKind, digests: Iterable[str]) -> set[str]:
+        """The digests of which nothing is known."""
+        missing: set[str] = set()
+        for chunk in in_batches(digests, LOOKUP):
+            missing.update(set(chunk).difference(self.get(key, kind, chunk)))
+        return missing
+
+    def get(self, key: str, kind: ContentKind, digests: Sequence[str]) -> Mapping[str, Numbers]:
+        """Numbers by digest: those of the given ones that are known are among them."""
+        recent = self._recent.setdefault((key, kind), {})
+        for cache in filter(None, (self._instead, self._cache)):
+            absent = [digest for digest in dict.fromkeys(digests) if digest not in recent]
+            try:
+                recent.update(cache.get_many(key, kind, absent))
+            except CacheError as failure:
+                self._go_on_in_memory(failure)
+        return recent
+
+    def release(self) -> None:
+        """Keep nothing recent any more: other contents are asked for next."""
+        self._recent.clear()
+
+    def put(self, key: str, kind: ContentKind, rows: Mapping[str, Numbers]) -> None:
+        """Keep numbers."""
+        self._recent.setdefault((key, kind), {}).update(rows)
+        try:
+            (self._instead or self._cache).put_many(key, kind, rows)
+        except CacheError as failure:
+            self._go_on_in_memory(failure).put_many(key, kind, rows)
+
+    def describe(self, key: str, label: str) -> None:
+        """Say what a key stands for, to whoever looks into the cache."""
+        try:
+            (self._instead or self._cache).describe(key, label)
+        except CacheError as failure:
+            self._go_on_in_memory(failure)
+
+    def _go_on_in_memory(self, failure: CacheError) -> FeatureCache:
+        self.failure = self.failure or str(failure)
+        self._instead = self._instead or EmbeddingCache.in_memory()
+        return self._instead

@@ -1,16 +1,30 @@
-"""What a set of metrics asks for: every feature of every item, each once.
+"""What a set of metrics asks for, each once, and the keys by which it is kept.
 
 A *request* is a feature with the contents that it is wanted of, in the order in which items first ask for them.
+
+The *key* of a feature's numbers is a digest of all that can change them, apart from the content that they are about:
+
+* for a network, its specification: the digest of its weights, architecture, tokenizer, preprocessing, precision, the
+  version of our own code, and the versions of the libraries that compute (torch, transformers, open_clip, …);
+* for a measure or a judge, the explicit name, version and parameters of its :class:`FeatureKey`, and, for measures,
+  the versions of NumPy and SciPy, in which they are written;
+* for both, the version of the rules by which a file becomes pixels, and that of Pillow, which decodes and resizes;
+* for pairs, the rules by which two sizes, and a mask's, are brought together.
+
+So nothing stale is found after an upgrade, and the versions in a run's record are those that made its numbers. The
+content itself is known by the SHA-256 of its files and texts: names, places and times of files do not matter.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
+from evalkit.encoders.base import EncoderSpec, decoding_rules, library_versions, settings_digest
 from evalkit.errors import OptionError
+from evalkit.images.pairs import MASK_RULE, SIZE_RULE
 from evalkit.metrics.base import Metric
 from evalkit.metrics.features import (
     Feature,
@@ -21,6 +35,9 @@ from evalkit.metrics.features import (
     computed_by,
 )
 from evalkit.metrics.templates import fill
+
+MEASURING = ("numpy", "scipy")
+"""The libraries that measures are written in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +131,25 @@ def _content(values: Iterable[object]) -> Content:
         files=tuple(value for value in values if isinstance(value, Path)),
         texts=tuple(value for value in values if isinstance(value, str)),
     )
+
+
+def cache_key(feature: Feature, spec: EncoderSpec | None) -> str:
+    """The key of a feature's numbers.
+
+    Args:
+        feature: Which.
+        spec: Of its encoder, if it goes through one.
+    """
+    if isinstance(feature, VectorFeature) and spec:
+        return spec.cache_key
+    facts: list[object] = [spec.cache_key if spec else "", asdict(feature.key), decoding_rules()]
+    if isinstance(feature, PairFeature):
+        facts += [SIZE_RULE, MASK_RULE, "" if spec else library_versions(MEASURING)]
+    return settings_digest(facts)
+
+
+def key_label(feature: Feature, spec: EncoderSpec | None) -> str:
+    """What a key stands for, as it reads in ``evalkit cache info``."""
+    if spec:
+        return spec.label
+    return f"{'pixels' if isinstance(feature, PairFeature) else 'judge'}/{feature.key.name}"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.encoders import cache_file
+from evalkit.encoders import cache as cache_module
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.errors import CacheError
 from tests.support.caches import BATCH, FINGERPRINT, batch
@@ -255,7 +255,7 @@ def test_a_full_disk_is_reported_and_the_cache_stays_readable(tmp_path):
 
 def test_a_cache_held_by_another_process_is_waited_for_and_then_given_up(cache_path, monkeypatch):
     """A write lock that is not released ends in an error that says so; reading goes on meanwhile."""
-    monkeypatch.setattr(cache_file, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(cache_module, "BUSY_SECONDS", 0.1)
     with EmbeddingCache.open(cache_path) as cache, closing(sqlite3.connect(cache_path, isolation_level=None)) as other:
         cache.put_many(FINGERPRINT, "image", batch(0))
         other.execute("BEGIN IMMEDIATE")

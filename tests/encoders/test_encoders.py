@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from evalkit.encoders.base import EncoderSpec, Preprocess
-from evalkit.encoders.digest import weights_digest
+from evalkit.encoders.base import EncoderSpec, Preprocess, weights_digest
 from evalkit.encoders.load import open_encoder
 from evalkit.errors import EncoderError, OptionError
 from tests.support import models

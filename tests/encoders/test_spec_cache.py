@@ -11,7 +11,7 @@ from threading import Barrier, Thread
 import pytest
 
 from evalkit.encoders import load as loading
-from evalkit.encoders.base import Loaded
+from evalkit.encoders.base import LoadedEncoder
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.encoders.load import open_encoder
 from evalkit.errors import BrokenPluginError, EncoderError
@@ -57,10 +57,10 @@ class Counting:
     libraries: tuple[str, ...] = ("numpy",)
     loads: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def __call__(self, argument: str, *, device: str, dtype: str) -> Loaded:
+    def __call__(self, argument: str, *, device: str, dtype: str) -> LoadedEncoder:
         """Loads."""
         self.loads.append((argument, device, dtype))
-        return Loaded(encoder=FakeEncoder(weights=self.weights), files=self.files, libraries=self.libraries)
+        return LoadedEncoder(encoder=FakeEncoder(weights=self.weights), files=self.files, libraries=self.libraries)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_whatever_changed_is_loaded_again(counting, cache, monkeypatch, what):
         case "gone":
             file.unlink()
         case "library":
-            monkeypatch.setattr("evalkit.encoders.digest.metadata.version", lambda _: "another")
+            monkeypatch.setattr("evalkit.encoders.base.metadata.version", lambda _: "another")
     changed = {"dtype": "fp16"} if what == "dtype" else {}
     _ = open_encoder("counting:y" if what == "request" else "counting:x", cache=cache, **changed).spec
     assert len(counting.loads) == 2
@@ -175,6 +175,6 @@ def test_a_plug_in_is_found_and_a_broken_one_says_why(monkeypatch):
         _ = open_encoder("broken").spec
 
 
-def plug_in(argument: str, *, device: str, dtype: str) -> Loaded:
+def plug_in(argument: str, *, device: str, dtype: str) -> LoadedEncoder:
     """A backend of another package."""
-    return Loaded(encoder=FakeEncoder())
+    return LoadedEncoder(encoder=FakeEncoder())

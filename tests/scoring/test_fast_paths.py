@@ -21,10 +21,9 @@ from evalkit.metrics.features import VectorFeature
 from evalkit.scores.run import read_run
 from evalkit.scoring import apply as run_module
 from evalkit.scoring import units
-from evalkit.scoring.features import Features
+from evalkit.scoring.features import Features, FeatureStore
 from evalkit.scoring.requests import Content, Request
 from evalkit.scoring.score import score_into
-from evalkit.scoring.store import FeatureStore
 from tests.support.fakes import FakeEncoder, make_edit_folder, make_items, save_picture, write_folder
 
 TEXTS = ["a", "a photo of a red dog", "", "a very " * 60 + "long one", "two cats on a mat"]

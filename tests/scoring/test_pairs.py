@@ -15,7 +15,7 @@ from evalkit.encoders.cache import EmbeddingCache
 from evalkit.images.decode import decode_image, read_image
 from evalkit.metrics.base import METRICS, Metric, Scores, get_metrics
 from evalkit.metrics.features import PairFeature
-from evalkit.scoring import batches, units
+from evalkit.scoring import units
 from evalkit.scoring.apply import score_folder
 from evalkit.scoring.options import ScoreOptions
 from tests.support.fakes import make_edit_folder, make_items, save_picture
@@ -260,17 +260,16 @@ def test_memory_does_not_grow_with_the_number_of_items(tmp_path, cache, monkeypa
     folder = make_edit_folder(tmp_path, make_items(tmp_path, 120, 30))
     score_folder(folder, [DISTANCE], {"comparer": Comparer()}, cache)
     assert len(most) == 120
-    assert max(most) <= 4 * max(batches.EDITS, 2 * (os.cpu_count() or 1))
+    assert max(most) <= 4 * max(units.EDITS, 2 * (os.cpu_count() or 1))
 
 
 def test_an_encoder_of_pairs_alone_refuses_single_images():
     """Given as the network behind CLIP metrics it says what it cannot do."""
-    from evalkit.encoders.base import Loaded
-    from evalkit.encoders.load import LazyEncoder
-    from evalkit.encoders.spec_cache import SpecCache
+    from evalkit.encoders.base import LoadedEncoder
+    from evalkit.encoders.load import LazyEncoder, SpecCache
     from evalkit.errors import EncoderError
 
-    lazy = LazyEncoder("comparer", lambda: Loaded(encoder=Comparer()), SpecCache(None, "comparer", "fp32"))
+    lazy = LazyEncoder("comparer", lambda: LoadedEncoder(encoder=Comparer()), SpecCache(None, "comparer", "fp32"))
     with pytest.raises(EncoderError, match=r"'comparer': expected one that makes vectors of texts, which fake/pairs"):
         lazy.encode_texts(["a cat"])
 

@@ -11,8 +11,7 @@ import numpy as np
 from evalkit.arrays import Pixels
 from evalkit.benchmarks.shapes.recognise import PREPROCESS, UNKNOWN, recognise
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, BACKGROUNDS, COLOURS, OUTLINES, PLACES, RADII
-from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Loaded
-from evalkit.encoders.digest import settings_digest
+from evalkit.encoders.base import DType, Embeddings, EncoderSpec, LoadedEncoder, settings_digest
 from evalkit.errors import EncoderError, UnknownNameError
 
 VERSION = 1
@@ -76,11 +75,11 @@ def attribute_codes(attributes: Mapping[str, str]) -> Embeddings:
     return np.array([_code(name, attributes[name]) for name in ATTRIBUTES], np.float32)
 
 
-def load(argument: str, *, device: str, dtype: DType) -> Loaded:  # noqa: ARG001 - one device and one type
+def load(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:  # noqa: ARG001 - one device and one type
     """The recogniser of the shapes benchmark's ground truth."""
     if argument:
         raise UnknownNameError(f"There is one shapes recogniser, without variants; got ':{argument}'.")
-    return Loaded(encoder=ShapesRecogniser())
+    return LoadedEncoder(encoder=ShapesRecogniser())
 
 
 def _code(name: str, value: str) -> float:
