@@ -13,7 +13,9 @@ from evalkit.encoders.load import open_encoder
 from evalkit.encoders.pick_score import PROCESSOR, REPO
 from evalkit.errors import OptionError
 from evalkit.metrics.base import METRICS, get_metrics
-from evalkit.scoring.score import open_encoders, score_into
+from evalkit.scoring.encoders import open_encoders
+from evalkit.scoring.options import ScoreOptions
+from evalkit.scoring.score import score_into
 from tests.support.downloads import ask, digest_of, files_of
 from tests.support.fakes import make_edit_folder, make_items
 from tests.support.hub import HubServer
@@ -80,17 +82,21 @@ def test_an_encoder_stands_behind_the_metric_that_goes_by_its_name():
     """Specifications find their places by backend, in any order; two for one place are refused."""
     metrics = get_metrics(["clip_score", "lpips", "dino_image_similarity", "l1"])
     with EmbeddingCache.in_memory() as cache:
-        settings = {"device": "cpu", "dtype": "fp32", "cache": cache}
-        opened = open_encoders(metrics, ["dino:/a", "miniature", "lpips_alex:/b"], **settings)
+
+        def opening(*specs):
+            options = ScoreOptions(encoder=specs, default_encoder="miniature", device="cpu")
+            return open_encoders(metrics, options, cache=cache)
+
+        opened = opening("dino:/a", "miniature", "lpips_alex:/b")
         requests = {name: encoder._request for name, encoder in opened.items()}
         assert requests == {"clip": "miniature", "lpips_alex": "lpips_alex:/b", "dino": "dino:/a"}
-        opened = open_encoders(metrics, "dino:/a", default="miniature", **settings)
+        opened = opening("dino:/a")
         assert opened["clip"]._request == "miniature"
         assert opened["lpips_alex"]._request == "lpips_alex"
         with pytest.raises(OptionError, match="'miniature' and 'transformers:x' are both for the CLIP metrics"):
-            open_encoders(metrics, ["miniature", "transformers:x"], **settings)
+            opening("miniature", "transformers:x")
         with pytest.raises(OptionError, match="both for 'dino'"):
-            open_encoders(metrics, ["dino:/a", "dino:/b"], **settings)
+            opening("dino:/a", "dino:/b")
 
 
 def test_every_network_scores_a_folder_and_a_second_run_loads_none(
@@ -115,11 +121,12 @@ def test_every_network_scores_a_folder_and_a_second_run_loads_none(
     mask = Image.new("L", (40, 40))
     mask.paste(255, (5, 5, 20, 20))
     mask.save(tmp_path / "mask.png")
-    folder = make_edit_folder(tmp_path / "folder", [replace(item, edit_mask=tmp_path / "mask.png") for item in items])
+    more = {"edit_mask": tmp_path / "mask.png", "reference_image": items[0].source_image}
+    folder = make_edit_folder(tmp_path / "folder", [replace(item, **more) for item in items])
     first, second = (
         score_into(tmp_path / "run", folder, metrics=NETWORK_METRICS, encoder=encoders, device="cpu") for _ in range(2)
     )
-    assert len(NETWORK_METRICS) == 10
+    assert len(NETWORK_METRICS) == 11
     assert all(summary.n == 3 for summary in first.record.metrics.values())
     assert first.record.n_compared_pairs > 0
     assert (second.record.n_compared_pairs, second.record.n_encoded_images) == (0, 0)
