@@ -152,7 +152,9 @@ class ScoreWorker:
             if ready:
                 found = self._numbers(batch.feature, list(ready.values()))
                 numbers.setdefault(key, {}).update(zip(ready, found, strict=True))
-        return ScoreResult(numbers=numbers, unreadable=images.unreadable)
+        paths = dict.fromkeys(path for content in wanted for path in content.files)  # in order, whoever was first
+        unreadable = {path: images.unreadable[path] for path in paths if path in images.unreadable}
+        return ScoreResult(numbers=numbers, unreadable=unreadable)
 
     def _prepared(self, content: Content, features: Iterable[Feature], images: "_UnitImages") -> dict[FeatureKey, Any]:
         """What networks and judges read of a content, and the numbers of measures; nothing if it cannot be read."""
