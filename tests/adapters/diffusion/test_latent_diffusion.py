@@ -15,7 +15,7 @@ from evalkit_adapters.diffusion.attention import (
     replace_attention,
 )
 from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
-from evalkit_adapters.diffusion.schedule import Schedule, ddim_step
+from evalkit_adapters.diffusion.schedule import Schedule
 from tests.support.diffusion import N_LAYERS, save_tiny, scheduler, sd_unet_on_meta, tiny_model, tiny_pipeline
 
 SCHEDULE = Schedule.from_scheduler(scheduler())
@@ -55,21 +55,6 @@ def test_inversion_is_that_of_diffusers(number):
     for timestep in theirs.timesteps.tolist():
         latents = theirs.step(noise_at(latents, timestep), timestep, latents).prev_sample
         assert torch.allclose(reached[timestep], latents, rtol=0, atol=1e-11)
-
-
-def test_inversion_and_sampling_undo_each_other_where_the_noise_is_known():
-    """With one noise for all levels the way back ends where the way there began."""
-    steps, clean = SCHEDULE.steps(30), torch.randn(1, 4, 8, 8, dtype=torch.float64)
-    noise = torch.randn(1, 4, 8, 8, dtype=torch.float64)
-    reached = SCHEDULE.invert(clean, steps, lambda _x, _t: noise)
-    back = SCHEDULE.sample(reached[steps[0].timestep], steps, lambda _x, _t: noise)
-    assert torch.allclose(back, clean, rtol=0, atol=1e-11)
-
-
-def test_a_move_to_the_same_level_changes_nothing():
-    """Noise levels are all that a move changes."""
-    latents, noise = torch.randn(2, 1, 4, 8, 8, dtype=torch.float64)
-    assert torch.allclose(ddim_step(latents, noise, 0.3, 0.3), latents, rtol=0, atol=1e-12)
 
 
 def test_a_schedule_of_another_family_is_taken_from_diffusers():

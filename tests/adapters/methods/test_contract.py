@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from evalkit.editing.method import MethodRun
@@ -19,7 +20,7 @@ from evalkit_adapters.methods.sdedit import SDEdit
 from evalkit_adapters.methods.sine import SINE
 from evalkit_adapters.methods.text_to_image import TextToImage
 from tests.support.adapters import Evaluations, furthest, loaded, untouched
-from tests.support.diffusion import N_LAYERS, save_tiny
+from tests.support.diffusion import N_LAYERS, save_tiny, tiny_model
 
 SHORT = {
     TextToImage: {"steps": 2},
@@ -39,6 +40,12 @@ REPLACED = {PlugAndPlay: 8, Pix2PixZero: N_LAYERS, PromptToPrompt: 2 * N_LAYERS}
 HOOKED = {PlugAndPlay: ["up_blocks.1.resnets.1.conv2"]}
 """Modules whose output a method replaces."""
 FITTED_BY_UNET = (DDIMReconstruction, HiPer, SINE, MDP, PlugAndPlay, Pix2PixZero, PromptToPrompt)
+KEPT = {
+    HiPer: ({"gamma": 0.5, "guidance": 3.0}, {"rate": 2e-2}),
+    Imagic: ({"eta": 0.4, "guidance": 3.0}, {"model_rate": 2e-3}),
+    SINE: ({"pretrained_weight": 0.1, "guidance": 3.0}, {"rate": 1e-4}),
+}
+"""What an optimisation has no part in, and what it follows from."""
 ITEM = EditItem(item_id="a", source_caption="a small red circle", target_caption="a small dark ring")
 OTHER = replace(ITEM, target_caption="a large blue square")
 
@@ -109,3 +116,36 @@ def test_a_failure_leaves_the_model_as_it_was(method, phase, model, picture, mon
             patched.setattr(model.unet.mid_block, "forward", fail)
             with pytest.raises(RuntimeError, match="half-way"):
                 run()
+
+
+@pytest.mark.parametrize("method", KEPT)
+def test_what_was_optimised_is_kept_where_that_is_wanted(method, model, picture, tmp_path):
+    """A second run takes no step and draws the same; only what the optimisation follows from makes it start again."""
+
+    def run(seed=0, **settings):
+        steps, adapter = [], loaded(method, model, **SHORT[method] | settings)
+        adapter.run = replace(adapter.run, artefacts=tmp_path, progress=lambda *step: steps.append(step))
+        return adapter.edit(ITEM, adapter.fit(picture, ITEM.source_caption, seed=seed), seed=seed), len(steps)
+
+    free, binding = KEPT[method]
+    first, n_steps = run()
+    assert n_steps
+    again, none = run()
+    assert (none, run(**free)[1]) == (0, 0)
+    assert furthest(again, first) == 0
+    assert furthest(run(**free)[0], first) > 0
+    assert run(**binding)[1]
+    assert run(seed=1)[1] == n_steps
+
+
+@pytest.mark.parametrize("method", SHORT)
+def test_half_precision_is_near_full_precision(method, picture):
+    """With a UNet in bfloat16 the unguided edit lies near that in float32, whatever is optimised on the way."""
+    found = []
+    for dtype, stored in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        model = tiny_model(dtype=torch.float32)
+        model.unet.to(stored)
+        adapter = loaded(method, model, **SHORT[method] | {"guidance": 1.0})
+        adapter.run = replace(adapter.run, dtype=dtype)
+        found.append(adapter.edit(ITEM, adapter.fit(picture, ITEM.source_caption, seed=0), seed=0))
+    assert 0 < furthest(*found) < 0.15

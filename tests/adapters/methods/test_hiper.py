@@ -5,25 +5,18 @@ from dataclasses import replace
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
-from evalkit.editing import edit_folder
 from evalkit.editing.method import MINIATURE, MethodRun
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
-from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
 from evalkit_adapters.methods.hiper import HiPer
 from evalkit_adapters.methods.text_to_image import TextToImage
 from evalkit_adapters.seeding import seeded_generator
 from tests.support import ddim, optimising
 from tests.support.adapters import furthest, loaded, untouched
-from tests.support.diffusion import save_tiny, tiny_model
-from tests.support.fakes import save_picture
 
-PUBLISHED = HiPer.card.values(miniature=False)
 SOURCE = "a small red circle"
 ITEM = EditItem(item_id="a", source_caption=SOURCE, target_caption="a large blue square")
-OTHER = EditItem(item_id="b", source_caption=SOURCE, target_caption="a small red star on the left")
 PICTURE = Image.effect_noise((100, 80), 90).convert("RGB")
 
 
@@ -34,16 +27,6 @@ def hiper(model, *, artefacts=None, progress=None, dtype="fp32", **settings):
     if progress:
         adapter.run = replace(adapter.run, progress=progress)
     return adapter
-
-
-def sampled_with(monkeypatch, adapter, item, fitted):
-    """The embeddings that the sampling of an edit is guided by, and the empty caption's."""
-    seen, guided = [], LatentDiffusion.guided_noise
-    monkeypatch.setattr(LatentDiffusion, "guided_noise", lambda *given: seen.append(given[3:5]) or guided(*given))
-    adapter.edit(item, fitted, seed=0)
-    assert len(seen) == 2
-    assert all(torch.equal(*pair) for pair in zip(seen[0], seen[1], strict=True))
-    return seen[0]
 
 
 @pytest.mark.parametrize(("n_tokens", "checkpointing"), [(5, True), (5, False), (11, True)])
@@ -81,52 +64,6 @@ def test_an_edit_is_sampled_with_gamma_times_the_end(model):
     assert furthest(model.decode(latent), plain) > 1e-3
 
 
-def test_the_target_keeps_its_own_head(model, monkeypatch):
-    """All tokens but the last are the target caption's to the bit, the last γ times the source's; empty stays empty."""
-    adapter = hiper(model)
-    found = adapter.fit(PICTURE, SOURCE, seed=0)
-    empty, wanted = sampled_with(monkeypatch, adapter, ITEM, found)
-    assert torch.equal(wanted[:, :43], model.embed(ITEM.target_caption)[:, :43])
-    assert torch.equal(wanted[:, 43:], 0.8 * found)
-    assert torch.equal(empty, model.embed(""))
-
-
-def test_the_source_caption_with_gamma_1_is_what_was_trained(model, monkeypatch):
-    """The condition of the optimisation comes back exactly, which makes it a reconstruction."""
-    trained, noise = [], LatentDiffusion.noise
-    with monkeypatch.context() as patch:
-        patch.setattr(LatentDiffusion, "noise", lambda *given: trained.append(given[3].detach()) or noise(*given))
-        found = hiper(model).fit(PICTURE, SOURCE, seed=0)
-    adapter = hiper(model, gamma=1.0)
-    _, wanted = sampled_with(monkeypatch, adapter, replace(ITEM, target_caption=SOURCE), found)
-    head = trained[-1][:, :43]
-    assert all(torch.equal(each[:, :43], head) for each in trained)
-    assert torch.equal(wanted, torch.cat([head, found], dim=1))
-
-
-def test_all_edits_of_a_source_share_one_optimisation(tmp_path):
-    """Three edits of one source and caption are one; its edits leave what it found and the model alone."""
-    source, seen = save_picture(tmp_path / "cat.png", 0, 64), []
-    items = [
-        EditItem(item_id=name, source_image=source, source_caption=SOURCE, target_caption=f"a {name} circle")
-        for name in ("blue", "green", "large")
-    ]
-    settings = PUBLISHED | {"updates": 2, "steps": 1}
-    run = MethodRun(model=str(save_tiny(tmp_path / "model")), revision=None, settings=settings)
-    done = edit_folder(HiPer, items, tmp_path / "out", run=run, progress=lambda *step: seen.append(step))
-    assert done.failures == ()
-    assert [step for step in seen if step[0] == "embedding"] == [("embedding", n, 2) for n in range(3)]
-    adapter = HiPer()
-    adapter.load(run)
-    with untouched(adapter.model.unet):
-        found = adapter.fit(PICTURE, SOURCE, seed=0)
-        before = found.clone()
-        first = adapter.edit(ITEM, found, seed=0)
-        adapter.edit(OTHER, found, seed=0)
-        assert furthest(adapter.edit(ITEM, found, seed=0), first) == 0
-    assert torch.equal(found, before)
-
-
 def caption_of(model, n_tokens):
     """A caption of so many tokens, its beginning and its end among them."""
     caption = " ".join(["red"] * (n_tokens - 2))
@@ -153,41 +90,6 @@ def test_an_end_that_leaves_no_room_is_refused_before_anything_runs(model):
     hiper(model, tokens=46)
     with pytest.raises(OptionError, match="captions have 48 tokens, got 47"):
         hiper(model, tokens=47)
-
-
-def test_the_kept_artefact_is_a_few_kilobytes_and_comes_back_exactly(model, tmp_path):
-    """One tensor; another γ, guidance or number of sampling steps uses it again, another rate or caption does not."""
-    steps = []
-
-    def fitted(caption=SOURCE, **settings):
-        steps.clear()
-        adapter = hiper(model, artefacts=tmp_path, progress=lambda *step: steps.append(step), **settings)
-        return adapter.fit(PICTURE, caption, seed=0)
-
-    first = fitted()
-    (path,) = tmp_path.iterdir()
-    (stored,) = load_file(path).values()
-    assert torch.equal(stored, first)
-    assert path.stat().st_size < first.nbytes + 1000
-    assert len(steps) == 4
-    assert torch.equal(fitted(gamma=0.5, guidance=3.0, steps=1), first)
-    assert steps == []
-    for other in ({"rate": 2e-2}, {"tokens": 6}, {"caption": "a small blue circle"}):
-        fitted(**other)
-        assert len(steps) == 4
-
-
-@pytest.mark.parametrize(("dtype", "stored"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
-def test_at_half_precision_the_end_is_float32(dtype, stored):
-    """And near the one of full precision, to the size of a step: Adam's steps are as long whatever the gradient."""
-    model = tiny_model(dtype=torch.float32)
-    full = hiper(model).fit(PICTURE, SOURCE, seed=0)
-    model.unet.to(stored)
-    with untouched(model.unet):
-        half = hiper(model, dtype=dtype).fit(PICTURE, SOURCE, seed=0)
-    assert half.dtype == torch.float32
-    assert (half - full).abs().mean() < 0.2 * 1e-2
-    assert furthest(half, model.embed(SOURCE)[:, 43:]) > 0.01
 
 
 def test_the_benchmarks_captions_leave_the_end_free():

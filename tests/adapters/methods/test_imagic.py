@@ -7,19 +7,15 @@ import pytest
 import torch
 from PIL import Image
 
-from evalkit.editing.method import MINIATURE, MethodRun
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
-from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
 from evalkit_adapters.diffusion.optimisation import trainable
 from evalkit_adapters.methods.imagic import Imagic
-from evalkit_adapters.methods.text_to_image import TextToImage
 from evalkit_adapters.seeding import seeded_generator
 from tests.support import ddim, optimising
 from tests.support.adapters import furthest, loaded, untouched
-from tests.support.diffusion import sd_unet_on_meta, tiny_model
+from tests.support.diffusion import sd_unet_on_meta
 
-PUBLISHED = Imagic.card.values(miniature=False)
 SHORT = {
     "embedding_steps": 2,
     "embedding_rate": 1e-2,
@@ -107,76 +103,10 @@ def test_the_whole_unet_is_tuned(model):
         assert sum(part.numel() for part in weights.parameters) == 859_520_964
 
 
-def test_the_first_optimisation_leaves_the_model_alone_and_goes_further_the_longer_it_is(model):
-    """No weight and no gradient of the UNet; the distance from the target caption grows with the steps."""
-    target, distances = model.embed(ITEM.target_caption), []
-    for steps in (0, 1, 3, 6):
-        adapter = imagic(model, embedding_steps=steps)
-        with untouched(model.unet), untouched(model.text_encoder):
-            found = adapter.embedding(adapter.fit(PICTURE, None, seed=0)[1], target, 0)
-        distances.append((found - target).norm().item())
-    assert distances[0] == 0
-    assert distances == sorted(set(distances))
-
-
-@pytest.mark.parametrize("eta", [0.0, 1.0])
-def test_eta_goes_from_the_source_to_the_target(model, eta, monkeypatch):
-    """At 0 it is the optimised embedding that is sampled with, at 1 the target caption's."""
-    seen, guided = [], LatentDiffusion.guided_noise
-    monkeypatch.setattr(LatentDiffusion, "guided_noise", lambda *given: seen.append(given[4]) or guided(*given))
-    adapter = imagic(model, eta=eta, model_steps=0)
-    edited(adapter)
-    target = model.embed(ITEM.target_caption)
-    optimised = adapter.embedding(adapter.fit(PICTURE, None, seed=0)[1], target, 0)
-    assert len(seen) == 2
-    assert all(torch.equal(each, target if eta else optimised) for each in seen)
-    assert furthest(target, optimised) > 0.02
-
-
 def test_eta_beyond_the_target_is_refused():
     """The 1.2 of a well-known re-implementation makes up for an optimisation that was too short."""
     with pytest.raises(OptionError, match=r"'eta' must be a number from 0 to 1; got '1\.2'"):
         Imagic.card.values(miniature=False, chosen={"eta": "1.2"})
-
-
-def test_without_optimisation_it_is_text_to_image(model):
-    """At η = 1 and without steps on the model nothing of the source is left; with them the sample is another."""
-    plain = loaded(TextToImage, model, steps=2).edit(ITEM, None, seed=0)
-    assert furthest(edited(imagic(model, eta=1.0, model_steps=0)), plain) == 0
-    assert furthest(edited(imagic(model, eta=1.0)), plain) > 1e-2
-
-
-def test_one_edit_leaves_nothing_for_the_next(model):
-    """The second edit, of the same source or after a failure, is to the bit what it is alone."""
-    alone = edited(imagic(model), OTHER)
-    adapter = imagic(model)
-    with untouched(model.unet):
-        fitted = adapter.fit(PICTURE, None, seed=0)
-        before = fitted[1].clone()
-        first = adapter.edit(ITEM, fitted, seed=0)
-        assert furthest(adapter.edit(OTHER, fitted, seed=0), alone) == 0
-        assert torch.equal(fitted[1], before)
-    assert furthest(first, alone) > 1e-2
-
-    def stop(what, done, _total):
-        if (what, done) == ("model", 1):
-            raise KeyboardInterrupt
-
-    with untouched(model.unet), pytest.raises(KeyboardInterrupt):
-        edited(imagic(model, progress=stop))
-    assert furthest(edited(adapter, OTHER), alone) == 0
-
-
-@pytest.mark.parametrize(("dtype", "stored"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
-def test_at_half_precision_the_edit_is_nearly_that_at_full(dtype, stored):
-    """At the published rate for the model, whose steps half precision cannot tell from nothing."""
-    settings = {"model_rate": 5e-7, "embedding_steps": 2, "guidance": 1.0}
-    model = tiny_model(dtype=torch.float32)
-    full = edited(imagic(model, **settings))
-    model.unet.to(stored)
-    with untouched(model.unet):
-        half = edited(imagic(model, dtype=dtype, **settings))
-    assert 0 < furthest(half, full) < 0.1
 
 
 def test_the_middle_of_a_picture_is_edited(model):
@@ -187,37 +117,3 @@ def test_the_middle_of_a_picture_is_edited(model):
     assert square.tobytes() == middle.tobytes()
     assert torch.equal(clean, model.encode(middle, sample=seeded_generator(1, "source")))
     assert furthest(clean, adapter.fit(PICTURE, None, seed=2)[1]) > 1e-3
-
-
-def test_a_sweep_of_eta_costs_one_optimisation(model, tmp_path):
-    """With kept artefacts no other η takes a step, and its edit is to the bit what it is without them.
-
-    A new rate for the model keeps the embedding; a new caption or seed keeps nothing.
-    """
-    steps = []
-
-    def work(item=ITEM, seed=0, **settings):
-        steps.clear()
-        adapter = imagic(model, artefacts=tmp_path, progress=lambda what, *_: steps.append(what), **settings)
-        return edited(adapter, item, seed)
-
-    first = work(eta=0.5)
-    assert (steps.count("embedding"), steps.count("model")) == (3, 3)
-    again = work(eta=0.8)
-    assert steps == []
-    assert furthest(again, edited(imagic(model, eta=0.8))) == 0
-    assert furthest(first, again) > 1e-3
-    work(model_rate=2e-3)
-    assert set(steps) == {"model"}
-    for other in ({"item": OTHER}, {"seed": 1}):
-        work(**other, steps=1)
-        assert set(steps) == {"embedding", "model"}
-
-
-def test_the_miniature_world_has_settings_of_its_own():
-    """Rates and numbers of steps that suit a small model; the algorithm is the same."""
-    changed = Imagic.card.miniature
-    assert set(changed) <= set(PUBLISHED)
-    adapter = Imagic()
-    adapter.load(MethodRun(model=MINIATURE, revision=None, settings=Imagic.card.values(miniature=True)))
-    assert adapter.model.side == 64

@@ -109,20 +109,6 @@ def test_a_full_window_is_the_source(model, source, wanted):
         assert torch.equal(full.edited_latent(source, wanted), source.latents[-1])
 
 
-def test_a_constant_window_from_the_first_step_restarts_from_the_source(model, inverted, source, wanted):
-    """Mixing noises or latents until a step equals sampling the target from the source's latent there."""
-    settings = {"schedule": "constant", "window_start": 0, "window_length": 0.5}
-    by_noise = mdp(model, manipulation="noise", **settings).edited_latent(source, wanted)
-    assert torch.equal(by_noise, mdp(model, manipulation="latent", **settings).edited_latent(source, wanted))
-    restarted = source.latents[1]
-    for timestep, empty in list(zip(ddim.grid(STEPS), inverted.empty, strict=True))[2:]:
-        noise = ddim.guided(model.unet, restarted, timestep, empty, wanted, 7.5)
-        restarted = ddim.ddim(restarted, noise, timestep, timestep - STRIDE)
-    assert furthest(by_noise, restarted) < 1e-11
-    later = mdp(model, schedule="constant", window_start=0.25, window_length=0.25)
-    assert furthest(later.edited_latent(source, wanted), by_noise) > 0.1
-
-
 def test_the_published_window_is_steps_1_to_25_of_50():
     """t_max = 49 and T_M = 25: the source's noise at steps 1 to 25, the target's at step 0 and from 26 on."""
     assert weights(50, PUBLISHED) == [0.0] + [1.0] * 25 + [0.0] * 24

@@ -7,7 +7,6 @@ from math import exp
 import pytest
 import torch
 from PIL import Image
-from torch.nn import functional
 
 import evalkit_adapters.diffusion.attention
 from evalkit.edits.item import EditItem
@@ -118,52 +117,6 @@ def test_an_edit_is_its_formula(model, captions, settings):
     plain = method(model, feature_share=0, attention_share=0, negative_caption=NEGATIVE, **settings)
     without = plain.edit(EditItem(item_id="a", target_caption=TARGET), fitted, seed=0)
     assert abs(ours - without).max() > 0.01
-
-
-def test_queries_keys_and_features_are_the_sources_bit_for_bit(model, captions, latents, monkeypatch):
-    """In eight layers and one convolution all rows are the source's, which is its own; values are every row's own."""
-    seen, outputs, attend = [], [], functional.scaled_dot_product_attention
-
-    def watched(query, key, value, *options, **named):
-        if query.stride(0) == 0:  # one row's, for all
-            seen.append((query, key, value))
-        return attend(query, key, value, *options, **named)
-
-    monkeypatch.setattr(functional, "scaled_dot_product_attention", watched)
-    adapter, convolution = method(model), model.unet.get_submodule(FEATURES)
-    batch = torch.cat([latents[1], latents[0], latents[0]])
-    asked = []
-    handles = [
-        model.unet.get_submodule(path).to_q.register_forward_hook(lambda _m, _i, output: asked.append(output))
-        for path in ATTENTION
-    ]
-    with torch.no_grad(), adapter.injected(features=True, attention=True):
-        handles.append(convolution.register_forward_hook(lambda _m, _i, output: outputs.append(output)))
-        noise = model.noise(batch, 981, captions)
-    for handle in handles:
-        handle.remove()
-    assert (len(seen), len(outputs), len(asked)) == (8, 1, 8)
-    for row in (1, 2):
-        assert torch.equal(outputs[0][row], outputs[0][0])
-        for (query, key, value), own in zip(seen, asked, strict=True):
-            assert torch.equal(query[row], query[0])
-            assert torch.equal(key[row], key[0])
-            assert not torch.equal(value[row], value[0])
-            assert not torch.equal(own[row], own[0])
-            assert torch.equal(query[0], own[0].unflatten(-1, (2, -1)).transpose(0, 1))
-    with torch.no_grad():
-        plain_noise = model.noise(batch, 981, captions)
-    assert furthest(noise[:1], plain_noise[:1]) < 1e-11
-    assert furthest(noise[1:], plain_noise[1:]) > 0.1
-
-
-def test_the_source_under_its_own_caption_is_the_source(model, captions, latents):
-    """Where nothing differs from the source's row, injecting it changes nothing."""
-    step = model.schedule.steps(STEPS)[0]
-    with torch.no_grad():
-        ours = method(model).guided_noise(latents[1], latents[1], step, captions[:1].expand(3, -1, -1))
-        own = model.noise(latents[1], step.timestep, captions[:1])
-    assert furthest(ours, own) < 1e-11
 
 
 @pytest.mark.parametrize(

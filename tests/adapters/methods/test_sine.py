@@ -92,26 +92,6 @@ def test_the_tuned_model_has_its_say_above_k_alone(model, fitted, timestep, n_tu
     assert furthest(found, guided(model, fitted, gaussian(0), timestep, 0.7, 400, 7.5)) < 1e-9
 
 
-def test_all_weight_on_the_pre_trained_model_is_plain_guidance(model, fitted):
-    """With v = 1 it is the base pipeline's own guidance at every timestep, and the tuned network is not asked."""
-    method = loaded(SINE, model, pretrained_weight=1.0)
-    empty, wanted = model.embed(""), model.embed(TARGET)
-    for timestep in (991, 401, 1):
-        with torch.no_grad(), Evaluations(fitted.model.unet) as tuned:
-            found = method.noise(fitted, gaussian(0), timestep, empty, wanted)
-            assert furthest(found, model.guided_noise(gaussian(0), timestep, empty, wanted, 7.5)) == 0
-        assert not tuned.timesteps
-
-
-def test_all_weight_on_the_tuned_model_is_its_own_prediction(model, fitted):
-    """With v = 0, K = −1 and w = 1 it is ε̂(ĉ) exactly: the tuned UNet under its own text encoder's caption."""
-    method = loaded(SINE, model, pretrained_weight=0.0, tuned_above=-1, guidance=1.0)
-    with torch.no_grad():
-        found = method.noise(fitted, gaussian(0), 1, model.embed(""), model.embed(TARGET))
-    assert furthest(found, ddim.noise(fitted.model.unet, gaussian(0), 1, fitted.model.embed(SOURCE))) == 0
-    assert furthest(fitted.model.embed(SOURCE), model.embed(SOURCE)) > 0.1
-
-
 # Places
 
 
@@ -313,39 +293,6 @@ def test_nothing_of_one_source_reaches_the_next(model, picture):
     for name, found in again.model.unet.named_parameters():
         assert torch.equal(found, first.model.unet.get_parameter(name)), name
     assert edited.size == picture.size
-
-
-def test_a_tuning_that_fails_leaves_the_base_model_as_it_was(model, picture, monkeypatch):
-    """An interruption in the second step reaches the caller; weights, hooks and flags are as before."""
-    steps = []
-
-    def watched(what, done, of):
-        steps.append((what, done, of))
-        if done == 1:
-            raise KeyboardInterrupt
-
-    method = loaded(SINE, model, tuning_steps=2, patches=True)
-    method.run = replace(method.run, progress=watched)
-    with untouched(model.unet), untouched(model.text_encoder), pytest.raises(KeyboardInterrupt):
-        method.fit(picture, SOURCE, seed=0)
-    assert steps == [("model", 0, 2), ("model", 1, 2)]
-
-
-def test_tuned_weights_are_kept_where_that_is_wanted(model, picture, tmp_path):
-    """A second fit with other settings of sampling takes no step and has the same weights; another rate is another."""
-    method, steps = loaded(SINE, model, tuning_steps=1, rate=1e-3), []
-    method.run = replace(method.run, artefacts=tmp_path, progress=lambda _what, done, of: steps.append(done))
-    first = method.fit(picture, SOURCE, seed=0)
-    assert steps == [0, 1]
-    method.settings = method.settings | {"guidance": 1.0, "pretrained_weight": 0.1}
-    second = method.fit(picture, SOURCE, seed=0)
-    assert steps == [0, 1]
-    for name, found in second.model.unet.named_parameters():
-        assert torch.equal(found, first.model.unet.get_parameter(name)), name
-    assert torch.equal(first.caption, second.caption)
-    method.settings = method.settings | {"rate": 1e-4}
-    method.fit(picture, SOURCE, seed=0)
-    assert steps == [0, 1, 0, 1]
 
 
 def test_the_tuning_caption_is_the_sources_or_a_text_of_its_own(model, picture):
