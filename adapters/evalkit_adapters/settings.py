@@ -15,6 +15,21 @@ MEMORY = {"checkpointing": CHECKPOINTING, "eight_bit": EIGHT_BIT}
 """How to bound the memory of an optimisation; neither changes what is optimised."""
 
 
+def share(default: float, summary: str) -> Setting:
+    """A number from 0 to 1."""
+    return Setting(default=default, summary=summary, lowest=0, highest=1)
+
+
+def from_zero(default: float | None, summary: str) -> Setting:
+    """A number from 0 on; whole, where the default is."""
+    return Setting(default=default, summary=summary, lowest=0)
+
+
+def choice(default: str, summary: str, choices: tuple[str, ...]) -> Setting:
+    """One of some texts."""
+    return Setting(default=default, summary=summary, choices=choices)
+
+
 def pipeline_steps(default: int) -> Setting:
     """The number of steps of a pipeline of diffusers."""
     return Setting(default=default, summary="Steps of sampling.", lowest=1)

@@ -15,6 +15,7 @@ from evalkit.editing.method import Billed, EditedPicture, MethodCard, MethodRun,
 from evalkit.edits.item import EditItem
 from evalkit.errors import EditError, OptionError, import_extra
 from evalkit.images.decode import decode_image
+from evalkit_adapters.settings import choice
 
 if TYPE_CHECKING:
     from evalkit_adapters.external.endpoint import Endpoint
@@ -63,9 +64,7 @@ class HTTP:
                 summary="Environment variable with the key; empty for none.",
                 shapes_edits=False,
             ),
-            "prompt": Setting(
-                default="instruction", summary="The text that is sent.", choices=("instruction", "target_caption")
-            ),
+            "prompt": choice("instruction", "The text that is sent.", ("instruction", "target_caption")),
             "sizes": Setting(
                 default=_SIZES,
                 summary="The sizes that may be asked for, WIDTHxHEIGHT with commas between; empty: the source's own is "

@@ -7,6 +7,7 @@ from PIL import Image
 from evalkit.editing.method import EditedPicture, MethodCard, Setting
 from evalkit.edits.item import EditItem
 from evalkit_adapters.methods.base import LatentDiffusionMethod
+from evalkit_adapters.settings import from_zero
 
 
 class DDIMReconstruction(LatentDiffusionMethod):
@@ -23,7 +24,7 @@ class DDIMReconstruction(LatentDiffusionMethod):
         needs=frozenset({"source_caption"}),
         settings={
             "steps": Setting(default=50, summary="Steps each way.", lowest=1, highest=999),
-            "guidance": Setting(default=1.0, summary="Classifier-free guidance of the way back.", lowest=0),
+            "guidance": from_zero(1.0, "Classifier-free guidance of the way back."),
         },
         miniature={"steps": 20},
         edit_types=frozenset(),

@@ -12,7 +12,7 @@ from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
 from evalkit_adapters.methods.base import LatentDiffusionMethod
-from evalkit_adapters.settings import CHECKPOINTING, GUIDANCE, SAMPLING_STEPS
+from evalkit_adapters.settings import CHECKPOINTING, GUIDANCE, SAMPLING_STEPS, from_zero
 
 if TYPE_CHECKING:
     import torch
@@ -36,9 +36,9 @@ class HiPer(LatentDiffusionMethod):
         needs=frozenset({"source_caption", "target_caption"}),
         settings={
             "tokens": Setting(default=5, summary="Tokens at the end that are optimised.", lowest=1),
-            "updates": Setting(default=1001, summary="Steps of the optimisation.", lowest=0),
-            "rate": Setting(default=5e-3, summary="Their learning rate.", lowest=0),
-            "gamma": Setting(default=0.8, summary="Weight of the optimised tokens in an edit.", lowest=0),
+            "updates": from_zero(1001, "Steps of the optimisation."),
+            "rate": from_zero(5e-3, "Their learning rate."),
+            "gamma": from_zero(0.8, "Weight of the optimised tokens in an edit."),
             "steps": SAMPLING_STEPS,
             "guidance": GUIDANCE,
             "checkpointing": CHECKPOINTING,

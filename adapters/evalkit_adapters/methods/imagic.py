@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from PIL import Image
 
-from evalkit.editing.method import EditedPicture, MethodCard, Setting
+from evalkit.editing.method import EditedPicture, MethodCard
 from evalkit.edits.item import EditItem
 from evalkit_adapters.methods.base import LatentDiffusionMethod
-from evalkit_adapters.settings import GUIDANCE, MEMORY, SAMPLING_STEPS
+from evalkit_adapters.settings import GUIDANCE, MEMORY, SAMPLING_STEPS, from_zero, share
 
 if TYPE_CHECKING:
     import torch
@@ -44,11 +44,11 @@ class Imagic(LatentDiffusionMethod):
         base_model="stable-diffusion-v1-5/stable-diffusion-v1-5",
         needs=frozenset({"target_caption"}),
         settings={
-            "eta": Setting(default=0.7, summary="0: the source, 1: the target caption.", lowest=0, highest=1),
-            "embedding_steps": Setting(default=1000, summary="Steps on the embedding.", lowest=0),
-            "embedding_rate": Setting(default=2e-3, summary="Their learning rate.", lowest=0),
-            "model_steps": Setting(default=1500, summary="Steps on the model.", lowest=0),
-            "model_rate": Setting(default=5e-7, summary="Their learning rate.", lowest=0),
+            "eta": share(0.7, "0: the source, 1: the target caption."),
+            "embedding_steps": from_zero(1000, "Steps on the embedding."),
+            "embedding_rate": from_zero(2e-3, "Their learning rate."),
+            "model_steps": from_zero(1500, "Steps on the model."),
+            "model_rate": from_zero(5e-7, "Their learning rate."),
             "steps": SAMPLING_STEPS,
             "guidance": GUIDANCE,
             **MEMORY,

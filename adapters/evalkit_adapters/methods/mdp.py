@@ -11,7 +11,7 @@ from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
 from evalkit_adapters.methods.base import LatentDiffusionMethod
-from evalkit_adapters.settings import GUIDANCE, NULL_TEXT_ITERATIONS
+from evalkit_adapters.settings import GUIDANCE, NULL_TEXT_ITERATIONS, choice, share
 
 if TYPE_CHECKING:
     import torch
@@ -50,22 +50,16 @@ class MDP(LatentDiffusionMethod):
         needs=frozenset({"target_caption"}),
         takes=frozenset({"source_caption"}),
         settings={
-            "manipulation": Setting(
-                default="noise", summary="What is mixed.", choices=("noise", "latent", "caption", "guidance")
+            "manipulation": choice("noise", "What is mixed.", ("noise", "latent", "caption", "guidance")),
+            "schedule": choice(
+                "constant", "Weight of the source over the window.", ("constant", "linear", "cosine", "exp")
             ),
-            "schedule": Setting(
-                default="constant",
-                summary="Weight of the source over the window.",
-                choices=("constant", "linear", "cosine", "exp"),
-            ),
-            "window_start": Setting(default=0.02, summary="Share of the steps before the window.", lowest=0, highest=1),
-            "window_length": Setting(default=0.5, summary="Length as a share of the steps.", lowest=0, highest=1),
-            "weight": Setting(default=1.0, summary="Weight of the source at the window's start.", lowest=0, highest=1),
+            "window_start": share(0.02, "Share of the steps before the window."),
+            "window_length": share(0.5, "Length as a share of the steps."),
+            "weight": share(1.0, "Weight of the source at the window's start."),
             "steps": Setting(default=50, summary="Steps of sampling and of inversion.", lowest=1, highest=999),
             "guidance": GUIDANCE,
-            "source_caption": Setting(
-                default="empty", summary="Under which caption the source is inverted.", choices=("empty", "item")
-            ),
+            "source_caption": choice("empty", "Under which caption the source is inverted.", ("empty", "item")),
             "null_text_iterations": NULL_TEXT_ITERATIONS,
         },
         miniature={"guidance": 4.0, "steps": 20, "null_text_iterations": 3},

@@ -11,6 +11,7 @@ from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
 from evalkit_adapters.methods.base import LatentDiffusionMethod
+from evalkit_adapters.settings import choice, from_zero
 
 if TYPE_CHECKING:
     import torch
@@ -50,15 +51,11 @@ class Pix2PixZero(LatentDiffusionMethod):
         needs=frozenset({"source_caption", "target_caption"}),
         settings={
             "steps": Setting(default=50, summary="Steps of sampling.", lowest=4, highest=500),
-            "guidance": Setting(default=5.0, summary="Classifier-free guidance; no edit at 0.", lowest=0),
-            "attention_step": Setting(
-                default=0.1, summary="λ_xa, the size of the gradient step on the latent.", lowest=0
-            ),
-            "inversion": Setting(
-                default="authors", summary="Which levels inversion visits.", choices=("authors", "exact")
-            ),
-            "correlation_weight": Setting(default=20.0, summary="λ_ac of the noise's regularisation.", lowest=0),
-            "moment_weight": Setting(default=20.0, summary="λ_kl of the noise's regularisation.", lowest=0),
+            "guidance": from_zero(5.0, "Classifier-free guidance; no edit at 0."),
+            "attention_step": from_zero(0.1, "λ_xa, the size of the gradient step on the latent."),
+            "inversion": choice("authors", "Which levels inversion visits.", ("authors", "exact")),
+            "correlation_weight": from_zero(20.0, "λ_ac of the noise's regularisation."),
+            "moment_weight": from_zero(20.0, "λ_kl of the noise's regularisation."),
             "source_sentences": Setting(default="", summary="File of sentences about the source, one per line."),
             "target_sentences": Setting(default="", summary="File of sentences about the target, one per line."),
         },

@@ -11,7 +11,7 @@ from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError, WeightsError
 from evalkit_adapters.methods.base import LatentDiffusionMethod
-from evalkit_adapters.settings import GUIDANCE, SAMPLING_STEPS
+from evalkit_adapters.settings import GUIDANCE, SAMPLING_STEPS, choice, share
 
 if TYPE_CHECKING:
     import torch
@@ -42,28 +42,17 @@ class PlugAndPlay(LatentDiffusionMethod):
         settings={
             "steps": SAMPLING_STEPS,
             "inversion_steps": Setting(default=999, summary="Steps of inversion.", lowest=1, highest=999),
-            "inversion_caption": Setting(
-                default="empty", summary="Under which caption the source is inverted.", choices=("empty", "item")
-            ),
+            "inversion_caption": choice("empty", "Under which caption the source is inverted.", ("empty", "item")),
             "guidance": GUIDANCE,
-            "feature_share": Setting(default=0.8, summary="Share of the steps with features.", lowest=0, highest=1),
-            "attention_share": Setting(
-                default=0.5, summary="Share of the steps with self-attention.", lowest=0, highest=1
-            ),
+            "feature_share": share(0.8, "Share of the steps with features."),
+            "attention_share": share(0.5, "Share of the steps with self-attention."),
             "negative_caption": Setting(
                 default="ugly, blurry, black, low res, unrealistic", summary="What to guide away from."
             ),
-            "empty_share": Setting(
-                default=0.0,
-                summary="How much of what is guided away from is the empty caption, the rest the negative one.",
-                lowest=0,
-                highest=1,
+            "empty_share": share(
+                0.0, "How much of what is guided away from is the empty caption, the rest the negative one."
             ),
-            "empty_schedule": Setting(
-                default="constant",
-                summary="How that share falls over the steps.",
-                choices=("constant", "linear", "exp"),
-            ),
+            "empty_schedule": choice("constant", "How that share falls over the steps.", ("constant", "linear", "exp")),
             "feature_block": Setting(default="up_blocks.1.resnets.1", summary="Where features are injected."),
             "attention_blocks": Setting(
                 default="up_blocks.1.attentions.1,up_blocks.1.attentions.2,up_blocks.2,up_blocks.3",

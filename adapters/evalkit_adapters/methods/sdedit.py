@@ -7,7 +7,7 @@ from PIL import Image
 from evalkit.editing.method import EditedPicture, MethodCard, Setting
 from evalkit.edits.item import EditItem
 from evalkit_adapters.methods.base import LatentDiffusionMethod
-from evalkit_adapters.settings import GUIDANCE
+from evalkit_adapters.settings import GUIDANCE, share
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ class SDEdit(LatentDiffusionMethod):
         needs=frozenset({"target_caption"}),
         settings={
             "steps": Setting(default=50, summary="Steps of the whole schedule.", lowest=1, highest=999),
-            "strength": Setting(default=0.8, summary="Share of the schedule that is run.", lowest=0, highest=1),
+            "strength": share(0.8, "Share of the schedule that is run."),
             "guidance": GUIDANCE,
         },
         miniature={"guidance": 4.0, "steps": 20},

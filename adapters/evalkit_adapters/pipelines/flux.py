@@ -7,7 +7,7 @@ from PIL import Image
 from evalkit.editing.method import MethodCard, MethodRun, Setting
 from evalkit.errors import OptionError
 from evalkit_adapters.pipelines.base import EditingPipeline
-from evalkit_adapters.settings import pipeline_steps, working_side
+from evalkit_adapters.settings import from_zero, pipeline_steps, working_side
 
 _FLUX_2 = "https://bfl.ai/blog/flux-2"
 
@@ -32,7 +32,7 @@ class FluxKontext(EditingPipeline):
         needs=frozenset({"instruction"}),
         settings={
             "steps": pipeline_steps(28),
-            "guidance": Setting(default=2.5, summary="Distilled guidance, which the network is told.", lowest=0),
+            "guidance": from_zero(2.5, "Distilled guidance, which the network is told."),
             "preferred_sizes": Setting(
                 default=True, summary="Fits the source to the nearest size of training, all of about 1024² pixels."
             ),
@@ -73,7 +73,7 @@ class Flux2(EditingPipeline):
         needs=frozenset({"instruction"}),
         settings={
             "steps": pipeline_steps(50),
-            "guidance": Setting(default=4.0, summary="Distilled guidance, which the network is told.", lowest=0),
+            "guidance": from_zero(4.0, "Distilled guidance, which the network is told."),
             "side": working_side(1024),
         },
         cannot="Be used commercially without another licence, nor run on one ordinary graphics card.",

@@ -9,7 +9,7 @@ from PIL import Image
 from evalkit.editing.method import MethodCard, MethodRun, Setting
 from evalkit.errors import OptionError
 from evalkit_adapters.pipelines.base import EditingPipeline
-from evalkit_adapters.settings import working_side
+from evalkit_adapters.settings import from_zero, share, working_side
 
 
 class ImageToImage(EditingPipeline):
@@ -34,8 +34,8 @@ class ImageToImage(EditingPipeline):
         needs=frozenset({"target_caption"}),
         settings={
             "steps": Setting(default=50, summary="Steps of the whole schedule.", lowest=1),
-            "strength": Setting(default=0.3, summary="Share of the schedule that is run.", lowest=0, highest=1),
-            "guidance": Setting(default=5.0, summary="Classifier-free or distilled guidance.", lowest=0),
+            "strength": share(0.3, "Share of the schedule that is run."),
+            "guidance": from_zero(5.0, "Classifier-free or distilled guidance."),
             "side": working_side(1024),
         },
         cannot="What changes and what stays is one choice for the whole picture: the strength.",

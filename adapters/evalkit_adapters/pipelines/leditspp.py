@@ -12,7 +12,7 @@ from evalkit_adapters.diffusion.loading import open_pipeline
 from evalkit_adapters.images import to_image, working_size
 from evalkit_adapters.pipelines.base import run_pipeline
 from evalkit_adapters.seeding import globally_seeded
-from evalkit_adapters.settings import working_side
+from evalkit_adapters.settings import from_zero, share, working_side
 
 _STATE = ("init_latents", "zs", "inversion_steps", "batch_size", "eta", "size")
 """What ``invert`` leaves on the pipeline for the call that follows; the last only on Stable Diffusion XL's."""
@@ -30,10 +30,8 @@ def _settings(steps: int, side: int) -> dict[str, Setting]:
     return {
         "steps": Setting(default=steps, summary="Steps of inversion and of sampling.", lowest=1),
         "skip": Setting(default=0.15, summary="Share of the noisiest steps left out.", lowest=0, highest=0.99),
-        "guidance": Setting(default=5.0, summary="Towards the target caption (edit_guidance_scale).", lowest=0),
-        "threshold": Setting(
-            default=0.9, summary="Quantile of the guidance that a pixel must reach to be changed.", lowest=0, highest=1
-        ),
+        "guidance": from_zero(5.0, "Towards the target caption (edit_guidance_scale)."),
+        "threshold": share(0.9, "Quantile of the guidance that a pixel must reach to be changed."),
         "side": working_side(side),
     }
 

@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 from PIL import Image
 
-from evalkit.editing.method import MethodCard, Setting
+from evalkit.editing.method import MethodCard
 from evalkit_adapters.pipelines.base import EditingPipeline
-from evalkit_adapters.settings import pipeline_steps, working_side
+from evalkit_adapters.settings import from_zero, pipeline_steps, working_side
 
 
 class OmniGen(EditingPipeline):
@@ -26,8 +26,8 @@ class OmniGen(EditingPipeline):
         needs=frozenset({"instruction"}),
         settings={
             "steps": pipeline_steps(50),
-            "guidance": Setting(default=2.0, summary="Guidance towards the instruction.", lowest=0),
-            "image_guidance": Setting(default=1.6, summary="Guidance towards the source.", lowest=0),
+            "guidance": from_zero(2.0, "Guidance towards the instruction."),
+            "image_guidance": from_zero(1.6, "Guidance towards the source."),
             "side": working_side(1024),
         },
         cannot="Be told what to avoid; it redraws the whole picture, and is slow: three evaluations a step.",

@@ -11,6 +11,7 @@ from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
 from evalkit.images.decode import read_image
 from evalkit_adapters.images import to_array
+from evalkit_adapters.settings import choice, from_zero
 
 if TYPE_CHECKING:
     from evalkit_adapters.guidance.clip import GuidingClip
@@ -49,27 +50,25 @@ class DiffusionCLIP:
             "inversion_steps": Setting(default=40, summary="Timesteps of inversion.", lowest=2, highest=999),
             "training_steps": Setting(default=6, summary="Timesteps of generation in training.", lowest=2, highest=999),
             "steps": Setting(default=40, summary="Timesteps of generation.", lowest=2, highest=999),
-            "mode": Setting(
-                default="standard",
-                summary="A step of training through all of generation, or one for each of its steps.",
-                choices=("standard", "efficient"),
+            "mode": choice(
+                "standard",
+                "A step of training through all of generation, or one for each of its steps.",
+                ("standard", "efficient"),
             ),
             "checkpointing": Setting(
                 default=True, summary="In standard mode: the memory of one evaluation, for a third more time."
             ),
-            "loss": Setting(default="log", summary="How the directional distance enters.", choices=("log", "plain")),
-            "clip_weight": Setting(default=3.0, summary="Of the directional loss.", lowest=0),
-            "l1_weight": Setting(default=1.0, summary="Of the mean absolute change of pixels in [-1, 1].", lowest=0),
-            "rate": Setting(default=8e-6, summary="Learning rate of Adam in the first pass.", lowest=0),
-            "rate_factor": Setting(default=1.3, summary="Of the rate, from pass to pass.", lowest=0),
+            "loss": choice("log", "How the directional distance enters.", ("log", "plain")),
+            "clip_weight": from_zero(3.0, "Of the directional loss."),
+            "l1_weight": from_zero(1.0, "Of the mean absolute change of pixels in [-1, 1]."),
+            "rate": from_zero(8e-6, "Learning rate of Adam in the first pass."),
+            "rate_factor": from_zero(1.3, "Of the rate, from pass to pass."),
             "passes": Setting(default=5, summary="Passes over the training pictures.", lowest=1, highest=20),
-            "templates": Setting(
-                default="imagenet", summary="79 sentences for each caption, or none.", choices=("imagenet", "plain")
-            ),
+            "templates": choice("imagenet", "79 sentences for each caption, or none.", ("imagenet", "plain")),
             "domain": Setting(default="", summary="Folder of pictures to tune on; empty: each source by itself."),
             "images": Setting(default=50, summary="Of a domain, the first so many.", lowest=1),
             "visits": Setting(default=10, summary="Without a domain: of the source, in a pass.", lowest=1),
-            "degree": Setting(default=1.0, summary="Of change: 0 is the model's own reconstruction.", lowest=0),
+            "degree": from_zero(1.0, "Of change: 0 is the model's own reconstruction."),
             "also": Setting(default="", summary="Further target captions, with | between, each tuned by itself."),
             "shares": Setting(
                 default="",

@@ -20,7 +20,7 @@ from evalkit_adapters.methods.prompt_to_prompt.word_alignment import (
     replacement_mapping,
     token_weights,
 )
-from evalkit_adapters.settings import GUIDANCE, NULL_TEXT_ITERATIONS
+from evalkit_adapters.settings import GUIDANCE, NULL_TEXT_ITERATIONS, choice, from_zero, share
 
 if TYPE_CHECKING:
     import torch
@@ -52,29 +52,19 @@ class PromptToPrompt(LatentDiffusionMethod):
         base_model="CompVis/stable-diffusion-v1-4",
         needs=frozenset({"source_caption", "target_caption"}),
         settings={
-            "edit": Setting(
-                default="auto",
-                summary="replace words one by one, refine by adding some, or auto: replace if they are equally many.",
-                choices=("auto", "replace", "refine"),
+            "edit": choice(
+                "auto",
+                "replace words one by one, refine by adding some, or auto: replace if they are equally many.",
+                ("auto", "replace", "refine"),
             ),
-            "cross_share": Setting(
-                default=0.8, summary="Share of the steps with the source's cross-attention.", lowest=0, highest=1
-            ),
-            "self_share": Setting(
-                default=0.5, summary="Share of the steps with the source's self-attention.", lowest=0, highest=1
-            ),
-            "self_level": Setting(
-                default=0.5, summary="Largest self-attention replaced, as a share of the latent's side.", lowest=0
-            ),
+            "cross_share": share(0.8, "Share of the steps with the source's cross-attention."),
+            "self_share": share(0.5, "Share of the steps with the source's self-attention."),
+            "self_level": from_zero(0.5, "Largest self-attention replaced, as a share of the latent's side."),
             "weights": Setting(default="", summary="Words of the target to strengthen, such as red=2,large=0.5."),
             "blend": Setting(
                 default="none", summary="Words to which the edit is confined: none, auto (those that differ), or words."
             ),
-            "blend_level": Setting(
-                default=0.25,
-                summary="Side of the attention maps behind the blend, as a share of the latent's.",
-                lowest=0,
-            ),
+            "blend_level": from_zero(0.25, "Side of the attention maps behind the blend, as a share of the latent's."),
             "steps": Setting(default=50, summary="Steps of sampling and of inversion.", lowest=2, highest=999),
             "guidance": GUIDANCE,
             "null_text_iterations": NULL_TEXT_ITERATIONS,

@@ -11,7 +11,7 @@ from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
 from evalkit_adapters.images import to_image
 from evalkit_adapters.methods.base import LatentDiffusionMethod
-from evalkit_adapters.settings import GUIDANCE, MEMORY
+from evalkit_adapters.settings import GUIDANCE, MEMORY, choice, from_zero, share
 
 if TYPE_CHECKING:
     import torch
@@ -66,11 +66,8 @@ class SINE(LatentDiffusionMethod):
         needs=frozenset({"target_caption"}),
         takes=frozenset({"source_caption"}),
         settings={
-            "pretrained_weight": Setting(
-                default=0.7,
-                summary="Weight of the pre-trained model beside the tuned one, which gets the rest.",
-                lowest=0,
-                highest=1,
+            "pretrained_weight": share(
+                0.7, "Weight of the pre-trained model beside the tuned one, which gets the rest."
             ),
             "tuned_above": Setting(
                 default=400, summary="Timestep above which the tuned model has a say.", lowest=-1, highest=999
@@ -78,21 +75,15 @@ class SINE(LatentDiffusionMethod):
             "guidance": GUIDANCE,
             "steps": Setting(default=100, summary="Steps of sampling.", lowest=1, highest=999),
             "tuning_steps": Setting(default=800, summary="Steps of the tuning.", lowest=1),
-            "rate": Setting(default=1e-6, summary="Learning rate of the tuning (AdamW).", lowest=0),
-            "gradient_norm": Setting(default=None, summary="At which gradients are clipped.", lowest=0),
+            "rate": from_zero(1e-6, "Learning rate of the tuning (AdamW)."),
+            "gradient_norm": from_zero(None, "At which gradients are clipped."),
             "tuning_caption": Setting(
                 default="{caption}", summary="Text of the tuning; {caption} stands for the source caption."
             ),
             "patches": Setting(default=False, summary="Tunes on crops, which are told their place in the picture."),
-            "whole_share": Setting(
-                default=0.0, summary="With patches: share of the steps that see all of it.", lowest=0, highest=1
-            ),
-            "clean_weight": Setting(
-                default=0.0, summary="Weight of the error of the predicted clean latent, times (t/1000)².", lowest=0
-            ),
-            "interpolation": Setting(
-                default="bilinear", summary="With patches: of the places.", choices=("bilinear", "nearest")
-            ),
+            "whole_share": share(0.0, "With patches: share of the steps that see all of it."),
+            "clean_weight": from_zero(0.0, "Weight of the error of the predicted clean latent, times (t/1000)²."),
+            "interpolation": choice("bilinear", "With patches: of the places.", ("bilinear", "nearest")),
             **MEMORY,
             "result_side": Setting(
                 default=None,

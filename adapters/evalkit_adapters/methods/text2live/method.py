@@ -9,6 +9,7 @@ from evalkit.editing.method import EditedPicture, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError, import_extra
 from evalkit_adapters.images import to_tensor
+from evalkit_adapters.settings import choice, from_zero, share
 
 if TYPE_CHECKING:
     import torch
@@ -48,39 +49,27 @@ class Text2LIVE:
             "scales": Setting(default=7, summary="Scales of the network.", lowest=1, highest=10),
             "width": Setting(default=128, summary="Channels of each scale.", lowest=1),
             "rate": Setting(default=2.5e-3, summary="Learning rate of MADGRAD at first.", lowest=1e-9),
-            "rate_factor": Setting(default=0.99, summary="Of the rate from step to step.", lowest=0, highest=1),
-            "rate_floor": Setting(default=1e-5, summary="The lowest rate.", lowest=0),
+            "rate_factor": share(0.99, "Of the rate from step to step."),
+            "rate_floor": from_zero(1e-5, "The lowest rate."),
             "views": Setting(default=16, summary="Views of a picture that CLIP is shown.", lowest=1),
             "tries": Setting(
                 default=1, summary="Networks begun; of several, the one that CLIP likes best is trained on.", lowest=1
             ),
             "try_steps": Setting(default=30, summary="Of several tries: steps of each.", lowest=1),
-            "spread": Setting(
-                default=1.0, summary="Of several tries: spread of the colours they begin with, in logits.", lowest=0
-            ),
+            "spread": from_zero(1.0, "Of several tries: spread of the colours they begin with, in logits."),
             "whole_every": Setting(default=75, summary="Steps between those with the untouched source.", lowest=1),
-            "augmentation": Setting(
-                default=1.0, summary="Strength of all augmentations; 1 also mirrors.", lowest=0, highest=1
-            ),
-            "criterion": Setting(
-                default="spherical", summary="Between views and texts.", choices=("spherical", "cosine")
-            ),
-            "templates": Setting(
-                default="published", summary="The 14 sentences for captions, or none.", choices=("published", "plain")
-            ),
-            "composition": Setting(default=1.0, summary="Weight of the composite's text and direction.", lowest=0),
-            "screen": Setting(default=1.0, summary="Weight of the layer's own text.", lowest=0),
-            "structure": Setting(default=2.0, summary="Weight of the structure.", lowest=0),
-            "sparsity": Setting(default=6.0, summary="Weight of the sparsity.", lowest=0),
-            "opacity_mean": Setting(default=0.01, summary="In the sparsity: the mean opacity.", lowest=0),
-            "opacity_count": Setting(default=0.01, summary="In the sparsity: the share that is not clear.", lowest=0),
-            "bootstrap": Setting(default=10.0, summary="Weight of the bootstrapping at first.", lowest=0),
-            "bootstrap_steps": Setting(default=0, summary="Steps of bootstrapping by CLIP's relevancy.", lowest=0),
-            "bootstrap_schedule": Setting(
-                default="linear",
-                summary="How its weight falls.",
-                choices=("linear", "exponential", "constant"),
-            ),
+            "augmentation": share(1.0, "Strength of all augmentations; 1 also mirrors."),
+            "criterion": choice("spherical", "Between views and texts.", ("spherical", "cosine")),
+            "templates": choice("published", "The 14 sentences for captions, or none.", ("published", "plain")),
+            "composition": from_zero(1.0, "Weight of the composite's text and direction."),
+            "screen": from_zero(1.0, "Weight of the layer's own text."),
+            "structure": from_zero(2.0, "Weight of the structure."),
+            "sparsity": from_zero(6.0, "Weight of the sparsity."),
+            "opacity_mean": from_zero(0.01, "In the sparsity: the mean opacity."),
+            "opacity_count": from_zero(0.01, "In the sparsity: the share that is not clear."),
+            "bootstrap": from_zero(10.0, "Weight of the bootstrapping at first."),
+            "bootstrap_steps": from_zero(0, "Steps of bootstrapping by CLIP's relevancy."),
+            "bootstrap_schedule": choice("linear", "How its weight falls.", ("linear", "exponential", "constant")),
             "screen_text": Setting(default="", summary="What the layer shows; empty: the target caption."),
             "bootstrap_text": Setting(default="", summary="What is painted over; empty: the source caption."),
         },
