@@ -114,14 +114,14 @@ def edit(
 
     Killed and started again, it goes on. An item that fails is recorded with its reason; the others go on.
     """
-    from evalkit.benchmarks.controls import controls_of
+    from evalkit.benchmarks.controls import CONTROLS
     from evalkit.editing.method import METHODS, checked_card
 
     wanted = ItemOptions(**{field.name: options.pop(field.name) for field in fields(ItemOptions)})
     how = ModelOptions(**options)
     benchmark = wanted.of_benchmark
     with written_to(target, output) as directory:
-        if benchmark and method not in METHODS.names() and method in controls_of(benchmark):
+        if benchmark and method not in METHODS.names() and method in {*CONTROLS, *benchmark.controls}:
             make_control(method, benchmark, wanted.data, directory, output)
             return
         adapter = METHODS.get(method)
