@@ -1,1 +1,0 @@
-"""Edit folders: items, manifests, layouts, images and checks."""
