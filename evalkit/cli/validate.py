@@ -3,14 +3,14 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.inputs import column_options
 from evalkit.cli.output import Output, output_options
-from evalkit.errors import OptionError
+from evalkit.errors import OptionError, UnknownNameError
 
 if TYPE_CHECKING:
     from evalkit.scores.external import ColumnNames
@@ -41,20 +41,15 @@ def validate(
     names: tuple[str, ...],
     *,
     benchmark: str,
-    data: Path | None,
-    encoder: str | None,
     human: Path | None,
     human_column: str | None,
-    limit: int | None,
-    level: float,
-    seed: int,
-    device: str,
     directory: Path | None,
     figures: Path | None,
     columns: "ColumnNames",
     groups: Path | None,
     engine: EngineOptions,
     output: Output,
+    **settings: Any,  # noqa: ANN401 - handed on to the library as they are
 ) -> None:
     """Try metrics on edits whose quality is known, and say what each is worth.
 
@@ -62,33 +57,20 @@ def validate(
     untouched source, another source, other captions, a wrong and the perfect edit where the benchmark has them;
     damage is JPEG, WebP, resizing and blur. The truth is the benchmark's, or what people said (--human).
     """
-    from evalkit.validity.trial import Human
-    from evalkit.validity.validate import validate_metrics
+    from evalkit.validity.trial import HumanScores
+    from evalkit.validity.validate import ValidateOptions, validate_metrics
 
     if (human is None) != (human_column is None):
         raise click.UsageError("--human FILE and --human-column NAME go together.")
     if groups is not None:
         raise click.UsageError("--groups is not used here: items belong together as the benchmark says.")
-    metrics = [name for name in names if not Path(name).is_dir()]
-    methods = [Path(name) for name in names if Path(name).is_dir()]
+    metrics, folders = metrics_and_folders(names)
+    people = HumanScores(table=human, column=human_column, columns=columns) if human and human_column else None
+    options = ValidateOptions(methods=folders, human=people, **settings)
     directory = directory or WORK / benchmark
     try:
-        with output.progress() as progress, engine.open(device) as opened:
-            validity = validate_metrics(
-                metrics,
-                benchmark,
-                directory,
-                methods=methods,
-                data=data,
-                encoder=encoder,
-                human=Human(table=human, column=human_column, columns=columns) if human and human_column else None,
-                limit=limit,
-                level=level,
-                seed=seed,
-                device=device,
-                engine=opened,
-                progress=progress,
-            )
+        with output.progress() as progress, engine.open(options.device) as opened:
+            validity = validate_metrics(metrics, benchmark, directory, options, engine=opened, progress=progress)
         output.json(asdict(validity))
         show(validity, output)
         write(validity, directory, figures, output)
@@ -96,6 +78,26 @@ def validate(
         raise OptionError(
             f"{failure.filename or directory} cannot be written: {failure.strerror}. Name another place: --output DIR"
         ) from failure
+
+
+def metrics_and_folders(names: tuple[str, ...]) -> tuple[list[str], list[Path]]:
+    """Which of the arguments are folders that are there, and which are metrics.
+
+    Raises:
+        UnknownNameError: One is neither.
+    """
+    from evalkit.metrics.base import METRICS
+    from evalkit.registry import nearest
+
+    folders = [Path(name) for name in names if Path(name).is_dir()]
+    metrics = [name for name in names if not Path(name).is_dir()]
+    for name in metrics:
+        if name not in METRICS.names():
+            raise UnknownNameError(
+                f"'{name}' is neither a metric nor a folder that is there. {nearest(name, METRICS.names())}"
+                "See: evalkit list metrics"
+            )
+    return metrics, folders
 
 
 def show(validity: "Validity", output: Output) -> None:

@@ -37,6 +37,11 @@ class Systems:
     notes: tuple[str, ...]
 
     @property
+    def methods(self) -> list[str]:
+        """The names of the methods whose folders were given."""
+        return [system.name for system in self.others if system.kind == "method"]
+
+    @property
     def all(self) -> tuple[System, ...]:
         """The true edits first."""
         return (self.true, *self.others)

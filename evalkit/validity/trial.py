@@ -1,32 +1,43 @@
-"""Everything that judging a metric needs: values of all systems on the same items, and the truths."""
+"""The trial of metrics: their values of every system on the same items, and the truths that these are held against."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from evalkit.arrays import Floats
-from evalkit.benchmarks.base import Benchmark
-from evalkit.errors import OptionError
-from evalkit.scores.external import ColumnNames
-from evalkit.validity.systems import Systems
-from evalkit.validity.values import MetricColumn, Scored, human_scores
+from evalkit.edits.folder import EditFolder
+from evalkit.edits.item import EditItem
+from evalkit.encoders.base import AnyEncoder
+from evalkit.encoders.cache import FeatureCache
+from evalkit.engine.base import Engine
+from evalkit.errors import DataError, OptionError
+from evalkit.metrics.base import Metric, get_metrics
+from evalkit.scores.external import ColumnNames, read_table
+from evalkit.scores.run import ScoredRun
+from evalkit.scoring.apply import score_folder
+from evalkit.scoring.options import ScoreOptions
+from evalkit.stats.clusters import Groups, code_groups
+from evalkit.storage.prefetch import Progress
+from evalkit.validity.systems import System, Systems
+
+RECOGNISED = ("edit_success", "attribute_preservation")
+"""What a recogniser reads off pictures whose attributes are known exactly."""
+CLOSENESS = "reference_closeness"
+"""1 minus the mean absolute difference from the reference image, in [0, 1]."""
+_DISTANCE = "l1_reference"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Human:
+class HumanScores:
     """A table of what people said of edits."""
 
     table: Path
     column: str
+    """The one with the scores; more is better."""
     columns: ColumnNames
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Truth:
-    """One truth: its value of every system that has it."""
-
-    name: str
-    columns: Mapping[str, MetricColumn]
+    """Which other column is what."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,53 +45,110 @@ class Trial:
     """Everything that judging a metric needs."""
 
     systems: Systems
-    scored: Scored
-    items: tuple[str, ...]
-    groups: tuple[str, ...]
-    edit_types: tuple[str | None, ...]
-    truths: tuple[Truth, ...]
+    runs: Mapping[str, ScoredRun]
+    """By system."""
+    items: tuple[EditItem, ...]
+    """The benchmark's, in its order."""
+    groups: Groups
+    truths: Mapping[str, Mapping[str, Floats]]
+    """Truth to system to ``(n,)`` values, NaN where there is none."""
     level: float
     seed: int
 
     def values(self, system: str, metric: str) -> Floats:
-        """A metric of a system, NaN where it has no value."""
-        return self.scored.columns[system, metric].at(self.items)
+        """``(n,)`` values of a metric of a system, NaN where there is none."""
+        return _aligned(self.runs[system].table.item_means(metric).by_item(), self.items)
+
+
+def truth_metrics(items: Sequence[EditItem]) -> tuple[Metric, ...]:
+    """The metrics that say what is true of some items."""
+    recognised = RECOGNISED if all(item.target_attributes for item in items) else ()
+    return get_metrics((*recognised, *((_DISTANCE,) if all(item.reference_image for item in items) else ())))
+
+
+def score_systems(
+    systems: Sequence[System],
+    metrics: Sequence[Metric],
+    encoders: Mapping[str, AnyEncoder],
+    cache: FeatureCache,
+    *,
+    benchmark: str,
+    engine: Engine | None = None,
+    progress: Progress,
+) -> dict[str, ScoredRun]:
+    """Score every system with every metric, and with those that say what is true of its items."""
+    wanted = tuple({metric.name: metric for metric in (*metrics, *truth_metrics(systems[0].items))}.values())
+    runs = {}
+    for number, system in enumerate(systems, start=1):
+        root = next((item.edited_image.parent for item in system.items if item.edited_image), Path())
+        folder = EditFolder(
+            root=root, layout="manifest", items=system.items, n_files=0, n_matched=0, benchmark=benchmark
+        )
+        options = ScoreOptions(name=system.name, missing="intersect")
+        runs[system.name] = score_folder(folder, wanted, encoders, cache, options, engine=engine)
+        progress("scoring", number, len(systems))
+    return runs
 
 
 def make_trial(
-    benchmark: Benchmark, systems: Systems, scored: Scored, human: Human | None, level: float, seed: int
+    items: Sequence[EditItem],
+    systems: Systems,
+    runs: Mapping[str, ScoredRun],
+    human: HumanScores | None,
+    level: float,
+    seed: int,
 ) -> Trial:
-    """The trial of some systems, in the benchmark's order of items."""
+    """The trial of some systems.
+
+    Args:
+        items: The benchmark's; those that the systems have are used, in this order.
+        systems: What was scored.
+        runs: By system.
+        human: What people said.
+        level: Coverage of the intervals.
+        seed: Determines what is resampled.
+
+    Raises:
+        DataError: The table of what people said cannot be read, or has no such column.
+        OptionError: It holds no scores of any of the methods.
+    """
     kept = {item.item_id for item in systems.true.items}
-    items = [item for item in benchmark.items if item.item_id in kept]
-    names = [system.name for system in systems.all if system.kind != "damage"]
-    truths = [
-        Truth(name=truth, columns={name: scored.columns[name, truth] for name in names}) for truth in scored.truths
-    ]
-    if human:
-        truths.insert(0, _of_people(human, systems))
-    return Trial(
-        systems=systems,
-        scored=scored,
-        items=tuple(item.item_id for item in items),
-        groups=tuple(item.group or item.item_id for item in items),
-        edit_types=tuple(item.edit_type for item in items),
-        truths=tuple(truths),
-        level=level,
-        seed=seed,
-    )
+    items = tuple(item for item in items if item.item_id in kept)
+    truths = {human.column: _of_people(human, systems, items)} if human else {}
+    for metric in truth_metrics(systems.true.items):
+        name = CLOSENESS if metric.name == _DISTANCE else metric.name
+        truths[name] = {
+            system.name: _aligned(runs[system.name].table.item_means(metric.name).by_item(), items)
+            for system in systems.all
+            if system.kind != "damage"
+        }
+    if CLOSENESS in truths:
+        truths[CLOSENESS] = {system: 1.0 - distances for system, distances in truths[CLOSENESS].items()}
+    groups = code_groups([item.group or item.item_id for item in items])
+    return Trial(systems=systems, runs=runs, items=items, groups=groups, truths=truths, level=level, seed=seed)
 
 
-def _of_people(human: Human, systems: Systems) -> Truth:
-    """What people said of each method, by name; a table of one method is of the only one."""
-    said = human_scores(human.table, human.column, human.columns)
-    methods = [system.name for system in systems.others if system.kind == "method"]
-    if len(said) == len(methods) == 1:
-        said = {methods[0]: next(iter(said.values()))}
-    common = [name for name in methods if name in said]
+def _of_people(human: HumanScores, systems: Systems, items: Sequence[EditItem]) -> dict[str, Floats]:
+    """What people said of each method, averaged over repeats; a table of one method is of the only one."""
+    found: dict[str, dict[str, float]] = {}
+    for name, table in read_table(human.table, human.columns).methods.items():
+        if human.column not in table.metrics:
+            raise DataError(
+                f"{human.table} has no column of numbers '{human.column}': expected one of "
+                f"{', '.join(table.metrics)}. Name it: --human-column NAME"
+            )
+        found[name] = table.item_means(human.column).by_item()
+    methods = systems.methods
+    if len(found) == len(methods) == 1:
+        found = {methods[0]: next(iter(found.values()))}
+    common = [name for name in methods if name in found]
     if not common:
         raise OptionError(
-            f"{human.table} holds scores of {', '.join(said)}, and the folders are {', '.join(methods) or 'none'}: "
+            f"{human.table} holds scores of {', '.join(found)}, and the folders are {', '.join(methods) or 'none'}: "
             "expected the same names. Name the column of methods: --method-column NAME"
         )
-    return Truth(name=human.column, columns={name: MetricColumn(by_item=said[name], undefined={}) for name in common})
+    return {name: _aligned(found[name], items) for name in common}
+
+
+def _aligned(by_item: Mapping[str, float], items: Sequence[EditItem]) -> Floats:
+    return np.array([by_item.get(item.item_id, np.nan) for item in items], dtype=np.float64)

@@ -1,14 +1,16 @@
 """``validate_metrics``: try metrics on controls, damaged edits and methods, and judge each."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from evalkit.arrays import Floats
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.engine.base import Engine
-from evalkit.metrics.base import Metric, get_metrics
+from evalkit.metrics.base import REASONS, Metric, get_metrics
 from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import open_cache
@@ -18,8 +20,7 @@ from evalkit.storage.prefetch import Progress, no_progress
 from evalkit.validity.agreement import agreements_of, decisive
 from evalkit.validity.records import AgainstControl, ControlKind, MetricValidity, Validity
 from evalkit.validity.systems import gather_systems
-from evalkit.validity.trial import Human, Trial, make_trial
-from evalkit.validity.values import score_systems
+from evalkit.validity.trial import HumanScores, Trial, make_trial, score_systems, truth_metrics
 from evalkit.validity.verdict import findings, verdict
 
 EDGE = 0.01
@@ -27,22 +28,39 @@ EDGE = 0.01
 _KINDS: tuple[ControlKind, ...] = ("control", "caption", "damage")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateOptions:
+    """How metrics are tried."""
+
+    methods: Sequence[Path] = ()
+    """Edit folders."""
+    data: Path | None = None
+    """The user's copy of the benchmark's files."""
+    encoder: str | None = None
+    """Specification of the network behind the CLIP metrics; the benchmark's by default."""
+    human: HumanScores | None = None
+    """What people said."""
+    limit: int | None = None
+    """How many source images at most."""
+    level: float = 0.95
+    """Coverage of the intervals."""
+    seed: int = 0
+    """Determines what is shuffled and resampled."""
+    device: str = "auto"
+    """Where the network runs."""
+    cached: bool = True
+    """Whether features are kept between runs."""
+
+
 def validate_metrics(
     metrics: Sequence[str],
     benchmark: str,
     work: Path,
+    options: ValidateOptions | None = None,
     *,
-    methods: Sequence[Path] = (),
-    data: Path | None = None,
-    encoder: str | None = None,
-    human: Human | None = None,
-    limit: int | None = None,
-    level: float = 0.95,
-    seed: int = 0,
-    device: str = "auto",
-    cached: bool = True,
     engine: Engine | None = None,
     progress: Progress = no_progress,
+    **changes: Any,  # noqa: ANN401 - fields of the options
 ) -> Validity:
     """Find out what metrics are worth on a benchmark.
 
@@ -54,45 +72,39 @@ def validate_metrics(
         metrics: Names; the benchmark's own, if none is given.
         benchmark: Its name.
         work: Where controls and damaged edits are written.
-        methods: Edit folders.
-        data: The user's copy of the benchmark's files.
-        encoder: Specification of the network behind the CLIP metrics; the benchmark's by default.
-        human: What people said.
-        limit: How many source images at most.
-        level: Coverage of the intervals.
-        seed: Determines what is shuffled and resampled.
-        device: Where the network runs.
-        cached: Whether vectors are kept between runs.
-        engine: Whose workers encode and compare; by default this process does. Its device is the workers'.
+        options: How.
+        engine: Whose workers compute; by default this process does. Its device is the workers'.
         progress: Called with the kind of work, how much is done and how much there is.
+        **changes: Options that differ from ``options``.
 
     Raises:
         EvalkitError: A name is unknown, files cannot be read, or there is no true edit.
     """
+    options = replace(options or ValidateOptions(), **changes)
     known = BENCHMARKS.get(benchmark)()
     chosen = get_metrics(metrics or known.default_metrics)
-    loaded = known.load(data, near=methods[0] if methods else None)
-    opened = loaded.benchmark
-    systems = gather_systems(loaded, methods, work, limit=limit, seed=seed)
-    with open_cache(enabled=cached) as (cache, problems):
-        through = (*chosen, *get_metrics(("edit_success",)))
-        options = ScoreOptions(encoder=encoder or opened.default_encoder, device=device)
-        networks = open_encoders(through, options, cache=cache, engine=engine)
-        scored = score_systems(
+    loaded = known.load(options.data, near=options.methods[0] if options.methods else None)
+    systems = gather_systems(loaded, options.methods, work, limit=options.limit, seed=options.seed)
+    with open_cache(enabled=options.cached) as (cache, problems):
+        through = (*chosen, *truth_metrics(systems.true.items))
+        scoring = ScoreOptions(encoder=options.encoder or known.default_encoder, device=options.device)
+        networks = open_encoders(through, scoring, cache=cache, engine=engine)
+        runs = score_systems(
             systems.all, chosen, networks, cache, benchmark=benchmark, engine=engine, progress=progress
         )
-    trial = make_trial(opened, systems, scored, human, level, seed)
+    trial = make_trial(loaded.items, systems, runs, options.human, options.level, options.seed)
+    judged = tuple(_judged(metric, trial) for metric in chosen)
     return Validity(
         benchmark=benchmark,
-        benchmark_version=opened.version,
+        benchmark_version=loaded.benchmark.version,
         true_edit=systems.true.name,
-        methods=tuple(system.name for system in systems.others if system.kind == "method"),
+        methods=tuple(systems.methods),
         n_items=len(trial.items),
-        n_groups=len(set(trial.groups)),
-        level=level,
-        seed=seed,
-        miniature=any("enc:miniature" in scored.signatures[metric.name] for metric in chosen),
-        metrics=tuple(_judged(metric, trial) for metric in chosen),
+        n_groups=trial.groups.n_groups,
+        level=options.level,
+        seed=options.seed,
+        miniature=any("enc:miniature" in metric.signature for metric in judged),
+        metrics=judged,
         notes=(*systems.notes, *(problem.message for problem in problems)),
     )
 
@@ -108,7 +120,7 @@ def _judged(metric: Metric, trial: Trial) -> MetricValidity:
         if system.kind == kind and (kind != "caption" or reads_captions)
     )
     agreements = tuple(agreements_of(metric, trial))
-    methods = [system.name for system in trial.systems.others if system.kind == "method"]
+    methods = trial.systems.methods
     edits = [trial.values(name, metric.name) for name in methods or [trial.systems.true.name]]
     floor, ceiling = _crowding(metric, np.concatenate([values[~np.isnan(values)] for values in edits]))
     found = findings(
@@ -123,7 +135,7 @@ def _judged(metric: Metric, trial: Trial) -> MetricValidity:
         metric=metric.name,
         family=metric.family,
         higher_is_better=metric.higher_is_better,
-        signature=trial.scored.signatures[metric.name],
+        signature=trial.runs[trial.systems.true.name].record.metrics[metric.name].signature,
         n_items=len(defined),
         n_undefined=len(true) - len(defined),
         mean=float(defined.mean()) if len(defined) else None,
@@ -140,18 +152,19 @@ def _against(metric: Metric, trial: Trial, control: str, kind: ControlKind) -> A
     true = trial.values(trial.systems.true.name, metric.name)
     other = trial.values(control, metric.name)
     both = ~np.isnan(true) & ~np.isnan(other)
-    groups = [group for group, kept in zip(trial.groups, both, strict=True) if kept]
+    groups = trial.groups.where(both)
     result = superiority(true[both], other[both], groups, higher_is_better=metric.higher_is_better, level=trial.level)
     shift = group_t_interval(other[both] - true[both], groups, level=trial.level)
     reason = None
     if not both.any():
-        undefined = trial.scored.columns[control, metric.name].undefined
-        reason = max(undefined, key=undefined.__getitem__, default="no item has both values")
+        undefined = trial.runs[control].table.undefined(metric.name)
+        most = max(undefined, key=undefined.__getitem__, default="no item has both values")
+        reason = REASONS.get(most, most)
     return AgainstControl(
         control=control,
         kind=kind,
         n_items=int(both.sum()),
-        n_groups=len(set(groups)),
+        n_groups=groups.n_groups,
         probability=result.paired.mean,
         ci_low=result.paired.low,
         ci_high=result.paired.high,

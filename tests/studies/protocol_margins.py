@@ -20,6 +20,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,13 @@ from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 from evalkit.edits.item import EditItem
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.metrics.base import METRICS, Metric
+from evalkit.scores.run import ScoredRun
 from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import open_cache
 from evalkit.validity.damage import damaged
 from evalkit.validity.systems import System, gather_systems
-from evalkit.validity.values import Scored, score_systems
+from evalkit.validity.trial import score_systems
 
 RESULTS = Path(__file__).with_suffix(".json")
 TABLE = Path(__file__).with_suffix(".md")
@@ -59,6 +61,10 @@ def offline_metrics(protocol: Protocol) -> list[Metric]:
     return [
         metric for metric in found if set(metric.encoders) <= there and (miniature or "_background" not in metric.name)
     ]
+
+
+Runs = Mapping[str, ScoredRun]
+"""By system."""
 
 
 def reseeded(name: str, benchmark: Benchmark, work: Path) -> list[System]:
@@ -82,7 +88,7 @@ def _plain(item: EditItem) -> EditItem:
     return replace(item, seed=None)
 
 
-def scored(systems: list[System], metrics: list[Metric], benchmark: str) -> Scored:
+def scored(systems: list[System], metrics: list[Metric], benchmark: str) -> Runs:
     """All values."""
     with open_cache(enabled=True) as (cache, _):
         encoders = open_encoders(metrics, ScoreOptions(encoder=MINIATURE, device="cpu"), cache=cache)
@@ -91,7 +97,7 @@ def scored(systems: list[System], metrics: list[Metric], benchmark: str) -> Scor
         )
 
 
-def noise(metric: str, values: Scored, true: str, seeds: dict[str, list[str]], n_items: int) -> dict[str, Any]:
+def noise(metric: str, values: Runs, true: str, seeds: dict[str, list[str]], n_items: int) -> dict[str, Any]:
     """What moves a metric's mean although no method changed."""
     shifts = {
         f"{edits} {trip}": shift
@@ -114,18 +120,18 @@ def noise(metric: str, values: Scored, true: str, seeds: dict[str, list[str]], n
     }
 
 
-def mean_shift(values: Scored, metric: str, before: str, after: str) -> float | None:
+def mean_shift(values: Runs, metric: str, before: str, after: str) -> float | None:
     """Mean of after minus before over the items that have both."""
-    a, b = (values.columns[name, metric].by_item for name in (before, after))
+    a, b = (values[name].table.item_means(metric).by_item() for name in (before, after))
     common = [item for item in a if item in b]
     return float(np.mean([b[item] - a[item] for item in common])) if common else None
 
 
-def seed_variance(values: Scored, metric: str, systems: list[str]) -> float | None:
+def seed_variance(values: Runs, metric: str, systems: list[str]) -> float | None:
     """Variance between seeds within an item, averaged over the items that every seed has."""
-    items = list(values.columns[systems[0], metric].by_item)
-    table = np.stack([values.columns[name, metric].at(items) for name in systems], axis=1)
-    table = table[~np.isnan(table).any(axis=1)]
+    by_item = [values[name].table.item_means(metric).by_item() for name in systems]
+    common = [item for item in by_item[0] if all(item in scores for scores in by_item)]
+    table = np.array([[scores[item] for scores in by_item] for item in common])
     return float(table.var(axis=1, ddof=1).mean()) if len(table) else None
 
 

@@ -1,22 +1,15 @@
 """``evalkit validate``: metrics on controls whose quality is known, over the shapes benchmark."""
 
-import csv
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.controls import write_control
-from evalkit.cli import main
 from evalkit.images.decode import read_image
 from evalkit.validity.damage import DAMAGES, damaged
 from evalkit.validity.systems import gather_systems
 from evalkit.validity.validate import validate_metrics
 
-TEDBENCH = Path(__file__).parents[2] / "../shared/tedbench"
 METRICS = ("clip_score", "clip_directional_similarity", "clip_image_similarity", "edit_success")
 
 
@@ -136,97 +129,3 @@ def test_damage_changes_pixels_and_nothing_else(work, tmp_path, name):
     apart = np.abs(np.asarray(after.resize(before.size), dtype=float) - np.asarray(before, dtype=float)).mean()
     assert 0 < apart < 12
     assert (hurt.item_id, hurt.target_caption) == (item.item_id, item.target_caption)
-
-
-def run(*arguments):
-    """The command, in this process."""
-    return CliRunner().invoke(main, ["validate", *map(str, arguments)])
-
-
-def test_the_command_writes_record_page_and_panel(work, tmp_path):
-    """One JSON object on standard output; the same record on disk, a page, and the figure with its numbers."""
-    done = run(
-        "clip_score", "--benchmark", "shapes", "--sources", 4, "--output", tmp_path / "out",
-        "--figures", tmp_path / "figures", "--json",
-    )  # fmt: skip
-    assert done.exit_code == 0, done.output
-    printed = json.loads(done.stdout)
-    assert printed == json.loads((tmp_path / "out" / "validity.json").read_text())
-    assert printed["metrics"][0]["verdict"] in (tmp_path / "out" / "validity.md").read_text()
-    assert printed["n_items"] == 16
-    rows = list(csv.DictReader((tmp_path / "figures" / "validity.csv").read_text().splitlines()))
-    drawn = {(row["panel"], row["name"]): float(row["value"]) for row in rows}
-    expected = {found["control"]: found["probability"] for found in printed["metrics"][0]["controls"]}
-    assert drawn["control", "identity"] == expected["identity"]
-    for suffix in ("svg", "pdf", "png"):
-        assert (tmp_path / "figures" / f"validity.{suffix}").stat().st_size > 1000
-
-
-def test_the_tables_are_for_people(work, tmp_path):
-    """Verdicts first, then the tables, the signature and the warning about the toy encoder."""
-    done = run("clip_score", "--benchmark", "shapes", "--sources", 4, "--output", tmp_path / "out")
-    assert done.exit_code == 0, done.output
-    assert done.output.startswith("clip_score: ")
-    for words in ("reference edit beats the control", "jpeg_90", "enc:miniature", "dry run on a toy"):
-        assert words in done.output
-
-
-def test_people_are_a_truth_too(work, methods, tmp_path):
-    """Scores by item and method are held against every metric; agreement is with what people said."""
-    table = tmp_path / "people.csv"
-    items = [item.item_id for item in BENCHMARKS.get("shapes")().items]
-    lines = [f"{item},{name},{score}" for item in items for name, score in (("careful", 5), ("careless", 1))]
-    table.write_text("\n".join(["item_id,method,rating", *lines]))
-    done = run(
-        "clip_score", "--benchmark", "shapes", *methods, "--sources", 6, "--human", table, "--human-column", "rating",
-        "--output", tmp_path / "out", "--json",
-    )  # fmt: skip
-    assert done.exit_code == 0, done.output
-    agreements = json.loads(done.stdout)["metrics"][0]["agreements"]
-    people = next(found for found in agreements if found["truth"] == "rating" and found["edit_type"] is None)
-    assert people["value"] > 0.8
-    assert people["how"] == "kendall within items"
-
-
-def test_one_method_with_human_scores_is_correlated_over_items(work, methods, tmp_path):
-    """With a single method there is nothing to order within an item."""
-    shapes = BENCHMARKS.get("shapes")()
-    table = tmp_path / "people.csv"
-    table.write_text("\n".join(["item_id,rating", *(f"{item.item_id},{n % 5}" for n, item in enumerate(shapes.items))]))
-    done = run(
-        "clip_score", "--benchmark", "shapes", methods[0], "--sources", 6, "--human", table, "--human-column", "rating",
-        "--output", tmp_path / "out", "--json",
-    )  # fmt: skip
-    assert done.exit_code == 0, done.output
-    people = json.loads(done.stdout)["metrics"][0]["agreements"][0]
-    assert (people["truth"], people["how"], people["n_items"]) == ("rating", "spearman over items", 24)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("clip_scor", "--benchmark", "shapes"), "Did you mean clip_score"),
-        (("clip_score", "--benchmark", "shape"), "Did you mean shapes"),
-        (("clip_score", "--benchmark", "shapes", "--human", __file__), "go together"),
-    ],
-)
-def test_a_mistake_is_answered_in_one_sentence(work, tmp_path, arguments, said):
-    """With what to type instead."""
-    done = run(*arguments, "--output", tmp_path / "out")
-    assert done.exit_code in (1, 2)
-    assert said in done.output
-    assert "Traceback" not in done.output
-
-
-@pytest.mark.skipif(not TEDBENCH.is_dir(), reason="the copy of TEdBench in ../shared is not here")
-def test_without_reference_images_a_method_stands_for_the_true_edit(work, tmp_path):
-    """TEdBench has none: the first folder is taken, and without a folder the message says what to give."""
-    done = run(
-        "clip_image_similarity", "--benchmark", "tedbench", TEDBENCH / "imagic", "--data", TEDBENCH, "--sources", 2,
-        "--encoder", "miniature", "--output", tmp_path / "out", "--json",
-    )  # fmt: skip
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["true_edit"] == "imagic"
-    done = run("clip_score", "--benchmark", "tedbench", "--data", TEDBENCH, "--output", tmp_path / "none")
-    assert done.exit_code == 1
-    assert "evalkit validate METRIC --benchmark tedbench PATH" in done.output
