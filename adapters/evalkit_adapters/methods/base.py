@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from evalkit.editing.method import EditedPicture, MethodRun
 
 if TYPE_CHECKING:
     import torch
 
     from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
+    from evalkit_adapters.diffusion.null_text import NullText
+    from evalkit_adapters.diffusion.schedule import Step
 
 
 class LatentDiffusionMethod:
@@ -57,7 +61,22 @@ class LatentDiffusionMethod:
 
         optimise(loss, optimiser, updates, what=what, progress=run.progress, dtype=run.dtype)
 
+    @property
+    def steps(self) -> "tuple[Step, ...]":
+        """Of sampling, the noisiest first."""
+        return self.model.schedule.steps(self.settings["steps"])
+
+    def null_text_inversion(self, image: Image.Image, caption: str) -> "NullText":
+        """Null-text inversion of the middle square of a picture, for the steps and the guidance of sampling."""
+        from evalkit_adapters.diffusion.null_text import invert
+
+        # The references resize with PIL's own default.
+        clean = self.model.encode(self.model.square(image, Image.Resampling.BICUBIC))
+        guidance, iterations = self.settings["guidance"], self.settings["null_text_iterations"]
+        embedding = self.model.embed(caption)
+        return invert(self.model, clean, embedding, self.steps, guidance=guidance, iterations=iterations)
+
     def sample(self, caption: "torch.Tensor", seed: int) -> EditedPicture:
         """A picture for a caption's embedding, ``(1, tokens, width)``, from the noise of the seed."""
-        model, steps = self.model, self.model.schedule.steps(self.settings["steps"])
-        return model.decode(model.sample(model.initial_noise(seed), steps, caption, self.settings["guidance"]))
+        noise, guidance = self.model.initial_noise(seed), self.settings["guidance"]
+        return self.model.decode(self.model.sample(noise, self.steps, caption, guidance))

@@ -34,7 +34,7 @@ class DDIMReconstruction(LatentDiffusionMethod):
     def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> EditedPicture:  # noqa: ARG002
         """The reconstruction, which does not depend on the edit."""
         model, caption = self.model, self.model.embed(source_caption or "")
-        steps = model.schedule.steps(self.settings["steps"])
+        steps = self.steps
         inverted = model.invert(model.encode(model.square(source_image)), steps, caption)
         return model.decode(model.sample(inverted[steps[0].timestep], steps, caption, self.settings["guidance"]))
 

@@ -83,22 +83,10 @@ class MDP(LatentDiffusionMethod):
         Raises:
             OptionError: The source's own caption is wanted, and it has none.
         """
-        from evalkit_adapters.diffusion.null_text import invert
-
         if self.settings["source_caption"] == "item" and not source_caption:
             raise OptionError("source_caption=item needs an item with a source caption; set source_caption=empty.")
         text = source_caption or "" if self.settings["source_caption"] == "item" else ""
-        # The reference resizes with PIL's own default.
-        square = self.model.square(source_image, Image.Resampling.BICUBIC)
-        inverted = invert(
-            self.model,
-            self.model.encode(square),
-            self.model.embed(text),
-            self.model.schedule.steps(self.settings["steps"]),
-            guidance=self.settings["guidance"],
-            iterations=self.settings["null_text_iterations"],
-        )
-        return self.path(inverted)
+        return self.path(self.null_text_inversion(source_image, text))
 
     def path(self, source: "NullText") -> SourcePath:
         """The inverted image sampled under its own caption."""
@@ -106,7 +94,7 @@ class MDP(LatentDiffusionMethod):
 
         latent, noises, latents = source.start, [], []
         with torch.no_grad():
-            for step, empty in zip(self.model.schedule.steps(self.settings["steps"]), source.empty, strict=True):
+            for step, empty in zip(self.steps, source.empty, strict=True):
                 noises.append(
                     self.model.guided_noise(latent, step.timestep, empty, source.caption, self.settings["guidance"])
                 )
@@ -122,7 +110,7 @@ class MDP(LatentDiffusionMethod):
         """The clean latent of an edit, for the target caption's embedding."""
         import torch
 
-        steps = self.model.schedule.steps(self.settings["steps"])
+        steps = self.steps
         latent = source.inverted.start
         with torch.no_grad():
             for step, weight in zip(steps, weights(len(steps), self.settings), strict=True):

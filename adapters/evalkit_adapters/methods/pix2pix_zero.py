@@ -152,7 +152,7 @@ class Pix2PixZero(LatentDiffusionMethod):
         model = self.model
         captions = torch.cat([source.caption, source.caption + direction])
         reference = latent = source.start
-        for step in model.schedule.steps(self.settings["steps"]):
+        for step in self.steps:
             with torch.no_grad():
                 predicted, reference_attention = self.noise_and_attention(reference, step.timestep, source.caption)
                 reference = step.denoise(reference, predicted)

@@ -114,13 +114,13 @@ class PlugAndPlay(LatentDiffusionMethod):
         # The reference resizes with torchvision's own default.
         latent = model.encode(model.square(source_image, Image.Resampling.BILINEAR))
         inverted = model.invert(latent, model.schedule.steps(self.settings["inversion_steps"]), caption)
-        return {step.timestep: inverted[step.timestep] for step in model.schedule.steps(self.settings["steps"])}
+        return {step.timestep: inverted[step.timestep] for step in self.steps}
 
     def edit(self, item: EditItem, fitted: "dict[int, torch.Tensor]", *, seed: int) -> EditedPicture:  # noqa: ARG002
         """The target caption, sampled under the source's features."""
         import torch
 
-        steps = self.model.schedule.steps(self.settings["steps"])
+        steps = self.steps
         captions = self.model.embed("", self.settings["negative_caption"], item.target_caption or "")
         latent = fitted[steps[0].timestep]
         with torch.no_grad():

@@ -46,7 +46,7 @@ class SDEdit(LatentDiffusionMethod):
         """The source under the noise of the seed, denoised."""
         from evalkit_adapters.diffusion.schedule import add_noise
 
-        model, steps = self.model, self.model.schedule.steps(self.settings["steps"])
+        model, steps = self.model, self.steps
         steps = steps[len(steps) - int(len(steps) * self.settings["strength"]) :]
         if not steps:
             return model.decode(fitted)

@@ -76,17 +76,7 @@ class PromptToPrompt(LatentDiffusionMethod):
 
     def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> "NullText":  # noqa: ARG002
         """Null-text inversion under the source caption."""
-        from evalkit_adapters.diffusion.null_text import invert
-
-        return invert(
-            self.model,
-            # The reference resizes with PIL's own default.
-            self.model.encode(self.model.square(source_image, Image.Resampling.BICUBIC)),
-            self.model.embed(source_caption or ""),
-            self.model.schedule.steps(self.settings["steps"]),
-            guidance=self.settings["guidance"],
-            iterations=self.settings["null_text_iterations"],
-        )
+        return self.null_text_inversion(source_image, source_caption or "")
 
     def edit(self, item: EditItem, fitted: "NullText", *, seed: int) -> EditedPicture:  # noqa: ARG002 - nothing is random
         """The target, sampled beside the source."""
@@ -127,7 +117,7 @@ class PromptToPrompt(LatentDiffusionMethod):
         from evalkit_adapters.diffusion.attention import attention_layers
         from evalkit_adapters.diffusion.latent_diffusion import classifier_free_guidance
 
-        steps = self.model.schedule.steps(self.settings["steps"])
+        steps = self.steps
         cross_layers, self_layers = (attention_layers(self.model.unet, kind) for kind in ("cross", "self"))
         summed_maps: torch.Tensor | float = 0.0
         pair = torch.cat([source.start, source.start])
@@ -164,7 +154,7 @@ class PromptToPrompt(LatentDiffusionMethod):
         functions: dict[AttentionLayer, AttentionFunction] = {}
         replaces_cross = index < int(self.settings["cross_share"] * (self.settings["steps"] + 1))
         if replaces_cross or attention_edit.blend:
-            cross_attention = self._cross_attention(attention_edit if replaces_cross else None, maps)
+            cross_attention = self._cross_attention(attention_edit, maps, is_edited=replaces_cross)
             functions |= dict.fromkeys(cross_layers, cross_attention)
         if index < int(self.settings["self_share"] * self.settings["steps"]):
             functions |= dict.fromkeys(self_layers, self._self_attention)
@@ -182,18 +172,18 @@ class PromptToPrompt(LatentDiffusionMethod):
         return int(round(self.settings["blend_level"] * self.model.unet.config.sample_size) ** 2)
 
     def _cross_attention(
-        self, attention_edit: "AttentionEdit | None", maps: "list[torch.Tensor]"
+        self, attention_edit: "AttentionEdit", maps: "list[torch.Tensor]", *, is_edited: bool
     ) -> "AttentionFunction":
-        """Cross-attention that edits the target's map, where it is to be edited, and adds maps of the blend's size."""
+        """Cross-attention with the target's map edited, or not, that adds what a blend is made of to ``maps``."""
         import torch
 
         from evalkit_adapters.diffusion.attention import attention_probabilities
 
         def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
             attention = attention_probabilities(query, key)
-            if attention_edit:
+            if is_edited:
                 attention = torch.cat([attention[:3], attention_edit.apply(attention[2:3], attention[3:])])
-            if query.shape[2] == self._blend_tokens:
+            if attention_edit.blend and query.shape[2] == self._blend_tokens:
                 maps.append(attention[2:])
             return attention @ value
 

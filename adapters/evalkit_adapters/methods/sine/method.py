@@ -218,7 +218,7 @@ class SINE(LatentDiffusionMethod):
         with torch.no_grad():
             latent = model.schedule.sample(
                 model.initial_noise(seed, side),
-                model.schedule.steps(self.settings["steps"]),
+                self.steps,
                 lambda x, t: self.noise(fitted, x, t, empty, target),
             )
         picture = model.decode(latent)

@@ -230,7 +230,7 @@ class Text2LIVE:
         return network
 
     def network(self, spread: float = 0.0) -> "EditLayer":
-        """An untrained network like CLIP's; ``spread`` is that of the colours that networks begin with, in logits."""
+        """An untrained network, on CLIP's device; ``spread`` is that of the colours it may begin with, in logits."""
         import torch
 
         from evalkit_adapters.methods.text2live.edit_layer import EditLayer
@@ -252,8 +252,8 @@ class Text2LIVE:
         if step % self.settings["whole_every"] == 0:
             pictures.append(picture)
         pixels = [self.pixels(one) for one in pictures]
-        weighted_losses = objective.weighted_losses(pixels, [render(network(one), one) for one in pixels], step)
-        return torch.stack([*weighted_losses.values()]).sum()
+        losses = objective.weighted_losses(pixels, [render(network(one), one) for one in pixels], step)
+        return torch.stack([*losses.values()]).sum()
 
     def pixels(self, picture: Image.Image) -> "torch.Tensor":
         """A picture as ``(1, 3, height, width)`` in [0, 1], where and in what the CLIP computes."""
