@@ -165,18 +165,6 @@ def test_a_picture_is_drawn_again():
     assert psnr[1] > psnr[0] + 0.5
 
 
-def test_what_guided_sampling_draws_by_itself_needs_no_other_embedding(model, clean):
-    """Where the goals are its own latents, the loss is 0 and the empty caption stays, bit for bit."""
-    blind, goals = known(model), [clean]
-    steps, text = blind.schedule.steps(5), caption(blind)
-    with torch.no_grad():
-        for step in steps:
-            without, with_text = (blind.noise(goals[-1], step.timestep, one) for one in (blind.embed(""), text))
-            goals.append(ddim_step(goals[-1], without + GUIDANCE * (with_text - without), step.alpha, step.alpha_prev))
-    ours = optimise_empty(blind, goals[0], goals[1:], text, steps, guidance=GUIDANCE, iterations=10)
-    assert all(torch.equal(one, blind.embed("")) for one in ours)
-
-
 def test_gradients_survive_half_precision():
     """With a UNet in float16 the embedding goes where it goes in float32, even with short steps and little guidance.
 

@@ -371,14 +371,6 @@ def test_what_was_trained_is_kept_where_that_is_wanted(clip, picture, tmp_path):
     assert again.tobytes() == first.tobytes()
 
 
-def test_training_is_shown(clip, picture):
-    """Step by step, from none to all."""
-    told = []
-    run = MethodRun(model="at hand", revision=None, settings={}, progress=lambda *step: told.append(step))
-    loaded(clip, run=run).edit(ITEM, picture, seed=0)
-    assert told == [("training", done, 3) for done in range(4)]
-
-
 @pytest.mark.parametrize("scales", [4, 7])
 def test_a_picture_too_small_for_its_scales_is_refused_with_how_many_fit(clip, picture, scales):
     """Before anything is trained; what the message proposes works for the worst crop, and one scale more would not."""
