@@ -25,7 +25,6 @@ SHORT = {
     "checkpointing": False,
 }
 ITEM = EditItem(item_id="a", target_caption="a large blue square")
-OTHER = EditItem(item_id="b", target_caption="a small red circle on the left")
 PICTURE = Image.effect_noise((100, 80), 90).convert("RGB")
 
 
@@ -36,11 +35,6 @@ def imagic(model, *, artefacts=None, progress=None, dtype="fp32", **settings):
     if progress:
         adapter.run = replace(adapter.run, progress=progress)
     return adapter
-
-
-def edited(adapter, item=ITEM, seed=0):
-    """One edit of the picture."""
-    return adapter.edit(item, adapter.fit(PICTURE, None, seed=seed), seed=seed)
 
 
 def trained(unet, clean, target, seed):
