@@ -33,6 +33,7 @@ networks. In float32 one content's embeddings lie up to 1.0e-6 apart over batch 
 and bf16 each lies up to 1.7e-3 and 1.2e-2 from the float32 one, two of them at most twice that apart (margins 3, 2)."""
 
 
+ABSENT = "absent"
 PROBES = (
     "",
     "A photo of a CAT.",
@@ -297,13 +298,13 @@ def tokenizer_digest(vocabulary: Mapping[str, int], tokenize: Callable[[Sequence
 
 
 def library_versions(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Distributions with their installed versions, ``absent`` for one that is not installed."""
+    """Distributions with their installed versions, :data:`ABSENT` for one that is not installed."""
     found = []
     for name in names:
         try:
             found.append((name, metadata.version(name)))
         except metadata.PackageNotFoundError:
-            found.append((name, "absent"))
+            found.append((name, ABSENT))
     return tuple(found)
 
 

@@ -226,15 +226,32 @@ def _opened(file: IO[bytes]) -> ImageFile.ImageFile:
     return image
 
 
-def _orientation(image: ImageFile.ImageFile) -> int:
+def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 where it says nothing that can be read."""
-    if image.format == "PNG" and image.tile and "exif" not in image.info:
+    if image.format == "PNG" and getattr(image, "tile", None) and "exif" not in image.info:
         return _UPRIGHT  # asking would decode the pixels
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT)
     except Exception:  # damaged metadata rotate nothing
         return _UPRIGHT
     return value if value in range(1, 9) else _UPRIGHT
+
+
+def rgb_image(image: Image.Image) -> Image.Image:
+    """An image in memory as metrics see it: what :func:`read_image` gives of a file that holds it.
+
+    Args:
+        image: Of any mode, with what its file said of rotation, colour and transparency, if it came from one.
+
+    Raises:
+        ImageError: Its pixels cannot be decoded, or have no defined range.
+    """
+    with _naming("The image"):
+        format_name = image.format or ""
+        image.load()
+        upright = image if _orientation(image) == _UPRIGHT else ImageOps.exif_transpose(image)
+        flat = flatten(upright, format_name=format_name)
+        return flat.image.copy() if flat.image is image else flat.image
 
 
 def _upright_and_flat(image: ImageFile.ImageFile) -> Flat:

@@ -18,7 +18,7 @@ from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, PICTURES, Leaderboard
 from evalkit.metrics.base import METRICS, REASONS, Metric
 from evalkit.scores.frame import ItemScores
 from evalkit.scores.run import RECORD
-from evalkit.scoring.apply import summarize
+from evalkit.scoring.summaries import summarize
 
 CLOSE = 1e-9
 """Relative difference of means that the order of summing can make."""

@@ -43,6 +43,7 @@ REASONS: Mapping[str, str] = {
     "nothing_to_preserve": "the edit asks for every attribute to change",
     "no_source_caption": "the item has no source caption",
     "no_target_caption": "the item has no target caption",
+    "no_instruction": "the item has no instruction",
     "no_source_image": "the item has no source image",
     "no_reference_image": "the item has no reference image",
     "no_edit_mask": "the item has no edit mask",

@@ -15,14 +15,14 @@ from evalkit.scoring.units import EncoderAnswer, ScoreResult, ScoreUnit, ScoreWo
 
 
 def open_encoders(
-    metrics: Iterable[Metric], options: ScoreOptions, *, cache: FeatureCache, engine: Engine | None = None
+    metrics: Iterable[Metric], options: ScoreOptions, *, cache: FeatureCache | None = None, engine: Engine | None = None
 ) -> dict[str, AnyEncoder]:
     """The encoders that some metrics go through, by the names that their features use.
 
     Args:
         metrics: Which metrics.
         options: What the encoders are.
-        cache: Remembers what those of this process turned out to be.
+        cache: Remembers what those of this process turned out to be, if it is given.
         engine: If its workers are elsewhere, they open the encoders; nothing is loaded here.
 
     Raises:

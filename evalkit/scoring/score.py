@@ -1,28 +1,39 @@
-"""``score_into``: from an edit folder to a run directory, with cache and encoders opened and closed here."""
+"""From an edit folder to a run: ``score_folder`` computes it, ``score_into`` opens what that takes and writes it."""
 
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from evalkit.benchmarks.protocols import Protocol
+from evalkit.edits.check import duplicates, edits_digest
 from evalkit.edits.folder import EditFolder
-from evalkit.edits.item import Problem
-from evalkit.encoders.base import precision
-from evalkit.encoders.cache import EmbeddingCache
+from evalkit.edits.item import EditItem, Problem
+from evalkit.encoders.base import AnyEncoder, precision
+from evalkit.encoders.cache import EmbeddingCache, FeatureCache
 from evalkit.engine.base import Engine
-from evalkit.errors import CacheError, OptionError
+from evalkit.errors import CacheError, MissingItemsError, OptionError
+from evalkit.formatting import listed
 from evalkit.metrics.base import Metric, get_metrics
-from evalkit.scores.run import ScoredRun, check_destination, write_run
-from evalkit.scoring.apply import score_folder
+from evalkit.scores.frame import ScoreFrame
+from evalkit.scores.run import FolderRecord, ProblemRecord, RunRecord, ScoredRun, check_destination, write_run
 from evalkit.scoring.encoders import open_encoders
-from evalkit.scoring.options import DEFAULT_ENCODER, DEFAULT_METRICS, ScoreOptions
-from evalkit.storage.prefetch import Progress, no_progress
+from evalkit.scoring.features import Features
+from evalkit.scoring.options import DEFAULT_ENCODER, DEFAULT_METRICS, Missing, ScoreOptions
+from evalkit.scoring.requests import requests_of
+from evalkit.scoring.summaries import encoder_record, score_items, signature, summarize, versions, without_unreadable
+from evalkit.storage.prefetch import Progress, in_batches, no_progress
 from evalkit.storage.remote import origin_of
 
-__all__ = ["DEFAULT_ENCODER", "ScoreOptions", "open_cache", "score_into"]
+__all__ = ["DEFAULT_ENCODER", "ScoreOptions", "open_cache", "score_folder", "score_into"]
+CHUNK = 2000
+"""Items whose vectors are in memory at a time; at 512 numbers, two images and two texts each, 17 MB at most."""
+_NAMED = 10
+"""Missing items that an error names before it only counts them."""
 
 
 def score_into(
@@ -65,6 +76,126 @@ def score_into(
         )
     write_run(directory, run)
     return run
+
+
+def score_folder(
+    folder: EditFolder,
+    metrics: Sequence[Metric],
+    encoders: Mapping[str, AnyEncoder],
+    cache: FeatureCache,
+    options: ScoreOptions | None = None,
+    *,
+    engine: Engine | None = None,
+    problems: Sequence[Problem] = (),
+    progress: Progress = no_progress,
+) -> ScoredRun:
+    """Score every item of a folder.
+
+    Args:
+        folder: What to score.
+        metrics: Which metrics.
+        encoders: By the names that the metrics' features use.
+        cache: Where features are kept between runs.
+        options: How: the name of the run, what absent edits mean, the level of intervals, the size of batches.
+        engine: Whose workers compute features; by default this process does.
+        problems: What was found wrong before, to be recorded with the run.
+        progress: Called with the kind of work, how much is done and how much there is.
+
+    Raises:
+        MissingItemsError: Under ``missing="fail"``, edited images are absent or unreadable.
+        EncoderError: An encoder cannot be loaded.
+        OptionError: Two metrics give one name to different measures.
+    """
+    options = options or ScoreOptions()
+    started, clock = datetime.now(UTC), time.monotonic()
+    if options.missing == "fail":
+        _refuse_missing(folder.items)
+    features = Features(encoders, cache, engine, batch_size=options.batch_size, progress=progress)
+    table, digests = _score_chunks(folder.items, metrics, features, options.missing, progress)
+    unreadable = [
+        Problem(code="unreadable_image", message=message, path=path) for path, message in features.unreadable.items()
+    ]
+    if options.missing == "fail":
+        _refuse_unreadable(unreadable)
+    readable = {path: digest for path, digest in digests.items() if path not in features.unreadable}
+    found = [*problems, *folder.problems, *unreadable, *duplicates(folder.items, readable)]
+    if features.cache_failure:
+        found.append(Problem(code="cache_unavailable", message=features.cache_failure))
+    record = RunRecord(
+        run=options.name or folder.method or folder.root.resolve().name,
+        method=folder.method,
+        benchmark=folder.benchmark,
+        benchmark_version=options.benchmark_version,
+        protocol=options.protocol.name if options.protocol else None,
+        folder=_folder_record(folder, digests),
+        n_items=table.n_items,
+        n_edited=int(table.is_ok().sum()),
+        missing=options.missing,
+        level=options.level,
+        metrics={
+            metric.name: summarize(metric, table, str(signature(metric, encoders, options.missing)), options.level)
+            for metric in metrics
+        },
+        encoders={name: encoder_record(encoder) for name, encoder in encoders.items()},
+        problems=[ProblemRecord(code=p.code, item_id=p.item_id, message=p.message) for p in found],
+        items_sha256="",
+        versions=versions(encoders.values()),
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - clock, 3),
+        n_encoded_images=features.n_computed["image"],
+        n_encoded_texts=features.n_computed["text"],
+        n_compared_pairs=features.n_computed["pair"],
+    )
+    return ScoredRun(record=record, table=table)
+
+
+def _score_chunks(
+    items: Sequence[EditItem], metrics: Sequence[Metric], features: Features, missing: Missing, progress: Progress
+) -> tuple[ScoreFrame, dict[Path, str]]:
+    """All items by all metrics, and the SHA-256 of their files."""
+    names = tuple(metric.name for metric in metrics)
+    frames, digests = [ScoreFrame.from_rows([], names)], dict[Path, str]()
+    for chunk in in_batches(items, CHUNK):
+        features.prepare(requests_of(metrics, chunk))
+        digests |= features.digests
+        if missing != "fail" or not features.unreadable:  # else the others are encoded, and that is all
+            readable = [without_unreadable(item, features.unreadable) for item in chunk]
+            frames.append(ScoreFrame.from_rows(score_items(readable, metrics, features, missing), names))
+        progress("scoring items", sum(map(len, frames)), len(items))
+    return ScoreFrame.concatenate(frames), digests
+
+
+def _folder_record(folder: EditFolder, digests: Mapping[Path, str]) -> FolderRecord:
+    return FolderRecord(
+        path=origin_of(folder.root),
+        layout=folder.layout,
+        digest=edits_digest(folder.items, digests),
+        n_files=folder.n_files,
+        n_matched=folder.n_matched,
+        opened_with=dict(folder.opened_with),
+    )
+
+
+def _refuse_missing(items: Iterable[EditItem]) -> None:
+    absent = [item for item in items if item.status == "missing"]
+    if absent:
+        total = len(absent)
+        raise MissingItemsError(
+            f"{total} item{'s have' if total > 1 else ' has'} no edited image: "
+            f"{listed([item.label for item in absent], _NAMED)}. "
+            "Nothing was scored. Add them, or say how to treat them: --missing floor (the worst score) or "
+            "--missing intersect (left out)."
+        )
+
+
+def _refuse_unreadable(unreadable: Sequence[Problem]) -> None:
+    if unreadable:
+        raise MissingItemsError(
+            f"{len(unreadable)} image{'s' if len(unreadable) > 1 else ''} cannot be read: "
+            f"{listed([problem.message for problem in unreadable], _NAMED)} "
+            "Nothing was scored; what was encoded is kept. Replace them, or say how to treat them: --missing floor or "
+            "--missing intersect."
+        )
 
 
 def _require(protocol: Protocol, folder: EditFolder, metrics: Sequence[Metric], options: ScoreOptions) -> None:

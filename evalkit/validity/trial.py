@@ -16,8 +16,8 @@ from evalkit.errors import DataError, OptionError
 from evalkit.metrics.base import Metric, get_metrics
 from evalkit.scores.external import ColumnNames, read_table
 from evalkit.scores.run import ScoredRun
-from evalkit.scoring.apply import score_folder
 from evalkit.scoring.options import ScoreOptions
+from evalkit.scoring.score import score_folder
 from evalkit.stats.clusters import Groups, code_groups
 from evalkit.storage.prefetch import Progress
 from evalkit.validity.systems import System, Systems

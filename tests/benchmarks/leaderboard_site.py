@@ -28,7 +28,7 @@ from evalkit.leaderboard.store import Leaderboard
 from evalkit.metrics.base import METRICS
 from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.scores.run import FolderRecord, RunRecord, ScoredRun, write_run
-from evalkit.scoring.apply import summarize
+from evalkit.scoring.summaries import summarize
 from tests.support import boards
 from tests.support.browser import chromium
 

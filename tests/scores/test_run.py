@@ -8,7 +8,8 @@ from evalkit.encoders.cache import EmbeddingCache
 from evalkit.errors import RunError
 from evalkit.metrics.base import get_metrics
 from evalkit.scores.run import check_destination, read_run, write_run
-from evalkit.scoring.apply import score_folder
+from evalkit.scoring.options import ScoreOptions
+from evalkit.scoring.score import score_folder
 from tests.support.fakes import FakeEncoder, make_edit_folder
 
 
@@ -17,7 +18,9 @@ def run(tmp_path):
     """A small scored folder."""
     with EmbeddingCache.in_memory() as cache:
         folder = make_edit_folder(tmp_path / "folder")
-        yield score_folder(folder, get_metrics(["clip_score"]), {"clip": FakeEncoder()}, cache, name="run")
+        yield score_folder(
+            folder, get_metrics(["clip_score"]), {"clip": FakeEncoder()}, cache, ScoreOptions(name="run")
+        )
 
 
 def test_a_run_of_the_same_folder_is_replaced(tmp_path, run):

@@ -19,7 +19,7 @@ from evalkit.images.decode import decode_image, read_image
 from evalkit.metrics.base import get_metrics
 from evalkit.metrics.features import VectorFeature
 from evalkit.scores.run import read_run
-from evalkit.scoring import apply as run_module
+from evalkit.scoring import score as run_module
 from evalkit.scoring import units
 from evalkit.scoring.features import Features, FeatureStore
 from evalkit.scoring.requests import Content, Request

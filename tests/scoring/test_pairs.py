@@ -16,8 +16,8 @@ from evalkit.images.decode import decode_image, read_image
 from evalkit.metrics.base import METRICS, Metric, Scores, get_metrics
 from evalkit.metrics.features import PairFeature
 from evalkit.scoring import units
-from evalkit.scoring.apply import score_folder
 from evalkit.scoring.options import ScoreOptions
+from evalkit.scoring.score import score_folder
 from tests.support.fakes import make_edit_folder, make_items, save_picture
 
 FOUR = ("l1", "mse", "psnr", "ssim")

@@ -10,9 +10,9 @@ from evalkit.encoders.cache import EmbeddingCache
 from evalkit.errors import CacheError, MissingItemsError
 from evalkit.metrics.base import get_metrics
 from evalkit.scores.run import read_run, write_run
-from evalkit.scoring.apply import score_folder
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.requests import Content, requests_of
+from evalkit.scoring.score import score_folder
 from tests.support.fakes import FakeEncoder, make_edit_folder, make_items
 
 THREE = ("clip_score", "clip_directional_similarity", "clip_image_similarity")

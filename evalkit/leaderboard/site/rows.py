@@ -14,7 +14,7 @@ from evalkit.leaderboard.store import PICTURES, LoadedEntry
 from evalkit.metrics.base import METRICS
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import MetricSummary
-from evalkit.scoring.apply import summarize
+from evalkit.scoring.summaries import summarize
 
 Scale = tuple[float, float]
 """Ends of the axis on which the intervals of a column are drawn."""

@@ -1,0 +1,148 @@
+"""From the features of items to what is recorded of them: values with reasons, means with intervals, signatures."""
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from evalkit import __version__
+from evalkit.edits.item import IMAGE_FIELDS, EditItem
+from evalkit.encoders.base import ABSENT, AnyEncoder, library_versions
+from evalkit.images.pairs import MASK_RULE, SIZE_RULE
+from evalkit.metrics.base import Metric, Signature
+from evalkit.metrics.features import ItemFeature
+from evalkit.scores.frame import ItemScores, ScoreFrame
+from evalkit.scores.run import EncoderRecord, MetricSummary
+from evalkit.scoring.features import Features
+from evalkit.scoring.options import Missing
+from evalkit.scoring.requests import MEASURING, missing_fields
+from evalkit.stats.intervals import group_t_interval, group_wilson_interval
+
+LIBRARIES = (*MEASURING, "pillow", "torch", "open_clip_torch", "transformers")
+"""Whose versions a record names, with those that its encoders name."""
+
+
+def without_unreadable(item: EditItem, unreadable: Mapping[Path, str]) -> EditItem:
+    """An item without the images that cannot be decoded; without its edited image it is missing."""
+    broken = {name for name in IMAGE_FIELDS if getattr(item, name) in unreadable}
+    if item.edited_image and "edited_image" in broken:
+        item = item.without_edit("missing", unreadable[item.edited_image])
+    nothing: dict[str, Any] = dict.fromkeys(broken)
+    return replace(item, **nothing) if broken else item
+
+
+def score_items(
+    items: Sequence[EditItem], metrics: Sequence[Metric], features: Features, missing: Missing
+) -> list[ItemScores]:
+    """Every metric's value of every item, or the reason why there is none; the features are there."""
+    values: list[dict[str, float | None]] = [{} for _ in items]
+    reasons: list[dict[str, str]] = [{} for _ in items]
+    for metric in metrics:
+        absent = [missing_fields(metric, item) for item in items]
+        usable = [index for index, fields in enumerate(absent) if not fields]
+        cells = {
+            index: _unscored(metric, items[index], fields, missing) for index, fields in enumerate(absent) if fields
+        }
+        if usable:
+            scores = features.compute(metric, [items[index] for index in usable])
+            cells.update(zip(usable, zip(scores.optional(), scores.reasons, strict=True), strict=True))
+        for index, (value, reason) in cells.items():
+            values[index][metric.name] = value
+            if reason:
+                reasons[index][metric.name] = reason
+    return [
+        ItemScores(
+            item_id=item.item_id,
+            group=item.group or item.item_id,
+            seed=item.seed,
+            edit_type=item.edit_type,
+            status=item.status,
+            values=values[index],
+            reasons=reasons[index],
+        )
+        for index, item in enumerate(items)
+    ]
+
+
+def _unscored(
+    metric: Metric, item: EditItem, absent: Sequence[str], missing: Missing
+) -> tuple[float | None, str | None]:
+    """The value of an item that lacks some fields, and the reason if it has none."""
+    others = [field for field in absent if field != "edited_image"]
+    if others:
+        return None, f"no_{others[0]}"
+    if item.status == "failed" or missing == "floor":
+        return metric.floor, None
+    return None, "no_edited_image"
+
+
+def summarize(metric: Metric, table: ScoreFrame, line: str, level: float) -> MetricSummary:
+    """One metric over all items of a table, as a run records it: the mean with its interval, under a signature."""
+    means, undefined = table.item_means(metric.name), table.undefined(metric.name)
+    make = group_wilson_interval if metric.summarize == "rate" else group_t_interval
+    interval = make(means.values, means.groups, level=level)
+    low, mean, high = (_clamped(metric, end) for end in (interval.low, interval.mean, interval.high))
+    return MetricSummary(
+        mean=mean,
+        ci_low=low,
+        ci_high=high,
+        n=interval.n_items,
+        n_groups=interval.n_groups,
+        n_undefined=sum(undefined.values()),
+        undefined=undefined,
+        n_floored=table.n_floored(metric.name),
+        higher_is_better=metric.higher_is_better,
+        interval=interval.reason or interval.method,
+        signature=line,
+    )
+
+
+def _clamped(metric: Metric, value: float | None) -> float | None:
+    return max(value, 0.0) if metric.summarize == "clamped_mean" and value is not None else value
+
+
+def signature(metric: Metric, encoders: Mapping[str, AnyEncoder], missing: Missing = "fail") -> Signature:
+    """Everything that can change the numbers of a metric, through encoders or from the pixels themselves."""
+    specs = [encoders[name].spec for name in metric.encoders]
+    image = [
+        SIZE_RULE.replace("source", other.removesuffix("_image"))
+        for other in dict.fromkeys(p.against for p in metric.pairs)
+    ]
+    image += [MASK_RULE] if any(pair.masked for pair in metric.pairs) else []
+    image += [spec.preprocess.label for spec in specs if spec.preprocess.mode != "native"]
+    judges = [f"judge/{f.name}" for f in metric.features.values() if isinstance(f, ItemFeature) and f.judge]
+    return Signature(
+        metric=metric.name,
+        encoder=_joined([*(spec.label for spec in specs), *judges]) or "none",
+        image=_joined(image),
+        template=metric.template,
+        dtype=_joined([spec.precision for spec in specs]) or "fp64",
+        version=metric.version_label,
+        evalkit=__version__,
+        missing=missing,
+    )
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "+".join(dict.fromkeys(parts))
+
+
+def encoder_record(encoder: AnyEncoder) -> EncoderRecord:
+    """An encoder that took part, for the record."""
+    spec = encoder.spec
+    return EncoderRecord(
+        name=spec.name,
+        label=spec.label,
+        fingerprint=spec.fingerprint,
+        weights_sha256=spec.weights_sha256,
+        device=encoder.device,
+        dtype=spec.precision,
+    )
+
+
+def versions(encoders: Iterable[AnyEncoder]) -> dict[str, str]:
+    """The versions of all that computed a run's numbers, as they are in the keys of its features."""
+    libraries = dict.fromkeys([*LIBRARIES, *(name for e in encoders for name, _ in e.spec.libraries)])
+    found = {name: version for name, version in library_versions(libraries) if version != ABSENT}
+    return {"evalkit": __version__, "python": platform.python_version(), **found}
