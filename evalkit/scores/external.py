@@ -1,37 +1,30 @@
 """Score tables of other tools, in whatever shape they come: which column is what, and what is missing and why."""
 
+import io
+import json
 import math
-from collections import defaultdict
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import DataError
-from evalkit.scores.external_rows import ExternalRow, read_rows
 from evalkit.scores.frame import ItemScores, ScoreFrame
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 GUESSES: Mapping[str, tuple[str, ...]] = {
-    "item": (
-        "item_id",
-        "item",
-        "image_id",
-        "file_id",
-        "sample_id",
-        "id",
-        "key",
-        "index",
-        "name",
-        "file_name",
-        "file",
-        "image",
-    ),
+    "item": ("item_id", "item", "image_id", "file_id", "sample_id", "id", "key", "index", "name", "file_name", "file",
+             "image"),
     "method": ("method", "model", "system", "method_name", "model_name"),
     "seed": ("seed", "random_seed"),
     "group": ("group", "group_id", "source_image", "source_id", "source", "cluster_id", "cluster", "image"),
     "metric": ("metric", "metric_name", "measure"),
     "value": ("value", "score"),
-}
+}  # fmt: skip
 """Column names, in lower case, from which a column's part is plain; the first that is there stands."""
 ABSENT: Mapping[str, str] = {
     "empty": "the cell is empty, or says that there is no value",
@@ -44,6 +37,8 @@ _EMPTY = {"", "nan", "none", "null", "na", "n/a", "-", "–"}
 _TRUTHS = {"true": 1.0, "false": 0.0}
 _BETWEEN = "|"
 """What stands between method and metric where each pair of them has a column."""
+_JUDGED = re.compile(r"^\W*([A-Za-z][^:\n]*?)\W*:\W*(\d+(?:\.\d+)?)\W*$", re.MULTILINE)
+"""A line ``Name: number`` of a judge's answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,24 +66,14 @@ class ExternalTable:
     """How the table was read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Cell:
-    """One value and whose it is."""
-
-    method: str
-    item: str
-    seed: int | None
-    group: str | None
-    metric: str
-    raw: Any
-    where: str
-
-
 def read_table(path: Path, columns: ColumnNames | None = None) -> ExternalTable:
     """Read a per-item table that another tool wrote.
 
     A table is *long* if it has a metric and a value column, *wide* otherwise: then every column that mostly holds
     numbers is a metric, or, where names look like ``method|metric``, a metric of that method.
+
+    JSON may be a list of objects, an object that holds one such list, or an object of items: each with its scores, one
+    number, or a judge's text with lines ``Name: number`` (whose mean is then the column ``average``).
 
     Args:
         path: CSV, TSV, JSON Lines, JSON or Parquet.
@@ -98,17 +83,17 @@ def read_table(path: Path, columns: ColumnNames | None = None) -> ExternalTable:
         DataError: The table cannot be read, a column is absent, an item has no name, two rows give the same value, or
             an item has two groups.
     """
-    rows = read_rows(path)
-    chosen = _resolve(path, rows, columns or ColumnNames())
+    table = _read(path)
+    chosen = _resolve(path, list(table.columns), columns or ColumnNames())
+    rows = _rows(path, table, chosen)
     if chosen.metric and chosen.value:
+        cells = rows.assign(metric=_needed(path, table[chosen.metric]), raw=table[chosen.value])
         remarks: list[str] = []
-        cells = _long_cells(path, rows, chosen)
     else:
-        cells, remarks = _wide_cells(path, rows, chosen)
-    shown = {field.name: getattr(chosen, field.name) for field in fields(chosen)}
-    read_as = ", ".join(f"{part} '{name}'" for part, name in shown.items() if name)
+        cells, remarks = _melted(path, table, rows, chosen)
+    read_as = ", ".join(f"{part} '{name}'" for part, name in asdict(chosen).items() if name)
     return ExternalTable(
-        methods=_tables(path, cells),
+        methods=_frames(path, cells, _groups(path, rows)),
         has_groups=chosen.group is not None,
         notes=(f"{path.name} was read by its columns: {read_as}", *remarks),
     )
@@ -120,12 +105,11 @@ def read_groups(path: Path, columns: ColumnNames | None = None) -> dict[str, str
     Raises:
         DataError: The table cannot be read, has no such columns, or gives an item two groups.
     """
-    rows = read_rows(path)
-    chosen = _resolve(path, rows, columns or ColumnNames())
+    table = _read(path)
+    chosen = _resolve(path, list(table.columns), columns or ColumnNames())
     if chosen.group is None:
         raise DataError(f"{path} has no group column: expected one called 'group' beside the item's.")
-    cells = [_cell(path, row, replace(chosen, method=None), "", None) for row in rows]
-    return {item: cell.group or item for item, cell in _groups(path, cells).items()}
+    return _groups(path, _rows(path, table, replace(chosen, method=None)))
 
 
 def number_of(raw: Any) -> tuple[float | None, str | None]:  # noqa: ANN401 - a cell of any kind of table
@@ -150,55 +134,159 @@ def number_of(raw: Any) -> tuple[float | None, str | None]:  # noqa: ANN401 - a 
     return (None, "infinite") if math.isinf(value) else (value, None)
 
 
-def _resolve(path: Path, rows: Sequence[ExternalRow], named: ColumnNames) -> ColumnNames:
+def _read(path: Path) -> "pd.DataFrame":
+    """Every record as it stands in the file, indexed by where: ``line 3``, ``entry 3`` or ``row 3``."""
+    kind = path.suffix.lower()
+    if kind not in SUFFIXES:
+        raise DataError(f"{path} is no table that can be read: expected one of {', '.join(SUFFIXES)}, got '{kind}'.")
+    try:
+        if kind == ".parquet":
+            from pyarrow import parquet
+
+            records = enumerate(parquet.read_table(path).to_pylist(), start=1)
+            table = _of_records(path, ((f"row {number}", record) for number, record in records))
+        else:
+            text = path.read_bytes().decode("utf-8-sig")
+            table = _read_csv(path, text) if kind in (".csv", ".tsv") else _of_records(path, _json_records(path, text))
+    except UnicodeDecodeError as failure:
+        raise DataError(f"{path} is not UTF-8 text: {failure}. Convert it, and run the same command again.") from None
+    except OSError as failure:
+        raise DataError(f"{path} cannot be read: {failure.strerror or failure}.") from failure
+    except ValueError as failure:  # of pyarrow and pandas
+        name = "Parquet" if kind == ".parquet" else "CSV"
+        raise DataError(f"{path} is not a {name} file that can be read: {failure}.") from failure
+    if table.empty:
+        raise DataError(f"{path} holds no rows: expected one per item.")
+    return table
+
+
+def _read_csv(path: Path, text: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    lines = text.splitlines() or [""]
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=lines[0].count)
+    # The Python engine tells a cell that is not there from an empty one, also where a line has more than the header.
+    cells = pd.read_csv(
+        io.StringIO(text, newline=""), sep=delimiter, names=range(1 + max(line.count(delimiter) for line in lines)),
+        dtype=object, keep_default_na=False, skip_blank_lines=False, engine="python",
+    )  # fmt: skip
+    cells.index += 1 + cells.map(lambda cell: str(cell).count("\n")).sum(axis=1).cumsum()
+    cells = cells.dropna(how="all")
+    header = [str(name).strip() for name in cells.iloc[:1].stack().dropna()]
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}, line 1: the column '{twice[0]}' is there more than once. Rename one of them.")
+    for line, n_cells in cells.count(axis=1).items():
+        if n_cells != len(header):
+            raise DataError(f"{path}, line {line}: expected {len(header)} cells as in the header, got {n_cells}.")
+    rows = cells.iloc[1:, : len(header)].set_axis(header, axis=1)
+    return rows.set_axis([f"line {line}" for line in rows.index])
+
+
+def _of_records(path: Path, records: Iterable[tuple[str, Any]]) -> "pd.DataFrame":
+    """A table of objects, those inside of others as ``outer.inner``."""
+    import pandas as pd
+
+    places, rows = [], []
+    for where, record in records:
+        if not isinstance(record, dict):
+            raise DataError(f"{path}, {where}: expected an object with a key per column, got {type(record).__name__}.")
+        row: dict[str, Any] = {}
+        for key, value in record.items():
+            row |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
+        places.append(where)
+        rows.append(row)
+    return pd.DataFrame(rows, index=places, dtype=object)
+
+
+def _json_records(path: Path, text: str) -> Iterable[tuple[str, Any]]:
+    if path.suffix.lower() != ".json":
+        lines = ((f"line {number}", line) for number, line in enumerate(text.split("\n"), start=1))
+        return ((where, _parsed(path, line, where)) for where, line in lines if line.strip())
+    value = _parsed(path, text, "the file")
+    if isinstance(value, dict):
+        lists = [inner for inner in value.values() if isinstance(inner, list) and inner and isinstance(inner[0], dict)]
+        value = lists[0] if len(lists) == 1 else value
+    if isinstance(value, dict):
+        return ((f"entry '{item}'", _scores_of(item, scores)) for item, scores in value.items())
+    if isinstance(value, list):
+        return ((f"entry {number}", entry) for number, entry in enumerate(value, start=1))
+    raise DataError(f"{path} is no table: expected a list of objects, or an object of items.")
+
+
+def _scores_of(item: str, scores: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """What an object of items says of one, as an object with the item's name."""
+    if isinstance(scores, str) and (judged := _JUDGED.findall(scores)):
+        named = {name.strip(): float(value) for name, value in judged}
+        return {"item_id": item, **named, "average": sum(named.values()) / len(named)}
+    if scores is None or isinstance(scores, int | float | str):
+        return {"item_id": item, "score": scores}
+    return {"item_id": item, **scores} if isinstance(scores, dict) else scores
+
+
+def _parsed(path: Path, text: str, where: str) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as failure:
+        raise DataError(f"{path}, {where}: this is not JSON: {failure}.") from None
+
+
+def _resolve(path: Path, present: Sequence[str], named: ColumnNames) -> ColumnNames:
     """The columns as named by the user, the others guessed."""
-    present = list(dict.fromkeys(name for row in rows for name in row.cells))
-    found = named
-    for part, guesses in GUESSES.items():
-        name = getattr(named, part)
+    found: dict[str, str | None] = asdict(named)
+    for name in found.values():
         if name is not None and name not in present:
             raise DataError(f"{path} has no column '{name}': expected one of {', '.join(present)}.")
-        taken = {getattr(found, field.name) for field in fields(found)}
-        by_lower = {column.lower(): column for column in reversed(present) if column not in taken}
-        if name is None:
-            found = replace(found, **{part: next((by_lower[guess] for guess in guesses if guess in by_lower), None)})
-    if found.item is None:
+    for part, guesses in GUESSES.items():
+        free = {column.lower(): column for column in reversed(present) if column not in found.values()}
+        found[part] = found[part] or next((free[guess] for guess in guesses if guess in free), None)
+    if found["item"] is None:
         raise DataError(
             f"It is not plain which column of {path} names the items: got {', '.join(present)}. "
             "Say which: --item-column NAME"
         )
-    if named.metric and not found.value:
+    if named.metric and not found["value"]:
         raise DataError(f"It is not plain which column of {path} holds the values. Say which: --value-column NAME")
-    # A wide table may well have a metric that is called "score".
-    return found if found.metric and found.value else replace(found, metric=None, value=named.value)
+    if not (found["metric"] and found["value"]):  # a wide table may well have a metric that is called "score"
+        found |= {"metric": None, "value": named.value}
+    return ColumnNames(**found)
 
 
-def _long_cells(path: Path, rows: Sequence[ExternalRow], columns: ColumnNames) -> list[_Cell]:
-    metric, value = columns.metric or "", columns.value or ""
-    return [_cell(path, row, columns, _needed(path, row, metric), row.cells.get(value)) for row in rows]
+def _rows(path: Path, table: "pd.DataFrame", columns: ColumnNames) -> "pd.DataFrame":
+    """Whose each record is: its method, item, seed and group, None for a seed or group that is not said."""
+    import pandas as pd
+
+    nothing = [None] * len(table)
+    rows = {
+        "method": _needed(path, table[columns.method]) if columns.method else [path.stem] * len(table),
+        "item": _needed(path, table[columns.item]),
+        "seed": [_seed(path, *cell) for cell in table[columns.seed].items()] if columns.seed else nothing,
+        "group": [_name(raw) for raw in table[columns.group]] if columns.group else nothing,
+    }
+    return pd.DataFrame(rows, index=table.index, dtype=object)
 
 
-def _wide_cells(path: Path, rows: Sequence[ExternalRow], columns: ColumnNames) -> tuple[list[_Cell], list[str]]:
-    taken = {getattr(columns, field.name) for field in fields(columns)}
-    others = [name for name in dict.fromkeys(name for row in rows for name in row.cells) if name and name not in taken]
-    metrics = [
-        name for name in others if not _numbers_rows(name) and _mostly_numbers(row.cells.get(name) for row in rows)
-    ]
+def _melted(
+    path: Path, table: "pd.DataFrame", rows: "pd.DataFrame", columns: ColumnNames
+) -> tuple["pd.DataFrame", list[str]]:
+    """A wide table with a row for each of its values, and what is to be said of the columns that are no scores."""
+    import pandas as pd
+
+    others = [name for name in table.columns if name and name not in asdict(columns).values()]
+    metrics = [name for name in others if not _numbers_rows(name) and _mostly_numbers(table[name])]
     metrics = [columns.value] if columns.value else metrics
-    crossed = [name for name in metrics if _BETWEEN in name]
-    if crossed and columns.method is None:
-        metrics = crossed
+    crossed = [name for name in metrics if _BETWEEN in name] if columns.method is None else []
+    metrics = crossed or metrics
     if not metrics:
         raise DataError(f"{path} has no column of numbers beside the item's: got {', '.join(others) or 'none'}.")
     left_out = [name for name in others if name not in metrics]
-    remarks = [f"{path.name}: columns that are no scores were left out: {', '.join(left_out)}"] if left_out else []
     cells = []
-    for row in rows:
-        for name in metrics:
-            method, _, metric = name.rpartition(_BETWEEN) if name in crossed and not columns.method else ("", "", name)
-            cell = _cell(path, row, columns, metric, row.cells.get(name))
-            cells.append(replace(cell, method=method) if method else cell)
-    return cells, remarks
+    for name in metrics:
+        method, _, metric = name.rpartition(_BETWEEN) if crossed else ("", "", name)
+        values = rows.assign(metric=metric, raw=table[name])
+        cells.append(values.assign(method=method) if method else values)
+    remarks = [f"{path.name}: columns that are no scores were left out: {', '.join(left_out)}"] if left_out else []
+    return pd.concat(cells), remarks
 
 
 def _numbers_rows(name: str) -> bool:
@@ -208,31 +296,23 @@ def _numbers_rows(name: str) -> bool:
 
 def _mostly_numbers(column: Iterable[Any]) -> bool:
     reasons = [number_of(raw)[1] for raw in column]
-    numbers = reasons.count(None) + reasons.count("infinite")
-    return numbers > reasons.count("not_a_number")
+    return reasons.count(None) + reasons.count("infinite") > reasons.count("not_a_number")
 
 
-def _cell(path: Path, row: ExternalRow, columns: ColumnNames, metric: str, raw: Any) -> _Cell:  # noqa: ANN401 - any cell
-    seed = _name(row.cells.get(columns.seed)) if columns.seed else None
+def _seed(path: Path, where: str, raw: Any) -> int | None:  # noqa: ANN401 - a cell of any kind of table
+    seed = _name(raw)
     if seed is not None and not seed.lstrip("-").isdigit():
-        raise DataError(f"{path}, {row.where}: the seed must be a whole number, got '{seed}'.")
-    return _Cell(
-        method=_needed(path, row, columns.method) if columns.method else path.stem,
-        item=_needed(path, row, columns.item or ""),
-        seed=None if seed is None else int(seed),
-        group=_name(row.cells.get(columns.group)) if columns.group else None,
-        metric=metric,
-        raw=raw,
-        where=row.where,
-    )
+        raise DataError(f"{path}, {where}: the seed must be a whole number, got '{seed}'.")
+    return None if seed is None else int(seed)
 
 
-def _needed(path: Path, row: ExternalRow, column: str) -> str:
-    """What a cell names, which every row must."""
-    name = _name(row.cells.get(column))
-    if name is None:
-        raise DataError(f"{path}, {row.where}: the column '{column}' is empty: expected a name in every row.")
-    return name
+def _needed(path: Path, column: "pd.Series[Any]") -> list[str]:
+    """What the cells of a column name, which every row must."""
+    names = [_name(raw) for raw in column]
+    if None in names:
+        where = column.index[names.index(None)]
+        raise DataError(f"{path}, {where}: the column '{column.name}' is empty: expected a name in every row.")
+    return [name for name in names if name is not None]
 
 
 def _name(raw: Any) -> str | None:  # noqa: ANN401 - a cell of any kind of table
@@ -244,49 +324,47 @@ def _name(raw: Any) -> str | None:  # noqa: ANN401 - a cell of any kind of table
     return str(raw).strip() or None
 
 
-def _tables(path: Path, cells: Sequence[_Cell]) -> dict[str, ScoreFrame]:
-    """One table per method."""
-    first: dict[tuple[str, str, int | None, str], _Cell] = {}
-    group_of = {item: cell.group or item for item, cell in _groups(path, cells).items()}
-    for cell in cells:
-        key = (cell.method, cell.item, cell.seed, cell.metric)
-        if key in first:
+def _groups(path: Path, rows: "pd.DataFrame") -> dict[str, str]:
+    """Item to group, of those items that have one."""
+    found: dict[str, tuple[str, str]] = {}
+    for where, item, group in zip(rows.index, rows["item"], rows["group"], strict=True):
+        other, before = found.setdefault(item, (group, where)) if group is not None else (None, "")
+        if other != group:
+            raise DataError(
+                f"{path}: item '{item}' is in group '{other}' in {before} and in '{group}' in {where}: expected one "
+                "group per item."
+            )
+    return {item: group for item, (group, _) in found.items()}
+
+
+def _frames(path: Path, cells: "pd.DataFrame", group_of: Mapping[str, str]) -> dict[str, ScoreFrame]:
+    """A frame per method."""
+    places: dict[tuple[str, str, int | None, str], str] = {}
+    methods: dict[str, dict[tuple[str, int | None], tuple[dict[str, float | None], dict[str, str]]]] = {}
+    for cell in cells.itertuples():
+        place = places.setdefault((cell.method, cell.item, cell.seed, cell.metric), cell.Index)
+        if place != cell.Index:
             seed = "" if cell.seed is None else f", seed {cell.seed}"
             raise DataError(
-                f"{path}: {first[key].where} and {cell.where} both give {cell.metric} of item '{cell.item}'{seed} "
-                f"for method '{cell.method}'. Keep one, or name the column that tells them apart: --seed-column NAME"
+                f"{path}: {place} and {cell.Index} both give {cell.metric} of item '{cell.item}'{seed} for method "
+                f"'{cell.method}'. Keep one, or name the column that tells them apart: --seed-column NAME"
             )
-        first[key] = cell
-    by_method: dict[str, dict[tuple[str, int | None], dict[str, _Cell]]] = defaultdict(lambda: defaultdict(dict))
-    for cell in cells:
-        by_method[cell.method][cell.item, cell.seed][cell.metric] = cell
-    return {name: _table(scored, group_of) for name, scored in by_method.items()}
-
-
-def _groups(path: Path, cells: Sequence[_Cell]) -> dict[str, _Cell]:
-    """Item to the first cell that names its group."""
-    groups: dict[str, _Cell] = {}
-    for cell in cells:
-        if cell.group is not None and groups.setdefault(cell.item, cell).group != cell.group:
-            other = groups[cell.item]
-            raise DataError(
-                f"{path}: item '{cell.item}' is in group '{other.group}' in {other.where} and in '{cell.group}' in "
-                f"{cell.where}: expected one group per item."
+        values, reasons = methods.setdefault(cell.method, {}).setdefault((cell.item, cell.seed), ({}, {}))
+        values[cell.metric], reason = number_of(cell.raw)
+        if reason:
+            reasons[cell.metric] = reason
+    frames = {}
+    for method, items in methods.items():
+        metrics = tuple(dict.fromkeys(metric for values, _ in items.values() for metric in values))
+        rows = [
+            ItemScores(
+                item_id=item,
+                group=group_of.get(item, item),
+                seed=seed,
+                values=values,
+                reasons={**dict.fromkeys(set(metrics) - values.keys(), "absent"), **reasons},
             )
-    return groups
-
-
-def _table(scored: Mapping[tuple[str, int | None], Mapping[str, _Cell]], group_of: Mapping[str, str]) -> ScoreFrame:
-    metrics = tuple(dict.fromkeys(metric for cells in scored.values() for metric in cells))
-    rows = []
-    for (item, seed), cells in scored.items():
-        values: dict[str, float | None] = {}
-        reasons: dict[str, str] = {}
-        for metric in metrics:
-            value, reason = number_of(cells[metric].raw) if metric in cells else (None, "absent")
-            values[metric] = value
-            if reason:
-                reasons[metric] = reason
-        group = group_of.get(item, item)
-        rows.append(ItemScores(item_id=item, group=group, seed=seed, values=values, reasons=reasons))
-    return ScoreFrame.from_rows(rows, metrics)
+            for (item, seed), (values, reasons) in items.items()
+        ]
+        frames[method] = ScoreFrame.from_rows(rows, metrics)
+    return frames

@@ -29,7 +29,7 @@ from evalkit.benchmarks.open import open_edit_folder
 from evalkit.editing import edit_folder
 from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 from evalkit.edits.item import EditItem
-from evalkit.scores.external_rows import ExternalRow
+from evalkit.scores.frame import ItemScores
 from evalkit.scores.run import read_run
 from evalkit.scoring.score import score_into
 from evalkit.stats.permutation import sign_flip_test
@@ -46,7 +46,7 @@ SCORE, DIRECTION, SUCCESS, KEPT = METRICS = (
 DOING_NOTHING, PERFECT = "identity", "reference"
 
 
-def rows_of(name: str, items: Sequence[EditItem], work: Path, changes: Mapping[str, str]) -> dict[str, ExternalRow]:
+def rows_of(name: str, items: Sequence[EditItem], work: Path, changes: Mapping[str, str]) -> dict[str, ItemScores]:
     """What a method, or a control, scores on the items; what is there already is kept."""
     shapes, folder = BENCHMARKS.get("shapes")(), work / "edits" / name
     if name == PERFECT:
@@ -70,7 +70,7 @@ def rows_of(name: str, items: Sequence[EditItem], work: Path, changes: Mapping[s
 
 
 def judge(
-    name: str, items: Sequence[EditItem], rows: Mapping[str, Mapping[str, ExternalRow]], work: Path
+    name: str, items: Sequence[EditItem], rows: Mapping[str, Mapping[str, ItemScores]], work: Path
 ) -> dict[str, Any]:
     """The truth about a method's edits, and beside it what CLIP says of those that failed."""
     own = rows[name]
