@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,8 +33,10 @@ def read_yaml(path: Path, record: type[R]) -> R:
             raise EntryError(f"{path} uses a YAML alias (*name), which is not read. Write the value out.")
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as failure:
-        raise EntryError(f"{path} is not YAML that can be read: {_first_line(failure)}. Correct it.") from None
-    return validated(value, record, str(path))
+        reason = (str(failure).splitlines() or [type(failure).__name__])[0].rstrip(".")
+        raise EntryError(f"{path} is not YAML that can be read: {reason}. Correct it.") from None
+    with _refusing(str(path)):
+        return record.model_validate(value)
 
 
 def read_json(path: Path, record: type[R]) -> R:
@@ -42,11 +45,9 @@ def read_json(path: Path, record: type[R]) -> R:
     Raises:
         EntryError: It is absent, too large, no JSON, or not of its schema.
     """
-    try:
-        value = json.loads(_text(path, MAX_BYTES))
-    except (ValueError, RecursionError) as failure:
-        raise EntryError(f"{path} is not JSON: {_first_line(failure)}. Make it again with: evalkit submit") from None
-    return validated(value, record, str(path))
+    text = _text(path, MAX_BYTES)
+    with _refusing(str(path)):
+        return record.model_validate_json(text)
 
 
 def read_lines(path: Path, record: type[R]) -> tuple[R, ...]:
@@ -57,33 +58,24 @@ def read_lines(path: Path, record: type[R]) -> tuple[R, ...]:
     """
     found = []
     for number, line in enumerate(_text(path, MAX_LINES_BYTES).split("\n"), start=1):
-        if not line:
-            continue
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as failure:
-            raise EntryError(f"{path}, line {number} is not JSON: {_first_line(failure)}.") from None
-        found.append(validated(value, record, f"{path}, line {number}"))
+        if line:
+            with _refusing(f"{path}, line {number}"):
+                found.append(record.model_validate_json(line))
     return tuple(found)
 
 
-def validated(value: object, record: type[R], where: str) -> R:
-    """The record that a value is meant to be.
-
-    Args:
-        value: Whatever a file held.
-        record: What it must be.
-        where: Begins the message.
-
-    Raises:
-        EntryError: A field is absent, empty, unknown or of another kind; the message names the first.
-    """
+@contextmanager
+def _refusing(where: str) -> Iterator[None]:
+    """Puts the first thing that is wrong with a record into a sentence."""
     try:
-        return record.model_validate(value)
+        yield
+    except RecursionError:
+        raise EntryError(f"{where} is nested too deeply to be read.") from None
     except ValidationError as failure:
         first = failure.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the whole"
-        given = first.get("input")
+        field, given = ".".join(str(part) for part in first["loc"]) or "the whole", first.get("input")
+        if first["type"] == "json_invalid":
+            raise EntryError(f"{where} is not JSON: {first['msg']}. Make it again with: evalkit submit") from None
         if first["type"] == "missing" or given is None:
             what = "is not filled in"
         elif first["type"] == "extra_forbidden":
@@ -94,8 +86,6 @@ def validated(value: object, record: type[R], where: str) -> R:
             what = f"is not as it must be: {first['msg']}; got {shown}"
         more = f" ({failure.error_count() - 1} more like this)" if failure.error_count() > 1 else ""
         raise EntryError(f"{where}: {field} {what}{more}. See leaderboard/README.md for every field.") from None
-    except RecursionError:
-        raise EntryError(f"{where} is nested too deeply to be read.") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -135,7 +125,3 @@ def _text(path: Path, limit: int) -> str:
         raise EntryError(f"{path} is not UTF-8 text. Convert it, and run the same command again.") from None
     except OSError as failure:
         raise EntryError(f"{path} cannot be read: {failure.strerror or failure}.") from None
-
-
-def _first_line(failure: BaseException) -> str:
-    return (str(failure).splitlines() or [type(failure).__name__])[0].rstrip(".")

@@ -1,7 +1,7 @@
 """``verify``: everything that can be checked of an entry without its images, and without running anybody's code."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,66 +80,62 @@ def verify(leaderboard: Leaderboard) -> Verified:
     return Verified(entries=tuple(entries), problems=tuple(problems), anomalies=anomalies)
 
 
-class _WrongError(EntryError):
-    """What a check found."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    """What the checks of an entry look at."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+    entry: LoadedEntry
+    protocol: Protocol
+    benchmark: Benchmark
+    """As far as the protocol is about it."""
 
 
 def _entry_problems(entry: LoadedEntry, leaderboard: Leaderboard) -> Iterator[EntryProblem]:
     """The first problem of an entry: those come first without which the others cannot be looked for."""
+    if entry.name != "/".join(entry.path.parts[-3:]) or entry.run.record.run != entry.method:
+        message = f"the entry is called {entry.name}, its run {entry.run.record.run}"
+        yield _problem("wrong_place", entry.path, leaderboard, message)
+        return
     try:
-        _check_name(entry)
         protocol = get_protocol(entry.record.protocol)
-        benchmark = covered_benchmark(protocol)
-        _check_files(entry, benchmark)
-        _check_digests(entry)
-        _check_protocol(entry, protocol, benchmark)
-        _check_signatures(entry, protocol)
-        _check_coverage(entry, protocol, benchmark)
-        _check_groups(entry, benchmark)
-        _check_values(entry)
-        _check_means(entry)
-    except _WrongError as wrong:
-        yield _problem(wrong.code, entry.path, leaderboard, str(wrong))
+        checked = _Checked(entry=entry, protocol=protocol, benchmark=covered_benchmark(protocol))
     except EvalkitError as failure:
         yield _problem("wrong_protocol", entry.path, leaderboard, str(failure))
+        return
+    for code, check in _CHECKS:
+        for message in check(checked):
+            yield _problem(code, entry.path, leaderboard, message)
+            return
 
 
-def _check_name(entry: LoadedEntry) -> None:
-    expected = "/".join(entry.path.parts[-3:])
-    if entry.name != expected or entry.run.record.run != entry.method:
-        raise _WrongError("wrong_place", f"the entry is called {entry.name}, its run {entry.run.record.run}")
-
-
-def _check_files(entry: LoadedEntry, benchmark: Benchmark) -> None:
+def _unknown_files(checked: _Checked) -> Iterator[str]:
+    entry = checked.entry
     unknown = sorted(path.name for path in entry.path.iterdir() if path.name not in FILES)
     pictures = entry.path / PICTURES
     if pictures.exists():
-        ids = {item.item_id for item in benchmark.items}
+        if not (entry.card.pictures_licence and checked.benchmark.licence_id):
+            yield "pictures without a licence of both the benchmark and the method"
+        ids = {item.item_id for item in checked.benchmark.items}
         unknown += [
             f"{PICTURES}/{path.name}"
             for path in sorted(pictures.iterdir())
             if path.suffix != ".png" or path.stem not in ids or path.stat().st_size > MAX_PICTURE_BYTES
         ]
-        if not (entry.card.pictures_licence and benchmark.licence_id):
-            raise _WrongError("unknown_file", "pictures without a licence of both the benchmark and the method")
     if unknown:
-        raise _WrongError("unknown_file", f"expected only {', '.join(sorted(FILES))}, got {unknown[0]}")
+        yield f"expected only {', '.join(sorted(FILES))}, got {unknown[0]}"
 
 
-def _check_digests(entry: LoadedEntry) -> None:
-    for name, expected in ((RECORD, entry.record.run_sha256), (OUTPUTS_FILE, entry.record.outputs_sha256)):
-        found = file_digest(entry.path / name)
+def _other_digests(checked: _Checked) -> Iterator[str]:
+    record = checked.entry.record
+    for name, expected in ((RECORD, record.run_sha256), (OUTPUTS_FILE, record.outputs_sha256)):
+        found = file_digest(checked.entry.path / name)
         if found != expected:
-            raise _WrongError("wrong_digest", f"{name} has SHA-256 {found}, the entry was made with {expected}")
+            yield f"{name} has SHA-256 {found}, the entry was made with {expected}"
 
 
-def _check_protocol(entry: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:
-    record = entry.run.record
-    controls = {*CONTROLS, *controls_of(benchmark)}
+def _other_protocol(checked: _Checked) -> Iterator[str]:
+    entry, record, protocol = checked.entry, checked.entry.run.record, checked.protocol
+    controls = {*CONTROLS, *controls_of(checked.benchmark)}
     pinned: dict[str, tuple[object, object]] = {
         "protocol": (protocol.name, record.protocol),
         "missing": ("fail", record.missing),
@@ -149,9 +145,9 @@ def _check_protocol(entry: LoadedEntry, protocol: Protocol, benchmark: Benchmark
     }
     for what, (expected, got) in pinned.items():
         if expected != got:
-            raise _WrongError("wrong_protocol", f"{what}: expected {expected or 'no others'}, got {got}")
+            yield f"{what}: expected {expected or 'no others'}, got {got}"
     if not record.metrics:
-        raise _WrongError("wrong_protocol", f"no metric: expected some of {', '.join(protocol.metrics)}")
+        yield f"no metric: expected some of {', '.join(protocol.metrics)}"
     mismatch = protocol.mismatch(
         benchmark=record.benchmark,
         version=record.benchmark_version,
@@ -161,20 +157,17 @@ def _check_protocol(entry: LoadedEntry, protocol: Protocol, benchmark: Benchmark
         dtype=" and ".join({encoder.dtype: None for encoder in record.encoders.values()}) or protocol.dtype,
     )
     if mismatch:
-        raise _WrongError("wrong_protocol", mismatch)
+        yield mismatch
 
 
-def _check_signatures(entry: LoadedEntry, protocol: Protocol) -> None:
-    for name, summary in entry.metrics.items():
+def _other_signatures(checked: _Checked) -> Iterator[str]:
+    encoder = checked.protocol.encoder
+    for name, summary in checked.entry.metrics.items():
         fields, metric = signature_fields(summary.signature), METRICS.get(name)
         if (fields["metric"], fields.get("v")) != (name, str(metric.version)) or "missing" in fields:
-            raise _WrongError(
-                "wrong_protocol", f"the signature of {name}, version {metric.version}: got {summary.signature}"
-            )
-        if "clip" in metric.encoders and not _is_of(fields.get("enc", ""), protocol.encoder):
-            raise _WrongError(
-                "wrong_protocol", f"{name}: expected the encoder {protocol.encoder}, got {fields.get('enc')}"
-            )
+            yield f"the signature of {name}, version {metric.version}: got {summary.signature}"
+        if "clip" in metric.encoders and not _is_of(fields.get("enc", ""), encoder):
+            yield f"{name}: expected the encoder {encoder}, got {fields.get('enc')}"
 
 
 def _is_of(label: str, encoder: str) -> bool:
@@ -183,40 +176,35 @@ def _is_of(label: str, encoder: str) -> bool:
     return name == encoder.replace(":", "/") or name.split("/")[0] == encoder
 
 
-def _check_coverage(entry: LoadedEntry, protocol: Protocol, benchmark: Benchmark) -> None:
-    item_ids = [item.item_id for item in benchmark.items]
+def _gaps(checked: _Checked) -> Iterator[str]:
+    entry = checked.entry
+    item_ids = [item.item_id for item in checked.benchmark.items]
     for edits in (entry.outputs, entry.run.table.rows):
-        problem = protocol.uncovered([(edit.item_id, edit.seed) for edit in edits], item_ids)
+        problem = checked.protocol.uncovered([(edit.item_id, edit.seed) for edit in edits], item_ids)
         if problem:
-            raise _WrongError("coverage", problem)
-    outputs = {(output.item_id, output.seed): output for output in entry.outputs}
+            yield problem
+    statuses = {(output.item_id, output.seed): output.status for output in entry.outputs}
+    # Groups decide how wide the intervals are: they are the benchmark's, not the submitter's.
+    known = {item.item_id: (item.group, item.edit_type) for item in checked.benchmark.items}
     for row in entry.run.table.rows:
-        status = outputs[row.item_id, row.seed].status if (row.item_id, row.seed) in outputs else "absent"
+        status = statuses.get((row.item_id, row.seed), "absent")
         if row.status != status:
-            raise _WrongError("coverage", f"{row.item_id}, seed {row.seed}: scored as {row.status}, output {status}")
+            yield f"{row.item_id}, seed {row.seed}: scored as {row.status}, output {status}"
+        expected, got = known[row.item_id], (row.group, row.edit_type)
+        if expected != got:
+            yield f"{row.item_id}: expected group and edit type {expected}, got {got}"
     for output in entry.outputs:
         if (output.status == "ok") == (output.sha256 is None):
-            raise _WrongError("coverage", f"{output.item_id}: an output has a digest exactly where its status is ok")
+            yield f"{output.item_id}: an output has a digest exactly where its status is ok"
 
 
-def _check_groups(entry: LoadedEntry, benchmark: Benchmark) -> None:
-    """Groups decide how wide the intervals are: they are the benchmark's, not the submitter's."""
-    known = {item.item_id: (item.group, item.edit_type) for item in benchmark.items}
-    for row in entry.run.table.rows:
-        if (row.group, row.edit_type) != known[row.item_id]:
-            raise _WrongError(
-                "coverage",
-                f"{row.item_id}: expected group and edit type {known[row.item_id]}, got {(row.group, row.edit_type)}",
-            )
-
-
-def _check_values(entry: LoadedEntry) -> None:
-    for name in entry.metrics:
-        metric = METRICS.get(name)
-        for row in entry.run.table.rows:
+def _wrong_values(checked: _Checked) -> Iterator[str]:
+    metrics = [METRICS.get(name) for name in checked.entry.metrics]
+    for row in checked.entry.run.table.rows:
+        for metric in metrics:
             problem = _wrong_value(metric, row)
             if problem:
-                raise _WrongError("wrong_value", f"{name} of {row.item_id}: {problem}")
+                yield f"{metric.name} of {row.item_id}: {problem}"
 
 
 def _wrong_value(metric: Metric, row: ItemScores) -> str | None:
@@ -234,9 +222,10 @@ def _wrong_value(metric: Metric, row: ItemScores) -> str | None:
     return None
 
 
-def _check_means(entry: LoadedEntry) -> None:
-    for name, recorded in entry.metrics.items():
-        found = summarize(METRICS.get(name), entry.run.table, recorded.signature, entry.run.record.level)
+def _wrong_means(checked: _Checked) -> Iterator[str]:
+    run = checked.entry.run
+    for name, recorded in run.record.metrics.items():
+        found = summarize(METRICS.get(name), run.table, recorded.signature, run.record.level)
         for field in type(recorded).model_fields:
             computed, given = getattr(found, field), getattr(recorded, field)
             if isinstance(computed, float) and isinstance(given, float):
@@ -244,9 +233,18 @@ def _check_means(entry: LoadedEntry) -> None:
             else:
                 same = computed == given
             if not same:
-                raise _WrongError(
-                    "wrong_mean", f"{name}, {field}: the per-item scores give {computed}, run.json says {given}"
-                )
+                yield f"{name}, {field}: the per-item scores give {computed}, run.json says {given}"
+
+
+_CHECKS: tuple[tuple[str, Callable[[_Checked], Iterator[str]]], ...] = (
+    ("unknown_file", _unknown_files),
+    ("wrong_digest", _other_digests),
+    ("wrong_protocol", _other_protocol),
+    ("wrong_protocol", _other_signatures),
+    ("coverage", _gaps),
+    ("wrong_value", _wrong_values),
+    ("wrong_mean", _wrong_means),
+)
 
 
 def _duplicates(entries: Sequence[LoadedEntry], leaderboard: Leaderboard) -> Iterator[EntryProblem]:

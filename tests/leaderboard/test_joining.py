@@ -76,12 +76,11 @@ def test_from_a_folder_of_images_to_a_row_of_the_site(small_leaderboard, tmp_pat
 def test_the_card_in_the_readme_is_a_card():
     """The example that submitters copy has every field that is required, and no other than there are."""
     from evalkit.leaderboard.records import Submission
-    from evalkit.leaderboard.records_io import validated
 
     block = re.search(r"```yaml\n(.*?)```", Path("leaderboard/README.md").read_text("utf-8"), re.DOTALL).group(1)
     example = Template((SITE / "method.yaml").read_text("utf-8")).render(protocols=["few/v1"])
     for text in (block, example):
-        assert validated(yaml.safe_load(text), Submission, "card").method.name == "my_method"
+        assert Submission.model_validate(yaml.safe_load(text)).method.name == "my_method"
 
 
 @pytest.mark.parametrize("name", ["leaderboard", "pages"])

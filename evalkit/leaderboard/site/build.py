@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,22 @@ from markupsafe import Markup
 from evalkit import __version__
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.protocols import PROTOCOLS
-from evalkit.comparison.records import PairResult
 from evalkit.errors import EntryError
-from evalkit.formatting import counted
+from evalkit.formatting import counted, format_interval, format_p, format_signed
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.ranking import Board, rank_board
 from evalkit.leaderboard.records import LEVELS
 from evalkit.leaderboard.records_io import write_text
 from evalkit.leaderboard.site.downloads import board_csv, board_json, scores_csv
-from evalkit.leaderboard.site.rows import ShownEntry, pair_rows, pictures_of, scales_of, shown_entries, type_rows
+from evalkit.leaderboard.site.rows import (
+    ShownEntry,
+    pairs_of,
+    pictures_of,
+    scales_of,
+    shown_entries,
+    type_rows,
+    verdict_on_b,
+)
 from evalkit.leaderboard.store import OUTPUTS_FILE, Leaderboard, LoadedEntry
 from evalkit.leaderboard.thumbnails import shown_items
 from evalkit.leaderboard.verify import verify
@@ -55,6 +63,12 @@ class _Site:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+        )
+        self._environment.filters.update(
+            signed=format_signed,
+            p=format_p,
+            interval=partial(format_interval, number=format_signed),
+            verdict=verdict_on_b,
         )
         script = (templates / "site.js").read_text("utf-8")
         # The report's colours, tables and focus rings, then what only a board has.
@@ -164,21 +178,16 @@ def _write_methods(
 ) -> None:
     scales = scales_of(board.protocol, entries)
     captions = {item.item_id: item.target_caption or "" for item in known["benchmark"].items}
-    pairs: dict[str, list[PairResult]] = {row.entry.method: [] for row in rows}
-    for pair in board.pairs:
-        pairs[pair.a].append(pair)
-        pairs[pair.b].append(pair)
     for row in rows:
-        name = row.entry.method
         site.page(
             "method.html",
-            f"{board.protocol.name}/methods/{name}.html",
+            f"{board.protocol.name}/methods/{row.entry.method}.html",
             row=row,
             alignment=board.protocol.metrics.index(board.protocol.alignment),
             types=type_rows(row.entry, board.protocol, scales),
             pictures=pictures_of(row.entry),
             captions=captions,
-            pairs=pair_rows(name, pairs[name]),
+            pairs=pairs_of(row.entry.method, board.pairs),
             **known,
         )
 

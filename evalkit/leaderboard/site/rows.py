@@ -1,12 +1,12 @@
 """What the site's pages show, as records of texts and numbers that are ready to be set."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.records import PairResult
-from evalkit.formatting import DASH, format_interval, format_number, format_p, format_ranks, format_signed
+from evalkit.formatting import DASH, format_interval, format_number, format_ranks
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.ranking import Board, BoardRow
 from evalkit.leaderboard.records import AnomalyCheck
@@ -58,22 +58,6 @@ class TypeRow:
     edit_type: str
     n_items: int
     cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairRow:
-    """One entry against another on one metric, seen from the first."""
-
-    other: str
-    metric: str
-    difference: str
-    interval: str
-    p: str
-    adjusted_p: str
-    counts: str
-    verdict: str
-    anchor: bool
-    """Whether it is the first row about the other entry, to which links lead."""
 
 
 def shown_entries(board: Board, entries: Sequence[LoadedEntry]) -> list[ShownEntry]:
@@ -173,35 +157,19 @@ def type_rows(entry: LoadedEntry, protocol: Protocol, scales: Mapping[str, Scale
     return found
 
 
-def pair_rows(name: str, pairs: Sequence[PairResult]) -> list[PairRow]:
-    """All comparisons of one entry, each seen from it: a positive difference means that it scores more."""
-    rows = []
-    linked: set[str] = set()
-    for pair in sorted((pair.seen_from(name) for pair in pairs), key=lambda pair: pair.a):
-        rows.append(
-            PairRow(
-                other=pair.a,
-                metric=pair.metric,
-                difference=format_signed(pair.difference),
-                interval=format_interval(pair.ci_low, pair.ci_high, format_signed),
-                p=format_p(pair.p_value),
-                adjusted_p=format_p(pair.adjusted_p_value),
-                counts=f"{pair.win}/{pair.tie}/{pair.loss}",
-                verdict=_verdict(pair),
-                anchor=pair.a not in linked,
-            )
-        )
-        linked.add(pair.a)
-    return rows
+def pairs_of(method: str, pairs: Iterable[PairResult]) -> list[PairResult]:
+    """All comparisons of a method, by the other one's name, each seen from it: it is b."""
+    return sorted((pair.seen_from(method) for pair in pairs if method in (pair.a, pair.b)), key=lambda pair: pair.a)
 
 
-def _verdict(pair: PairResult) -> str:
-    """The verdict on b."""
+def verdict_on_b(pair: PairResult) -> str:
+    """The verdict as a table shows it."""
     if pair.difference is None:
         return "not comparable"
     verdict = pair.verdict_on(pair.b)
-    decisive = f", {pair.items_needed:,} items would decide" if pair.items_needed else ""
-    return f"{verdict}{decisive if verdict == 'inconclusive' else ''}"
+    if verdict == "inconclusive" and pair.items_needed:
+        return f"{verdict}, {pair.items_needed:,} items would decide"
+    return verdict
 
 
 def pictures_of(entry: LoadedEntry) -> dict[str, str]:
