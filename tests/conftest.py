@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     import torch
 
     from evalkit.encoders.cache import EmbeddingCache
-    from evalkit.leaderboard.store import Leaderboard
 
 # A busy machine is no failure: examples have no deadline of their own, the tests have one together.
 settings.register_profile("evalkit", deadline=None)
@@ -69,13 +68,3 @@ def cache(cache_path) -> Iterator["EmbeddingCache"]:
 
     with EmbeddingCache.open(cache_path) as opened:
         yield opened
-
-
-@pytest.fixture(scope="session")
-def small_leaderboard(tmp_path_factory) -> "Leaderboard":
-    """Three controls and three methods on a few edits; to be copied before anything in it is changed."""
-    from tests.support import boards
-
-    with boards.known(), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVALKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return boards.board_of(tmp_path_factory.mktemp("leaderboard"))

@@ -19,17 +19,10 @@ from evalkit.leaderboard.hub_formats import (
     model_index,
 )
 from evalkit.metrics.base import METRICS
-from tests.support.boards import FEW, known
+from tests.support.boards import FEW
 
 URL = "https://example.org/few/v1/methods/good.html"
 DATASET = "someone/few"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_benchmark():
-    """Every test knows the small benchmark."""
-    with known():
-        yield
 
 
 @pytest.fixture

@@ -13,15 +13,7 @@ from click.testing import CliRunner
 from jinja2 import Template
 
 from evalkit.cli import main
-from tests.support.boards import SITE, card_of, edits, known, write_card
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_benchmark(tmp_path_factory):
-    """Every test knows the small benchmark."""
-    with known(), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVALKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+from tests.support.boards import SITE, card_of, edits, write_card
 
 
 def typed(command):
@@ -37,15 +29,10 @@ def git(*arguments):
     return subprocess.run(["git", *name, *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def section():
-    """The commands that CONTRIBUTING gives for joining the leaderboard."""
-    text = Path("CONTRIBUTING.md").read_text("utf-8").split("## Join the leaderboard")[1].split("\n## ")[0]
-    return re.findall(r"^evalkit .*$", text, re.MULTILINE)
-
-
 def test_from_a_folder_of_images_to_a_row_of_the_site(small_leaderboard, tmp_path, monkeypatch):
     """submit, verify, the printed git commands, and build: the new method stands on the board."""
-    commands = section()
+    section = Path("CONTRIBUTING.md").read_text("utf-8").split("## Join the leaderboard")[1].split("\n## ")[0]
+    commands = re.findall(r"^evalkit .*$", section, re.MULTILINE)
     shutil.copytree(small_leaderboard.root, tmp_path / "leaderboard")
     shutil.copytree(SITE, tmp_path / "leaderboard/site")
     monkeypatch.chdir(tmp_path)

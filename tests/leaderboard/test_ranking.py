@@ -1,23 +1,15 @@
 """Ranks of a board: who is ranked, on what, and why not; sets, fronts and ties; nothing depends on who else is in."""
 
-import shutil
 from dataclasses import replace
 
 import pytest
 
 from evalkit.benchmarks.protocols import ProtocolColumn
 from evalkit.comparison.compare import compare_runs
-from evalkit.leaderboard.ranking import rank_board
-from evalkit.leaderboard.store import Leaderboard
-from tests.support.boards import FEW, known
+from evalkit.leaderboard import ranking
+from evalkit.leaderboard.ranking import BoardRow, rank_board
+from tests.support.boards import FEW
 from tests.support.entries import change_rows, resealed
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_benchmark():
-    """Every test knows the small benchmark."""
-    with known():
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -32,87 +24,94 @@ def board(entries):
     return rank_board(FEW, entries)
 
 
-def row_of(board, name):
-    """One entry's row."""
-    return next(row for row in board.rows if row.entry.method == name)
+def rows_of(board):
+    """Method to its row."""
+    return {row.entry.method: row for row in board.rows}
+
+
+def with_mean(entry, mean):
+    """An entry whose means on the primary metrics are other ones."""
+    metrics = {**entry.metrics, **{name: entry.metrics[name].model_copy(update={"mean": mean}) for name in FEW.primary}}
+    return replace(entry, run=replace(entry.run, record=entry.run.record.model_copy(update={"metrics": metrics})))
 
 
 def test_methods_are_ranked_by_what_the_data_allow(board):
-    """The two methods that pass have a set of ranks on both primary metrics, and on no other."""
-    good = row_of(board, "good")
+    """The two methods that pass have a set of ranks on both primary metrics, and on no other; one is on the front."""
+    good, fair = (rows_of(board)[name] for name in ("good", "fair"))
 
-    assert [p.entry.method for p in board.rows][:3] == ["good", "fair", "lazy"]
+    assert [row.entry.method for row in board.rows][:3] == ["good", "fair", "lazy"]
     assert set(good.ranks) == set(FEW.primary)
     assert good.ranks["edit_success"].rank_low == 1
-    assert good.on_front
+    assert (good.on_front, fair.on_front) == (True, False)
 
 
-def test_a_method_that_edits_nothing_is_not_ranked(board):
-    """It is no better than identity at making the edit, and says so."""
-    assert "not better than the control identity at making the edit" in row_of(board, "lazy").unranked
-    assert row_of(board, "lazy").ranks == {}
+def test_who_is_not_ranked_and_why(board):
+    """A method that edits nothing is no better than identity; controls are not ranked, not even the perfect edit."""
+    rows = rows_of(board)
+
+    assert "not better than the control identity at making the edit" in rows["lazy"].unranked
+    assert rows["lazy"].ranks == {}
+    assert {rows[name].unranked for name in ("identity", "reference", "shuffled_source")} == {"a control"}
 
 
-def test_controls_are_never_ranked(board):
-    """Not even the perfect edit."""
-    assert {row_of(board, name).unranked for name in ("identity", "reference", "shuffled_source")} == {"a control"}
-
-
-def test_a_method_that_keeps_nothing_is_not_ranked(small_leaderboard, tmp_path):
+def test_a_method_that_keeps_nothing_is_not_ranked(copied):
     """One whose preservation is the shuffled source's is listed without a rank."""
-    shutil.copytree(small_leaderboard.root, tmp_path / "leaderboard")
-    copy = Leaderboard(tmp_path / "leaderboard")
-    shuffled = copy.read(copy.entry_path("few/v1", "shuffled_source")).run.table.rows
+    shuffled = copied.read(copied.entry_path("few/v1", "shuffled_source")).run.table.rows
     kept = {row.item_id: row.values["attribute_preservation"] for row in shuffled}
-    path = copy.entry_path("few/v1", "fair")
+    path = copied.entry_path("few/v1", "fair")
     change_rows(path, "items.jsonl", lambda rows: [{**r, "attribute_preservation": kept[r["item_id"]]} for r in rows])
     resealed(path)
-    board = rank_board(FEW, copy.entries("few/v1"))
+    board = rank_board(FEW, copied.entries("few/v1"))
 
-    assert "not better than the control shuffled_source at keeping the rest" in row_of(board, "fair").unranked
+    assert "not better than the control shuffled_source at keeping the rest" in rows_of(board)["fair"].unranked
 
 
 def test_without_the_controls_nobody_is_ranked(entries):
     """What has not been held against doing nothing has no rank."""
-    methods = [entry for entry in entries if entry.card.kind == "method"]
-    board = rank_board(FEW, methods)
+    board = rank_board(FEW, [entry for entry in entries if entry.card.kind == "method"])
 
-    assert all("the control identity is not there" in p.unranked for p in board.rows)
+    assert all("the control identity is not there" in row.unranked for row in board.rows)
 
 
 def test_a_metric_that_is_awaited_keeps_a_method_from_being_ranked(entries):
     """Where the ranked metric needs weights that were not there, the board says so and ranks nobody."""
-    protocol = replace(
-        FEW,
-        columns=(*FEW.columns, ProtocolColumn(metric="clip_image_similarity", title="")),
-        preservation="clip_image_similarity",
-    )
-    board = rank_board(protocol, entries)
+    columns = (*FEW.columns, ProtocolColumn(metric="clip_image_similarity", title=""))
+    board = rank_board(replace(FEW, columns=columns, preservation="clip_image_similarity"), entries)
 
-    assert row_of(board, "good").unranked == "awaits clip_image_similarity"
+    assert rows_of(board)["good"].unranked == "awaits clip_image_similarity"
     assert board.notes == ("clip_image_similarity awaits weights for 6 of 6 entries",)
 
 
 def test_pairs_are_those_of_compare(board, entries):
     """Every pair on every metric, with the very numbers that evalkit compare gives for the entries' folders."""
-    found = compare_runs(
-        [entry.path for entry in entries], metrics=FEW.metrics, primary=FEW.primary, margins=FEW.margins
-    )
+    paths = [entry.path for entry in entries]
+    found = compare_runs(paths, metrics=FEW.metrics, primary=FEW.primary, margins=FEW.margins)
 
     assert len(board.pairs) == 15 * 3
     assert board.pairs == found.pairs
 
 
-def test_whether_a_method_passes_does_not_depend_on_the_others(entries):
+def test_whether_a_method_passes_does_not_depend_on_the_others(board, entries):
     """One uncorrected test against each control: taking a method away changes nobody else's standing."""
-    whole = rank_board(FEW, entries)
-    part = rank_board(FEW, [entry for entry in entries if entry.method != "good"])
+    part = rows_of(rank_board(FEW, [entry for entry in entries if entry.method != "good"]))
 
-    assert row_of(whole, "lazy").unranked == row_of(part, "lazy").unranked
-    assert row_of(part, "fair").unranked == "there is no other method that passes, to be ranked against"
+    assert part["lazy"].unranked == rows_of(board)["lazy"].unranked
+    assert part["fair"].unranked == "there is no other method that passes, to be ranked against"
 
 
-def test_the_front_holds_what_nothing_beats_on_both(board):
-    """The good method is at least as good as the fair one on both, and better on one."""
-    assert row_of(board, "good").on_front
-    assert not row_of(board, "fair").on_front
+def test_no_mean_is_not_a_mean_of_zero(entries):
+    """A method without a mean stands behind one with a mean below 0, and is not on the front."""
+    first, second = entries[:2]
+    ranked = [with_mean(first, None), with_mean(second, -0.5)]
+    means = {first.method: None, second.method: -0.5}
+    rows = [BoardRow(entry=entry, unranked=None, ranks={FEW.alignment: Mean(means[entry.method])}) for entry in ranked]
+
+    assert ranking._front(FEW, ranked) == {second.method}
+    assert sorted(rows, key=lambda row: ranking._order(row, FEW)) == rows[::-1]
+
+
+class Mean:
+    """As much of a rank as sorting needs."""
+
+    def __init__(self, mean):
+        self.mean = mean

@@ -11,33 +11,34 @@ from evalkit.cli import main
 from evalkit.errors import EntryError
 from evalkit.images.decode import write_image
 from evalkit.leaderboard.rescore import rescore, share_left
-from evalkit.leaderboard.store import VERIFICATION_FILE
+from evalkit.leaderboard.store import VERIFICATION_FILE, Leaderboard
 from evalkit.leaderboard.submit import submit
 from evalkit.leaderboard.verify import verify
 from tests.support.boards import card_of, edits, empty_board, known, write_card
 from tests.support.entries import better, change_rows, resealed
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_benchmark(tmp_path_factory):
-    """Every test knows the small benchmark."""
-    with known(), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVALKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+@pytest.fixture(scope="module")
+def submitted(tmp_path_factory):
+    """A leaderboard with one entry, of a method that edits nine of ten, and its outputs."""
+    root = tmp_path_factory.mktemp("submitted")
+    with known():
+        folder = edits(root / "mine", good=0.9)
+        submit(folder, write_card(root / "mine.yaml", card_of()), empty_board(root / "leaderboard"))
+    return root
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """The outputs of a method that edits nine of ten."""
-    return edits(tmp_path / "mine", good=0.9)
+def board(submitted, tmp_path):
+    """A copy of that leaderboard."""
+    shutil.copytree(submitted / "leaderboard", tmp_path / "leaderboard")
+    return Leaderboard(tmp_path / "leaderboard")
 
 
 @pytest.fixture
-def board(tmp_path, folder):
-    """A leaderboard with this one entry."""
-    board = empty_board(tmp_path / "leaderboard")
-    submit(folder, write_card(tmp_path / "mine.yaml", card_of()), board)
-    return board
+def folder(submitted):
+    """The outputs."""
+    return submitted / "mine"
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def path(board):
 
 
 def test_the_same_images_give_the_same_scores(board, path, folder):
-    """Re-scored here, the entry moves up; JPEG takes little from an honest edit."""
+    """Re-scored here, the entry moves up; JPEG takes little from an honest edit. Of another run it does not count."""
     done = CliRunner().invoke(
         main,
         ["leaderboard", "rescore", "few/v1/mine", "--outputs", str(folder), "--leaderboard", str(board.root), "--json"],
@@ -62,23 +63,17 @@ def test_the_same_images_give_the_same_scores(board, path, folder):
     assert not any(check["flagged"] for check in found["screens"])
     assert verify(board).problems == ()
 
-
-def test_a_verification_of_another_run_does_not_count(board, path, folder):
-    """Once the run is another, the entry is self-scored again."""
-    verification = rescore(board.read(path), folder, board)
-    stale = verification.model_copy(update={"run_sha256": "0" * 64})
-    (path / VERIFICATION_FILE).write_text(stale.model_dump_json())
-
+    (path / VERIFICATION_FILE).write_text(json.dumps({**found, "run_sha256": "0" * 64}))
     assert board.read(path).level == "self_scored"
 
 
-def test_other_outputs_are_refused(board, path, folder):
+def test_other_outputs_are_refused(board, path, folder, tmp_path):
     """What is re-scored is what was submitted, byte for byte."""
-    first = next(folder.glob("*.png"))
-    write_image(first, Image.new("RGB", (64, 64)))
+    shutil.copytree(folder, tmp_path / "changed")
+    write_image(next((tmp_path / "changed").glob("*.png")), Image.new("RGB", (64, 64)))
 
     with pytest.raises(EntryError, match="does not hold the outputs of mine: 1 of 24 differ"):
-        rescore(board.read(path), folder, board)
+        rescore(board.read(path), tmp_path / "changed", board)
 
 
 def test_a_score_that_the_images_do_not_have_is_refused(board, path, folder):
@@ -92,8 +87,7 @@ def test_a_score_that_the_images_do_not_have_is_refused(board, path, folder):
 
 def test_a_method_that_gives_the_same_again_is_reproduced(board, path, folder, tmp_path):
     """The same result on all groups is equivalent, and shows no drift."""
-    shutil.copytree(folder, tmp_path / "again")
-    verification = rescore(board.read(path), folder, board, reproduction=tmp_path / "again")
+    verification = rescore(board.read(path), folder, board, reproduction=shutil.copytree(folder, tmp_path / "again"))
 
     assert verification.level == "reproduced"
     assert verification.reproduction.difference == 0
@@ -101,16 +95,13 @@ def test_a_method_that_gives_the_same_again_is_reproduced(board, path, folder, t
 
 
 def test_a_worse_result_is_not_a_reproduction(board, path, folder, tmp_path):
-    """A method that edits nothing when the maintainers run it is not the method of the entry."""
+    """Nor is a method that edits nothing when the maintainers run it, or a run of too few of the sources."""
     with pytest.raises(EntryError, match="mine is not reproduced"):
         rescore(board.read(path), folder, board, reproduction=edits(tmp_path / "again", good=0.0))
 
-
-def test_a_reproduction_covers_a_fifth_of_the_groups(board, path, folder, tmp_path):
-    """Four items of one source image are too few."""
     ids = [output.item_id for output in board.read(path).outputs]
     with pytest.raises(EntryError, match="covers 1 groups: expected 2 or more"):
-        rescore(board.read(path), folder, board, reproduction=edits(tmp_path / "again", skip=ids[4:]))
+        rescore(board.read(path), folder, board, reproduction=edits(tmp_path / "few", skip=ids[4:]))
 
 
 def test_another_encoder_is_asked(board, path, folder, tiny_open_clip):

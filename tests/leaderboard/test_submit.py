@@ -10,18 +10,10 @@ from evalkit.cli import main
 from evalkit.errors import EntryError, OptionError
 from evalkit.leaderboard.records import Submission
 from evalkit.leaderboard.records_io import read_yaml
-from evalkit.leaderboard.submit import git_commands, submit
+from evalkit.leaderboard.submit import submit
 from evalkit.leaderboard.verify import verify
 from evalkit.scores.run import read_run
-from tests.support.boards import FEW, N_ITEMS, card_of, edits, empty_board, few, known, write_card
-
-
-@pytest.fixture(autouse=True)
-def small_benchmark(tmp_path, monkeypatch):
-    """Every test knows the small benchmark, and keeps no cache."""
-    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
-    with known():
-        yield
+from tests.support.boards import FEW, N_ITEMS, card_of, edits, few, known, write_card
 
 
 @pytest.fixture(scope="module")
@@ -32,34 +24,42 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def board(tmp_path):
-    """An empty leaderboard."""
-    return empty_board(tmp_path / "leaderboard")
+def card(tmp_path):
+    """The card of a method."""
+    return write_card(tmp_path / "mine.yaml", card_of())
 
 
-def test_an_entry_holds_scores_outputs_and_declarations_and_nothing_of_this_machine(folder, board, tmp_path):
+def evalkit(folder, card, board, *options):
+    """The command."""
+    return CliRunner().invoke(main, ["submit", str(folder), "--card", str(card), "--leaderboard", str(board.root),
+                                     *options])  # fmt: skip
+
+
+def test_an_entry_holds_scores_outputs_and_declarations_and_nothing_of_this_machine(folder, empty, card, tmp_path):
     """A submission writes a run directory, the outputs' digests and what was declared, without any local path."""
-    done = submit(folder, write_card(tmp_path / "mine.yaml", card_of()), board)
-    run = read_run(done.path)
+    done = evalkit(folder, card, empty)
+    path = empty.entry_path("few/v1", "mine")
+    run = read_run(path)
 
+    assert done.exit_code == 0, done.output
+    assert f"  git add {path} {empty.card_path('mine')}" in done.output
+    assert "  git switch -c submit-mine" in done.output
+    assert '  git commit -m "Submit mine under few/v1"' in done.output
+    assert run.record.protocol == "few/v1"
     assert list(run.record.metrics) == ["edit_success", "attribute_preservation", "clip_score"]
     assert len(run.table.rows) == N_ITEMS
-    assert done.awaiting == ()
-    assert verify(board).problems == ()
-    for path in done.path.rglob("*.json*"):
-        assert str(folder.parent) not in path.read_text()
-        assert str(tmp_path) not in path.read_text()
+    assert not (path / "pictures").exists()  # the benchmark's licence allows them, the method's card does not
+    assert verify(empty).problems == ()
+    for file in path.rglob("*.json*"):
+        assert str(folder.parent) not in file.read_text()
+        assert str(tmp_path) not in file.read_text()
 
-
-def test_the_commands_of_the_pull_request_name_the_entry_and_the_card(folder, board, tmp_path):
-    """Three git commands make the pull request."""
-    done = submit(folder, write_card(tmp_path / "mine.yaml", card_of()), board)
-    switch, add, commit = git_commands(done)
-
-    assert switch == "git switch -c submit-mine"
-    assert str(done.path) in add
-    assert str(done.card) in add
-    assert commit.startswith("git commit")
+    again = evalkit(folder, card, empty, "--json")
+    assert again.exit_code == 1
+    assert json.loads(again.stdout)["error"]["type"] == "EntryError"
+    assert "has all of these metrics" in json.loads(again.stdout)["error"]["message"]
+    with pytest.raises(EntryError, match="the id 'mine' is taken"):
+        submit(edits(tmp_path / "other", seed=5), card, empty)
 
 
 @pytest.mark.parametrize(
@@ -77,90 +77,68 @@ def test_the_commands_of_the_pull_request_name_the_entry_and_the_card(folder, bo
         ({"kind": "control"}, "The card says that 'mine' is a control"),
         ({"paper": "javascript:alert(1)"}, "method.paper is not as it must be"),
         ({"colour": "red"}, "method.colour is no field that is known"),
+        *(({section: None}, f"{section} is not filled in") for section in ("method", "declarations", "submitter")),
     ],
 )
-def test_what_a_card_must_say(folder, board, tmp_path, changes, words):
+def test_what_a_card_must_say(folder, empty, tmp_path, changes, words):
     """A card that leaves something out, or says what cannot be, is refused with the field named; nothing is written."""
     with pytest.raises(EntryError) as refused:
-        submit(folder, write_card(tmp_path / "mine.yaml", card_of(**changes)), board)
+        submit(folder, write_card(tmp_path / "mine.yaml", card_of(**changes)), empty)
 
     assert words in str(refused.value)
-    assert not (board.root / "entries").exists()
+    assert not (empty.root / "entries").exists()
 
 
-@pytest.mark.parametrize("section", ["method", "declarations", "submitter", "protocol"])
-def test_no_section_of_a_card_may_be_absent(folder, board, tmp_path, section):
-    """Silence is no answer."""
-    content = card_of()
-    del content[section]
-
-    with pytest.raises(EntryError, match=f"{section} is not filled in"):
-        submit(folder, write_card(tmp_path / "mine.yaml", content), board)
-
-
-def test_a_yes_or_no_that_yaml_takes_for_a_truth_value_is_understood(tmp_path):
+def test_a_yes_or_no_that_yaml_takes_for_a_truth_value_is_understood(card):
     """YAML reads a bare no as false; the card means the word."""
-    path = write_card(tmp_path / "mine.yaml", card_of())
-    path.write_text(path.read_text().replace("saw_benchmark: 'no'", "saw_benchmark: no"))
+    card.write_text(card.read_text().replace("saw_benchmark: 'no'", "saw_benchmark: no"))
 
-    assert read_yaml(path, Submission).declarations.saw_benchmark == "no"
-
-
-def test_a_yaml_bomb_is_not_expanded(folder, board, tmp_path):
-    """Aliases, by which ten lines can stand for a billion values, are refused."""
-    path = tmp_path / "bomb.yaml"
-    path.write_text("a: &a [x, x]\nb: &b [*a, *a]\n")
-
-    with pytest.raises(EntryError, match="uses a YAML alias"):
-        submit(folder, path, board)
+    assert read_yaml(card, Submission).declarations.saw_benchmark == "no"
 
 
-def test_incomplete_coverage_is_refused_with_the_items(board, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "words"), [("a: &a [x, x]\nb: &b [*a, *a]\n", "uses a YAML alias"), ("a: [", "is not YAML")]
+)
+def test_a_file_that_is_no_card_is_not_expanded(tmp_path, content, words):
+    """Aliases, by which ten lines can stand for a billion values, are refused, and so is what is no YAML."""
+    (tmp_path / "card.yaml").write_text(content)
+
+    with pytest.raises(EntryError, match=words):
+        read_yaml(tmp_path / "card.yaml", Submission)
+
+
+def test_incomplete_coverage_is_refused_with_the_items(empty, card, tmp_path):
     """An item without an edit and without a declared failure is named, and nothing is scored."""
     absent = few().items[3].item_id
-    folder = edits(tmp_path / "edits", skip=(absent,))
-
     with pytest.raises(EntryError, match=f"1 are absent: {absent}"):
-        submit(folder, write_card(tmp_path / "mine.yaml", card_of()), board)
+        submit(edits(tmp_path / "edits", skip=(absent,)), card, empty)
 
 
-def test_a_declared_failure_is_covered_and_scores_the_worst(board, tmp_path):
+def test_a_declared_failure_is_covered_and_scores_the_worst(empty, card, tmp_path):
     """A failed edit is an answer: it has a row, the worst value, and no digest."""
     failed = few().items[3].item_id
-    done = submit(edits(tmp_path / "edits", failed=(failed,)), write_card(tmp_path / "mine.yaml", card_of()), board)
+    done = submit(edits(tmp_path / "edits", failed=(failed,)), card, empty)
     row = next(row for row in read_run(done.path).table.rows if row.item_id == failed)
 
     assert (row.status, row.values["edit_success"]) == ("failed", 0)
-    assert verify(board).problems == ()
+    assert verify(empty).problems == ()
 
 
-def test_uneven_seeds_are_refused(board, tmp_path):
+def test_uneven_seeds_are_refused(empty, card, tmp_path):
     """Every item has the same seeds."""
     folder = edits(tmp_path / "edits", seeds=(0, 1))
     lines = (folder / "metadata.jsonl").read_text().splitlines()
     (folder / "metadata.jsonl").write_text("\n".join(lines[:-1]) + "\n")
 
     with pytest.raises(EntryError, match="expected the same seeds for every item"):
-        submit(folder, write_card(tmp_path / "mine.yaml", card_of()), board)
+        submit(folder, card, empty)
 
 
-def test_an_id_that_exists_is_refused(folder, board, tmp_path):
-    """Landed numbers do not change: other edits under the same name are another method."""
-    card = write_card(tmp_path / "mine.yaml", card_of())
-    submit(folder, card, board)
-
-    with pytest.raises(EntryError, match="has all of these metrics"):
-        submit(folder, card, board)
-    with pytest.raises(EntryError, match="the id 'mine' is taken"):
-        submit(edits(tmp_path / "other", seed=5), card, board)
-
-
-def test_metrics_can_be_added_to_the_same_edits(folder, board, tmp_path):
+def test_metrics_can_be_added_to_the_same_edits(folder, empty, card):
     """What needs weights can be scored later by the same command; what is there keeps its values."""
-    card = write_card(tmp_path / "mine.yaml", card_of())
-    first = submit(folder, card, board, metrics=["edit_success"])
+    first = submit(folder, card, empty, metrics=["edit_success"])
     before = [row.values for row in read_run(first.path).table.rows]
-    second = submit(folder, card, board)
+    second = submit(folder, card, empty)
     after = [row.values for row in read_run(second.path).table.rows]
 
     assert first.awaiting == ("attribute_preservation", "clip_score")
@@ -168,56 +146,32 @@ def test_metrics_can_be_added_to_the_same_edits(folder, board, tmp_path):
     assert second.awaiting == ()
     assert [row["edit_success"] for row in after] == [row["edit_success"] for row in before]
     assert set(after[0]) == {"edit_success", "attribute_preservation", "clip_score"}
-    assert verify(board).problems == ()
+    assert verify(empty).problems == ()
 
 
-def test_what_does_not_keep_to_the_protocol_is_not_scored(folder, board, tmp_path, monkeypatch):
+def test_what_does_not_keep_to_the_protocol_is_not_scored(folder, empty, card, monkeypatch):
     """The record says that it met the protocol's demands, so they are asked while it is scored."""
     monkeypatch.setattr("tests.support.boards.FEW", replace(FEW, n_seeds=2))
 
     with pytest.raises(OptionError, match="fixes the number of edited images per item: expected 2, got 1"):
-        submit(folder, write_card(tmp_path / "mine.yaml", card_of()), board)
-    assert not (board.root / "entries").exists()
-
-
-def test_a_metric_of_another_protocol_is_refused(folder, board, tmp_path):
-    """A protocol pins its metrics."""
+        submit(folder, card, empty)
     with pytest.raises(OptionError, match="few/v1 has no metric 'clip_image_similarity'"):
-        submit(folder, write_card(tmp_path / "m.yaml", card_of()), board, metrics=["clip_image_similarity"])
+        submit(folder, card, empty, metrics=["clip_image_similarity"])
+    assert not (empty.root / "entries").exists()
 
 
-def test_a_method_keeps_its_card(folder, board, tmp_path):
+def test_a_method_keeps_its_card(folder, empty, tmp_path):
     """A method that is known cannot be described otherwise by a later submission."""
-    board.card_path("mine").parent.mkdir()
-    write_card(board.card_path("mine"), card_of()["method"])
+    empty.card_path("mine").parent.mkdir()
+    write_card(empty.card_path("mine"), card_of()["method"])
 
     with pytest.raises(EntryError, match="another title: expected 'Mine', got 'Yours'"):
-        submit(folder, write_card(tmp_path / "mine.yaml", card_of(title="Yours")), board)
+        submit(folder, write_card(tmp_path / "mine.yaml", card_of(title="Yours")), empty)
 
 
-def test_pictures_are_kept_only_where_the_method_has_a_licence_for_them(folder, board, tmp_path):
-    """The benchmark's licence allows pictures; without the method's there are none."""
-    without = submit(folder, write_card(tmp_path / "a.yaml", card_of("a")), board)
-    licensed = card_of("b", pictures_licence="CC-BY-4.0")
-    other = submit(edits(tmp_path / "other", seed=9, good=0.5), write_card(tmp_path / "b.yaml", licensed), board)
+def test_pictures_are_kept_where_the_method_has_a_licence_for_them(small_leaderboard):
+    """Eight of them, for the same items of every entry."""
+    shown = {path.name for path in (small_leaderboard.entry_path("few/v1", "good") / "pictures").iterdir()}
 
-    assert not (without.path / "pictures").exists()
-    assert len(list((other.path / "pictures").iterdir())) == 8
-
-
-def test_the_command_prints_the_table_and_the_git_commands(folder, board, tmp_path):
-    """What a person sees: means with intervals, where it was written, and what to type next."""
-    card = write_card(tmp_path / "mine.yaml", card_of())
-    done = CliRunner().invoke(
-        main, ["submit", str(folder), "--card", str(card), "--leaderboard", str(board.root)], catch_exceptions=False
-    )
-
-    assert done.exit_code == 0
-    assert "edit_success" in done.output
-    assert "  git add " in done.output
-
-    again = CliRunner().invoke(
-        main, ["submit", str(folder), "--card", str(card), "--leaderboard", str(board.root), "--json"]
-    )
-    assert again.exit_code == 1
-    assert json.loads(again.stdout)["error"]["type"] == "EntryError"
+    assert len(shown) == 8
+    assert shown == {path.name for path in (small_leaderboard.entry_path("few/v1", "fair") / "pictures").iterdir()}

@@ -16,68 +16,58 @@ from evalkit.leaderboard.published import published_problems
 from evalkit.leaderboard.records import SCHEMAS
 from evalkit.leaderboard.store import Leaderboard, schemas
 from evalkit.leaderboard.verify import verify
-from tests.support.boards import known
 from tests.support.entries import better, change_json, change_rows, resealed
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_benchmark(tmp_path_factory):
-    """Every test knows the small benchmark."""
-    with known(), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVALKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+def rows(change, name="items.jsonl", *, seal=True):
+    """Tampers with the lines of a file, and lets the entry's digests fit again."""
+
+    def tamper(path):
+        change_rows(path, name, change)
+        if seal:
+            resealed(path)
+
+    return tamper
 
 
-@pytest.fixture(scope="module")
-def made(small_leaderboard):
-    """A leaderboard of three controls and three methods."""
-    return small_leaderboard
+def fields(name, *, seal=False, **changed):
+    """Tampers with fields of a file."""
+
+    def tamper(path):
+        change_json(path, name, **changed)
+        if seal:
+            resealed(path)
+
+    return tamper
 
 
-@pytest.fixture
-def board(made, tmp_path):
-    """A copy of it to be tampered with."""
-    shutil.copytree(made.root, tmp_path / "leaderboard")
-    return Leaderboard(tmp_path / "leaderboard")
+def each(**changed):
+    """Every line says something else."""
+    return lambda lines: [{**line, **changed} for line in lines]
 
 
 def with_value(value):
     """The first score is something."""
-
-    def change(rows):
-        rows[0]["clip_score"] = value
-        return rows
-
-    return change
+    return lambda lines: [{**lines[0], "clip_score": value}, *lines[1:]]
 
 
-def regrouped(rows):
+def regrouped(lines):
     """Every item is its own group, which would make the intervals narrower."""
-    return [{**row, "group": row["item_id"]} for row in rows]
+    return [{**line, "group": line["item_id"]} for line in lines]
 
 
-def all_with(**fields):
-    """Every row says something else."""
-    return lambda rows: [{**row, **fields} for row in rows]
+def shorter(lines):
+    """One line less."""
+    return lines[1:]
 
 
-def shorter(rows):
-    """One row less."""
-    return rows[1:]
-
-
-def doubled(rows):
-    """One row twice."""
-    return [*rows, rows[0]]
-
-
-def test_an_honest_leaderboard_has_no_problem(made):
+def test_an_honest_leaderboard_has_no_problem(small_leaderboard):
     """Controls and methods as they were submitted pass, and their checks say what the controls are."""
-    verified = verify(made)
+    verified = verify(small_leaderboard)
+    identity = {check.name: check for check in verified.anomalies["few/v1/identity"]}
 
     assert verified.problems == ()
     assert {entry.level for entry in verified.entries} == {"self_scored"}
-    identity = {check.name: check for check in verified.anomalies["few/v1/identity"]}
     assert identity["equals_source"].value == 1
     assert not identity["equals_source"].flagged  # it is a control
 
@@ -85,23 +75,25 @@ def test_an_honest_leaderboard_has_no_problem(made):
 @pytest.mark.parametrize(
     ("tamper", "code"),
     [
-        (lambda path: change_rows(path, "items.jsonl", better), "unreadable"),
-        (lambda path: (change_rows(path, "items.jsonl", better), resealed(path)), "wrong_mean"),
-        (lambda path: (change_rows(path, "items.jsonl", regrouped), resealed(path)), "coverage"),
-        (lambda path: (change_rows(path, "items.jsonl", shorter), resealed(path)), "coverage"),
-        (lambda path: (change_rows(path, "items.jsonl", doubled), resealed(path)), "coverage"),
-        (lambda path: (change_rows(path, "items.jsonl", with_value(1.7)), resealed(path)), "wrong_value"),
-        (lambda path: (change_rows(path, "items.jsonl", with_value(None)), resealed(path)), "unreadable"),
-        (lambda path: (change_rows(path, "items.jsonl", with_value(True)), resealed(path)), "unreadable"),
-        (lambda path: (change_rows(path, "items.jsonl", with_value("1e9")), resealed(path)), "unreadable"),
-        (lambda path: (change_rows(path, "items.jsonl", with_value(float("nan"))), resealed(path)), "unreadable"),
-        (lambda path: change_rows(path, "outputs.jsonl", shorter), "wrong_digest"),
-        (lambda path: (change_rows(path, "outputs.jsonl", shorter), resealed(path)), "coverage"),
-        (lambda path: change_json(path, "entry.json", method="other"), "unreadable"),
-        (lambda path: change_json(path, "entry.json", protocol="tedbench/v1"), "wrong_place"),
-        (lambda path: change_json(path, "entry.json", extra=1), "unreadable"),
-        (lambda path: (change_json(path, "run.json", missing="intersect"), resealed(path)), "wrong_protocol"),
-        (lambda path: (change_json(path, "run.json", benchmark_version="2"), resealed(path)), "wrong_protocol"),
+        (rows(better, seal=False), "unreadable"),
+        (rows(better), "wrong_mean"),
+        (rows(regrouped), "coverage"),
+        (rows(shorter), "coverage"),
+        (rows(lambda lines: [*lines, lines[0]]), "coverage"),
+        (rows(with_value(1.7)), "wrong_value"),
+        (rows(with_value(None)), "unreadable"),
+        (rows(with_value(True)), "unreadable"),
+        (rows(with_value("1e9")), "unreadable"),
+        (rows(with_value(float("nan"))), "unreadable"),
+        (rows(shorter, "outputs.jsonl", seal=False), "wrong_digest"),
+        (rows(shorter, "outputs.jsonl"), "coverage"),
+        (rows(each(sha256=None), "outputs.jsonl"), "coverage"),
+        (fields("entry.json", method="other"), "unreadable"),
+        (fields("entry.json", protocol="tedbench/v1"), "wrong_place"),
+        (fields("entry.json", extra=1), "unreadable"),
+        (fields("run.json", seal=True, missing="intersect"), "wrong_protocol"),
+        (fields("run.json", seal=True, benchmark_version="2"), "wrong_protocol"),
+        (fields("run.json", seal=True, n_items=12), "wrong_protocol"),
         (lambda path: (path / "setup.py").write_text("raise SystemExit"), "unknown_file"),
         (lambda path: (path / "pictures" / "page.html").write_text("<script>"), "unknown_file"),
         (lambda path: (path / "entry.json").unlink(), "unreadable"),
@@ -109,109 +101,103 @@ def test_an_honest_leaderboard_has_no_problem(made):
         (lambda path: (path / "run.json").write_bytes(b"\xff\xfe"), "unreadable"),
     ],
 )  # fmt: skip
-def test_what_is_changed_is_found(board, tamper, code):
+def test_what_is_changed_is_found(copied, tamper, code):
     """A changed score, mean, group, row, digest, name or file gives a problem of its kind, and of this entry only."""
-    path = board.entry_path("few/v1", "good")
-    tamper(path)
-    problems = verify(board).problems
+    tamper(copied.entry_path("few/v1", "good"))
+    problems = verify(copied).problems
 
     assert [problem.code for problem in problems] == [code]
     assert problems[0].where == "entries/few/v1/good"
     assert len(problems[0].message) < 1500
 
 
-def test_a_copied_entry_is_found(board):
+def test_scores_of_another_precision_are_not_the_protocols(copied):
+    """What the protocol asks of a run while it is scored, it asks of an entry."""
+    path = copied.entry_path("few/v1", "good")
+    encoders = json.loads((path / "run.json").read_text())["encoders"]
+    half = {name: {**encoder, "dtype": "bf16"} for name, encoder in encoders.items()}
+    fields("run.json", seal=True, encoders=half)(path)
+
+    assert [p.message for p in verify(copied).problems] == ["few/v1 fixes the precision: expected fp32, got bf16."]
+
+
+def test_a_copied_entry_is_found(copied):
     """The same edits under another name are one method, not two; the copy's check says whose they are."""
-    shutil.copytree(board.entry_path("few/v1", "good"), board.entry_path("few/v1", "thief"))
-    path = board.entry_path("few/v1", "thief")
+    path = copied.entry_path("few/v1", "thief")
+    shutil.copytree(copied.entry_path("few/v1", "good"), path)
     change_json(path, "run.json", run="thief")
     change_json(path, "entry.json", method="thief")
     resealed(path)
-    card = board.card_path("good").read_text().replace("name: good", "name: thief")
-    board.card_path("thief").write_text(card)
-    verified = verify(board)
-    checks = {check.name: check for check in verified.anomalies["few/v1/thief"]}
+    card = copied.card_path("good").read_text().replace("name: good", "name: thief")
+    copied.card_path("thief").write_text(card)
+    verified = verify(copied)
+    check = next(c for c in verified.anomalies["few/v1/thief"] if c.name == "equals_other_entry")
 
     assert [problem.code for problem in verified.problems] == ["duplicate_entry"]
-    assert checks["equals_other_entry"].value == 1
-    assert checks["equals_other_entry"].flagged
-    assert "good" in checks["equals_other_entry"].note
+    assert (check.value, check.flagged) == (1, True)
+    assert "good" in check.note
 
 
-def test_signatures_of_one_board_agree(board):
+def test_signatures_of_one_board_agree(copied):
     """Scores of other weights are not comparable, whoever signs them."""
-    path = board.entry_path("few/v1", "good")
-    record = json.loads((path / "run.json").read_text())
-    line = record["metrics"]["clip_score"]["signature"]
+    path = copied.entry_path("few/v1", "good")
+    metrics = json.loads((path / "run.json").read_text())["metrics"]
+    line = metrics["clip_score"]["signature"]
     label = next(part for part in line.split("|") if part.startswith("enc:"))
-    record["metrics"]["clip_score"]["signature"] = line.replace(label, "enc:miniature@000000000000")
-    (path / "run.json").write_text(json.dumps(record))
-    resealed(path)
-    problems = verify(board).problems
+    metrics["clip_score"]["signature"] = line.replace(label, "enc:miniature@000000000000")
+    fields("run.json", seal=True, metrics=metrics)(path)
+    problems = verify(copied).problems
 
     assert "enc is" in problems[0].message
     assert {problem.code for problem in problems} == {"wrong_protocol"}
 
 
-def test_a_card_with_another_name_than_its_file_is_found(board):
+def test_a_card_with_another_name_than_its_file_is_found(copied):
     """A card lies under its own name."""
-    board.card_path("stray").write_text(board.card_path("good").read_text())
+    copied.card_path("stray").write_text(copied.card_path("good").read_text())
 
-    assert [problem.code for problem in verify(board).problems] == ["wrong_place"]
+    assert [problem.code for problem in verify(copied).problems] == ["wrong_place"]
 
 
-def test_stale_schemas_are_found_and_written_again(board):
+def test_stale_schemas_are_found_and_written_again(empty):
     """The schemas are generated; the command writes them."""
-    (board.root / "schema" / "entry.schema.json").write_text("{}")
-    assert [problem.code for problem in verify(board).problems] == ["stale_schema"]
+    (empty.root / "schema" / "entry.schema.json").write_text("{}")
+    assert [problem.code for problem in verify(empty).problems] == ["stale_schema"]
 
-    CliRunner().invoke(main, ["leaderboard", "schema", "--leaderboard", str(board.root)], catch_exceptions=False)
-    assert verify(board).problems == ()
-
-
-def git(folder, *arguments):
-    """A git command with a committer of its own."""
-    name = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    subprocess.run(["git", *name, *arguments], cwd=folder, check=True, capture_output=True)
+    CliRunner().invoke(main, ["leaderboard", "schema", "--leaderboard", str(empty.root)], catch_exceptions=False)
+    assert verify(empty).problems == ()
 
 
 def publish(board):
-    """The leaderboard as it stands on the branch main."""
-    git(board.root.parent, "init", "-b", "main")
-    git(board.root.parent, "add", ".")
-    git(board.root.parent, "commit", "-m", "Land")
+    """Puts the leaderboard on the branch main of a repository."""
+    name = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for arguments in (["init", "-b", "main"], ["add", "."], ["commit", "-m", "Land"]):
+        subprocess.run(["git", *name, *arguments], cwd=board.root.parent, check=True, capture_output=True)
     return board
 
 
 @pytest.fixture
-def published(board):
+def published(copied):
     """The leaderboard, published."""
-    return publish(board)
-
-
-def test_what_is_published_and_is_as_it_was_gives_no_problem(published):
-    """Nothing changed, nothing found; a new card does not matter either."""
-    published.card_path("new").write_text(published.card_path("good").read_text())
-
-    assert published_problems(published, "main") == []
+    return publish(copied)
 
 
 @pytest.mark.parametrize(
     ("tamper", "words"),
     [
-        (lambda path: (change_rows(path, "items.jsonl", better), resealed(path)), "edit_success of"),
-        (lambda path: change_rows(path, "items.jsonl", shorter), "and is now absent"),
-        (lambda path: change_rows(path, "outputs.jsonl", shorter), "outputs that had landed were exchanged"),
-        (lambda path: change_json(path, "entry.json", submitted="2020-01-01"), "submitted had landed as"),
+        (rows(better), "edit_success of"),
+        (rows(shorter), "and is now absent"),
+        (rows(each(group="one")), "group of"),
+        (rows(each(status="failed")), "status of"),
+        (rows(shorter, "outputs.jsonl"), "outputs that had landed were exchanged"),
+        (fields("entry.json", submitted="2020-01-01"), "submitted had landed as"),
+        (fields("run.json", level=0.5), "level had landed as 0.95"),
+        (fields("run.json", encoders={}), "in encoders had landed as"),
+        (fields("run.json", versions={}), "versions had landed as"),
         (lambda path: (path / "items.jsonl").unlink(), "is not there any more"),
         (lambda path: (path / "items.jsonl").write_text("[]\n"), "not of its schema"),
-        (lambda path: change_rows(path, "items.jsonl", all_with(group="one")), "group of"),
-        (lambda path: change_rows(path, "items.jsonl", all_with(status="failed")), "status of"),
-        (lambda path: change_json(path, "run.json", level=0.5), "level had landed as 0.95"),
-        (lambda path: change_json(path, "run.json", encoders={}), "in encoders had landed as"),
-        (lambda path: change_json(path, "run.json", versions={}), "versions had landed as"),
     ],
-)  # fmt: skip
+)
 def test_what_is_published_does_not_change(published, tamper, words):
     """A changed score, output, declaration or record of a published entry is found, however well it is resealed."""
     tamper(published.entry_path("few/v1", "good"))
@@ -221,27 +207,28 @@ def test_what_is_published_does_not_change(published, tamper, words):
     assert words in " ".join(problem.message for problem in problems)
 
 
-def test_metrics_may_be_added_to_what_is_published(published):
+def test_cards_and_metrics_may_be_added_to_what_is_published(published):
     """A new metric of the same edits changes nothing that was there, apart from when and where the last run was."""
+    published.card_path("new").write_text(published.card_path("good").read_text())
+    assert published_problems(published, "main") == []
+
     path = published.entry_path("few/v1", "good")
     metrics = json.loads((path / "run.json").read_text())["metrics"]
-    change_rows(path, "items.jsonl", all_with(clip_image_similarity=0.5))
     change_json(path, "run.json", metrics={**metrics, "clip_image_similarity": metrics["clip_score"]}, versions={})
-    resealed(path)
-
+    rows(each(clip_image_similarity=0.5))(path)
     assert published_problems(published, "main") == []
 
 
-def test_a_published_reason_stays(board):
+def test_a_published_reason_stays(copied):
     """Why a value is not there is as much a result as a value; a new metric may bring reasons of its own."""
-    path = board.entry_path("few/v1", "good")
-    change_rows(path, "items.jsonl", all_with(clip_score=None, reasons={"clip_score": "no_direction"}))
-    publish(board)
-    change_rows(path, "items.jsonl", all_with(reasons={"clip_score": "no_direction", "new": "no_source_image"}))
-    assert published_problems(board, "main") == []
+    path = copied.entry_path("few/v1", "good")
+    change_rows(path, "items.jsonl", each(clip_score=None, reasons={"clip_score": "no_direction"}))
+    publish(copied)
+    change_rows(path, "items.jsonl", each(reasons={"clip_score": "no_direction", "new": "no_source_image"}))
+    assert published_problems(copied, "main") == []
 
-    change_rows(path, "items.jsonl", all_with(reasons={"clip_score": "no_source_image"}))
-    assert "the reason for no clip_score of" in published_problems(board, "main")[0].message
+    change_rows(path, "items.jsonl", each(reasons={"clip_score": "no_source_image"}))
+    assert "the reason for no clip_score of" in published_problems(copied, "main")[0].message
 
 
 def test_a_submission_cannot_verify_itself(published):
@@ -260,15 +247,16 @@ def test_a_base_that_git_does_not_know_is_one_sentence(published):
         published_problems(published, "--output=x")
 
 
-def test_the_command_exits_with_3_where_something_is_wrong(board):
+def test_the_command_exits_with_3_where_something_is_wrong(copied):
     """Problems are listed with what they mean; --json has them as objects."""
-    change_json(board.entry_path("few/v1", "good"), "entry.json", extra=1)
-    done = CliRunner().invoke(main, ["leaderboard", "verify", "--leaderboard", str(board.root), "--json"])
+    change_json(copied.entry_path("few/v1", "good"), "entry.json", extra=1)
+    done = CliRunner().invoke(main, ["leaderboard", "verify", "--leaderboard", str(copied.root), "--json"])
     found = json.loads(done.stdout)
 
     assert done.exit_code == 3
     assert [problem["code"] for problem in found["problems"]] == ["unreadable"]
     assert found["entries"]["few/v1/fair"] == "self_scored"
+    assert {check["name"] for check in found["screens"]["few/v1/fair"]} >= {"equals_source", "equals_other_entry"}
 
 
 JSON = st.recursive(
@@ -278,6 +266,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     name=st.sampled_from(["entry.json", "run.json", "items.jsonl", "outputs.jsonl", "verification.json", "card"]),
@@ -286,14 +275,16 @@ JSON = st.recursive(
     value=JSON,
     whole=st.booleans(),
 )
-def test_whatever_a_file_holds_is_a_problem_and_no_crash(made, tmp_path_factory, name, content, field, value, whole):
+def test_whatever_a_file_holds_is_a_problem_and_no_crash(
+    small_leaderboard, tmp_path_factory, name, content, field, value, whole
+):
     """Any bytes in place of a file, and any value in any field of it, end as listed problems, or change nothing."""
-    root = tmp_path_factory.getbasetemp() / "fuzzed"
-    shutil.rmtree(root, ignore_errors=True)
+    board = Leaderboard(tmp_path_factory.getbasetemp() / "fuzzed")
+    shutil.rmtree(board.root, ignore_errors=True)
     for part in ("methods/good.yaml", "entries/few/v1/good", "schema"):
-        source, target = made.root / part, root / part
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, _parent(target))
-    board = Leaderboard(root)
+        source, target = small_leaderboard.root / part, board.root / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
     path = board.card_path("good") if name == "card" else board.entry_path("few/v1", "good") / name
     before = path.read_bytes() if path.exists() else b""
     if not whole and name.endswith((".json", ".jsonl")) and before:
@@ -307,11 +298,6 @@ def test_whatever_a_file_holds_is_a_problem_and_no_crash(made, tmp_path_factory,
     assert all(len(problem.message) < 2000 for problem in problems)
 
 
-def _parent(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
 def _same(before, now):
     """Whether a file says what it said."""
     try:
@@ -320,12 +306,7 @@ def _same(before, now):
         return before == now
 
 
-@pytest.mark.parametrize("name", sorted(SCHEMAS))
-def test_the_schemas_that_are_checked_in_are_the_generated_ones(name):
-    """What editors and other tools validate against is what evalkit reads."""
-    assert Path(f"leaderboard/schema/{name}.schema.json").read_text("utf-8") == schemas()[f"{name}.schema.json"]
-
-
-def test_the_projects_own_entries_have_no_problem():
-    """What this repository publishes is what its per-item scores say."""
+def test_what_the_project_publishes_is_what_its_scores_say():
+    """Its own entries have no problem, and the schemas that other tools validate against are what evalkit reads."""
     assert verify(Leaderboard(Path("leaderboard"))).problems == ()
+    assert schemas().keys() == {f"{name}.schema.json" for name in SCHEMAS}
