@@ -14,7 +14,8 @@ from evalkit.comparison.sentences import sentence_of
 from evalkit.formatting import listed
 from evalkit.scores.external import read_groups
 from evalkit.stats.compare import EXPLORATORY, compare_methods, permutations_for
-from evalkit.stats.ranking import Ranking, rank_methods
+from evalkit.stats.ranking import rank_methods
+from evalkit.stats.records import Ranking
 from evalkit.stats.scores import MetricScores
 
 _WILCOXON_NOTE = (

@@ -6,8 +6,7 @@ from typing import Literal
 
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord
-from evalkit.stats.compare import PairComparison
-from evalkit.stats.ranking import RankedMethod
+from evalkit.stats.records import PairComparison, RankedMethod
 from evalkit.stats.verdict import VerdictName
 
 __all__ = ["ComparedMethod", "ComparedMetric", "Comparison", "MethodVerdict", "PairResult", "RankedMethod"]

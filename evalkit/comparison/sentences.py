@@ -3,7 +3,8 @@
 from evalkit.comparison.options import CORRECTIONS, ComparisonOptions
 from evalkit.comparison.records import ComparedMetric
 from evalkit.formatting import counted, format_interval, format_number, format_p_relation, format_percent, format_signed
-from evalkit.stats.compare import EXPLORATORY, PairComparison
+from evalkit.stats.compare import EXPLORATORY
+from evalkit.stats.records import PairComparison
 from evalkit.stats.scores import Test
 
 TEST_NAMES: dict[Test, str] = {"sign_flip": "sign-flip", "t": "group-robust t", "wilcoxon": "Wilcoxon"}

@@ -22,7 +22,7 @@ from evalkit.stats.power import (
     minimum_detectable_effect,
 )
 from evalkit.stats.scores import MetricScores, item_means
-from evalkit.stats.seeds import SeedPlan, VarianceComponents, plan_seeds, variance_components
+from evalkit.stats.seeds import VarianceComponents, variance_components
 
 USUAL_CORRELATION = 0.5
 """Between two methods' scores of the same items, where only one method is known; the differences then vary as much as
@@ -30,6 +30,7 @@ the scores do."""
 NOTEWORTHY = (0.1, 0.2, 0.3, 0.5)
 """Effects to plan for where none is named, in standard deviations of the differences."""
 USUAL_ITEMS = (20, 50, 100, 200, 500, 1000)
+USUAL_SEEDS = (1, 2, 3, 5, 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,18 @@ class Needed:
     groups: int | None
     equivalence_items: int | None
     """Items that would show equivalence inside ± the effect, where there is no difference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedPlan:
+    """How many items are needed with so many seeds per item; None where no number up to a billion is enough."""
+
+    seeds: int
+    items: int | None
+    images: int | None
+    """Edited images of both methods together: ``2 · seeds · items``."""
+    standard_deviation: float
+    """Of an item's difference, its seeds averaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +177,6 @@ def plan_study(
     *,
     items: Sequence[int] = (),
     effects: Sequence[float] = (),
-    seeds: Sequence[int] = (1, 2, 3, 5, 10),
     alpha: float = 0.05,
     power: float = POWER,
     comparisons: int = 1,
@@ -175,7 +187,6 @@ def plan_study(
         basis: What is known about the differences.
         items: Numbers of items to consider; usual ones and the pilot's, if none is given.
         effects: Differences to find, in the units of the scores; fractions of the standard deviation, if none is given.
-        seeds: Numbers of seeds per item to consider, where the pilot tells what they are worth.
         alpha: Error rate of the family.
         power: Probability of finding the effect, in (alpha, 1).
         comparisons: Size of the family; alpha is divided by it.
@@ -188,22 +199,11 @@ def plan_study(
     alpha /= comparisons
     numbers = items or sorted({*USUAL_ITEMS, *([basis.n_items] if basis.n_items else [])})
     wanted = effects or [share * basis.standard_deviation for share in NOTEWORTHY]
-    plans: tuple[SeedPlan, ...] = ()
-    if basis.components is not None:
-        plans = plan_seeds(
-            basis.components,
-            wanted[0],
-            seeds=seeds,
-            alpha=alpha,
-            power=power,
-            design_effect=basis.design_effect,
-            items_per_group=basis.items_per_group,
-        )
     return StudyPlan(
         basis=basis,
         detectable=tuple(_detectable(basis, number, alpha, power) for number in numbers),
         needed=tuple(_needed(basis, effect, alpha, power) for effect in wanted),
-        seeds=plans,
+        seeds=_seeds(basis, wanted[0], alpha, power),
         alpha=alpha,
         power=power,
     )
@@ -223,9 +223,9 @@ def _measured(values: Floats, labels: Labels, components: VarianceComponents | N
     return Basis(
         standard_deviation=float(values.std(ddof=1)),
         intraclass_correlation=icc,
-        items_per_group=coded.n_items / coded.n_groups,
+        items_per_group=len(coded) / coded.n_groups,
         design_effect=design_effect(coded.sizes, icc),
-        n_items=coded.n_items,
+        n_items=len(coded),
         n_groups=coded.n_groups,
         components=components,
         notes=tuple(remarks),
@@ -252,18 +252,35 @@ def _detectable(basis: Basis, items: int, alpha: float, power: float) -> Detecta
 
 
 def _needed(basis: Basis, effect: float, alpha: float, power: float) -> Needed:
-    items = items_needed(
-        effect,
-        standard_deviation=basis.standard_deviation,
-        alpha=alpha,
-        power=power,
-        design_effect=basis.design_effect,
-        items_per_group=basis.items_per_group,
-    )
+    items = _items(basis, effect, basis.standard_deviation, alpha, power)
     inflated = basis.standard_deviation * math.sqrt(basis.design_effect)
     return Needed(
         effect=effect,
         items=items,
         groups=None if items is None else math.ceil(items / basis.items_per_group),
         equivalence_items=equivalence_items_needed(abs(effect), standard_deviation=inflated, alpha=alpha, power=power),
+    )
+
+
+def _seeds(basis: Basis, effect: float, alpha: float, power: float) -> tuple[SeedPlan, ...]:
+    """Items needed with each number of seeds: ``SE² = [ω² + (σ_a² + σ_b²)/K]/n`` (Miller 2024)."""
+    if basis.components is None:
+        return ()
+    plans = []
+    for seeds in USUAL_SEEDS:
+        deviation = basis.components.deviation(seeds)
+        items = _items(basis, effect, deviation, alpha, power)
+        images = None if items is None else 2 * seeds * items
+        plans.append(SeedPlan(seeds=seeds, items=items, images=images, standard_deviation=deviation))
+    return tuple(plans)
+
+
+def _items(basis: Basis, effect: float, deviation: float, alpha: float, power: float) -> int | None:
+    return items_needed(
+        effect,
+        standard_deviation=deviation,
+        alpha=alpha,
+        power=power,
+        design_effect=basis.design_effect,
+        items_per_group=basis.items_per_group,
     )

@@ -3,7 +3,6 @@
 from evalkit.formatting import counted, format_number
 from evalkit.power.plan import StudyPlan
 from evalkit.report.tables import TextTable
-from evalkit.stats.seeds import enough_seeds
 
 
 def plan_tables(plan: StudyPlan) -> list[TextTable]:
@@ -46,7 +45,7 @@ def plan_notes(plan: StudyPlan) -> list[str]:
         f"items per group {basis.items_per_group:.3g}, correlation within groups {basis.intraclass_correlation:.2f}: "
         f"design effect {basis.design_effect:.3g}, {100 / basis.design_effect:.0f} of 100 items count",
     ]
-    if basis.components is not None and (enough := enough_seeds(basis.components)) is not None:
+    if basis.components is not None and (enough := basis.components.enough_seeds) is not None:
         notes.append(f"beyond {counted(enough, 'seed')} per item only new items help")
     return [*notes, *basis.notes]
 

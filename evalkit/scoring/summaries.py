@@ -82,7 +82,7 @@ def summarize(metric: Metric, table: ScoreFrame, line: str, level: float) -> Met
     means, undefined = table.item_means(metric.name), table.undefined(metric.name)
     make = group_wilson_interval if metric.summarize == "rate" else group_t_interval
     interval = make(means.values, means.groups, level=level)
-    low, mean, high = (_clamped(metric, end) for end in (interval.low, interval.mean, interval.high))
+    low, mean, high = (_clamped(metric, end) for end in (interval.low, interval.value, interval.high))
     return MetricSummary(
         mean=mean,
         ci_low=low,

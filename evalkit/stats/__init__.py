@@ -7,7 +7,7 @@ anything.
 
 What they stand on: `clusters` (items that come in groups), `permutation` (the primary test), `exact` (counting the
 permutations of signs), `resampling` (random signs and bootstrap weights), `rank_tests` (shown beside the primary test),
-`equivalence`, `multiplicity`, `correlation`, `verdict`.
+`equivalence`, `multiplicity`, `verdict`.
 
 The unit of inference is the group, items that share a source image; ignoring that makes one true null in five
 "significant" instead of one in twenty (tests/studies/error_rates.json).

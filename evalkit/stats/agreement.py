@@ -1,4 +1,4 @@
-"""Does a metric measure anything? Separation from controls; agreement with people, the truth and other metrics."""
+"""Does a metric measure anything? Separation from controls, and agreement with people or the truth."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,11 +8,9 @@ import numpy as np
 
 from evalkit.arrays import Floats
 from evalkit.errors import OptionError
-from evalkit.stats.clusters import GRID, Labels, check_level, cluster_error, code_groups, finite_by_group, to_steps
-from evalkit.stats.correlation import CorrelationKind, weighted_correlations
+from evalkit.stats.clusters import Labels, check_level, cluster_error, code_groups, finite_by_group, to_steps
 from evalkit.stats.intervals import (
     Estimate,
-    Interval,
     effective_trials,
     estimate_of,
     group_bootstrap_t_interval,
@@ -33,21 +31,19 @@ JACKKNIFE_GROUPS = 2_000
 class Superiority:
     """How surely a metric tells edits from a control (a shuffled caption, a random image, the unedited source)."""
 
-    paired: Interval
+    paired: Estimate
     """``P(edit > control of the same item) + ½ P(tie)``: what ranking on an item needs."""
     unpaired: Estimate
     """``P(edit of any item > control of any item)``: the area under the ROC curve."""
     n_ties: int
     """Items with the same score for both."""
-    usable: bool | None
-    """Whether the paired probability reaches .75; None without items."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankAgreement:
     """Mean over items of the rank correlation, across methods, of a metric with a reference."""
 
-    correlation: Interval
+    correlation: Estimate
     n_items: int
     """Items with a correlation."""
     undefined: Mapping[str, int]
@@ -61,7 +57,6 @@ def superiority(
     *,
     higher_is_better: bool = True,
     level: float = 0.95,
-    grid: float = GRID,
 ) -> Superiority:
     """Probability that an edit scores better than a control on the same item, and than one on any item.
 
@@ -74,31 +69,29 @@ def superiority(
         groups: ``(n,)``; items with the same label are dependent.
         higher_is_better: Direction of the metric.
         level: Coverage.
-        grid: Unit to which scores are rounded, so that ties are ties.
 
     Raises:
         OptionError: Lengths differ, a value is not finite, or an option is out of range.
 
     >>> result = superiority(np.array([0.3, 0.4, 0.2, 0.5]), np.array([0.1, 0.2, 0.2, 0.6]), range(4))
-    >>> result.paired.mean, result.n_ties, result.usable
-    (0.625, 1, False)
+    >>> result.paired.value, result.n_ties
+    (0.625, 1)
     """
     values, coded = finite_by_group(values, groups)
     control, _ = finite_by_group(control, groups)
     sign = 1 if higher_is_better else -1
-    edited, other = sign * to_steps(values, grid), sign * to_steps(control, grid)
+    edited, other = sign * to_steps(values), sign * to_steps(control)
     wins = (np.sign(edited - other) + 1) / 2
     paired = group_wilson_interval(wins, groups, level=level)
     above, below = _placements(edited, other), 1 - _placements(other, edited)
     area = float(above.mean()) if len(above) else None
     error = cluster_error(above + below, coded)
     if area is None or error is None:
-        unpaired = estimate_of(coded, level, "wilson_u_statistic", area, reason=paired.reason)
+        unpaired = estimate_of(coded, "wilson_u_statistic", area, reason=paired.reason)
     else:
         trials = effective_trials(area, error) or coded.n_groups
-        unpaired = estimate_of(coded, level, "wilson_u_statistic", area, wilson_ends(area, trials, level))
-    usable = None if paired.mean is None else paired.mean >= USABLE
-    return Superiority(paired=paired, unpaired=unpaired, n_ties=int((wins == 0.5).sum()), usable=usable)
+        unpaired = estimate_of(coded, "wilson_u_statistic", area, wilson_ends(area, trials, level))
+    return Superiority(paired=paired, unpaired=unpaired, n_ties=int((wins == 0.5).sum()))
 
 
 def item_agreement(
@@ -106,28 +99,24 @@ def item_agreement(
     reference: Floats,
     groups: Labels,
     *,
-    kind: CorrelationKind = "kendall",
     higher_is_better: bool = True,
     level: float = 0.95,
     n_resamples: int = 9_999,
     seed: int = 0,
-    grid: float = GRID,
 ) -> RankAgreement:
     """Whether a metric orders the methods on each item as people, or the truth, do (Deutsch et al., EMNLP 2023).
 
-    The correlation is taken across methods within each item and averaged over items; pooling items and methods would
-    mix in how difficult the items are. The interval is a bootstrap-t over groups.
+    Kendall's τ_b is taken across methods within each item and averaged over items; pooling items and methods would mix
+    in how difficult the items are. The interval is a bootstrap-t over groups.
 
     Args:
         metric: ``(n, methods)``; NaN marks a missing score.
         reference: ``(n, methods)``, higher is better.
         groups: ``(n,)``; items with the same label are drawn together.
-        kind: ``kendall`` (τ_b) or ``spearman``.
         higher_is_better: Direction of the metric.
         level: Coverage.
         n_resamples: Bootstrap resamples.
         seed: Determines them.
-        grid: Unit to which scores are rounded, so that ties are ties.
 
     Raises:
         OptionError: Shapes differ, a value is infinite, or an option is out of range.
@@ -135,12 +124,10 @@ def item_agreement(
     >>> metric = np.array([[0.1, 0.2, 0.3], [0.3, 0.2, 0.1], [0.1, 0.3, 0.2]])
     >>> truth = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [5.0, 5.0, 5.0]])
     >>> agreement = item_agreement(metric, truth, range(3))
-    >>> agreement.correlation.mean, agreement.undefined
+    >>> agreement.correlation.value, agreement.undefined
     (0.0, {'the reference ties all methods': 1})
     """
-    correlations, reasons = item_correlations(
-        metric, reference, kind=kind, higher_is_better=higher_is_better, grid=grid
-    )
+    correlations, reasons = item_correlations(metric, reference, higher_is_better=higher_is_better)
     if len(correlations) != len(groups):
         raise OptionError(f"Every item needs its group: got {len(correlations)} items and {len(groups)} groups.")
     kept = np.array([reason is None for reason in reasons], dtype=np.bool_)
@@ -152,21 +139,14 @@ def item_agreement(
 
 
 def item_correlations(
-    metric: Floats,
-    reference: Floats,
-    *,
-    kind: CorrelationKind = "kendall",
-    higher_is_better: bool = True,
-    grid: float = GRID,
+    metric: Floats, reference: Floats, *, higher_is_better: bool = True
 ) -> tuple[Floats, list[str | None]]:
-    """Rank correlation across methods within each item, with the reason where it is undefined (and then 0).
+    """Kendall's τ_b across methods within each item, with the reason where it is undefined (and then 0).
 
     Args:
         metric: ``(n, methods)``; NaN marks a missing score.
         reference: ``(n, methods)``.
-        kind: ``kendall`` (τ_b) or ``spearman``.
         higher_is_better: Direction of the metric.
-        grid: Unit to which scores are rounded.
 
     Raises:
         OptionError: Shapes differ, or a value is infinite.
@@ -174,29 +154,23 @@ def item_correlations(
     metric, reference = np.asarray(metric, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     if metric.ndim != 2 or metric.shape != reference.shape or np.isinf(metric).any() or np.isinf(reference).any():
         raise OptionError(f"Two finite tables of items × methods are needed; got {metric.shape}, {reference.shape}.")
-    metric, reference = to_steps(metric, grid), to_steps(reference, grid)
+    metric, reference = to_steps(metric), to_steps(reference)
     correlations, reasons = np.zeros(len(metric)), []
     for number, (of_metric, of_reference) in enumerate(zip(metric, reference, strict=True)):
         both = ~np.isnan(of_metric) & ~np.isnan(of_reference)
         x, y = of_metric[both] * (1 if higher_is_better else -1), of_reference[both]
-        reasons.append(_why_undefined(x, y))
+        reasons.append(
+            _why_undefined(x, y, ("the metric ties all methods", "the reference ties all methods"), "method")
+        )
         if reasons[-1] is None:
-            correlations[number] = weighted_correlations(x, y, np.ones((1, len(x))), kind)[0]
+            correlations[number] = _kendall(x, y)
     return correlations, reasons
 
 
 def rank_correlation(
-    x: Floats,
-    y: Floats,
-    groups: Labels,
-    *,
-    kind: CorrelationKind = "spearman",
-    level: float = 0.95,
-    n_resamples: int = 4_999,
-    seed: int = 0,
-    grid: float = GRID,
+    x: Floats, y: Floats, groups: Labels, *, level: float = 0.95, n_resamples: int = 4_999, seed: int = 0
 ) -> Estimate:
-    """Rank correlation over items of two columns, with a BCa bootstrap interval over groups (Efron 1987).
+    """Spearman's rank correlation over items of two columns, with a BCa bootstrap interval over groups (Efron 1987).
 
     For two metrics give the differences between two methods, not the raw scores: those share how difficult the items
     are, and correlate even where the metrics agree on nothing else.
@@ -205,11 +179,9 @@ def rank_correlation(
         x: ``(n,)``, finite.
         y: ``(n,)``, finite.
         groups: ``(n,)``; items with the same label are drawn together.
-        kind: ``spearman``, or ``kendall`` (τ_b; up to 2,000 items).
         level: Coverage.
         n_resamples: Bootstrap resamples.
         seed: Determines them.
-        grid: Unit to which values are rounded.
 
     Raises:
         OptionError: Lengths differ, a value is not finite, or an option is out of range.
@@ -220,23 +192,47 @@ def rank_correlation(
     check_level(level)
     x, coded = finite_by_group(x, groups)
     y, _ = finite_by_group(y, groups)
-    x, y = to_steps(x, grid), to_steps(y, grid)
-    reason = _why_undefined(x, y, "the first column is constant", "the second column is constant", "item")
+    x, y = to_steps(x), to_steps(y)
+    reason = _why_undefined(x, y, ("the first column is constant", "the second column is constant"), "item")
     if reason is not None:
-        return estimate_of(coded, level, "group_bca", reason=reason)
-    value = float(weighted_correlations(x, y, np.ones((1, len(x))), kind)[0])
+        return estimate_of(coded, "group_bca", reason=reason)
+    value = float(weighted_spearman(x, y, np.ones((1, len(x))))[0])
     if coded.n_groups < 3:
-        return estimate_of(coded, level, "group_bca", value, reason="fewer than three groups to resample")
+        return estimate_of(coded, "group_bca", value, reason="fewer than three groups to resample")
     chunks = group_weights(coded.n_groups, n_resamples=n_resamples, seed=seed)
-    draws = np.concatenate([weighted_correlations(x, y, weights[:, coded.codes], kind) for weights in chunks])
+    draws = np.concatenate([weighted_spearman(x, y, weights[:, coded.codes]) for weights in chunks])
     # With many groups the acceleration, of order 1/√G, no longer matters.
     left_out = np.eye(coded.n_groups) if coded.n_groups <= JACKKNIFE_GROUPS else np.zeros((0, 0))
-    without = [weighted_correlations(x, y, 1 - group[None, coded.codes], kind) for group in left_out]
+    without = [weighted_spearman(x, y, 1 - group[None, coded.codes]) for group in left_out]
     jackknife = np.concatenate(without) if without else np.zeros(0)
     draws, jackknife = draws[np.isfinite(draws)], jackknife[np.isfinite(jackknife)]
     if len(draws) < (1 - MAX_UNDEFINED_SHARE) * n_resamples or not np.ptp(draws):
-        return estimate_of(coded, level, "group_bca", value, reason="too many resamples are constant")
-    return estimate_of(coded, level, "group_bca", value, bca_ends(value, draws, jackknife, level))
+        return estimate_of(coded, "group_bca", value, reason="too many resamples are constant")
+    return estimate_of(coded, "group_bca", value, bca_ends(value, draws, jackknife, level))
+
+
+def weighted_spearman(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """Spearman's correlation of items that count as often as their weights say; NaN where a column is constant.
+
+    Args:
+        x: ``(n,)``.
+        y: ``(n,)``.
+        weights: ``(rows, n)``, not negative.
+
+    Returns:
+        ``(rows,)``, in [−1, 1].
+
+    >>> weighted_spearman(np.array([1.0, 2, 3]), np.array([1.0, 3, 2]), np.array([[2.0, 1, 0]]))
+    array([1.])
+    """
+    total = weights.sum(axis=1, keepdims=True)
+    x, y = _midranks(x, weights), _midranks(y, weights)
+    x = x - (weights * x).sum(axis=1, keepdims=True) / total
+    y = y - (weights * y).sum(axis=1, keepdims=True) / total
+    products = (weights * x * y).sum(axis=1)
+    sizes = np.sqrt((weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1))
+    ratio = np.divide(products, sizes, out=np.full(len(products), np.nan), where=sizes > 1e-12)
+    return np.asarray(np.clip(ratio, -1.0, 1.0), dtype=np.float64)
 
 
 def bca_ends(value: float, draws: Floats, jackknife: Floats, level: float) -> tuple[float, float]:
@@ -260,6 +256,21 @@ def bca_ends(value: float, draws: Floats, jackknife: Floats, level: float) -> tu
     return float(low), float(high)
 
 
+def _kendall(x: Floats, y: Floats) -> float:
+    """τ_b of two columns, neither of them constant."""
+    signs_x, signs_y = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
+    return float((signs_x * signs_y).sum() / np.sqrt(np.square(signs_x).sum() * np.square(signs_y).sum()))
+
+
+def _midranks(values: Floats, weights: Floats) -> Floats:
+    """Rank of each item among the weighted items (up to a constant), ties sharing the mean."""
+    _, inverse = np.unique(values, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    starts = np.flatnonzero(np.diff(inverse[order], prepend=-1))
+    counts = np.add.reduceat(weights[:, order], starts, axis=1)
+    return np.asarray((np.cumsum(counts, axis=1) - counts / 2)[:, inverse], dtype=np.float64)
+
+
 def _placements(values: Floats, others: Floats) -> Floats:
     """For each value the share of the others below it, ties counting half."""
     ordered = np.sort(others)
@@ -267,13 +278,7 @@ def _placements(values: Floats, others: Floats) -> Floats:
     return np.asarray(below / (2 * max(1, len(others))), dtype=np.float64)
 
 
-def _why_undefined(
-    x: Floats,
-    y: Floats,
-    first: str = "the metric ties all methods",
-    second: str = "the reference ties all methods",
-    unit: str = "method",
-) -> str | None:
+def _why_undefined(x: Floats, y: Floats, constant: tuple[str, str], unit: str) -> str | None:
     if len(x) < 2:
         return f"fewer than two {unit}s with both scores"
-    return first if not np.ptp(x) else second if not np.ptp(y) else None
+    return constant[0] if not np.ptp(x) else constant[1] if not np.ptp(y) else None

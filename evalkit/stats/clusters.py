@@ -5,7 +5,6 @@ A group is a *cluster* of the cluster-robust methods: items that share a source 
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +28,6 @@ class Groups:
     """``(G,)`` items per group."""
 
     def __len__(self) -> int:
-        """How many items there are, as of labels."""
-        return len(self.codes)
-
-    @property
-    def n_items(self) -> int:
         """How many items there are."""
         return len(self.codes)
 
@@ -51,7 +45,7 @@ class Groups:
 
     def where(self, kept: Mask) -> "Groups":
         """The groups of some of the items, numbered anew."""
-        return self if kept.all() else _numbered(self.codes[kept])
+        return self if kept.all() else code_groups(self.codes[kept])
 
 
 Labels = Sequence[Hashable] | npt.NDArray[np.intp] | Groups
@@ -66,26 +60,15 @@ def code_groups(groups: Labels) -> Groups:
     """
     if isinstance(groups, Groups):
         return groups
-    return _numbered(groups) if isinstance(groups, np.ndarray) else _coded(tuple(groups))
-
-
-def _numbered(labels: npt.NDArray[np.intp]) -> Groups:
-    """The groups of labels that are numbers, without a Python object for each."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    if not isinstance(groups, np.ndarray):
+        numbers: dict[Hashable, int] = {}
+        groups = np.array([numbers.setdefault(label, len(numbers)) for label in groups], dtype=np.intp)
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     codes = rank[inverse]
     return Groups(codes=codes, sizes=np.bincount(codes, minlength=len(order)).astype(np.float64))
-
-
-@lru_cache(maxsize=4)  # the groups of the same items are asked for again and again
-def _coded(labels: tuple[Hashable, ...]) -> Groups:
-    index = {label: number for number, label in enumerate(dict.fromkeys(labels))}
-    codes = np.fromiter((index[label] for label in labels), dtype=np.intp, count=len(labels))
-    sizes = np.bincount(codes, minlength=len(index)).astype(np.float64)
-    codes.flags.writeable = sizes.flags.writeable = False
-    return Groups(codes=codes, sizes=sizes)
 
 
 def finite_by_group(values: Floats, groups: Labels) -> tuple[Floats, Groups]:
@@ -117,7 +100,7 @@ def cluster_error(values: Floats, groups: Groups) -> float | None:
         return 0.0
     residuals = groups.sums(values - values.mean())
     n_groups = groups.n_groups
-    return float(np.sqrt(n_groups / (n_groups - 1) * np.square(residuals).sum()) / groups.n_items)
+    return float(np.sqrt(n_groups / (n_groups - 1) * np.square(residuals).sum()) / len(groups))
 
 
 def unbiased_cluster_error(values: Floats, groups: Groups) -> tuple[float, float] | None:
@@ -134,7 +117,7 @@ def unbiased_cluster_error(values: Floats, groups: Groups) -> tuple[float, float
     """
     if groups.n_groups < 2:
         return None
-    share = groups.sizes / groups.n_items
+    share = groups.sizes / len(groups)
     weight, squares = 1 / (1 - share), float(np.square(share).sum())
     # SE² is a quadratic form whose matrix has the trace and the squared norm below: SE² varies like χ² with
     # trace²/norm² degrees of freedom. Both are written out because the matrix itself has G² entries.
@@ -146,7 +129,7 @@ def unbiased_cluster_error(values: Floats, groups: Groups) -> tuple[float, float
     if (values == values[0]).all():
         return 0.0, freedom
     residuals = groups.sums(values - values.mean())
-    return float(np.sqrt((weight * np.square(residuals)).sum()) / groups.n_items), freedom
+    return float(np.sqrt((weight * np.square(residuals)).sum()) / len(groups)), freedom
 
 
 def to_steps(values: Floats, grid: float = GRID) -> Floats:

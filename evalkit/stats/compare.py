@@ -1,8 +1,8 @@
 """The one pipeline of inference: any number of methods on the same items, pair by pair, corrected as families."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -16,16 +16,17 @@ from evalkit.stats.intervals import group_t_interval
 from evalkit.stats.multiplicity import Correction, Procedure, adjust, permutations_needed
 from evalkit.stats.permutation import (
     MANY_GROUPS,
-    N_PERMUTATIONS,
     N_PERMUTATIONS_MANY_GROUPS,
     SignFlip,
+    default_permutations,
     sign_flip_tests,
 )
-from evalkit.stats.power import items_needed, minimum_detectable_effect
-from evalkit.stats.rank_tests import group_t_test, sign_test, wilcoxon_signed_rank
+from evalkit.stats.power import items_to_decide, minimum_detectable_effect
+from evalkit.stats.rank_tests import sign_test, t_test, wilcoxon_signed_rank
+from evalkit.stats.records import PairComparison
 from evalkit.stats.scores import InferenceOptions, MetricScores, item_means
 from evalkit.stats.seeds import fixed_items_interval
-from evalkit.stats.verdict import Verdict, VerdictName, decide
+from evalkit.stats.verdict import Verdict, decide
 
 FAMILY_EXACT_STEPS = 20_000
 """Among many methods only coarse scores (ratings, successes) are counted exactly: pair by pair it takes its time."""
@@ -33,65 +34,6 @@ MANY_COLUMNS = 60
 """With more pairs × metrics than this, no more permutations are drawn than the corrected p-values need."""
 EXPLORATORY: Mapping[Correction, Procedure] = {"holm": "bh", "maxt": "bh", "bh": "bh", "by": "by", "none": "none"}
 """What corrects the metrics that are not primary, by what corrects those that are."""
-_HOW_ELSE = {"t": "group_t", "wilcoxon": "group_signed_rank"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairComparison:
-    """Method b against method a on one metric. What is None has its reason in ``reason``."""
-
-    metric: str
-    a: str
-    b: str
-    n_items: int
-    n_groups: int
-    n_seeds: int
-    mean_a: float | None
-    """Over the pair's items, each item the mean of its seeds."""
-    mean_b: float | None
-    difference: float | None
-    """``b − a``, in the metric's own unit and sign."""
-    ci_low: float | None
-    ci_high: float | None
-    p_value: float | None
-    adjusted_p_value: float | None
-    """Within the family; None where the pair has no p-value."""
-    n_comparisons: int = 1
-    """Size of the family: its pairs that have a p-value."""
-    how: str | None
-    """How the p-value was obtained: ``enumeration``, ``dynamic_programming``, ``monte_carlo``; ``group_t`` and
-    ``group_signed_rank`` for the other tests."""
-    effect_size_dz: float | None
-    """``d̄/s_d``; None where the differences do not vary."""
-    win: int
-    """Items on which b is better."""
-    tie: int
-    loss: int
-    minimum_detectable_effect: float | None
-    """Smallest true difference that would be found with the power asked for, at the corrected error rate."""
-    equivalence_p_value: float | None
-    """Of two one-sided tests, corrected within the family; None where no margin was declared."""
-    equivalent: bool | None = None
-    """Whether the difference is shown to lie inside the margin; None where none was declared."""
-    new_seeds: tuple[float, float] | None = None
-    """The interval of the difference on exactly these items, uncertain through the seeds only; None for one seed."""
-    n_not_run: int = 0
-    """Items that one of the two, or both, were not run on."""
-    bounds: tuple[float, float] | None = None
-    """Least and greatest mean difference, whatever these had scored; None where the metric has no bounds."""
-    items_needed: int | None
-    """Items that would decide, where the verdict is inconclusive."""
-    items_needed_for: float | None = None
-    """The difference that so many would find: the margin, or the observed one."""
-    verdict: VerdictName
-    explanation: str = ""
-    """Why the verdict is what it is."""
-    practically_equivalent: bool = False
-    """Different beyond chance and inside the margin."""
-    sensitivity: Mapping[str, float | None] = field(default_factory=dict)
-    """p-values of other tests, never the primary one: ``wilcoxon``, ``sign``, ``mcnemar``, ``paired_t``."""
-    reason: str | None = None
-    """Why a figure is missing, or why these groups could not have shown anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +48,20 @@ class _Pair:
     scores: Floats
     """``(items, 2)`` of the items that the pair is tested on."""
     groups: Groups
+    """Of the same items."""
     common: Mask
     """``(n,)``, which items these are."""
 
     @property
     def differences(self) -> Floats:
-        """``(items,)`` of b − a."""
-        return self.scores[:, 1] - self.scores[:, 0]
+        """``(items,)`` of b − a, as scores that lie on the metric's grid have them."""
+        steps = to_steps(self.scores, self.metric.grid)
+        return (steps[:, 1] - steps[:, 0]) / (1 / self.metric.grid)
+
+    @property
+    def tables(self) -> tuple[Floats, Floats]:
+        """``(n, seeds)`` of either method."""
+        return self.metric.scores[self.a], self.metric.scores[self.b]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +108,7 @@ def compare_methods(
         Metric after metric, and on each all pairs in the order of the methods.
 
     Raises:
-        OptionError: Fewer than two methods, an unknown baseline, lengths that differ, scores that are infinite, or an
-            option out of range.
+        OptionError: Fewer than two methods, an unknown baseline, lengths that differ, or an option out of range.
 
     >>> scores = {"a": np.array([[0.1, 0.2, 0.3, 0.1, 0.2, 0.1]]).T, "b": np.array([[0.3, 0.3, 0.5, 0.2, 0.6, 0.2]]).T}
     >>> metric = MetricScores(metric="score", scores=scores, higher_is_better=True)
@@ -169,45 +117,40 @@ def compare_methods(
     ('b_better', 0.03125, 6)
     """
     coded, names = code_groups(groups), list(metrics[0].scores)
-    chosen = _pairs(names, options.baseline)
-    tables = [_Means(metric) for metric in metrics]
-    cells = [(number, a, b) for number in range(len(metrics)) for a, b in chosen]
+    chosen = _chosen(names, options.baseline)
+    means = [np.stack([item_means(x * metric.unit) for x in metric.scores.values()], axis=1) for metric in metrics]
+    scores = [_on_common_items(metric, columns) for metric, columns in zip(metrics, means, strict=True)]
     flips = sign_flip_tests(
-        np.concatenate([table.common for table in tables], axis=1),
+        np.concatenate(scores, axis=1),
         coded,
-        [(number * len(names) + a, number * len(names) + b) for number, a, b in cells],
+        [(first + a, first + b) for first in range(0, len(metrics) * len(names), len(names)) for a, b in chosen],
         alpha=options.alpha,
         n_permutations=permutations_for(metrics, len(chosen), coded.n_groups, options),
         seed=options.seed,
         exact_steps=exact.EXACT_STEPS if len(names) == 2 else FAMILY_EXACT_STEPS,
-        max_t_families=[int(metrics[number].primary) for number, _, _ in cells]
-        if options.correction == "maxt"
-        else None,
+        max_t_families=[int(m.primary) for m in metrics for _ in chosen] if options.correction == "maxt" else None,
     )
-    tests = [
-        _tested(tables[number].pair(a, b, coded), flip, options)
-        for (number, a, b), flip in zip(cells, flips, strict=True)
-    ]
-    families = [metrics[number].primary for number, _, _ in cells]
-    return tuple(
-        _compared(tables[number].pair(a, b, coded), test, corrected, options)
-        for (number, a, b), test, corrected in zip(cells, tests, _corrected(tests, families, options), strict=True)
-    )
+
+    def pairs() -> Iterator[_Pair]:  # made twice rather than kept: there may be many, of many items
+        for metric, all_items, common in zip(metrics, means, scores, strict=True):
+            yield from (_pair(metric, (a, b), all_items, common, coded) for a, b in chosen)
+
+    tests = [_tested(pair, flip, options) for pair, flip in zip(pairs(), flips, strict=True)]
+    corrected = _in_families(tests, [metric.primary for metric in metrics for _ in chosen], options)
+    return tuple(_compared(*each, options) for each in zip(pairs(), tests, corrected, strict=True))
 
 
 def permutations_for(metrics: Sequence[MetricScores], n_pairs: int, n_groups: int, options: InferenceOptions) -> int:
     """How many random permutations, where they are not all looked at: fewer where many columns have to be kept."""
     if options.n_permutations is not None:
         return options.n_permutations
-    if n_groups > MANY_GROUPS:
-        return N_PERMUTATIONS_MANY_GROUPS
-    if n_pairs * len(metrics) <= MANY_COLUMNS:
-        return N_PERMUTATIONS
+    if n_groups > MANY_GROUPS or n_pairs * len(metrics) <= MANY_COLUMNS:
+        return default_permutations(n_groups)
     n_primary = sum(metric.primary for metric in metrics)
     return max(N_PERMUTATIONS_MANY_GROUPS, permutations_needed(n_pairs * n_primary, options.alpha))
 
 
-def _pairs(names: Sequence[str], baseline: str | None) -> list[tuple[int, int]]:
+def _chosen(names: Sequence[str], baseline: str | None) -> list[tuple[int, int]]:
     """Indices of every two methods, or of the baseline and each other one."""
     if len(names) < 2 or (baseline is not None and baseline not in names):
         raise OptionError(f"A comparison needs two methods or more, the baseline among them; got {names}, {baseline}.")
@@ -217,47 +160,39 @@ def _pairs(names: Sequence[str], baseline: str | None) -> list[tuple[int, int]]:
     return [(first, other) for other in range(len(names)) if other != first]
 
 
-class _Means:
-    """Every method's item means on one metric, in the metric's unit."""
+def _on_common_items(metric: MetricScores, means: Floats) -> Floats:
+    """The means, NaN on the items that a method which can be ranked has no value for."""
+    ranked = [name not in metric.unranked for name in metric.scores]
+    return np.where(np.isnan(means[:, ranked]).any(axis=1, keepdims=True), np.nan, means)
 
-    def __init__(self, metric: MetricScores) -> None:
-        self.metric, self.unit = metric, metric.unit
-        self.all = np.stack([item_means(table * self.unit) for table in metric.scores.values()], axis=1)
-        """``(n, methods)``."""
-        self.common = self.all.copy()
-        """The same, NaN on the items that a method which can be ranked has no value for."""
-        ranked = [name not in metric.unranked for name in metric.scores]
-        self.common[np.isnan(self.all[:, ranked]).any(axis=1)] = np.nan
 
-    def pair(self, a: int, b: int, groups: Groups) -> _Pair:
-        """Two methods' scores, in their own units."""
-        scores = self.common[:, (a, b)] / self.unit
-        common = np.logical_not(np.isnan(scores).any(axis=1))
-        names = list(self.metric.scores)
-        return _Pair(
-            metric=self.metric,
-            a=names[a],
-            b=names[b],
-            means=self.all[:, (a, b)] / self.unit,
-            scores=scores[common],
-            groups=groups.where(common),
-            common=common,
-        )
+def _pair(metric: MetricScores, pair: tuple[int, int], means: Floats, scores: Floats, groups: Groups) -> _Pair:
+    """Two methods' scores, in their own unit."""
+    names, both = list(metric.scores), scores[:, pair] / metric.unit
+    common = np.logical_not(np.isnan(both).any(axis=1))
+    return _Pair(
+        metric=metric,
+        a=names[pair[0]],
+        b=names[pair[1]],
+        means=means[:, pair] / metric.unit,
+        scores=both[common],
+        groups=groups.where(common),
+        common=common,
+    )
 
 
 def _tested(pair: _Pair, flip: SignFlip, options: InferenceOptions) -> _Tests:
     """The tests of one pair: the one that was asked for, those that stand beside it, and that of equivalence."""
-    unit, margin = pair.metric.unit, pair.metric.margin
-    sensitivity = _sensitivity(pair)
-    low, high, p_value = flip.low, flip.high, flip.p_value
-    difference, low, high = (None if x is None else x / unit for x in (flip.difference, low, high))
-    how: str | None = flip.how
-    reason = flip.reason
+    sensitivity, margin = _sensitivity(pair), pair.metric.margin
+    difference, low, high = (
+        None if x is None else x / pair.metric.unit for x in (flip.difference, flip.low, flip.high)
+    )
+    p_value, how, reason = flip.p_value, flip.how and str(flip.how), flip.reason
     if options.test == "wilcoxon" and p_value is not None:
-        p_value, how, reason = sensitivity["wilcoxon"], _HOW_ELSE["wilcoxon"], None
+        p_value, how, reason = sensitivity["wilcoxon"], "group_signed_rank", None
     elif options.test == "t" and p_value is not None:
-        interval = group_t_interval(pair.differences, pair.groups, level=1 - options.alpha)
-        low, high, p_value, how = interval.low, interval.high, sensitivity["paired_t"], _HOW_ELSE["t"]
+        interval = group_t_interval(pair.scores[:, 1] - pair.scores[:, 0], pair.groups, level=1 - options.alpha)
+        low, high, p_value, how = interval.low, interval.high, sensitivity["paired_t"], "group_t"
         undefined = "all differences are the same: the t test is undefined" if p_value is None else None
         reason = interval.reason or undefined
     return _Tests(
@@ -271,72 +206,62 @@ def _tested(pair: _Pair, flip: SignFlip, options: InferenceOptions) -> _Tests:
         sensitivity=sensitivity,
         equivalence=None
         if margin is None
-        else group_tost(_stepped_differences(pair), pair.groups, margin=margin, alpha=options.alpha),
+        else group_tost(pair.differences, pair.groups, margin=margin, alpha=options.alpha),
     )
 
 
 def _sensitivity(pair: _Pair) -> dict[str, float | None]:
     """P-values of the tests that stand beside the primary one."""
-    differences, grid = pair.differences, pair.metric.grid
+    differences, grid = pair.scores[:, 1] - pair.scores[:, 0], pair.metric.grid
     found = {
-        "wilcoxon": wilcoxon_signed_rank(differences, pair.groups, grid=grid).p_value,
-        "sign": sign_test(differences, pair.groups, grid=grid).p_value,
-        "paired_t": group_t_test(differences, pair.groups, grid=grid).p_value,
+        "wilcoxon": wilcoxon_signed_rank(differences, pair.groups, grid=grid),
+        "sign": sign_test(differences, pair.groups, grid=grid),
+        "paired_t": t_test(differences, pair.groups, grid=grid),
     }
     if len(pair.scores) and np.isin(pair.scores, (0, 1)).all():
         found["mcnemar"] = found["sign"]  # of successes and failures the sign test is McNemar's
     return found
 
 
-def _stepped_differences(pair: _Pair) -> Floats:
-    """Differences of scores that lie on the metric's grid."""
-    steps = to_steps(pair.scores, pair.metric.grid)
-    return (steps[:, 1] - steps[:, 0]) / (1 / pair.metric.grid)
-
-
-def _corrected(tests: Sequence[_Tests], primary: Sequence[bool], options: InferenceOptions) -> list[_Corrected]:
+def _in_families(tests: Sequence[_Tests], primary: Sequence[bool], options: InferenceOptions) -> list[_Corrected]:
     """Every pair's adjusted p-values, within the family of the primary metrics or that of the others."""
     corrected: dict[int, _Corrected] = {}
     for family in (True, False):
-        correction = options.correction if family else EXPLORATORY[options.correction]
         members = [number for number, of in enumerate(primary) if of == family]
-        p_values = tuple(tests[number].p_value for number in members)
-        adjusted = (
-            tuple(tests[number].max_t_p_value for number in members)
-            if correction == "maxt"
-            else adjust(p_values, correction)
-        )
+        correction = options.correction if family else EXPLORATORY[options.correction]
+        procedure: Procedure = "holm" if correction == "maxt" else correction
+        adjusted = adjust([tests[number].p_value for number in members], procedure)
+        if correction == "maxt":
+            adjusted = tuple(tests[number].max_t_p_value for number in members)
         one_sided = [None if (of := tests[number].equivalence) is None else of.p_value for number in members]
-        equivalence = adjust(one_sided, "holm" if correction == "maxt" else correction)
         n_comparisons = sum(p_value is not None for p_value in adjusted)
-        for number, p_value, of_equivalence in zip(members, adjusted, equivalence, strict=True):
+        for number, p_value, of_equivalence in zip(members, adjusted, adjust(one_sided, procedure), strict=True):
             corrected[number] = _Corrected(
                 p_value=p_value,
                 equivalence_p_value=of_equivalence,
                 n_comparisons=n_comparisons,
-                alpha=options.alpha / max(1, n_comparisons) if correction in ("holm", "maxt") else options.alpha,
+                alpha=options.alpha / max(1, n_comparisons) if procedure == "holm" else options.alpha,
             )
     return [corrected[number] for number in range(len(tests))]
 
 
 def _compared(pair: _Pair, tests: _Tests, corrected: _Corrected, options: InferenceOptions) -> PairComparison:
     """The record of one pair, filled once."""
-    differences = _stepped_differences(pair)
+    differences, n_groups, n_items = pair.differences, pair.groups.n_groups, len(pair.scores)
     signs = np.sign(differences) * (1 if pair.metric.higher_is_better else -1)
-    n_items, n_groups, tie = len(differences), pair.groups.n_groups, int((signs == 0).sum())
     error = cluster_error(differences, pair.groups)
-    effect = _detectable(error, n_groups, corrected.alpha, options) if error else None
-    verdict = _verdict(pair, tests, corrected, error, options, identical=n_groups > 1 and tie == n_items)
+    verdict = _verdict(pair, tests, corrected, error, options, identical=n_groups > 1 and not signs.any())
     n_not_run, bounds = _not_run(pair)
-    varies = n_items > 1 and bool((differences != differences[0]).any())
-    tables = pair.metric.scores[pair.a], pair.metric.scores[pair.b]
+    effect = error and minimum_detectable_effect(
+        standard_error=error, degrees_of_freedom=n_groups - 1, alpha=corrected.alpha, power=options.power
+    )
     return PairComparison(
         metric=pair.metric.metric,
         a=pair.a,
         b=pair.b,
         n_items=n_items,
         n_groups=n_groups,
-        n_seeds=max(table.shape[1] for table in tables),
+        n_seeds=max(table.shape[1] for table in pair.tables),
         mean_a=float(pair.scores[:, 0].mean()) if n_items else None,
         mean_b=float(pair.scores[:, 1].mean()) if n_items else None,
         difference=tests.difference,
@@ -346,14 +271,14 @@ def _compared(pair: _Pair, tests: _Tests, corrected: _Corrected, options: Infere
         adjusted_p_value=corrected.p_value,
         n_comparisons=corrected.n_comparisons,
         how=tests.how,
-        effect_size_dz=float(differences.mean() / differences.std(ddof=1)) if varies else None,
+        effect_size_dz=_standardised(differences),
         win=int((signs > 0).sum()),
-        tie=tie,
+        tie=int((signs == 0).sum()),
         loss=int((signs < 0).sum()),
-        minimum_detectable_effect=effect,
+        minimum_detectable_effect=effect or None,
         equivalence_p_value=corrected.equivalence_p_value,
         equivalent=verdict.equivalent,
-        new_seeds=_new_seeds(pair, tables, options),
+        new_seeds=_new_seeds(pair, options),
         n_not_run=n_not_run,
         bounds=bounds,
         items_needed=verdict.items_needed,
@@ -362,14 +287,15 @@ def _compared(pair: _Pair, tests: _Tests, corrected: _Corrected, options: Infere
         explanation=verdict.explanation,
         practically_equivalent=verdict.significant and verdict.verdict == "equivalent",
         sensitivity=tests.sensitivity,
-        reason=_reason(n_items, n_groups, tie, tests.reason, effect),
+        reason=_reason(signs, n_groups, tests.reason, effect),
     )
 
 
-def _detectable(error: float, n_groups: int, alpha: float, options: InferenceOptions) -> float:
-    return minimum_detectable_effect(
-        standard_error=error, degrees_of_freedom=n_groups - 1, alpha=alpha, power=options.power
-    )
+def _standardised(differences: Floats) -> float | None:
+    """``d̄/s_d``."""
+    if len(differences) < 2 or (differences == differences[0]).all():
+        return None
+    return float(differences.mean() / differences.std(ddof=1))
 
 
 def _verdict(
@@ -383,89 +309,55 @@ def _verdict(
 ) -> Verdict:
     """What the adjusted p-values support; identical scores are equivalent at any margin."""
     significant = corrected.p_value is not None and corrected.p_value <= options.alpha
-    equivalent = None if tests.equivalence is None else tests.equivalence.equivalent
+    equivalent = True if identical else None if tests.equivalence is None else tests.equivalence.equivalent
     if corrected.equivalence_p_value is not None:
-        equivalent = corrected.equivalence_p_value <= options.alpha
-    equivalent = True if identical else equivalent
-    needed, needed_for = None, None
+        equivalent = identical or corrected.equivalence_p_value <= options.alpha
+    needed = None
     if error and not (significant or equivalent):
-        effects = [pair.metric.margin if tests.equivalence else None, abs(tests.difference or 0.0)]
-        needed, needed_for = _items_to_decide([e for e in effects if e], error, pair, corrected.alpha, options)
-    difference = tests.difference
+        needed = items_to_decide(
+            (pair.metric.margin, abs(tests.difference or 0.0)),
+            standard_deviation=error * math.sqrt(len(pair.scores)),
+            n_items=len(pair.scores),
+            n_groups=pair.groups.n_groups,
+            alpha=corrected.alpha,
+            power=options.power,
+        )
+    difference = tests.difference or 0.0
     return decide(
-        oriented_difference=difference if pair.metric.higher_is_better else -(difference or 0.0),
+        oriented_difference=difference if pair.metric.higher_is_better else -difference,
         significant=significant,
         equivalent=equivalent,
         reason=tests.reason,
-        items_needed=needed,
-        items_needed_for=needed_for,
+        needed=needed,
     )
 
 
-def _items_to_decide(
-    effects: Sequence[float], error: float, pair: _Pair, alpha: float, options: InferenceOptions
-) -> tuple[int | None, float | None]:
-    """Items, grouped as these are, that would find the margin; where these should have, a difference like the observed.
-
-    Without a margin it is the observed difference too.
-    """
-    n_items = len(pair.scores)
-    for effect in effects:
-        needed = items_needed(
-            effect,
-            standard_deviation=error * math.sqrt(n_items),
-            alpha=alpha,
-            power=options.power,
-            items_per_group=n_items / pair.groups.n_groups,
-        )
-        if needed is not None and needed > n_items:
-            return needed, effect
-    return None, None
-
-
-def _new_seeds(pair: _Pair, tables: tuple[Floats, Floats], options: InferenceOptions) -> tuple[float, float] | None:
+def _new_seeds(pair: _Pair, options: InferenceOptions) -> tuple[float, float] | None:
     """The fixed-items interval on the pair's items, where both methods were run with several seeds."""
-    if max(table.shape[1] for table in tables) < 2 or not pair.common.any():
+    if max(table.shape[1] for table in pair.tables) < 2 or not pair.common.any():
         return None
-    found = fixed_items_interval(*(table[pair.common] for table in tables), level=1 - options.alpha)
-    return None if found.low is None or found.high is None else (found.low, found.high)
+    return fixed_items_interval(*(table[pair.common] for table in pair.tables), level=1 - options.alpha)
 
 
 def _not_run(pair: _Pair) -> tuple[int, tuple[float, float] | None]:
-    """How many items one of the two was not run on, and what these could have made of the difference."""
+    """How many items one of the two was not run on, and the least and greatest difference that these could make."""
     missing = np.isnan(pair.means)
     nowhere = np.zeros(len(missing), dtype=np.bool_)
     not_run = np.stack([pair.metric.not_run.get(name, nowhere) for name in (pair.a, pair.b)], axis=1)
-    undefined = (missing & ~not_run).any(axis=1)
-    n_not_run = int((missing.any(axis=1) & ~undefined).sum())
+    defined = ~(missing & ~not_run).any(axis=1)
+    n_not_run = int((missing.any(axis=1) & defined).sum())
     if not n_not_run or pair.metric.range is None:
         return n_not_run, None
-    return n_not_run, missing_bounds(pair.means[~undefined, 0], pair.means[~undefined, 1], pair.metric.range)
+    lowest, highest = (np.where(missing, end, pair.means)[defined] for end in pair.metric.range)
+    return n_not_run, (float((lowest[:, 1] - highest[:, 0]).mean()), float((highest[:, 1] - lowest[:, 0]).mean()))
 
 
-def missing_bounds(values_a: Floats, values_b: Floats, extremes: tuple[float, float]) -> tuple[float, float]:
-    """Least and greatest mean difference b − a that the missing scores of a bounded metric could make.
-
-    Args:
-        values_a: ``(n,)``, not empty; NaN marks a missing score.
-        values_b: ``(n,)``.
-        extremes: Least and greatest value of the metric.
-
-    >>> missing_bounds(np.array([0.5, np.nan]), np.array([0.7, 0.4]), (0, 1))
-    (-0.2, 0.3)
-    """
-    lowest, highest = extremes
-    least = np.where(np.isnan(values_b), lowest, values_b) - np.where(np.isnan(values_a), highest, values_a)
-    most = np.where(np.isnan(values_b), highest, values_b) - np.where(np.isnan(values_a), lowest, values_a)
-    return float(least.mean()), float(most.mean())
-
-
-def _reason(n_items: int, n_groups: int, tie: int, of_test: str | None, effect: float | None) -> str | None:
+def _reason(signs: Floats, n_groups: int, of_test: str | None, effect: float | None) -> str | None:
     """Why a comparison lacks a figure, or could not have been significant; None if neither."""
-    if n_items and tie == n_items:
+    if len(signs) and not signs.any():
         return "both have the same score on every item"
     if of_test is not None:
         return of_test
     if n_groups == 1:
         return "one group only: no spread between groups can be known"
-    return None if effect is not None else "all differences are the same: there is no spread to measure an effect by"
+    return None if effect else "all differences are the same: there is no spread to measure an effect by"

@@ -12,41 +12,23 @@ from evalkit.stats.resampling import studentized_means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """An estimate with its confidence interval, or with the reason why there is no interval."""
-
-    mean: float | None
-    """None when there is nothing to average."""
-    low: float | None
-    high: float | None
-    n_items: int
-    n_groups: int
-    level: float
-    method: str
-    """How the interval was made: ``group_t``, ``group_bootstrap_t`` or ``group_wilson``."""
-    reason: str | None = None
-    """Why there is no interval (or no mean)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Any other figure than a mean, with its confidence interval or the reason why there is none."""
+    """A figure with its confidence interval, or with the reason why there is none."""
 
     value: float | None
     """None when it cannot be computed."""
     low: float | None = None
     high: float | None = None
-    level: float
     n_items: int
     """Items that it is based on."""
     n_groups: int
     method: str
-    """How the interval was made."""
+    """How the interval was made: ``group_t``, ``group_bootstrap_t`` or ``group_wilson`` for a mean."""
     reason: str | None = None
     """Why there is no interval (or no value)."""
 
 
-def group_t_interval(values: Floats, groups: Labels, *, level: float = 0.95) -> Interval:
+def group_t_interval(values: Floats, groups: Labels, *, level: float = 0.95) -> Estimate:
     """Mean over items with Student's t interval on the cluster-robust (CR1) standard error.
 
     ``SE² = G/(G−1) · Σ_g (Σ_{i∈g} (x_i − x̄))² / n²``, with G−1 degrees of freedom; with one item per group it is the
@@ -63,23 +45,22 @@ def group_t_interval(values: Floats, groups: Labels, *, level: float = 0.95) -> 
     Raises:
         OptionError: Lengths differ, a value is not finite, or the level is out of range.
 
-    >>> group_t_interval(np.array([1.0, 2.0, 3.0]), "abc").mean
+    >>> group_t_interval(np.array([1.0, 2.0, 3.0]), "abc").value
     2.0
     """
     from scipy.special import stdtrit  # importing scipy.stats costs a second
 
-    values, coded = _checked(values, groups, level)
-    error = cluster_error(values, coded)
+    values, coded, error = _checked(values, groups, level)
     if error is None:
-        return _undecided(values, coded, level, "group_t")
+        return _undecided(values, coded, "group_t")
     half = float(stdtrit(coded.n_groups - 1, 0.5 + level / 2)) * error
     mean = float(values.mean())
-    return _interval(coded, level, "group_t", mean, mean - half, mean + half)
+    return estimate_of(coded, "group_t", mean, (mean - half, mean + half))
 
 
 def group_bootstrap_t_interval(
     values: Floats, groups: Labels, *, level: float = 0.95, n_resamples: int = 9_999, seed: int = 0
-) -> Interval:
+) -> Estimate:
     """Mean over items with a bootstrap-t interval over groups, for skewed or bounded scores of few items.
 
     Groups are drawn with replacement and the mean is studentised in each resample with its own cluster-robust error:
@@ -104,26 +85,26 @@ def group_bootstrap_t_interval(
     >>> interval.low < 0.3 < interval.high and interval.high - 0.3 > 0.3 - interval.low
     True
     """
-    values, coded = _checked(values, groups, level)
+    values, coded, error = _checked(values, groups, level)
     tail = int((1 - level) / 2 * (n_resamples + 1) + 1e-9)
     if tail < 1:
         raise OptionError(f"A {level:.0%} bootstrap-t interval needs more than {n_resamples} resamples.")
-    error, mean = cluster_error(values, coded), float(values.mean()) if len(values) else 0.0
     if error is None:
-        return _undecided(values, coded, level, "group_bootstrap_t")
+        return _undecided(values, coded, "group_bootstrap_t")
+    mean = float(values.mean())
     if error == 0:
-        return _interval(coded, level, "group_bootstrap_t", mean, mean, mean)
+        return estimate_of(coded, "group_bootstrap_t", mean, (mean, mean))
     residuals = coded.sums(values - mean)[:, None]
     t = np.concatenate(list(studentized_means(residuals, coded.sizes, n_resamples=n_resamples, seed=seed)))[:, 0]
     t.sort()
     low, high = mean - t[-tail] * error, mean - t[tail - 1] * error
     if not (np.isfinite(low) and np.isfinite(high)):
         reason = f"too many resamples of {coded.n_groups} groups have no spread"
-        return _undecided(values, coded, level, "group_bootstrap_t", reason)
-    return _interval(coded, level, "group_bootstrap_t", mean, float(low), float(high))
+        return estimate_of(coded, "group_bootstrap_t", mean, reason=reason)
+    return estimate_of(coded, "group_bootstrap_t", mean, (float(low), float(high)))
 
 
-def group_wilson_interval(values: Floats, groups: Labels, *, level: float = 0.95) -> Interval:
+def group_wilson_interval(values: Floats, groups: Labels, *, level: float = 0.95) -> Estimate:
     """Success rate with Wilson's score interval, the number of items shrunk by the design effect of the groups.
 
     The design effect is the cluster-robust variance over that of independent items, at least 1; where all items agree
@@ -144,16 +125,14 @@ def group_wilson_interval(values: Floats, groups: Labels, *, level: float = 0.95
     >>> round(interval.low, 4), interval.high
     (0.7225, 1.0)
     """
-    values, coded = _checked(values, groups, level)
+    values, coded, error = _checked(values, groups, level)
     if ((values < 0) | (values > 1)).any():
         raise OptionError("Success rates must lie in [0, 1].")
-    error = cluster_error(values, coded)
     if error is None:
-        return _undecided(values, coded, level, "group_wilson")
-    rate, n = float(values.mean()), coded.n_items
-    trials = min(n, effective_trials(rate, error) or coded.n_groups)
-    low, high = wilson_ends(rate, trials, level)
-    return _interval(coded, level, "group_wilson", rate, low, high)
+        return _undecided(values, coded, "group_wilson")
+    rate = float(values.mean())
+    trials = min(len(coded), effective_trials(rate, error) or coded.n_groups)
+    return estimate_of(coded, "group_wilson", rate, wilson_ends(rate, trials, level))
 
 
 def effective_trials(rate: float, error: float) -> float | None:
@@ -172,7 +151,6 @@ def wilson_ends(rate: float, trials: float, level: float) -> tuple[float, float]
 
 def estimate_of(
     groups: Groups,
-    level: float,
     method: str,
     value: float | None = None,
     ends: tuple[float, float] | None = None,
@@ -183,34 +161,20 @@ def estimate_of(
         value=value,
         low=ends[0] if ends else None,
         high=ends[1] if ends else None,
-        level=level,
-        n_items=groups.n_items,
+        n_items=len(groups),
         n_groups=groups.n_groups,
         method=method,
         reason=reason,
     )
 
 
-def _checked(values: Floats, groups: Labels, level: float) -> tuple[Floats, Groups]:
+def _checked(values: Floats, groups: Labels, level: float) -> tuple[Floats, Groups, float | None]:
+    """Finite values, their coded groups and the cluster-robust error of their mean."""
     check_level(level)
-    return finite_by_group(values, groups)
+    values, coded = finite_by_group(values, groups)
+    return values, coded, cluster_error(values, coded)
 
 
-def _interval(groups: Groups, level: float, method: str, mean: float, low: float, high: float) -> Interval:
-    return Interval(
-        mean=mean, low=low, high=high, n_items=groups.n_items, n_groups=groups.n_groups, level=level, method=method
-    )
-
-
-def _undecided(values: Floats, groups: Groups, level: float, method: str, reason: str | None = None) -> Interval:
-    one_group = "one group only: no spread between groups can be known"
-    return Interval(
-        mean=float(values.mean()) if len(values) else None,
-        low=None,
-        high=None,
-        n_items=groups.n_items,
-        n_groups=groups.n_groups,
-        level=level,
-        method=method,
-        reason=reason or (one_group if len(values) else "no values"),
-    )
+def _undecided(values: Floats, groups: Groups, method: str) -> Estimate:
+    reason = "one group only: no spread between groups can be known" if len(values) else "no values"
+    return estimate_of(groups, method, float(values.mean()) if len(values) else None, reason=reason)

@@ -96,6 +96,38 @@ def items_needed(
     return _first(enough, start if start == least or not enough(start) else least)
 
 
+def items_to_decide(
+    effects: Sequence[float | None],
+    *,
+    standard_deviation: float,
+    n_items: int,
+    n_groups: int,
+    alpha: float = 0.05,
+    power: float = POWER,
+) -> tuple[int, float] | None:
+    """The first effect for which there are not enough items, and how many, grouped as these are, would find it.
+
+    Args:
+        effects: A margin, say, and where these items should have found that, the observed difference; None is skipped.
+        standard_deviation: Of the items' differences, groups allowed for: the standard error times √n.
+        n_items: How many there are.
+        n_groups: In so many groups.
+        alpha: Two-sided error rate.
+        power: In (α, 1).
+    """
+    for effect in effects:
+        needed = effect and items_needed(
+            effect,
+            standard_deviation=standard_deviation,
+            alpha=alpha,
+            power=power,
+            items_per_group=n_items / n_groups,
+        )
+        if effect and needed and needed > n_items:
+            return int(needed), effect
+    return None
+
+
 def equivalence_items_needed(
     margin: float, *, standard_deviation: float, alpha: float = 0.05, power: float = POWER
 ) -> int | None:
@@ -116,17 +148,11 @@ def equivalence_items_needed(
     >>> equivalence_items_needed(0.2, standard_deviation=1.0)
     215
     """
-    from scipy.special import ndtr
-
     check_alpha(alpha)
     _positive("margin", margin)
     _positive("standard deviation", standard_deviation)
-    z = _z(1 - alpha)
-
-    def enough(n: int) -> bool:
-        return 2 * float(ndtr(margin * (math.sqrt(n) / standard_deviation) - z)) - 1 >= power
-
-    return _first(enough, 2)
+    needed = ((_z(1 - alpha) + _z((1 + power) / 2)) * standard_deviation / margin) ** 2
+    return max(2, math.ceil(needed)) if needed <= MAX_ITEMS else None
 
 
 def design_effect(group_sizes: Sequence[int] | Floats, intraclass_correlation: float) -> float:
@@ -159,7 +185,7 @@ def intraclass_correlation(values: Floats, groups: Labels) -> float | None:
     1.0
     """
     values, coded = finite_by_group(values, groups)
-    n, n_groups = coded.n_items, coded.n_groups
+    n, n_groups = len(coded), coded.n_groups
     if n_groups < 2 or n == n_groups:
         return None
     centred = values - values.mean()

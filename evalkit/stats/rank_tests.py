@@ -6,8 +6,6 @@ group they are the textbook's, exact with ties and zeros.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -19,22 +17,8 @@ RANK_STEPS = 10_000_000
 """Ranks are counted further than differences: 1,000 items take half a second."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SensitivityTest:
-    """A two-sided test of paired differences."""
-
-    p_value: float | None
-    """None without items, or without a spread; 1 where all differences are zero."""
-    how: Literal["dynamic_programming", "normal", "student_t"] | None
-    """Counted exactly, or by the normal approximation where that would take too long; the t test has its own."""
-    statistic: float
-    """Sum of the ranks of the positive differences, number of positive differences, or t."""
-    reason: str | None = None
-    """Why the test says nothing."""
-
-
-def group_t_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> SensitivityTest:
-    """Paired t test on the cluster-robust (CR1) standard error, with G−1 degrees of freedom.
+def t_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> float | None:
+    """P-value of the paired t test on the cluster-robust (CR1) standard error, with G−1 degrees of freedom.
 
     Args:
         differences: ``(n,)``, finite; rounded to the grid.
@@ -42,12 +26,12 @@ def group_t_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> 
         grid: Unit to which the differences are rounded.
 
     Returns:
-        Without a p-value, and with the reason, where the groups show no spread.
+        1 where all differences are zero, None where the groups show no other spread or there is no item.
 
     Raises:
         OptionError: Lengths differ or a value is not finite.
 
-    >>> round(group_t_test(np.array([1.0, 2.0, 3.0, 2.0]), range(4)).p_value, 4)
+    >>> round(t_test(np.array([1.0, 2.0, 3.0, 2.0]), range(4)), 4)
     0.0163
     """
     from scipy.special import stdtr
@@ -55,20 +39,15 @@ def group_t_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> 
     differences, coded = finite_by_group(differences, groups)
     steps = to_steps(differences, grid)
     error = cluster_error(steps, coded)
-    t = float(steps.mean()) / error if error else 0.0
     if len(steps) and not steps.any():
-        return SensitivityTest(p_value=1.0, how="student_t", statistic=t, reason="all differences are zero")
-    if error:
-        p_value = exact.positive(2 * float(stdtr(coded.n_groups - 1, -abs(t))))
-        return SensitivityTest(p_value=p_value, how="student_t", statistic=t)
-    reason = "no spread between groups is known" if len(steps) else "no items"
-    return SensitivityTest(p_value=None, how=None, statistic=t, reason=reason)
+        return 1.0
+    return exact.positive(2 * float(stdtr(coded.n_groups - 1, -abs(float(steps.mean()) / error)))) if error else None
 
 
 def wilcoxon_signed_rank(
     differences: Floats, groups: Labels, *, grid: float = GRID, exact_steps: int = RANK_STEPS
-) -> SensitivityTest:
-    """Wilcoxon's signed-rank test with midranks, the signs of a group flipped together; zeros are left out.
+) -> float | None:
+    """P-value of Wilcoxon's signed-rank test with midranks, the signs of a group flipped together, zeros left out.
 
     The statistic ``Σ sign(d_i)·rank|d_i|`` is summed by group; its null distribution is that of random signs of these
     sums (Rosner, Glynn & Lee, Biometrics 2006), counted exactly up to about 1,000 items and normal beyond.
@@ -82,7 +61,7 @@ def wilcoxon_signed_rank(
     Raises:
         OptionError: Lengths differ or a value is not finite.
 
-    >>> wilcoxon_signed_rank(np.array([1.0, 2.0, 3.0, -4.0]), range(4)).p_value
+    >>> wilcoxon_signed_rank(np.array([1.0, 2.0, 3.0, -4.0]), range(4))
     0.875
     """
     differences, coded = finite_by_group(differences, groups)
@@ -90,11 +69,11 @@ def wilcoxon_signed_rank(
     ranks = np.zeros(len(steps))
     ranks[steps != 0] = _doubled_midranks(np.abs(steps[steps != 0]))
     ranks *= np.sign(steps)
-    return _flip_signs(ranks, coded, float(ranks[ranks > 0].sum()) / 2, exact_steps)
+    return _flip_signs(ranks, coded, exact_steps)
 
 
-def sign_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> SensitivityTest:
-    """Exact sign test: are positive differences as frequent as negative ones? Zeros say nothing.
+def sign_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> float | None:
+    """P-value of the exact sign test: are positive differences as frequent as negative ones? Zeros say nothing.
 
     With one item per group it is the binomial test of wins against losses; of successes and failures it is McNemar's.
 
@@ -106,26 +85,23 @@ def sign_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> Sen
     Raises:
         OptionError: Lengths differ or a value is not finite.
 
-    >>> sign_test(np.array([1.0, 2.0, 0.0, 3.0, 0.5]), range(5)).p_value
+    >>> sign_test(np.array([1.0, 2.0, 0.0, 3.0, 0.5]), range(5))
     0.125
     """
     differences, coded = finite_by_group(differences, groups)
     signs = np.sign(to_steps(differences, grid))
-    return _flip_signs(signs, coded, float((signs > 0).sum()), exact.EXACT_STEPS)
+    return _flip_signs(signs, coded, exact.EXACT_STEPS)
 
 
-def _flip_signs(scores: Floats, groups: Groups, statistic: float, exact_steps: int) -> SensitivityTest:
-    """The test of flipping the signs of the groups' sums of whole numbers."""
+def _flip_signs(scores: Floats, groups: Groups, exact_steps: int) -> float | None:
+    """P-value of flipping the signs of the groups' sums of whole numbers; None without items."""
     if not len(scores):
-        return SensitivityTest(p_value=None, how=None, statistic=statistic, reason="no items")
-    reason = None if scores.any() else "all differences are zero"
+        return None
     sums = groups.sums(scores)
     if exact.is_countable(sums, exact_steps):
-        p_value = exact.two_sided_tail(sums)
-        return SensitivityTest(p_value=p_value, how="dynamic_programming", statistic=statistic, reason=reason)
+        return exact.two_sided_tail(sums)
     z = abs(float(sums.sum())) / math.sqrt(float(np.square(sums).sum()))
-    p_value = exact.positive(math.erfc(z / math.sqrt(2)))
-    return SensitivityTest(p_value=p_value, how="normal", statistic=statistic, reason=reason)
+    return exact.positive(math.erfc(z / math.sqrt(2)))
 
 
 def _doubled_midranks(values: Floats) -> Floats:

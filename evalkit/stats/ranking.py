@@ -7,7 +7,6 @@ would cover a tie of ten methods one time in five instead of nineteen in twenty.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -17,41 +16,12 @@ from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
 from evalkit.stats.clusters import Groups, Labels, check_alpha, cluster_error, code_groups, to_steps
 from evalkit.stats.intervals import group_t_interval, group_wilson_interval
+from evalkit.stats.records import RankedMethod, Ranking
 from evalkit.stats.resampling import studentized_means
 from evalkit.stats.scores import InferenceOptions, MetricScores, item_means
 
 Means = Mapping[str, Floats]
 """Method to ``(n,)`` means over seeds, NaN where there is none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankedMethod:
-    """A method's mean on one metric, and the ranks that it may have."""
-
-    metric: str
-    method: str
-    mean: float | None
-    """Over the items that all ranked methods have; of a method that is not ranked, over its own."""
-    ci_low: float | None
-    ci_high: float | None
-    rank_low: int | None
-    """1 + the number of methods that are certainly better."""
-    rank_high: int | None
-    """The number of ranked methods less those that are certainly worse."""
-    tied_with_best: bool
-    reason: str | None = None
-    """Why it is not ranked."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ranking:
-    """One metric's methods, best first, those without a rank last."""
-
-    methods: tuple[RankedMethod, ...]
-    cliques: tuple[tuple[str, ...], ...] = ()
-    """Maximal sets of two methods or more of which no two are distinguishable; they need not be neighbours."""
-    n_items: int = 0
-    """Items that all ranked methods have a value for."""
 
 
 def rank_methods(metric: MetricScores, groups: Labels, options: InferenceOptions) -> Ranking:
@@ -86,7 +56,7 @@ def rank_methods(metric: MetricScores, groups: Labels, options: InferenceOptions
     common = np.logical_not(np.isnan([means[name] for name in names]).any(axis=0))
     inside = coded.where(common)
     better = _certainly_better(np.stack([means[name][common] for name in names], axis=1), inside, metric, options)
-    reason = "no item has all scores" if not inside.n_items else "one group only" if inside.n_groups < 2 else None
+    reason = "no item has all scores" if not len(inside) else "one group only" if inside.n_groups < 2 else None
     ranked = []
     for number, name in enumerate(names):
         low, high = 1 + int(better[:, number].sum()), len(names) - int(better[number].sum())
@@ -101,7 +71,7 @@ def rank_methods(metric: MetricScores, groups: Labels, options: InferenceOptions
             *_not_ranked(metric, means, coded, options, metric.unranked),
         ),
         cliques=tuple(tuple(names[number] for number in clique) for clique in cliques),
-        n_items=inside.n_items,
+        n_items=len(inside),
     )
 
 
@@ -136,7 +106,7 @@ def _row(
     return RankedMethod(
         metric=metric.metric,
         method=name,
-        mean=interval.mean,
+        mean=interval.value,
         ci_low=interval.low,
         ci_high=interval.high,
         rank_low=ranks[0] if ranks else None,

@@ -25,12 +25,11 @@ class Verdict:
 
 def decide(
     *,
-    oriented_difference: float | None,
+    oriented_difference: float,
     significant: bool,
     equivalent: bool | None,
     reason: str | None = None,
-    items_needed: int | None = None,
-    items_needed_for: float | None = None,
+    needed: tuple[int, float] | None = None,
 ) -> Verdict:
     """Combine a test of difference with a test of equivalence.
 
@@ -44,8 +43,7 @@ def decide(
         significant: Whether the difference is established.
         equivalent: Whether equivalence is; None without a margin.
         reason: Why the data could not have shown a difference, if so.
-        items_needed: Items that would decide.
-        items_needed_for: The difference that they would find.
+        needed: Items that would decide, and the difference that they would find.
 
     >>> decide(oriented_difference=0.1, significant=True, equivalent=None).verdict
     'b_better'
@@ -62,13 +60,13 @@ def decide(
     parts = ["neither a difference nor equivalence is shown" if equivalent is False else "no difference is shown"]
     if reason is not None:
         parts.append(reason)
-    if items_needed is not None and items_needed_for is not None:
-        parts.append(f"about {items_needed:,} items would decide for a difference of {items_needed_for:.3g}")
+    if needed is not None:
+        parts.append(f"about {needed[0]:,} items would decide for a difference of {needed[1]:.3g}")
     return Verdict(
         verdict="inconclusive",
         significant=significant,
         equivalent=equivalent,
         explanation="; ".join(parts),
-        items_needed=items_needed,
-        items_needed_for=items_needed_for,
+        items_needed=needed[0] if needed else None,
+        items_needed_for=needed[1] if needed else None,
     )

@@ -7,7 +7,6 @@ import numpy as np
 from evalkit.arrays import Floats
 from evalkit.metrics.base import Metric
 from evalkit.stats.agreement import item_agreement, rank_correlation
-from evalkit.stats.intervals import Estimate, Interval
 from evalkit.validity.records import Agreement, Scope
 from evalkit.validity.trial import CLOSENESS, Trial
 
@@ -55,7 +54,6 @@ def _agreement(
     rows = np.array([edit_type in (None, item.edit_type) for item in trial.items])
     x, y = (np.stack([columns[name][rows] for name in ours], axis=1) for columns in (ours, theirs))
     groups = trial.groups.where(rows)
-    interval: Interval | Estimate
     if len(ours) == 1:
         both = ~np.isnan(x[:, 0]) & ~np.isnan(y[:, 0])
         sign = 1 if metric.higher_is_better else -1
@@ -67,9 +65,9 @@ def _agreement(
             n_resamples=RESAMPLES,
             seed=trial.seed,
         )
-        value, n_items = interval.value, interval.n_items
+        n_items = interval.n_items
         undefined = {} if both.all() else {"no value of both": int((~both).sum())}
-        if value is None and interval.reason:
+        if interval.value is None and interval.reason:
             undefined[interval.reason] = 1
     else:
         result = item_agreement(
@@ -81,7 +79,7 @@ def _agreement(
             n_resamples=RESAMPLES,
             seed=trial.seed,
         )
-        interval, value, n_items = result.correlation, result.correlation.mean, result.n_items
+        interval, n_items = result.correlation, result.n_items
         undefined = dict(result.undefined)
     return Agreement(
         truth=truth,
@@ -89,7 +87,7 @@ def _agreement(
         scope=scope,
         n_systems=len(ours),
         how="spearman over items" if len(ours) == 1 else "kendall within items",
-        value=value,
+        value=interval.value,
         ci_low=interval.low,
         ci_high=interval.high,
         n_items=n_items,

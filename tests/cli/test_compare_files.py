@@ -4,10 +4,10 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from evalkit.report.figures.data import paired
 
 from evalkit.cli import main
 from evalkit.comparison.compare import compare_runs
-from evalkit.report.figures.data import paired
 from tests.support.runs import A, B, write_scores
 
 

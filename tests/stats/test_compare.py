@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from evalkit.errors import OptionError
-from evalkit.stats.compare import compare_methods, missing_bounds
+from evalkit.stats.compare import compare_methods
 from evalkit.stats.multiplicity import adjust
 from evalkit.stats.permutation import sign_flip_test
 from evalkit.stats.scores import InferenceOptions, MetricScores
@@ -203,13 +203,6 @@ def test_pairs_without_common_items_leave_the_family():
     pairs = compare_all(values, range(16), fields={"unranked": {"a": "incomplete", "b": "incomplete"}})
     assert {pair.n_comparisons for pair in pairs} == {2}
     assert (pairs[0].adjusted_p_value, pairs[0].verdict) == (None, "inconclusive")
-
-
-def test_missing_scores_bound_what_the_difference_could_be():
-    """Each missing score may have been anything between the least and the greatest value of the metric."""
-    low, high = missing_bounds(np.array([0.5, np.nan, 0.2]), np.array([0.7, 0.4, np.nan]), (0.0, 1.0))
-    assert low == pytest.approx((0.2 + (0.4 - 1) + (0 - 0.2)) / 3)
-    assert high == pytest.approx((0.2 + (0.4 - 0) + (1 - 0.2)) / 3)
 
 
 @pytest.mark.parametrize(

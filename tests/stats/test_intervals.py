@@ -33,7 +33,7 @@ def test_the_cluster_robust_error_is_the_sandwich_of_a_regression_on_a_constant(
     meat = design.T @ (np.outer(residuals, residuals) * same) @ design
     g = len(np.unique(groups))
     error = np.sqrt(g / (g - 1) * (bread @ meat @ bread)[0, 0])
-    assert ours.high - ours.mean == pytest.approx(reference.t.ppf(0.975, g - 1) * error, rel=1e-10)
+    assert ours.high - ours.value == pytest.approx(reference.t.ppf(0.975, g - 1) * error, rel=1e-10)
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=40), st.randoms(use_true_random=False))
@@ -86,9 +86,9 @@ def test_one_group_or_no_values_have_no_interval_but_a_reason(make):
     """Where no spread can be known the ends are absent, and the reason is there."""
     one = make(np.array([0.2, 0.4]), ["a", "a"])
     none = make(np.array([]), [])
-    assert (one.mean, one.low, one.high) == (pytest.approx(0.3), None, None)
+    assert (one.value, one.low, one.high) == (pytest.approx(0.3), None, None)
     assert "one group" in (one.reason or "")
-    assert (none.mean, none.low, none.reason) == (None, None, "no values")
+    assert (none.value, none.low, none.reason) == (None, None, "no values")
 
 
 def test_wilson_matches_scipy_for_independent_items():

@@ -4,7 +4,8 @@ from itertools import product
 
 import numpy as np
 
-from evalkit.stats.compare import PairComparison, compare_methods
+from evalkit.stats.compare import compare_methods
+from evalkit.stats.records import PairComparison
 from evalkit.stats.scores import InferenceOptions, MetricScores
 
 TEDBENCH_GROUP_SIZES = (1,) * 15 + (2,) * 6 + (3,) * 7 + (4,) * 4 + (5,) * 6 + (6,)
