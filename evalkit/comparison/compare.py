@@ -9,7 +9,7 @@ from evalkit import __version__
 from evalkit.comparison.join import REASON_WORDS, Joined, join
 from evalkit.comparison.load import Method, check_comparable, load_methods
 from evalkit.comparison.options import CORRECTIONS, ComparisonOptions, ComparisonPlan, plan_comparison
-from evalkit.comparison.records import ComparedMethod, Comparison, PairResult
+from evalkit.comparison.records import ComparedMethod, ComparedMetric, Comparison, PairResult
 from evalkit.comparison.sentences import sentence_of
 from evalkit.formatting import listed
 from evalkit.scores.external import read_groups
@@ -52,8 +52,8 @@ def compare_runs(
     joined = join(methods, plan.names, groups)
     if groups is None and not any(method.has_groups for method in methods):
         notes.append("no column says which items share a source image: every item counts as independent")
-    scores = scores_of(joined, plan)
-    pairs = pair_results(joined, plan, scores)
+    scores = [_scores(joined, metric) for metric in plan.metrics]
+    pairs = _pairs(joined, plan, scores)
     rankings = [rank_methods(of_metric, joined.groups, options) for of_metric in scores]
     return Comparison(
         methods=tuple(_method(method, joined) for method in methods),
@@ -68,25 +68,23 @@ def compare_runs(
     )
 
 
-def scores_of(joined: Joined, plan: ComparisonPlan) -> tuple[MetricScores, ...]:
-    """Every metric's scores, as the statistics take them."""
-    return tuple(
-        MetricScores(
-            metric=metric.name,
-            scores=(scores := joined.scores(metric.name)),
-            higher_is_better=metric.higher_is_better,
-            primary=metric.primary,
-            margin=metric.margin,
-            range=metric.range,
-            is_rate=metric.is_rate,
-            unranked=joined.unranked[metric.name],
-            not_run={method: joined.not_run(method, metric.name) for method in scores},
-        )
-        for metric in plan.metrics
+def _scores(joined: Joined, metric: ComparedMetric) -> MetricScores:
+    """One metric's scores, as the statistics take them."""
+    scores = joined.scores(metric.name)
+    return MetricScores(
+        metric=metric.name,
+        scores=scores,
+        higher_is_better=metric.higher_is_better,
+        primary=metric.primary,
+        margin=metric.margin,
+        range=metric.range,
+        is_rate=metric.is_rate,
+        unranked=joined.unranked[metric.name],
+        not_run={method: joined.not_run(method, metric.name) for method in scores},
     )
 
 
-def pair_results(joined: Joined, plan: ComparisonPlan, scores: Sequence[MetricScores]) -> tuple[PairResult, ...]:
+def _pairs(joined: Joined, plan: ComparisonPlan, scores: Sequence[MetricScores]) -> tuple[PairResult, ...]:
     """Every pair on every metric, with its sentence and the items that it leaves out."""
     metrics = {metric.name: metric for metric in plan.metrics}
     return tuple(

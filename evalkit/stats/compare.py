@@ -287,7 +287,7 @@ def _compared(pair: _Pair, tests: _Tests, corrected: _Corrected, options: Infere
         explanation=verdict.explanation,
         practically_equivalent=verdict.significant and verdict.verdict == "equivalent",
         sensitivity=tests.sensitivity,
-        reason=_reason(signs, n_groups, tests.reason, effect),
+        reason=_reason(signs, n_groups, tests, effect),
     )
 
 
@@ -352,12 +352,14 @@ def _not_run(pair: _Pair) -> tuple[int, tuple[float, float] | None]:
     return n_not_run, (float((lowest[:, 1] - highest[:, 0]).mean()), float((highest[:, 1] - lowest[:, 0]).mean()))
 
 
-def _reason(signs: Floats, n_groups: int, of_test: str | None, effect: float | None) -> str | None:
+def _reason(signs: Floats, n_groups: int, tests: _Tests, effect: float | None) -> str | None:
     """Why a comparison lacks a figure, or could not have been significant; None if neither."""
     if len(signs) and not signs.any():
         return "both have the same score on every item"
-    if of_test is not None:
-        return of_test
+    if tests.reason is not None:
+        return tests.reason
     if n_groups == 1:
         return "one group only: no spread between groups can be known"
-    return None if effect else "all differences are the same: there is no spread to measure an effect by"
+    if not effect:
+        return "all differences are the same: there is no spread to measure an effect by"
+    return "no finite interval at this level" if tests.low is None else None

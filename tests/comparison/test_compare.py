@@ -2,15 +2,20 @@
 
 import json
 import math
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from evalkit.cli.compare import as_json
 from evalkit.comparison.compare import compare_runs
-from evalkit.errors import OptionError, RunError
+from evalkit.comparison.records import ComparedMethod
+from evalkit.errors import EvalkitError, OptionError, RunError
 from evalkit.formatting import format_signed
 from tests.support.runs import A, B, random_runs, write_scores
 
@@ -22,6 +27,62 @@ def two(tmp_path):
         write_scores(tmp_path / "a", {"clip_score": A}),
         write_scores(tmp_path / "b", {"clip_score": B}),
     ]
+
+
+def numbers_in(record):
+    """Every float in a record, however deep."""
+    if isinstance(record, float):
+        yield record
+    elif isinstance(record, Mapping):
+        yield from numbers_in(list(record.values()))
+    elif isinstance(record, tuple | list):
+        for entry in record:
+            yield from numbers_in(entry)
+    elif is_dataclass(record) and not isinstance(record, ComparedMethod):
+        yield from numbers_in([getattr(record, field.name) for field in fields(record)])
+
+
+NOT_RUN = object()
+cells = st.one_of(st.just(NOT_RUN), st.none(), st.integers(-3, 3))
+tables = st.lists(st.tuples(cells, cells, cells, st.integers(0, 4), st.integers(0, 1)), min_size=1, max_size=12)
+asked = st.fixed_dictionaries(
+    {
+        "test": st.sampled_from(["sign_flip", "t", "wilcoxon"]),
+        "correction": st.sampled_from(["holm", "bh", "by", "none"]),
+        "lower_is_better": st.sampled_from([(), ("score", "rate")]),
+        "margins": st.sampled_from([{}, {"score": 0.5}, {"rate": 0.5}]),
+        "primary": st.sampled_from([(), ("score", "rate")]),
+        "baseline": st.sampled_from([None, "b"]),
+        "n_resamples": st.just(199),
+    }
+)
+
+
+@given(tables, st.sampled_from([1e-9, 0.1, 1, 1e9]), asked)
+@settings(max_examples=100)
+def test_whatever_comes_in_no_nan_comes_out(tmp_path_factory, rows, scale, asked):
+    """Missing, tied, constant, single or no values in a table: every number is finite, what is absent has a reason."""
+    path = tmp_path_factory.mktemp("fuzz") / "table.csv"
+    lines = [
+        f"{item},{method},{group},{'' if value is None else value * scale},{rate}"
+        for item, (*values, group, rate) in enumerate(rows)
+        for method, value in zip("abc", values, strict=True)
+        if value is not NOT_RUN
+    ]
+    path.write_text("\n".join(["item,method,group,score,rate", *lines]))
+    try:
+        comparison = compare_runs([path], **asked)
+    except EvalkitError:  # too few methods, no common item, no value at all
+        return
+    assert all(math.isfinite(number) for number in numbers_in(comparison))
+    json.dumps(as_json(comparison), allow_nan=False)
+    for pair in comparison.pairs:
+        assert pair.n_items + sum(pair.excluded.values()) == comparison.settings["n_items"]
+        assert pair.win + pair.tie + pair.loss == pair.n_items
+        if None in (pair.ci_low, pair.p_value, pair.effect_size_dz, pair.minimum_detectable_effect):
+            assert pair.reason
+    for row in comparison.ranking:
+        assert row.rank_low is not None or row.reason
 
 
 def test_six_items_that_all_improve_have_the_answer_of_the_book(two):
@@ -62,19 +123,6 @@ def test_the_ranking_follows_the_means_and_ties_share_ranks(tmp_path):
     assert (low.ci_low, low.ci_high) == pytest.approx((interval.low, interval.high), abs=1e-6)
 
 
-@pytest.mark.parametrize("lower", [(), ("clip_score",)])
-def test_swapping_the_labels_mirrors_everything(tmp_path, lower):
-    """Differences and intervals change their sign, wins and losses their place, p-values nothing."""
-    runs = random_runs(tmp_path, ["a", "b"], lower=lower)
-    (ab,) = compare_runs(runs, margins={"clip_score": 0.05}).pairs
-    (ba,) = compare_runs(runs[::-1], margins={"clip_score": 0.05}).pairs
-    assert (ba.difference, ba.ci_low, ba.ci_high) == pytest.approx((-ab.difference, -ab.ci_high, -ab.ci_low))
-    assert (ba.p_value, ba.win, ba.tie, ba.loss) == (ab.p_value, ab.loss, ab.tie, ab.win)
-    assert ba.equivalence_p_value == pytest.approx(ab.equivalence_p_value)
-    mirrored = {"a_better": "b_better", "b_better": "a_better"}
-    assert ba.verdict == mirrored.get(ab.verdict, ab.verdict)
-
-
 def test_lower_is_better_turns_the_winner_and_not_the_difference(tmp_path):
     """The difference stays b − a; b wins because its scores are smaller."""
     runs = [
@@ -111,7 +159,7 @@ def test_primary_metrics_are_corrected_by_holm_and_the_others_by_benjamini_hochb
     expected = stats.false_discovery_control([pair.p_value for pair in other])
     assert [pair.adjusted_p_value for pair in other] == pytest.approx(list(expected))
     alone = compare_runs(runs, metrics=["clip_score"], n_permutations=999)
-    assert [replace(pair) for pair in alone.pairs] == primary
+    assert list(alone.pairs) == primary
     assert "(3 comparisons, exploratory)" in other[0].sentence
 
 
@@ -150,18 +198,6 @@ def test_a_baseline_is_compared_with_each_other_method_only(tmp_path):
     assert few.baseline == "b"
     of_all = next(pair for pair in every.pairs if (pair.a, pair.b) == ("b", "c"))
     assert few.pairs[1].minimum_detectable_effect < of_all.minimum_detectable_effect
-
-
-def test_groups_are_the_unit_of_inference(tmp_path):
-    """Twelve items of four pictures cannot reach α = 0.05, however large the difference, and it is said why."""
-    groups = [f"picture_{number // 3}" for number in range(12)]
-    runs = [
-        write_scores(tmp_path / name, {"clip_score": [level + number / 100 for number in range(12)]}, groups=groups)
-        for name, level in (("a", 0.1), ("b", 0.6))
-    ]
-    (pair,) = compare_runs(runs).pairs
-    assert (pair.n_items, pair.n_groups, pair.p_value, pair.verdict) == (12, 4, 0.125, "inconclusive")
-    assert "cannot reach alpha = 0.05 with 4 groups" in pair.reason
 
 
 def test_a_table_of_groups_overrides_the_runs(tmp_path, two):
@@ -256,22 +292,6 @@ def test_an_undefined_value_leaves_the_method_ranked(tmp_path):
     assert any("over the 5 of 6 items" in note for note in comparison.notes)
 
 
-def no_nan(comparison):
-    """What JSON would hold, which refuses NaN."""
-    return json.loads(json.dumps(as_json(comparison), allow_nan=False))
-
-
-def test_identical_runs_are_equivalent(tmp_path):
-    """Nothing differs: p is 1, there is no spread, and the verdict is not "inconclusive"."""
-    runs = [write_scores(tmp_path / name, {"clip_score": A}) for name in ("a", "b")]
-    comparison = compare_runs(runs)
-    (pair,) = comparison.pairs
-    assert (pair.difference, pair.p_value, pair.tie, pair.verdict) == (0, 1, 6, "equivalent")
-    assert pair.effect_size_dz is pair.minimum_detectable_effect is None
-    assert pair.reason == "both have the same score on every item"
-    assert no_nan(comparison)["comparisons"][0]["effect_size_dz"] is None
-
-
 def test_a_method_without_any_value_is_said_to_have_none(tmp_path):
     """The identity has no direction on any item: no figure, no rank, a reason in each place."""
     runs = [
@@ -286,32 +306,6 @@ def test_a_method_without_any_value_is_said_to_have_none(tmp_path):
     assert "cannot be compared on clip_directional_similarity" in pair.sentence
     assert {place.rank_low for place in comparison.ranking} == {None}
     assert all(place.reason for place in comparison.ranking)
-    no_nan(comparison)
-
-
-@pytest.mark.parametrize("test", ["sign_flip", "t", "wilcoxon"])
-@pytest.mark.parametrize(
-    ("a", "b", "groups"),
-    [
-        ([0.1], [0.2], None),
-        ([0.1, 0.2], [0.3, 0.4], None),
-        ([0.1, 0.2, 0.3], [0.2, 0.4, 0.3], ["g", "g", "g"]),
-        ([0.0] * 30, [1.0] * 30, None),
-        ([0.0] * 5, [0.0] * 5, None),
-    ],
-    ids=["one item", "constant difference", "one group", "all successes", "nothing differs"],
-)
-def test_degenerate_scores_give_reasons_and_never_nan(tmp_path, a, b, groups, test):
-    """Every figure that is missing has a reason beside it."""
-    runs = [
-        write_scores(tmp_path / name, {"edit_success": values}, groups=groups) for name, values in (("a", a), ("b", b))
-    ]
-    comparison = compare_runs(runs, test=test, margins={"edit_success": 0.1})
-    pair = no_nan(comparison)["comparisons"][0]
-    if None in pair.values():
-        assert comparison.pairs[0].reason
-    for place in comparison.ranking:
-        assert place.rank_low is not None or place.reason
 
 
 def test_inside_the_margin_is_equivalent(tmp_path):
@@ -328,12 +322,6 @@ def test_inside_the_margin_is_equivalent(tmp_path):
     assert "margin ±0.0100: equivalence shown" in wide.sentence
     assert narrow.items_needed > 30
     assert f"about {narrow.items_needed:,} items would decide" in narrow.sentence
-
-
-def test_a_difference_inside_the_margin_is_both(tmp_path, two):
-    """Statistically different and practically equivalent is said as both."""
-    (pair,) = compare_runs(two, margins={"clip_score": 1.0}).pairs
-    assert (pair.verdict, pair.practically_equivalent) == ("equivalent", True)
 
 
 def test_the_t_test_is_the_paired_t_test(two):
@@ -370,12 +358,15 @@ def test_the_size_of_the_scores_does_not_matter(tmp_path, scale):
     assert (pair.ci_low / scale, pair.ci_high / scale) == pytest.approx((0.1, 0.4), rel=1e-4)
 
 
-def test_successes_are_tested_by_mcnemar_too(tmp_path):
-    """For zeros and ones the sensitivity row has McNemar's exact test."""
+def test_successes_are_tested_by_mcnemar_and_have_wilsons_interval(tmp_path):
+    """A success rate has McNemar's exact p-value beside the others, and the interval of a rate in the ranking."""
     a, b = [0, 0, 0, 0, 1, 1, 0], [1, 1, 1, 1, 1, 0, 0]
     runs = [write_scores(tmp_path / name, {"edit_success": values}) for name, values in (("a", a), ("b", b))]
-    (pair,) = compare_runs(runs).pairs
-    assert pair.sensitivity["mcnemar"] == pytest.approx(stats.binomtest(1, 5).pvalue)
+    comparison = compare_runs(runs)
+    assert comparison.pairs[0].sensitivity["mcnemar"] == pytest.approx(stats.binomtest(1, 5).pvalue)
+    for row, wins in zip(comparison.ranking, (5, 2), strict=True):  # six trials: those of the sample variance
+        expected = proportion_confint(wins / 7 * 6, 6, method="wilson")
+        assert (row.ci_low, row.ci_high) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -441,12 +432,6 @@ def test_options_that_do_not_fit_are_refused(two, options, error, message):
         compare_runs(two, **options)
 
 
-def test_one_run_is_no_comparison(two):
-    """It takes two."""
-    with pytest.raises(RunError, match="needs two methods or more; got a"):
-        compare_runs(two[:1])
-
-
 def test_metrics_that_only_some_have_are_noted(tmp_path):
     """They are left out by name; without any common metric there is nothing to compare."""
     runs = [
@@ -459,17 +444,6 @@ def test_metrics_that_only_some_have_are_noted(tmp_path):
     assert any("only some methods have them: psnr" in note for note in comparison.notes)
     with pytest.raises(RunError, match="no metric in common: a has clip_score, psnr; c has ssim"):
         compare_runs([runs[0], runs[2]])
-
-
-def test_every_figure_of_a_large_comparison_is_finite(tmp_path):
-    """Five methods, two metrics, groups: ten pairs each, all with all figures."""
-    groups = [f"g{number // 2}" for number in range(30)]
-    runs = random_runs(tmp_path, list("abcde"), metrics=("clip_score", "lpips"), lower=["lpips"], groups=groups)
-    comparison = compare_runs(runs, n_permutations=999)
-    assert len(comparison.pairs) == 20
-    for pair in no_nan(comparison)["comparisons"]:
-        assert all(math.isfinite(value) for value in pair.values() if isinstance(value, float))
-        assert None not in pair.values()
 
 
 def test_many_comparisons_draw_what_their_correction_needs(tmp_path):
