@@ -19,7 +19,7 @@ from evalkit.edits.item import IMAGE_FIELDS
 from evalkit.errors import DataError, OptionError, PublishError
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import DatasetInfo, HfApi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,19 +71,12 @@ def publish_dataset(
         upload = folder if with_images else _without_images(folder, text, Path(staging))
         api = HfApi(token=token, library_name="evalkit", library_version=__version__)
         with _hub_errors(api, repo_id):
-            _prepare(api, repo_id, private=private)
-            before = api.dataset_info(repo_id)
-            if private and not before.private:
-                raise PublishError(
-                    f"{repo_id} exists and is public: expected a private repository under --private. Nothing was "
-                    f"pushed. Make it private in its settings, or choose another with: --repo-id"
-                )
-            files = [CARD_FILE, TEXT_FILE, ROWS_FILE]
+            before = _prepared(api, repo_id, private=private)
             api.upload_folder(
                 repo_id=repo_id,
                 repo_type="dataset",
                 folder_path=upload,
-                allow_patterns=files,
+                allow_patterns=[CARD_FILE, TEXT_FILE, ROWS_FILE],
                 delete_patterns="data/*",
                 commit_message=message,
             )
@@ -125,10 +118,17 @@ def _without_images(folder: Path, text: CardText, staging: Path) -> Path:
     return staging
 
 
-def _prepare(api: "HfApi", repo_id: str, *, private: bool) -> None:
-    """Makes sure that somebody is logged in, and that the repository exists."""
+def _prepared(api: "HfApi", repo_id: str, *, private: bool) -> "DatasetInfo":
+    """The repository as it is before anything is pushed, made if it is not there; somebody must be logged in."""
     api.whoami()
     api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
+    before = api.dataset_info(repo_id)
+    if private and not before.private:
+        raise PublishError(
+            f"{repo_id} exists and is public: expected a private repository under --private. Nothing was "
+            f"pushed. Make it private in its settings, or choose another with: --repo-id"
+        )
+    return before
 
 
 @contextmanager

@@ -1,14 +1,17 @@
 """``evalkit demo``: the whole way from edits to a verdict, offline, in the miniature world."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from evalkit.cli.output import Output, output_options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from evalkit.benchmarks.base import Benchmark, LoadedBenchmark
+    from evalkit.scores.run import RunRecord
 
 EDITORS = {
     "sdedit": {},
@@ -42,55 +45,29 @@ def demo(directory: Path, *, output: Output) -> None:
 
     Three published methods edit for real; four controls, whose quality is known, show what each metric makes of them.
     """
-    import numpy as np
-
     from evalkit.benchmarks.base import BENCHMARKS
-    from evalkit.benchmarks.controls import write_control
     from evalkit.comparison.compare import compare_runs
-    from evalkit.editing.method import METHODS
-    from evalkit.edits.open import open_folder
     from evalkit.report.page.render import write_page
-    from evalkit.report.runs import run_notes, runs_table
-    from evalkit.scoring.score import score_into
 
-    shapes = _part_of(BENCHMARKS.get("shapes")())
-    loaded = shapes.load()
-    records = {}
-    files: list[dict[str, Any]] = []
+    loaded = _part_of(BENCHMARKS.get("shapes")()).load()
+    metrics = loaded.benchmark.default_metrics
+    records, files = {}, []
     for name in (*CONTROLS, *EDITORS):
-        edits = directory / "edits" / name
-        with output.progress() as progress:
-            if name in CONTROLS:
-                write_control(name, loaded, edits, rng=np.random.default_rng(0))
-            else:
-                _edit(name, loaded, edits, progress)
-        run = score_into(
-            directory / "runs" / name,
-            open_folder(edits, expected=loaded.expected),
-            metrics=shapes.default_metrics,
-            encoder=shapes.default_encoder,
-            name=name,
-            benchmark_version=shapes.version,
-        )
-        records[name] = run.record
-        files.append({"method": name, "edits": str(edits), "run": str(directory / "runs" / name)})
-    comparison = compare_runs([file["run"] for file in files], metrics=shapes.default_metrics)
+        edits, run = directory / "edits" / name, directory / "runs" / name
+        _make_edits(name, loaded, edits, output)
+        records[name] = _score(name, loaded, edits, run)
+        files.append({"method": name, "edits": str(edits), "run": str(run)})
+    comparison = compare_runs([file["run"] for file in files], metrics=metrics)
     page = directory / "report.html"
     write_page(comparison, page)
     output.json(
         {"runs": {name: record.model_dump() for name, record in records.items()}, "files": files, "report": str(page)}
     )
-    output.table(runs_table(records, f"{len(shapes.items)} edits of {shapes.n_groups} pictures of {shapes.title}"))
-    for name in records:
-        output.line(f"  {name}: {CONTROLS[name] if name in CONTROLS else METHODS.get(name).card.summary}")
-    output.line()
+    _show_runs(records, loaded, output)
     for pair in comparison.pairs:
-        if pair.metric == shapes.default_metrics[0] and {pair.a, pair.b} <= {*EDITORS, "identity"}:
+        if pair.metric == metrics[0] and {pair.a, pair.b} <= {*EDITORS, "identity"}:
             output.line(pair.sentence)
-    output.line()
-    for note in dict.fromkeys(note for record in records.values() for note in run_notes(record)):
-        output.line(f"  {note}")
-    output.line()
+    _show_notes(records, output)
     for file in files:
         output.line(f"Wrote {file['edits']} and {file['run']}")
     output.line(f"Wrote {page}: open it in a browser")
@@ -111,10 +88,56 @@ def _part_of(shapes: "Benchmark") -> "Benchmark":
     return replace(shapes, items=tuple(chosen))
 
 
-def _edit(name: str, loaded: "LoadedBenchmark", folder: Path, progress: Any) -> None:  # noqa: ANN401
+def _make_edits(name: str, loaded: "LoadedBenchmark", folder: Path, output: Output) -> None:
+    """The edits of a control or of a method."""
+    import numpy as np
+
+    from evalkit.benchmarks.controls import write_control
     from evalkit.editing import edit_folder
     from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 
+    if name in CONTROLS:
+        write_control(name, loaded, folder, rng=np.random.default_rng(0))
+        return
     method = METHODS.get(name)
     run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=EDITORS[name]))
-    edit_folder(method, loaded.items, folder, run=run, benchmark=loaded.benchmark.name, progress=progress)
+    with output.progress() as progress:
+        edit_folder(method, loaded.items, folder, run=run, benchmark=loaded.benchmark.name, progress=progress)
+
+
+def _score(name: str, loaded: "LoadedBenchmark", edits: Path, run: Path) -> "RunRecord":
+    """The record of the edits' run."""
+    from evalkit.edits.open import open_folder
+    from evalkit.scoring.score import score_into
+
+    shapes = loaded.benchmark
+    return score_into(
+        run,
+        open_folder(edits, expected=loaded.expected),
+        metrics=shapes.default_metrics,
+        encoder=shapes.default_encoder,
+        name=name,
+        benchmark_version=shapes.version,
+    ).record
+
+
+def _show_runs(records: "Mapping[str, RunRecord]", loaded: "LoadedBenchmark", output: Output) -> None:
+    """The means of all runs, and what each method is."""
+    from evalkit.editing.method import METHODS
+    from evalkit.report.runs import runs_table
+
+    shapes = loaded.benchmark
+    output.table(runs_table(records, f"{len(shapes.items)} edits of {shapes.n_groups} pictures of {shapes.title}"))
+    for name in records:
+        output.line(f"  {name}: {CONTROLS[name] if name in CONTROLS else METHODS.get(name).card.summary}")
+    output.line()
+
+
+def _show_notes(records: "Mapping[str, RunRecord]", output: Output) -> None:
+    """What is to be known about the runs, each note once."""
+    from evalkit.report.runs import run_notes
+
+    output.line()
+    for note in dict.fromkeys(note for record in records.values() for note in run_notes(record)):
+        output.line(f"  {note}")
+    output.line()

@@ -4,32 +4,25 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 Status = Literal["ok", "failed", "missing"]
 IMAGE_FIELDS = ("source_image", "edited_image", "reference_image", "edit_mask")
-"""The fields of an item that are files; the columns of a manifest have ``_file_name`` appended."""
+"""The fields of an item that are files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditItem:
     """One edit: a source image, the texts, and, once a method has run, the edited image.
 
-    A benchmark's items have no ``edited_image``; an edit folder's have one per item and seed.
+    A benchmark's items have no ``edited_image``; an edit folder's have one per item and seed. The fields are the
+    columns of a manifest, in their order; those of :data:`IMAGE_FIELDS` have ``_file_name`` appended there.
     """
 
-    item_id: str
+    item_id: Annotated[str, Field(min_length=1)]
     """Stable identifier, unique within a benchmark."""
-    target_caption: str | None = None
-    """Text that describes the wanted result; None where a folder carries no text, and text metrics are undefined."""
-    source_caption: str | None = None
-    """Text that describes the image before the edit."""
-    instruction: str | None = None
-    """Imperative text ("make it snow")."""
-    edit_type: str | None = None
-    """One of the benchmark's edit types."""
-    group: str | None = None
-    """Items that share a source image: the unit that is resampled. None until the source is known."""
     seed: int | None = None
     """The method's random seed, where several images were made for one item."""
     source_image: Path | None = None
@@ -40,6 +33,16 @@ class EditItem:
     """File of the ground-truth edit, where a data set has one."""
     edit_mask: Path | None = None
     """File of the region that may change: white may, black is background."""
+    source_caption: str | None = None
+    """Text that describes the image before the edit."""
+    target_caption: str | None = None
+    """Text that describes the wanted result; None where a folder carries no text, and text metrics are undefined."""
+    instruction: str | None = None
+    """Imperative text ("make it snow")."""
+    edit_type: str | None = None
+    """One of the benchmark's edit types."""
+    group: str | None = None
+    """Items that share a source image: the unit that is resampled. None until the source is known."""
     source_attributes: Mapping[str, str] | None = None
     """What is known to be true of the source image, attribute by attribute."""
     target_attributes: Mapping[str, str] | None = None
@@ -50,7 +53,7 @@ class EditItem:
     """Why the status is not ``ok``."""
     seconds: float | None = None
     """What the edit took, with its share of the work that all edits of its source image have in common."""
-    cost: float | None = None
+    cost: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
     """What was charged for the edit, in units of ``currency``."""
     currency: str | None = None
     """Such as USD."""

@@ -10,13 +10,13 @@ import functools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, ValidationError, create_model
 
-from evalkit.edits.item import IMAGE_FIELDS, EditItem, Status
+from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.errors import ManifestError
 from evalkit.storage.atomic import atomic_write
 from evalkit.storage.paths import Resolve, is_within, name_within
@@ -24,21 +24,15 @@ from evalkit.storage.paths import Resolve, is_within, name_within
 MANIFEST_NAME = "metadata.jsonl"
 RECIPE_NAME = "method.json"
 """Beside it, where ``evalkit edit`` made the folder: how its edits were made."""
-_TEXT_COLUMNS = (
-    "item_id",
-    "seed",
-    "source_caption",
-    "target_caption",
-    "instruction",
-    "edit_type",
-    "group",
-    "source_attributes",
-    "target_attributes",
-    "status",
-    "reason",
-    "seconds",
-    "cost",
-    "currency",
+_FIELDS = tuple(field.name for field in fields(EditItem))
+_HINTS = get_type_hints(EditItem, include_extras=True)
+_Row = create_model(  # type: ignore[call-overload]  # an item as a line may have it, with its types checked
+    "_Row",
+    __config__=ConfigDict(strict=True, extra="ignore"),
+    **{
+        field.name: (_HINTS[field.name], ... if field.default is MISSING else field.default)
+        for field in fields(EditItem)
+    },
 )
 
 
@@ -48,33 +42,6 @@ class Manifest:
 
     items: tuple[EditItem, ...]
     """In the order of the lines; an item and seed that stand on two lines are here twice."""
-    benchmark: str | None = None
-    method: str | None = None
-
-
-class _Row(BaseModel):
-    """One line as it may look; columns we do not know are somebody else's and left alone."""
-
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
-
-    item_id: str = Field(min_length=1)
-    seed: int | None = None
-    source_image_file_name: str | None = None
-    edited_image_file_name: str | None = None
-    reference_image_file_name: str | None = None
-    edit_mask_file_name: str | None = None
-    source_caption: str | None = None
-    target_caption: str | None = None
-    instruction: str | None = None
-    edit_type: str | None = None
-    group: str | None = None
-    source_attributes: dict[str, str | None] | None = None
-    target_attributes: dict[str, str | None] | None = None
-    status: Status | None = None
-    reason: str | None = None
-    seconds: float | None = None
-    cost: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    currency: str | None = None
     benchmark: str | None = None
     method: str | None = None
 
@@ -97,10 +64,9 @@ def read_manifest(path: Path) -> Manifest:
     facts: dict[str, tuple[str, int]] = {}
     for number, record in json_lines(path):
         where = f"{path}:{number}"
-        row = _validated(record, where)
         for name in ("benchmark", "method"):
-            _agree(facts, name, getattr(row, name), number, where)
-        items.append(_item(row, root, resolve, where))
+            _agree(facts, name, record.get(name), number, where)
+        items.append(_item(record, root, resolve, where))
     return Manifest(
         items=tuple(items), benchmark=facts.get("benchmark", (None,))[0], method=facts.get("method", (None,))[0]
     )
@@ -157,7 +123,7 @@ def append_item(folder: Path, item: EditItem, *, benchmark: str | None = None, m
     folder.mkdir(parents=True, exist_ok=True)
     line = _line(item, folder, os.path.realpath, benchmark, method).encode()
     with (folder / MANIFEST_NAME).open("a+b") as file:
-        _drop_torn_line(file.fileno())
+        _drop_torn_line(file)
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
@@ -170,7 +136,7 @@ def mend_manifest(folder: Path) -> None:
         OSError: The manifest is not there, or cannot be written.
     """
     with (folder / MANIFEST_NAME).open("r+b") as file:
-        _drop_torn_line(file.fileno())
+        _drop_torn_line(file)
 
 
 def json_lines(path: Path, *, holding: bytes = b"") -> Iterator[tuple[int, dict[str, Any]]]:
@@ -204,75 +170,58 @@ def _object(text: bytes, where: str) -> dict[str, Any]:
     return record
 
 
-def _validated(record: Mapping[str, Any], where: str) -> _Row:
-    """The line with its types checked."""
-    if record.get("edited_image_file_name") is None and record.get("status") is None:
+def _item(record: Mapping[str, Any], root: Path, resolve: Resolve, where: str) -> EditItem:
+    """The item that a line stands for, with its files located."""
+    edited, status = record.get("edited_image_file_name"), record.get("status")
+    if edited is None and status is None:
         raise ManifestError(
             f"{where}: expected the column edited_image_file_name, or a status that says why there is none "
             f'("failed", "missing"); got the columns {", ".join(record) or "of an empty object"}.'
         )
+    values = {name: value for name, value in record.items() if value is not None}
+    for name in ("source_attributes", "target_attributes"):
+        if isinstance(given := values.get(name), dict):  # table formats put nulls where an item lacks an attribute
+            values[name] = {key: value for key, value in given.items() if value is not None}
+    for name in IMAGE_FIELDS:
+        values[name] = _located(record.get(f"{name}_file_name"), f"{name}_file_name", root, resolve, where)
     try:
-        row = _Row.model_validate(record)
+        item = EditItem(**dict(_Row.model_validate(values)))
     except ValidationError as error:
         first = error.errors()[0]
         column = ".".join(str(part) for part in first["loc"])
         got = "nothing" if first["type"] == "missing" else _short(first["input"])
         raise ManifestError(f"{where}, column {column}: {_lower(first['msg'])}; got {got}.") from error
-    if (row.status or "ok") == "ok" and row.edited_image_file_name is None:
-        raise ManifestError(f'{where}, column edited_image_file_name: expected a file for status "ok", got null.')
-    if row.status in ("failed", "missing") and row.edited_image_file_name is not None:
+    if (item.status == "ok") != (item.edited_image is not None):
+        wanted = "a file" if item.status == "ok" else "null"
         raise ManifestError(
-            f'{where}, column edited_image_file_name: expected null for status "{row.status}", '
-            f"got {_short(row.edited_image_file_name)}."
+            f'{where}, column edited_image_file_name: expected {wanted} for status "{item.status}", '
+            f"got {_short(edited)}."
         )
-    return row
+    return item
 
 
-def _item(row: _Row, root: Path, resolve: Resolve, where: str) -> EditItem:
-    """The item that a line stands for, with its files located."""
-    files = {name: _located(getattr(row, f"{name}_file_name"), name, root, resolve, where) for name in IMAGE_FIELDS}
-    return EditItem(
-        item_id=row.item_id,
-        seed=row.seed,
-        **files,
-        source_caption=row.source_caption,
-        target_caption=row.target_caption,
-        instruction=row.instruction,
-        edit_type=row.edit_type,
-        group=row.group,
-        source_attributes=_attributes(row.source_attributes),
-        target_attributes=_attributes(row.target_attributes),
-        status=row.status or "ok",
-        reason=row.reason,
-        seconds=row.seconds,
-        cost=row.cost,
-        currency=row.currency,
-    )
-
-
-def _attributes(given: Mapping[str, str | None] | None) -> dict[str, str] | None:
-    """Attributes without the nulls that table formats put where an item lacks one that another has."""
-    return None if given is None else {name: value for name, value in given.items() if value is not None}
-
-
-def _located(name: str | None, field: str, root: Path, resolve: Resolve, where: str) -> Path | None:
+def _located(name: object, column: str, root: Path, resolve: Resolve, where: str) -> Path | None:
     """The file that a column names, refused if it is not one of the folder's."""
     if name is None:
         return None
+    if not isinstance(name, str):
+        raise ManifestError(f"{where}, column {column}: input should be a valid string; got {_short(name)}.")
     path, parts = root / name, name.split("/")
     # What consists of empty parts and full stops is no file but the folder itself.
     if name.startswith("/") or ".." in parts or not {*parts} - {"", "."} or not is_within(path, root, resolve):
         raise ManifestError(
-            f"{where}, column {field}_file_name: expected a file inside the folder, got {_short(name)}, which "
+            f"{where}, column {column}: expected a file inside the folder, got {_short(name)}, which "
             f"is none. Copy the file into the folder and name it relative to {MANIFEST_NAME}."
         )
     return path
 
 
-def _agree(facts: dict[str, tuple[str, int]], name: str, value: str | None, number: int, where: str) -> None:
+def _agree(facts: dict[str, tuple[str, int]], name: str, value: object, number: int, where: str) -> None:
     """Notes a fact that every line repeats, and refuses a second opinion."""
     if value is None:
         return
+    if not isinstance(value, str):
+        raise ManifestError(f"{where}, column {name}: input should be a valid string; got {_short(value)}.")
     known, line = facts.setdefault(name, (value, number))
     if known != value:
         raise ManifestError(
@@ -284,36 +233,31 @@ def _agree(facts: dict[str, tuple[str, int]], name: str, value: str | None, numb
 def _line(item: EditItem, folder: Path, resolve: Resolve, benchmark: str | None, method: str | None) -> str:
     """One line of a manifest, with its line end."""
     row: dict[str, object] = {}
-    for name in _TEXT_COLUMNS[:2]:
-        row[name] = getattr(item, name)
-    for name in IMAGE_FIELDS:
-        file: Path | None = getattr(item, name)
-        row[f"{name}_file_name"] = name_within(file, folder, resolve) if file else None
+    for name in _FIELDS:
+        value = getattr(item, name)
+        if name in IMAGE_FIELDS:
+            row[f"{name}_file_name"] = name_within(value, folder, resolve) if value else None
+        else:
+            row[name] = dict(value) if isinstance(value, Mapping) else value
     if item.edited_image and row["edited_image_file_name"] is None:
         raise ManifestError(
             f"The edited image of {item.label} must lie inside the folder of its manifest, got {item.edited_image}."
         )
-    for name in _TEXT_COLUMNS[2:]:
-        value = getattr(item, name)
-        value = dict(value) if isinstance(value, Mapping) else value
-        row[name] = None if value in ("", {}) else value  # 0.0 is a cost
     row |= {"benchmark": benchmark, "method": method}
-    return json.dumps({name: value for name, value in row.items() if value is not None}, ensure_ascii=False) + "\n"
+    filled = {name: value for name, value in row.items() if value not in (None, "", {})}
+    return json.dumps(filled, ensure_ascii=False) + "\n"
 
 
-def _drop_torn_line(descriptor: int) -> None:
-    """Cuts off what follows the last line end."""
-    end = os.lseek(descriptor, 0, os.SEEK_END)
-    position = end
-    while position > 0:
-        start = max(0, position - 65536)
-        found = os.pread(descriptor, position - start, start).rfind(b"\n")
-        if found >= 0:
-            position = start + found + 1
+def _drop_torn_line(file: IO[bytes]) -> None:
+    """Cuts off what follows the last line end; afterwards writing goes on there."""
+    end = kept = file.seek(0, os.SEEK_END)
+    while kept:
+        file.seek(kept - 1)
+        if file.read(1) == b"\n":
             break
-        position = start
-    if position < end:
-        os.ftruncate(descriptor, position)
+        kept -= 1
+    if kept < end:
+        file.truncate(kept)
 
 
 def _short(value: object) -> str:
