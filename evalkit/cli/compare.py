@@ -1,21 +1,24 @@
 """``evalkit compare``: methods on the same items, with verdicts."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from evalkit.cli.inputs import column_options, runs_from
 from evalkit.cli.output import Output, names_in, output_options
 from evalkit.errors import OptionError
+from evalkit.report import ExportFormat
 
 if TYPE_CHECKING:
     from evalkit.comparison.records import Comparison
-    from evalkit.report.export import ExportFormat
     from evalkit.scores.external import ColumnNames
 
-MARGIN_HELP = "Differences below X do not matter.  [default: the protocol's]"
 RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "rank_high")
+MARGIN_HELP = "Differences below X do not matter.  [default: the protocol's]"
+FIGURES_HELP = "Write figures there: SVG, PDF, PNG, and the numbers behind each as CSV."
+TESTS, CORRECTIONS = ("sign_flip", "t", "wilcoxon"), ("holm", "maxt", "bh", "by", "none")
+DIRECTORY, FILE = click.Path(file_okay=False, path_type=Path), click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -23,31 +26,16 @@ RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "ra
 @click.option("--metrics", metavar="A,B", help="Which metrics.  [default: all that every method has]")
 @click.option("--primary", metavar="A,B", help="The confirmatory family.  [default: the protocol's, or the first]")
 @click.option("--baseline", metavar="NAME", help="Compare each other method with this one, instead of all pairs.")
-@click.option(
-    "--margin",
-    "margins",
-    multiple=True,
-    metavar="METRIC=X",
-    help="Differences below X do not matter.  [default: the protocol's]",
-)
+@click.option("--margin", "margins", multiple=True, metavar="METRIC=X", help=MARGIN_HELP)
 @click.option("--alpha", type=click.FloatRange(0.0001, 0.5), default=0.05, show_default=True, help="Error rate.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every random number.")
-@click.option("--test", type=click.Choice(["sign_flip", "t", "wilcoxon"]), default="sign_flip", show_default=True)
-@click.option(
-    "--correction", type=click.Choice(["holm", "maxt", "bh", "by", "none"]), default="holm", show_default=True
-)
+@click.option("--test", type=click.Choice(TESTS), default="sign_flip", show_default=True)
+@click.option("--correction", type=click.Choice(CORRECTIONS), default="holm", show_default=True)
 @click.option("--lower-is-better", metavar="A,B", help="Metrics of other tools of which less is better.")
 @column_options
-@click.option("--export", "to", type=click.Choice(["md", "latex", "csv"]), help="Print the tables in this format.")
-@click.option(
-    "--figures",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write figures there: SVG, PDF, PNG, and the numbers behind each as CSV.",
-)
-@click.option(
-    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Write one page with it all."
-)
+@click.option("--export", "to", type=click.Choice(get_args(ExportFormat)), help="Print the tables in this format.")
+@click.option("--figures", type=DIRECTORY, metavar="DIR", help=FIGURES_HELP)
+@click.option("--report", type=FILE, metavar="FILE.html", help="Write one page with it all.")
 @output_options
 def compare(
     runs: tuple[str, ...],
@@ -58,7 +46,7 @@ def compare(
     margins: tuple[str, ...],
     columns: "ColumnNames",
     groups: Path | None,
-    to: "ExportFormat | None",
+    to: ExportFormat | None,
     figures: Path | None,
     report: Path | None,
     output: Output,
@@ -128,12 +116,13 @@ def show(comparison: "Comparison", output: Output) -> None:
 
 def as_json(comparison: "Comparison") -> dict[str, Any]:
     """What ``evalkit compare --json`` prints."""
+    from evalkit.report.comparison import missing_reasons
     from evalkit.report.export import PAIR_COLUMNS
 
     return {
         "comparisons": [{key: getattr(pair, key) for key in PAIR_COLUMNS} for pair in comparison.pairs],
         "ranking": [{key: getattr(place, key) for key in RANKING_KEYS} for place in comparison.ranking],
-        "settings": {**comparison.settings, "notes": _notes(comparison)},
+        "settings": {**comparison.settings, "notes": [*missing_reasons(comparison), *comparison.notes]},
     }
 
 
@@ -149,11 +138,3 @@ def margins_in(given: tuple[str, ...]) -> dict[str, float]:
         if not metric:
             raise click.BadParameter(f"expected METRIC=NUMBER, got '{text}'.", param_hint="--margin")
     return margins
-
-
-def _notes(comparison: "Comparison") -> list[str]:
-    """The notes, and the reason of every value that is null."""
-    reasons = [
-        f"{pair.b} − {pair.a} on {pair.metric}: {pair.reason}" for pair in comparison.pairs if pair.reason is not None
-    ]
-    return [*reasons, *comparison.notes]

@@ -1,1 +1,6 @@
-"""Tables for the terminal, Markdown and LaTeX."""
+"""What was found, for people: tables, exports, figures and a page."""
+
+from typing import Literal
+
+ExportFormat = Literal["md", "latex", "csv"]
+"""What a comparison can be exported to."""

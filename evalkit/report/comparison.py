@@ -78,10 +78,12 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         if sets
     ]
     signatures = [metric.signature for metric in comparison.metrics if metric.signature]
-    reasons = [
-        f"{pair.b} − {pair.a} on {pair.metric}: {pair.reason}" for pair in comparison.pairs if pair.reason is not None
-    ]
-    return [*cliques, *reasons, *comparison.notes, *signatures, *miniature_note(comparison)]
+    return [*cliques, *missing_reasons(comparison), *comparison.notes, *signatures, *miniature_note(comparison)]
+
+
+def missing_reasons(comparison: Comparison) -> list[str]:
+    """Why a pair lacks a figure, or could not have been significant."""
+    return [f"{pair.b} − {pair.a} on {pair.metric}: {pair.reason}" for pair in comparison.pairs if pair.reason]
 
 
 def miniature_note(comparison: Comparison) -> list[str]:

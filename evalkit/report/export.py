@@ -3,10 +3,10 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 from evalkit.comparison.records import Comparison, PairResult
 from evalkit.formatting import format_interval, format_ranks, format_score
+from evalkit.report import ExportFormat
 from evalkit.report.comparison import (
     Mark,
     comparison_notes,
@@ -19,8 +19,6 @@ from evalkit.report.comparison import (
 from evalkit.report.latex import latex
 from evalkit.report.tables import escape_markdown, markdown_rows, markdown_table
 
-ExportFormat = Literal["md", "latex", "csv"]
-
 PAIR_COLUMNS = (
     "metric", "a", "b", "n_items", "n_groups", "mean_a", "mean_b", "difference", "ci_low", "ci_high", "p_value",
     "adjusted_p_value", "effect_size_dz", "win", "tie", "loss", "minimum_detectable_effect", "verdict",
@@ -31,9 +29,7 @@ _MARKS: Mapping[Mark, str] = {"best": "**", "tied": "*", "": ""}
 
 def export(comparison: Comparison, to: ExportFormat) -> str:
     """The comparison in a format: two tables with their caption and notes, or for CSV one line per comparison."""
-    if to == "csv":
-        return pairs_csv(comparison.pairs)
-    return markdown(comparison) if to == "md" else latex(comparison)
+    return {"md": markdown, "latex": latex, "csv": comparison_csv}[to](comparison)
 
 
 def markdown(comparison: Comparison) -> str:
@@ -54,7 +50,12 @@ def markdown(comparison: Comparison) -> str:
     )
 
 
-def pairs_csv(pairs: Iterable[PairResult], columns: Sequence[str] = (*PAIR_COLUMNS, "reason")) -> str:
+def comparison_csv(comparison: Comparison) -> str:
+    """One line per comparison, with the reason of what is not defined."""
+    return pairs_csv(comparison.pairs, (*PAIR_COLUMNS, "reason"))
+
+
+def pairs_csv(pairs: Iterable[PairResult], columns: Sequence[str] = PAIR_COLUMNS) -> str:
     """One line per comparison, numbers in full; an empty cell is a value that is not defined."""
     return csv_text(columns, ([getattr(pair, name) for name in columns] for pair in pairs))
 

@@ -1,5 +1,6 @@
 """What happens to pictures on their way, and what should or should not move a metric."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -28,8 +29,14 @@ class Damage:
     """Of the file format."""
 
 
-def _same(image: Image.Image) -> Image.Image:
-    return image
+def _round_trip(name: str, suffix: str, quality: int) -> Damage:
+    """Written to a file format that loses something, and read again."""
+    return Damage(
+        summary=f"{name} round trip, quality {quality}",
+        apply=lambda image: image,
+        suffix=suffix,
+        options={"format": name.upper(), "quality": quality},
+    )
 
 
 def _blurred(image: Image.Image) -> Image.Image:
@@ -49,24 +56,9 @@ def _doubled(image: Image.Image) -> Image.Image:
 
 _PNG = {"format": "PNG", "compress_level": 1}
 DAMAGES: Mapping[str, Damage] = {
-    "jpeg_90": Damage(
-        summary="JPEG round trip, quality 90",
-        apply=_same,
-        suffix=".jpg",
-        options={"format": "JPEG", "quality": 90},
-    ),
-    "jpeg_50": Damage(
-        summary="JPEG round trip, quality 50",
-        apply=_same,
-        suffix=".jpg",
-        options={"format": "JPEG", "quality": 50},
-    ),
-    "webp_80": Damage(
-        summary="WebP round trip, quality 80",
-        apply=_same,
-        suffix=".webp",
-        options={"format": "WEBP", "quality": 80},
-    ),
+    "jpeg_90": _round_trip("JPEG", ".jpg", 90),
+    "jpeg_50": _round_trip("JPEG", ".jpg", 50),
+    "webp_80": _round_trip("WebP", ".webp", 80),
     "resize_half": Damage(summary="resized to half and back", apply=_halved, options=_PNG),
     "resize_double": Damage(summary="delivered at twice the size", apply=_doubled, options=_PNG),
     "blur": Damage(summary="Gaussian blur of a 64th of the shorter side", apply=_blurred, options=_PNG),
@@ -90,7 +82,7 @@ def damaged(name: str, items: Sequence[EditItem], folder: Path) -> tuple[EditIte
 
     def write(item: EditItem) -> EditItem:
         seed = "" if item.seed is None else f"-{item.seed}"
-        path = folder / f"{item.item_id}{seed}{damage.suffix}"
+        path = folder / f"{_as_file_name(item.item_id)}{seed}{damage.suffix}"
         image = damage.apply(read_image(item.edited_image)) if item.edited_image else None
         if image is None:
             return item
@@ -100,3 +92,8 @@ def damaged(name: str, items: Sequence[EditItem], folder: Path) -> tuple[EditIte
 
     with ThreadPoolExecutor(_WRITERS) as pool:
         return tuple(pool.map(write, items))
+
+
+def _as_file_name(item_id: str) -> str:
+    """The id with what would make it a path written out, so that different ids stay different."""
+    return re.sub(r"[/\\%\0]", lambda sign: f"%{ord(sign[0]):02X}", item_id)

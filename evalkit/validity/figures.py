@@ -1,9 +1,10 @@
 """The panel that shows what metrics are worth: preferences, sensitivity to damage, agreement with the truth."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 
+from evalkit.formatting import format_percent
 from evalkit.report.figures.style import (
     COLOURS,
     GREY,
@@ -18,22 +19,14 @@ from evalkit.report.figures.style import (
     with_fixed_layout,
 )
 from evalkit.stats.agreement import USABLE
-from evalkit.validity.records import Scope, Validity
-from evalkit.validity.report import (
-    against,
-    agreement_with,
-    control_names,
-    headed,
-    level,
-    relative_shift,
-    true_edit,
-    truths_of,
-)
+from evalkit.validity.records import MetricValidity, Scope, Validity
 
 LINE = 0.1
 """Inches per point of a metric."""
 Point = tuple[float, float | None, float | None]
 """Value, and the ends of its interval where it has one."""
+Series = Mapping[str, Sequence[Point | None]]
+"""The name of a control, a kind of damage or a truth to a point of each metric."""
 
 
 def draw_panel(validity: Validity) -> DrawnFigure:
@@ -43,52 +36,64 @@ def draw_panel(validity: Validity) -> DrawnFigure:
 
 
 def _panel(validity: Validity) -> DrawnFigure:
-    scope: Scope = "all" if any(a.scope == "all" for m in validity.metrics for a in m.agreements) else "methods"
-    controls, damages = control_names(validity, damage=False), control_names(validity, damage=True)
-    truths = truths_of(validity)
-    n_lines = max(len(controls), len(damages), len(truths)) + 1
-    height = 1.75 + LINE * n_lines * len(validity.metrics)
-    figure = new_figure(height, f"What metrics are worth on {validity.benchmark}", _basis(validity))
-    axes = figure.subplots(1, 3 if truths else 2, sharey=True)
-    _draw(axes[0], [[_preference(validity, m, name) for m in range(len(validity.metrics))] for name in controls],
-          controls, n_lines)  # fmt: skip
-    _draw(axes[1], [[_shift(validity, m, name) for m in range(len(validity.metrics))] for name in damages],
-          damages, n_lines)  # fmt: skip
-    axes[0].set_xlabel(f"P({true_edit(validity)}\nbeats control)")
-    axes[0].set_xlim(-0.04, 1.04)
-    for place, style in ((0.5, "-"), (USABLE, ":")):
-        axes[0].axvline(place, color=GREY, linewidth=0.8, linestyle=style, zorder=1)
-    axes[1].set_xlabel("shift by damage\n(−1: as another source)")
-    axes[1].axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    if truths:
-        _draw(axes[2], [[_tau(validity, m, name, scope) for m in range(len(validity.metrics))] for name in truths],
-              truths, n_lines)  # fmt: skip
-        axes[2].set_xlabel("rank correlation\nwith the truth")
-        axes[2].axvline(0, color=GREY, linewidth=0.8, zorder=1)
-        axes[2].set_xlim(-1.05, 1.05)
-    axes[0].set_yticks(range(len(validity.metrics)), [printable(headed(metric)) for metric in validity.metrics])
-    axes[0].set_ylim(len(validity.metrics) - 0.5, -0.5)
+    metrics = validity.metrics
+    scope: Scope = "all" if any(a.scope == "all" for m in metrics for a in m.agreements) else "methods"
+    panels = {
+        "control": _series(metrics, validity.controls(damage=False), _preference),
+        "damage": _series(metrics, validity.controls(damage=True), _shift),
+        "agreement": _series(metrics, validity.truths, lambda metric, truth: _correlation(metric, truth, scope)),
+    }
+    shown = [kind for kind in panels if kind != "agreement" or validity.truths]
+    n_lines = max(map(len, panels.values())) + 1
+    basis = f"{validity.n_items} items in {validity.n_groups} groups, resampled by group"
+    basis += "; miniature encoder, not comparable" if validity.miniature else ""
+    title = f"What metrics are worth on {validity.benchmark}"
+    figure = new_figure(1.75 + LINE * n_lines * len(metrics), title, basis)
+    axes = dict(zip(shown, figure.subplots(1, len(shown), sharey=True), strict=True))
+    for kind, one in axes.items():
+        _draw(one, panels[kind], n_lines)
+    _finish(axes, validity)
     return DrawnFigure(
         name="validity",
-        title=f"What metrics are worth on {validity.benchmark}",
-        caption=f"Left: how often the {true_edit(validity)} scores better than a control on the same item, ties one "
-        f"half; a metric below {USABLE:g} (dotted) cannot rank single items. Middle: how far damage moves the mean, + "
-        "towards better, in shares of the way to another source image. Right: mean rank correlation with the truth "
-        "across the edits of an item. "
-        f"{level(validity)} intervals; {_basis(validity)}.",
-        alt=" ".join(f"{metric.metric}: {metric.verdict}." for metric in validity.metrics),
+        title=title,
+        caption=f"Left: how often the {validity.true_edit_words} scores better than a control on the same item, ties "
+        f"one half; a metric below {USABLE:g} (dotted) cannot rank single items. Middle: how far damage moves the "
+        "mean, + towards better, in shares of the way to another source image. Right: mean rank correlation with the truth "
+        f"across the edits of an item. {format_percent(validity.level)} intervals; {basis}.",
+        alt=" ".join(f"{metric.metric}: {metric.verdict}." for metric in metrics),
         figure=figure,
         columns=("metric", "panel", "name", "value", "ci_low", "ci_high"),
-        rows=tuple(_rows(validity, controls, damages, truths, scope)),
+        rows=tuple(
+            (metric.metric, kind, name, *point)
+            for number, metric in enumerate(metrics)
+            for kind, series in panels.items()
+            for name, points in series.items()
+            if (point := points[number]) is not None
+        ),
     )
 
 
-def _draw(axes: Axes, series: Sequence[Sequence[Point | None]], names: Sequence[str], n_lines: int) -> None:
+def _finish(axes: Mapping[str, Axes], validity: Validity) -> None:
+    axes["control"].set_xlabel(f"P({validity.true_edit_words}\nbeats control)")
+    axes["control"].set_xlim(-0.04, 1.04)
+    for x, style in ((0.5, "-"), (USABLE, ":")):
+        axes["control"].axvline(x, color=GREY, linewidth=0.8, linestyle=style, zorder=1)
+    axes["damage"].set_xlabel("shift by damage\n(−1: as another source)")
+    axes["damage"].axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    if "agreement" in axes:
+        axes["agreement"].set_xlabel("rank correlation\nwith the truth")
+        axes["agreement"].axvline(0, color=GREY, linewidth=0.8, zorder=1)
+        axes["agreement"].set_xlim(-1.05, 1.05)
+    metrics = validity.metrics
+    axes["control"].set_yticks(range(len(metrics)), [printable(metric.label) for metric in metrics])
+    axes["control"].set_ylim(len(metrics) - 0.5, -0.5)
+
+
+def _draw(axes: Axes, series: Series, n_lines: int) -> None:
     """One colour and marker per name, below each other within a metric's band."""
-    for number, (name, points) in enumerate(zip(names, series, strict=True)):
+    for number, (name, points) in enumerate(series.items()):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        offset = (number + 1) / n_lines - 0.5
-        label = name
+        offset, label = (number + 1) / n_lines - 0.5, name
         for metric, point in enumerate(points):
             if point is None:
                 continue
@@ -100,7 +105,7 @@ def _draw(axes: Axes, series: Sequence[Sequence[Point | None]], names: Sequence[
                 markeredgewidth=0.4, zorder=3, label=label, linestyle="none",
             )  # fmt: skip
             label = "_"
-    for metric in range(1, len(series[0]) if series else 0):
+    for metric in range(1, max(map(len, series.values()), default=0)):
         axes.axhline(metric - 0.5, color=GRID, linewidth=0.8, zorder=0)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=GRID, linewidth=0.6)
@@ -111,36 +116,22 @@ def _draw(axes: Axes, series: Sequence[Sequence[Point | None]], names: Sequence[
     )
 
 
-def _preference(validity: Validity, metric: int, name: str) -> Point | None:
-    found = against(validity.metrics[metric], name)
+def _series(
+    metrics: Sequence[MetricValidity], names: Sequence[str], point: Callable[[MetricValidity, str], Point | None]
+) -> Series:
+    return {name: [point(metric, name) for metric in metrics] for name in names}
+
+
+def _preference(metric: MetricValidity, control: str) -> Point | None:
+    found = metric.against(control)
     return None if found is None or found.probability is None else (found.probability, found.ci_low, found.ci_high)
 
 
-def _shift(validity: Validity, metric: int, name: str) -> Point | None:
-    found = against(validity.metrics[metric], name)
-    share = relative_shift(validity.metrics[metric], found) if found else None
-    return None if share is None else (share, None, None)
+def _shift(metric: MetricValidity, damage: str) -> Point | None:
+    shift = metric.relative_shift(damage)
+    return None if shift is None else (shift, None, None)
 
 
-def _tau(validity: Validity, metric: int, name: str, scope: Scope) -> Point | None:
-    found = agreement_with(validity.metrics[metric], name, scope, None)
+def _correlation(metric: MetricValidity, truth: str, scope: Scope) -> Point | None:
+    found = metric.agreement(truth, scope)
     return None if found is None or found.value is None else (found.value, found.ci_low, found.ci_high)
-
-
-def _rows(
-    validity: Validity, controls: Sequence[str], damages: Sequence[str], truths: Sequence[str], scope: Scope
-) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    for number, metric in enumerate(validity.metrics):
-        named = [
-            *(("control", name, _preference(validity, number, name)) for name in controls),
-            *(("damage", name, _shift(validity, number, name)) for name in damages),
-            *(("agreement", name, _tau(validity, number, name, scope)) for name in truths),
-        ]
-        rows += [(metric.metric, kind, name, *point) for kind, name, point in named if point is not None]
-    return rows
-
-
-def _basis(validity: Validity) -> str:
-    words = f"{validity.n_items} items in {validity.n_groups} groups, resampled by group"
-    return f"{words}; miniature encoder, not comparable" if validity.miniature else words

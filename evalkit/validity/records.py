@@ -6,6 +6,8 @@ from typing import Literal
 
 ControlKind = Literal["control", "caption", "damage"]
 Scope = Literal["methods", "all"]
+OTHER_SOURCE = "shuffled_source"
+"""The control that is another picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,27 @@ class MetricValidity:
     """What is wrong with it, the gravest first."""
     verdict: str
 
+    @property
+    def label(self) -> str:
+        """Its name with an arrow towards the better values."""
+        return f"{self.metric} {'↑' if self.higher_is_better else '↓'}"
+
+    def against(self, control: str) -> AgainstControl | None:
+        """The metric beside a control, where it was tried."""
+        return next((found for found in self.controls if found.control == control), None)
+
+    def agreement(self, truth: str, scope: Scope, edit_type: str | None = None) -> Agreement | None:
+        """The metric beside a truth, where both are known."""
+        wanted = (truth, scope, edit_type)
+        return next((a for a in self.agreements if (a.truth, a.scope, a.edit_type) == wanted), None)
+
+    def relative_shift(self, control: str) -> float | None:
+        """How far damage moves the mean, in shares of the way to another picture; negative is worse."""
+        damage, other = self.against(control), self.against(OTHER_SOURCE)
+        if damage is None or other is None or not other.shift or damage.shift is None:
+            return None
+        return (1 if self.higher_is_better else -1) * damage.shift / abs(other.shift)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validity:
@@ -96,3 +119,18 @@ class Validity:
     """Whether a toy encoder took part."""
     metrics: tuple[MetricValidity, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def truths(self) -> list[str]:
+        """The truths that metrics were held against, in order."""
+        return list(dict.fromkeys(found.truth for metric in self.metrics for found in metric.agreements))
+
+    def controls(self, *, damage: bool) -> list[str]:
+        """The names of the controls, or of the kinds of damage, in order."""
+        tried = (found for metric in self.metrics for found in metric.controls)
+        return list(dict.fromkeys(found.control for found in tried if (found.kind == "damage") == damage))
+
+    @property
+    def true_edit_words(self) -> str:
+        """What was taken for the true edit, in words."""
+        return "reference edit" if self.true_edit == "reference" else f"edit of {self.true_edit}"

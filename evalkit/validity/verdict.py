@@ -8,18 +8,18 @@ is said, since whoever ranks by it alone rewards doing nothing.
 from collections.abc import Mapping, Sequence
 
 from evalkit.stats.agreement import USABLE
-from evalkit.validity.records import AgainstControl, Agreement
+from evalkit.validity.records import OTHER_SOURCE, AgainstControl, Agreement
 
 CROWDED = 0.2
 """A larger share of edits at an end of the range leaves no room to tell methods apart."""
 MOVED = 0.1
 """A mean that a round trip moves by more than this share of the way to another picture is moved by the file format."""
-_IDENTITY, _OTHER = "identity", "shuffled_source"
+_IDENTITY = "identity"
 _ROUND_TRIPS = ("jpeg_90", "webp_80", "resize_double")
 """Damage that should not matter."""
 _UNSEEN = {
     _IDENTITY: "doing nothing",
-    _OTHER: "the picture",
+    OTHER_SOURCE: "the picture",
     "shuffled_caption": "the captions",
     "wrong_attribute": "a wrong edit",
     "blur": "blur",
@@ -27,7 +27,7 @@ _UNSEEN = {
 }
 _PREFERRED = {
     _IDENTITY: "rewards doing nothing",
-    _OTHER: "prefers another picture",
+    OTHER_SOURCE: "prefers another picture",
     "shuffled_caption": "prefers other captions",
     "wrong_attribute": "prefers a wrong edit",
     "blur": "prefers blurred edits",
@@ -67,21 +67,21 @@ def findings(
         for found in map(by_name.__getitem__, asked)
         if found.probability is not None and not (_preference(found) or _unsure(found)) and found.probability < USABLE
     ]
-    said = list(grave)
+    wrong = list(grave)
     if family == "preservation" and nothing and nothing.ci_high is not None and nothing.ci_high < 0.5:
-        said.append(_PREFERRED[_IDENTITY])
+        wrong.append(_PREFERRED[_IDENTITY])
     if weak:
-        said.append(f"cannot rank single items ({', '.join(weak)})")
-    said += [text for name in ("blur", "resize_half") if name in by_name and (text := _preference(by_name[name]))]
-    said += _moved(by_name)
+        wrong.append(f"cannot rank single items ({', '.join(weak)})")
+    wrong += [text for name in ("blur", "resize_half") if name in by_name and (text := _preference(by_name[name]))]
+    wrong += _moved(by_name)
     for share, end in ((floor_share, "worst"), (ceiling_share, "best")):
         if share is not None and share > CROWDED:
-            said.append(f"{100 * share:.0f} % of the edits have the {end} value")
+            wrong.append(f"{100 * share:.0f} % of the edits have the {end} value")
     if agreement and agreement.ci_low is not None and agreement.ci_low <= 0:
-        said.append(f"no agreement with {agreement.truth} was shown")
+        wrong.append(f"no agreement with {agreement.truth} was shown")
     if nothing and nothing.probability is None:
-        said.append("has no value for an untouched source")
-    return tuple(said)
+        wrong.append("has no value for an untouched source")
+    return tuple(wrong)
 
 
 def verdict(family: str, found: Sequence[str]) -> str:
@@ -94,7 +94,7 @@ def verdict(family: str, found: Sequence[str]) -> str:
 def _asked(family: str, by_name: Mapping[str, AgainstControl]) -> list[str]:
     """The controls that a metric of this family must prefer the true edit to."""
     of_the_edit = ("shuffled_caption", "wrong_attribute", _IDENTITY) if family == "alignment" else ()
-    return [name for name in (_OTHER, *of_the_edit) if name in by_name]
+    return [name for name in (OTHER_SOURCE, *of_the_edit) if name in by_name]
 
 
 def _preference(found: AgainstControl) -> str | None:
@@ -120,7 +120,7 @@ def _unsure(found: AgainstControl) -> str | None:
 
 def _moved(by_name: Mapping[str, AgainstControl]) -> list[str]:
     """Round trips that move the mean by a part of the way to another picture."""
-    other = by_name.get(_OTHER)
+    other = by_name.get(OTHER_SOURCE)
     if other is None or not other.shift:
         return []
     shares = {name: abs(by_name[name].shift or 0.0) / abs(other.shift) for name in _ROUND_TRIPS if name in by_name}

@@ -1,5 +1,7 @@
 """``evalkit validate``: metrics on controls whose quality is known, over the shapes benchmark."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -129,3 +131,5 @@ def test_damage_changes_pixels_and_nothing_else(work, tmp_path, name):
     apart = np.abs(np.asarray(after.resize(before.size), dtype=float) - np.asarray(before, dtype=float)).mean()
     assert 0 < apart < 12
     assert (hurt.item_id, hurt.target_caption) == (item.item_id, item.target_caption)
+    (hurt,) = damaged(name, [replace(item, item_id="../a/b")], tmp_path / "damaged")
+    assert hurt.edited_image.parent == tmp_path / "damaged"
