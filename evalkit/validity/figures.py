@@ -58,8 +58,8 @@ def _panel(validity: Validity) -> DrawnFigure:
         title=title,
         caption=f"Left: how often the {validity.true_edit_words} scores better than a control on the same item, ties "
         f"one half; a metric below {USABLE:g} (dotted) cannot rank single items. Middle: how far damage moves the "
-        "mean, + towards better, in shares of the way to another source image. Right: mean rank correlation with the truth "
-        f"across the edits of an item. {format_percent(validity.level)} intervals; {basis}.",
+        "mean, + towards better, in shares of the way to another source image. Right: mean rank correlation with the "
+        f"truth across the edits of an item. {format_percent(validity.level)} intervals; {basis}.",
         alt=" ".join(f"{metric.metric}: {metric.verdict}." for metric in metrics),
         figure=figure,
         columns=("metric", "panel", "name", "value", "ci_low", "ci_high"),
