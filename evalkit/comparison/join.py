@@ -187,10 +187,10 @@ def _refuse_disjoint(items: Sequence[str], methods: Mapping[str, MethodRows]) ->
 
 
 def _refuse_incomplete(items: Sequence[str], groups: Mapping[str, str]) -> None:
-    lacking = [item for item in items if item not in groups]
-    if lacking:
+    missing = [item for item in items if item not in groups]
+    if missing:
         raise OptionError(
-            f"The table of groups lacks {len(lacking)} of {len(items)} items, '{lacking[0]}' first: expected a group "
+            f"The table of groups lacks {len(missing)} of {len(items)} items, '{missing[0]}' first: expected a group "
             "for each."
         )
 

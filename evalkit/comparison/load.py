@@ -1,6 +1,6 @@
 """What is to be compared: run directories and tables of other tools, refused where they are not comparable."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,18 +68,16 @@ def check_comparable(methods: Sequence[Method], metrics: Sequence[str]) -> list[
     Raises:
         RunError: Benchmarks, treatments of missing edits or signatures differ; the message names the field.
     """
-    runs = [method for method in methods if method.record]
-    records = [method.record for method in runs if method.record]
+    runs = [(method.name, method.record) for method in methods if method.record]
+    for name, record in runs[1:]:
+        first, reference = runs[0]
+        theirs = _settings(record, metrics)
+        for what, ours in _settings(reference, metrics).items():
+            differing = [field for field in {**ours, **theirs[what]} if ours.get(field) != theirs[what].get(field)]
+            if differing:
+                raise RunError(_refusal(first, name, what, differing[0], ours, theirs[what]))
     notes = []
-    for run, record in zip(runs[1:], records[1:], strict=True):
-        first, name = records[0], runs[0].name
-        for field in ("benchmark", "benchmark_version", "missing"):
-            ours, theirs = getattr(first, field), getattr(record, field)
-            if ours != theirs:
-                raise RunError(_refusal(name, run.name, field, ours, theirs, "the scores", _remedy(field)))
-        for metric in metrics:
-            _check_signatures(name, first.metrics[metric].signature, run.name, record.metrics[metric].signature)
-    versions = sorted({record.versions.get("evalkit", "unknown") for record in records})
+    versions = sorted({record.versions.get("evalkit", "unknown") for _, record in runs})
     if len(versions) > 1:
         notes.append(f"the runs were made by different versions of evalkit ({', '.join(versions)}), with equal metrics")
     if len(runs) < len(methods):
@@ -97,43 +95,41 @@ def signature_fields(line: str) -> dict[str, str]:
     return {"metric": metric, **{key: value for key, _, value in (pair.partition(":") for pair in pairs)}}
 
 
-def _check_signatures(name_a: str, line_a: str, name_b: str, line_b: str) -> None:
-    a, b = signature_fields(line_a), signature_fields(line_b)
-    for field in dict.fromkeys([*a, *b]):
-        if field != "evalkit" and a.get(field) != b.get(field):
-            shown = f"{field} ({_SETTING[field]})" if field in _SETTING else field
-            raise RunError(_refusal(name_a, name_b, shown, a.get(field), b.get(field), a["metric"], _remedy(field)))
+def _settings(record: RunRecord, metrics: Sequence[str]) -> dict[str, dict[str, str | None]]:
+    """What must be equal in two runs that are compared: fields of all scores, and of each metric's."""
+    fields = ("benchmark", "benchmark_version", "missing")
+    signatures = {metric: signature_fields(record.metrics[metric].signature) for metric in metrics}
+    return {
+        "the scores": {field: getattr(record, field) for field in fields},
+        **{metric: {k: v for k, v in found.items() if k != "evalkit"} for metric, found in signatures.items()},
+    }
 
 
-def _refusal(a: str, b: str, field: str, ours: str | None, theirs: str | None, what: str, remedy: str) -> str:
+def _refusal(
+    a: str, b: str, what: str, field: str, expected: Mapping[str, str | None], found: Mapping[str, str | None]
+) -> str:
+    one, two = (f"'{of[field]}'" if of.get(field) is not None else "none" for of in (expected, found))
+    shown = f"{field} ({_SETTING[field]})" if field in _SETTING else field
+    remedy = f"Score one of them again like the other: evalkit score FOLDER {_OPTION.get(field, '')}".strip()
     return (
-        f"{a} and {b} cannot be compared: {what} differ in {field}: expected the same, got "
-        f"{_quoted(ours)} for {a} and {_quoted(theirs)} for {b}. {remedy}"
+        f"{a} and {b} cannot be compared: {what} differ in {shown}: expected the same, got {one} for {a} and {two} "
+        f"for {b}. {remedy}"
     )
 
 
-def _quoted(value: str | None) -> str:
-    return "none" if value is None else f"'{value}'"
-
-
-def _remedy(field: str) -> str:
-    return f"Score one of them again like the other: evalkit score FOLDER {_OPTION.get(field, '')}".strip()
-
-
 def _named(source: str) -> tuple[str | None, Path]:
+    """A source's own name for its method, where it gives one, and its path."""
     name, equals, rest = source.partition("=")
     path = Path(source)
     if equals and name and not path.exists():
-        return name, _existing(Path(rest))
-    return None, _existing(path)
-
-
-def _existing(path: Path) -> Path:
+        path = Path(rest)
+    else:
+        name = ""
     if not path.exists():
         raise OptionError(
             f"{path} does not exist: expected a run directory or a table. Make a run with: evalkit score FOLDER"
         )
-    return path
+    return name or None, path
 
 
 def _run(path: Path) -> Method:
@@ -151,11 +147,11 @@ def _table(path: Path, columns: ColumnNames | None) -> tuple[list[Method], list[
 
 
 def _refuse_namesakes(methods: Sequence[Method]) -> None:
-    seen: dict[str, Method] = {}
+    sources: dict[str, str] = {}
     for method in methods:
-        if method.name in seen:
+        if method.name in sources:
             raise RunError(
-                f"{seen[method.name].source} and {method.source} are both called '{method.name}'. "
+                f"{sources[method.name]} and {method.source} are both called '{method.name}'. "
                 f"Give one another: evalkit compare NAME={method.source} …"
             )
-        seen[method.name] = method
+        sources[method.name] = method.source

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ import pyarrow as pa
 
 from evalkit.arrays import Floats, Indices, Mask
 from evalkit.edits.item import Status
-from evalkit.storage.prefetch import in_batches
 
 _BATCH = 2_000
 """Rows that are Python objects at one time, while columns are made of them."""
@@ -69,8 +69,10 @@ class ScoreFrame:
             rows: One per item and seed.
             metrics: The columns; what a row has beside them is left out.
         """
-        batches = [_of_batch(batch, metrics) for batch in in_batches(rows, _BATCH)]
-        return cls.concatenate(batches or [_of_batch([], metrics)])
+        rest, batches = iter(rows), [_of_batch([], metrics)]
+        while batch := list(islice(rest, _BATCH)):
+            batches.append(_of_batch(batch, metrics))
+        return cls.concatenate(batches)
 
     @classmethod
     def concatenate(cls, frames: Sequence["ScoreFrame"]) -> "ScoreFrame":

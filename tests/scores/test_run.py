@@ -1,5 +1,6 @@
 """Run directories that must not be overwritten, and those that cannot be trusted."""
 
+import hashlib
 import json
 
 import pytest
@@ -7,10 +8,11 @@ import pytest
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.errors import RunError
 from evalkit.metrics.base import get_metrics
-from evalkit.scores.run import check_destination, read_run, write_run
+from evalkit.scores.run import ItemLine, check_destination, read_run, write_run
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_folder
 from tests.support.fakes import FakeEncoder, make_edit_folder
+from tests.support.runs import write_scores
 
 
 @pytest.fixture
@@ -86,3 +88,36 @@ def test_the_record_says_everything_that_was_used(run):
     assert len(record["encoders"]["clip"]["fingerprint"]) == 64
     assert {"evalkit", "python", "torch"} <= set(record["versions"])
     assert (record["missing"], record["level"], record["n_edited"]) == ("fail", 0.95, 10)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"psnr": True}, "psnr: Input should be a valid number"),
+        ({"psnr": "1e9"}, "psnr: Input should be a valid number"),
+        ({"psnr": float("nan")}, "psnr: Input should be a finite number"),
+        ({"psnr": None}, "psnr is null, and there is no reason for it"),
+        ({"ssim": 0.5}, r"expected scores of psnr, as in run\.json, got psnr, ssim"),
+        ({"item_id": 7}, "item_id: Input should be a valid string"),
+        ({"seed": 1.0}, "seed: Input should be a valid integer"),
+        ({"status": "fine"}, "status: Input should be 'ok', 'failed' or 'missing'"),
+        ({"reasons": {"psnr": None}}, r"reasons\.psnr: Input should be a valid string"),
+    ],
+)
+def test_a_broken_line_is_named_with_what_is_wrong(tmp_path, change, fault):
+    """However well its digest fits, a line that is no row of scores is refused where it is read, and not later."""
+    path = write_scores(tmp_path / "run", {"psnr": [20.0, 21.0]}) / "items.jsonl"
+    first, second = path.read_text().splitlines()
+    path.write_text(f"{first}\n{json.dumps({**json.loads(second), **change})}\n")
+    record = json.loads((path.parent / "run.json").read_text())
+    record["items_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (path.parent / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match=rf"items\.jsonl:2: {fault}.*Score the folder again"):
+        read_run(path.parent)
+
+
+def test_the_contract_of_a_line_is_a_json_schema():
+    """What other tools may rely on: names, groups and status, and any number of scores."""
+    schema = ItemLine.model_json_schema()
+    assert schema["required"] == ["item_id", "group", "status"]
+    assert schema["additionalProperties"] == {"anyOf": [{"type": "number"}, {"type": "null"}]}
