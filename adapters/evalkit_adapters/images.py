@@ -38,11 +38,7 @@ def to_array(pixels: "torch.Tensor") -> npt.NDArray[np.floating]:
 
 
 def to_image(pixels: npt.NDArray[np.floating], size: Size) -> Image.Image:
-    """What a model drew, as a picture of the source's size.
-
-    Args:
-        pixels: ``(height, width, 3)`` in [0, 1].
-        size: Of the source image.
+    """What a model drew, ``(height, width, 3)`` in [0, 1], as a picture of the source's size.
 
     Raises:
         ImageError: It is not finite.

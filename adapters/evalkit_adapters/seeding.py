@@ -19,11 +19,7 @@ def seeded_generator(seed: int, purpose: str) -> "torch.Generator":
 
 @contextmanager
 def globally_seeded(seed: int, device: "torch.device | None" = None) -> "Iterator[torch.Generator]":
-    """While it lasts torch's global generators follow the seed; afterwards they are where they were.
-
-    Args:
-        seed: Of all of them.
-        device: Whose generator is put back as well as the CPU's.
+    """While it lasts torch's global generators follow the seed; afterwards those of CPU and device are where they were.
 
     Yields:
         A generator of the same seed on the CPU, whose numbers are the same on every device.

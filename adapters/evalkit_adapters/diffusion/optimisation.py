@@ -75,14 +75,14 @@ def optimise(
     dtype: Precision = "fp32",
     rates: torch.optim.lr_scheduler.LRScheduler | None = None,
 ) -> torch.Tensor:
-    """Steps of an optimiser down a loss, which is called with the step, from 0.
+    """Steps of an optimiser down a scalar loss, which is called with the step, from 0.
 
     In a run at fp16 the loss is scaled for the way back, and the gradients scaled back before the optimiser sees
     them; a step whose gradients overflow is left out. No gradient is left behind.
 
     Args:
-        loss: Gives a scalar.
-        optimiser: Holds what is optimised.
+        loss: Of what the optimiser holds.
+        optimiser: Any.
         steps: How many.
         what: Is optimised, as the progress calls it.
         progress: The run's.

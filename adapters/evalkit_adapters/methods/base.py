@@ -44,13 +44,8 @@ class LatentDiffusionMethod:
     ) -> None:
         """Updates until the UNet predicts the noise in one picture under a caption.
 
-        Args:
-            clean: The picture's latent.
-            caption: Gives the embedding as it is now, ``(1, tokens, width)``.
-            optimiser: Holds what is optimised.
-            updates: How many.
-            generator: Of noise and timesteps.
-            what: Is optimised, as the progress calls it.
+        The picture is given by its clean latent, the caption by what gives its embedding, ``(1, tokens, width)``, as it
+        is now; ``what`` is optimised, as the progress calls it, by an optimiser that holds it.
         """
         from evalkit_adapters.diffusion.optimisation import denoising_loss, optimise
 

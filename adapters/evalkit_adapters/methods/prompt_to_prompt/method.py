@@ -225,12 +225,9 @@ class AttentionEdit:
 
 
 def blend_mask(maps: "torch.Tensor", columns: TokenColumns, side: int) -> "torch.Tensor":
-    """Where the words of either caption are: ``(1, 1, side, side)`` of 0 and 1.
+    """Where the words of either caption are: ``(1, 1, side, side)`` of 0 and 1, for a latent of that side.
 
-    Args:
-        maps: ``(2, layers · heads, tokens, columns)`` of source and target, summed over the steps so far.
-        columns: Of the source's and of the target's words.
-        side: Of the latent.
+    Maps are ``(2, layers · heads, tokens, columns)`` of source and target, summed over the steps so far.
     """
     from torch.nn.functional import interpolate, max_pool2d
 

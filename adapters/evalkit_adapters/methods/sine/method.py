@@ -188,14 +188,9 @@ class SINE(LatentDiffusionMethod):
         timestep: int,
         caption: "torch.Tensor",
     ) -> "torch.Tensor":
-        """The squared error of the predicted noise and, where it has a weight, the clean latent's absolute one.
+        """The squared error of the noise predicted under a caption ``(1, tokens, width)``.
 
-        Args:
-            tuned: The model that predicts.
-            clean: ``(1, channels, height, width)``.
-            noise: That is added to it, of the same shape.
-            timestep: 0 to 999.
-            caption: ``(1, tokens, width)``.
+        Where it has a weight, the absolute error of the clean latent comes to it.
         """
         from evalkit_adapters.diffusion.schedule import add_noise, remove_noise
 
