@@ -257,7 +257,7 @@ def checked_metric(metric: object, *, registered: str | None = None) -> Metric:
     """
     if not isinstance(metric, Metric):
         raise BrokenPluginError(
-            f"{registered or metric!r} is no metric: expected a Metric, got {type(metric).__name__}."
+            f"'{registered or metric}' is no metric: expected a Metric, got {type(metric).__name__}."
         )
     if registered not in (None, metric.name):
         raise BrokenPluginError(
@@ -287,6 +287,11 @@ def _faults(metric: Metric) -> Iterator[str]:
         yield "it has no features, so that nothing of an item would reach its function"
     for argument, feature in metric.features.items():
         yield from (f"{fault} (its feature {argument})" for fault in feature_faults(feature))
+    if all(isinstance(feature, Feature) for feature in metric.features.values()):
+        yield from _function_faults(metric)
+
+
+def _function_faults(metric: Metric) -> Iterator[str]:
     arguments = dict.fromkeys((*metric.features, *(["resolution"] if metric.needs_resolution else [])))
     if fault := call_fault(metric.function, arguments):
         yield f"its function does not take {', '.join(arguments) or 'nothing'} ({fault})"
