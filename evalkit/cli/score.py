@@ -54,7 +54,7 @@ def score(
     device: str,
     engine: EngineOptions,
     output: Output,
-    **settings: Any,  # noqa: ANN401 - handed on to the library as they are
+    **settings: Any,  # noqa: ANN401 - fields of ScoreOptions
 ) -> None:
     """Score the edited images in PATH.
 
@@ -64,7 +64,8 @@ def score(
     from evalkit.benchmarks.protocols import PROTOCOLS
     from evalkit.edits.problems import NOTICES
     from evalkit.report.runs import protocol_table, run_notes, run_table
-    from evalkit.scoring.score import DEFAULT_ENCODER, score_into
+    from evalkit.scoring.options import DEFAULT_ENCODER, ScoreOptions
+    from evalkit.scoring.score import score_into
 
     kept_to = PROTOCOLS.get(protocol) if protocol else None
     if kept_to and metrics:
@@ -78,25 +79,22 @@ def score(
     output.note(summary(place, folder))
     name = name or folder.method or path.resolve().name
     target = target or RUNS / name
+    options = ScoreOptions(
+        metrics=names_in(metrics) or (usual.default_metrics if usual else None),
+        encoder=encoders,
+        default_encoder=usual.default_encoder if usual else DEFAULT_ENCODER,
+        protocol=kept_to,
+        name=name,
+        benchmark_version=benchmark.version if benchmark else None,
+        device=device,
+        **settings,
+    )
     with (
         written_to(target, output) as directory,
         output.progress() as progress,
         engine.open(device) as opened_engine,
     ):
-        run = score_into(
-            directory,
-            folder,
-            metrics=names_in(metrics) or (usual.default_metrics if usual else None),
-            encoder=encoders,
-            default_encoder=usual.default_encoder if usual else DEFAULT_ENCODER,
-            protocol=kept_to,
-            name=name,
-            benchmark_version=benchmark.version if benchmark else None,
-            device=device,
-            engine=opened_engine,
-            progress=progress,
-            **settings,
-        )
+        run = score_into(directory, folder, options, engine=opened_engine, progress=progress)
     record = run.record
     output.json(as_json(record, kept_to))
     output.table(run_table(record))

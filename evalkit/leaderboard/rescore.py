@@ -26,6 +26,7 @@ from evalkit.leaderboard.store import Leaderboard, LoadedEntry
 from evalkit.leaderboard.submit import open_edits
 from evalkit.metrics.base import METRICS
 from evalkit.scores.frame import ScoreFrame
+from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_into
 from evalkit.stats.equivalence import group_tost
 from evalkit.stats.permutation import sign_flip_test
@@ -111,15 +112,11 @@ def rescore(
 def _scorer(edits: EditFolder, protocol: Protocol, device: str, progress: Progress) -> Score:
     def score(items: Sequence[EditItem], metrics: list[str], encoder: str) -> ScoreFrame:
         with TemporaryDirectory() as scratch:
-            run = score_into(
-                Path(scratch) / "run",
-                replace(edits, items=tuple(items)),
-                metrics=metrics,
-                encoder=encoder,
-                benchmark_version=protocol.benchmark_version,
-                device=device,
-                progress=progress,
+            options = ScoreOptions(
+                metrics=metrics, encoder=encoder, benchmark_version=protocol.benchmark_version, device=device
             )
+            folder = replace(edits, items=tuple(items))
+            run = score_into(Path(scratch) / "run", folder, options, progress=progress)
         return run.table
 
     return score

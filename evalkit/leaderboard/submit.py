@@ -28,6 +28,7 @@ from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, Leaderboard
 from evalkit.leaderboard.thumbnails import write_pictures
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import RECORD, RunRecord, ScoredRun, read_run, write_run
+from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_into
 from evalkit.storage.prefetch import Progress, no_progress
 
@@ -217,18 +218,16 @@ def _score(
     edits: EditFolder, metrics: Sequence[str], name: str, protocol: Protocol, device: str, progress: Progress
 ) -> ScoredRun:
     """The folder's run under the protocol, without anything that only concerns this machine."""
+    options = ScoreOptions(
+        metrics=metrics,
+        name=name,
+        benchmark_version=protocol.benchmark_version,
+        protocol=protocol,
+        device=device,
+    )
     with TemporaryDirectory() as scratch:
         try:
-            run = score_into(
-                Path(scratch) / "run",
-                edits,
-                metrics=metrics,
-                name=name,
-                benchmark_version=protocol.benchmark_version,
-                protocol=protocol,
-                device=device,
-                progress=progress,
-            )
+            run = score_into(Path(scratch) / "run", edits, options, progress=progress)
         except WeightsError as failure:
             raise WeightsError(
                 f"{failure} To submit what needs no weights now, and the rest by the same command later: --metrics A,B"

@@ -123,9 +123,8 @@ def test_every_network_scores_a_folder_and_a_second_run_loads_none(
     mask.save(tmp_path / "mask.png")
     more = {"edit_mask": tmp_path / "mask.png", "reference_image": items[0].source_image}
     folder = make_edit_folder(tmp_path / "folder", [replace(item, **more) for item in items])
-    first, second = (
-        score_into(tmp_path / "run", folder, metrics=NETWORK_METRICS, encoder=encoders, device="cpu") for _ in range(2)
-    )
+    options = ScoreOptions(metrics=NETWORK_METRICS, encoder=encoders, device="cpu")
+    first, second = (score_into(tmp_path / "run", folder, options) for _ in range(2))
     assert len(NETWORK_METRICS) == 11
     assert all(summary.n == 3 for summary in first.record.metrics.values())
     assert first.record.n_compared_pairs > 0

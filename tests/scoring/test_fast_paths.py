@@ -22,6 +22,7 @@ from evalkit.scores.run import read_run
 from evalkit.scoring import score as run_module
 from evalkit.scoring import units
 from evalkit.scoring.features import Features, FeatureStore
+from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.requests import Content, Request
 from evalkit.scoring.score import score_into
 from tests.support.fakes import FakeEncoder, make_edit_folder, make_items, save_picture, write_folder
@@ -169,7 +170,8 @@ def test_a_compiled_network_gives_the_same_vectors_under_another_signature(tmp_p
     monkeypatch.setattr(torch, "compile", lambda function: compile_network(function, backend="eager"))
     folder = open_folder(write_folder(tmp_path / "edits"))
     for name in ("plain", "compiled"):
-        score_into(tmp_path / name, folder, encoder=tiny_open_clip, name=name, compiled=name == "compiled")
+        options = ScoreOptions(encoder=tiny_open_clip, name=name, compiled=name == "compiled")
+        score_into(tmp_path / name, folder, options)
 
     plain_run, compiled_run = (read_run(tmp_path / name) for name in ("plain", "compiled"))
     assert compiled_run.record.n_encoded_images == plain_run.record.n_encoded_images > 0

@@ -33,6 +33,7 @@ from evalkit.editing.method import METHODS, MethodRun
 from evalkit.edits.item import EditItem
 from evalkit.images.decode import read_image
 from evalkit.scores.run import read_run
+from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_into
 from tests.studies.shapes_methods import N_SOURCES, distance, sources
 from tests.studies.train_miniature_diffusion import Progress, at_the_shape, drawings, noise_loss, to_input
@@ -140,15 +141,14 @@ def tried(name: str, model: Path, items: Sequence[EditItem], work: Path) -> dict
     run = MethodRun(model=str(model), revision=None, settings=settings)
     edit_folder(method, items, work / "edits" / place, run=run, benchmark=shapes.name)
     folder = open_edit_folder(work / "edits" / place, benchmark=shapes.name).folder
-    score_into(
-        work / "runs" / place,
-        folder,
+    options = ScoreOptions(
         metrics=("edit_success", "clip_directional_similarity"),
         encoder=shapes.default_encoder,
         name=name,
         benchmark_version=shapes.version,
         missing="intersect",
     )
+    score_into(work / "runs" / place, folder, options)
     rows = [row for row in read_run(work / "runs" / place).table.rows if row.status == "ok"]
     edited = {item.item_id: item for item in folder.items if item.edited_image}
     return {

@@ -31,6 +31,7 @@ from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 from evalkit.edits.item import EditItem
 from evalkit.scores.frame import ItemScores
 from evalkit.scores.run import read_run
+from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_into
 from evalkit.stats.permutation import sign_flip_test
 from tests.studies.shapes_methods import N_SOURCES, distance
@@ -56,15 +57,14 @@ def rows_of(name: str, items: Sequence[EditItem], work: Path, changes: Mapping[s
         method = METHODS.get(name)
         run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=changes))
         edit_folder(method, items, folder, run=run, benchmark=shapes.name)
-    score_into(
-        work / "runs" / name,
-        open_edit_folder(folder, benchmark=shapes.name).folder,
+    options = ScoreOptions(
         metrics=METRICS,
         encoder=shapes.default_encoder,
         name=name,
         benchmark_version=shapes.version,
         missing="intersect",
     )
+    score_into(work / "runs" / name, open_edit_folder(folder, benchmark=shapes.name).folder, options)
     wanted = {item.item_id for item in items}
     return {row.item_id: row for row in read_run(work / "runs" / name).table.rows if row.item_id in wanted}
 

@@ -38,6 +38,7 @@ from evalkit.editing import edit_folder
 from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 from evalkit.images.decode import read_image
 from evalkit.scores.run import read_run
+from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_into
 from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
 from tests.support.grouped import compare_two
@@ -80,15 +81,14 @@ def edit_and_score(name: str, work: Path, groups: Sequence[str], changes: dict[s
     run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=changes))
     edit_folder(method, items, work / "edits" / name, run=run, benchmark=shapes.name)
     folder = open_edit_folder(work / "edits" / name, benchmark=shapes.name).folder
-    score_into(
-        work / "runs" / name,
-        folder,
+    options = ScoreOptions(
         metrics=METRICS,
         encoder=shapes.default_encoder,
         name=name,
         benchmark_version=shapes.version,
         missing="intersect",
     )
+    score_into(work / "runs" / name, folder, options)
     return work / "runs" / name
 
 

@@ -26,6 +26,7 @@ from evalkit.engine.base import Engine, Lost
 from evalkit.engine.open import open_engine
 from evalkit.errors import EncoderError
 from evalkit.scores.run import ScoredRun
+from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_into
 from evalkit.storage.prefetch import Progress, no_progress
 from tests.support.toys import CARD, Toy, toy_items
@@ -181,17 +182,8 @@ def shapes_edits(folder: Path, n_items: int) -> Path:
 def scored(folder: Path, output: Path, engine: Engine | None = None, *, progress: Progress = no_progress) -> ScoredRun:
     """Scores a folder of the shapes benchmark through the miniature encoder."""
     opened = open_edit_folder(folder, benchmark="shapes")
-    return score_into(
-        output,
-        opened.folder,
-        metrics=METRICS,
-        encoder="miniature",
-        device="cpu",
-        missing="intersect",
-        batch_size=BATCH,
-        engine=engine,
-        progress=progress,
-    )
+    options = ScoreOptions(metrics=METRICS, encoder="miniature", device="cpu", missing="intersect", batch_size=BATCH)
+    return score_into(output, opened.folder, options, engine=engine, progress=progress)
 
 
 def dying(last: int) -> Progress:
