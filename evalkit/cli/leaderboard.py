@@ -31,7 +31,7 @@ def leaderboard() -> None:
 @click.option("--maintainer", is_flag=True, help="With --base: verifications may change.")
 @output_options
 def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) -> None:
-    """Check every entry: schema, digests, coverage, values, means, duplicates, and what has landed.
+    """Check every entry: schema, digests, coverage, values, means, duplicates, and what is published.
 
     No image is opened, no model is loaded, and nothing that a submitter wrote is run.
     """

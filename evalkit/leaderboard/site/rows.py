@@ -16,7 +16,7 @@ from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import MetricSummary
 from evalkit.scoring.summaries import summarize
 
-Scale = tuple[float, float]
+ColumnRange = tuple[float, float]
 """Ends of the axis on which the intervals of a column are drawn."""
 
 
@@ -66,7 +66,7 @@ def shown_entries(board: Board, entries: Sequence[LoadedEntry]) -> list[ShownEnt
     return [_shown(row, board.protocol, scales, anomalies[row.entry.method]) for row in board.rows]
 
 
-def scales_of(protocol: Protocol, entries: Sequence[LoadedEntry]) -> dict[str, Scale]:
+def scales_of(protocol: Protocol, entries: Sequence[LoadedEntry]) -> dict[str, ColumnRange]:
     """Each metric's ends over all entries: intervals of one column are drawn on one scale."""
     scales = {}
     for metric in protocol.metrics:
@@ -86,7 +86,7 @@ def _anomalies_of(entries: Sequence[LoadedEntry]) -> dict[str, tuple[AnomalyChec
 
 
 def _shown(
-    row: BoardRow, protocol: Protocol, scales: Mapping[str, Scale], anomalies: tuple[AnomalyCheck, ...]
+    row: BoardRow, protocol: Protocol, scales: Mapping[str, ColumnRange], anomalies: tuple[AnomalyCheck, ...]
 ) -> ShownEntry:
     alignment = row.ranks.get(protocol.alignment)
     cells = []
@@ -104,7 +104,7 @@ def _shown(
     )
 
 
-def _cell(summary: MetricSummary | None, scale: Scale, ranks: str = "") -> Cell:
+def _cell(summary: MetricSummary | None, scale: ColumnRange, ranks: str = "") -> Cell:
     if summary is None:
         return Cell(value=None, reason="awaits weights")
     if summary.mean is None:
@@ -142,7 +142,7 @@ def _warnings(entry: LoadedEntry, anomalies: Sequence[AnomalyCheck]) -> tuple[st
     return (*found, *(check.name.replace("_", " ") for check in anomalies if check.flagged))
 
 
-def type_rows(entry: LoadedEntry, protocol: Protocol, scales: Mapping[str, Scale]) -> list[TypeRow]:
+def type_rows(entry: LoadedEntry, protocol: Protocol, scales: Mapping[str, ColumnRange]) -> list[TypeRow]:
     """An entry's means by edit type."""
     rows, level = entry.run.table.rows, entry.run.record.level
     found = []
