@@ -3,9 +3,8 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,20 @@ from evalkit import __version__
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.protocols import PROTOCOLS
 from evalkit.errors import EntryError
-from evalkit.formatting import counted, format_interval, format_p, format_signed
+from evalkit.formatting import counted
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.ranking import Board, rank_board
 from evalkit.leaderboard.records import LEVELS
 from evalkit.leaderboard.records_io import write_text
 from evalkit.leaderboard.site.downloads import board_csv, board_json, scores_csv
 from evalkit.leaderboard.site.rows import (
-    ShownEntry,
+    FILTERS,
+    anomalies_of,
+    by_edit_type,
+    column_ranges,
     pairs_of,
     pictures_of,
-    scales_of,
-    shown_entries,
-    type_rows,
-    verdict_on_b,
+    warnings_of,
 )
 from evalkit.leaderboard.store import OUTPUTS_FILE, Leaderboard, LoadedEntry
 from evalkit.leaderboard.thumbnails import shown_items
@@ -64,12 +63,7 @@ class _Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters.update(
-            signed=format_signed,
-            p=format_p,
-            interval=partial(format_interval, number=format_signed),
-            verdict=verdict_on_b,
-        )
+        self._environment.filters |= FILTERS
         script = (templates / "site.js").read_text("utf-8")
         # The report's colours, tables and focus rings, then what only a board has.
         style = asset("page.css") + (templates / "site.css").read_text("utf-8")
@@ -143,27 +137,45 @@ def _summary(board: Board) -> dict[str, Any]:
 
 def _write_board(site: _Site, board: Board, entries: Sequence[LoadedEntry], leaderboard: Leaderboard) -> None:
     protocol, benchmark = board.protocol, covered_benchmark(board.protocol)
-    rows = shown_entries(board, entries)
+    anomalies = anomalies_of(entries)
     known: dict[str, Any] = {
         "here": protocol.name,
         "protocol": protocol,
         "benchmark": benchmark,
         "metrics": [(name, "↑" if METRICS.get(name).higher_is_better else "↓") for name in protocol.metrics],
+        "ranges": column_ranges(protocol, entries),
+        "rows": board.rows,
     }
     site.page(
         "board.html",
         f"{protocol.name}/index.html",
-        rows=rows,
+        warnings={entry.method: warnings_of(entry, anomalies[entry.method]) for entry in entries},
         ties=board.ties,
         awaiting=board.notes,
         fill_command="evalkit submit FOLDER --card METHOD.yaml",
         reported=leaderboard.reported(protocol.benchmark),
         **known,
     )
-    site.page("compare.html", f"{protocol.name}/compare.html", rows=rows, **known)
+    site.page("compare.html", f"{protocol.name}/compare.html", **known)
     _write_items(site, board, entries, benchmark)
-    _write_methods(site, board, entries, rows, known)
-    data = site.output / protocol.name / "data"
+    captions = {item.item_id: item.target_caption or "" for item in benchmark.items}
+    for row in board.rows:
+        method = row.entry.method
+        site.page(
+            "method.html",
+            f"{protocol.name}/methods/{method}.html",
+            row=row,
+            types=by_edit_type(row.entry),
+            pictures=pictures_of(row.entry),
+            captions=captions,
+            pairs=pairs_of(method, board.pairs),
+            anomalies=anomalies[method],
+            **known,
+        )
+    _write_downloads(site.output / protocol.name / "data", board, entries)
+
+
+def _write_downloads(data: Path, board: Board, entries: Sequence[LoadedEntry]) -> None:
     write_text(data / "board.json", board_json(board))
     write_text(data / "board.csv", board_csv(board))
     write_text(data / "pairs.csv", pairs_csv(board.pairs, PAIR_COLUMNS))
@@ -171,25 +183,6 @@ def _write_board(site: _Site, board: Board, entries: Sequence[LoadedEntry], lead
     for entry in entries:
         write_text(data / f"{entry.method}.jsonl", (entry.path / ITEMS).read_text("utf-8"))
         write_text(data / f"{entry.method}.outputs.jsonl", (entry.path / OUTPUTS_FILE).read_text("utf-8"))
-
-
-def _write_methods(
-    site: _Site, board: Board, entries: Sequence[LoadedEntry], rows: Sequence[ShownEntry], known: Mapping[str, Any]
-) -> None:
-    scales = scales_of(board.protocol, entries)
-    captions = {item.item_id: item.target_caption or "" for item in known["benchmark"].items}
-    for row in rows:
-        site.page(
-            "method.html",
-            f"{board.protocol.name}/methods/{row.entry.method}.html",
-            row=row,
-            alignment=board.protocol.metrics.index(board.protocol.alignment),
-            types=type_rows(row.entry, board.protocol, scales),
-            pictures=pictures_of(row.entry),
-            captions=captions,
-            pairs=pairs_of(row.entry.method, board.pairs),
-            **known,
-        )
 
 
 def _write_items(site: _Site, board: Board, entries: Sequence[LoadedEntry], benchmark: Benchmark) -> None:
