@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 
 from evalkit.benchmarks.protocols import Protocol
-from evalkit.comparison.records import PairResult
+from evalkit.comparison.records import PairResult, RankedMethod
 from evalkit.formatting import DASH, format_interval, format_number, format_p, format_ranks, format_signed
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.records import AnomalyCheck
@@ -13,7 +13,6 @@ from evalkit.metrics.base import METRICS
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import MetricSummary
 from evalkit.scoring.summaries import summarize
-from evalkit.stats.ranking import RankedMethod
 
 ColumnRange = tuple[float, float]
 """Ends of the axis on which the intervals of a column are drawn."""
