@@ -33,14 +33,14 @@ TINY = 16
 LONG_CAPTION = 60
 """Words: with more, most text encoders, which read 77 tokens, cut the end off."""
 CHUNK = 1000
-"""Items whose files are looked at together."""
+"""Items whose files are examined together."""
 _THREADS = min(4, os.cpu_count() or 1)
 _PROFILES = {"converted": "was converted to sRGB", "ignored": "is broken or made for other channels, and was ignored"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    """What was found out about one image file; as little as possible, for there may be many."""
+    """What was found out about one image file."""
 
     error: str | None = None
     digest: str | None = None
@@ -59,7 +59,7 @@ def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress 
     Args:
         folder: The opened folder.
         decode: Whether images are decoded, which alone shows truncated files and edits that changed nothing; without
-            it, only headers and bytes are looked at.
+            it, only headers and digests are compared.
         progress: Called after each image, with the share of the items that is done.
     """
     edits = (item for item in folder.items if item.status == "ok" and item.edited_image)
@@ -72,11 +72,11 @@ def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress 
             paths = dict.fromkeys(path for item in chunk for path in _files_of(item))
             # The edits of a source mostly stand side by side: what the last ones showed is worth keeping.
             files = {path: files[path] for path in paths if path in files}
-            lacking = [path for path in paths if path not in files]
-            results = prefetch(pool, partial(_examine, root=folder.root, decode=decode), lacking, 2 * _THREADS)
+            unread = [path for path in paths if path not in files]
+            results = prefetch(pool, partial(_examine, root=folder.root, decode=decode), unread, 2 * _THREADS)
             for number, (path, file) in enumerate(results, start=1):
                 files[path] = file
-                progress("checking images", done + number * len(chunk) // len(lacking), len(folder.items))
+                progress("checking images", done + number * len(chunk) // len(unread), len(folder.items))
             digests |= {path: file.digest for path, file in files.items() if file.digest}
             for item in chunk:
                 edited += _image_problems(item, files, folder.root)

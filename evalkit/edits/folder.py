@@ -1,4 +1,4 @@
-"""The edit folder: what a method produced, item by item, whatever the layout on disk; and what it is held against."""
+"""The edit folder: what a method produced, item by item, whatever the layout on disk; and what it is compared with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -55,13 +55,16 @@ def loose(name: str) -> str:
     return _ANY_SUFFIX.sub("", tolerant(stem(name)))
 
 
-LEVELS: tuple[Callable[[str], str], ...] = (
-    composed,
-    tolerant,
-    lambda name: stem(composed(name)),
-    lambda name: tolerant(stem(name)),
-    loose,
-)
+def _composed_stem(name: str) -> str:
+    return stem(composed(name))
+
+
+def _tolerant_stem(name: str) -> str:
+    return tolerant(stem(name))
+
+
+LEVELS: tuple[Callable[[str], str], ...] = (composed, tolerant, _composed_stem, _tolerant_stem, loose)
+"""What names are compared by, from the exact spelling to the loosest."""
 
 
 class NameIndex(Generic[T]):

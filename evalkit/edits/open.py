@@ -1,4 +1,4 @@
-"""Open an edit folder, whatever its layout: what is expected, which files claim to be it, and what counts."""
+"""Open an edit folder, whatever its layout: what is expected, which files match it, and what counts."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -14,7 +14,7 @@ from evalkit.edits.scan import Scan
 
 Seed = int | None
 Candidates = Mapping[int, Mapping[Seed, Sequence[EditItem]]]
-"""The edits that were found, by the position of the expected item that they claim to be, and by seed."""
+"""The edits that were found, by the position of the expected item that they are of, and by seed."""
 
 _FROM_BENCHMARK = (
     "target_caption",
@@ -33,7 +33,7 @@ _FROM_BENCHMARK = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matches:
-    """Which files of a folder claim to be which items, as a manifest or the names of the files say it."""
+    """Which files of a folder are which items' edits, as a manifest or the names of the files say it."""
 
     layout: LayoutName
     items: tuple[EditItem, ...]
@@ -80,7 +80,7 @@ def resolve(matches: Matches, root: Path) -> Resolved:
 
 
 def match_manifest(manifest: Manifest, scan: Scan, expected: ExpectedItems | None) -> Matches:
-    """The edits that a manifest lists, held against the files that are there.
+    """The edits that a manifest lists, as far as their files are there.
 
     Args:
         manifest: The folder's.

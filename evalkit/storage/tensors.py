@@ -34,12 +34,12 @@ def kept(directory: Path | None, made_of: Mapping[str, Any], make: Callable[[], 
     """
     if directory is None:
         return make()
-    said = json.dumps({name: _plain(value) for name, value in made_of.items()}, sort_keys=True)
-    path = directory / (hashlib.sha256(said.encode()).hexdigest()[:24] + ARTEFACT_SUFFIX)
-    found = _read(path, said)
+    description = json.dumps({name: _plain(value) for name, value in made_of.items()}, sort_keys=True)
+    path = directory / (hashlib.sha256(description.encode()).hexdigest()[:24] + ARTEFACT_SUFFIX)
+    found = _read(path, description)
     if found is None:
         found = make()
-        _write(path, said, found)
+        _write(path, description, found)
     return found
 
 
@@ -49,21 +49,21 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - what JSON can hold
     return value
 
 
-def _read(path: Path, said: str) -> Tensors | None:
+def _read(path: Path, description: str) -> Tensors | None:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get(_MADE_OF) != said:
+            if (file.metadata() or {}).get(_MADE_OF) != description:
                 return None
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except (FileNotFoundError, SafetensorError):
         return None
 
 
-def _write(path: Path, said: str, tensors: Tensors) -> None:
+def _write(path: Path, description: str, tensors: Tensors) -> None:
     from safetensors.torch import save_file
 
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_write(path) as draft:
-        save_file(whole, draft, metadata={_MADE_OF: said})
+        save_file(whole, draft, metadata={_MADE_OF: description})
