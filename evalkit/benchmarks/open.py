@@ -19,7 +19,7 @@ class OpenedFolder:
     benchmark: Benchmark | None
 
 
-def open_edit_folder(
+def open_edits(
     root: Path,
     *,
     benchmark: str | None = None,

@@ -77,13 +77,13 @@ def as_json(folder: "EditFolder", problems: "Sequence[Problem]") -> dict[str, An
 
 def _opened(path: Path, options: FolderOptions, output: Output) -> "OpenedFolder":
     """The folder, with the benchmark's own images if they can be had: much can be checked without them."""
-    from evalkit.benchmarks.open import open_edit_folder
+    from evalkit.benchmarks.open import open_edits
     from evalkit.errors import BenchmarkError
 
     try:
-        return open_edit_folder(path, **asdict(options))
+        return open_edits(path, **asdict(options))
     except BenchmarkError as failure:
         if options.data is not None:
             raise
         output.note(f"{failure} What needs a source image is not checked.")
-        return open_edit_folder(path, **asdict(options), with_images=False)
+        return open_edits(path, **asdict(options), with_images=False)

@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from evalkit.benchmarks.protocols import Protocol
     from evalkit.scores.run import RunRecord
 
-RUNS = Path("evalkit_runs")
 MISSING_HELP = "An item without an edited image: score nothing, give it the worst value, or leave it out."
 
 ENCODER_HELP = (
@@ -31,7 +29,7 @@ ENCODER_HELP = (
 @click.option("--encoder", "encoders", metavar="SPEC", multiple=True, help=ENCODER_HELP)
 @click.option("--metrics", metavar="A,B", help="Which metrics.  [default: the benchmark's]")
 @click.option("--protocol", metavar="NAME", help="Fix benchmark, metrics and encoder: evalkit list protocols.")
-@click.option("--output", "target", type=FolderOrUrl(), help=f"Run directory.  [default: {RUNS}/<name>]")
+@click.option("--output", "target", type=FolderOrUrl(), help="Run directory.  [default: evalkit_runs/<name>]")
 @click.option("--name", help="The run's name.  [default: the method in the manifest, or the folder's name]")
 @click.option("--missing", type=click.Choice(["fail", "floor", "intersect"]), default="fail", help=MISSING_HELP)
 @click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, help="Coverage of the intervals.")
@@ -50,22 +48,22 @@ def score(
     metrics: str | None,
     protocol: str | None,
     target: PathOrUrl | None,
-    name: str | None,
     device: str,
     engine: EngineOptions,
     output: Output,
-    **settings: Any,  # noqa: ANN401 - fields of ScoreOptions
+    **settings: Any,  # noqa: ANN401 - handed on to the library as they are
 ) -> None:
     """Score the edited images in PATH.
 
     Prints means with intervals, signatures and problems, and writes a run directory.
     """
-    from evalkit.benchmarks.open import open_edit_folder
+    from evalkit.benchmarks.open import open_edits
     from evalkit.benchmarks.protocols import PROTOCOLS
     from evalkit.edits.problems import NOTICES
     from evalkit.report.runs import protocol_table, run_notes, run_table
-    from evalkit.scoring.options import DEFAULT_ENCODER, ScoreOptions
-    from evalkit.scoring.score import score_into
+    from evalkit.scoring.options import ScoreOptions
+    from evalkit.scoring.score import RUNS
+    from evalkit.scoring.score import score as run_score
 
     kept_to = PROTOCOLS.get(protocol) if protocol else None
     if kept_to and metrics:
@@ -73,19 +71,15 @@ def score(
     if kept_to and not folder_options.benchmark:
         folder_options = replace(folder_options, benchmark=kept_to.benchmark)
     path = read_from(place, output)
-    opened = open_edit_folder(path, **asdict(folder_options))
-    folder, benchmark = opened.folder, opened.benchmark
-    usual = None if kept_to else benchmark
-    output.note(summary(place, folder))
-    name = name or folder.method or path.resolve().name
+    opened = open_edits(path, **asdict(folder_options))
+    output.note(summary(place, opened.folder))
+    name = settings.pop("name") or opened.folder.method or path.resolve().name
     target = target or RUNS / name
     options = ScoreOptions(
-        metrics=names_in(metrics) or (usual.default_metrics if usual else None),
+        metrics=names_in(metrics) or None,
         encoder=encoders,
-        default_encoder=usual.default_encoder if usual else DEFAULT_ENCODER,
         protocol=kept_to,
         name=name,
-        benchmark_version=benchmark.version if benchmark else None,
         device=device,
         **settings,
     )
@@ -94,7 +88,7 @@ def score(
         output.progress() as progress,
         engine.open(device) as opened_engine,
     ):
-        run = score_into(directory, folder, options, engine=opened_engine, progress=progress)
+        run = run_score(opened, directory, options, engine=opened_engine, progress=progress)
     record = run.record
     output.json(as_json(record, kept_to))
     output.table(run_table(record))

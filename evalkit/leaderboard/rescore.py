@@ -23,7 +23,7 @@ from evalkit.leaderboard.digests import digest_outputs
 from evalkit.leaderboard.protocol import get_protocol
 from evalkit.leaderboard.records import AnomalyCheck, Reproduction, Verification
 from evalkit.leaderboard.store import Leaderboard, LoadedEntry
-from evalkit.leaderboard.submit import open_edits
+from evalkit.leaderboard.submit import protocol_edits
 from evalkit.metrics.base import METRICS
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scoring.options import ScoreOptions
@@ -84,14 +84,14 @@ def rescore(
         EvalkitError: The folders cannot be read or scored.
     """
     protocol = get_protocol(entry.record.protocol)
-    edits = _without_missing(open_edits(folder, protocol, data))
+    edits = _without_missing(protocol_edits(folder, protocol, data))
     _check_files(entry, edits)
     score = _scorer(edits, protocol, device, progress)
     tolerances = {name: tolerance_of(name) for name in entry.metrics}
     differences = _differences(entry, score(edits.items, list(entry.metrics), protocol.encoder), tolerances)
     reproduced = None
     if reproduction is not None:
-        again = _without_missing(open_edits(reproduction, protocol, data))
+        again = _without_missing(protocol_edits(reproduction, protocol, data))
         reproduced = _reproduced(entry, score(again.items, [protocol.alignment], protocol.encoder), protocol)
     return Verification(
         level="re_scored" if reproduced is None else "reproduced",

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.controls import CONTROLS, controls_of
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.edits.folder import EditFolder
 from evalkit.errors import EntryError, OptionError, WeightsError
@@ -85,7 +85,7 @@ def submit(
     method = submission.method
     _check_kind(method, benchmark)
     path, card_path = leaderboard.entry_path(protocol.name, method.name), leaderboard.card_path(method.name)
-    edits = open_edits(folder, protocol, data)
+    edits = protocol_edits(folder, protocol, data)
     outputs = _covered(edits, protocol, benchmark)
     before = _published(path, submission, outputs)
     asked = _metrics_to_score(protocol, metrics, before, path)
@@ -145,14 +145,14 @@ def _check_kind(card: Card, benchmark: Benchmark) -> None:
         )
 
 
-def open_edits(folder: Path, protocol: Protocol, data: Path | None) -> EditFolder:
+def protocol_edits(folder: Path, protocol: Protocol, data: Path | None) -> EditFolder:
     """The edits that a protocol is about, of a folder that must be of its benchmark.
 
     Raises:
         EntryError: It holds edits of another, or of none that is known.
         EvalkitError: It cannot be read.
     """
-    opened = open_edit_folder(folder, benchmark=None, data=data)
+    opened = open_edits(folder, benchmark=None, data=data)
     if opened.benchmark is None or opened.benchmark.name != protocol.benchmark:
         found = opened.benchmark.name if opened.benchmark else "none that is known"
         raise EntryError(

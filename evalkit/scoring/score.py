@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from evalkit.benchmarks.open import OpenedFolder, open_edits
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.edits.check import duplicates, edits_digest
 from evalkit.edits.folder import EditFolder
@@ -23,17 +24,56 @@ from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord, ProblemRecord, RunRecord, ScoredRun, check_destination, write_run
 from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.features import Features
-from evalkit.scoring.options import DEFAULT_ENCODER, DEFAULT_METRICS, Missing, ScoreOptions
+from evalkit.scoring.options import DEFAULT_METRICS, Missing, ScoreOptions
 from evalkit.scoring.requests import requests_of
 from evalkit.scoring.summaries import encoder_record, score_items, signature, summarize, versions, without_unreadable
 from evalkit.storage.prefetch import Progress, in_batches, no_progress
 from evalkit.storage.remote import origin_of
 
-__all__ = ["DEFAULT_ENCODER", "ScoreOptions", "open_cache", "score_folder", "score_into"]
+RUNS = Path("evalkit_runs")
+"""Where run directories are written that nobody names."""
 CHUNK = 2000
 """Items whose vectors are in memory at a time; at 512 numbers, two images and two texts each, 17 MB at most."""
 _NAMED = 10
 """Missing items that an error names before it only counts them."""
+
+
+def score(
+    edits: str | Path | OpenedFolder,
+    output: str | Path | None = None,
+    options: ScoreOptions | None = None,
+    *,
+    engine: Engine | None = None,
+    progress: Progress = no_progress,
+    **changes: Any,  # noqa: ANN401 - fields of the options
+) -> ScoredRun:
+    """Score edited images and write a run directory, as ``evalkit score`` does.
+
+    Args:
+        edits: The folder; or, where more must be said of it, what :func:`evalkit.open_edits` gave.
+        output: The run directory; ``evalkit_runs/<name>`` by default. A run of the same folder there is replaced.
+        options: How. What they leave open is the benchmark's, where the folder holds edits of one.
+        engine: Whose workers compute; by default this process does.
+        progress: Called with the kind of work, how much is done and how much there is.
+        **changes: Options that differ from ``options``, by name.
+
+    Raises:
+        EvalkitError: The folder cannot be understood, or what :func:`score_into` raises.
+    """
+    opened = edits if isinstance(edits, OpenedFolder) else open_edits(Path(edits))
+    options = replace(options or ScoreOptions(), **changes)
+    if opened.benchmark:
+        options = replace(options, benchmark_version=options.benchmark_version or opened.benchmark.version)
+        if options.protocol is None:
+            options = replace(
+                options,
+                metrics=options.metrics or opened.benchmark.default_metrics,
+                default_encoder=opened.benchmark.default_encoder,
+            )
+    folder = opened.folder
+    options = replace(options, name=options.name or folder.method or folder.root.resolve().name)
+    directory = RUNS / str(options.name) if output is None else Path(output)
+    return score_into(directory, folder, options, engine=engine, progress=progress)
 
 
 def score_into(

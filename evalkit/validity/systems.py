@@ -9,7 +9,7 @@ import numpy as np
 
 from evalkit.benchmarks.base import Benchmark, LoadedBenchmark
 from evalkit.benchmarks.controls import controls_of, following, write_control
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
 from evalkit.validity.damage import DAMAGES, damaged
@@ -71,7 +71,7 @@ def gather_systems(
     benchmark, root = loaded.benchmark, loaded.root
     names = _distinct_names(methods)
     folders = {
-        name: open_edit_folder(path, benchmark=benchmark.name, data=root).folder
+        name: open_edits(path, benchmark=benchmark.name, data=root).folder
         for name, path in zip(names, methods, strict=True)
     }
     edited = {name: [item for item in folder.items if item.status == "ok"] for name, folder in folders.items()}
@@ -87,7 +87,7 @@ def gather_systems(
         except OptionError as failure:
             notes.append(str(failure))
             continue
-        items = open_edit_folder(folder, benchmark=benchmark.name, data=root).folder.items
+        items = open_edits(folder, benchmark=benchmark.name, data=root).folder.items
         controls.append(System(name=name, kind="control", items=_of(items, kept)))
     found = [System(name=name, kind="method", items=_of(items, kept)) for name, items in edited.items()]
     reference = next((system for system in controls if system.name == REFERENCE), None)

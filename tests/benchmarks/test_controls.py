@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.controls import CONTROLS, controls_of, write_control
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.benchmarks.shapes.recognise import recognise
 from evalkit.benchmarks.shapes.recogniser import attribute_codes
 from evalkit.cli import main
@@ -36,7 +36,7 @@ def written(shapes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("controls")
     for name in controls_of(shapes.benchmark):
         write_control(name, shapes, folder / name, rng=np.random.default_rng(3))
-    return {name: open_edit_folder(folder / name, data=shapes.root).folder for name in controls_of(shapes.benchmark)}
+    return {name: open_edits(folder / name, data=shapes.root).folder for name in controls_of(shapes.benchmark)}
 
 
 def test_shapes_has_all_four_controls(shapes):
@@ -140,7 +140,7 @@ def test_tedbench_has_the_controls_that_need_no_reference(tmp_path):
     loaded = tedbench.load(ORIGINALS)
     folder = write_control("shuffled_source", loaded, tmp_path / "out", rng=np.random.default_rng(0))
 
-    opened = open_edit_folder(folder, data=ORIGINALS).folder
+    opened = open_edits(folder, data=ORIGINALS).folder
     assert opened.n_matched == 100
     for item in opened.items:
         assert item.edited_image.read_bytes() != item.source_image.read_bytes()
@@ -158,7 +158,7 @@ def test_a_control_is_made_from_the_command_line(shapes, tmp_path):
 
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == {"method": "shuffled_source", "folder": str(folder), "n_edited": 288}
-    made = open_edit_folder(folder, data=shapes.root).folder
+    made = open_edits(folder, data=shapes.root).folder
     assert (made.benchmark, made.method, made.n_matched) == ("shapes", "shuffled_source", 288)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.dataset import build_dataset
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.benchmarks.pie_bench.masks import SIDE, decode_mask
 from evalkit.comparison.compare import compare_runs
 from evalkit.edits.manifest import write_manifest
@@ -165,7 +165,7 @@ def test_the_authors_output_tree_is_recognised(copy, tmp_path):
     """The mirror of annotation_images below a method's folder, whole or by its inner folder."""
     outputs = write_outputs(tmp_path / "output" / "ddim+p2p")
     for root in (outputs, outputs / "annotation_images"):
-        folder = open_edit_folder(root, benchmark="pie_bench", data=copy).folder
+        folder = open_edits(root, benchmark="pie_bench", data=copy).folder
         assert folder.layout == "official"
         assert folder.n_matched == len(EDITS)
         assert [item.edited_image.name for item in folder.items] == [f"{n:012}.jpg" for n in range(len(EDITS))]
@@ -182,19 +182,19 @@ def test_other_layouts_are_recognised_too(copy, tmp_path):
         ):
             path.parent.mkdir(parents=True, exist_ok=True)
             picture(100 + number, (32, 32)).save(path)
-    assert open_edit_folder(flat, benchmark="pie_bench", data=copy).folder.n_matched == len(EDITS)
-    assert {i.seed for i in open_edit_folder(seeded, benchmark="pie_bench", data=copy).folder.items} == {0, 1}
+    assert open_edits(flat, benchmark="pie_bench", data=copy).folder.n_matched == len(EDITS)
+    assert {i.seed for i in open_edits(seeded, benchmark="pie_bench", data=copy).folder.items} == {0, 1}
     _, items = opened(copy)
     edited = [replace(item, edited_image=listed / f"{n}.png") for n, item in enumerate(items)]
     write_manifest(listed, edited, benchmark="pie_bench", method="mine")
-    found = open_edit_folder(listed, data=copy)
+    found = open_edits(listed, data=copy)
     assert found.benchmark.name == "pie_bench"
     assert all(item.status == "ok" for item in found.folder.items)
 
 
 def test_of_a_strip_the_last_panel_is_the_edit(copy, tmp_path):
     """The authors' scripts write four panels into one file; a notice says which was taken."""
-    folder = open_edit_folder(write_outputs(tmp_path / "strips", strips=True), benchmark="pie_bench", data=copy).folder
+    folder = open_edits(write_outputs(tmp_path / "strips", strips=True), benchmark="pie_bench", data=copy).folder
     image = read_image(folder.items[0].edited_image)
     assert image.size == (512, 512)
     assert np.abs(np.asarray(image, dtype=float) - np.asarray(picture(100), dtype=float)).mean() < 3
@@ -206,7 +206,7 @@ def test_of_a_strip_the_last_panel_is_the_edit(copy, tmp_path):
 def test_a_wide_picture_that_is_no_strip_is_left_alone(copy, tmp_path):
     """Only whole squares side by side are a strip."""
     outputs = write_outputs(tmp_path / "wide", size=(600, 512))
-    folder = open_edit_folder(outputs, benchmark="pie_bench", data=copy).folder
+    folder = open_edits(outputs, benchmark="pie_bench", data=copy).folder
     assert read_image(folder.items[0].edited_image).size == (600, 512)
 
 
@@ -258,7 +258,7 @@ def test_the_authors_evaluation_table_is_compared(tmp_path):
 def test_clip_of_the_edited_part_sees_black_elsewhere(copy, tmp_path):
     """The score is that of the picture with all but the mask blackened, as if the user had done it."""
     outputs = write_outputs(tmp_path / "output")
-    folder = open_edit_folder(outputs, benchmark="pie_bench", data=copy).folder
+    folder = open_edits(outputs, benchmark="pie_bench", data=copy).folder
     score = partial(score_into, encoder="miniature", missing="fail")
     masked = score(tmp_path / "masked", folder, metrics=["clip_score:pie_bench", "clip_score:torchmetrics"])
     by_hand = tmp_path / "by_hand"
@@ -278,7 +278,7 @@ def test_clip_of_the_edited_part_sees_black_elsewhere(copy, tmp_path):
 
 def test_without_a_mask_there_is_no_edited_part(copy, tmp_path):
     """An absent mask and one that allows nothing each have their reason."""
-    folder = open_edit_folder(write_outputs(tmp_path / "output"), benchmark="pie_bench", data=copy).folder
+    folder = open_edits(write_outputs(tmp_path / "output"), benchmark="pie_bench", data=copy).folder
     nothing = tmp_path / "nothing.png"
     Image.new("RGB", (512, 512)).save(nothing)
     first, second, *others = folder.items

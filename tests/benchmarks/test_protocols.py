@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.controls import write_control
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.benchmarks.protocols import PIE_BENCH_V1, PROTOCOLS, ProtocolColumn
 from evalkit.cli import main
 from evalkit.comparison.compare import compare_runs
@@ -62,7 +62,7 @@ def test_of_a_folder_with_more_than_the_protocol_covers_the_rest_is_left_out(tmp
     for folder, dropped in ((whole, shapes.items[100:]), (whole, shapes.items[72:])):
         for item in dropped:
             shutil.rmtree(folder / item.item_id, ignore_errors=True)
-        covered = protocol.part_of(open_edit_folder(folder, benchmark="shapes").folder)
+        covered = protocol.part_of(open_edits(folder, benchmark="shapes").folder)
         assert [item.item_id for item in covered.items] == [item.item_id for item in shapes.items[:72]]
         assert {item.status for item in covered.items} == {"ok"}
         assert not [problem for problem in covered.problems if problem.code == "missing"]

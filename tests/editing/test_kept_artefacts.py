@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.cli import main
 from evalkit.storage.tensors import kept
 from tests.support.toys import RUN, files_of, install, make, toy_items
@@ -127,6 +127,6 @@ def test_artefacts_in_the_edit_folder_are_no_edits(tmp_path, monkeypatch):
     checked = CliRunner().invoke(main, ["check", str(out), "--json"])
     assert {problem["code"] for problem in json.loads(checked.stdout)["problems"]} == {"missing_edited_image"}
     (out / "metadata.jsonl").unlink()
-    opened = open_edit_folder(out, benchmark="shapes")
+    opened = open_edits(out, benchmark="shapes")
     assert len([item for item in opened.folder.items if item.edited_image]) == 2
     assert not [problem for problem in opened.folder.problems if problem.code == "other_file"]

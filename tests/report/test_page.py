@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.edits.check import edits_digest
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import write_manifest
@@ -95,7 +95,7 @@ def folders(tmp_path_factory):
 
 def scored(root, **options):
     """What the record of a run says about the folder that was scored."""
-    folder = open_edit_folder(root, **options).folder
+    folder = open_edits(root, **options).folder
     return FolderRecord(
         path=str(root), layout=folder.layout, digest=edits_digest(folder.items, {}), n_files=folder.n_files,
         n_matched=folder.n_matched, opened_with=dict(folder.opened_with),
@@ -372,13 +372,13 @@ def test_sources_that_some_folder_brings_are_enough(folders, monkeypatch, first)
         if with_images and first in str(root):
             asked.append(root)
             raise BenchmarkError("no network")
-        opened = open_edit_folder(root, **options)
+        opened = open_edits(root, **options)
         if first in str(root):
             items = tuple(replace(item, source_image=None) for item in opened.folder.items)
             opened = replace(opened, folder=replace(opened.folder, items=items))
         return opened
 
-    monkeypatch.setattr("evalkit.report.page.gallery.open_edit_folder", without_benchmark)
+    monkeypatch.setattr("evalkit.report.page.gallery.open_edits", without_benchmark)
     gallery = build_gallery(comparison_of(2, n_items=4, folders=folders))
 
     assert len(asked) == 1

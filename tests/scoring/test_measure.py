@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.cli import main
 from evalkit.errors import ImageError, OptionError
 from evalkit.images.decode import read_image
@@ -39,7 +39,7 @@ def test_the_numbers_are_those_of_the_command(tmp_path, monkeypatch):
     done = CliRunner().invoke(main, [*arguments, "--metrics", ",".join(METRICS), "--output", str(tmp_path / "run")])
     assert done.exit_code in (0, 3), done.stderr
     rows = {row.item_id: row.values for row in read_run(tmp_path / "run").table.rows}
-    items = [i for i in open_edit_folder(folder, data=TEDBENCH).folder.items if i.status == "ok"]
+    items = [i for i in open_edits(folder, data=TEDBENCH).folder.items if i.status == "ok"]
     measured = measure(
         [Image.open(item.edited_image) for item in items],
         source=[np.asarray(read_image(item.source_image)) for item in items],

@@ -26,7 +26,7 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from evalkit import __version__
 from evalkit.benchmarks.base import BENCHMARKS
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.benchmarks.shapes.world import NATIVE_SIZE
 from evalkit.editing import edit_folder
 from evalkit.editing.method import METHODS, MethodRun
@@ -140,7 +140,7 @@ def tried(name: str, model: Path, items: Sequence[EditItem], work: Path) -> dict
     settings = method.card.values(miniature=False, chosen=USUAL | SETTINGS[name])
     run = MethodRun(model=str(model), revision=None, settings=settings)
     edit_folder(method, items, work / "edits" / place, run=run, benchmark=shapes.name)
-    folder = open_edit_folder(work / "edits" / place, benchmark=shapes.name).folder
+    folder = open_edits(work / "edits" / place, benchmark=shapes.name).folder
     options = ScoreOptions(
         metrics=("edit_success", "clip_directional_similarity"),
         encoder=shapes.default_encoder,

@@ -25,7 +25,7 @@ import numpy as np
 from evalkit import __version__
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.controls import write_control
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.editing import edit_folder
 from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 from evalkit.edits.item import EditItem
@@ -64,7 +64,7 @@ def rows_of(name: str, items: Sequence[EditItem], work: Path, changes: Mapping[s
         benchmark_version=shapes.version,
         missing="intersect",
     )
-    score_into(work / "runs" / name, open_edit_folder(folder, benchmark=shapes.name).folder, options)
+    score_into(work / "runs" / name, open_edits(folder, benchmark=shapes.name).folder, options)
     wanted = {item.item_id for item in items}
     return {row.item_id: row for row in read_run(work / "runs" / name).table.rows if row.item_id in wanted}
 

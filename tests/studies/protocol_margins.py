@@ -29,7 +29,7 @@ import numpy as np
 
 from evalkit import __version__
 from evalkit.benchmarks.base import Benchmark
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.editing import edit_folder
 from evalkit.editing.method import METHODS, MINIATURE, MethodRun
@@ -73,7 +73,7 @@ def reseeded(name: str, benchmark: Benchmark, work: Path) -> list[System]:
     items = benchmark.load().items
     run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen={}))
     edit_folder(method, items, output, run=run, benchmark=benchmark.name, seeds=SEEDS)
-    items = open_edit_folder(output, benchmark=benchmark.name).folder.items
+    items = open_edits(output, benchmark=benchmark.name).folder.items
     return [
         System(
             name=f"{name}/{seed}",

@@ -33,7 +33,7 @@ import numpy as np
 from evalkit import __version__
 from evalkit.arrays import Floats
 from evalkit.benchmarks.base import BENCHMARKS
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.editing import edit_folder
 from evalkit.editing.method import METHODS, MINIATURE, MethodRun
 from evalkit.images.decode import read_image
@@ -80,7 +80,7 @@ def edit_and_score(name: str, work: Path, groups: Sequence[str], changes: dict[s
     method = METHODS.get(name)
     run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=changes))
     edit_folder(method, items, work / "edits" / name, run=run, benchmark=shapes.name)
-    folder = open_edit_folder(work / "edits" / name, benchmark=shapes.name).folder
+    folder = open_edits(work / "edits" / name, benchmark=shapes.name).folder
     options = ScoreOptions(
         metrics=METRICS,
         encoder=shapes.default_encoder,
@@ -96,7 +96,7 @@ def scores(work: Path, name: str, metric: str) -> dict[str, float | None]:
     """Item to value."""
     if metric != DISTANCE:
         return {row.item_id: row.values.get(metric) for row in read_run(work / "runs" / name).table.rows}
-    items = open_edit_folder(work / "edits" / name, benchmark="shapes").folder.items
+    items = open_edits(work / "edits" / name, benchmark="shapes").folder.items
     return {item.item_id: distance(item.edited_image, item.reference_image) for item in items if item.edited_image}
 
 

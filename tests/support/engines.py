@@ -18,7 +18,7 @@ import numpy as np
 
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.controls import write_control
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.editing import Edited, edit_folder
 from evalkit.editing.method import MethodRun, Setting
 from evalkit.edits.manifest import MANIFEST_NAME
@@ -181,7 +181,7 @@ def shapes_edits(folder: Path, n_items: int) -> Path:
 
 def scored(folder: Path, output: Path, engine: Engine | None = None, *, progress: Progress = no_progress) -> ScoredRun:
     """Scores a folder of the shapes benchmark through the miniature encoder."""
-    opened = open_edit_folder(folder, benchmark="shapes")
+    opened = open_edits(folder, benchmark="shapes")
     options = ScoreOptions(metrics=METRICS, encoder="miniature", device="cpu", missing="intersect", batch_size=BATCH)
     return score_into(output, opened.folder, options, engine=engine, progress=progress)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from evalkit.benchmarks.open import open_edit_folder
+from evalkit.benchmarks.open import open_edits
 from evalkit.comparison.records import ComparedMethod, Comparison
 from evalkit.edits.check import edits_digest
 from evalkit.edits.item import EditItem
@@ -188,7 +188,7 @@ def _open(folder: FolderRecord, found: _Folders) -> Sequence[EditItem]:
         raise LayoutError(f"{folder.path} is not there any more.")
     said = {name: value for name, value in folder.opened_with.items() if name in ("benchmark", "pattern")}
     paths = {name: Path(value) for name, value in folder.opened_with.items() if name not in said}
-    open_again = partial(open_edit_folder, root, **said, **paths)  # type: ignore[arg-type]
+    open_again = partial(open_edits, root, **said, **paths)  # type: ignore[arg-type]
     try:
         return open_again(with_images=found.no_sources is None).folder.items
     except BenchmarkError as failure:  # edits without their sources are better than nothing

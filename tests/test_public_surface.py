@@ -1,0 +1,68 @@
+"""The public surface: what can be imported from ``evalkit``, and what the documents import."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import evalkit
+
+DOCUMENTS = [Path(name) for name in ("README.md", "CONTRIBUTING.md", "leaderboard/README.md")]
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def blocks_of(document: Path) -> list[str]:
+    """The Python of a document."""
+    return PYTHON.findall(document.read_text(encoding="utf-8"))
+
+
+def test_every_public_name_is_there_and_explains_itself():
+    """Each can be imported from the top, stands in ``dir()``, and has a docstring."""
+    assert set(evalkit.__all__) == set(dir(evalkit))
+    for name in set(evalkit.__all__) - {"__version__"}:
+        assert getattr(evalkit, name).__doc__, name
+
+
+def test_type_checkers_see_what_is_imported_when_asked_for():
+    """The imports for type checkers and the table of public names are the same."""
+    tree = ast.parse(Path("evalkit/__init__.py").read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module in evalkit._PUBLIC]
+    assert sorted((node.module, alias.name) for node in imports for alias in node.names) == sorted(
+        (module, name) for module, names in evalkit._PUBLIC.items() for name in names
+    )
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error():
+    """``hasattr`` and completion work as with any module."""
+    with pytest.raises(AttributeError, match="module 'evalkit' has no attribute 'scores_folder'"):
+        _ = evalkit.scores_folder
+
+
+def test_importing_evalkit_imports_nothing_else():
+    """The names cost nothing until one of them is used."""
+    code = "import sys, evalkit; print([n for n in sys.modules if n.startswith('evalkit.') or n in ('numpy', 'torch')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_documents_import_from_the_top_only(document):
+    """What a document shows can be relied on: it is public, and stays where it is when files move."""
+    imported = []
+    for block in blocks_of(document):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom):
+                imported += [(node.module, alias.name) for alias in node.names]
+            elif isinstance(node, ast.Import):
+                imported += [(alias.name, None) for alias in node.names]
+    ours = [(module, name) for module, name in imported if module.split(".")[0] == "evalkit"]
+    assert all(module == "evalkit" and name in {None, *evalkit.__all__} for module, name in ours), ours
+    assert "evalkit." not in "".join(re.findall(r"`evalkit\.[a-z_.]+\.[a-z_.]*:?[A-Za-z_]*`", document.read_text()))
+
+
+def test_documents_show_python():
+    """The test above has something to look at."""
+    assert sum(len(blocks_of(document)) for document in DOCUMENTS) >= 2
