@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import evalkit
+from evalkit.metrics.base import checked_metric
+from tests.support.fakes import write_folder
 
 DOCUMENTS = [Path(name) for name in ("README.md", "CONTRIBUTING.md", "leaderboard/README.md")]
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -66,3 +69,29 @@ def test_documents_import_from_the_top_only(document):
 def test_documents_show_python():
     """The test above has something to look at."""
     assert sum(len(blocks_of(document)) for document in DOCUMENTS) >= 2
+
+
+def test_the_readmes_python_runs(tmp_path, monkeypatch, capsys):
+    """Whoever copies it gets numbers and sentences."""
+    first, second = blocks_of(DOCUMENTS[0])
+    folders = [tmp_path / name for name in ("mine", "theirs")]
+    for folder in folders:
+        write_folder(folder, 6, 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
+    exec(first, {})
+    exec(second, {"folders": folders})
+    printed = capsys.readouterr().out.splitlines()
+    assert 0 < float(printed[0].split()[0]) < 1
+    assert "clip_score" in printed[2]
+
+
+def test_contributings_metric_can_be_used():
+    """The metric that is written there passes the check of every plug-in, and gives the number that it says."""
+    (block,) = [block for block in blocks_of(DOCUMENTS[1]) if "Metric(" in block]
+    names: dict[str, object] = {}
+    exec(block, names)
+    metric = checked_metric(names["BRIGHTNESS"])
+    black, white = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)
+    change = np.array([metric.features["change"].measure(edited=black, source=white)])
+    assert metric.compute({"change": change}, resolution=0.0).values.tolist() == [1.0]

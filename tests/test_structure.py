@@ -19,7 +19,7 @@ LAYERS = (
     {"encoders", "metrics", "scores"},
     {"benchmarks"},
     {"scoring", "comparison", "editing"},
-    {"power"},
+    {"planning"},
     {"report"},
     {"validity", "leaderboard"},
     {"cli"},

@@ -59,9 +59,9 @@ def compare(
     """
     if to is not None and output.as_json:
         raise click.UsageError("--export and --json both take standard output: choose one.")
-    from evalkit.comparison.compare import compare_runs
+    from evalkit.comparison.compare import compare
 
-    comparison = compare_runs(
+    comparison = compare(
         runs_from(runs, output),
         metrics=names_in(metrics),
         primary=names_in(primary),

@@ -46,7 +46,7 @@ def demo(directory: Path, *, output: Output) -> None:
     Three published methods edit for real; four controls, whose quality is known, show what each metric makes of them.
     """
     from evalkit.benchmarks.base import BENCHMARKS
-    from evalkit.comparison.compare import compare_runs
+    from evalkit.comparison.compare import compare
     from evalkit.report.page.render import write_page
 
     loaded = _part_of(BENCHMARKS.get("shapes")()).load()
@@ -57,7 +57,7 @@ def demo(directory: Path, *, output: Output) -> None:
         _make_edits(name, loaded, edits, output)
         records[name] = _score(name, loaded, edits, run)
         files.append({"method": name, "edits": str(edits), "run": str(run)})
-    comparison = compare_runs([file["run"] for file in files], metrics=metrics)
+    comparison = compare([file["run"] for file in files], metrics=metrics)
     page = directory / "report.html"
     write_page(comparison, page)
     output.json(

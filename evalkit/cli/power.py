@@ -10,7 +10,7 @@ from evalkit.cli.inputs import column_options, runs_from
 from evalkit.cli.output import Output, names_in, output_options
 
 if TYPE_CHECKING:
-    from evalkit.power.plan import Basis, StudyPlan
+    from evalkit.planning.plan import StudyPlan
     from evalkit.scores.external import ColumnNames
 
 
@@ -50,24 +50,23 @@ def power(
     From a pilot of two runs (or a table of two methods), whose differences are measured; of one run, whose scores tell
     how much they may vary; or from a standard deviation, with --sd.
     """
-    from evalkit.power.plan import USUAL_CORRELATION, basis_from_deviation, basis_from_pilot, plan_study
+    from evalkit.planning.plan import power as plan_power
     from evalkit.report.power import plan_notes, plan_tables
 
     if bool(pilot) == (sd is not None):
         raise click.UsageError("Give a pilot (one run or two) or a standard deviation (--sd), and not both.")
     if pilot and not (icc is None and group_size is None):
         raise click.UsageError("--icc and --group-size go with --sd; a pilot's are measured.")
-    basis: Basis
-    if sd is not None:
-        basis = basis_from_deviation(sd, icc=icc or 0.0, items_per_group=group_size or 1.0)
-    else:
-        known = USUAL_CORRELATION if correlation is None else correlation
-        runs = runs_from(pilot, output)
-        basis = basis_from_pilot(runs, metric=metric, correlation=known, columns=columns, groups=groups)
-    plan = plan_study(
-        basis,
+    given = {"icc": icc, "items_per_group": group_size, "correlation": correlation}
+    plan = plan_power(
+        *runs_from(pilot, output),
+        standard_deviation=sd,
+        metric=metric,
+        columns=columns,
+        groups=groups,
         items=[int(number) for number in _numbers(items, "--items")],
         effects=_numbers(effects, "--effect"),
+        **{name: value for name, value in given.items() if value is not None},
         **settings,
     )
     output.json(as_json(plan, settings))

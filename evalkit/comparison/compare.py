@@ -1,4 +1,4 @@
-"""``compare_runs``: from run directories and tables to a comparison."""
+"""``compare``: from run directories and tables to a comparison."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ _WILCOXON_NOTE = (
 )
 
 
-def compare_runs(
+def compare(
     sources: Sequence[str | Path],
     options: ComparisonOptions | None = None,
     **settings: Any,  # noqa: ANN401 - fields of the options

@@ -6,7 +6,7 @@ from itertools import permutations
 from typing import Any
 
 from evalkit.benchmarks.protocols import Protocol
-from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.compare import compare
 from evalkit.comparison.records import Comparison, PairResult, RankedMethod
 from evalkit.leaderboard.store import LoadedEntry
 from evalkit.metrics.base import METRICS
@@ -104,7 +104,7 @@ def _compare(
     **options: Any,  # noqa: ANN401 - fields of the comparison's options
 ) -> Comparison:
     """What ``evalkit compare`` finds for some entries, under the protocol's primary metrics and margins."""
-    return compare_runs(
+    return compare(
         [f"{entry.method}={entry.path}" for entry in entries],
         metrics=metrics,
         primary=[metric for metric in metrics if metric in protocol.primary],

@@ -1,7 +1,7 @@
 """A study plan as tables and sentences."""
 
 from evalkit.formatting import counted, format_number
-from evalkit.power.plan import StudyPlan
+from evalkit.planning.plan import StudyPlan
 from evalkit.report.tables import TextTable
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.benchmarks.shapes import shapes
-from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.compare import compare
 from evalkit.leaderboard import ranking
 from evalkit.leaderboard.records import Card, Declarations, Entry, OutputDigest, Submitter
 from evalkit.leaderboard.records_io import file_digest, write_json, write_lines, write_yaml
@@ -95,7 +95,7 @@ def with_controls(protocol, entries, n_flips):
     paths = [f"{entry.method}={entry.path}" for entry in entries]
     options = {"metrics": protocol.metrics, "primary": protocol.primary, "n_permutations": n_flips}
     controls = (ranking.NOT_ALIGNED, ranking.NOT_PRESERVED)
-    return tuple(pair for name in controls for pair in compare_runs(paths, baseline=name, **options).pairs)
+    return tuple(pair for name in controls for pair in compare(paths, baseline=name, **options).pairs)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.dataset import build_dataset
 from evalkit.benchmarks.open import open_edits
 from evalkit.benchmarks.pie_bench.masks import SIDE, decode_mask
-from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.compare import compare
 from evalkit.edits.manifest import write_manifest
 from evalkit.errors import BenchmarkError
 from evalkit.images.decode import read_image
@@ -243,7 +243,7 @@ def test_the_authors_evaluation_table_is_compared(tmp_path):
                 cells[place] = "nan" if metric.endswith("unedit_part") else cells[place]
         lines.append(",".join([f"{number:012}", *cells]))
     table.write_text("\r\n".join(lines) + "\r\n")
-    comparison = compare_runs([table])
+    comparison = compare([table])
     assert [method.name for method in comparison.methods] == list(methods)
     lower = {metric.name for metric in comparison.metrics if not metric.higher_is_better}
     assert lower == {"structure_distance", "lpips_unedit_part", "mse_unedit_part"}

@@ -14,7 +14,7 @@ from evalkit.benchmarks.controls import write_control
 from evalkit.benchmarks.open import open_edits
 from evalkit.benchmarks.protocols import PIE_BENCH_V1, PROTOCOLS, ProtocolColumn
 from evalkit.cli import main
-from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.compare import compare
 from evalkit.errors import UnknownNameError
 from evalkit.report.runs import protocol_cells
 from evalkit.scores.run import read_run
@@ -255,7 +255,7 @@ def runs(tmp_path, *protocols):
 
 def test_runs_of_one_protocol_are_compared_by_its_margins(agreed, tmp_path):
     """And by its primary metrics; a note says so, and the verdict uses the margin."""
-    comparison = compare_runs(runs(tmp_path, "shapes/v1", "shapes/v1"))
+    comparison = compare(runs(tmp_path, "shapes/v1", "shapes/v1"))
     metrics = {metric.name: metric for metric in comparison.metrics}
     assert metrics["clip_score"].margin == 0.5
     assert metrics["clip_score"].primary
@@ -268,9 +268,7 @@ def test_runs_of_one_protocol_are_compared_by_its_margins(agreed, tmp_path):
 
 def test_what_the_user_says_comes_before_the_protocol(agreed, tmp_path):
     """A margin and a primary metric of one's own."""
-    comparison = compare_runs(
-        runs(tmp_path, "shapes/v1", "shapes/v1"), margins={"clip_score": 0.001}, primary=["other"]
-    )
+    comparison = compare(runs(tmp_path, "shapes/v1", "shapes/v1"), margins={"clip_score": 0.001}, primary=["other"])
     metrics = {metric.name: metric for metric in comparison.metrics}
     assert metrics["clip_score"].margin == 0.001
     assert metrics["other"].primary
@@ -282,6 +280,6 @@ def test_what_the_user_says_comes_before_the_protocol(agreed, tmp_path):
 )
 def test_without_a_common_protocol_no_margin_is_assumed(agreed, tmp_path, protocols):
     """Neither of one run alone, nor of one that is no longer known."""
-    comparison = compare_runs(runs(tmp_path, *protocols))
+    comparison = compare(runs(tmp_path, *protocols))
     assert all(metric.margin is None for metric in comparison.metrics)
     assert comparison.metrics[0].primary

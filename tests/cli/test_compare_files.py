@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from evalkit.report.figures.data import paired
 
 from evalkit.cli import main
-from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.compare import compare
 from tests.support.runs import A, B, write_scores
 
 
@@ -54,9 +54,9 @@ def test_figures_have_the_groups_of_the_comparison(two, tmp_path):
     """Groups given by a table replace those of the runs also where figures take their scores from."""
     table = tmp_path / "groups.csv"
     table.write_text("item_id,group\n" + "".join(f"item_{n},g{n // 2}\n" for n in range(6)))
-    comparison = compare_runs(two, groups=table)
+    comparison = compare(two, groups=table)
 
     for method in comparison.methods:
         assert [row.group for row in method.table.rows] == ["g0", "g0", "g1", "g1", "g2", "g2"]
     assert paired(comparison, "clip_score", "a", "b").groups == ("g0", "g0", "g1", "g1", "g2", "g2")
-    assert [row.group for row in compare_runs(two).methods[0].table.rows] == [f"item_{n}" for n in range(6)]
+    assert [row.group for row in compare(two).methods[0].table.rows] == [f"item_{n}" for n in range(6)]

@@ -13,7 +13,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from evalkit.cli.compare import as_json
-from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.compare import compare
 from evalkit.comparison.records import ComparedMethod
 from evalkit.errors import EvalkitError, OptionError, RunError
 from evalkit.formatting import format_signed
@@ -71,7 +71,7 @@ def test_whatever_comes_in_no_nan_comes_out(tmp_path_factory, rows, scale, asked
     ]
     path.write_text("\n".join(["item,method,group,score,rate", *lines]))
     try:
-        comparison = compare_runs([path], **asked)
+        comparison = compare([path], **asked)
     except EvalkitError:  # too few methods, no common item, no value at all
         return
     assert all(math.isfinite(number) for number in numbers_in(comparison))
@@ -87,7 +87,7 @@ def test_whatever_comes_in_no_nan_comes_out(tmp_path_factory, rows, scale, asked
 
 def test_six_items_that_all_improve_have_the_answer_of_the_book(two):
     """All 64 sign arrangements counted by hand: only two reach the observed sum, and the interval is Hartigan's."""
-    (pair,) = compare_runs(two).pairs
+    (pair,) = compare(two).pairs
     assert (pair.a, pair.b, pair.n_items, pair.n_groups, pair.n_seeds) == ("a", "b", 6, 6, 1)
     assert pair.difference == pytest.approx(1.3 / 6)
     assert pair.p_value == pair.adjusted_p_value == 2 / 64
@@ -113,7 +113,7 @@ def test_the_ranking_follows_the_means_and_ties_share_ranks(tmp_path):
         write_scores(tmp_path / "same", {"clip_score": (worse + rng.normal(0, 0.02, 40)).tolist()}),
         write_scores(tmp_path / "high", {"clip_score": (worse + 0.2 + rng.normal(0, 0.02, 40)).tolist()}),
     ]
-    comparison = compare_runs(runs)
+    comparison = compare(runs)
     best, *others = comparison.ranking
     assert (best.method, best.rank_low, best.rank_high, best.tied_with_best) == ("high", 1, 1, True)
     assert {(place.rank_low, place.rank_high, place.tied_with_best) for place in others} == {(2, 3, False)}
@@ -129,7 +129,7 @@ def test_lower_is_better_turns_the_winner_and_not_the_difference(tmp_path):
         write_scores(tmp_path / "a", {"distance": B}, lower=["distance"]),
         write_scores(tmp_path / "b", {"distance": A}, lower=["distance"]),
     ]
-    comparison = compare_runs(runs)
+    comparison = compare(runs)
     (pair,) = comparison.pairs
     assert pair.difference == pytest.approx(-1.3 / 6)
     assert (pair.win, pair.loss, pair.verdict) == (6, 0, "b_better")
@@ -140,7 +140,7 @@ def test_lower_is_better_turns_the_winner_and_not_the_difference(tmp_path):
 def test_the_same_seed_gives_the_same_comparison_and_another_one_other_draws(tmp_path):
     """Random arrangements depend on the seed, and on nothing else that a person can see."""
     runs = random_runs(tmp_path, ["a", "b", "c"])
-    first, again, other = (compare_runs(runs, seed=seed, n_permutations=999) for seed in (1, 1, 2))
+    first, again, other = (compare(runs, seed=seed, n_permutations=999) for seed in (1, 1, 2))
     assert as_json(first) == as_json(again)
     assert [pair.how for pair in first.pairs] == ["monte_carlo"] * 3
     assert [pair.p_value for pair in first.pairs] != [pair.p_value for pair in other.pairs]
@@ -149,7 +149,7 @@ def test_the_same_seed_gives_the_same_comparison_and_another_one_other_draws(tmp
 def test_primary_metrics_are_corrected_by_holm_and_the_others_by_benjamini_hochberg(tmp_path):
     """Two families: what one metric finds does not depend on how many exploratory ones stand beside it."""
     runs = random_runs(tmp_path, ["a", "b", "c"], metrics=("clip_score", "clip_image_similarity"))
-    comparison = compare_runs(runs, n_permutations=999)
+    comparison = compare(runs, n_permutations=999)
     assert [metric.primary for metric in comparison.metrics] == [True, False]
     primary = [pair for pair in comparison.pairs if pair.metric == "clip_score"]
     other = [pair for pair in comparison.pairs if pair.metric == "clip_image_similarity"]
@@ -158,7 +158,7 @@ def test_primary_metrics_are_corrected_by_holm_and_the_others_by_benjamini_hochb
     assert sorted(pair.adjusted_p_value for pair in primary) == pytest.approx(list(stepped))
     expected = stats.false_discovery_control([pair.p_value for pair in other])
     assert [pair.adjusted_p_value for pair in other] == pytest.approx(list(expected))
-    alone = compare_runs(runs, metrics=["clip_score"], n_permutations=999)
+    alone = compare(runs, metrics=["clip_score"], n_permutations=999)
     assert list(alone.pairs) == primary
     assert "(3 comparisons, exploratory)" in other[0].sentence
 
@@ -166,7 +166,7 @@ def test_primary_metrics_are_corrected_by_holm_and_the_others_by_benjamini_hochb
 def test_two_primary_metrics_form_one_family(tmp_path):
     """Declaring a second primary metric doubles the family."""
     runs = random_runs(tmp_path, ["a", "b"], metrics=("clip_score", "clip_image_similarity"))
-    pairs = compare_runs(runs, primary=["clip_score", "clip_image_similarity"]).pairs
+    pairs = compare(runs, primary=["clip_score", "clip_image_similarity"]).pairs
     smaller, larger = sorted(pairs, key=lambda pair: pair.p_value)
     assert smaller.adjusted_p_value == pytest.approx(2 * smaller.p_value)
     assert larger.adjusted_p_value == pytest.approx(max(larger.p_value, 2 * smaller.p_value))
@@ -177,7 +177,7 @@ def test_two_primary_metrics_form_one_family(tmp_path):
 )
 def test_other_corrections_can_be_chosen(tmp_path, correction, name):
     """Each is named in the settings and never makes a p-value smaller."""
-    comparison = compare_runs(random_runs(tmp_path, ["a", "b", "c"]), correction=correction, n_permutations=999)
+    comparison = compare(random_runs(tmp_path, ["a", "b", "c"]), correction=correction, n_permutations=999)
     assert comparison.settings["correction"] == name
     assert all(pair.adjusted_p_value >= pair.p_value for pair in comparison.pairs)
     assert any(pair.adjusted_p_value > pair.p_value for pair in comparison.pairs)
@@ -185,7 +185,7 @@ def test_other_corrections_can_be_chosen(tmp_path, correction, name):
 
 def test_without_a_correction_the_sentence_says_each_p_value_once(tmp_path):
     """It names the number of comparisons and that nothing was corrected, and does not repeat the number."""
-    pair = compare_runs(random_runs(tmp_path, ["a", "b", "c"]), correction="none", n_permutations=999).pairs[0]
+    pair = compare(random_runs(tmp_path, ["a", "b", "c"]), correction="none", n_permutations=999).pairs[0]
     assert ", uncorrected (3 comparisons)" in pair.sentence
     assert pair.sentence.count("p =") + pair.sentence.count("p <") == 1
 
@@ -193,7 +193,7 @@ def test_without_a_correction_the_sentence_says_each_p_value_once(tmp_path):
 def test_a_baseline_is_compared_with_each_other_method_only(tmp_path):
     """Two comparisons instead of three, the baseline always as a, and a smaller detectable effect."""
     runs = random_runs(tmp_path, ["a", "b", "c"])
-    every, few = compare_runs(runs, n_permutations=999), compare_runs(runs, baseline="b", n_permutations=999)
+    every, few = compare(runs, n_permutations=999), compare(runs, baseline="b", n_permutations=999)
     assert [(pair.a, pair.b) for pair in few.pairs] == [("b", "a"), ("b", "c")]
     assert few.baseline == "b"
     of_all = next(pair for pair in every.pairs if (pair.a, pair.b) == ("b", "c"))
@@ -204,11 +204,11 @@ def test_a_table_of_groups_overrides_the_runs(tmp_path, two):
     """The same scores in three groups give the p-value of three groups; a table that lacks items is refused."""
     table = tmp_path / "groups.csv"
     table.write_text("item_id,group\n" + "".join(f"item_{n},g{n // 2}\n" for n in range(6)))
-    (pair,) = compare_runs(two, groups=table).pairs
+    (pair,) = compare(two, groups=table).pairs
     assert (pair.n_groups, pair.p_value) == (3, 0.25)
     table.write_text("item_id,group\nitem_0,g0\n")
     with pytest.raises(OptionError, match="lacks 5 of 6 items, 'item_1' first"):
-        compare_runs(two, groups=table)
+        compare(two, groups=table)
 
 
 def test_seeds_are_averaged_within_the_item(tmp_path):
@@ -219,7 +219,7 @@ def test_seeds_are_averaged_within_the_item(tmp_path):
         write_scores(tmp_path / "a", {"clip_score": A}),
         write_scores(tmp_path / "b", {"clip_score": high + low}, ids=ids + ids, seeds=[7] * 6 + [3] * 6),
     ]
-    (pair,) = compare_runs(runs).pairs
+    (pair,) = compare(runs).pairs
     assert (pair.n_items, pair.n_seeds, pair.p_value, pair.ci_low) == (6, 2, 2 / 64, 0.1)
     assert ", 2 seeds)" in pair.sentence
     assert "new seeds" not in pair.sentence  # one method was run once: its spread between seeds is not known
@@ -233,7 +233,7 @@ def test_with_several_seeds_the_sentence_answers_both_questions(tmp_path):
                      ids=ids + ids, seeds=[0] * 6 + [1] * 6)
         for name, values in (("a", A), ("b", B))
     ]  # fmt: skip
-    (pair,) = compare_runs(runs).pairs
+    (pair,) = compare(runs).pairs
     half = stats.t.ppf(0.975, 12) * np.sqrt(2 * (0.0002 / 2) / 6)
     low, high = (format_signed(pair.difference + sign * half) for sign in (-1, 1))
     assert f"; on these very items with new seeds [{low}, {high}]; " in pair.sentence
@@ -246,12 +246,12 @@ def test_items_that_were_not_run_bound_the_difference(tmp_path):
         write_scores(tmp_path / "a", {"clip_score": A}),
         write_scores(tmp_path / "b", lacking, reasons={"clip_score": "no_edited_image"}, status={"item_5": "missing"}),
     ]
-    (pair,) = compare_runs(runs).pairs
+    (pair,) = compare(runs).pairs
     known = sum(B[:5]) - sum(A[:5])
     low, high = (format_signed((known + score - A[5]) / 6) for score in (0, 1))
     assert f"; 1 item not run: between {low} and {high} whatever their scores → " in pair.sentence
     runs[1] = write_scores(tmp_path / "c", lacking, reasons={"clip_score": "equal_images"})
-    assert "not run" not in compare_runs(runs).pairs[0].sentence  # undefined: there is no score to imagine
+    assert "not run" not in compare(runs).pairs[0].sentence  # undefined: there is no score to imagine
 
 
 def test_an_incomplete_run_is_compared_on_common_items_and_not_ranked(tmp_path):
@@ -265,7 +265,7 @@ def test_an_incomplete_run_is_compared_on_common_items_and_not_ranked(tmp_path):
             status={"item_7": "missing"},
         )
     )
-    comparison = compare_runs(runs)
+    comparison = compare(runs)
     assert {(pair.a, pair.b): pair.n_items for pair in comparison.pairs} == {
         ("a", "b"): 8, ("a", "c"): 7, ("b", "c"): 7,
     }  # fmt: skip
@@ -285,7 +285,7 @@ def test_an_undefined_value_leaves_the_method_ranked(tmp_path):
         write_scores(tmp_path / "a", {"clip_score": A}),
         write_scores(tmp_path / "b", {"clip_score": [*B[:5], None]}),
     ]
-    comparison = compare_runs(runs)
+    comparison = compare(runs)
     assert comparison.pairs[0].excluded == {"equal_images": 1}
     assert all(place.rank_low is not None for place in comparison.ranking)
     assert [place.mean for place in comparison.ranking] == pytest.approx([np.mean(B[:5]), np.mean(A[:5])])
@@ -298,7 +298,7 @@ def test_a_method_without_any_value_is_said_to_have_none(tmp_path):
         write_scores(tmp_path / "a", {"clip_directional_similarity": A}),
         write_scores(tmp_path / "identity", {"clip_directional_similarity": [None] * 6}),
     ]
-    comparison = compare_runs(runs)
+    comparison = compare(runs)
     (pair,) = comparison.pairs
     assert (pair.n_items, pair.p_value, pair.verdict) == (0, None, "inconclusive")
     assert pair.reason == "no item has both scores"
@@ -316,8 +316,8 @@ def test_inside_the_margin_is_equivalent(tmp_path):
         write_scores(tmp_path / "a", {"clip_score": [0.3] * 30}),
         write_scores(tmp_path / "b", {"clip_score": (0.3 + noise - noise.mean()).tolist()}),
     ]
-    (wide,) = compare_runs(runs, margins={"clip_score": 0.01}).pairs
-    (narrow,) = compare_runs(runs, margins={"clip_score": 0.0001}).pairs
+    (wide,) = compare(runs, margins={"clip_score": 0.01}).pairs
+    (narrow,) = compare(runs, margins={"clip_score": 0.0001}).pairs
     assert (wide.verdict, narrow.verdict) == ("equivalent", "inconclusive")
     assert "margin ±0.0100: equivalence shown" in wide.sentence
     assert narrow.items_needed > 30
@@ -326,7 +326,7 @@ def test_inside_the_margin_is_equivalent(tmp_path):
 
 def test_the_t_test_is_the_paired_t_test(two):
     """With one item per group it is the textbook's, interval included."""
-    (pair,) = compare_runs(two, test="t").pairs
+    (pair,) = compare(two, test="t").pairs
     expected = stats.ttest_rel(B, A)
     interval = expected.confidence_interval()
     assert pair.p_value == pytest.approx(expected.pvalue)
@@ -339,7 +339,7 @@ def test_wilcoxon_is_wilcoxon_and_warns_that_it_asks_something_else(tmp_path):
     rng = np.random.default_rng(1)
     a, b = rng.normal(0, 1, 12).round(4), rng.normal(0.5, 1, 12).round(4)
     runs = [write_scores(tmp_path / name, {"clip_score": v.tolist()}) for name, v in (("a", a), ("b", b))]
-    comparison = compare_runs(runs, test="wilcoxon")
+    comparison = compare(runs, test="wilcoxon")
     assert comparison.pairs[0].p_value == pytest.approx(stats.wilcoxon(b - a, method="exact").pvalue)
     assert any("asks about ranks" in note for note in comparison.notes)
 
@@ -351,7 +351,7 @@ def test_the_size_of_the_scores_does_not_matter(tmp_path, scale):
         write_scores(tmp_path / name, {"mse": [value * scale for value in values]}, lower=["mse"])
         for name, values in (("a", A), ("b", B))
     ]
-    comparison = compare_runs(runs)
+    comparison = compare(runs)
     (pair,) = comparison.pairs
     assert comparison.settings["grid"] == {"mse": pytest.approx(1e-7 * scale)}
     assert (pair.p_value, pair.tie, pair.verdict) == (2 / 64, 0, "a_better")
@@ -362,7 +362,7 @@ def test_successes_are_tested_by_mcnemar_and_have_wilsons_interval(tmp_path):
     """A success rate has McNemar's exact p-value beside the others, and the interval of a rate in the ranking."""
     a, b = [0, 0, 0, 0, 1, 1, 0], [1, 1, 1, 1, 1, 0, 0]
     runs = [write_scores(tmp_path / name, {"edit_success": values}) for name, values in (("a", a), ("b", b))]
-    comparison = compare_runs(runs)
+    comparison = compare(runs)
     assert comparison.pairs[0].sensitivity["mcnemar"] == pytest.approx(stats.binomtest(1, 5).pvalue)
     for row, wins in zip(comparison.ranking, (5, 2), strict=True):  # six trials: those of the sample variance
         expected = proportion_confint(wins / 7 * 6, 6, method="wilson")
@@ -395,7 +395,7 @@ def test_runs_that_are_not_comparable_are_refused_with_the_field_named(tmp_path,
         write_scores(tmp_path / "b", {"clip_score": B}, **changed),
     ]
     with pytest.raises(RunError, match=message):
-        compare_runs(runs)
+        compare(runs)
 
 
 def test_another_version_of_evalkit_is_a_note(tmp_path):
@@ -404,12 +404,12 @@ def test_another_version_of_evalkit_is_a_note(tmp_path):
         write_scores(tmp_path / "a", {"clip_score": A}),
         write_scores(tmp_path / "b", {"clip_score": B}, evalkit="0.2.0"),
     ]
-    assert any("different versions of evalkit (0.1.0, 0.2.0)" in note for note in compare_runs(runs).notes)
+    assert any("different versions of evalkit (0.1.0, 0.2.0)" in note for note in compare(runs).notes)
 
 
 def test_namesakes_can_be_told_apart_on_the_spot(two):
     """NAME=PATH gives a run another name."""
-    comparison = compare_runs([f"ours={two[0]}", f"theirs={two[0]}"])
+    comparison = compare([f"ours={two[0]}", f"theirs={two[0]}"])
     assert [method.name for method in comparison.methods] == ["ours", "theirs"]
 
 
@@ -429,7 +429,7 @@ def test_namesakes_can_be_told_apart_on_the_spot(two):
 def test_options_that_do_not_fit_are_refused(two, options, error, message):
     """Each with what was expected and what was got."""
     with pytest.raises(error, match=message):
-        compare_runs(two, **options)
+        compare(two, **options)
 
 
 def test_metrics_that_only_some_have_are_noted(tmp_path):
@@ -439,19 +439,19 @@ def test_metrics_that_only_some_have_are_noted(tmp_path):
         write_scores(tmp_path / "b", {"clip_score": B}),
         write_scores(tmp_path / "c", {"ssim": B}),
     ]
-    comparison = compare_runs(runs[:2])
+    comparison = compare(runs[:2])
     assert [metric.name for metric in comparison.metrics] == ["clip_score"]
     assert any("only some methods have them: psnr" in note for note in comparison.notes)
     with pytest.raises(RunError, match="no metric in common: a has clip_score, psnr; c has ssim"):
-        compare_runs([runs[0], runs[2]])
+        compare([runs[0], runs[2]])
 
 
 def test_many_comparisons_draw_what_their_correction_needs(tmp_path):
     """Two methods get 99,999 arrangements, seven on three metrics as many as Holm's smallest step can resolve."""
     metrics = ("clip_score", "lpips", "ssim")
     runs = random_runs(tmp_path, list("abcdefg"), n=6, metrics=metrics)
-    assert compare_runs(runs[:2]).settings["n_flips"] == 99_999
-    many = compare_runs(runs, primary=metrics).settings["n_flips"]
+    assert compare(runs[:2]).settings["n_flips"] == 99_999
+    many = compare(runs, primary=metrics).settings["n_flips"]
     assert many + 1 == pytest.approx(20 * 63 / 0.05)
 
 
@@ -460,7 +460,7 @@ def test_a_run_is_compared_with_another_tools_table_in_the_runs_groups(tmp_path)
     run = write_scores(tmp_path / "a", {"clip_score": A}, groups=["x", "x", "y", "y", "z", "z"])
     (tmp_path / "b.csv").write_text("id,clip_score\n" + "".join(f"item_{n},{value}\n" for n, value in enumerate(B)))
     for sources in ([run, tmp_path / "b.csv"], [tmp_path / "b.csv", run]):
-        comparison = compare_runs(sources)
+        comparison = compare(sources)
         assert (comparison.pairs[0].n_groups, comparison.pairs[0].p_value) == (3, 0.25)
         assert any("carry no signature" in note for note in comparison.notes)
         assert not any("counts as independent" in note for note in comparison.notes)
@@ -472,7 +472,7 @@ def test_items_that_were_given_the_worst_value_are_noted(tmp_path):
         write_scores(tmp_path / "a", {"clip_score": A}, missing="floor"),
         write_scores(tmp_path / "b", {"clip_score": [*B[:5], 0.0]}, missing="floor", n_floored=1),
     ]
-    comparison = compare_runs(runs)
+    comparison = compare(runs)
     assert "b: 1 without an edited image have the worst clip_score" in comparison.notes
     assert all(place.rank_low is not None for place in comparison.ranking)
 
@@ -485,7 +485,7 @@ def test_all_pairs_of_a_table_stand_on_the_same_items(tmp_path):
         write_scores(tmp_path / "c", {"clip_score": [None, *A[1:]]}),
         write_scores(tmp_path / "nothing", {"clip_score": [None] * 6}),
     ]
-    comparison = compare_runs(runs)
+    comparison = compare(runs)
     pairs = {(pair.a, pair.b): pair for pair in comparison.pairs}
     assert {pairs[key].n_items for key in (("a", "b"), ("a", "c"), ("b", "c"))} == {5}
     assert pairs["a", "b"].excluded == {"not_common": 1}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from evalkit.benchmarks.protocols import ProtocolColumn
-from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.compare import compare
 from evalkit.leaderboard import ranking
 from evalkit.leaderboard.ranking import BoardRow, rank_board
 from tests.support.boards import FEW
@@ -85,7 +85,7 @@ def test_a_metric_that_is_awaited_keeps_a_method_from_being_ranked(entries):
 def test_pairs_are_those_of_compare(board, entries):
     """Every pair on every metric, with the very numbers that evalkit compare gives for the entries' folders."""
     paths = [entry.path for entry in entries]
-    found = compare_runs(paths, metrics=FEW.metrics, primary=FEW.primary, margins=FEW.margins)
+    found = compare(paths, metrics=FEW.metrics, primary=FEW.primary, margins=FEW.margins)
 
     assert len(board.pairs) == 15 * 3
     assert board.pairs == found.pairs

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.compare import compare
 from evalkit.errors import DataError, OptionError, RunError
 from evalkit.scores.external import ColumnNames, number_of, read_groups, read_table
 
@@ -122,7 +122,7 @@ def test_how_a_table_was_read_is_said(tmp_path):
 def test_pie_bench_results_are_compared(tmp_path):
     """From its evaluation file to a comparison, directions known by name, and the undefined value listed."""
     crossed(tmp_path / "evaluation_result.csv")
-    comparison = compare_runs([tmp_path / "evaluation_result.csv"])
+    comparison = compare([tmp_path / "evaluation_result.csv"])
     assert {metric.name: metric.higher_is_better for metric in comparison.metrics} == {"psnr": True, "lpips": False}
     psnr, lpips = comparison.pairs
     assert (psnr.n_items, psnr.excluded, lpips.n_items) == (3, {"empty": 1}, 4)
@@ -135,10 +135,10 @@ def test_pie_bench_results_are_compared(tmp_path):
 def test_the_direction_of_a_metric_that_nobody_knows_is_assumed_aloud(tmp_path):
     """More is taken for better where the name gives no other hint, and that is said."""
     (tmp_path / "t.csv").write_text("item,method,charm\na,x,1\nb,x,2\na,y,3\nb,y,5\n")
-    comparison = compare_runs([tmp_path / "t.csv"])
+    comparison = compare([tmp_path / "t.csv"])
     assert [metric.higher_is_better for metric in comparison.metrics] == [True]
     assert any("more is better, by the name only: charm" in note for note in comparison.notes)
-    turned = compare_runs([tmp_path / "t.csv"], lower_is_better=["charm"])
+    turned = compare([tmp_path / "t.csv"], lower_is_better=["charm"])
     assert [metric.higher_is_better for metric in turned.metrics] == [False]
 
 
@@ -150,7 +150,7 @@ def test_a_judges_csv_is_read(tmp_path):
             f'ab12,a.png,"Make it snow, please",{scores[0]},{scores[1]},{scores[2]},True\n'
             "cd34,b.png,Remove it,4,5,4.47,False\n"
         )
-    comparison = compare_runs([tmp_path / "flux.csv", tmp_path / "omnigen.csv"])
+    comparison = compare([tmp_path / "flux.csv", tmp_path / "omnigen.csv"])
     assert [method.name for method in comparison.methods] == ["flux", "omnigen"]
     names = ["sementics_score", "quality_score", "overall_score", "intersection_exist"]
     assert [metric.name for metric in comparison.metrics] == names
@@ -265,14 +265,14 @@ def test_text_in_another_encoding_is_refused(tmp_path):
 def test_a_path_that_leads_nowhere_is_refused(tmp_path):
     """Neither a run directory nor a table."""
     with pytest.raises(OptionError, match="does not exist: expected a run directory or a table"):
-        compare_runs([tmp_path / "nothing.csv"])
+        compare([tmp_path / "nothing.csv"])
 
 
 def test_one_name_for_a_table_of_two_methods_is_refused(tmp_path):
     """Two methods cannot share a name."""
     wide(tmp_path / "wide.csv")
     with pytest.raises(OptionError, match="holds 2 methods, which cannot all be called 'ours'"):
-        compare_runs([f"ours={tmp_path / 'wide.csv'}"])
+        compare([f"ours={tmp_path / 'wide.csv'}"])
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -287,7 +287,7 @@ def test_a_column_per_method_gets_told_how_to_say_so(tmp_path):
     path = tmp_path / "scores.csv"
     path.write_text("item_id,ours,theirs\nx,1,2\ny,2,1\n")
     with pytest.raises(RunError, match=r"two methods or more; got scores.*ours, theirs are methods.*'ours\|score'"):
-        compare_runs([path])
+        compare([path])
 
     path.write_text("item_id,ours|score,theirs|score\nx,1,2\ny,2,1\n")
-    assert {pair.a for pair in compare_runs([path]).pairs} == {"ours"}
+    assert {pair.a for pair in compare([path]).pairs} == {"ours"}

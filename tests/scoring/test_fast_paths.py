@@ -9,7 +9,7 @@ import open_clip
 import pytest
 import torch
 
-from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.compare import compare
 from evalkit.edits.open import open_folder
 from evalkit.encoders.base import Preprocess
 from evalkit.encoders.cache import EmbeddingCache
@@ -181,4 +181,4 @@ def test_a_compiled_network_gives_the_same_vectors_under_another_signature(tmp_p
         values = [run.table.item_means(name).values for run in (plain_run, compiled_run)]
         np.testing.assert_allclose(values[1], values[0], atol=TOLERANCE)
     with pytest.raises(RunError, match=r"differ in dtype .* with or without --compile"):
-        compare_runs([tmp_path / "plain", tmp_path / "compiled"])
+        compare([tmp_path / "plain", tmp_path / "compiled"])

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -170,6 +171,44 @@ def basis_from_pilot(
     there = ~np.isnan(values)
     labels = joined.groups[there]
     return _measured(values[there] * factor, labels, _components(tables), notes)
+
+
+def power(
+    *pilot: str | Path,
+    standard_deviation: float | None = None,
+    icc: float = 0.0,
+    items_per_group: float = 1.0,
+    metric: str | None = None,
+    correlation: float = USUAL_CORRELATION,
+    columns: ColumnNames | None = None,
+    groups: Path | None = None,
+    **wanted: Any,  # noqa: ANN401 - arguments of plan_study
+) -> StudyPlan:
+    """How large a study must be, as ``evalkit power`` says it.
+
+    Args:
+        pilot: One or two run directories or tables; or none, with a standard deviation.
+        standard_deviation: Of the items' differences, in the units of the scores.
+        icc: With a standard deviation: the correlation within groups, in [0, 1].
+        items_per_group: With a standard deviation: at least 1.
+        metric: Of the pilot; the first that all have by default.
+        correlation: Of one run's scores with another method's, in [−1, 1).
+        columns: Of tables, what cannot be guessed.
+        groups: A table of items and groups.
+        **wanted: ``items``, ``effects``, ``seeds``, ``alpha``, ``power``, ``comparisons``: see :func:`plan_study`.
+
+    Raises:
+        OptionError: There is neither a pilot nor a standard deviation, or both; or an argument is out of range.
+        RunError: The pilot's runs are not comparable.
+        DataError: A table cannot be read.
+    """
+    if bool(pilot) == (standard_deviation is not None):
+        raise OptionError("Give a pilot (one run or two) or a standard deviation, and not both.")
+    if standard_deviation is not None:
+        basis = basis_from_deviation(standard_deviation, icc=icc, items_per_group=items_per_group)
+    else:
+        basis = basis_from_pilot(pilot, metric=metric, correlation=correlation, columns=columns, groups=groups)
+    return plan_study(basis, **wanted)
 
 
 def plan_study(

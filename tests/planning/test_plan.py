@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from evalkit.cli import main
 from evalkit.errors import OptionError
-from evalkit.power.plan import basis_from_deviation, basis_from_pilot, plan_study
+from evalkit.planning.plan import basis_from_deviation, basis_from_pilot, plan_study
 from evalkit.stats.power import design_effect, intraclass_correlation
 from tests.support.runs import A, B, write_scores
 
