@@ -8,12 +8,12 @@ from typing import Any
 from evalkit import __version__
 from evalkit.comparison.join import REASON_WORDS, Joined, join
 from evalkit.comparison.load import Method, check_comparable, load_methods
-from evalkit.comparison.options import CORRECTIONS, ComparisonOptions, ComparisonPlan, plan_comparison
-from evalkit.comparison.records import ComparedMethod, ComparedMetric, Comparison, PairResult
-from evalkit.comparison.sentences import sentence_of
+from evalkit.comparison.options import ComparisonOptions, ComparisonPlan, plan_comparison
+from evalkit.comparison.records import CORRECTIONS, ComparedMethod, ComparedMetric, Comparison, PairResult, sentence_of
 from evalkit.formatting import listed
 from evalkit.scores.external import read_groups
-from evalkit.stats.compare import EXPLORATORY, compare_methods, permutations_for
+from evalkit.stats.compare import compare_methods, permutations_for
+from evalkit.stats.multiplicity import EXPLORATORY
 from evalkit.stats.ranking import rank_methods
 from evalkit.stats.records import Ranking
 from evalkit.stats.scores import MetricScores

@@ -12,17 +12,8 @@ from evalkit.errors import OptionError, RunError
 from evalkit.metrics.base import METRICS, Metric
 from evalkit.scores.external import ColumnNames
 from evalkit.stats.clusters import check_alpha
-from evalkit.stats.multiplicity import Correction
 from evalkit.stats.scores import InferenceOptions
 
-CORRECTIONS: Mapping[Correction, str] = {
-    "holm": "holm",
-    "maxt": "max_t",
-    "bh": "benjamini_hochberg",
-    "by": "benjamini_yekutieli",
-    "none": "none",
-}
-"""Corrections as the settings of a comparison name them."""
 _LOWER = ("lpips", "mse", "rmse", "l1", "l2", "mae", "structure_distance", "dreamsim", "dists", "error", "distance")
 """Well-known metrics, by the first or last part of their names, of which less is better."""
 

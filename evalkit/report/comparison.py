@@ -3,8 +3,14 @@
 from operator import attrgetter
 from typing import Literal
 
-from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
-from evalkit.comparison.sentences import CORRECTION_NAMES, TEST_NAMES
+from evalkit.comparison.records import (
+    CORRECTION_NAMES,
+    TEST_NAMES,
+    ComparedMetric,
+    Comparison,
+    PairResult,
+    RankedMethod,
+)
 from evalkit.formatting import (
     format_interval,
     format_number,

@@ -5,9 +5,8 @@
 `intervals` hold the mean of one method, `power` and `seeds` plan a study, `agreement` says whether a metric measures
 anything.
 
-What they stand on: `clusters` (items that come in groups), `permutation` (the primary test), `exact` (counting the
-permutations of signs), `resampling` (random signs and bootstrap weights), `rank_tests` (shown beside the primary test),
-`equivalence`, `multiplicity`, `verdict`.
+What they stand on: `clusters` (items that come in groups), `permutation` (the primary test), `signs`
+(counted, listed or drawn) and `bootstrap`, `rank_tests` (shown beside the primary test), `equivalence`, `multiplicity`.
 
 The unit of inference is the group, items that share a source image; ignoring that makes one true null in five
 "significant" instead of one in twenty (tests/studies/error_rates.json).

@@ -8,6 +8,7 @@ import numpy as np
 
 from evalkit.arrays import Floats
 from evalkit.errors import OptionError
+from evalkit.stats.bootstrap import group_weights
 from evalkit.stats.clusters import Labels, check_level, cluster_error, code_groups, finite_by_group, to_steps
 from evalkit.stats.intervals import (
     Estimate,
@@ -17,7 +18,6 @@ from evalkit.stats.intervals import (
     group_wilson_interval,
     wilson_ends,
 )
-from evalkit.stats.resampling import group_weights
 
 USABLE = 0.75
 """A metric that prefers the real edit over a control less often than this cannot rank single items."""

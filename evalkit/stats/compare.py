@@ -9,11 +9,11 @@ import numpy as np
 
 from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
-from evalkit.stats import exact
+from evalkit.stats import signs
 from evalkit.stats.clusters import Groups, Labels, cluster_error, code_groups, to_steps
 from evalkit.stats.equivalence import Equivalence, group_tost
 from evalkit.stats.intervals import group_t_interval
-from evalkit.stats.multiplicity import Correction, Procedure, adjust, permutations_needed
+from evalkit.stats.multiplicity import Corrected, correct_families, permutations_needed
 from evalkit.stats.permutation import (
     MANY_GROUPS,
     N_PERMUTATIONS_MANY_GROUPS,
@@ -23,17 +23,14 @@ from evalkit.stats.permutation import (
 )
 from evalkit.stats.power import items_to_decide, minimum_detectable_effect
 from evalkit.stats.rank_tests import sign_test, t_test, wilcoxon_signed_rank
-from evalkit.stats.records import PairComparison
+from evalkit.stats.records import PairComparison, Verdict, VerdictName
 from evalkit.stats.scores import InferenceOptions, MetricScores, item_means
 from evalkit.stats.seeds import fixed_items_interval
-from evalkit.stats.verdict import Verdict, decide
 
 FAMILY_EXACT_STEPS = 20_000
 """Among many methods only coarse scores (ratings, successes) are counted exactly: pair by pair it takes its time."""
 MANY_COLUMNS = 60
 """With more pairs × metrics than this, no more permutations are drawn than the corrected p-values need."""
-EXPLORATORY: Mapping[Correction, Procedure] = {"holm": "bh", "maxt": "bh", "bh": "bh", "by": "by", "none": "none"}
-"""What corrects the metrics that are not primary, by what corrects those that are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +76,6 @@ class _Tests:
     equivalence: Equivalence | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Corrected:
-    """What a pair's family makes of its p-values."""
-
-    p_value: float | None
-    equivalence_p_value: float | None
-    n_comparisons: int
-    alpha: float
-    """The error rate that an effect must be detectable at."""
-
-
 def compare_methods(
     metrics: Sequence[MetricScores], groups: Labels, options: InferenceOptions
 ) -> tuple[PairComparison, ...]:
@@ -127,7 +113,7 @@ def compare_methods(
         alpha=options.alpha,
         n_permutations=permutations_for(metrics, len(chosen), coded.n_groups, options),
         seed=options.seed,
-        exact_steps=exact.EXACT_STEPS if len(names) == 2 else FAMILY_EXACT_STEPS,
+        exact_steps=signs.EXACT_STEPS if len(names) == 2 else FAMILY_EXACT_STEPS,
         max_t_families=[int(m.primary) for m in metrics for _ in chosen] if options.correction == "maxt" else None,
     )
 
@@ -136,7 +122,14 @@ def compare_methods(
             yield from (_pair(metric, (a, b), all_items, common, coded) for a, b in chosen)
 
     tests = [_tested(pair, flip, options) for pair, flip in zip(pairs(), flips, strict=True)]
-    corrected = _in_families(tests, [metric.primary for metric in metrics for _ in chosen], options)
+    corrected = correct_families(
+        [test.p_value for test in tests],
+        [test.equivalence.p_value if test.equivalence else None for test in tests],
+        [metric.primary for metric in metrics for _ in chosen],
+        options.correction,
+        alpha=options.alpha,
+        max_t=[test.max_t_p_value for test in tests],
+    )
     return tuple(_compared(*each, options) for each in zip(pairs(), tests, corrected, strict=True))
 
 
@@ -223,29 +216,7 @@ def _sensitivity(pair: _Pair) -> dict[str, float | None]:
     return found
 
 
-def _in_families(tests: Sequence[_Tests], primary: Sequence[bool], options: InferenceOptions) -> list[_Corrected]:
-    """Every pair's adjusted p-values, within the family of the primary metrics or that of the others."""
-    corrected: dict[int, _Corrected] = {}
-    for family in (True, False):
-        members = [number for number, of in enumerate(primary) if of == family]
-        correction = options.correction if family else EXPLORATORY[options.correction]
-        procedure: Procedure = "holm" if correction == "maxt" else correction
-        adjusted = adjust([tests[number].p_value for number in members], procedure)
-        if correction == "maxt":
-            adjusted = tuple(tests[number].max_t_p_value for number in members)
-        one_sided = [None if (of := tests[number].equivalence) is None else of.p_value for number in members]
-        n_comparisons = sum(p_value is not None for p_value in adjusted)
-        for number, p_value, of_equivalence in zip(members, adjusted, adjust(one_sided, procedure), strict=True):
-            corrected[number] = _Corrected(
-                p_value=p_value,
-                equivalence_p_value=of_equivalence,
-                n_comparisons=n_comparisons,
-                alpha=options.alpha / max(1, n_comparisons) if procedure == "holm" else options.alpha,
-            )
-    return [corrected[number] for number in range(len(tests))]
-
-
-def _compared(pair: _Pair, tests: _Tests, corrected: _Corrected, options: InferenceOptions) -> PairComparison:
+def _compared(pair: _Pair, tests: _Tests, corrected: Corrected, options: InferenceOptions) -> PairComparison:
     """The record of one pair, filled once."""
     differences, n_groups, n_items = pair.differences, pair.groups.n_groups, len(pair.scores)
     signs = np.sign(differences) * (1 if pair.metric.higher_is_better else -1)
@@ -301,7 +272,7 @@ def _standardised(differences: Floats) -> float | None:
 def _verdict(
     pair: _Pair,
     tests: _Tests,
-    corrected: _Corrected,
+    corrected: Corrected,
     error: float | None,
     options: InferenceOptions,
     *,
@@ -363,3 +334,52 @@ def _reason(signs: Floats, n_groups: int, tests: _Tests, effect: float | None) -
     if not effect:
         return "all differences are the same: there is no spread to measure an effect by"
     return "no finite interval at this level" if tests.low is None else None
+
+
+def decide(
+    *,
+    oriented_difference: float,
+    significant: bool,
+    equivalent: bool | None,
+    reason: str | None = None,
+    needed: tuple[int, float] | None = None,
+) -> Verdict:
+    """Combine a test of difference with a test of equivalence.
+
+    | | equivalence shown | not shown |
+    |---|---|---|
+    | difference shown | equivalent ("statistically different, practically equivalent") | a or b better |
+    | not shown | equivalent | inconclusive |
+
+    Args:
+        oriented_difference: b − a, with the sign turned so that positive means that b is better.
+        significant: Whether the difference is established.
+        equivalent: Whether equivalence is; None without a margin.
+        reason: Why the data could not have shown a difference, if so.
+        needed: Items that would decide, and the difference that they would find.
+
+    >>> decide(oriented_difference=0.1, significant=True, equivalent=None).verdict
+    'b_better'
+    >>> decide(oriented_difference=0.1, significant=True, equivalent=True).explanation
+    'statistically different, practically equivalent'
+    """
+    if equivalent:
+        same = "the difference lies inside the margin" if oriented_difference else "there is no difference at all"
+        explanation = "statistically different, practically equivalent" if significant else same
+        return Verdict(verdict="equivalent", significant=significant, equivalent=True, explanation=explanation)
+    if significant and oriented_difference:
+        name: VerdictName = "b_better" if oriented_difference > 0 else "a_better"
+        return Verdict(verdict=name, significant=True, equivalent=equivalent, explanation=f"{name[0]} is better")
+    parts = ["neither a difference nor equivalence is shown" if equivalent is False else "no difference is shown"]
+    if reason is not None:
+        parts.append(reason)
+    if needed is not None:
+        parts.append(f"about {needed[0]:,} items would decide for a difference of {needed[1]:.3g}")
+    return Verdict(
+        verdict="inconclusive",
+        significant=significant,
+        equivalent=equivalent,
+        explanation="; ".join(parts),
+        items_needed=needed[0] if needed else None,
+        items_needed_for=needed[1] if needed else None,
+    )

@@ -9,7 +9,7 @@ import numpy as np
 
 from evalkit.arrays import Floats
 from evalkit.errors import OptionError
-from evalkit.stats import exact
+from evalkit.stats import signs
 from evalkit.stats.clusters import Labels, check_alpha, finite_by_group, unbiased_cluster_error
 
 
@@ -56,5 +56,5 @@ def group_tost(differences: Floats, groups: Labels, *, margin: float, alpha: flo
             mean = float(differences[0])  # their computed mean may differ in the last digit
         return Equivalence(equivalent=-margin < mean < margin)
     one_sided = stdtr(freedom, (-margin - mean) / error), stdtr(freedom, (mean - margin) / error)
-    p_value = exact.positive(float(max(one_sided)))
+    p_value = signs.positive(float(max(one_sided)))
     return Equivalence(equivalent=p_value <= alpha, p_value=p_value)

@@ -7,8 +7,8 @@ import numpy as np
 
 from evalkit.arrays import Floats
 from evalkit.errors import OptionError
+from evalkit.stats.bootstrap import studentized_means
 from evalkit.stats.clusters import Groups, Labels, check_level, cluster_error, finite_by_group
-from evalkit.stats.resampling import studentized_means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

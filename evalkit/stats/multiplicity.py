@@ -1,7 +1,8 @@
 """Corrections for many comparisons at once. A comparison without a p-value is not in the family."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,63 @@ from evalkit.stats.clusters import check_alpha
 Procedure = Literal["holm", "bh", "by", "none"]
 Correction = Procedure | Literal["maxt"]
 """``maxt`` needs the permutations themselves and is made with them, in `sign_flip_tests`."""
+EXPLORATORY: Mapping[Correction, Procedure] = {"holm": "bh", "maxt": "bh", "bh": "bh", "by": "by", "none": "none"}
+"""What corrects the metrics that are not primary, by what corrects those that are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrected:
+    """What a comparison's family makes of its p-values."""
+
+    p_value: float | None
+    equivalence_p_value: float | None
+    n_comparisons: int
+    """Size of the family: the comparisons that have a p-value."""
+    alpha: float
+    """The error rate that an effect must be detectable at."""
+
+
+def correct_families(
+    p_values: Sequence[float | None],
+    equivalence: Sequence[float | None],
+    primary: Sequence[bool],
+    correction: Correction,
+    *,
+    alpha: float,
+    max_t: Sequence[float | None],
+) -> list[Corrected]:
+    """Adjust the p-values of the primary comparisons as one family, and those of the others as a second.
+
+    Args:
+        p_values: Of the differences.
+        equivalence: Of the tests of equivalence, which form families of their own.
+        primary: Whether each comparison is on a primary metric.
+        correction: Of the primary ones; `EXPLORATORY` says what corrects the others.
+        alpha: Error rate of each family; shared among its comparisons where the family-wise error is held.
+        max_t: Adjusted p-values from the permutations themselves, for ``maxt``.
+
+    Raises:
+        OptionError: A p-value is outside [0, 1] or not a number, or the correction is unknown.
+    """
+    if correction not in EXPLORATORY:
+        raise OptionError(f"The correction must be one of {', '.join(EXPLORATORY)}; got {correction!r}.")
+    found: dict[int, Corrected] = {}
+    for family, chosen in ((True, correction), (False, EXPLORATORY[correction])):
+        members = [number for number, of in enumerate(primary) if of == family]
+        procedure: Procedure = "holm" if chosen == "maxt" else chosen
+        adjusted = adjust([p_values[number] for number in members], procedure)
+        if chosen == "maxt":
+            adjusted = tuple(max_t[number] for number in members)
+        one_sided = adjust([equivalence[number] for number in members], procedure)
+        n_comparisons = sum(p_value is not None for p_value in adjusted)
+        for number, p_value, of_equivalence in zip(members, adjusted, one_sided, strict=True):
+            found[number] = Corrected(
+                p_value=p_value,
+                equivalence_p_value=of_equivalence,
+                n_comparisons=n_comparisons,
+                alpha=alpha / max(1, n_comparisons) if procedure == "holm" else alpha,
+            )
+    return [found[number] for number in range(len(p_values))]
 
 
 def adjust(p_values: Sequence[float | None], correction: Procedure = "holm") -> tuple[float | None, ...]:
@@ -29,13 +87,11 @@ def adjust(p_values: Sequence[float | None], correction: Procedure = "holm") -> 
         correction: One of the above.
 
     Raises:
-        OptionError: A p-value is outside [0, 1] or not a number, or the correction is unknown.
+        OptionError: A p-value is outside [0, 1] or not a number.
 
     >>> adjust([0.01, None, 0.03, 0.02])
     (0.03, None, 0.04, 0.04)
     """
-    if correction not in _STEPS:
-        raise OptionError(f"The correction must be one of {', '.join(_STEPS)}; got {correction!r}.")
     known = [p for p in p_values if p is not None]
     if not all(0 <= p <= 1 for p in known):
         raise OptionError(f"P-values must lie in [0, 1]; got {[p for p in known if not 0 <= p <= 1][:3]}.")

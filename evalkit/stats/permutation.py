@@ -16,9 +16,9 @@ import numpy as np
 
 from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
-from evalkit.stats import exact
+from evalkit.stats import signs
 from evalkit.stats.clusters import GRID, Groups, Labels, check_alpha, code_groups, finite_by_group, to_steps
-from evalkit.stats.resampling import CHUNK_BYTES, ENUMERATED_GROUPS, n_permutations_of, subset_sums
+from evalkit.stats.signs import CHUNK_BYTES, ENUMERATED_GROUPS, n_permutations_of, subset_sums
 
 How = Literal["enumeration", "dynamic_programming", "monte_carlo"]
 
@@ -122,7 +122,7 @@ def sign_flip_test(
     n_permutations: int | None = None,
     seed: int = 0,
     grid: float = GRID,
-    exact_steps: int = exact.EXACT_STEPS,
+    exact_steps: int = signs.EXACT_STEPS,
 ) -> SignFlip:
     """Test whether the mean paired difference is 0, by flipping the signs of whole groups.
 
@@ -244,7 +244,7 @@ def _conclude(
         return SignFlip(n_items=0, n_groups=0, reason="no item has both scores")
     how, p_value = _p_value(pair, flipped, n_groups, exact_steps)
     differing = int(np.count_nonzero(pair.totals))
-    smallest = min(1.0, exact.positive(2.0 ** (1 - differing)))
+    smallest = min(1.0, signs.positive(2.0 ** (1 - differing)))
     if how == "monte_carlo":
         smallest = max(smallest, 1 / len(flipped))
     ends = subset_mean_interval(
@@ -268,8 +268,8 @@ def _conclude(
 
 
 def _p_value(pair: PairSums, flipped: Floats, n_groups: int, exact_steps: int) -> tuple[How, float]:
-    if n_groups > ENUMERATED_GROUPS and exact.is_countable(pair.totals, exact_steps):
-        return "dynamic_programming", exact.two_sided_tail(pair.totals)
+    if n_groups > ENUMERATED_GROUPS and signs.is_countable(pair.totals, exact_steps):
+        return "dynamic_programming", signs.two_sided_tail(pair.totals)
     total = float(pair.totals.sum())
     reached = np.count_nonzero(np.abs(total - 2 * flipped) >= abs(total))
     return "enumeration" if n_groups <= ENUMERATED_GROUPS else "monte_carlo", int(reached) / len(flipped)

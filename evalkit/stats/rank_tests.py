@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from evalkit.arrays import Floats
-from evalkit.stats import exact
+from evalkit.stats import signs
 from evalkit.stats.clusters import GRID, Groups, Labels, cluster_error, finite_by_group, to_steps
 
 RANK_STEPS = 10_000_000
@@ -41,7 +41,7 @@ def t_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> float 
     error = cluster_error(steps, coded)
     if len(steps) and not steps.any():
         return 1.0
-    return exact.positive(2 * float(stdtr(coded.n_groups - 1, -abs(float(steps.mean()) / error)))) if error else None
+    return signs.positive(2 * float(stdtr(coded.n_groups - 1, -abs(float(steps.mean()) / error)))) if error else None
 
 
 def wilcoxon_signed_rank(
@@ -89,8 +89,7 @@ def sign_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> flo
     0.125
     """
     differences, coded = finite_by_group(differences, groups)
-    signs = np.sign(to_steps(differences, grid))
-    return _flip_signs(signs, coded, exact.EXACT_STEPS)
+    return _flip_signs(np.sign(to_steps(differences, grid)), coded, signs.EXACT_STEPS)
 
 
 def _flip_signs(scores: Floats, groups: Groups, exact_steps: int) -> float | None:
@@ -98,10 +97,10 @@ def _flip_signs(scores: Floats, groups: Groups, exact_steps: int) -> float | Non
     if not len(scores):
         return None
     sums = groups.sums(scores)
-    if exact.is_countable(sums, exact_steps):
-        return exact.two_sided_tail(sums)
+    if signs.is_countable(sums, exact_steps):
+        return signs.two_sided_tail(sums)
     z = abs(float(sums.sum())) / math.sqrt(float(np.square(sums).sum()))
-    return exact.positive(math.erfc(z / math.sqrt(2)))
+    return signs.positive(math.erfc(z / math.sqrt(2)))
 
 
 def _doubled_midranks(values: Floats) -> Floats:

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
+from evalkit.stats.bootstrap import studentized_means
 from evalkit.stats.clusters import Groups, Labels, check_alpha, cluster_error, code_groups, to_steps
 from evalkit.stats.intervals import group_t_interval, group_wilson_interval
 from evalkit.stats.records import RankedMethod, Ranking
-from evalkit.stats.resampling import studentized_means
 from evalkit.stats.scores import InferenceOptions, MetricScores, item_means
 
 Means = Mapping[str, Floats]

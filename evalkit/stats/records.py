@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from evalkit.stats.verdict import VerdictName
+VerdictName = Literal["a_better", "b_better", "equivalent", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,3 +93,20 @@ class Ranking:
     """Maximal sets of two methods or more of which no two are distinguishable; they need not be neighbours."""
     n_items: int = 0
     """Items that all ranked methods have a value for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a comparison shows."""
+
+    verdict: VerdictName
+    """``equivalent`` also where the methods differ, but by less than the margin that was declared to matter."""
+    significant: bool
+    """Whether the difference is established, p ≤ α after correction."""
+    equivalent: bool | None
+    """Whether it is shown to lie inside the margin; None where no margin was declared."""
+    explanation: str
+    items_needed: int | None = None
+    """Items that would decide an inconclusive comparison four times in five; None where that cannot be told."""
+    items_needed_for: float | None = None
+    """The difference, in the units of the scores, that so many items would find."""

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from evalkit.errors import OptionError
-from evalkit.stats.compare import compare_methods
+from evalkit.stats.compare import compare_methods, decide
 from evalkit.stats.multiplicity import adjust
 from evalkit.stats.permutation import sign_flip_test
 from evalkit.stats.scores import InferenceOptions, MetricScores
-from evalkit.stats.verdict import decide
 from tests.support.grouped import compare_two, metric_scores, tedbench_groups
 
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from evalkit.errors import OptionError
-from evalkit.stats import exact
+from evalkit.stats import signs
+from evalkit.stats.bootstrap import group_weights
 from evalkit.stats.permutation import sign_flip_test, sign_flip_tests
-from evalkit.stats.resampling import group_weights, subset_sums
+from evalkit.stats.signs import subset_sums
 from tests.support.grouped import all_arrangements, group_differences, tedbench_groups
 
 steps = st.integers(-40, 40)
@@ -62,17 +63,17 @@ def test_counting_subsets_agrees_with_listing_them(values):
     """The tails by dynamic programming are those of all 2^n signed sums, whatever the ties and zeros."""
     scores = np.array(values, dtype=float)
     sums = all_arrangements(scores, range(len(scores))) if len(scores) else np.zeros(1)
-    assert exact.two_sided_tail(scores) == pytest.approx(np.mean(np.abs(sums) >= abs(sums[0])), abs=1e-12)
+    assert signs.two_sided_tail(scores) == pytest.approx(np.mean(np.abs(sums) >= abs(sums[0])), abs=1e-12)
 
 
 def test_counting_does_not_overflow_and_no_p_value_is_zero():
     """Thousands of groups that all agree have a tiny p-value, not 0 and not infinity."""
     uneven = np.r_[np.ones(1500), 2.0]
-    assert 0 < exact.two_sided_tail(np.ones(5000)) < 1e-300
-    assert 0 < exact.two_sided_tail(uneven) < 1e-300
+    assert 0 < signs.two_sided_tail(np.ones(5000)) < 1e-300
+    assert 0 < signs.two_sided_tail(uneven) < 1e-300
     alternating = np.r_[np.tile([1.0, -1.0], 700), 2.0]
     near = math.erfc(2 / math.sqrt(1404) / math.sqrt(2))
-    assert exact.two_sided_tail(alternating) == pytest.approx(near, abs=0.03)
+    assert signs.two_sided_tail(alternating) == pytest.approx(near, abs=0.03)
 
 
 @given(grouped, st.sampled_from([0.05, 0.1, 0.2, 0.5]))

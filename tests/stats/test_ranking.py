@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from evalkit.errors import OptionError
+from evalkit.stats.bootstrap import studentized_means
 from evalkit.stats.clusters import cluster_error, code_groups
 from evalkit.stats.ranking import maximal_cliques, rank_methods, simultaneous_p_values
-from evalkit.stats.resampling import studentized_means
 from evalkit.stats.scores import InferenceOptions
 from tests.support.grouped import metric_scores, tedbench_groups
 

@@ -1,7 +1,6 @@
 """The words of a page: what was found, in a sentence per metric, and the methods section to paste."""
 
-from evalkit.comparison.records import ComparedMetric, Comparison, PairResult
-from evalkit.comparison.sentences import CORRECTION_NAMES, TEST_NAMES
+from evalkit.comparison.records import CORRECTION_NAMES, TEST_NAMES, ComparedMetric, Comparison, PairResult
 from evalkit.formatting import counted, format_number, series
 from evalkit.report.comparison import level_of, metric_label, metric_ranking
 

@@ -1,0 +1,47 @@
+"""Bootstrap resamples of whole groups, in numbered blocks as the signs of `signs` are."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from evalkit.arrays import Floats
+from evalkit.stats.signs import WEIGHTS, generator_of
+
+WEIGHT_BLOCK = 64
+"""Bootstrap resamples per generator; eight bytes per group."""
+
+
+def group_weights(n_groups: int, *, n_resamples: int, seed: int) -> Iterator[Floats]:
+    """Bootstrap resamples of the groups as counts, in chunks of ``(rows, G)``; every row sums to G."""
+    for start in range(0, n_resamples, WEIGHT_BLOCK):
+        generator = generator_of(seed, start // WEIGHT_BLOCK, WEIGHTS)
+        drawn = generator.integers(0, n_groups, size=(WEIGHT_BLOCK, n_groups))[: n_resamples - start]
+        drawn += n_groups * np.arange(len(drawn))[:, None]
+        yield np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+
+
+def studentized_means(residuals: Floats, sizes: Floats, *, n_resamples: int, seed: int) -> Iterator[Floats]:
+    """``t* = (x̄* − x̄)/SE*`` of each column in bootstrap resamples of the groups, re-studentised in every resample.
+
+    With W the number of times that each group was drawn, r the group sums of residuals and m the group sizes:
+    ``u = W·r / W·m`` and ``SE*² = G/(G−1) · (W·r² − 2u W·(r m) + u² W·m²) / (W·m)²``, the cluster-robust (CR1) error.
+
+    Args:
+        residuals: ``(G, c)`` sums over each group of ``x_i − x̄``.
+        sizes: ``(G,)``.
+        n_resamples: Number of resamples.
+        seed: Determines them.
+
+    Yields:
+        Chunks of ``(rows, c)``; infinite where a resample moved the mean but has no spread of its own.
+    """
+    n_groups = len(sizes)
+    squares, crossed = np.square(residuals), residuals * sizes[:, None]
+    for weights in group_weights(n_groups, n_resamples=n_resamples, seed=seed):
+        size = (weights @ sizes)[:, None]
+        mean, square = weights @ residuals / size, weights @ squares
+        spread = square - 2 * mean * (weights @ crossed) + np.square(mean) * (weights @ np.square(sizes))[:, None]
+        spread[spread <= 1e-12 * square] = 0.0  # what rounding leaves of a difference of equals
+        error = np.sqrt(n_groups / (n_groups - 1) * spread) / size
+        infinite = np.where(mean == 0, 0.0, np.copysign(np.inf, mean))
+        yield np.divide(mean, error, out=infinite, where=error > 0)
