@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from evalkit import __version__
 from evalkit.cli import main
+from evalkit.editing.method import METHODS
+from evalkit.editing.recipe import recipe_of
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import read_manifest
 from evalkit.errors import OptionError
@@ -44,10 +46,15 @@ def test_every_item_and_seed_has_its_file_and_its_line(tmp_path):
 
 def test_a_run_says_which_package_its_method_comes_from(tmp_path):
     """The version of the distribution that registers a method stands in the record of the run."""
-    from evalkit.editing.method import METHODS
-
     make(METHODS.get("identity"), toy_items(tmp_path), tmp_path / "out", run=replace(RUN, settings={}))
     assert json.loads((tmp_path / "out" / "method.json").read_text())["versions"]["evalkit-editing"] == __version__
+
+
+def test_a_package_may_register_a_method_that_one_of_its_modules_defines():
+    """Its version is recorded too, though the entry point names the package and the class is another module's."""
+    method = METHODS.get("text2live")
+    assert method.__module__ == "evalkit_adapters.methods.text2live.method"
+    assert recipe_of(method, method.card, RUN, None, (0,))["versions"]["evalkit-editing"] == __version__
 
 
 def test_progress_starts_at_nothing_and_ends_with_all(tmp_path):

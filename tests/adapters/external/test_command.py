@@ -4,7 +4,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +17,6 @@ from evalkit_adapters.external.command import Command
 from tests.support.fakes import save_picture
 from tests.support.programs import BATCH, INVERT, is_alive, is_inverted, needs_proc, per_item, program, reasons, run_of
 from tests.support.toys import SIDE, make, toy_items
-
-
-@pytest.fixture(autouse=True)
-def scratch(tmp_path_factory, monkeypatch):
-    """Temporary folders of this test, which must be gone when it is over."""
-    folder = tmp_path_factory.mktemp("scratch")
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
 
 
 def test_each_placeholder_fills_one_argument_and_nothing_is_a_shells(tmp_path, monkeypatch):

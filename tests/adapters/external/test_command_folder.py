@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import replace
 
@@ -17,15 +16,6 @@ from evalkit_adapters.external import command
 from evalkit_adapters.external.command import Command
 from tests.support.programs import BATCH, is_alive, is_inverted, needs_proc, per_folder, program, reasons, run_of
 from tests.support.toys import SIDE, make, statuses, toy_items
-
-
-@pytest.fixture(autouse=True)
-def scratch(tmp_path_factory, monkeypatch):
-    """Temporary folders of this test, which must be gone when it is over."""
-    folder = tmp_path_factory.mktemp("scratch")
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
 
 
 @pytest.fixture(autouse=True)
