@@ -64,7 +64,7 @@ def write_entry(board: Leaderboard, name: str, kind: str, quality: float, items,
     )
     table = ScoreFrame.from_rows(rows, boards.FEW.metrics)
     line = "enc:{}|img:64|tpl:none|dtype:fp32|v:1|evalkit:0.1.0"
-    encoders = {metric: "miniature/clip@0" if METRICS.get(metric).encoder == "clip" else "recogniser@0" for metric in
+    encoders = {metric: "miniature/clip@0" if "clip" in METRICS.get(metric).encoders else "recogniser@0" for metric in
                 table.metrics}  # fmt: skip
     record = RunRecord(
         run=name, method=name, benchmark="few", benchmark_version="1", protocol="few/v1", n_items=len(items),
