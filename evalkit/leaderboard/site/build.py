@@ -21,7 +21,7 @@ from evalkit.leaderboard.ranking import Board, rank_board
 from evalkit.leaderboard.records import LEVELS
 from evalkit.leaderboard.records_io import write_text
 from evalkit.leaderboard.site.downloads import board_csv, board_json, scores_csv
-from evalkit.leaderboard.site.rows import (
+from evalkit.leaderboard.site.views import (
     FILTERS,
     anomalies_of,
     by_edit_type,
