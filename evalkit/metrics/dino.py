@@ -50,46 +50,22 @@ def _structure(encoder: str) -> dict[str, Feature]:
     return {"distance": PairFeature(encoder=encoder)}
 
 
+# fmt: off
 METRICS = (
-    define_metric(
-        "dino_image_similarity",
-        "cos(edited image, source image), class token of DINO ViT-S/16",
-        dino_image_similarity,
-        _vectors("dino", "source_image"),
-        _COSINE,
-        "Ruiz et al., DreamBooth, CVPR 2023 (DINO); Caron et al., DINO, ICCV 2021",
-    ),
-    define_metric(
-        "dino_image_similarity:dinov2",
-        "cos(edited image, source image), class token of DINOv2 ViT-B/14",
-        dino_image_similarity,
-        _vectors("dinov2", "source_image"),
-        _COSINE,
-        "Oquab et al., DINOv2, TMLR 2024",
-    ),
-    define_metric(
-        "dino_reference_similarity",
-        "cos(edited image, reference image), class token of DINO ViT-S/16",
-        dino_reference_similarity,
-        _vectors("dino", "reference_image"),
-        _COSINE,
-        "Zhang et al., MagicBrush, NeurIPS 2023 (DINO); Caron et al., DINO, ICCV 2021",
-        "alignment",
-    ),
-    define_metric(
-        "structure_distance",
-        "mean squared difference of the self-similarities of the last keys of DINO ViT-B/8",
-        structure_distance,
-        _structure("dino_structure"),
-        _DISTANCE,
-        "Tumanyan et al., Splicing ViT Features, CVPR 2022, eq. 4 and 5",
-    ),
-    define_metric(
-        "structure_distance:pie_bench",
-        "structure_distance with PIE-Bench's pixels of 0 to 255, where 0 to 1 was meant",
-        structure_distance,
-        _structure("dino_structure_pie_bench"),
-        _DISTANCE,
-        "Ju et al., PnP Inversion, ICLR 2024, as PIE-Bench's scripts compute it",
-    ),
+    define_metric("dino_image_similarity", "cos(edited image, source image), class token of DINO ViT-S/16",
+        dino_image_similarity, _vectors("dino", "source_image"), _COSINE,
+        "Ruiz et al., DreamBooth, CVPR 2023 (DINO); Caron et al., DINO, ICCV 2021"),
+    define_metric("dino_image_similarity:dinov2", "cos(edited image, source image), class token of DINOv2 ViT-B/14",
+        dino_image_similarity, _vectors("dinov2", "source_image"), _COSINE, "Oquab et al., DINOv2, TMLR 2024"),
+    define_metric("dino_reference_similarity", "cos(edited image, reference image), class token of DINO ViT-S/16",
+        dino_reference_similarity, _vectors("dino", "reference_image"), _COSINE,
+        "Zhang et al., MagicBrush, NeurIPS 2023 (DINO); Caron et al., DINO, ICCV 2021", "alignment"),
+    define_metric("structure_distance",
+        "mean squared difference of the self-similarities of the last keys of DINO ViT-B/8", structure_distance,
+        _structure("dino_structure"), _DISTANCE, "Tumanyan et al., Splicing ViT Features, CVPR 2022, eq. 4 and 5"),
+    define_metric("structure_distance:pie_bench",
+        "structure_distance with PIE-Bench's pixels of 0 to 255, where 0 to 1 was meant", structure_distance,
+        _structure("dino_structure_pie_bench"), _DISTANCE,
+        "Ju et al., PnP Inversion, ICLR 2024, as PIE-Bench's scripts compute it"),
 )
+# fmt: on

@@ -12,11 +12,33 @@ from typing import Literal
 
 from evalkit.edits.item import IMAGE_FIELDS
 from evalkit.edits.whole_item import WholeItem
-from evalkit.metrics.templates import TEMPLATES
 
 FeatureKind = Literal["image", "text", "pair", "item"]
 TEXT_FIELDS = ("source_caption", "target_caption", "instruction")
 ATTRIBUTE_FIELDS = ("source_attributes", "target_attributes")
+
+
+def _plain() -> tuple[str, ...]:
+    return ("{}",)
+
+
+def _photo_depicts() -> tuple[str, ...]:
+    return ("A photo depicts {}",)
+
+
+def _imagenet() -> tuple[str, ...]:
+    """The 79 that StyleGAN-NADA averages over: CLIP's 80 for ImageNet without "many", which is plural."""
+    from open_clip import OPENAI_IMAGENET_TEMPLATES
+
+    return tuple(sentence for make in OPENAI_IMAGENET_TEMPLATES if "many" not in (sentence := make("{}")))
+
+
+TEMPLATES: Mapping[str, Callable[[], tuple[str, ...]]] = {
+    "none": _plain,
+    "photo_depicts": _photo_depicts,
+    "imagenet79": _imagenet,
+}
+"""Name, as it stands in a signature, to the sentences with ``{}`` where the caption goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +60,7 @@ class VectorFeature:
     encoder: str = "clip"
     """``clip`` is the encoder that the run was given; any other name is a registered encoder of its own."""
     template: str = "none"
-    """For texts, a key of :data:`evalkit.metrics.templates.TEMPLATES`; with several templates the metric receives
+    """For texts, a key of :data:`TEMPLATES`; with several templates the metric receives
     ``(n, templates, dimension)``."""
     masked: bool = False
     """For images, whether all that lies outside of the edit mask is blackened before the encoder sees it."""
@@ -123,6 +145,20 @@ class ItemFeature:
 
 
 Feature = VectorFeature | PairFeature | ItemFeature
+
+
+def fill(template: str, caption: str) -> tuple[str, ...]:
+    """The caption in each sentence of a set of templates.
+
+    Sentences that end in a full stop take the caption without its own.
+
+    >>> fill("photo_depicts", "A cat.")
+    ('A photo depicts A cat.',)
+    """
+    bare = caption.rstrip().removesuffix(".")
+    return tuple(
+        sentence.replace("{}", bare if sentence.endswith(".") else caption) for sentence in TEMPLATES[template]()
+    )
 
 
 def computed_by(feature: Feature) -> Callable[..., Sequence[float]] | None:

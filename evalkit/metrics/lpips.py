@@ -51,22 +51,14 @@ def _row(name: str, summary: str, function: Callable[[Vectors], Scores], net: st
     return define_metric(name, summary, function, {"distance": feature}, (0.0, LARGEST[net], "down"), reference)
 
 
+# fmt: off
 METRICS = (
     _row("lpips", "learned perceptual distance to the source, on AlexNet", lpips, "alex"),
     _row("lpips:vgg", "learned perceptual distance to the source, on VGG-16", lpips, "vgg"),
     _row("lpips:squeeze", "learned perceptual distance to the source, on SqueezeNet", lpips, "squeeze"),
-    _row(
-        "lpips_background",
-        "LPIPS on AlexNet over what is outside of the edit mask, which is black in both images",
-        lpips_background,
-        "alex",
-        masked=True,
-    ),
-    _row(
-        "lpips_background:pie_bench",
-        "LPIPS of the whole on SqueezeNet, the edit mask black in both images",
-        lpips_background_pie_bench,
-        "squeeze",
-        masked=True,
-    ),
+    _row("lpips_background", "LPIPS on AlexNet over what is outside of the edit mask, which is black in both images",
+        lpips_background, "alex", masked=True),
+    _row("lpips_background:pie_bench", "LPIPS of the whole on SqueezeNet, the edit mask black in both images",
+        lpips_background_pie_bench, "squeeze", masked=True),
 )
+# fmt: on

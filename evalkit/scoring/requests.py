@@ -33,8 +33,8 @@ from evalkit.metrics.features import (
     PairFeature,
     VectorFeature,
     computed_by,
+    fill,
 )
-from evalkit.metrics.templates import fill
 
 MEASURING = ("numpy", "scipy")
 """The libraries that measures are written in."""

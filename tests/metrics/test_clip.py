@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from evalkit.errors import EvalkitError, UnknownNameError
 from evalkit.metrics import clip
 from evalkit.metrics.base import METRICS, REASONS, Scores, get_metrics
-from evalkit.metrics.templates import TEMPLATES, fill
+from evalkit.metrics.features import TEMPLATES, fill
 
 CLIP_METRICS = [name for name in METRICS.names() if name.startswith("clip_")]
 INVARIANCES = {
