@@ -48,9 +48,9 @@ def open_edits(
     chosen = BENCHMARKS.get(benchmark)() if benchmark else None
     if chosen is None and sources is None:
         # A plug-in that cannot be imported must not keep a folder of another benchmark from being scored.
-        candidates = [entry.value() for entry in BENCHMARKS.entries() if entry.value]
-        inferred = infer_benchmark(root, [candidate.without_files for candidate in candidates])
-        chosen = next((candidate for candidate in candidates if candidate.name == inferred), None)
+        known = (entry.value().without_files for entry in BENCHMARKS.entries() if entry.value)
+        inferred = infer_benchmark(root, known)
+        chosen = BENCHMARKS.get(inferred)() if inferred in BENCHMARKS.names() else None
     expected = chosen.without_files if chosen else None
     if chosen and (with_images or not chosen.items):
         loaded = chosen.load(data, near=root)

@@ -80,11 +80,15 @@ def open_folder(
     )
 
 
-def infer_benchmark(root: Path, candidates: Sequence[ExpectedItems]) -> str | None:
+def infer_benchmark(root: Path, candidates: Iterable[ExpectedItems]) -> str | None:
     """The benchmark that a folder holds edits of.
 
     It is what the manifest says; without one, the candidate whose names most files carry, if they are at least half
     of all image files and more than twice as many as fit any other.
+
+    Args:
+        root: The folder.
+        candidates: The items of the benchmarks that there are, which are not asked for where there is a manifest.
 
     Raises:
         LayoutError: There is no such folder.

@@ -20,13 +20,15 @@ def with_sources(
     items: Sequence[EditItem], source_names: Mapping[str, str], source_files: Sequence[Path]
 ) -> tuple[EditItem, ...]:
     """The items with the source images that the user's own folder holds, found by their names, else by the item ids."""
+    if not source_files:
+        return tuple(items)
     index = NameIndex((path.name, path) for path in source_files)
 
     def with_source(item: EditItem) -> EditItem:
         files = index.find(source_names.get(item.item_id, item.item_id)) if item.source_image is None else ()
         return replace(item, source_image=files[0]) if len(files) == 1 else item
 
-    return tuple(map(with_source, items)) if source_files else tuple(items)
+    return tuple(map(with_source, items))
 
 
 def with_groups(items: Sequence[EditItem], source_names: Mapping[str, str]) -> Resolved:
