@@ -43,13 +43,13 @@ def ranking_table(comparison: Comparison) -> TextTable:
     metrics = {metric.name: metric for metric in comparison.metrics}
     rows = tuple(
         (
-            metric_label(metrics[place.metric]),
-            place.method,
-            format_score(place.mean),
-            format_interval(place.ci_low, place.ci_high),
-            format_ranks(place.rank_low, place.rank_high),
+            metric_label(metrics[row.metric]),
+            row.method,
+            format_score(row.mean),
+            format_interval(row.ci_low, row.ci_high),
+            format_ranks(row.rank_low, row.rank_high),
         )
-        for place in comparison.ranking
+        for row in comparison.ranking
     )
     title = f"Ranking{on_benchmark(comparison)}: {level_of(comparison)} intervals, ranks that the data allow"
     return TextTable(title=title, header=RANKING_HEADER, rows=rows, text_columns=frozenset({0, 1, 4}))
@@ -117,12 +117,12 @@ def how_tested(comparison: Comparison) -> str:
 
 
 def means_by_method(comparison: Comparison) -> dict[str, list[tuple[RankedMethod, Mark]]]:
-    """Every method's place on each metric, marked; methods in the order of the first metric."""
+    """Every method's mean and ranks on each metric, marked; methods in the order of the first metric."""
     columns: list[dict[str, tuple[RankedMethod, Mark]]] = []
     for metric in comparison.metrics:
-        places = metric_ranking(comparison, metric.name)
-        best = next((place for place in places if place.rank_low is not None), None)
-        columns.append({p.method: (p, "best" if p is best else "tied" if p.tied_with_best else "") for p in places})
+        rows = metric_ranking(comparison, metric.name)
+        best = next((row for row in rows if row.rank_low is not None), None)
+        columns.append({r.method: (r, "best" if r is best else "tied" if r.tied_with_best else "") for r in rows})
     return {method: [column[method] for column in columns] for method in columns[0]}
 
 
@@ -175,7 +175,7 @@ def by_mean(comparison: Comparison, metric: ComparedMetric) -> list[RankedMethod
 
 def metric_ranking(comparison: Comparison, metric: str) -> list[RankedMethod]:
     """One metric's ranking."""
-    return [place for place in comparison.ranking if place.metric == metric]
+    return [row for row in comparison.ranking if row.metric == metric]
 
 
 def _left_out(comparison: Comparison) -> bool:

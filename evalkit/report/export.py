@@ -72,9 +72,9 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def _means(comparison: Comparison) -> list[list[str]]:
     """Header and rows of methods × metrics, escaped."""
     rows = [["method", *(escape_markdown(metric_label(metric)) for metric in comparison.metrics)]]
-    for method, places in means_by_method(comparison).items():
+    for method, means in means_by_method(comparison).items():
         cells = []
-        for ranked, mark in places:
+        for ranked, mark in means:
             interval = "" if ranked.ci_low is None else f"{format_interval(ranked.ci_low, ranked.ci_high)} "
             beside = escape_markdown(f"{interval}({format_ranks(ranked.rank_low, ranked.rank_high)})")
             cells.append(f"{_MARKS[mark]}{escape_markdown(format_score(ranked.mean))}{_MARKS[mark]} {beside}")

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
 from evalkit.formatting import (
@@ -49,13 +48,22 @@ _PLAIN_ENGINE = 0x17F
 """Letters beyond Latin ones are not known to pdfTeX."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Block:
-    """Rows under a head that is repeated where they go on in another table."""
-
-    head: list[str]
-    rows: list[list[str]]
-    """Of lines: what belongs together stays together."""
+_TABLE = r"""\begin{table}
+\centering
+%(again)s\caption{%(caption)s}
+\medskip
+\footnotesize
+\setlength{\tabcolsep}{4pt}
+\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%%
+\begin{tabular}{%(columns)s}
+\toprule
+%(lines)s
+\bottomrule
+\end{tabular}}
+\end{table}"""
+"""Not a longtable: that can neither be scaled nor stand in a column of a page with two."""
+_Block = tuple[list[str], list[list[str]]]
+"""A head that is repeated where its rows go on in another table, and rows of lines that stay together."""
 
 
 def latex(comparison: Comparison) -> str:
@@ -77,24 +85,24 @@ def _means(comparison: Comparison) -> list[str]:
     """Methods × metrics; many metrics in blocks one below the other."""
     metrics = comparison.metrics
     width = math.ceil(len(metrics) / math.ceil(len(metrics) / _METRICS))
-    blocks = []
+    blocks: list[_Block] = []
     for start in range(0, len(metrics), width):
         rest = [("", "")] * (start + width - len(metrics))
         heads = [*map(_stacked, metrics[start : start + width]), *("" for _ in rest)]
         rows = [
-            _lines([(_escape(method), ""), *(_mean(*place) for place in places[start : start + width]), *rest])
-            for method, places in means_by_method(comparison).items()
+            _lines([(_escape(method), ""), *(_mean(*ranked) for ranked in means[start : start + width]), *rest])
+            for method, means in means_by_method(comparison).items()
         ]
-        blocks.append(_Block(head=[_row(["method", *heads]), r"\midrule"], rows=rows))
+        blocks.append(([_row(["method", *heads]), r"\midrule"], rows))
     warning = "".join(f" {note[0].upper()}{note[1:]}." for note in miniature_note(comparison))
     caption = means_caption(comparison, "Bold", "underlined") + warning
     return _tables(caption, "l" + "r" * width, [], blocks)
 
 
-def _mean(place: RankedMethod, mark: Mark) -> tuple[str, str]:
-    interval = "" if place.ci_low is None else format_interval(place.ci_low, place.ci_high)
-    below = f"{interval} ({format_ranks(place.rank_low, place.rank_high)})".strip()
-    return _MARKS[mark] % _escape(format_score(place.mean)), _small(below)
+def _mean(ranked: RankedMethod, mark: Mark) -> tuple[str, str]:
+    interval = "" if ranked.ci_low is None else format_interval(ranked.ci_low, ranked.ci_high)
+    below = f"{interval} ({format_ranks(ranked.rank_low, ranked.rank_high)})".strip()
+    return _MARKS[mark] % _escape(format_score(ranked.mean)), _small(below)
 
 
 def _pairs(comparison: Comparison) -> list[str]:
@@ -104,11 +112,11 @@ def _pairs(comparison: Comparison) -> list[str]:
         "MDE: minimum detectable effect."
     )
     stacked = any(len(pair.a + pair.b) > _STACK for pair in comparison.pairs)
-    blocks = []
+    blocks: list[_Block] = []
     for metric in comparison.metrics:
         heading = rf"\multicolumn{{{len(_HEADER)}}}{{l}}{{\emph{{{_escape(metric_label(metric))}}}}} \\"
         rows = [_lines(_pair(pair, stacked=stacked)) for pair in comparison.pairs if pair.metric == metric.name]
-        blocks.append(_Block(head=[heading, r"\addlinespace[2pt]"], rows=rows))
+        blocks.append(([heading, r"\addlinespace[2pt]"], rows))
     return _tables(caption, "lrrrrrl", [_row(_HEADER)], blocks)
 
 
@@ -158,28 +166,15 @@ def _escape(text: str) -> str:
 
 def _tables(caption: str, columns: str, top: list[str], blocks: Sequence[_Block]) -> list[str]:
     """As many tables of one number as it takes for each to fit a page."""
-    pages = _pages(blocks)
     return [
-        "\n".join(
-            [
-                r"\begin{table}",
-                r"\centering",
-                *([r"\addtocounter{table}{-1}"] if number else []),
-                rf"\caption{{{'(continued)' if number else _escape(caption)}}}",
-                r"\medskip",
-                r"\footnotesize",
-                r"\setlength{\tabcolsep}{4pt}",
-                r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-                rf"\begin{{tabular}}{{{columns}}}",
-                r"\toprule",
-                *top,
-                *page[0 if top else 1 :],
-                r"\bottomrule",
-                r"\end{tabular}}",
-                r"\end{table}",
-            ]
-        )
-        for number, page in enumerate(pages)
+        _TABLE
+        % {
+            "again": "\\addtocounter{table}{-1}\n" if number else "",
+            "caption": "(continued)" if number else _escape(caption),
+            "columns": columns,
+            "lines": "\n".join([*top, *page[0 if top else 1 :]]),
+        }
+        for number, page in enumerate(_pages(blocks))
     ]
 
 
@@ -187,13 +182,13 @@ def _pages(blocks: Sequence[_Block]) -> list[list[str]]:
     """The blocks' lines, a rule before each head, in pages."""
     pages: list[list[str]] = [[]]
     room = _LINES
-    for block in blocks:
+    for head, rows in blocks:
         headless = True
-        for row in block.rows:
+        for row in rows:
             if len(row) + headless > room:
                 pages.append([])
                 room, headless = _LINES, True
-            pages[-1] += [r"\midrule", *block.head] if headless else [r"\addlinespace[2pt]"]
+            pages[-1] += [r"\midrule", *head] if headless else [r"\addlinespace[2pt]"]
             pages[-1] += row
             room -= len(row) + headless
             headless = False

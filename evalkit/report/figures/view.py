@@ -28,7 +28,7 @@ def join_values(columns: Sequence[tuple[ComparedMethod, str]]) -> JoinedValues:
     means = [method.table.item_means(metric) for method, metric in columns if metric in method.table.metrics]
     if not means or len(means) < len(columns):
         return JoinedValues(item_ids=(), groups=(), columns=np.zeros((0, len(columns))))
-    by_item = [dict(zip(mean.item_ids, mean.values, strict=True)) for mean in means]
+    by_item = [mean.by_item() for mean in means]
     groups = dict(zip(means[0].item_ids, means[0].groups, strict=True))
     common = tuple(item_id for item_id in groups if all(item_id in values for values in by_item))
     return JoinedValues(

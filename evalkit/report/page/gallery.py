@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -90,33 +91,32 @@ def build_gallery(comparison: Comparison) -> Gallery:
     item_ids = list(dict.fromkeys(item_id for by_item in scores.values() for item_id in by_item))
     metric = next((metric for metric in comparison.metrics if metric.primary), comparison.metrics[0]).name
     differences = {item_id: _differences(item_id, names, scores) for item_id in item_ids}
-    chosen = spread_over(item_ids, {i: d[metric] for i, d in differences.items() if metric in d}, _room(len(names)))
+    limit = max(1, min(MAX_ITEMS, MAX_THUMBNAILS // (len(names) + 1)))
+    chosen = spread_over(item_ids, {i: d[metric] for i, d in differences.items() if metric in d}, limit)
     folders = _open_folders(comparison)
     sources: dict[Path, GalleryPicture] = {}
     rows = tuple(_row(item_id, names, scores, differences[item_id], folders, sources) for item_id in chosen)
-    two = f"{names[1]} − {names[0]}" if len(names) == 2 else "largest − smallest"
     return Gallery(
         rows=rows,
         n_items=len(item_ids),
-        difference=two,
+        difference=f"{names[1]} − {names[0]}" if len(names) == 2 else "largest − smallest",
         chosen_by=metric,
         pictures=bool(folders.edits),
         problems=tuple(folders.problems),
     )
 
 
-def spread_over(item_ids: Sequence[str], differences: Mapping[str, float], room: int) -> list[str]:
-    """At most ``room`` items: both ends of the differences and evenly many between them, in their own order.
+def spread_over(item_ids: Sequence[str], differences: Mapping[str, float], limit: int) -> list[str]:
+    """At most ``limit`` items: both ends of the differences and evenly many between them, in their own order.
 
     >>> spread_over(list("abcde"), {"a": 0.5, "b": 0.1, "c": 0.9, "d": 0.3, "e": 0.7}, 3)
     ['a', 'b', 'c']
     """
-    if len(item_ids) <= room:
+    if len(item_ids) <= limit:
         return list(item_ids)
-    by_difference = sorted(item_ids, key=lambda item_id: (item_id not in differences, differences.get(item_id, 0.0)))
+    by_difference = sorted(item_ids, key=lambda item_id: differences.get(item_id, math.inf))
     last = len(item_ids) - 1
-    places = {round(number * last / max(1, room - 1)) for number in range(room)}
-    chosen = {by_difference[place] for place in places}
+    chosen = {by_difference[round(number * last / max(1, limit - 1))] for number in range(limit)}
     return [item_id for item_id in item_ids if item_id in chosen]
 
 
@@ -133,12 +133,8 @@ def thumbnail(path: Path, alt: str) -> GalleryPicture:
     return GalleryPicture(data=f"data:image/jpeg;base64,{data}", alt=alt, width=image.width, height=image.height)
 
 
-def _room(n_methods: int) -> int:
-    return max(1, min(MAX_ITEMS, MAX_THUMBNAILS // (n_methods + 1)))
-
-
 def _scores(method: ComparedMethod) -> dict[str, dict[str, float]]:
-    by_item: dict[str, dict[str, float]] = {row.item_id: {} for row in method.table.rows}
+    by_item: dict[str, dict[str, float]] = {item_id: {} for item_id, _ in method.table.groups()}
     for metric in method.table.metrics:
         for item_id, value in method.table.item_means(metric).by_item().items():
             by_item[item_id][metric] = value
@@ -186,9 +182,9 @@ def _open(folder: FolderRecord, found: _Folders) -> Sequence[EditItem]:
     root = Remote(folder.path, index=MANIFEST_NAME).pull() if is_url(folder.path) else Path(folder.path)
     if not root.is_dir():
         raise LayoutError(f"{folder.path} is not there any more.")
-    said = {name: value for name, value in folder.opened_with.items() if name in ("benchmark", "pattern")}
-    paths = {name: Path(value) for name, value in folder.opened_with.items() if name not in said}
-    open_again = partial(open_edits, root, **said, **paths)  # type: ignore[arg-type]
+    texts = ("benchmark", "pattern")
+    options = {name: value if name in texts else Path(value) for name, value in folder.opened_with.items()}
+    open_again = partial(open_edits, root, **options)  # type: ignore[arg-type]
     try:
         return open_again(with_images=found.no_sources is None).folder.items
     except BenchmarkError as failure:  # edits without their sources are better than nothing

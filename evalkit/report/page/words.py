@@ -16,7 +16,7 @@ def headline(comparison: Comparison, metric: ComparedMetric) -> str:
     pairs = [pair for pair in comparison.pairs if pair.metric == metric.name]
     if len(pairs) == 1:
         return f"On {metric_label(metric)}: {_of_pair(pairs[0])}"
-    best = [place.method for place in metric_ranking(comparison, metric.name) if place.tied_with_best]
+    best = [row.method for row in metric_ranking(comparison, metric.name) if row.tied_with_best]
     if not best:
         leaders = "no method could be ranked"
     elif len(best) == 1:
