@@ -120,11 +120,13 @@ def html(comparison):
     return render_page(comparison)
 
 
-def test_everything_is_in_one_file(html):
-    """No element points out of the page: pictures are data, links lead to its own sections, nothing is fetched."""
+def test_everything_is_in_one_well_formed_file(html):
+    """Pictures are data, links lead to the page's own sections, nothing is fetched; what is opened is closed."""
     page = Page(html)
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
 
+    assert html.startswith("<!DOCTYPE html>")
+    assert (page.open, page.wrong) == ([], [])
     assert len(ids) == len(set(ids))
     for tag, attributes in page.elements:
         for name in ("src", "href", "xlink:href", "action", "srcset", "poster", "data"):
@@ -133,24 +135,11 @@ def test_everything_is_in_one_file(html):
     assert not page.all("link") + page.all("iframe") + page.all("object")
     assert set(re.findall(r"url\(([^)]{0,12})", html)) <= {f"#{one}"[:12] for one in ids}
     assert "@import" not in html
-
-
-def test_the_policy_allows_this_script_and_no_other(html):
-    """The page forbids every request and every script but its own, which is named by its hash."""
-    policy = next(meta["content"] for meta in Page(html).all("meta") if "http-equiv" in meta)
+    policy = next(meta["content"] for meta in page.all("meta") if "http-equiv" in meta)
     script = re.search(r"<script>(.*?)</script>", html, re.DOTALL).group(1)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
     assert policy.startswith("default-src 'none'; ")
     assert f"script-src 'sha256-{digest}'" in policy
-
-
-def test_the_page_is_well_formed(html):
-    """Every element that is opened is closed, in the right order, and the document starts with its type."""
-    page = Page(html)
-
-    assert html.startswith("<!DOCTYPE html>")
-    assert (page.open, page.wrong) == ([], [])
 
 
 def test_nothing_in_a_name_or_caption_can_act(folders):
@@ -283,21 +272,17 @@ def test_pictures_are_small_and_their_number_is_bounded(html):
         assert gallery.n_items == 200
 
 
-def test_the_items_shown_span_all_differences():
+def test_the_items_shown_span_all_differences_and_their_number_is_said(without_figures):
     """Of too many items both extremes and evenly many between them are shown, in the order of the data."""
     ids = [f"i{n}" for n in range(101)]
     chosen = spread_over(ids, {item_id: float((7 * n) % 101) for n, item_id in enumerate(ids)}, 11)
 
     assert sorted((7 * ids.index(item_id)) % 101 for item_id in chosen) == list(range(0, 101, 10))
     assert chosen == sorted(chosen, key=ids.index)
-
-
-def test_the_number_of_items_shown_is_said(without_figures):
-    """The page says how many of the items it shows, and how they were chosen."""
-    assert "60 of 80 items are shown, evenly spread over the differences on clip_score" in render_page(
-        comparison_of(2, n_items=80)
-    )
-    assert "All 10 items are shown." in render_page(comparison_of(2, n_items=10))
+    many, few = (render_page(comparison_of(2, n_items=n)) for n in (80, 10))
+    assert "60 of 80 items are shown, evenly spread over the differences on clip_score" in many
+    assert "All 10 items are shown." in few
+    assert "No pictures: the scores come from tables that name no edit folder." in few
 
 
 def test_an_item_shows_source_edits_and_scores(comparison):
@@ -323,6 +308,13 @@ def test_sort_keys_hold_each_metric_in_the_order_of_the_choice(comparison, html)
 
     assert options == ["clip_score", "lpips"]
     assert f'data-v="{values["clip_score"]:.9g}|{values["lpips"]:.9g}"' in html
+
+
+def test_signatures_are_on_the_page(html):
+    """Each signature stands in the methods section; a score of another tool says that it has none."""
+    assert METRICS[0].signature in html
+    assert "lpips: scores of another tool" in html
+    assert "miniature" not in html
 
 
 def test_folders_that_are_gone_are_named(tmp_path, without_figures):
@@ -388,13 +380,6 @@ def test_sources_that_some_folder_brings_are_enough(folders, monkeypatch, first)
     assert alone.problems == ("The source images are not shown: no network",)
 
 
-def test_scores_of_other_tools_have_no_pictures(without_figures):
-    """A comparison of tables that name no folder says why there are no pictures."""
-    assert "No pictures: the scores come from tables that name no edit folder." in render_page(
-        comparison_of(2, n_items=4)
-    )
-
-
 def test_a_toy_encoder_is_labelled():
     """Scores of the miniature encoder are labelled at the top, at each of their metrics, and in the figures."""
     toy = replace(METRICS[0], signature="clip_score|enc:miniature/a@0123456789ab|v:1")
@@ -417,13 +402,6 @@ def test_the_methods_section_has_what_it_takes_to_repeat_it():
         assert words in text, words
 
 
-def test_signatures_are_on_the_page(html):
-    """Each signature stands in the methods section; a score of another tool says that it has none."""
-    assert METRICS[0].signature in html
-    assert "lpips: scores of another tool" in html
-    assert "miniature" not in html
-
-
 def test_equal_data_give_the_same_page(comparison, html, tmp_path):
     """The page has no date and nothing random in it."""
     write_page(comparison, tmp_path / "new" / "page.html")
@@ -431,14 +409,9 @@ def test_equal_data_give_the_same_page(comparison, html, tmp_path):
     assert (tmp_path / "new" / "page.html").read_text("utf-8") == html
 
 
-def contrast(one, two):
-    """The contrast of two colours by the Web Content Accessibility Guidelines 2.1."""
-    light, dark = sorted((luminance(one), luminance(two)), reverse=True)
+def contrast(*colours):
+    """The contrast of two colours ``#rrggbb`` by the Web Content Accessibility Guidelines 2.1."""
+    channels = np.array([[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in colours])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    dark, light = sorted(linear @ [0.2126, 0.7152, 0.0722])
     return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(colour):
-    """Relative luminance of ``#rrggbb``."""
-    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
