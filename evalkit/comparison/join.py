@@ -28,7 +28,7 @@ _NOT_RUN = {"absent", "no_edited_image"}
 class MethodRows:
     """One method's rows among the joined items."""
 
-    frame: ScoreFrame
+    table: ScoreFrame
     items: Indices
     """``(rows,)``, which item each row is of."""
 
@@ -63,7 +63,7 @@ class Joined:
     def values(self, method: str, metric: str) -> Floats:
         """``(n, seeds)``, NaN where there is no value; an item's values come first, in the order of its rows."""
         rows = self.methods[method]
-        found = rows.frame.column(metric)
+        found = rows.table.column(metric)
         defined = ~np.isnan(found)
         items = rows.items[defined]
         order = np.argsort(items, kind="stable")
@@ -85,7 +85,7 @@ class Joined:
     def n_missing(self, method: str) -> int:
         """Items without an edited image of this method."""
         rows = self.methods[method]
-        return len(self.items) - len(np.unique(rows.items[rows.frame.is_ok()]))
+        return len(self.items) - len(np.unique(rows.items[rows.table.is_ok()]))
 
     def excluded(self, a: str, b: str, metric: str) -> dict[str, int]:
         """Reason to number of the items that a pair leaves out."""
@@ -121,7 +121,7 @@ def join(methods: Sequence[Method], metrics: Sequence[str], groups: Mapping[str,
     together = pa.chunked_array([m.table.items["item_id"].combine_chunks() for m in methods]).unify_dictionaries()
     items = together.chunk(0).dictionary.to_pylist()
     rows = {
-        method.name: MethodRows(frame=method.table, items=factorize(ids)[0])
+        method.name: MethodRows(table=method.table, items=factorize(ids)[0])
         for method, ids in zip(methods, together.chunks, strict=True)
     }
     _refuse_disjoint(items, rows)
@@ -152,14 +152,14 @@ def join(methods: Sequence[Method], metrics: Sequence[str], groups: Mapping[str,
 
 def _missing(rows: MethodRows, metric: str, n_items: int, code_of: dict[str, int]) -> Indices:
     """``(n,)`` codes of the reasons why items have no value, 0 for those that have one; new reasons are added."""
-    codes, reasons = factorize(rows.frame.reasons[metric])
+    codes, reasons = factorize(rows.table.reasons[metric])
     ours = np.array([code_of.setdefault(reason, len(code_of)) for reason in reasons], dtype=np.intp)
     result = np.full(n_items, code_of.setdefault("absent", len(code_of)), dtype=np.intp)
     # Of an item's rows the first that gives a reason counts.
     with_reason = np.flatnonzero(codes >= 0)
     items, first = np.unique(rows.items[with_reason], return_index=True)
     result[items] = ours[codes[with_reason[first]]]
-    result[rows.items[~np.isnan(rows.frame.column(metric))]] = 0
+    result[rows.items[~np.isnan(rows.table.column(metric))]] = 0
     return result
 
 

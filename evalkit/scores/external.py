@@ -153,7 +153,7 @@ def _read(path: Path) -> "pd.DataFrame":
     except OSError as failure:
         raise DataError(f"{path} cannot be read: {failure.strerror or failure}.") from failure
     except ValueError as failure:  # of pyarrow and pandas
-        name = "Parquet" if kind == ".parquet" else "CSV"
+        name = "Parquet" if kind == ".parquet" else kind[1:].upper()
         raise DataError(f"{path} is not a {name} file that can be read: {failure}.") from failure
     if table.empty:
         raise DataError(f"{path} holds no rows: expected one per item.")
@@ -170,7 +170,9 @@ def _read_csv(path: Path, text: str) -> "pd.DataFrame":
         io.StringIO(text, newline=""), sep=delimiter, names=range(1 + max(line.count(delimiter) for line in lines)),
         dtype=object, keep_default_na=False, skip_blank_lines=False, engine="python",
     )  # fmt: skip
-    cells.index += 1 + cells.map(lambda cell: str(cell).count("\n")).sum(axis=1).cumsum()
+    cells.index += 1
+    if '"' in text:  # a cell may hold line breaks
+        cells.index += cells.map(lambda cell: str(cell).count("\n")).sum(axis=1).cumsum()
     cells = cells.dropna(how="all")
     header = [str(name).strip() for name in cells.iloc[:1].stack().dropna()]
     twice = sorted({name for name in header if header.count(name) > 1})
@@ -273,8 +275,7 @@ def _melted(
     import pandas as pd
 
     others = [name for name in table.columns if name and name not in asdict(columns).values()]
-    metrics = [name for name in others if not _numbers_rows(name) and _mostly_numbers(table[name])]
-    metrics = [columns.value] if columns.value else metrics
+    metrics = [columns.value] if columns.value else [name for name in others if _is_metric(table[name])]
     crossed = [name for name in metrics if _BETWEEN in name] if columns.method is None else []
     metrics = crossed or metrics
     if not metrics:
@@ -289,12 +290,10 @@ def _melted(
     return pd.concat(cells), remarks
 
 
-def _numbers_rows(name: str) -> bool:
-    """Whether a column, by its name, only counts or names the rows: a second id, or an index that a tool added."""
-    return name.lower() in GUESSES["item"] or name.lower().startswith("unnamed:")
-
-
-def _mostly_numbers(column: Iterable[Any]) -> bool:
+def _is_metric(column: "pd.Series[Any]") -> bool:
+    """Whether a column mostly holds numbers, and its name is not that of a second id or of an index."""
+    if column.name.lower() in GUESSES["item"] or column.name.lower().startswith("unnamed:"):
+        return False
     reasons = [number_of(raw)[1] for raw in column]
     return reasons.count(None) + reasons.count("infinite") > reasons.count("not_a_number")
 

@@ -1,10 +1,8 @@
 """Score tables of other tools: every shape gives the same scores, and nothing goes missing in silence."""
 
-import csv
 import json
 
-import pyarrow
-import pyarrow.parquet
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,72 +19,44 @@ SCORES = {
 }
 METHODS, METRICS = ("ddim+p2p", "masa|ctrl"), ("psnr", "lpips")
 ITEMS = ("000000000000", "000000000001", "a, b", "naïve")
-
-
-def text_of(value):
-    """As a tool prints it that has no better word for "undefined"."""
-    return "nan" if value is None else repr(value)
+RECORDS = [
+    {"id": item, "model": method, **{metric: SCORES[method, metric][number] for metric in METRICS}}
+    for method in METHODS
+    for number, item in enumerate(ITEMS)
+]
 
 
 def wide(path):
-    """A column per metric, a row per method and item."""
-    with path.open("w", newline="", encoding="utf-8-sig") as file:
-        writer = csv.writer(file)
-        writer.writerow(["Item_ID", "model", *METRICS, "prompt"])
-        for method in METHODS:
-            for place, item in enumerate(ITEMS):
-                writer.writerow([item, method, *(text_of(SCORES[method, m][place]) for m in METRICS), "a cat, 5 of it"])
+    """A row per method and item, a column per metric, "nan" for what is undefined, and a column of text."""
+    table = pandas.DataFrame(RECORDS).rename(columns={"id": "Item_ID"}).assign(prompt="a cat, 5 of it")
+    table.to_csv(path, index=False, na_rep="nan", encoding="utf-8-sig")
 
 
 def long(path):
     """A row per value."""
-    lines = [
-        {"file_id": item, "system": method, "metric_name": metric, "value": values[place]}
-        for (method, metric), values in SCORES.items()
-        for place, item in enumerate(ITEMS)
-    ]
-    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    table = pandas.DataFrame(RECORDS).melt(["id", "model"], var_name="metric_name")
+    table.to_json(path, orient="records", lines=True, force_ascii=False)
 
 
 def crossed(path):
     """PIE-Bench's layout: a row per item, a column per method and metric, "nan" for what is undefined."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file_id", *(f"{method}|{metric}" for method, metric in SCORES)])
-        for place, item in enumerate(ITEMS):
-            writer.writerow([item, *(text_of(values[place]) for values in SCORES.values())])
-
-
-def records():
-    """A row per method and item, as objects."""
-    return [
-        {"id": item, "method": method, **{metric: SCORES[method, metric][place] for metric in METRICS}}
-        for method in METHODS
-        for place, item in enumerate(ITEMS)
-    ]
-
-
-def parquet(path):
-    """The same, in columns."""
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records()), path)
-
-
-def listed(path):
-    """The same, as one JSON list inside an object."""
-    path.write_text(json.dumps({"version": 1, "results": records()}))
+    columns = {f"{method}|{metric}": values for (method, metric), values in SCORES.items()}
+    pandas.DataFrame({"file_id": ITEMS, **columns}).to_csv(path, index=False, na_rep="nan")
 
 
 def nested(path):
-    """The same as JSON Lines, with the scores in an object of their own."""
-    lines = [
-        {"key": r["id"], "model": r["method"], "scores": {metric: r[metric] for metric in METRICS}} for r in records()
-    ]
+    """JSON Lines with the scores in an object of their own."""
+    lines = [{"key": r["id"], "model": r["model"], "scores": {m: r[m] for m in METRICS}} for r in RECORDS]
     path.write_text("\n".join(json.dumps(line) for line in lines))
 
 
 WRITERS = {
-    "wide.csv": wide, "long.jsonl": long, "pie_bench.csv": crossed, "table.parquet": parquet, "list.json": listed,
-}  # fmt: skip
+    "wide.csv": wide,
+    "long.jsonl": long,
+    "pie_bench.csv": crossed,
+    "table.parquet": lambda path: pandas.DataFrame(RECORDS).to_parquet(path),
+    "list.json": lambda path: path.write_text(json.dumps({"version": 1, "results": RECORDS})),
+}
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -191,6 +161,12 @@ def test_row_numbers_are_no_scores(tmp_path):
     assert external.notes[1] == "t.csv: columns that are no scores were left out: Unnamed: 0, index"
 
 
+def test_blank_lines_are_no_rows(tmp_path):
+    """Before the header, between rows and at the end."""
+    (tmp_path / "t.csv").write_text("\nitem,score\n\na,0.5\n\n")
+    assert [row.values for row in read_table(tmp_path / "t.csv").methods["t"].rows] == [{"score": 0.5}]
+
+
 def test_columns_can_be_named(tmp_path):
     """What is not plain is said by the user; the same table without is an error that says how."""
     (tmp_path / "t.csv").write_text("bild;verfahren;mass;wert\n1;a;x;0.5\n1;b;x;0.75\n")
@@ -232,6 +208,8 @@ def test_a_value_without_a_row_is_absent(tmp_path):
         ("t.csv", "item,seed,score\n1,3,0.5\n1,3,1\n", "line 2 and line 3 both give score of item '1', seed 3"),
         ("t.jsonl", '{"item": 1, "x": 1}\n\n{"item": "1", "x": 2}\n', "line 1 and line 3 both give x of item '1'"),
         ("t.csv", "item,score\n1,0.5,7\n", "line 2: expected 2 cells as in the header, got 3"),
+        ("t.csv", 'item,score\n"1\n2",0.5\n\n3\n', "line 5: expected 2 cells as in the header, got 1"),
+        ("t.csv", 'item,score\n"1,0.5\n', "is not a CSV file that can be read: unexpected end of data"),
         ("t.csv", "item,score,score\n1,0.5,7\n", "line 1: the column 'score' is there more than once"),
         ("t.csv", "item,score\n,0.5\n", "line 2: the column 'item' is empty"),
         ("t.csv", "item,method,score\n1,,0.5\n", "line 2: the column 'method' is empty"),
@@ -262,14 +240,10 @@ def test_text_in_another_encoding_is_refused(tmp_path):
         read_table(tmp_path / "t.csv")
 
 
-def test_a_path_that_leads_nowhere_is_refused(tmp_path):
-    """Neither a run directory nor a table."""
+def test_sources_that_name_no_one_method_are_refused(tmp_path):
+    """A path that leads nowhere, and one name for a table of two methods."""
     with pytest.raises(OptionError, match="does not exist: expected a run directory or a table"):
         compare([tmp_path / "nothing.csv"])
-
-
-def test_one_name_for_a_table_of_two_methods_is_refused(tmp_path):
-    """Two methods cannot share a name."""
     wide(tmp_path / "wide.csv")
     with pytest.raises(OptionError, match="holds 2 methods, which cannot all be called 'ours'"):
         compare([f"ours={tmp_path / 'wide.csv'}"])
