@@ -121,6 +121,7 @@ class Entry(LeaderboardRecord):
 class OutputDigest(LeaderboardRecord):
     """A line of ``outputs.jsonl``: one edit that was made."""
 
+    model_config = ConfigDict(title="Output")
     item_id: Text
     seed: int | None = None
     status: Literal["ok", "failed"] = "ok"
@@ -134,6 +135,9 @@ class OutputDigest(LeaderboardRecord):
 class AnomalyCheck(LeaderboardRecord):
     """One automatic check for what should not be, with its number."""
 
+    # The name under which it stands in the schemas, which do not change.
+    __qualname__ = "Screen"
+    model_config = ConfigDict(title="Screen")
     name: str
     value: float | None
     """None: it could not be measured."""
