@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from evalkit.cli import main
+from evalkit.comparison.compare import compare
+from evalkit.report.figures.view import MetricView
 from evalkit.report.tables import TextTable, terminal_table
 from tests.support.runs import A, B, random_runs, write_scores
 
@@ -57,12 +59,7 @@ def test_json_holds_the_contract_and_nothing_else(two):
     assert (pair["p_value"], pair["ci_low"], pair["verdict"]) == (2 / 64, 0.1, "b_better")
     assert [list(place) for place in result["ranking"]] == [RANKING_KEYS] * 2
     settings = result["settings"]
-    assert (settings["alpha"], settings["seed"], settings["test"], settings["correction"]) == (
-        0.05,
-        0,
-        "sign_flip",
-        "holm",
-    )
+    assert [settings[key] for key in ("alpha", "seed", "test", "correction")] == [0.05, 0, "sign_flip", "holm"]
 
 
 def test_verdicts_come_first_then_the_ranking_then_the_comparisons(two):
@@ -247,3 +244,44 @@ def test_a_table_drawn_at_once_looks_as_row_by_row():
         drawn.append(console.file.getvalue())
     assert drawn[0] == drawn[1]
     assert drawn[0].count("│ m ") == 1
+
+
+def test_figures_and_page_are_written_and_named(two, tmp_path):
+    """Real runs give every figure and a page that says the verdict; standard output stays one JSON object."""
+    figures, page = tmp_path / "new" / "figures", tmp_path / "page.html"
+    done = evalkit("compare", *two, "--figures", figures, "--report", page, "--json")
+
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["comparisons"][0]["verdict"] == "b_better"
+    kinds = {file.name.removesuffix("_clip_score.svg") for file in figures.glob("*.svg")}
+    assert kinds == {"forest", "ecdf", "heat_map", "power"}
+    assert f"Wrote 17 files to {figures}" in done.stderr
+    assert f"Wrote {page}" in done.stderr
+    text = page.read_text("utf-8")
+    assert "On clip_score ↑: b is better than a." in text
+    assert "The pictures of a are not shown: " in text
+    assert "is not there any more" in text
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(two, tmp_path):
+    """A page below a file cannot be written: the message names it and the options."""
+    (tmp_path / "file").write_text("")
+    done = evalkit("compare", *two, "--report", tmp_path / "file" / "page.html")
+
+    assert done.exit_code == 1
+    assert "cannot be written" in done.stderr
+    assert "--report FILE.html" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_figures_have_the_groups_of_the_comparison(two, tmp_path):
+    """Groups given by a table replace those of the runs also where figures take their scores from."""
+    table = tmp_path / "groups.csv"
+    table.write_text("item_id,group\n" + "".join(f"item_{n},g{n // 2}\n" for n in range(6)))
+    comparison = compare(two, groups=table)
+
+    for method in comparison.methods:
+        assert [row.group for row in method.table.rows] == ["g0", "g0", "g1", "g1", "g2", "g2"]
+    drawn = MetricView(comparison=comparison, metric=comparison.metrics[0]).with_reference("a")
+    assert drawn.groups == ("g0", "g0", "g1", "g1", "g2", "g2")
+    assert [row.group for row in compare(two).methods[0].table.rows] == [f"item_{n}" for n in range(6)]

@@ -48,12 +48,6 @@ def test_the_items_needed_are_the_fewest_that_are_enough(effect, power):
     assert n == 2 or detectable(n - 1) > effect
 
 
-@pytest.mark.parametrize(("effect", "n"), [(0.010, 73), (0.005, 285), (0.002, 1768)])
-def test_items_needed_for_clip_sized_differences(effect, n):
-    """A standard deviation of .03 takes 73 items for .010, and 25 times as many for a fifth of that."""
-    assert items_needed(effect, standard_deviation=0.03) == n
-
-
 def test_groups_cost_items():
     """With a design effect of 1.5 half as many items again are needed, and fewer groups cost a little more."""
     alone = items_needed(0.01, standard_deviation=0.1)
@@ -84,18 +78,14 @@ def test_the_intraclass_correlation_finds_what_was_put_in():
     assert intraclass_correlation(np.ones(4), [0, 0, 1, 1]) is None
 
 
-def test_the_noncentral_t_has_no_holes():
-    """It is scipy.stats' distribution where that exists, and 0 where that is NaN."""
-    for t, df, shift in [(1.98, 99, 2.8), (2.0, 38, 3.0), (60.0, 99, 50.0), (1.0, 99, -3.0)]:
-        assert noncentral_t_cdf(t, df, shift) == pytest.approx(reference.nct.cdf(t, df, shift), abs=1e-9)
-    assert np.isnan(reference.nct.cdf(-1.98, 99, 10))
-    assert noncentral_t_cdf(-1.98, 99, 10) == 0.0
-
-
 @given(st.floats(-50, 50), st.sampled_from([1, 2, 5, 39, 1000]), st.sampled_from([0.025, 0.2, 0.5, 0.975]))
 def test_the_noncentrality_is_found_again(t, df, probability):
-    """Inverting the distribution and applying it gives back the probability."""
-    assert noncentral_t_cdf(t, df, noncentrality_at(t, df, probability)) == pytest.approx(probability, abs=1e-6)
+    """Inverting the distribution and applying it gives back the probability; it is scipy's, and 0 where that is NaN."""
+    shift = noncentrality_at(t, df, probability)
+    assert noncentral_t_cdf(t, df, shift) == pytest.approx(probability, abs=1e-6)
+    assert np.isnan(expected := reference.nct.cdf(t, df, shift)) or expected == pytest.approx(probability, abs=1e-6)
+    assert np.isnan(reference.nct.cdf(-1.98, 99, 10))
+    assert noncentral_t_cdf(-1.98, 99, 10) == 0.0
 
 
 def test_seeds_halve_only_their_own_part_of_the_spread():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats as reference
 from statsmodels.stats.proportion import proportion_confint
 
 from evalkit.errors import OptionError
@@ -175,9 +176,10 @@ def test_success_rates_have_wilsons_interval_and_other_means_students(n, success
         low, high = proportion_confint(successes / n * trials, trials, alpha=alpha, method="wilson")
         assert (row.ci_low, row.ci_high) == pytest.approx((low, high), abs=1e-9)
         assert 0 <= row.ci_low <= row.mean <= row.ci_high <= 1
-    plain = ranked(scores, range(n), alpha=alpha).methods
-    if 0 < successes < n:
-        assert min(row.ci_low for row in plain) != pytest.approx(min(low, rows[0].ci_low), abs=1e-6)
+    for row in ranked(scores, range(n), alpha=alpha).methods:
+        if np.ptp(scores[row.method]):
+            expected = reference.ttest_1samp(scores[row.method], 0).confidence_interval(1 - alpha)
+            assert (row.ci_low, row.ci_high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_constant_differences_are_judged_by_their_signs():
