@@ -29,7 +29,7 @@ class FolderOrUrl(click.ParamType):  # type: ignore[type-arg]  # it has a type i
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> PathOrUrl:  # noqa: ANN401
         """The URL as it is, or the path."""
-        from evalkit.storage.remote import is_url
+        from evalkit.storage.paths import is_url
 
         return value if isinstance(value, str) and is_url(value) else self._path.convert(value, param, ctx)
 
@@ -52,7 +52,7 @@ def runs_from(runs: Iterable[str], output: Output) -> list[str]:
     Raises:
         RemoteError: A URL cannot be read.
     """
-    from evalkit.storage.remote import is_url
+    from evalkit.storage.paths import is_url
 
     found = []
     for run in runs:

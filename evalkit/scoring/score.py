@@ -27,8 +27,8 @@ from evalkit.scoring.features import Features
 from evalkit.scoring.options import DEFAULT_METRICS, Missing, ScoreOptions
 from evalkit.scoring.requests import requests_of
 from evalkit.scoring.summaries import encoder_record, score_items, signature, summarize, versions, without_unreadable
+from evalkit.storage.paths import origin_of
 from evalkit.storage.prefetch import Progress, in_batches, no_progress
-from evalkit.storage.remote import origin_of
 
 RUNS = Path("evalkit_runs")
 """Where run directories are written that nobody names."""

@@ -1,11 +1,13 @@
-"""Where evalkit keeps what it can make or fetch again, and what lies inside a folder."""
+"""Paths and URLs: where evalkit keeps what it can make or fetch again, and what lies inside a folder."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 Resolve = Callable[[str], str]
 """From a path to the same path without links, as ``os.path.realpath``."""
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.")
 
 
 def cache_directory() -> Path:
@@ -20,6 +22,29 @@ def cache_directory() -> Path:
     # The XDG specification has relative paths ignored.
     base = Path(shared) if shared and Path(shared).is_absolute() else Path.home() / ".cache"
     return base / "evalkit"
+
+
+def copies_directory() -> Path:
+    """Where the local copies of folders behind URLs lie, each in a directory of its own with its URL beside it."""
+    return cache_directory() / "remote"
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL, and no path.
+
+    >>> is_url("s3://bucket/edits"), is_url("edits"), is_url("C:/edits")
+    (True, False, False)
+    """
+    return bool(_URL.match(text))
+
+
+def origin_of(folder: Path) -> str:
+    """The URL that a folder is a copy of, else its absolute path."""
+    resolved, copies = folder.resolve(), copies_directory().resolve()
+    if resolved.is_relative_to(copies):
+        digest, _, *below = resolved.relative_to(copies).parts
+        return "/".join([(copies / digest / "url").read_text(encoding="utf-8"), *below])
+    return str(resolved)
 
 
 def is_within(path: Path, folder: Path, resolve: Resolve = os.path.realpath) -> bool:

@@ -19,37 +19,18 @@ from typing import Any
 
 from evalkit.errors import RemoteError
 from evalkit.storage.atomic import atomic_write
-from evalkit.storage.paths import cache_directory
+from evalkit.storage.paths import copies_directory
 from evalkit.storage.prefetch import Progress, no_progress, prefetch
 
 THREADS = 8
 """Files on their way at a time."""
 EVERY = 20.0
 """Seconds between two copies of what is being written."""
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.")
 _VALIDATORS = ("ETag", "etag", "md5Hash", "blob_id", "mtime", "LastModified", "last_modified", "created")
 _LIST = {"s3": "aws s3 ls", "gs": "gcloud storage ls", "gcs": "gcloud storage ls", "hf": "hf download --dry-run"}
 _LOG_IN = {"s3": "aws configure", "hf": "hf auth login"} | dict.fromkeys(
     ("gs", "gcs"), "gcloud auth application-default login"
 )
-
-
-def is_url(text: str) -> bool:
-    """Whether a text is a URL, and no path.
-
-    >>> is_url("s3://bucket/edits"), is_url("edits"), is_url("C:/edits")
-    (True, False, False)
-    """
-    return bool(_URL.match(text))
-
-
-def origin_of(folder: Path) -> str:
-    """The URL that a folder is a copy of, else its absolute path."""
-    resolved, copies = folder.resolve(), _copies().resolve()
-    if resolved.is_relative_to(copies):
-        digest, _, *below = resolved.relative_to(copies).parts
-        return "/".join([(copies / digest / "url").read_text(encoding="utf-8"), *below])
-    return str(resolved)
 
 
 class Remote:
@@ -69,7 +50,7 @@ class Remote:
         self.url = url.rstrip("/")
         self._index, self._last = index, last
         self._protocol = self.url.partition("://")[0].lower()
-        home = _copies() / hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        home = copies_directory() / hashlib.sha256(self.url.encode()).hexdigest()[:16]
         self.folder = home / (PurePosixPath(self.url.partition("://")[2]).name or "folder")
         """The local copy."""
         self._log = home / "index.jsonl"
@@ -273,10 +254,6 @@ def _reason(failure: Exception, url: str, protocol: str) -> str:
     if isinstance(failure, FileNotFoundError) or "NotFound" in kind:
         return f"there is no such folder, or it is empty. {next_step}"
     return f"{' '.join(str(failure).split()).rstrip('.') or kind}. {next_step}"
-
-
-def _copies() -> Path:
-    return cache_directory() / "remote"
 
 
 def _remote_state(info: Mapping[str, Any]) -> str:

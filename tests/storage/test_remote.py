@@ -17,7 +17,8 @@ from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import write_manifest
 from evalkit.errors import RemoteError
 from evalkit.scores.run import read_run
-from evalkit.storage.remote import Remote, origin_of
+from evalkit.storage.paths import origin_of
+from evalkit.storage.remote import Remote
 from evalkit_adapters.methods.identity import Identity
 from tests.support.hub import HubServer
 from tests.support.pictures import encoded, scene

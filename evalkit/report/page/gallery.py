@@ -16,7 +16,8 @@ from evalkit.edits.manifest import MANIFEST_NAME
 from evalkit.errors import BenchmarkError, EvalkitError, LayoutError
 from evalkit.images.decode import read_image
 from evalkit.scores.run import FolderRecord
-from evalkit.storage.remote import Remote, is_url
+from evalkit.storage.paths import is_url
+from evalkit.storage.remote import Remote
 
 THUMBNAIL = 160
 """Pixels of the longer side."""
