@@ -148,9 +148,9 @@ def resize(pixels: torch.Tensor, size: tuple[int, int], mode: str = "bilinear") 
 def fit_within(size: tuple[int, int], short: int, longest: int) -> tuple[int, int]:
     """A picture's height and width at a given short side, or at a given long side where that would be exceeded.
 
-    >>> size_within((512, 640), 224, 320)
+    >>> fit_within((512, 640), 224, 320)
     (224, 280)
-    >>> size_within((500, 1000), 224, 320)
+    >>> fit_within((500, 1000), 224, 320)
     (160, 320)
     """
     height, width = size
