@@ -1,8 +1,11 @@
 """The words of a page: what was found, in a sentence per metric, and the methods section to paste."""
 
+from jinja2 import Environment, StrictUndefined
+
 from evalkit.comparison.records import CORRECTION_NAMES, TEST_NAMES, ComparedMetric, Comparison, PairResult
 from evalkit.formatting import counted, format_number, series
 from evalkit.report.comparison import level_of, metric_label, metric_ranking
+from evalkit.report.page import asset
 
 HOW = {
     "enumeration": "every arrangement counted",
@@ -54,69 +57,33 @@ def _tally(pairs: list[PairResult]) -> str:
 
 def methods_section(comparison: Comparison) -> list[str]:
     """The paragraphs to paste into a paper: data, tests, correction, margins, ranks, and what reproduces them."""
-    return [_data(comparison), _tests(comparison), _margins(comparison), _again(comparison)]
+    environment = Environment(undefined=StrictUndefined)  # noqa: S701 - plain text, which the page escapes
+    environment.filters.update(series=series, corrected=_corrected)
+    settings = comparison.settings
+    primary = [metric.name for metric in comparison.metrics if metric.primary]
+    text = environment.from_string(asset("methods.txt")).render(
+        settings=settings,
+        names=[method.name for method in comparison.methods],
+        benchmark=comparison.benchmark,
+        baseline=comparison.baseline,
+        level=level_of(comparison),
+        n_seeds=max((pair.n_seeds for pair in comparison.pairs), default=1),
+        missing=[f"{method.name} {method.n_missing}" for method in comparison.methods if method.n_missing],
+        test=TEST_NAMES[settings["test"]],  # type: ignore[index]
+        computed=sorted({HOW[pair.how] for pair in comparison.pairs if pair.how in HOW}),
+        primary=primary,
+        exploratory=len(primary) < len(comparison.metrics),
+        n_tests=sum(pair.metric in primary and pair.p_value is not None for pair in comparison.pairs),
+        margins=[f"±{m.margin:g} for {m.name}" for m in comparison.metrics if m.margin is not None],
+        ranked=bool(comparison.ranking),
+    )
+    return text.split("\n\n")
 
 
 def signatures(comparison: Comparison) -> list[str]:
     """One line per metric that says everything that can change its number."""
     lines = [metric.signature or f"{metric.name}: scores of another tool" for metric in comparison.metrics]
     return list(dict.fromkeys(lines))
-
-
-def _data(comparison: Comparison) -> str:
-    settings, names = comparison.settings, [method.name for method in comparison.methods]
-    seeds = max((pair.n_seeds for pair in comparison.pairs), default=1)
-    where = f" of {comparison.benchmark}" if comparison.benchmark else ""
-    text = (
-        f"{series(names, 'and')} were compared on {settings['n_items']} items{where} in {settings['n_groups']} "
-        "groups; items that share a source image form one. "
-    )
-    if seeds > 1:
-        text += f"Scores were averaged over up to {seeds} seeds per item. "
-    missing = [f"{method.name} {method.n_missing}" for method in comparison.methods if method.n_missing]
-    return text + (f"Items without an edited image: {', '.join(missing)}." if missing else "Every item was edited.")
-
-
-def _tests(comparison: Comparison) -> str:
-    settings = comparison.settings
-    used = sorted({HOW[pair.how] for pair in comparison.pairs if pair.how in HOW})
-    computed = f" (computed {' or '.join(used)})" if used else ""
-    against = f"with {comparison.baseline}" if comparison.baseline else "of all pairs"
-    text = (
-        f"For comparisons {against}, mean paired differences were tested with a two-sided {_test(comparison)} test "
-        f"over groups{computed}, with {level_of(comparison)} intervals. "
-    )
-    primary = [metric.name for metric in comparison.metrics if metric.primary]
-    n_tests = sum(pair.metric in primary and pair.p_value is not None for pair in comparison.pairs)
-    if n_tests > 1:
-        text += (
-            f"p-values on {series(primary, 'and')} {_corrected(settings['correction'])} over {n_tests} comparisons. "
-        )
-    if len(primary) < len(comparison.metrics):
-        verb = "is" if len(primary) == 1 else "are"
-        text += f"{series(primary, 'and')} {verb} primary; the other metrics are exploratory, and their p-values "
-        text += f"{_corrected(settings['exploratory_correction'])}. "
-    ranks = f"Ranks are the sets that simultaneous {level_of(comparison)} bootstrap-t intervals allow."
-    return text + (ranks if comparison.ranking else "")
-
-
-def _margins(comparison: Comparison) -> str:
-    declared = [f"±{m.margin:g} for {m.name}" for m in comparison.metrics if m.margin is not None]
-    if not declared:
-        return "No margin of equivalence was declared, so equivalence was not tested."
-    return f"Equivalence was tested by two one-sided tests with the margins {series(declared, 'and')}."
-
-
-def _again(comparison: Comparison) -> str:
-    settings = comparison.settings
-    return (
-        f"Computed with evalkit {settings['evalkit']}, α = {settings['alpha']}, seed {settings['seed']}, "
-        f"{settings['n_flips']:,} random arrangements where not all were counted."
-    )
-
-
-def _test(comparison: Comparison) -> str:
-    return TEST_NAMES[comparison.settings["test"]]  # type: ignore[index]
 
 
 def _corrected(correction: object) -> str:
