@@ -189,16 +189,16 @@ def _of_records(path: Path, records: Iterable[tuple[str, Any]]) -> "pd.DataFrame
     """A table of objects, those inside of others as ``outer.inner``."""
     import pandas as pd
 
-    places, rows = [], []
+    index, rows = [], []
     for where, record in records:
         if not isinstance(record, dict):
             raise DataError(f"{path}, {where}: expected an object with a key per column, got {type(record).__name__}.")
         row: dict[str, Any] = {}
         for key, value in record.items():
             row |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
-        places.append(where)
+        index.append(where)
         rows.append(row)
-    return pd.DataFrame(rows, index=places, dtype=object)
+    return pd.DataFrame(rows, index=index, dtype=object)
 
 
 def _json_records(path: Path, text: str) -> Iterable[tuple[str, Any]]:
@@ -338,14 +338,14 @@ def _groups(path: Path, rows: "pd.DataFrame") -> dict[str, str]:
 
 def _frames(path: Path, cells: "pd.DataFrame", group_of: Mapping[str, str]) -> dict[str, ScoreFrame]:
     """A frame per method."""
-    places: dict[tuple[str, str, int | None, str], str] = {}
+    where: dict[tuple[str, str, int | None, str], str] = {}
     methods: dict[str, dict[tuple[str, int | None], tuple[dict[str, float | None], dict[str, str]]]] = {}
     for cell in cells.itertuples():
-        place = places.setdefault((cell.method, cell.item, cell.seed, cell.metric), cell.Index)
-        if place != cell.Index:
+        first = where.setdefault((cell.method, cell.item, cell.seed, cell.metric), cell.Index)
+        if first != cell.Index:
             seed = "" if cell.seed is None else f", seed {cell.seed}"
             raise DataError(
-                f"{path}: {place} and {cell.Index} both give {cell.metric} of item '{cell.item}'{seed} for method "
+                f"{path}: {first} and {cell.Index} both give {cell.metric} of item '{cell.item}'{seed} for method "
                 f"'{cell.method}'. Keep one, or name the column that tells them apart: --seed-column NAME"
             )
         values, reasons = methods.setdefault(cell.method, {}).setdefault((cell.item, cell.seed), ({}, {}))
