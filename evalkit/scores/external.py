@@ -1,10 +1,11 @@
 """Score tables of other tools, in whatever shape they come: which column is what, and what is missing and why."""
 
+import csv
 import io
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,46 +144,17 @@ def _read(path: Path) -> "pd.DataFrame":
         if kind == ".parquet":
             from pyarrow import parquet
 
-            records = enumerate(parquet.read_table(path).to_pylist(), start=1)
-            table = _of_records(path, ((f"row {number}", record) for number, record in records))
-        else:
-            text = path.read_bytes().decode("utf-8-sig")
-            table = _read_csv(path, text) if kind in (".csv", ".tsv") else _of_records(path, _json_records(path, text))
+            rows = enumerate(parquet.read_table(path).to_pylist(), start=1)
+            return _of_records(path, ((f"row {number}", record) for number, record in rows))
+        text = path.read_bytes().decode("utf-8-sig")
+        return _of_records(path, (_csv_records if kind in (".csv", ".tsv") else _json_records)(path, text))
     except UnicodeDecodeError as failure:
         raise DataError(f"{path} is not UTF-8 text: {failure}. Convert it, and run the same command again.") from None
     except OSError as failure:
         raise DataError(f"{path} cannot be read: {failure.strerror or failure}.") from failure
-    except ValueError as failure:  # of pyarrow and pandas
+    except (ValueError, csv.Error) as failure:  # pyarrow's are ValueErrors
         name = "Parquet" if kind == ".parquet" else kind[1:].upper()
         raise DataError(f"{path} is not a {name} file that can be read: {failure}.") from failure
-    if table.empty:
-        raise DataError(f"{path} holds no rows: expected one per item.")
-    return table
-
-
-def _read_csv(path: Path, text: str) -> "pd.DataFrame":
-    import pandas as pd
-
-    lines = text.splitlines() or [""]
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=lines[0].count)
-    # The Python engine tells a cell that is not there from an empty one, also where a line has more than the header.
-    cells = pd.read_csv(
-        io.StringIO(text, newline=""), sep=delimiter, names=range(1 + max(line.count(delimiter) for line in lines)),
-        dtype=object, keep_default_na=False, skip_blank_lines=False, engine="python",
-    )  # fmt: skip
-    cells.index += 1
-    if '"' in text:  # a cell may hold line breaks
-        cells.index += cells.map(lambda cell: str(cell).count("\n")).sum(axis=1).cumsum()
-    cells = cells.dropna(how="all")
-    header = [str(name).strip() for name in cells.iloc[:1].stack().dropna()]
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise DataError(f"{path}, line 1: the column '{twice[0]}' is there more than once. Rename one of them.")
-    for line, n_cells in cells.count(axis=1).items():
-        if n_cells != len(header):
-            raise DataError(f"{path}, line {line}: expected {len(header)} cells as in the header, got {n_cells}.")
-    rows = cells.iloc[1:, : len(header)].set_axis(header, axis=1)
-    return rows.set_axis([f"line {line}" for line in rows.index])
 
 
 def _of_records(path: Path, records: Iterable[tuple[str, Any]]) -> "pd.DataFrame":
@@ -198,7 +170,24 @@ def _of_records(path: Path, records: Iterable[tuple[str, Any]]) -> "pd.DataFrame
             row |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
         index.append(where)
         rows.append(row)
+    if not rows:
+        raise DataError(f"{path} holds no rows: expected one per item.")
     return pd.DataFrame(rows, index=index, dtype=object)
+
+
+def _csv_records(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    """Each line; pandas' own reader fills up short ones in silence, and cannot say which line a cell is from."""
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=text.partition("\n")[0].count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    header = [name.strip() for name in next(lines, [])]
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}, line 1: the column '{twice[0]}' is there more than once. Rename one of them.")
+    for cells in filter(None, lines):
+        where = f"line {lines.line_num}"
+        if len(cells) != len(header):
+            raise DataError(f"{path}, {where}: expected {len(header)} cells as in the header, got {len(cells)}.")
+        yield where, dict(zip(header, cells, strict=True))
 
 
 def _json_records(path: Path, text: str) -> Iterable[tuple[str, Any]]:

@@ -162,8 +162,8 @@ def test_row_numbers_are_no_scores(tmp_path):
 
 
 def test_blank_lines_are_no_rows(tmp_path):
-    """Before the header, between rows and at the end."""
-    (tmp_path / "t.csv").write_text("\nitem,score\n\na,0.5\n\n")
+    """Between rows and at the end."""
+    (tmp_path / "t.csv").write_text("item,score\n\na,0.5\n\n")
     assert [row.values for row in read_table(tmp_path / "t.csv").methods["t"].rows] == [{"score": 0.5}]
 
 
@@ -209,7 +209,9 @@ def test_a_value_without_a_row_is_absent(tmp_path):
         ("t.jsonl", '{"item": 1, "x": 1}\n\n{"item": "1", "x": 2}\n', "line 1 and line 3 both give x of item '1'"),
         ("t.csv", "item,score\n1,0.5,7\n", "line 2: expected 2 cells as in the header, got 3"),
         ("t.csv", 'item,score\n"1\n2",0.5\n\n3\n', "line 5: expected 2 cells as in the header, got 1"),
-        ("t.csv", 'item,score\n"1,0.5\n', "is not a CSV file that can be read: unexpected end of data"),
+        ("t.csv", 'item,score\n"1\n2",0.5\n\n3,4,5,6\n', "line 5: expected 2 cells as in the header, got 4"),
+        ("t.csv", 'item,score\n"1,0.5\n', "line 2: expected 2 cells as in the header, got 1"),
+        ("t.csv", "item,score\n" + 200_000 * "x", "is not a CSV file that can be read: field larger than field limit"),
         ("t.csv", "item,score,score\n1,0.5,7\n", "line 1: the column 'score' is there more than once"),
         ("t.csv", "item,score\n,0.5\n", "line 2: the column 'item' is empty"),
         ("t.csv", "item,method,score\n1,,0.5\n", "line 2: the column 'method' is empty"),
