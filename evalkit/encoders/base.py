@@ -241,8 +241,8 @@ class LoadedEncoder:
     encoder: EncoderNetwork
     """An :class:`Encoder`, a :class:`PairEncoder` or an :class:`ItemEncoder`."""
     files: tuple[Path, ...] = ()
-    """Every file and directory that was read. While none of them changes, the specification is taken as known and the
-    network stays on disk until something must be encoded; empty means that the specification is not remembered."""
+    """Every file, or directory of files, that was read. While none of them changes, the specification is taken as known
+    and the network stays on disk until something must be encoded; empty: the specification is not remembered."""
     libraries: tuple[str, ...] = ()
     """Distributions whose version takes part in the numbers."""
 

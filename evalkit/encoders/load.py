@@ -3,7 +3,7 @@
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,10 +133,11 @@ class SpecCache:
                 return spec if library_versions(name for name, _ in spec.libraries) == spec.libraries else None
         return None
 
-    def keep(self, spec: EncoderSpec, files: Iterable[Path]) -> None:
-        """Keep a specification, with the state of the files that it came from."""
+    def keep(self, spec: EncoderSpec, files: Sequence[Path]) -> None:
+        """Keep a specification, with the state of the files and directories that it came from."""
         if self._cache is not None:
-            states = {str(path.absolute()): _state(path) for path in (*files, *OWN_FILES)}
+            listed = (inside for path in files if path.is_dir() for inside in sorted(path.iterdir()))
+            states = {str(path.absolute()): _state(path) for path in (*files, *listed, *OWN_FILES)}
             with suppress(CacheError):
                 self._cache.remember(self._request, spec.cache_key, {"spec": spec.as_json(), "files": states})
                 self._cache.describe(spec.cache_key, spec.label)

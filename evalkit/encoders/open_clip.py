@@ -1,7 +1,6 @@
 """The open_clip backend: named weights, local checkpoints, Hub repositories and local directories."""
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from evalkit.encoders.base import DType, LoadedEncoder
 from evalkit.encoders.hub import fetch_snapshot
 from evalkit.encoders.open_clip_network import DIRECTORY, WEIGHT_SUFFIXES, WeightsSource, read_network
 from evalkit.errors import EncoderError, UnknownNameError, WeightsError
+from evalkit.registry import nearest
 
 VERSION = 1
 LIBRARIES = ("torch", "open_clip_torch", "timm", "tokenizers", "transformers", "ftfy", "regex")
@@ -62,7 +62,7 @@ def _require_architecture(architecture: str, weights: str) -> None:
     known = open_clip.list_models()
     if architecture not in known:
         raise UnknownNameError(
-            f"open_clip has no architecture '{architecture}'. {_nearest(architecture, known)}"
+            f"open_clip has no architecture '{architecture}'. {nearest(architecture, known)}"
             f"A specification reads open_clip:<architecture>/<tag or checkpoint>, such as "
             f"open_clip:ViT-B-32-quickgelu/openai"
         )
@@ -144,7 +144,7 @@ def _find_checkpoint(architecture: str, weights: str) -> WeightsSource:
         )
     raise UnknownNameError(
         f"open_clip lists no weights '{weights}' for {architecture}, and there is no such file. "
-        f"{_nearest(weights, tags)}Its tags: {', '.join(tags) or 'none'}."
+        f"{nearest(weights, tags)}Its tags: {', '.join(tags) or 'none'}."
     )
 
 
@@ -159,8 +159,3 @@ def _usual_images(architecture: str) -> dict[str, Any]:
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     ways = [_images(open_clip.get_pretrained_cfg(architecture, tag)) for tag in tags]
     return ways[0] if ways and all(way == ways[0] for way in ways) else {}
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f"Did you mean {' or '.join(near)}? " if near else ""

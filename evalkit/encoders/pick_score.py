@@ -40,8 +40,8 @@ def load(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
 
     network = replace(network, embed_texts=embed_texts)
     spec = network.spec(f"pick_score/{directory.resolve().name if argument else REPO}", dtype, VERSION)
-    files = (path for path in dict.fromkeys([directory, processor]) for path in (path, *sorted(path.iterdir())))
-    return LoadedEncoder(encoder=TorchEncoder(network, spec, target), files=tuple(files), libraries=LIBRARIES)
+    encoder = TorchEncoder(network, spec, target)
+    return LoadedEncoder(encoder=encoder, files=(directory, processor), libraries=LIBRARIES)
 
 
 def _find(argument: str) -> tuple[Path, Path]:

@@ -74,8 +74,7 @@ def load_directory(directory: Path, *, name: str, device: str, dtype: DType) -> 
     with quietly():
         network = read_network(directory)
     spec = network.spec(name, dtype, VERSION)
-    files = (directory, *sorted(path for path in directory.iterdir() if path.is_file()))
-    return LoadedEncoder(encoder=TorchEncoder(network, spec, target), files=files, libraries=LIBRARIES)
+    return LoadedEncoder(encoder=TorchEncoder(network, spec, target), files=(directory,), libraries=LIBRARIES)
 
 
 def _require_known_type(directory: Path) -> None:

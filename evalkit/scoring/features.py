@@ -81,6 +81,7 @@ class Features:
         self._progress = progress
         self.digests: dict[Path, str] = {}
         """SHA-256 of the image files that were last asked for."""
+        self._content_digests: dict[Content, str] = {}
         self.unreadable: dict[Path, str] = {}
         """Image files that could not be decoded, each with the reason."""
         self.n_computed: dict[ContentKind, int] = dict.fromkeys(DOING, 0)
@@ -97,6 +98,7 @@ class Features:
         What was asked for before is let go, but for files that are asked for again.
         """
         self._store.release()
+        self._content_digests.clear()
         contents = (content for request in requests.values() for content in request.contents)
         paths = dict.fromkeys(path for content in contents for path in content.files)
         self.digests = {path: self.digests[path] for path in paths if path in self.digests}
@@ -134,7 +136,10 @@ class Features:
                 self._progress("reading images", done, len(paths))
 
     def _digest_of(self, content: Content) -> str:
-        return content_digest([self.digests[path] for path in content.files], content.texts)
+        if content not in self._content_digests:
+            files = [self.digests[path] for path in content.files]
+            self._content_digests[content] = content_digest(files, content.texts)
+        return self._content_digests[content]
 
     def _spec(self, feature: Feature) -> EncoderSpec | None:
         return None if feature.encoder == "none" else self._encoders[feature.encoder].spec

@@ -16,10 +16,11 @@ content itself is known by the SHA-256 of its files and texts: names, places and
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.encoders.base import EncoderSpec, decoding_rules, library_versions, settings_digest
@@ -58,7 +59,8 @@ def content_digest(files: Sequence[str], texts: Sequence[str] = ()) -> str:
         files: SHA-256 of each of its files, in hexadecimal.
         texts: Its texts.
     """
-    return sha256(json.dumps([list(files), list(texts)]).encode()).hexdigest()
+    lengths = f"{len(files)} files, texts of {[len(text) for text in texts]}: "
+    return sha256("".join([lengths, *files, *texts]).encode()).hexdigest()
 
 
 @dataclass(slots=True)
@@ -113,24 +115,17 @@ def contents_of(feature: Feature, item: EditItem) -> tuple[Content, ...]:
     """What a feature of an item is computed of: one content, or for a text one per template."""
     masks = (item.edit_mask,) if isinstance(feature, VectorFeature | PairFeature) and feature.masked else ()
     if isinstance(feature, PairFeature):
-        return (_content([getattr(item, feature.against), item.edited_image, *masks]),)
+        pair: tuple[Any, Any] = (getattr(item, feature.against), item.edited_image)
+        return (Content((*pair, *masks)),)
     if isinstance(feature, ItemFeature):
-        return (_content([getattr(item, name) for name in feature.takes]),)
-    value: Path | str | Mapping[str, str] = getattr(item, feature.field)
-    if feature.field in IMAGE_FIELDS:
-        return (_content([value, *masks]),)
+        files = tuple(getattr(item, name) for name in feature.takes if name in IMAGE_FIELDS)
+        return (Content(files, tuple(getattr(item, name) for name in feature.takes if name not in IMAGE_FIELDS)),)
+    value: Any = getattr(item, feature.field)
+    if isinstance(value, Path):
+        return (Content((value, *masks)),)
     if isinstance(value, str):
-        return tuple(Content(texts=(text,)) for text in fill(feature.template, value))
-    attributes = value if isinstance(value, Mapping) else {}
-    return (Content(texts=(json.dumps(dict(attributes), sort_keys=True, ensure_ascii=False),)),)
-
-
-def _content(values: Iterable[object]) -> Content:
-    values = list(values)
-    return Content(
-        files=tuple(value for value in values if isinstance(value, Path)),
-        texts=tuple(value for value in values if isinstance(value, str)),
-    )
+        return tuple(Content((), (text,)) for text in fill(feature.template, value))
+    return (Content((), (json.dumps(dict(value), sort_keys=True, ensure_ascii=False),)),)
 
 
 def cache_key(feature: Feature, spec: EncoderSpec | None) -> str:
