@@ -53,6 +53,30 @@ def test_json_holds_the_contract_and_nothing_else_is_on_standard_output(tmp_path
     assert read_run(tmp_path / "run").record.metrics["clip_score"].mean == result["metrics"]["clip_score"]["mean"]
 
 
+def test_scoring_imports_no_library_that_it_has_no_use_for(tmp_path):
+    """A folder is scored without diffusers and matplotlib, and pixels without torch."""
+    folder = str(write_folder(tmp_path / "edits"))
+    code = (
+        "import sys; from evalkit.cli import main\n"
+        "main(sys.argv[1:], standalone_mode=False)\n"
+        "heavy = {'diffusers', 'matplotlib', 'torch', 'transformers', 'datasets'}\n"
+        "print(*sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    for metrics, expected in (("l1,ssim", ""), ("clip_score", "torch transformers")):
+        arguments = [
+            "score",
+            folder,
+            "--encoder",
+            "miniature",
+            "--metrics",
+            metrics,
+            "--output",
+            str(tmp_path / metrics),
+        ]
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+        assert done.stderr.splitlines()[-1] == expected
+
+
 def test_the_table_shows_means_intervals_and_signatures(tmp_path, tiny_transformers_clip):
     """For a person: a table, the signature of each number, and where the run is."""
     done = score(write_folder(tmp_path / "edits"), tiny_transformers_clip, tmp_path / "run")

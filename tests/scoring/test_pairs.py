@@ -140,6 +140,20 @@ def test_the_score_is_the_definition_applied_to_the_files(tmp_path, cache):
         assert row.values["psnr"] == pytest.approx(-10 * np.log10(row.values["mse"]), abs=1e-6)
 
 
+def test_numbers_of_pixels_are_kept_in_the_64_bits_that_the_signature_names(tmp_path, cache):
+    """One level of 255 is 1/255 to the last digit, fresh and from the cache; white on black has 0 dB and not −0."""
+    (item,) = make_items(tmp_path, 1, 1)
+    for path, level in ((item.source_image, 100), (item.edited_image, 101)):
+        Image.new("RGB", (8, 8), (level,) * 3).save(path)
+    for _ in range(2):
+        found = run(make_edit_folder(tmp_path, [item]), cache)
+        assert found.table.rows[0].values["l1"] == 1 / 255
+        assert "|dtype:fp64|" in found.record.metrics["l1"].signature
+    Image.new("RGB", (8, 8), "white").save(item.edited_image)
+    Image.new("RGB", (8, 8), "black").save(item.source_image)
+    assert str(run(make_edit_folder(tmp_path, [item]), cache).table.rows[0].values["psnr"]) == "0.0"
+
+
 def test_an_edit_of_another_size_is_brought_to_the_size_of_its_source(tmp_path, cache):
     """The stated rule, end to end: Pillow's bicubic filter on the edited image, the source untouched."""
     item = make_items(tmp_path, 1, 1)[0]
