@@ -51,7 +51,7 @@ def score(
     device: str,
     engine: EngineOptions,
     output: Output,
-    **settings: Any,  # noqa: ANN401 - handed on to the library as they are
+    **settings: Any,  # noqa: ANN401 - fields of ScoreOptions
 ) -> None:
     """Score the edited images in PATH.
 
@@ -60,7 +60,6 @@ def score(
     from evalkit.benchmarks.open import open_edits
     from evalkit.benchmarks.protocols import PROTOCOLS
     from evalkit.edits.problems import NOTICES
-    from evalkit.report.runs import protocol_table, run_notes, run_table
     from evalkit.scoring.options import ScoreOptions
     from evalkit.scoring.score import RUNS
     from evalkit.scoring.score import score as run_score
@@ -75,31 +74,26 @@ def score(
     output.note(summary(place, opened.folder))
     name = settings.pop("name") or opened.folder.method or path.resolve().name
     target = target or RUNS / name
-    options = ScoreOptions(
-        metrics=names_in(metrics) or None,
-        encoder=encoders,
-        protocol=kept_to,
-        name=name,
-        device=device,
-        **settings,
-    )
-    with (
-        written_to(target, output) as directory,
-        output.progress() as progress,
-        engine.open(device) as opened_engine,
-    ):
-        run = run_score(opened, directory, options, engine=opened_engine, progress=progress)
-    record = run.record
-    output.json(as_json(record, kept_to))
+    chosen = names_in(metrics) or None
+    options = ScoreOptions(metrics=chosen, encoder=encoders, protocol=kept_to, name=name, device=device, **settings)
+    with written_to(target, output) as directory, output.progress() as progress, engine.open(device) as workers:
+        run = run_score(opened, directory, options, engine=workers, progress=progress)
+    _show(run.record, kept_to, target, output)
+    if any(problem.code not in NOTICES for problem in run.record.problems):
+        sys.exit(ExitCode.PROBLEMS)
+
+
+def _show(record: "RunRecord", protocol: "Protocol | None", target: PathOrUrl, output: Output) -> None:
+    from evalkit.report.runs import protocol_table, run_notes, run_table
+
+    output.json(as_json(record, protocol))
     output.table(run_table(record))
-    if kept_to:
-        output.table(protocol_table(record, kept_to))
+    if protocol:
+        output.table(protocol_table(record, protocol))
     for note in run_notes(record):
         output.line(f"  {note}")
     output.line(f"Wrote {target}")
     output.problems("Problems", record.problems)
-    if any(problem.code not in NOTICES for problem in record.problems):
-        sys.exit(ExitCode.PROBLEMS)
 
 
 def as_json(record: "RunRecord", protocol: "Protocol | None" = None) -> dict[str, Any]:

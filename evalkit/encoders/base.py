@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Embeddings = npt.NDArray[np.float32]
 """``(n, dimension)``, as the network gives them: not normalised."""
 DType = Literal["fp32", "bf16", "fp16"]
+ContentKind = Literal["image", "text", "pair", "item"]
+Numbers = npt.NDArray[np.floating]
+"""``(dimension,)``: float32 from networks, float64 from measures of pixels and judges."""
 
 MAX_ASPECT = 16
 """From this aspect ratio on only the part of an image that survives the crop is resized."""
@@ -264,6 +267,25 @@ class Backend(Protocol):
             EncoderError: The network cannot be built from what was given.
             OptionError: The device is not there.
         """
+
+
+class FeatureCache(Protocol):
+    """What scoring needs of a cache; every method raises a :class:`~evalkit.errors.CacheError` where it fails."""
+
+    def get_many(self, key: str, kind: ContentKind, digests: Sequence[str]) -> dict[str, Numbers]:
+        """Those of some contents' numbers that are known."""
+
+    def put_many(self, key: str, kind: ContentKind, rows: Mapping[str, Numbers]) -> None:
+        """Keep numbers by content, all of them or none."""
+
+    def describe(self, key: str, label: str) -> None:
+        """Say what it is that a key stands for."""
+
+    def recall(self, request: str) -> Any:  # noqa: ANN401 - whatever JSON can hold
+        """What was remembered of a request for an encoder; None where nothing was."""
+
+    def remember(self, request: str, key: str | None, facts: Any) -> None:  # noqa: ANN401 - as above
+        """Keep what a request for an encoder led to, or, without a key, drop it."""
 
 
 def weights_digest(state: "Mapping[str, torch.Tensor]") -> str:

@@ -3,7 +3,7 @@
 Numbers are kept by what computed them (a key, see :mod:`evalkit.scoring.requests`), by kind, and by the SHA-256 of the
 content, so that nothing is computed twice and nothing stale is ever found. Each batch is one transaction of a
 write-ahead log: a process killed at any moment leaves whole batches and a sound file. Whatever has the methods of
-:class:`FeatureCache` can be put in its place.
+:class:`~evalkit.encoders.base.FeatureCache` can be put in its place.
 """
 
 import json
@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from evalkit.encoders.base import ContentKind, Numbers
 from evalkit.errors import CacheError
 from evalkit.storage.paths import cache_directory
 
@@ -46,35 +46,9 @@ MEANINGS = {
     sqlite3.SQLITE_BUSY: f"another process has held it for {BUSY_SECONDS:g} s",
     sqlite3.SQLITE_IOERR: "the disk refused, as a full or a broken one does",
 }
-ContentKind = Literal["image", "text", "pair", "item"]
-Numbers = npt.NDArray[np.floating]
-"""``(dimension,)``: float32 from networks, float64 from measures of pixels and judges."""
-
 CHUNK = 500
 """Rows per look-up: below the 999 parameters that older builds of SQLite allow."""
 SELECT = "SELECT digest, vector, checksum FROM embeddings WHERE encoder = ? AND kind = ? AND digest IN ({marks})"
-
-
-class FeatureCache(Protocol):
-    """What scoring needs of a cache; every method raises a :class:`~evalkit.errors.CacheError` where it fails."""
-
-    def get_many(self, key: str, kind: ContentKind, digests: Sequence[str]) -> dict[str, Numbers]:
-        """Those of some contents' numbers that are known."""
-
-    def put_many(self, key: str, kind: ContentKind, rows: Mapping[str, Numbers]) -> None:
-        """Keep numbers by content, all of them or none."""
-
-    def describe(self, key: str, label: str) -> None:
-        """Say what it is that a key stands for."""
-
-    def recall(self, request: str) -> Any:  # noqa: ANN401 - whatever JSON can hold
-        """What was remembered of a request for an encoder, as JSON; None where nothing was."""
-
-    def remember(self, request: str, key: str, facts: Any) -> None:  # noqa: ANN401 - as above
-        """Keep what a request for an encoder led to."""
-
-    def forget(self, request: str) -> None:
-        """Drop what is remembered of a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +86,7 @@ class CacheInfo:
 
 
 class EmbeddingCache:
-    """A :class:`FeatureCache` in one SQLite file; safe to share between threads and between processes.
+    """One SQLite file as a :class:`~evalkit.encoders.base.FeatureCache`, safe to share between threads and processes.
 
     Opened with :meth:`open` or :meth:`in_memory`, best in a ``with`` statement. A file that fails is left as it was.
     """
@@ -214,17 +188,12 @@ class EmbeddingCache:
             row = self._connection.execute("SELECT facts FROM specs WHERE request = ?", [request]).fetchone()
         return json.loads(row[0]) if row else None
 
-    def remember(self, request: str, key: str, facts: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-        """Keep what a request for an encoder led to; it is dropped with the numbers of that key."""
-        with self._writing():
-            self._connection.execute(
-                "INSERT OR REPLACE INTO specs (request, key, facts) VALUES (?, ?, ?)", [request, key, json.dumps(facts)]
-            )
-
-    def forget(self, request: str) -> None:
-        """Drop what is remembered of a request."""
+    def remember(self, request: str, key: str | None, facts: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+        """Keep what a request for an encoder led to until the numbers of that key go; without a key, drop it."""
         with self._writing():
             self._connection.execute("DELETE FROM specs WHERE request = ?", [request])
+            if key is not None:
+                self._connection.execute("INSERT INTO specs VALUES (?, ?, ?)", [request, key, json.dumps(facts)])
 
     def info(self) -> CacheInfo:
         """What the cache holds."""

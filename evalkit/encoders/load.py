@@ -17,10 +17,10 @@ from evalkit.encoders.base import (
     Embeddings,
     EncoderNetwork,
     EncoderSpec,
+    FeatureCache,
     LoadedEncoder,
     library_versions,
 )
-from evalkit.encoders.cache import FeatureCache
 from evalkit.errors import CacheError, EncoderError, OptionError, UnknownNameError
 from evalkit.images.pairs import ImagePair
 from evalkit.registry import Registry, unknown_name
@@ -146,7 +146,7 @@ class SpecCache:
         """Drop what is known."""
         if self._cache is not None:
             with suppress(CacheError):
-                self._cache.forget(self._request)
+                self._cache.remember(self._request, None, None)
 
 
 def _paths(spec: str) -> list[str]:

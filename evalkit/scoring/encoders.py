@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NoReturn
 
-from evalkit.encoders.base import AnyEncoder, EncoderSpec
-from evalkit.encoders.cache import FeatureCache
+from evalkit.encoders.base import AnyEncoder, EncoderSpec, FeatureCache
 from evalkit.encoders.load import EncoderConfig
 from evalkit.engine.base import Engine, Runner
 from evalkit.errors import EngineError, OptionError

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
-from evalkit.encoders.base import AnyEncoder, EncoderSpec
-from evalkit.encoders.cache import ContentKind, EmbeddingCache, FeatureCache, Numbers
+from evalkit.encoders.base import AnyEncoder, ContentKind, EncoderSpec, FeatureCache, Numbers
+from evalkit.encoders.cache import EmbeddingCache
 from evalkit.engine.base import Engine, Lost
 from evalkit.engine.local import LocalEngine
 from evalkit.errors import CacheError, EngineError, ImageError
@@ -19,7 +19,7 @@ from evalkit.metrics.base import Metric, Scores, Vectors
 from evalkit.metrics.features import Feature, FeatureKey, ItemFeature, PairFeature
 from evalkit.scoring.encoders import start
 from evalkit.scoring.requests import Content, Request, cache_key, content_digest, contents_of, key_label
-from evalkit.scoring.units import Batches, FileBytes, Missing, ScoreResult, ScoreUnit, single_units, units_of
+from evalkit.scoring.units import Batches, FileBytes, ScoreResult, ScoreUnit, Uncached, single_units, units_of
 from evalkit.storage.prefetch import Progress, in_batches, no_progress, prefetch
 
 READERS = 8
@@ -165,7 +165,7 @@ class Features:
             self._progress(DOING[kind], done, total)
         self.n_computed[kind] += total if kind in ("pair", "item") else 0
 
-    def _missing(self, kind: ContentKind, request: Request) -> Missing:
+    def _missing(self, kind: ContentKind, request: Request) -> Uncached:
         wanted: list[Content] = list(request.contents)
         if kind == "text":  # texts of like length together: a network that ignores padding then reads little of it
             wanted.sort(key=lambda content: len(content.texts[0]))
@@ -174,7 +174,7 @@ class Features:
             if all(path in self.digests for path in content.files):
                 contents.setdefault(self._digest_of(content), content)
         digests = self._store.missing(self._key(request.feature), kind, contents)
-        return Missing(feature=request.feature, contents=contents, digests=frozenset(digests))
+        return Uncached(feature=request.feature, contents=contents, digests=frozenset(digests))
 
     def _note_unreadable(self, unreadable: Mapping[Path, str]) -> None:
         """Files that cannot be decoded, with those of the same bytes."""

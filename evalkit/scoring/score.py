@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,11 +14,11 @@ from evalkit.benchmarks.protocols import Protocol
 from evalkit.edits.check import duplicates, edits_digest
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
-from evalkit.encoders.base import AnyEncoder, precision
-from evalkit.encoders.cache import EmbeddingCache, FeatureCache
+from evalkit.encoders.base import AnyEncoder, FeatureCache, precision
+from evalkit.encoders.cache import EmbeddingCache
 from evalkit.engine.base import Engine
 from evalkit.errors import CacheError, MissingItemsError, OptionError
-from evalkit.formatting import listed
+from evalkit.formatting import counted, listed
 from evalkit.metrics.base import Metric, get_metrics
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord, ProblemRecord, RunRecord, ScoredRun, check_destination, write_run
@@ -26,7 +26,7 @@ from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.features import Features
 from evalkit.scoring.options import DEFAULT_METRICS, Missing, ScoreOptions
 from evalkit.scoring.requests import requests_of
-from evalkit.scoring.summaries import encoder_record, score_items, signature, summarize, versions, without_unreadable
+from evalkit.scoring.summaries import encoder_record, score_items, summaries_of, versions, without_unreadable
 from evalkit.storage.paths import origin_of
 from evalkit.storage.prefetch import Progress, in_batches, no_progress
 
@@ -83,7 +83,6 @@ def score_into(
     *,
     engine: Engine | None = None,
     progress: Progress = no_progress,
-    **changes: Any,  # noqa: ANN401 - fields of the options
 ) -> ScoredRun:
     """Score an edit folder and write its run directory.
 
@@ -93,13 +92,12 @@ def score_into(
         options: How.
         engine: Whose workers compute; by default this process does. Its device is the workers'.
         progress: Called with the kind of work, how much is done and how much there is.
-        **changes: Options that differ from ``options``.
 
     Raises:
         EvalkitError: A name is unknown, items are missing, weights cannot be had, the run cannot be written, or the
             folder is not what the protocol asks for.
     """
-    options = replace(options or ScoreOptions(), **changes)
+    options = options or ScoreOptions()
     check_destination(directory, origin_of(folder.root))
     protocol = options.protocol
     if protocol and not set(options.metrics or ()) <= set(protocol.metrics):
@@ -152,15 +150,9 @@ def score_folder(
         _refuse_missing(folder.items)
     features = Features(encoders, cache, engine, batch_size=options.batch_size, progress=progress)
     table, digests = _score_chunks(folder.items, metrics, features, options.missing, progress)
-    unreadable = [
-        Problem(code="unreadable_image", message=message, path=path) for path, message in features.unreadable.items()
-    ]
     if options.missing == "fail":
-        _refuse_unreadable(unreadable)
-    readable = {path: digest for path, digest in digests.items() if path not in features.unreadable}
-    found = [*problems, *folder.problems, *unreadable, *duplicates(folder.items, readable)]
-    if features.cache_failure:
-        found.append(Problem(code="cache_unavailable", message=features.cache_failure))
+        _refuse_unreadable(features.unreadable.values())
+    found = [*problems, *folder.problems, *_found(folder, features, digests)]
     record = RunRecord(
         run=options.name or folder.method or folder.root.resolve().name,
         method=folder.method,
@@ -172,10 +164,7 @@ def score_folder(
         n_edited=int(table.is_ok().sum()),
         missing=options.missing,
         level=options.level,
-        metrics={
-            metric.name: summarize(metric, table, str(signature(metric, encoders, options.missing)), options.level)
-            for metric in metrics
-        },
+        metrics=summaries_of(metrics, table, encoders, options),
         encoders={name: encoder_record(encoder) for name, encoder in encoders.items()},
         problems=[ProblemRecord(code=p.code, item_id=p.item_id, message=p.message) for p in found],
         items_sha256="",
@@ -205,6 +194,16 @@ def _score_chunks(
     return ScoreFrame.concatenate(frames), digests
 
 
+def _found(folder: EditFolder, features: Features, digests: Mapping[Path, str]) -> Iterator[Problem]:
+    """What turned out to be wrong with files, and with the cache."""
+    for path, message in features.unreadable.items():
+        yield Problem(code="unreadable_image", message=message, path=path)
+    readable = {path: digest for path, digest in digests.items() if path not in features.unreadable}
+    yield from duplicates(folder.items, readable)
+    if features.cache_failure:
+        yield Problem(code="cache_unavailable", message=features.cache_failure)
+
+
 def _folder_record(folder: EditFolder, digests: Mapping[Path, str]) -> FolderRecord:
     return FolderRecord(
         path=origin_of(folder.root),
@@ -228,11 +227,10 @@ def _refuse_missing(items: Iterable[EditItem]) -> None:
         )
 
 
-def _refuse_unreadable(unreadable: Sequence[Problem]) -> None:
-    if unreadable:
+def _refuse_unreadable(messages: Collection[str]) -> None:
+    if messages:
         raise MissingItemsError(
-            f"{len(unreadable)} image{'s' if len(unreadable) > 1 else ''} cannot be read: "
-            f"{listed([problem.message for problem in unreadable], _NAMED)} "
+            f"{counted(len(messages), 'image')} cannot be read: {listed(list(messages), _NAMED)} "
             "Nothing was scored; what was encoded is kept. Replace them, or say how to treat them: --missing floor or "
             "--missing intersect."
         )

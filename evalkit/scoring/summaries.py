@@ -15,7 +15,7 @@ from evalkit.metrics.features import ItemFeature
 from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.scores.run import EncoderRecord, MetricSummary
 from evalkit.scoring.features import Features
-from evalkit.scoring.options import Missing
+from evalkit.scoring.options import Missing, ScoreOptions
 from evalkit.scoring.requests import MEASURING, missing_fields
 from evalkit.stats.intervals import group_t_interval, group_wilson_interval
 
@@ -75,6 +75,16 @@ def _unscored(
     if item.status == "failed" or missing == "floor":
         return metric.floor, None
     return None, "no_edited_image"
+
+
+def summaries_of(
+    metrics: Sequence[Metric], table: ScoreFrame, encoders: Mapping[str, AnyEncoder], options: ScoreOptions
+) -> dict[str, MetricSummary]:
+    """Every metric over all items of a table, by name."""
+    return {
+        metric.name: summarize(metric, table, str(signature(metric, encoders, options.missing)), options.level)
+        for metric in metrics
+    }
 
 
 def summarize(metric: Metric, table: ScoreFrame, line: str, level: float) -> MetricSummary:

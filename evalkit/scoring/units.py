@@ -22,8 +22,7 @@ from PIL import Image
 from evalkit.arrays import Pixels
 from evalkit.edits.item import IMAGE_FIELDS
 from evalkit.edits.whole_item import WholeItem
-from evalkit.encoders.base import AnyEncoder, EncoderSpec
-from evalkit.encoders.cache import ContentKind, Numbers
+from evalkit.encoders.base import AnyEncoder, ContentKind, EncoderSpec, Numbers
 from evalkit.encoders.load import EncoderConfig
 from evalkit.errors import EncoderError, ImageError
 from evalkit.images.decode import decode_image
@@ -245,7 +244,7 @@ class _UnitImages:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class Uncached:
     """A feature, all that it is wanted of, and what of that must be computed."""
 
     feature: Feature
@@ -261,7 +260,7 @@ class Missing:
                 yield left
 
 
-def units_of(kind: ContentKind, missing: Sequence[Missing], *, batch_size: int, pairs: int) -> list[Batches]:
+def units_of(kind: ContentKind, missing: Sequence[Uncached], *, batch_size: int, pairs: int) -> list[Batches]:
     """The units of one kind of work.
 
     Args:
@@ -290,7 +289,7 @@ def single_units(batches: Batches) -> Iterator[Batches]:
         yield tuple(Batch(feature=b.feature, contents=(content,)) for b in batches if content in b.contents)
 
 
-def _image_units(missing: Sequence[Missing], size: int) -> list[Batches]:
+def _image_units(missing: Sequence[Uncached], size: int) -> list[Batches]:
     """Networks that want the same pictures get them in one unit, so that each is decoded once."""
     wanted: dict[tuple[Content, ...], list[Feature]] = {}
     for each in missing:
@@ -299,7 +298,7 @@ def _image_units(missing: Sequence[Missing], size: int) -> list[Batches]:
     return [tuple(Batch(feature=f, contents=contents) for f in features) for contents, features in wanted.items()]
 
 
-def _pair_units(missing: Sequence[Missing]) -> Iterator[Batches]:
+def _pair_units(missing: Sequence[Uncached]) -> Iterator[Batches]:
     """By source image, in the order in which items first ask for it."""
     wanted: dict[Content, list[Feature]] = {}
     for each in missing:

@@ -9,8 +9,7 @@ import numpy as np
 from evalkit.arrays import Floats
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem
-from evalkit.encoders.base import AnyEncoder
-from evalkit.encoders.cache import FeatureCache
+from evalkit.encoders.base import AnyEncoder, FeatureCache
 from evalkit.engine.base import Engine
 from evalkit.errors import DataError, OptionError
 from evalkit.metrics.base import Metric, get_metrics

@@ -18,6 +18,7 @@ from evalkit.comparison.compare import compare
 from evalkit.edits.manifest import write_manifest
 from evalkit.errors import BenchmarkError
 from evalkit.images.decode import read_image
+from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_into
 from tests.support.pie_bench import EDITS, image_path, picture, write_copy, write_outputs
 
@@ -283,7 +284,6 @@ def test_without_a_mask_there_is_no_edited_part(copy, tmp_path):
     Image.new("RGB", (512, 512)).save(nothing)
     first, second, *others = folder.items
     items = (replace(first, edit_mask=None), replace(second, edit_mask=nothing), *others)
-    run = score_into(
-        tmp_path / "run", replace(folder, items=items), metrics=["clip_score:pie_bench"], encoder="miniature"
-    )
+    options = ScoreOptions(metrics=["clip_score:pie_bench"], encoder="miniature")
+    run = score_into(tmp_path / "run", replace(folder, items=items), options)
     assert run.table.undefined("clip_score:pie_bench") == {"no_edit_mask": 1, "empty_edit_mask": 1}
