@@ -83,6 +83,12 @@ def benchmark(tmp_path: Path) -> Benchmark:
     )
 
 
+@pytest.fixture
+def built(benchmark: Benchmark, tmp_path: Path) -> Path:
+    """The folder of its data set."""
+    return build_dataset(benchmark, None, tmp_path / "out").folder
+
+
 def load(folder: Path, cache: Path) -> Any:
     """The data set as its users get it, with images as stored bytes."""
     import datasets
@@ -104,6 +110,8 @@ def read_all(folder: Path) -> dict[str, bytes]:
 
 def test_round_trip(benchmark: Benchmark, tmp_path: Path) -> None:
     """Every field comes back as it was, images as the files' own bytes, and what an edit lacks as None."""
+    import datasets
+
     built = build_dataset(benchmark, None, tmp_path / "out")
     assert (built.n_items, built.n_groups, built.version) == (3, 2, "3")
     loaded = load(built.folder, tmp_path / "cache")
@@ -119,15 +127,8 @@ def test_round_trip(benchmark: Benchmark, tmp_path: Path) -> None:
     assert [second[name] for name in ("instruction", "reference_image", "edit_mask")] == [None, None, None]
     assert (first["group"], second["group"], third["source_url"]) == ("warm", "warm", None)
     assert third["group"] == third["source_sha256"][:12], "without a group the bytes are the group"
-
-
-def test_images_decode(benchmark: Benchmark, tmp_path: Path) -> None:
-    """Loaded as it is, an image column gives Pillow images."""
-    import datasets
-
-    build_dataset(benchmark, None, tmp_path / "out")
-    loaded = datasets.load_dataset(str(tmp_path / "out"), split="test", cache_dir=str(tmp_path / "cache"))
-    assert loaded[2]["source_image"].getpixel((0, 0)) == (0, 0, 255)
+    decoded = loaded.cast_column("source_image", datasets.Image())
+    assert decoded[2]["source_image"].getpixel((0, 0)) == (0, 0, 255)
 
 
 def test_columns_that_nothing_fills_are_left_out(benchmark: Benchmark, tmp_path: Path) -> None:
@@ -149,28 +150,18 @@ def test_building_again_changes_nothing(benchmark: Benchmark, tmp_path: Path) ->
     assert read_all(tmp_path / "a") == read_all(tmp_path / "b") == first
 
 
-def test_a_foreign_folder_is_left_alone(benchmark: Benchmark, tmp_path: Path) -> None:
-    """An output folder with anything else in it is refused and not touched."""
+def test_what_cannot_be_built_leaves_all_as_it_is(benchmark: Benchmark, tmp_path: Path) -> None:
+    """Another's folder is refused and not touched, one that cannot be made is named, absent files write nothing."""
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(OptionError, match="holds something other than a data set"):
-        build_dataset(benchmark, None, tmp_path)
-    with pytest.raises(OptionError, match="holds something other than a data set"):
-        build_dataset(benchmark, None, tmp_path / "thesis.tex")
-    assert (tmp_path / "thesis.tex").read_text() == "years of work"
-
-
-def test_an_unwritable_output(benchmark: Benchmark, tmp_path: Path) -> None:
-    """An output folder that cannot be made is an error that names it."""
-    (tmp_path / "file").write_text("")
+    for output in (tmp_path, tmp_path / "thesis.tex"):
+        with pytest.raises(OptionError, match="holds something other than a data set"):
+            build_dataset(benchmark, None, output)
     with pytest.raises(DataError, match="cannot be written to"):
-        build_dataset(benchmark, None, tmp_path / "file" / "out")
-
-
-def test_absent_files_end_the_build(benchmark: Benchmark, tmp_path: Path) -> None:
-    """A benchmark whose files are absent writes nothing."""
+        build_dataset(benchmark, None, tmp_path / "thesis.tex" / "out")
     with pytest.raises(BenchmarkError, match="nothing in"):
         build_dataset(benchmark, tmp_path / "absent", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 # The card -----------------------------------------------------------------------------------------------------
@@ -277,10 +268,9 @@ def pushed(hub: HubServer, tmp_path: Path, repo_id: str = "evalkit/squares") -> 
     return tmp_path
 
 
-def test_unlicensed_images_stay_here(benchmark: Benchmark, hub: HubServer, tmp_path: Path) -> None:
+def test_unlicensed_images_stay_here(built: Path, hub: HubServer, tmp_path: Path) -> None:
     """Without a licence the texts and digests are pushed, no image, and the card says so and tells the way to them."""
-    build_dataset(benchmark, None, tmp_path / "out")
-    published = publish_dataset(tmp_path / "out", "evalkit/squares")
+    published = publish_dataset(built, "evalkit/squares")
     assert not published.with_images
     loaded = load(pushed(hub, tmp_path / "back"), tmp_path / "cache")
     assert set(COLUMNS) - set(loaded.column_names) == {"source_image", "reference_image", "edit_mask"}
@@ -288,85 +278,75 @@ def test_unlicensed_images_stay_here(benchmark: Benchmark, hub: HubServer, tmp_p
     card = (tmp_path / "back" / "README.md").read_text()
     assert "holds no images" in card
     assert "evalkit dataset build squares" in card
-    assert "holds no images" not in (tmp_path / "out" / "README.md").read_text()
+    assert "holds no images" not in (built / "README.md").read_text()
 
 
-def test_images_go_along_when_asked_for(benchmark: Benchmark, hub: HubServer, tmp_path: Path) -> None:
-    """Asked for explicitly, the folder is pushed as it is, images and card included."""
-    build_dataset(benchmark, None, tmp_path / "out")
-    assert publish_dataset(tmp_path / "out", "evalkit/squares", include_images=True).with_images
+@pytest.mark.parametrize("licence", ["apache-2.0", None])
+def test_images_go_along_when_licensed_or_asked_for(
+    licence: str | None, benchmark: Benchmark, hub: HubServer, tmp_path: Path
+) -> None:
+    """With a licence that lets them be passed on, or asked for, the folder is pushed as it is, images and card."""
+    build_dataset(replace(benchmark, licence_id=licence), None, tmp_path / "out")
+    assert publish_dataset(tmp_path / "out", "evalkit/squares", include_images=licence is None).with_images
     assert read_all(pushed(hub, tmp_path / "back")) == read_all(tmp_path / "out")
-
-
-def test_licensed_images_go_along(benchmark: Benchmark, hub: HubServer, tmp_path: Path) -> None:
-    """With a licence that lets the images be passed on they are pushed without being asked for."""
-    build_dataset(replace(benchmark, licence_id="apache-2.0"), None, tmp_path / "out")
-    assert publish_dataset(tmp_path / "out", "evalkit/squares").with_images
-    assert "source_image" in load(pushed(hub, tmp_path / "back"), tmp_path / "cache").column_names
 
 
 @pytest.mark.parametrize("include_images", [False, True])
 def test_publishing_again_commits_nothing(
-    benchmark: Benchmark, hub: HubServer, tmp_path: Path, include_images: bool
+    benchmark: Benchmark, built: Path, hub: HubServer, tmp_path: Path, include_images: bool
 ) -> None:
     """Unchanged data make no second commit; changed data do, and leave nothing of the first behind."""
-    build_dataset(benchmark, None, tmp_path / "out")
-    first = publish_dataset(tmp_path / "out", "evalkit/squares", include_images=include_images)
-    again = publish_dataset(tmp_path / "out", "evalkit/squares", include_images=include_images)
+    first = publish_dataset(built, "evalkit/squares", include_images=include_images)
+    again = publish_dataset(built, "evalkit/squares", include_images=include_images)
     assert (first.changed, again.changed) == (True, False)
     assert again.commit == first.commit
-    build_dataset(replace(benchmark, items=benchmark.items[:2]), None, tmp_path / "out")
-    third = publish_dataset(tmp_path / "out", "evalkit/squares", include_images=include_images, message="Fewer")
+    build_dataset(replace(benchmark, items=benchmark.items[:2]), None, built)
+    third = publish_dataset(built, "evalkit/squares", include_images=include_images, message="Fewer")
     repo = hub.repos["dataset", "evalkit/squares"]
     assert third.changed
     assert [commit.title for commit in repo.commits[1:]] == ["Squares, version 3, by evalkit 0.1.0", "Fewer"]
     assert sorted(repo.head.files) == sorted(FILES)
 
 
-def test_private_means_private(benchmark: Benchmark, hub: HubServer, tmp_path: Path) -> None:
+def test_private_means_private(built: Path, hub: HubServer, tmp_path: Path) -> None:
     """A new repository is made private when asked; a public one is not pushed to as if it were."""
-    build_dataset(benchmark, None, tmp_path / "out")
-    assert publish_dataset(tmp_path / "out", "evalkit/hidden", private=True).private
+    assert publish_dataset(built, "evalkit/hidden", private=True).private
     assert hub.repos["dataset", "evalkit/hidden"].private
     hub.add_repo("dataset", "evalkit/open", {})
     with pytest.raises(PublishError, match="exists and is public"):
-        publish_dataset(tmp_path / "out", "evalkit/open", private=True)
+        publish_dataset(built, "evalkit/open", private=True)
     assert not hub.repos["dataset", "evalkit/open"].head.files
 
 
-def test_refusals_say_what_to_do(
-    benchmark: Benchmark, hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refusals_say_what_to_do(built: Path, hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A foreign namespace, a rejected token, no token and a malformed name each name the next step."""
-    build_dataset(benchmark, None, tmp_path / "out")
     with pytest.raises(PublishError, match=r"may not write to elsewhere/squares; it may .* tester or evalkit"):
-        publish_dataset(tmp_path / "out", "elsewhere/squares")
+        publish_dataset(built, "elsewhere/squares")
     with pytest.raises(OptionError, match="NAMESPACE/NAME"):
-        publish_dataset(tmp_path / "out", "not a name")
+        publish_dataset(built, "not a name")
     with pytest.raises(PublishError, match=r"hf auth login.*does not accept the token"):
-        publish_dataset(tmp_path / "out", "evalkit/squares", token="hf_wrong")
+        publish_dataset(built, "evalkit/squares", token="hf_wrong")
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(PublishError, match="hf auth login"):
-        publish_dataset(tmp_path / "out", "evalkit/squares")
+        publish_dataset(built, "evalkit/squares")
     assert not hub.repos
 
 
-def test_a_failing_hub(benchmark: Benchmark, hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_hub(built: Path, hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Hub that answers with an error, or that is not there, is named with what it said."""
-    build_dataset(benchmark, None, tmp_path / "out")
     hub.fail("POST /api/repos/create", status=500)
     with pytest.raises(PublishError, match=f"{hub.endpoint} answered 500"):
-        publish_dataset(tmp_path / "out", "evalkit/squares")
+        publish_dataset(built, "evalkit/squares")
     hub.failures.clear()
     hub.fail("PUT /objects/", status=403)
     with pytest.raises(PublishError, match=r"failed: HfHubHTTPError: .*403"):
-        publish_dataset(tmp_path / "out", "evalkit/squares")
+        publish_dataset(built, "evalkit/squares")
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
     with pytest.raises(PublishError, match=r"to http://127\.0\.0\.1:1 failed: ConnectError"):
-        publish_dataset(tmp_path / "out", "evalkit/squares")
+        publish_dataset(built, "evalkit/squares")
 
 
-def test_only_what_evalkit_built_is_published(benchmark: Benchmark, hub: HubServer, tmp_path: Path) -> None:
+def test_only_what_evalkit_built_is_published(built: Path, hub: HubServer, tmp_path: Path) -> None:
     """A folder that is no built data set, or a damaged one, is refused before anything is asked of the Hub."""
     for text in ("{}", "no json", None):
         folder = tmp_path / str(text)
@@ -375,8 +355,7 @@ def test_only_what_evalkit_built_is_published(benchmark: Benchmark, hub: HubServ
             (folder / "benchmark.json").write_text(text)
         with pytest.raises(DataError, match="evalkit dataset build"):
             publish_dataset(folder, "evalkit/squares")
-    build_dataset(benchmark, None, tmp_path / "out")
-    (tmp_path / "out" / FILES[2]).unlink()
+    (built / FILES[2]).unlink()
     with pytest.raises(DataError, match=r"expected benchmark\.json, README\.md and data/"):
-        publish_dataset(tmp_path / "out", "evalkit/squares")
+        publish_dataset(built, "evalkit/squares")
     assert not hub.requests

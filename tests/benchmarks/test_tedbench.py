@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -38,64 +37,41 @@ def benchmark() -> Benchmark:
     return BENCHMARKS.get("tedbench")()
 
 
-def test_size(benchmark: Benchmark) -> None:
-    """There are 100 edits of 40 photographs, which are 39 groups because two photographs are the same file."""
+def test_size_and_ids(benchmark: Benchmark) -> None:
+    """100 edits of 40 photographs, two of which are one file; ids are safe file names, and never change."""
     assert len(benchmark.items) == 100
     assert len({item.source_image for item in benchmark.items}) == len(sources()) == 40
     assert benchmark.n_groups == 39
     group = {str(item.source_image): item.group for item in benchmark.items}
     assert group["bird.png"] == group["bird.jpeg"]
-
-
-def test_ids_are_safe_file_names(benchmark: Benchmark) -> None:
-    """Item ids differ even where case does not count, and are plain enough for any file system."""
     ids = [item.item_id for item in benchmark.items]
     assert len({item_id.lower() for item_id in ids}) == 100
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,79}", item_id) for item_id in ids)
-
-
-def test_ids_have_not_changed(benchmark: Benchmark) -> None:
-    """Item ids stand in other people's folders: changing one is a new version of the benchmark."""
-    joined = "\n".join(item.item_id for item in benchmark.items)
     assert benchmark.version == "1"
-    assert hashlib.sha256(joined.encode()).hexdigest() == (
+    assert hashlib.sha256("\n".join(ids).encode()).hexdigest() == (
         "d0d81f4f95410cbf5f4f50c43fc8043304594ba0e3ecc4d13de8922a6cf2cc2f"
     )
 
 
 def test_captions(benchmark: Benchmark) -> None:
-    """Every item has both captions, they differ, and a source caption equals no target of its photograph."""
+    """Every item has both captions, a source caption equals no target of its photograph, equal photographs have one."""
     targets = {(str(item.source_image), item.target_caption) for item in benchmark.items}
     assert len(targets) == 100
     for item in benchmark.items:
-        assert item.source_caption is not None
-        assert item.source_caption.endswith(".")
+        assert str(item.source_caption).endswith(".")
         assert (str(item.source_image), item.source_caption) not in targets
-
-
-def test_one_caption_for_one_photograph() -> None:
-    """Photographs with the same bytes have the same caption."""
     captions = {(source.sha256, source.caption) for source in sources()}
     assert len(captions) == len({source.sha256 for source in sources()}) == 39
 
 
-def test_edit_types_are_closed(benchmark: Benchmark) -> None:
-    """Every item has one of the defined edit types, and every type is used."""
+def test_edits_are_described_by_closed_lists(benchmark: Benchmark) -> None:
+    """Every type is used and defined, every instruction is an order in one sentence, in upstream's order from 0."""
     assert {item.edit_type for item in benchmark.items} == set(EDIT_TYPES) == set(benchmark.edit_types)
-
-
-def test_instructions_are_orders(benchmark: Benchmark) -> None:
-    """Every instruction is one sentence that begins with a capital verb and ends in a full stop."""
-    verbs = Counter(str(item.instruction).split()[0] for item in benchmark.items)
     assert all(str(item.instruction).endswith(".") for item in benchmark.items)
-    assert set(verbs) <= {
+    assert {str(item.instruction).split()[0] for item in benchmark.items} <= {
         *("Add", "Close", "Crack", "Dress", "Fill", "Knock", "Make", "Move", "Open", "Peel", "Put", "Replace"),
         *("Saw", "Show", "Slice", "Tear", "Turn"),
     }
-
-
-def test_rows_are_in_upstreams_order() -> None:
-    """Lines are numbered as in upstream's list, from 0."""
     assert [row.index for row in rows()] == list(range(100))
 
 
@@ -103,29 +79,18 @@ def test_rows_are_in_upstreams_order() -> None:
 
 
 @needs_official
-def test_texts_are_upstreams() -> None:
-    """File names and target captions are those of upstream's list, to the letter and in its order."""
+def test_the_records_are_those_of_the_official_files(benchmark: Benchmark) -> None:
+    """Texts are upstream's to the letter; photographs and published results are exactly those that are recorded."""
     assert digest(OFFICIAL / "input_list.json") == INPUT_LIST_SHA256
     upstream = json.loads((OFFICIAL / "input_list.json").read_text())
     assert [(row.source, row.target_caption) for row in rows()] == [
         (line["img_name"], line["target_text"]) for line in upstream
     ]
-
-
-@needs_official
-def test_official_names_match_every_published_result(benchmark: Benchmark) -> None:
-    """The 100 official names are exactly the 100 published Imagic results, and their bytes are those recorded."""
     published = {path.name: digest(path) for path in (OFFICIAL / "imagic").iterdir()}
     assert published == {official_name(row.source, row.target_caption): row.imagic_sha256 for row in rows()}
     assert set(benchmark.edited_names.values()) == set(published)
-
-
-@needs_official
-def test_photographs_are_the_recorded_ones() -> None:
-    """The official folder holds the 40 recorded photographs and nothing else."""
-    assert {path.name: digest(path) for path in (OFFICIAL / "originals").iterdir()} == {
-        source.file_name: source.sha256 for source in sources()
-    }
+    photographs = {path.name: digest(path) for path in (OFFICIAL / "originals").iterdir()}
+    assert photographs == {source.file_name: source.sha256 for source in sources()}
 
 
 @needs_official
