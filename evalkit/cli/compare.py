@@ -121,7 +121,7 @@ def as_json(comparison: "Comparison") -> dict[str, Any]:
 
     return {
         "comparisons": [{key: getattr(pair, key) for key in PAIR_COLUMNS} for pair in comparison.pairs],
-        "ranking": [{key: getattr(place, key) for key in RANKING_KEYS} for place in comparison.ranking],
+        "ranking": [{key: getattr(row, key) for key in RANKING_KEYS} for row in comparison.ranking],
         "settings": {**comparison.settings, "notes": [*missing_reasons(comparison), *comparison.notes]},
     }
 

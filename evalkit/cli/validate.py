@@ -107,8 +107,8 @@ def show(validity: "Validity", output: Output) -> None:
     for line in verdict_lines(validity):
         output.line(line)
     output.line()
-    for cells in tables(validity):
-        output.table(cells)
+    for table in tables(validity):
+        output.table(table)
     for note in validity_notes(validity):
         output.line(f"  {note}")
 

@@ -7,6 +7,8 @@ import numpy as np
 from evalkit.arrays import Floats
 from evalkit.metrics.base import Metric
 from evalkit.stats.agreement import item_agreement, rank_correlation
+from evalkit.stats.clusters import Groups
+from evalkit.stats.intervals import Estimate
 from evalkit.validity.records import Agreement, Scope
 from evalkit.validity.trial import CLOSENESS, Trial
 
@@ -55,32 +57,15 @@ def _agreement(
     x, y = (np.stack([columns[name][rows] for name in ours], axis=1) for columns in (ours, theirs))
     groups = trial.groups.where(rows)
     if len(ours) == 1:
-        both = ~np.isnan(x[:, 0]) & ~np.isnan(y[:, 0])
         sign = 1 if metric.higher_is_better else -1
-        interval = rank_correlation(
-            sign * x[both, 0],
-            y[both, 0],
-            groups.where(both),
-            level=trial.level,
-            n_resamples=RESAMPLES,
-            seed=trial.seed,
-        )
+        interval, undefined = _over_items(sign * x[:, 0], y[:, 0], groups, trial)
         n_items = interval.n_items
-        undefined = {} if both.all() else {"no value of both": int((~both).sum())}
-        if interval.value is None and interval.reason:
-            undefined[interval.reason] = 1
     else:
+        better = metric.higher_is_better
         result = item_agreement(
-            x,
-            y,
-            groups,
-            higher_is_better=metric.higher_is_better,
-            level=trial.level,
-            n_resamples=RESAMPLES,
-            seed=trial.seed,
+            x, y, groups, higher_is_better=better, level=trial.level, n_resamples=RESAMPLES, seed=trial.seed
         )
-        interval, n_items = result.correlation, result.n_items
-        undefined = dict(result.undefined)
+        interval, n_items, undefined = result.correlation, result.n_items, dict(result.undefined)
     return Agreement(
         truth=truth,
         edit_type=edit_type,
@@ -94,3 +79,15 @@ def _agreement(
         n_groups=interval.n_groups,
         undefined=undefined,
     )
+
+
+def _over_items(x: Floats, y: Floats, groups: Groups, trial: Trial) -> tuple[Estimate, dict[str, int]]:
+    """The rank correlation of two columns, and why items or all of it have none."""
+    both = ~np.isnan(x) & ~np.isnan(y)
+    found = rank_correlation(
+        x[both], y[both], groups.where(both), level=trial.level, n_resamples=RESAMPLES, seed=trial.seed
+    )
+    undefined = {} if both.all() else {"no value of both": int((~both).sum())}
+    if found.value is None and found.reason:
+        undefined[found.reason] = 1
+    return found, undefined

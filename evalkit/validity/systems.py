@@ -47,7 +47,7 @@ class Systems:
         return (self.true, *self.others)
 
 
-def gather_systems(
+def collect_systems(
     loaded: LoadedBenchmark,
     methods: Sequence[Path],
     work: Path,
@@ -76,19 +76,11 @@ def gather_systems(
     }
     edited = {name: [item for item in folder.items if item.status == "ok"] for name, folder in folders.items()}
     kept = _common(benchmark, edited.values(), limit)
-    notes = []
+    notes: list[str] = []
     if len(kept) < len(benchmark.items):
         of_which = f"those of the first {limit} source images" if limit else "those that all methods have"
         notes.append(f"{len(kept)} of the benchmark's {len(benchmark.items)} items: {of_which}")
-    controls = []
-    for name in controls_of(benchmark):
-        try:
-            folder = write_control(name, loaded, work / "controls" / name, rng=np.random.default_rng(seed))
-        except OptionError as failure:
-            notes.append(str(failure))
-            continue
-        items = open_edits(folder, benchmark=benchmark.name, data=root).folder.items
-        controls.append(System(name=name, kind="control", items=_of(items, kept)))
+    controls = _controls(loaded, kept, work / "controls", seed, notes)
     found = [System(name=name, kind="method", items=_of(items, kept)) for name, items in edited.items()]
     reference = next((system for system in controls if system.name == REFERENCE), None)
     chosen = reference or next(iter(found), None)
@@ -106,6 +98,20 @@ def gather_systems(
         System(name=name, kind="damage", items=damaged(name, true.items, work / "damaged" / name)) for name in DAMAGES
     ]
     return Systems(true=true, others=(*others, *found), notes=tuple(notes))
+
+
+def _controls(loaded: LoadedBenchmark, kept: set[str], work: Path, seed: int, notes: list[str]) -> list[System]:
+    """Every control that the benchmark has; why another could not be made joins the notes."""
+    controls = []
+    for name in controls_of(loaded.benchmark):
+        try:
+            folder = write_control(name, loaded, work / name, rng=np.random.default_rng(seed))
+        except OptionError as failure:
+            notes.append(str(failure))
+            continue
+        items = open_edits(folder, benchmark=loaded.benchmark.name, data=loaded.root).folder.items
+        controls.append(System(name=name, kind="control", items=_of(items, kept)))
+    return controls
 
 
 def _common(benchmark: Benchmark, edited: Iterable[Sequence[EditItem]], limit: int | None) -> set[str]:

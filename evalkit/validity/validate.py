@@ -19,7 +19,7 @@ from evalkit.stats.intervals import group_t_interval
 from evalkit.storage.prefetch import Progress, no_progress
 from evalkit.validity.agreement import agreements_of, decisive
 from evalkit.validity.records import AgainstControl, ControlKind, MetricValidity, Validity
-from evalkit.validity.systems import gather_systems
+from evalkit.validity.systems import collect_systems
 from evalkit.validity.trial import HumanScores, Trial, make_trial, score_systems, truth_metrics
 from evalkit.validity.verdict import findings, verdict
 
@@ -84,7 +84,7 @@ def validate_metrics(
     known = BENCHMARKS.get(benchmark)()
     chosen = get_metrics(metrics or known.default_metrics)
     loaded = known.load(options.data, near=options.methods[0] if options.methods else None)
-    systems = gather_systems(loaded, options.methods, work, limit=options.limit, seed=options.seed)
+    systems = collect_systems(loaded, options.methods, work, limit=options.limit, seed=options.seed)
     with open_cache(enabled=options.cached) as (cache, problems):
         through = (*chosen, *truth_metrics(systems.true.items))
         scoring = ScoreOptions(encoder=options.encoder or known.default_encoder, device=options.device)

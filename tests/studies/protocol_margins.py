@@ -41,7 +41,7 @@ from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import open_cache
 from evalkit.validity.damage import damaged
-from evalkit.validity.systems import System, gather_systems
+from evalkit.validity.systems import System, collect_systems
 from evalkit.validity.trial import score_systems
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -200,7 +200,7 @@ def main() -> None:
     benchmark, work = covered_benchmark(protocol), options.work / options.protocol
     published = [options.edits] if options.edits else []
     seeds = {} if published else {name: reseeded(name, benchmark, work) for name in RESEEDED}
-    gathered = gather_systems(benchmark.load(options.data), published, work / "reference")
+    gathered = collect_systems(benchmark.load(options.data), published, work / "reference")
     systems = [gathered.true, *(system for system in gathered.others if system.name == "identity")]
     for edits in (gathered.true, *(of[0] for of in seeds.values())):
         systems += round_trips(edits, work)

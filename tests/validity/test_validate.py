@@ -9,7 +9,7 @@ from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.controls import write_control
 from evalkit.images.decode import read_image
 from evalkit.validity.damage import DAMAGES, damaged
-from evalkit.validity.systems import gather_systems
+from evalkit.validity.systems import collect_systems
 from evalkit.validity.validate import validate_metrics
 
 METRICS = ("clip_score", "clip_directional_similarity", "clip_image_similarity", "edit_success")
@@ -103,7 +103,7 @@ def test_only_items_that_all_methods_have_are_used(work, methods, tmp_path):
         if number % 2:
             (half / f"{item.item_id}.png").write_bytes((methods[0] / f"{item.item_id}.png").read_bytes())
     shapes = BENCHMARKS.get("shapes")()
-    systems = gather_systems(shapes.load(), [half, methods[1]], tmp_path / "work")
+    systems = collect_systems(shapes.load(), [half, methods[1]], tmp_path / "work")
     assert {len(system.items) for system in systems.all} == {20}
     assert systems.notes == ("20 of the benchmark's 288 items: those that all methods have",)
 
@@ -111,7 +111,7 @@ def test_only_items_that_all_methods_have_are_used(work, methods, tmp_path):
 def test_captions_come_from_another_source(work, tmp_path):
     """The shuffled captions are those of an item of another group, for every item."""
     shapes = BENCHMARKS.get("shapes")()
-    systems = gather_systems(shapes.load(), [], tmp_path, limit=8)
+    systems = collect_systems(shapes.load(), [], tmp_path, limit=8)
     shuffled = next(system for system in systems.others if system.kind == "caption").items
     texts = {item.item_id: (item.source_caption, item.target_caption) for item in shapes.items}
     groups = {item.item_id: item.group for item in shapes.items}
@@ -124,7 +124,7 @@ def test_captions_come_from_another_source(work, tmp_path):
 def test_damage_changes_pixels_and_nothing_else(work, tmp_path, name):
     """Each damaged edit is close to its original and not equal to it; only one kind changes the size."""
     shapes = BENCHMARKS.get("shapes")()
-    item = gather_systems(shapes.load(), [], tmp_path, limit=2).true.items[0]
+    item = collect_systems(shapes.load(), [], tmp_path, limit=2).true.items[0]
     (hurt,) = damaged(name, [item], tmp_path / "damaged")
     before, after = read_image(item.edited_image), read_image(hurt.edited_image)
     assert after.size == (tuple(2 * side for side in before.size) if name == "resize_double" else before.size)

@@ -1,6 +1,7 @@
 """Figures of pairs: how differences are distributed over items, and every method against every other."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -112,12 +113,7 @@ def heat_map(view: MetricView) -> DrawnFigure | None:
         if pair.difference is not None:
             colour = DIVERGING(scale(pair.difference if metric.higher_is_better else -pair.difference))
             _draw_cell(axes, names.index(b), names.index(a), pair, colour, decimals_of(largest or 1, most=6))
-    axes.set_xlim(-0.5, k - 0.5)
-    axes.set_ylim(k - 0.5, -0.5)
-    axes.tick_params(labeltop=True, labelleft=True)
-    axes.set_xticks(range(k), [str(number) for number in range(1, k + 1)])
-    axes.set_yticks(range(k), [f"{view.styles[name].label}  {number}" for number, name in enumerate(names, 1)])
-    axes.set_xlabel("blue: the row is better · orange: worse\nhatched: inconclusive · dot: equivalent", fontsize=7)
+    _label_cells(axes, [view.styles[name].label for name in names])
     better = "; ".join(f"{a} better than {b}" for (a, b), pair in pairs.items() if pair.verdict == "b_better")
     return DrawnFigure(
         name=f"heat_map_{view.stem}",
@@ -134,6 +130,16 @@ def heat_map(view: MetricView) -> DrawnFigure | None:
             for (a, b), pair in pairs.items()
         ),
     )
+
+
+def _label_cells(axes: Axes, labels: Sequence[str]) -> None:
+    k = len(labels)
+    axes.set_xlim(-0.5, k - 0.5)
+    axes.set_ylim(k - 0.5, -0.5)
+    axes.tick_params(labeltop=True, labelleft=True)
+    axes.set_xticks(range(k), [str(number) for number in range(1, k + 1)])
+    axes.set_yticks(range(k), [f"{label}  {number}" for number, label in enumerate(labels, 1)])
+    axes.set_xlabel("blue: the row is better · orange: worse\nhatched: inconclusive · dot: equivalent", fontsize=7)
 
 
 def _draw_cell(

@@ -22,14 +22,7 @@ def power_curve(view: MetricView) -> DrawnFigure | None:
     """What so many items would detect, for each method against a reference; None where no difference varies."""
     metric, styles = view.metric, view.styles
     alpha = planning_alpha(view)
-    curves: dict[str, tuple[Floats, Floats, int]] = {}
-    for row in view.methods:
-        both = view.with_reference(row.method)
-        n, n_groups = len(both.item_ids), len(set(both.groups))
-        if view.pair(row.method) and n_groups > 2:
-            error = cluster_error(both.columns[:, 1] - both.columns[:, 0], code_groups(both.groups))
-            if error:
-                curves[row.method] = (*detectable(error, n, n_groups, alpha), n)
+    curves = _curves(view, alpha)
     if not curves:
         return None
     title = f"{printable(metric.name)}: what more items would show"
@@ -62,6 +55,19 @@ def power_curve(view: MetricView) -> DrawnFigure | None:
             for n, effect in zip(x, y, strict=True)
         ),
     )
+
+
+def _curves(view: MetricView, alpha: float) -> dict[str, tuple[Floats, Floats, int]]:
+    """Method to numbers of items, what each detects, and the present number."""
+    curves: dict[str, tuple[Floats, Floats, int]] = {}
+    for row in view.methods:
+        both = view.with_reference(row.method)
+        n, n_groups = len(both.item_ids), len(set(both.groups))
+        if view.pair(row.method) and n_groups > 2:
+            error = cluster_error(both.columns[:, 1] - both.columns[:, 0], code_groups(both.groups))
+            if error:
+                curves[row.method] = (*detectable(error, n, n_groups, alpha), n)
+    return curves
 
 
 def planning_alpha(view: MetricView) -> float:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 
 from evalkit.arrays import Floats
-from evalkit.comparison.records import ComparedMetric
+from evalkit.comparison.records import ComparedMethod, ComparedMetric
 from evalkit.formatting import counted
 from evalkit.report.comparison import alpha_of, is_miniature
 from evalkit.report.figures.style import (
@@ -31,11 +31,7 @@ def trade_off(view: MetricView, preserved: ComparedMetric) -> DrawnFigure | None
         preserved: The metric of preservation.
     """
     metrics = (preserved, view.metric)
-    methods = [
-        method
-        for method in view.comparison.methods
-        if all(m.name in method.table.metrics and len(method.table.item_means(m.name).item_ids) for m in metrics)
-    ]
+    methods = [method for method in view.comparison.methods if all(_has(method, metric) for metric in metrics)]
     joined = join_values([(method, metric.name) for method in methods for metric in metrics])
     n, n_groups = len(joined.item_ids), len(set(joined.groups))
     if not n:
@@ -72,6 +68,10 @@ def trade_off(view: MetricView, preserved: ComparedMetric) -> DrawnFigure | None
         columns=("method", kept, asked, "variance_x", "variance_y", "covariance", "items", "groups"),
         rows=tuple(rows),
     )
+
+
+def _has(method: ComparedMethod, metric: ComparedMetric) -> bool:
+    return metric.name in method.table.metrics and bool(method.table.item_means(metric.name).item_ids)
 
 
 def mean_covariance(values: Floats, groups: tuple[str, ...]) -> Floats | None:
