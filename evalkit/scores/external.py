@@ -86,15 +86,15 @@ def read_table(path: Path, columns: ColumnNames | None = None) -> ExternalTable:
     """
     table = _read(path)
     chosen = _resolve(path, list(table.columns), columns or ColumnNames())
-    rows = _rows(path, table, chosen)
+    remarks: list[str] = []
     if chosen.metric and chosen.value:
-        cells = rows.assign(metric=_needed(path, table[chosen.metric]), raw=table[chosen.value])
-        remarks: list[str] = []
+        metrics = _needed(path, table[chosen.metric])
+        cells = _rows(path, table, chosen).assign(metric=metrics, raw=table[chosen.value])
     else:
-        cells, remarks = _melted(path, table, rows, chosen)
+        cells, remarks = _melted(path, table, chosen)
     read_as = ", ".join(f"{part} '{name}'" for part, name in asdict(chosen).items() if name)
     return ExternalTable(
-        methods=_frames(path, cells, _groups(path, rows)),
+        methods=_frames(path, cells, _groups(path, cells)),
         has_groups=chosen.group is not None,
         notes=(f"{path.name} was read by its columns: {read_as}", *remarks),
     )
@@ -249,17 +249,15 @@ def _rows(path: Path, table: "pd.DataFrame", columns: ColumnNames) -> "pd.DataFr
 
     nothing = [None] * len(table)
     rows = {
+        "seed": [_seed(path, *cell) for cell in table[columns.seed].items()] if columns.seed else nothing,
         "method": _needed(path, table[columns.method]) if columns.method else [path.stem] * len(table),
         "item": _needed(path, table[columns.item]),
-        "seed": [_seed(path, *cell) for cell in table[columns.seed].items()] if columns.seed else nothing,
         "group": [_name(raw) for raw in table[columns.group]] if columns.group else nothing,
     }
     return pd.DataFrame(rows, index=table.index, dtype=object)
 
 
-def _melted(
-    path: Path, table: "pd.DataFrame", rows: "pd.DataFrame", columns: ColumnNames
-) -> tuple["pd.DataFrame", list[str]]:
+def _melted(path: Path, table: "pd.DataFrame", columns: ColumnNames) -> tuple["pd.DataFrame", list[str]]:
     """A wide table with a row for each of its values, and what is to be said of the columns that are no scores."""
     import pandas as pd
 
@@ -270,7 +268,7 @@ def _melted(
     if not metrics:
         raise DataError(f"{path} has no column of numbers beside the item's: got {', '.join(others) or 'none'}.")
     left_out = [name for name in others if name not in metrics]
-    cells = []
+    rows, cells = _rows(path, table, columns), []
     for name in metrics:
         method, _, metric = name.rpartition(_BETWEEN) if crossed else ("", "", name)
         values = rows.assign(metric=metric, raw=table[name])
