@@ -5,7 +5,6 @@ was; an item that fails is written down with its reason, and the others go on.
 """
 
 import logging
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,7 +55,7 @@ class _Job:
 
     @property
     def file(self) -> Path:
-        return self.output / _folder_name(self.item) / f"{self.seed}.png"
+        return self.output / self.item.file_stem / f"{self.seed}.png"
 
 
 _Key = tuple[str, int | None]
@@ -151,17 +150,13 @@ def _require_names(items: Sequence[EditItem]) -> None:
     """Every item has a folder of its own, on file systems too that take upper case for lower."""
     names: dict[str, str] = {}
     for item in items:
-        name = _folder_name(item)
+        name = item.file_stem
         if other := names.get(name.casefold()):
             raise OptionError(
                 f"The items '{other}' and '{item.item_id}' would share the folder {name}. "
                 f"Give one of them another item_id."
             )
         names[name.casefold()] = item.item_id
-
-
-def _folder_name(item: EditItem) -> str:
-    return re.sub(r"[^\w.-]+", "_", item.item_id).strip(".") or "_"
 
 
 def _earlier(output: Path) -> dict[_Key, EditItem]:

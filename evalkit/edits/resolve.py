@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from evalkit.edits.folder import ExpectedItems, LayoutName
@@ -16,18 +16,8 @@ Seed = int | None
 Candidates = Mapping[int, Mapping[Seed, Sequence[EditItem]]]
 """The edits that were found, by the position of the expected item that they are of, and by seed."""
 
-_FROM_BENCHMARK = (
-    "target_caption",
-    "source_caption",
-    "instruction",
-    "edit_type",
-    "group",
-    "source_image",
-    "reference_image",
-    "edit_mask",
-    "source_attributes",
-    "target_attributes",
-)
+_BY_METHOD = ("item_id", "seed", "edited_image", "status", "reason", "seconds", "cost", "currency")
+_BY_BENCHMARK = tuple(field.name for field in fields(EditItem) if field.name not in _BY_METHOD)
 """What an item is belongs to its benchmark; the manifest says only what a method made of it."""
 
 
@@ -154,7 +144,7 @@ def _with_files(rows: Iterable[EditItem], scan: Scan) -> tuple[list[EditItem], s
 
 def _completed(item: EditItem, row: EditItem) -> EditItem:
     """The row with everything that the benchmark knows better."""
-    known = {name: getattr(item, name) for name in _FROM_BENCHMARK}
+    known = {name: getattr(item, name) for name in _BY_BENCHMARK}
     return replace(row, **{name: value for name, value in known.items() if value is not None})
 
 
