@@ -21,7 +21,7 @@ from evalkit.stats.permutation import (
     default_permutations,
     sign_flip_tests,
 )
-from evalkit.stats.power import items_to_decide, minimum_detectable_effect
+from evalkit.stats.power import items_needed, minimum_detectable_effect
 from evalkit.stats.rank_tests import sign_test, t_test, wilcoxon_signed_rank
 from evalkit.stats.records import PairComparison, Verdict, VerdictName
 from evalkit.stats.scores import InferenceOptions, MetricScores, item_means
@@ -220,12 +220,10 @@ def _compared(pair: _Pair, tests: _Tests, corrected: Corrected, options: Inferen
     """The record of one pair, filled once."""
     differences, n_groups, n_items = pair.differences, pair.groups.n_groups, len(pair.scores)
     signs = np.sign(differences) * (1 if pair.metric.higher_is_better else -1)
-    error = cluster_error(differences, pair.groups)
+    error = cluster_error(differences, pair.groups) or 0.0
     verdict = _verdict(pair, tests, corrected, error, options, identical=n_groups > 1 and not signs.any())
     n_not_run, bounds = _not_run(pair)
-    effect = error and minimum_detectable_effect(
-        standard_error=error, degrees_of_freedom=n_groups - 1, alpha=corrected.alpha, power=options.power
-    )
+    effect = _detectable(error, n_groups, corrected.alpha, options.power)
     return PairComparison(
         metric=pair.metric.metric,
         a=pair.a,
@@ -246,7 +244,7 @@ def _compared(pair: _Pair, tests: _Tests, corrected: Corrected, options: Inferen
         win=int((signs > 0).sum()),
         tie=int((signs == 0).sum()),
         loss=int((signs < 0).sum()),
-        minimum_detectable_effect=effect or None,
+        minimum_detectable_effect=effect,
         equivalence_p_value=corrected.equivalence_p_value,
         equivalent=verdict.equivalent,
         new_seeds=_new_seeds(pair, options),
@@ -262,6 +260,12 @@ def _compared(pair: _Pair, tests: _Tests, corrected: Corrected, options: Inferen
     )
 
 
+def _detectable(error: float, n_groups: int, alpha: float, power: float) -> float | None:
+    if not error:
+        return None
+    return minimum_detectable_effect(standard_error=error, degrees_of_freedom=n_groups - 1, alpha=alpha, power=power)
+
+
 def _standardised(differences: Floats) -> float | None:
     """``d̄/s_d``."""
     if len(differences) < 2 or (differences == differences[0]).all():
@@ -273,7 +277,7 @@ def _verdict(
     pair: _Pair,
     tests: _Tests,
     corrected: Corrected,
-    error: float | None,
+    error: float,
     options: InferenceOptions,
     *,
     identical: bool,
@@ -283,16 +287,7 @@ def _verdict(
     equivalent = True if identical else None if tests.equivalence is None else tests.equivalence.equivalent
     if corrected.equivalence_p_value is not None:
         equivalent = identical or corrected.equivalence_p_value <= options.alpha
-    needed = None
-    if error and not (significant or equivalent):
-        needed = items_to_decide(
-            (pair.metric.margin, abs(tests.difference or 0.0)),
-            standard_deviation=error * math.sqrt(len(pair.scores)),
-            n_items=len(pair.scores),
-            n_groups=pair.groups.n_groups,
-            alpha=corrected.alpha,
-            power=options.power,
-        )
+    needed = None if significant or equivalent or not error else _needed(pair, tests, error, corrected.alpha, options)
     difference = tests.difference or 0.0
     return decide(
         oriented_difference=difference if pair.metric.higher_is_better else -difference,
@@ -301,6 +296,24 @@ def _verdict(
         reason=tests.reason,
         needed=needed,
     )
+
+
+def _needed(
+    pair: _Pair, tests: _Tests, error: float, alpha: float, options: InferenceOptions
+) -> tuple[int, float] | None:
+    """Items, grouped as these are, that would find the margin; where these should have, the observed difference."""
+    n_items = len(pair.scores)
+    for effect in (pair.metric.margin, abs(tests.difference or 0.0)):
+        needed = effect and items_needed(
+            effect,
+            standard_deviation=error * math.sqrt(n_items),
+            alpha=alpha,
+            power=options.power,
+            items_per_group=n_items / pair.groups.n_groups,
+        )
+        if effect and needed and needed > n_items:
+            return int(needed), effect
+    return None
 
 
 def _new_seeds(pair: _Pair, options: InferenceOptions) -> tuple[float, float] | None:

@@ -96,38 +96,6 @@ def items_needed(
     return _first(enough, start if start == least or not enough(start) else least)
 
 
-def items_to_decide(
-    effects: Sequence[float | None],
-    *,
-    standard_deviation: float,
-    n_items: int,
-    n_groups: int,
-    alpha: float = 0.05,
-    power: float = POWER,
-) -> tuple[int, float] | None:
-    """The first effect for which there are not enough items, and how many, grouped as these are, would find it.
-
-    Args:
-        effects: A margin, say, and where these items should have found that, the observed difference; None is skipped.
-        standard_deviation: Of the items' differences, groups allowed for: the standard error times √n.
-        n_items: How many there are.
-        n_groups: In so many groups.
-        alpha: Two-sided error rate.
-        power: In (α, 1).
-    """
-    for effect in effects:
-        needed = effect and items_needed(
-            effect,
-            standard_deviation=standard_deviation,
-            alpha=alpha,
-            power=power,
-            items_per_group=n_items / n_groups,
-        )
-        if effect and needed and needed > n_items:
-            return int(needed), effect
-    return None
-
-
 def equivalence_items_needed(
     margin: float, *, standard_deviation: float, alpha: float = 0.05, power: float = POWER
 ) -> int | None:

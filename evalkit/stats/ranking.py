@@ -20,9 +20,6 @@ from evalkit.stats.intervals import group_t_interval, group_wilson_interval
 from evalkit.stats.records import RankedMethod, Ranking
 from evalkit.stats.scores import InferenceOptions, MetricScores, item_means
 
-Means = Mapping[str, Floats]
-"""Method to ``(n,)`` means over seeds, NaN where there is none."""
-
 
 def rank_methods(metric: MetricScores, groups: Labels, options: InferenceOptions) -> Ranking:
     """Rank the methods by their mean, each with the set of ranks that the data allow at level 1 − α for all at once.
@@ -47,72 +44,43 @@ def rank_methods(metric: MetricScores, groups: Labels, options: InferenceOptions
     (('new', 'twin'),)
     """
     check_alpha(options.alpha)
-    coded, names = code_groups(groups), metric.ranked
+    coded, names, direction = code_groups(groups), metric.ranked, -1 if metric.higher_is_better else 1
     means = {name: item_means(table, metric.grid) for name, table in metric.scores.items()}
+
+    def row(name: str, kept: Mask, reason: str | None, ranks: tuple[int, int] | None = None) -> RankedMethod:
+        # As for its run: Wilson's interval for a rate, Student's for anything else.
+        make = group_wilson_interval if metric.is_rate else group_t_interval
+        interval = make(means[name][kept], coded.where(kept), level=1 - options.alpha)
+        low, high = ranks or (None, None)
+        return RankedMethod(
+            metric=metric.metric,
+            method=name,
+            mean=interval.value,
+            ci_low=interval.low,
+            ci_high=interval.high,
+            rank_low=low,
+            rank_high=high,
+            tied_with_best=low == 1,
+            reason=reason,
+        )
+
+    def unranked(reasons: Mapping[str, str]) -> list[RankedMethod]:
+        return [row(name, ~np.isnan(means[name]), reason) for name, reason in reasons.items()]
+
     if len(names) < 2:
         alone = "there is no other complete method to be ranked against"
-        reasons = {name: metric.unranked.get(name, alone) for name in metric.scores}
-        return Ranking(methods=_not_ranked(metric, means, coded, options, reasons))
+        return Ranking(methods=tuple(unranked({name: metric.unranked.get(name, alone) for name in means})))
     common = np.logical_not(np.isnan([means[name] for name in names]).any(axis=0))
     inside = coded.where(common)
     better = _certainly_better(np.stack([means[name][common] for name in names], axis=1), inside, metric, options)
     reason = "no item has all scores" if not len(inside) else "one group only" if inside.n_groups < 2 else None
-    ranked = []
-    for number, name in enumerate(names):
-        low, high = 1 + int(better[:, number].sum()), len(names) - int(better[number].sum())
-        ranks = (low, high) if reason is None else None
-        ranked.append(_row(metric, name, means[name][common], inside, options, ranks=ranks, reason=reason))
-    direction = -1 if metric.higher_is_better else 1
+    ranks = [(1 + int(better[:, n].sum()), len(names) - int(better[n].sum())) for n in range(len(names))]
+    ranked = [row(name, common, reason, None if reason else ranks[n]) for n, name in enumerate(names)]
     order = sorted(range(len(names)), key=lambda number: direction * (ranked[number].mean or 0.0))
-    cliques = [] if reason else _cliques(better, order)
     return Ranking(
-        methods=(
-            *(ranked[number] for number in order),
-            *_not_ranked(metric, means, coded, options, metric.unranked),
-        ),
-        cliques=tuple(tuple(names[number] for number in clique) for clique in cliques),
+        methods=(*(ranked[number] for number in order), *unranked(metric.unranked)),
+        cliques=() if reason else tuple(tuple(names[n] for n in clique) for clique in _cliques(better, order)),
         n_items=len(inside),
-    )
-
-
-def _not_ranked(
-    metric: MetricScores,
-    means: Means,
-    groups: Groups,
-    options: InferenceOptions,
-    reasons: Mapping[str, str],
-) -> tuple[RankedMethod, ...]:
-    """Methods without a rank, each with its mean over all items for which it has a value."""
-    rows = []
-    for name, reason in reasons.items():
-        known = ~np.isnan(means[name])
-        rows.append(_row(metric, name, means[name][known], groups.where(known), options, ranks=None, reason=reason))
-    return tuple(rows)
-
-
-def _row(
-    metric: MetricScores,
-    name: str,
-    values: Floats,
-    groups: Groups,
-    options: InferenceOptions,
-    *,
-    ranks: tuple[int, int] | None,
-    reason: str | None,
-) -> RankedMethod:
-    """A method with its interval, made as for its run: Wilson's for a rate, Student's for anything else."""
-    make = group_wilson_interval if metric.is_rate else group_t_interval
-    interval = make(values, groups, level=1 - options.alpha)
-    return RankedMethod(
-        metric=metric.metric,
-        method=name,
-        mean=interval.value,
-        ci_low=interval.low,
-        ci_high=interval.high,
-        rank_low=ranks[0] if ranks else None,
-        rank_high=ranks[1] if ranks else None,
-        tied_with_best=ranks is not None and ranks[0] == 1,
-        reason=reason,
     )
 
 
