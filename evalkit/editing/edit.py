@@ -95,28 +95,24 @@ def edit_folder(
         EvalkitError: The base model cannot be had, or no worker can be started.
         OSError: The folder cannot be written.
     """
-    card, engine = checked_card(method), engine or LocalEngine()
-    if engine.distributed and hasattr(method, "edit_all"):
-        raise OptionError(f"The method {card.name} is given all edits at once, by one process: --engine local")
-    _require_needs(card, items)
-    _require_names(items)
-    start = time.perf_counter()
+    card, engine, start = checked_card(method), engine or LocalEngine(), time.perf_counter()
+    _check(method, card, items, engine)
     with _locked(output):
         recipe, earlier = _begun_before(output, recipe_of(method, card, run, benchmark, seeds), card)
-        sources = copy_sources(items, output / "sources") if keep_sources else items
-        jobs = [_Job(item, seed, output) for item in sources for seed in dict.fromkeys(seeds)]
+        items = copy_sources(items, output / "sources") if keep_sources else items
+        jobs = [_Job(item, seed, output) for item in items for seed in dict.fromkeys(seeds)]
         lines = {job.key: _kept(job, earlier.get(job.key)) for job in jobs}
         todo = [job for job in jobs if lines[job.key] is None]
         lines |= {key: item for key, item in earlier.items() if key not in lines}
-        edits = _loaded_method(method, card, run, engine, progress) if todo else None
+        edits = _loaded_method(method, card, run, engine, progress)(todo) if todo else ()
         write_recipe(output, recipe)
         _write(output, lines, benchmark, card)
-        progress("edits", 0, len(todo))
         made: dict[_Key, EditItem] = {}
-        for result in edits(todo) if edits else ():
-            append_item(output, result, benchmark=benchmark, method=card.name)
-            made[result.item_id, result.seed] = result
-            progress("edits", len(made), len(todo))
+        progress("edits", 0, len(todo))
+        for number, item in enumerate(edits, 1):
+            append_item(output, item, benchmark=benchmark, method=card.name)
+            made[item.item_id, item.seed] = item
+            progress("edits", number, len(todo))
         _write(output, lines | made, benchmark, card)
     failures = tuple(item for job in todo if (item := made[job.key]).status != "ok")
     return Edited(
@@ -127,6 +123,13 @@ def edit_folder(
         costs=_costs(made.values()),
         seconds=time.perf_counter() - start,
     )
+
+
+def _check(method: type[Adapter[Any]], card: MethodCard, items: Sequence[EditItem], engine: Engine) -> None:
+    if engine.distributed and hasattr(method, "edit_all"):
+        raise OptionError(f"The method {card.name} is given all edits at once, by one process: --engine local")
+    _require_needs(card, items)
+    _require_names(items)
 
 
 def _begun_before(output: Path, recipe: Recipe, card: MethodCard) -> tuple[Recipe, dict[_Key, EditItem]]:

@@ -82,25 +82,24 @@ def submit(
     submission = read_yaml(card, Submission)
     protocol = get_protocol(submission.protocol)
     benchmark = covered_benchmark(protocol)
-    method = submission.method
+    method, card_path = submission.method, leaderboard.card_path(submission.method.name)
     _check_kind(method, benchmark)
-    path, card_path = leaderboard.entry_path(protocol.name, method.name), leaderboard.card_path(method.name)
+    path = leaderboard.entry_path(protocol.name, method.name)
     edits = protocol_edits(folder, protocol, data)
     outputs = _covered(edits, protocol, benchmark)
     before = _published(path, submission, outputs)
     asked = _metrics_to_score(protocol, metrics, before, path)
     _check_card(card_path, method)
-    run = _score(edits, asked, method.name, protocol, device, progress)
-    run = _merged(before, run, protocol) if before else run
+    scored = _score(edits, asked, method.name, protocol, device, progress)
+    run = _merged(before, scored, protocol) if before else scored
     write_run(path, run)
     write_lines(path / OUTPUTS_FILE, outputs)
     submitted = read_json(path / ENTRY_FILE, Entry).submitted if before else today or datetime.now(UTC).date()
-    entry = _entry(path, submission, submitted)
     if method.pictures_licence and benchmark.licence_id:
         write_pictures(path, edits.items)
     write_yaml(card_path, method)
     # The entry goes last: whoever finds one can rely on the files that it names.
-    write_json(path / ENTRY_FILE, entry)
+    write_json(path / ENTRY_FILE, entry := _entry(path, submission, submitted))
     return Submitted(
         path=path,
         entry=entry,
