@@ -2,10 +2,10 @@
 
 import csv
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+from evalkit.edits.folder import ExpectedItems
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import json_lines
 from evalkit.edits.names import stem
@@ -22,27 +22,19 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "group": ("group",),
 }
 """What a row can say, with the headings that say it; the first are the manifest's."""
+_TEXTS = ("source_caption", "target_caption", "instruction", "edit_type", "group")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptionTable:
-    """The rows of a captions table, in their order."""
-
-    items: tuple[EditItem, ...]
-    """Without files."""
-    source_names: Mapping[str, str]
-    """``item_id`` to the file name of its source image, where the table gives it."""
-    edited_names: Mapping[str, str]
-    """``item_id`` to the file name of its edited image, where the table gives it."""
-
-
-def read_captions(path: Path) -> CaptionTable:
+def read_captions(path: Path) -> ExpectedItems:
     """Reads a captions table.
 
     Args:
         path: CSV (with a heading; commas, semicolons or tabs) or JSON Lines. A row needs an ``item_id``, a
             ``source_image_file_name`` or an ``edited_image_file_name``; without the first, the stem of the edited
             image's name identifies the item, else that of the source image's.
+
+    Returns:
+        The rows as items without files, in their order, and the names of their files as far as the table gives them.
 
     Raises:
         ManifestError: The table cannot be read, a row names nothing, or two rows are one item. The message names
@@ -69,16 +61,10 @@ def read_captions(path: Path) -> CaptionTable:
         for kind, by_item in names.items():
             if name := row[kind]:
                 by_item[item_id] = name
-        items[item_id] = EditItem(
-            item_id=item_id,
-            source_caption=row["source_caption"],
-            target_caption=row["target_caption"],
-            instruction=row["instruction"],
-            edit_type=row["edit_type"],
-            group=row["group"],
-        )
-    _refuse_speechless(path, items.values())
-    return CaptionTable(items=tuple(items.values()), source_names=names["source"], edited_names=names["edited"])
+        texts: dict[str, Any] = {name: row[name] for name in _TEXTS}
+        items[item_id] = EditItem(item_id=item_id, **texts)
+    _require_texts(path, items.values())
+    return ExpectedItems(items=tuple(items.values()), source_names=names["source"], edited_names=names["edited"])
 
 
 def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -112,7 +98,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         raise ManifestError(f"{path}: expected CSV in UTF-8, got something else ({error}).") from error
 
 
-def _refuse_speechless(path: Path, items: Collection[EditItem]) -> None:
+def _require_texts(path: Path, items: Collection[EditItem]) -> None:
     """A table without any text has other headings than ours, or is not a captions table."""
     if not any(item.target_caption or item.source_caption or item.instruction for item in items):
         raise ManifestError(

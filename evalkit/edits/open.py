@@ -142,8 +142,7 @@ def _expected(
 ) -> ExpectedItems:
     """What a folder without a benchmark should hold, from whoever knows it best."""
     if captions:
-        table = read_captions(captions)
-        return ExpectedItems(items=table.items, source_names=table.source_names, edited_names=table.edited_names)
+        return read_captions(captions)
     if pattern:
         return items_by_pattern(scan, pattern, source_files)
     if source_files:  # each is edited once, under its own name
