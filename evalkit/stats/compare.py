@@ -219,10 +219,9 @@ def _sensitivity(pair: _Pair) -> dict[str, float | None]:
 def _compared(pair: _Pair, tests: _Tests, corrected: Corrected, options: InferenceOptions) -> PairComparison:
     """The record of one pair, filled once."""
     differences, n_groups, n_items = pair.differences, pair.groups.n_groups, len(pair.scores)
-    signs = np.sign(differences) * (1 if pair.metric.higher_is_better else -1)
+    signs = np.sign(differences if pair.metric.higher_is_better else -differences)
     error = cluster_error(differences, pair.groups) or 0.0
-    verdict = _verdict(pair, tests, corrected, error, options, identical=n_groups > 1 and not signs.any())
-    n_not_run, bounds = _not_run(pair)
+    verdict, (n_not_run, bounds) = _verdict(pair, tests, corrected, error, options), _not_run(pair)
     effect = _detectable(error, n_groups, corrected.alpha, options.power)
     return PairComparison(
         metric=pair.metric.metric,
@@ -273,16 +272,9 @@ def _standardised(differences: Floats) -> float | None:
     return float(differences.mean() / differences.std(ddof=1))
 
 
-def _verdict(
-    pair: _Pair,
-    tests: _Tests,
-    corrected: Corrected,
-    error: float,
-    options: InferenceOptions,
-    *,
-    identical: bool,
-) -> Verdict:
+def _verdict(pair: _Pair, tests: _Tests, corrected: Corrected, error: float, options: InferenceOptions) -> Verdict:
     """What the adjusted p-values support; identical scores are equivalent at any margin."""
+    identical = pair.groups.n_groups > 1 and not pair.differences.any()
     significant = corrected.p_value is not None and corrected.p_value <= options.alpha
     equivalent = True if identical else None if tests.equivalence is None else tests.equivalence.equivalent
     if corrected.equivalence_p_value is not None:

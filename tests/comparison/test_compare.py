@@ -167,16 +167,6 @@ def test_other_corrections_can_be_chosen(tmp_path, correction):
     assert sentence.count("p =") + sentence.count("p <") == 1
 
 
-def test_a_baseline_is_compared_with_each_other_method_only(tmp_path):
-    """Two comparisons instead of three, the baseline always as a, and a smaller detectable effect."""
-    runs = random_runs(tmp_path, ["a", "b", "c"])
-    every, few = compare(runs, n_permutations=999), compare(runs, baseline="b", n_permutations=999)
-    assert [(pair.a, pair.b) for pair in few.pairs] == [("b", "a"), ("b", "c")]
-    assert few.baseline == "b"
-    of_all = next(pair for pair in every.pairs if (pair.a, pair.b) == ("b", "c"))
-    assert few.pairs[1].minimum_detectable_effect < of_all.minimum_detectable_effect
-
-
 def test_a_table_of_groups_overrides_the_runs(tmp_path, two):
     """The same scores in three groups give the p-value of three groups; a table that lacks items is refused."""
     table = tmp_path / "groups.csv"
