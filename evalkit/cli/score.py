@@ -24,7 +24,7 @@ ENCODER_HELP = (
 
 
 @click.command()
-@click.argument("place", metavar="PATH", type=FolderOrUrl(exists=True))
+@click.argument("edits", metavar="PATH", type=FolderOrUrl(exists=True))
 @folder_options
 @click.option("--encoder", "encoders", metavar="SPEC", multiple=True, help=ENCODER_HELP)
 @click.option("--metrics", metavar="A,B", help="Which metrics.  [default: the benchmark's]")
@@ -41,7 +41,7 @@ ENCODER_HELP = (
 @engine_options
 @output_options
 def score(
-    place: PathOrUrl,
+    edits: PathOrUrl,
     *,
     folder_options: FolderOptions,
     encoders: tuple[str, ...],
@@ -69,9 +69,9 @@ def score(
         raise OptionError(f"{kept_to.name} fixes the metrics: leave --metrics out.")
     if kept_to and not folder_options.benchmark:
         folder_options = replace(folder_options, benchmark=kept_to.benchmark)
-    path = read_from(place, output)
+    path = read_from(edits, output)
     opened = open_edits(path, **asdict(folder_options))
-    output.note(summary(place, opened.folder))
+    output.note(summary(edits, opened.folder))
     name = settings.pop("name") or opened.folder.method or path.resolve().name
     target = target or RUNS / name
     chosen = names_in(metrics) or None

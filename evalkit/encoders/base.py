@@ -246,7 +246,7 @@ class LoadedEncoder:
     files: tuple[Path, ...] = ()
     """Every file, or directory of files, that was read. While none of them changes, the specification is taken as known
     and the network stays on disk until something must be encoded; empty: the specification is not remembered."""
-    libraries: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ("numpy", "torch")
     """Distributions whose version takes part in the numbers."""
 
 

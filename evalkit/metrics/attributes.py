@@ -12,14 +12,14 @@ from evalkit.metrics.features import VectorFeature
 
 RECOGNISER = "shapes_recogniser"
 UNKNOWN = 0
-"""The code of an attribute that could not be read; as an attribute seen it equals nothing."""
+"""The code of an attribute that could not be read; as a recognised attribute it equals nothing."""
 
 
 def edit_success(edited_image: Vectors, source_attributes: Vectors, target_attributes: Vectors) -> Scores:
     """1 where every attribute that the edit should change has its target value in the edited image, else 0.
 
     Args:
-        edited_image: ``(n, attributes)`` codes seen in the edited image, 0 where unknown.
+        edited_image: ``(n, attributes)`` codes recognised in the edited image, 0 where unknown.
         source_attributes: ``(n, attributes)`` true codes of the source image.
         target_attributes: ``(n, attributes)`` true codes of a perfect edit.
 
@@ -28,7 +28,7 @@ def edit_success(edited_image: Vectors, source_attributes: Vectors, target_attri
     array([1.])
     """
     asked = source_attributes != target_attributes
-    done = (_holds(edited_image, target_attributes) | ~asked).all(axis=1)
+    done = (_matches(edited_image, target_attributes) | ~asked).all(axis=1)
     return Scores.of(done.astype(np.float64), {"nothing_asked": ~asked.any(axis=1)})
 
 
@@ -36,7 +36,7 @@ def attribute_preservation(edited_image: Vectors, source_attributes: Vectors, ta
     """Share, in [0, 1], of the attributes that the edit should leave alone and that still hold in the edited image.
 
     Args:
-        edited_image: ``(n, attributes)`` codes seen in the edited image, 0 where unknown.
+        edited_image: ``(n, attributes)`` codes recognised in the edited image, 0 where unknown.
         source_attributes: ``(n, attributes)`` true codes of the source image.
         target_attributes: ``(n, attributes)`` true codes of a perfect edit.
 
@@ -46,12 +46,12 @@ def attribute_preservation(edited_image: Vectors, source_attributes: Vectors, ta
     """
     kept = source_attributes == target_attributes
     n_kept = kept.sum(axis=1)
-    held = (_holds(edited_image, source_attributes) & kept).sum(axis=1)
-    return Scores.of(held / np.maximum(n_kept, 1), {"nothing_to_preserve": n_kept == 0})
+    unchanged = (_matches(edited_image, source_attributes) & kept).sum(axis=1)
+    return Scores.of(unchanged / np.maximum(n_kept, 1), {"nothing_to_preserve": n_kept == 0})
 
 
-def _holds(seen: Vectors, true: Vectors) -> npt.NDArray[np.bool_]:
-    return np.asarray((seen == true) & (seen != UNKNOWN))
+def _matches(recognised: Vectors, true: Vectors) -> npt.NDArray[np.bool_]:
+    return np.asarray((recognised == true) & (recognised != UNKNOWN))
 
 
 _ATTRIBUTES = {

@@ -1,1 +1,1 @@
-"""From an edit folder to per-item values: plan, encode what the cache lacks, apply the metrics."""
+"""From an edit folder to per-item values: request features, compute what the cache does not know, apply the metrics."""

@@ -1,4 +1,4 @@
-"""The features of items: ask the cache, have an engine compute what it lacks, and hand them out in any order."""
+"""The features of items: ask the cache, have an engine compute what it does not know, and give them in any order."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from evalkit.images.decode import image_digest, read_image_bytes
 from evalkit.metrics.base import Metric, Scores, Vectors
 from evalkit.metrics.features import Feature, FeatureKey, ItemFeature, PairFeature
 from evalkit.scoring.encoders import start
-from evalkit.scoring.requests import Content, Request, cache_key, content_digest, contents_of, key_label
+from evalkit.scoring.requests import Content, Request, cache_key, content_digest, contents_of, environment, key_label
 from evalkit.scoring.units import Batches, FileBytes, ScoreResult, ScoreUnit, Uncached, single_units, units_of
 from evalkit.storage.prefetch import Progress, in_batches, no_progress, prefetch
 
@@ -208,12 +208,14 @@ class Features:
                 return failure
 
         paths = [tuple(dict.fromkeys(p for b in unit for c in b.contents for p in c.files)) for unit in units]
+        names = {batch.feature.encoder for unit in units for batch in unit} - {"none"}
+        keys, here = {name: self._encoders[name].spec.cache_key for name in names}, environment()
         with ThreadPoolExecutor(READERS) as pool:
             files = prefetch(pool, read, (path for each in paths for path in each), 4 * READERS)
             for batches, own in zip(units, paths, strict=True):
-                names = dict.fromkeys(b.feature.encoder for b in batches if b.feature.encoder != "none")
-                keys = {name: self._encoders[name].spec.cache_key for name in names}
-                yield ScoreUnit(batches=batches, encoder_keys=keys, files=dict(islice(files, len(own))))
+                needed = {b.feature.encoder: keys[b.feature.encoder] for b in batches if b.feature.encoder != "none"}
+                own_files = dict(islice(files, len(own)))
+                yield ScoreUnit(batches=batches, encoder_keys=needed, environment=here, files=own_files)
 
 
 def _size(kind: ContentKind, batches: Batches) -> int:

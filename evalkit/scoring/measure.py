@@ -70,7 +70,7 @@ def measure(
         **options: Of :class:`~evalkit.scoring.options.ScoreOptions`: ``encoder``, ``device``, ``batch_size``, …
 
     Returns:
-        One record for one image, a list for a batch. What lacks a field that a metric needs has a reason.
+        One record for one image, a list for a batch. Where a field that a metric needs is missing there is a reason.
 
     Raises:
         ImageError: An image has another shape or range.

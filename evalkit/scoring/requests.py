@@ -6,8 +6,8 @@ The *key* of a feature's numbers is a digest of all that can change them, apart 
 
 * for a network, its specification: the digest of its weights, architecture, tokenizer, preprocessing, precision, the
   version of our own code, and the versions of the libraries that compute (torch, transformers, open_clip, …);
-* for a measure or a judge, the explicit name, version and parameters of its :class:`FeatureKey`, and, for measures,
-  the versions of NumPy and SciPy, in which they are written;
+* for a measure or a judge, the explicit name, version and parameters of its :class:`FeatureKey`, and the versions of
+  NumPy and SciPy, in which they are written;
 * for both, the version of the rules by which a file becomes pixels, and that of Pillow, which decodes and resizes;
 * for pairs, the rules by which two sizes, and a mask's, are brought together.
 
@@ -39,6 +39,11 @@ from evalkit.metrics.features import (
 
 MEASURING = ("numpy", "scipy")
 """The libraries that measures are written in."""
+
+
+def environment() -> tuple[tuple[str, str], ...]:
+    """What takes part in the numbers of measures and judges on this machine: rules and libraries, with versions."""
+    return (*decoding_rules(), *library_versions(MEASURING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +142,9 @@ def cache_key(feature: Feature, spec: EncoderSpec | None) -> str:
     """
     if isinstance(feature, VectorFeature) and spec:
         return spec.cache_key
-    facts: list[object] = [spec.cache_key if spec else "", asdict(feature.key), decoding_rules()]
+    facts: list[object] = [spec.cache_key if spec else environment(), asdict(feature.key)]
     if isinstance(feature, PairFeature):
-        facts += [SIZE_RULE, MASK_RULE, "" if spec else library_versions(MEASURING)]
+        facts += [SIZE_RULE, MASK_RULE]
     return settings_digest(facts)
 
 

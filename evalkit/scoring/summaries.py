@@ -68,7 +68,7 @@ def score_items(
 def _unscored(
     metric: Metric, item: EditItem, absent: Sequence[str], missing: Missing
 ) -> tuple[float | None, str | None]:
-    """The value of an item that lacks some fields, and the reason if it has none."""
+    """The value of an item without some fields, and the reason if it has none."""
     others = [field for field in absent if field != "edited_image"]
     if others:
         return None, f"no_{others[0]}"

@@ -24,11 +24,11 @@ from evalkit.edits.item import IMAGE_FIELDS
 from evalkit.edits.whole_item import WholeItem
 from evalkit.encoders.base import AnyEncoder, ContentKind, EncoderSpec, Numbers
 from evalkit.encoders.load import EncoderConfig
-from evalkit.errors import EncoderError, ImageError
+from evalkit.errors import EncoderError, EngineError, ImageError
 from evalkit.images.decode import decode_image
 from evalkit.images.pairs import align, masked
 from evalkit.metrics.features import TEXT_FIELDS, Feature, FeatureKey, PairFeature, VectorFeature
-from evalkit.scoring.requests import Content
+from evalkit.scoring.requests import Content, environment
 from evalkit.storage.prefetch import in_batches
 
 FileBytes = bytes | ImageError
@@ -58,6 +58,8 @@ class ScoreUnit:
     batches: tuple[Batch, ...]
     encoder_keys: Mapping[str, str]
     """The cache keys of the encoders that it needs: what the run says that they are."""
+    environment: tuple[tuple[str, str], ...]
+    """Of the machine that asks, which must be the worker's."""
     files: Mapping[Path, FileBytes] = field(default_factory=dict)
 
     @property
@@ -112,6 +114,8 @@ class ScoreWorker:
     def __init__(self, encoders: Mapping[str, AnyEncoder], pool: ThreadPoolExecutor) -> None:
         self._encoders = encoders
         self._pool = pool
+        self._environment = environment()
+        self._keys: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def __call__(self, unit: ScoreUnit | SpecUnit) -> "Iterator[ScoreResult | EncoderAnswer]":
@@ -119,14 +123,20 @@ class ScoreWorker:
 
         Raises:
             EncoderError: An encoder is not the one that the run has: this machine has other weights, or libraries.
+            EngineError: This machine has other versions of what decodes and measures.
         """
         if isinstance(unit, SpecUnit):
             with self._lock:
                 encoder = self._encoders[unit.encoder]
                 yield encoder.spec, encoder.device
             return
+        if unit.environment != self._environment:
+            theirs, ours = (", ".join(map(" ".join, each)) for each in (unit.environment, self._environment))
+            raise EngineError(f"A worker has {ours}: expected {theirs}, as in the run. Give every machine the same.")
         for name, key in unit.encoder_keys.items():
-            if self._encoders[name].spec.cache_key != key:
+            if name not in self._keys:
+                self._keys[name] = self._encoders[name].spec.cache_key
+            if self._keys[name] != key:
                 raise EncoderError(
                     f"A worker's encoder for '{name}', {self._encoders[name].spec.label}, is not that of the run. Give "
                     f"every machine the same weights and the same versions of evalkit and its libraries."

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -260,8 +259,11 @@ def test_clip_of_the_edited_part_sees_black_elsewhere(copy, tmp_path):
     """The score is that of the picture with all but the mask blackened, as if the user had done it."""
     outputs = write_outputs(tmp_path / "output")
     folder = open_edits(outputs, benchmark="pie_bench", data=copy).folder
-    score = partial(score_into, encoder="miniature", missing="fail")
-    masked = score(tmp_path / "masked", folder, metrics=["clip_score:pie_bench", "clip_score:torchmetrics"])
+
+    def score(directory, folder, *metrics):
+        return score_into(directory, folder, ScoreOptions(metrics=metrics, encoder="miniature"))
+
+    masked = score(tmp_path / "masked", folder, "clip_score:pie_bench", "clip_score:torchmetrics")
     by_hand = tmp_path / "by_hand"
     by_hand.mkdir()
     blackened = []
@@ -270,7 +272,7 @@ def test_clip_of_the_edited_part_sees_black_elsewhere(copy, tmp_path):
         path = by_hand / f"{item.item_id}.png"
         Image.fromarray(np.where(kept, np.asarray(read_image(item.edited_image)), np.uint8(0))).save(path)
         blackened.append(replace(item, edited_image=path))
-    plain = score(tmp_path / "plain", replace(folder, items=tuple(blackened)), metrics=["clip_score:torchmetrics"])
+    plain = score(tmp_path / "plain", replace(folder, items=tuple(blackened)), "clip_score:torchmetrics")
     expected = plain.table.item_means("clip_score:torchmetrics").values
     assert np.array_equal(masked.table.item_means("clip_score:pie_bench").values, expected)
     assert not np.allclose(masked.table.item_means("clip_score:torchmetrics").values, expected)

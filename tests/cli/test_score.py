@@ -228,6 +228,7 @@ def test_a_warm_run_loads_no_network(tmp_path, tiny_transformers_clip):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_two_processes_scoring_at_once_do_not_disturb_each_other(tmp_path, tiny_transformers_clip):
     """Both end well with the same numbers, sharing one cache."""
     folder = write_folder(tmp_path / "edits", n_items=60, n_sources=20)

@@ -91,6 +91,7 @@ def large_directory():
         yield Path(name)
 
 
+@pytest.mark.slow
 def test_both_backends_agree_on_the_true_architecture(large_directory):
     """ViT-B/32 at random weights, saved as a checkpoint file for one backend and as a directory for the other."""
     import open_clip

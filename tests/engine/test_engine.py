@@ -3,6 +3,7 @@
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -17,7 +18,7 @@ from evalkit.engine.placement import place_workers
 from evalkit.errors import EncoderError, EngineError, OptionError
 from evalkit.images.decode import read_image
 from evalkit.metrics.features import VectorFeature
-from evalkit.scoring.requests import Content
+from evalkit.scoring.requests import Content, environment
 from evalkit.scoring.units import Batch, ScoreUnit, ScoreWorker
 from tests.support.engines import BATCH, Chores, Posted, scored, shapes_edits
 from tests.support.fakes import FakeEncoder, save_picture, write_folder
@@ -200,6 +201,8 @@ def test_a_worker_with_other_weights_is_refused(tmp_path):
     """What it would add to a run is not what the run says that it is."""
     worker = ScoreWorker({"clip": FakeEncoder(weights="others")}, ThreadPoolExecutor(1))
     batch = Batch(feature=VectorFeature(field="target_caption"), contents=(Content(texts=("a dog",)),))
-    unit = ScoreUnit(batches=(batch,), encoder_keys={"clip": FakeEncoder().spec.cache_key})
+    unit = ScoreUnit(batches=(batch,), encoder_keys={"clip": FakeEncoder().spec.cache_key}, environment=environment())
     with pytest.raises(EncoderError, match=r"'clip', fake/net/random@.*, is not that of the run"):
         list(worker(unit))
+    with pytest.raises(EngineError, match=r"A worker has decoder .*: expected pillow 0, as in the run"):
+        list(worker(replace(unit, environment=(("pillow", "0"),))))

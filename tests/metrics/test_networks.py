@@ -54,6 +54,7 @@ def test_pick_score_of_a_vector_that_is_not_there_is_undefined():
     assert scores.reasons == ("not_finite", "not_finite")
 
 
+@pytest.mark.slow
 def test_pick_score_takes_weights_and_tokenizer_from_two_repositories(tmp_path, tiny_transformers_clip):
     """Its authors publish the weights alone and use the tokenizer of the network that they started from."""
     files = files_of(tiny_transformers_clip)
@@ -65,6 +66,7 @@ def test_pick_score_takes_weights_and_tokenizer_from_two_repositories(tmp_path, 
     assert json.loads(said) == [f"pick_score/{REPO}", digest_of(tiny_transformers_clip)]
 
 
+@pytest.mark.slow
 def test_dino_comes_from_the_hub_and_its_absence_names_both_ways_out(tmp_path):
     """A repository is fetched like any other; where there is none, a local copy or leaving it out are the ways."""
     tiny_dino("vit", tmp_path / "vit")
