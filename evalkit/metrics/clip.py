@@ -139,12 +139,13 @@ def unit_vectors(vectors: Vectors) -> Floats:
     return units
 
 
-def _vectors(*fields: str, template: str = "none") -> dict[str, Feature]:
-    captions = {"target_caption", "source_caption"}
-    return {name: VectorFeature(field=name, template=template if name in captions else "none") for name in fields}
+def vector_features(*fields: str, encoder: str = "clip", template: str = "none") -> dict[str, Feature]:
+    """Fields of an item through an encoder, captions in a template, each under its own name."""
+    templates = {name: template if name.endswith("_caption") else "none" for name in fields}
+    return {name: VectorFeature(field=name, encoder=encoder, template=templates[name]) for name in fields}
 
 
-_IMAGE_TEXT = _vectors("edited_image", "target_caption")
+_IMAGE_TEXT = vector_features("edited_image", "target_caption")
 _EDITED_PART = {
     **_IMAGE_TEXT,
     "edited_image": VectorFeature(field="edited_image", masked=True),
@@ -162,7 +163,7 @@ METRICS = (
         (0.0, 1.0, "up"), _SURVEY + "eq. 1; Hessel et al. 2021 without weight and prefix", "alignment"),
     define_metric("clip_score:hessel",
         '2.5 · max(cos(edited image, target caption), 0) with the prefix "A photo depicts"', clip_score_hessel,
-        _vectors("edited_image", "target_caption", template="photo_depicts"), (0.0, HESSEL_WEIGHT, "up"),
+        vector_features("edited_image", "target_caption", template="photo_depicts"), (0.0, HESSEL_WEIGHT, "up"),
         "Hessel et al., CLIPScore, EMNLP 2021, eq. 1 (with ViT-B/32)", "alignment"),
     define_metric("clip_score:torchmetrics",
         "100 · cos(edited image, target caption), clamped at 0 after the mean, as torchmetrics does",
@@ -174,19 +175,20 @@ METRICS = (
         "Ju et al., PnP Inversion, ICLR 2024, CLIP similarity of the edited part (with ViT-L/14)", "alignment",
         summarize="clamped_mean"),
     define_metric("clip_directional_similarity", "cos(edited − source image, target − source caption)",
-        clip_directional_similarity, _vectors(*_FOUR), _COSINE, _SURVEY + "eq. 2 as a similarity; " + _NADA,
+        clip_directional_similarity, vector_features(*_FOUR), _COSINE, _SURVEY + "eq. 2 as a similarity; " + _NADA,
         "alignment", needs_resolution=True),
     define_metric("clip_directional_similarity:loss", "1 − clip_directional_similarity",
-        clip_directional_similarity_loss, _vectors(*_FOUR), (0.0, 2.0, "down"), _SURVEY + "eq. 2; " + _NADA,
+        clip_directional_similarity_loss, vector_features(*_FOUR), (0.0, 2.0, "down"), _SURVEY + "eq. 2; " + _NADA,
         "alignment", needs_resolution=True),
     define_metric("clip_directional_similarity:templates",
         "cos(edited − source image, target − source caption), the latter averaged over 79 prompt templates",
-        clip_directional_similarity, _vectors(*_FOUR, template="imagenet79"), _COSINE,
+        clip_directional_similarity, vector_features(*_FOUR, template="imagenet79"), _COSINE,
         _NADA + " and its prompt ensemble", "alignment", needs_resolution=True),
     define_metric("clip_image_similarity", "cos(edited image, source image)", clip_image_similarity,
-        _vectors("edited_image", "source_image"), _COSINE, "Brooks et al., InstructPix2Pix, CVPR 2023, sec. 4.2"),
+        vector_features("edited_image", "source_image"), _COSINE,
+        "Brooks et al., InstructPix2Pix, CVPR 2023, sec. 4.2"),
     define_metric("clip_reference_similarity", "cos(edited image, reference image)", clip_reference_similarity,
-        _vectors("edited_image", "reference_image"), _COSINE, "Zhang et al., MagicBrush, NeurIPS 2023 (CLIP-I)",
+        vector_features("edited_image", "reference_image"), _COSINE, "Zhang et al., MagicBrush, NeurIPS 2023 (CLIP-I)",
         "alignment"),
 )
 # fmt: on
