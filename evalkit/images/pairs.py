@@ -42,7 +42,7 @@ def align(edited: Image.Image, source: Pixels, mask: Image.Image | None = None) 
     size = (source.shape[1], source.shape[0])
     if edited.size != size:
         edited = edited.resize(size, Image.Resampling.BICUBIC)
-    background = None if mask is None else _background(mask, size)
+    background = None if mask is None else background_of(mask, size)
     return ImagePair(edited=np.asarray(edited), source=source, background=background)
 
 
@@ -59,10 +59,19 @@ def masked(image: Image.Image, mask: Image.Image) -> Image.Image:
     [(255, 255, 255), (0, 0, 0)]
     """
     pixels = np.array(image)
-    pixels[_background(mask, image.size)] = 0
+    pixels[background_of(mask, image.size)] = 0
     return Image.fromarray(pixels)
 
 
-def _background(mask: Image.Image, size: tuple[int, int]) -> Mask:
+def background_of(mask: Image.Image, size: tuple[int, int]) -> Mask:
+    """Where an edit mask says that nothing may change.
+
+    Args:
+        mask: White where the image may change; of another size it is resized by the nearest pixel.
+        size: Width and height of the image.
+
+    Returns:
+        ``(height, width)``, true outside of the mask.
+    """
     grey = mask.convert("L")
     return np.asarray(grey if grey.size == size else grey.resize(size, Image.Resampling.NEAREST)) < WHITE

@@ -146,13 +146,10 @@ def score_folder(
     """
     options = options or ScoreOptions()
     started, clock = datetime.now(UTC), time.monotonic()
-    if options.missing == "fail":
-        _refuse_missing(folder.items)
+    _refuse_missing(folder.items, options.missing)
     features = Features(encoders, cache, engine, batch_size=options.batch_size, progress=progress)
     table, digests = _score_chunks(folder.items, metrics, features, options.missing, progress)
-    if options.missing == "fail":
-        _refuse_unreadable(features.unreadable.values())
-    found = [*problems, *folder.problems, *_found(folder, features, digests)]
+    _refuse_unreadable(features.unreadable.values(), options.missing)
     record = RunRecord(
         run=options.name or folder.method or folder.root.resolve().name,
         method=folder.method,
@@ -166,7 +163,7 @@ def score_folder(
         level=options.level,
         metrics=summaries_of(metrics, table, encoders, options),
         encoders={name: encoder_record(encoder) for name, encoder in encoders.items()},
-        problems=[ProblemRecord(code=p.code, item_id=p.item_id, message=p.message) for p in found],
+        problems=_problem_records([*problems, *folder.problems, *_found(folder, features, digests)]),
         items_sha256="",
         versions=versions(encoders.values()),
         started=started.isoformat(timespec="seconds"),
@@ -215,9 +212,13 @@ def _folder_record(folder: EditFolder, digests: Mapping[Path, str]) -> FolderRec
     )
 
 
-def _refuse_missing(items: Iterable[EditItem]) -> None:
+def _problem_records(problems: Iterable[Problem]) -> list[ProblemRecord]:
+    return [ProblemRecord(code=p.code, item_id=p.item_id, message=p.message) for p in problems]
+
+
+def _refuse_missing(items: Iterable[EditItem], missing: Missing) -> None:
     absent = [item for item in items if item.status == "missing"]
-    if absent:
+    if absent and missing == "fail":
         total = len(absent)
         raise MissingItemsError(
             f"{total} item{'s have' if total > 1 else ' has'} no edited image: "
@@ -227,8 +228,8 @@ def _refuse_missing(items: Iterable[EditItem]) -> None:
         )
 
 
-def _refuse_unreadable(messages: Collection[str]) -> None:
-    if messages:
+def _refuse_unreadable(messages: Collection[str], missing: Missing) -> None:
+    if messages and missing == "fail":
         raise MissingItemsError(
             f"{counted(len(messages), 'image')} cannot be read: {listed(list(messages), _NAMED)} "
             "Nothing was scored; what was encoded is kept. Replace them, or say how to treat them: --missing floor or "

@@ -17,7 +17,7 @@ from evalkit.scores.run import EncoderRecord, MetricSummary
 from evalkit.scoring.features import Features
 from evalkit.scoring.options import Missing, ScoreOptions
 from evalkit.scoring.requests import MEASURING, missing_fields
-from evalkit.stats.intervals import group_t_interval, group_wilson_interval
+from evalkit.stats.intervals import mean_interval
 
 LIBRARIES = (*MEASURING, "pillow", "torch", "open_clip_torch", "transformers")
 """Whose versions a record names, with those that its encoders name."""
@@ -90,8 +90,7 @@ def summaries_of(
 def summarize(metric: Metric, table: ScoreFrame, line: str, level: float) -> MetricSummary:
     """One metric over all items of a table, as a run records it: the mean with its interval, under a signature."""
     means, undefined = table.item_means(metric.name), table.undefined(metric.name)
-    make = group_wilson_interval if metric.summarize == "rate" else group_t_interval
-    interval = make(means.values, means.groups, level=level)
+    interval = mean_interval(means.values, means.groups, is_rate=metric.summarize == "rate", level=level)
     low, mean, high = (_clamped(metric, end) for end in (interval.low, interval.value, interval.high))
     return MetricSummary(
         mean=mean,

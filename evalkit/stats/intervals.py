@@ -104,6 +104,22 @@ def group_bootstrap_t_interval(
     return estimate_of(coded, "group_bootstrap_t", mean, (float(low), float(high)))
 
 
+def mean_interval(values: Floats, groups: Labels, *, is_rate: bool, level: float = 0.95) -> Estimate:
+    """A mean over items with the interval that runs, rankings and the board give it.
+
+    Args:
+        values: ``(n,)``.
+        groups: ``(n,)``; items with the same label are dependent.
+        is_rate: Whether they are zeros and ones, or means of such: Wilson's interval; Student's for anything else.
+        level: Coverage, in (0, 1).
+
+    Raises:
+        OptionError: As for the two intervals.
+    """
+    interval = group_wilson_interval if is_rate else group_t_interval
+    return interval(values, groups, level=level)
+
+
 def group_wilson_interval(values: Floats, groups: Labels, *, level: float = 0.95) -> Estimate:
     """Success rate with Wilson's score interval, the number of items shrunk by the design effect of the groups.
 

@@ -16,7 +16,7 @@ from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
 from evalkit.stats.bootstrap import studentized_means
 from evalkit.stats.clusters import Groups, Labels, check_alpha, cluster_error, code_groups, to_steps
-from evalkit.stats.intervals import group_t_interval, group_wilson_interval
+from evalkit.stats.intervals import mean_interval
 from evalkit.stats.records import RankedMethod, Ranking
 from evalkit.stats.scores import InferenceOptions, MetricScores, item_means
 
@@ -48,9 +48,8 @@ def rank_methods(metric: MetricScores, groups: Labels, options: InferenceOptions
     means = {name: item_means(table, metric.grid) for name, table in metric.scores.items()}
 
     def row(name: str, kept: Mask, reason: str | None, ranks: tuple[int, int] | None = None) -> RankedMethod:
-        # As for its run: Wilson's interval for a rate, Student's for anything else.
-        make = group_wilson_interval if metric.is_rate else group_t_interval
-        interval = make(means[name][kept], coded.where(kept), level=1 - options.alpha)
+        level = 1 - options.alpha
+        interval = mean_interval(means[name][kept], coded.where(kept), is_rate=metric.is_rate, level=level)
         low, high = ranks or (None, None)
         return RankedMethod(
             metric=metric.metric,
