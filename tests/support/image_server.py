@@ -22,8 +22,6 @@ MOST = 32 << 20
 class Asked:
     """One request for an edit."""
 
-    when: float
-    """Of the monotonic clock."""
     path: str
     authorization: str | None
     fields: dict[str, str]
@@ -71,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
         contents = {name: part.get_payload(decode=True) for name, part in parts.items()}
         image = contents.pop("image", b"")
         fields = {name: content.decode() for name, content in contents.items()}
-        asked = Asked(time.monotonic(), self.path, self.headers.get("Authorization"), fields, image)
+        asked = Asked(self.path, self.headers.get("Authorization"), fields, image)
         state.asked.append(asked)
         answer = state.script.pop(0) if state.script else state.then
         try:

@@ -6,6 +6,7 @@ import io
 import json
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -227,13 +228,26 @@ def test_a_slow_answer_is_given_up_at_the_time_limit(server, tmp_path, answer):
     assert reason_of(failed) == "the server did not answer within 0.3 s"
 
 
-def test_requests_are_paced(server, tmp_path):
-    """No more than so many a minute, repeated ones among them."""
-    server.script = [says(500)]
-    ask(server, tmp_path, 3, requests_per_minute=300.0)
-    whens = [asked.when for asked in server.asked]
-    assert len(whens) == 4
-    assert whens[-1] - whens[0] >= 3 * 0.19
+def test_requests_are_paced(server, tmp_path, monkeypatch):
+    """By a clock of our own: 300 a minute start 0.2 s apart, repeated ones too, or at once if an answer took longer."""
+    now, starts, durations = 1000.0, [], iter([0.05, 0.0, 0.5, 0.1])
+
+    def pass_time(seconds):
+        nonlocal now
+        now += seconds
+
+    def answers(answer):
+        def timed(handler, asked):
+            starts.append(now)
+            pass_time(next(durations))
+            answer(handler, asked)
+
+        return timed
+
+    monkeypatch.setattr(endpoint, "time", SimpleNamespace(monotonic=lambda: now, sleep=pass_time))
+    server.script, server.then = [answers(says(500))], answers(server.then)
+    assert ask(server, tmp_path, 3, requests_per_minute=300.0).n_edited == 3
+    assert starts == pytest.approx([1000, 1000.2, 1000.4, 1000.9], abs=1e-9)
 
 
 # Failures that last

@@ -41,11 +41,25 @@ HOOKED = {PlugAndPlay: ["up_blocks.1.resnets.1.conv2"]}
 """Modules whose output a method replaces."""
 FITTED_BY_UNET = (DDIMReconstruction, HiPer, SINE, MDP, PlugAndPlay, Pix2PixZero, PromptToPrompt)
 KEPT = {
-    HiPer: ({"gamma": 0.5, "guidance": 3.0}, {"rate": 2e-2}),
-    Imagic: ({"eta": 0.4, "guidance": 3.0}, {"model_rate": 2e-3}),
-    SINE: ({"pretrained_weight": 0.1, "guidance": 3.0}, {"rate": 1e-4}),
+    HiPer: (
+        {"gamma": 0.5, "guidance": 3.0, "steps": 1},
+        {"rate": (2e-2, {"embedding"}), "updates": (2, {"embedding"}), "tokens": (6, {"embedding"})},
+    ),
+    Imagic: (
+        {"eta": 0.4, "guidance": 3.0, "steps": 1},
+        {
+            "model_rate": (2e-3, {"model"}),
+            "model_steps": (2, {"model"}),
+            "embedding_rate": (1e-2, {"embedding", "model"}),
+            "embedding_steps": (2, {"embedding", "model"}),
+        },
+    ),
+    SINE: (
+        {"pretrained_weight": 0.1, "guidance": 3.0, "steps": 1},
+        {"rate": (1e-4, {"model"}), "tuning_steps": (2, {"model"}), "patches": (False, {"model"})},
+    ),
 }
-"""What an optimisation has no part in, and what it follows from."""
+"""Settings that optimisations have no part in, and of those that they follow from what is then optimised anew."""
 ITEM = EditItem(item_id="a", source_caption="a small red circle", target_caption="a small dark ring")
 OTHER = replace(ITEM, target_caption="a large blue square")
 
@@ -120,22 +134,26 @@ def test_a_failure_leaves_the_model_as_it_was(method, phase, model, picture, mon
 
 @pytest.mark.parametrize("method", KEPT)
 def test_what_was_optimised_is_kept_where_that_is_wanted(method, model, picture, tmp_path):
-    """A second run takes no step and draws the same; only what the optimisation follows from makes it start again."""
+    """A second run takes no step and draws the same; only what an optimisation follows from makes it start again."""
+    caption = {"target_caption" if method is Imagic else "source_caption": "a small green star"}
 
-    def run(seed=0, **settings):
-        steps, adapter = [], loaded(method, model, **SHORT[method] | settings)
-        adapter.run = replace(adapter.run, artefacts=tmp_path, progress=lambda *step: steps.append(step))
-        return adapter.edit(ITEM, adapter.fit(picture, ITEM.source_caption, seed=seed), seed=seed), len(steps)
+    def run(settings, *, seed=0, item=ITEM, image=picture, artefacts=tmp_path):
+        steps, adapter = set(), loaded(method, model, **SHORT[method] | settings)
+        adapter.run = replace(adapter.run, artefacts=artefacts, progress=lambda what, *_: steps.add(what))
+        return adapter.edit(item, adapter.fit(image, item.source_caption, seed=seed), seed=seed), steps
 
     free, binding = KEPT[method]
-    first, n_steps = run()
-    assert n_steps
-    again, none = run()
-    assert (none, run(**free)[1]) == (0, 0)
-    assert furthest(again, first) == 0
-    assert furthest(run(**free)[0], first) > 0
-    assert run(**binding)[1]
-    assert run(seed=1)[1] == n_steps
+    first, everything = run({})
+    assert everything
+    for settings in ({}, *({name: value} for name, value in free.items())):
+        again, nothing = run(settings)
+        assert nothing == set()
+        assert (furthest(again, first) > 0) == bool(settings)
+        assert furthest(again, run(settings, artefacts=None)[0]) == 0
+    for name, (value, expected) in binding.items():
+        assert run({name: value})[1] == expected, name
+    for other in ({"seed": 1}, {"image": picture.rotate(90)}, {"item": replace(ITEM, **caption)}):
+        assert run({}, **other)[1] == everything, other
 
 
 @pytest.mark.parametrize("method", SHORT)

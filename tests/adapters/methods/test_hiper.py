@@ -14,6 +14,7 @@ from evalkit_adapters.methods.text_to_image import TextToImage
 from evalkit_adapters.seeding import seeded_generator
 from tests.support import ddim, optimising
 from tests.support.adapters import furthest, loaded, untouched
+from tests.support.diffusion import tiny_model
 
 SOURCE = "a small red circle"
 ITEM = EditItem(item_id="a", source_caption=SOURCE, target_caption="a large blue square")
@@ -50,18 +51,31 @@ def test_the_end_is_optimised_as_published(model, n_tokens, checkpointing):
     assert furthest(found, caption[:, 48 - n_tokens :]) > 0.01
 
 
-def test_an_edit_is_sampled_with_gamma_times_the_end(model):
+@pytest.mark.parametrize(("settings", "gamma"), [({}, 0.8), ({"gamma": 1.0}, 1.0)])
+def test_an_edit_is_sampled_with_gamma_times_the_end(model, settings, gamma):
     """DDIM written out, guided away from the plain empty caption, to 1e-9."""
-    adapter = hiper(model)
+    adapter = hiper(model, **settings)
     found = adapter.fit(PICTURE, SOURCE, seed=0)
     target, empty = model.embed(ITEM.target_caption), model.embed("")
-    wanted = torch.cat([target[:, :43], 0.8 * found], dim=1)
+    wanted = torch.cat([target[:, :43], gamma * found], dim=1)
     latent = ddim.sampled(
         model.initial_noise(7), ddim.grid(2), 500, lambda x, t: ddim.guided(model.unet, x, t, empty, wanted, 7.5)
     )
     assert furthest(adapter.edit(ITEM, found, seed=7), model.decode(latent)) < 1e-9
     plain = loaded(TextToImage, model, steps=2).edit(ITEM, None, seed=7)
     assert furthest(model.decode(latent), plain) > 1e-3
+
+
+@pytest.mark.parametrize(("dtype", "stored"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_at_half_precision_the_end_is_float32(dtype, stored):
+    """And near that of full precision, to the size of a step: Adam's steps are as long whatever the gradient."""
+    model = tiny_model(dtype=torch.float32)
+    full = hiper(model).fit(PICTURE, SOURCE, seed=0)
+    model.unet.to(stored)
+    half = hiper(model, dtype=dtype).fit(PICTURE, SOURCE, seed=0)
+    assert half.dtype == torch.float32
+    assert (half - full).abs().mean() < 0.2 * 1e-2
+    assert furthest(half, model.embed(SOURCE)[:, 43:]) > 0.01
 
 
 def caption_of(model, n_tokens):

@@ -14,7 +14,7 @@ from evalkit_adapters.methods.imagic import Imagic
 from evalkit_adapters.seeding import seeded_generator
 from tests.support import ddim, optimising
 from tests.support.adapters import furthest, loaded, untouched
-from tests.support.diffusion import sd_unet_on_meta
+from tests.support.diffusion import sd_unet_on_meta, tiny_model
 
 SHORT = {
     "embedding_steps": 2,
@@ -60,20 +60,21 @@ def trained(unet, clean, target, seed):
     return source, dict(zip(names, optimising.adam(start, by_weights, 1e-3, 2), strict=True))
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
-def test_an_edit_is_the_published_algorithms(model, checkpointing):
+@pytest.mark.parametrize(("eta", "checkpointing"), [(0.7, False), (0.0, True), (1.0, True)])
+def test_an_edit_is_the_published_algorithms(model, eta, checkpointing):
     """Embedding, weights, interpolation and guided sampling from the written-out loop, to 1e-9.
 
+    At η = 0 it is the source's optimised embedding that is sampled with, at 1 the target caption's.
     The second optimiser starts afresh, and from no gradient of the first: with one it would go elsewhere.
     """
-    adapter, seed = imagic(model, checkpointing=checkpointing), 3
+    adapter, seed = imagic(model, eta=eta, checkpointing=checkpointing), 3
     square, clean = adapter.fit(PICTURE, None, seed=seed)
     with untouched(model.unet):
         picture = adapter.edit(ITEM, (square, clean), seed=seed)
     unet, target, empty = copy.deepcopy(model.unet), model.embed(ITEM.target_caption), model.embed("")
     source, weights = trained(unet, clean, target, seed)
     unet.load_state_dict(weights)
-    wanted = 0.7 * target + 0.3 * source
+    wanted = eta * target + (1 - eta) * source
     latent = ddim.sampled(
         model.initial_noise(seed), ddim.grid(2), 500, lambda x, t: ddim.guided(unet, x, t, empty, wanted, 7.5)
     )
@@ -84,6 +85,23 @@ def test_an_edit_is_the_published_algorithms(model, checkpointing):
         model.initial_noise(seed), ddim.grid(2), 500, lambda x, t: ddim.guided(model.unet, x, t, empty, wanted, 7.5)
     )
     assert furthest(picture, model.decode(untuned)) > 1e-2
+
+
+@pytest.mark.parametrize(("dtype", "stored"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_at_half_precision_the_edit_is_nearly_that_at_full(dtype, stored):
+    """At the published rate for the model, whose steps half precision cannot tell from nothing, though it computes."""
+    settings, computed = {"model_rate": 5e-7, "guidance": 1.0}, set()
+    model = tiny_model(dtype=torch.float32)
+    full, half = imagic(model, **settings), imagic(model, dtype=dtype, **settings)
+    fitted = full.fit(PICTURE, None, seed=0)
+    expected = full.edit(ITEM, fitted, seed=0)
+    model.unet.to(stored)
+    handle = model.unet.conv_in.register_forward_hook(lambda *given: computed.add(given[2].dtype))
+    found = half.edit(ITEM, fitted, seed=0)
+    handle.remove()
+    assert computed == {stored}
+    assert 0 < furthest(found, expected) < 0.1
+    assert half.embedding(fitted[1], model.embed(ITEM.target_caption), 0).dtype == torch.float32
 
 
 def test_the_whole_unet_is_tuned(model):

@@ -200,6 +200,16 @@ def test_without_a_direction_the_source_is_reconstructed(model, source, directio
     assert furthest(found, written[1]) < 1e-10
 
 
+def test_without_attraction_it_is_plain_guided_sampling(model, source, direction):
+    """With λ = 0 the moved caption is sampled against the source's, at the guidance that is set (reached: 2e-14)."""
+    captions = source.caption, source.caption + direction
+    plain = ddim.sampled(
+        source.start, ddim.grid(STEPS), STRIDE, lambda x, t: ddim.guided(model.unet, x, t, *captions, 3.0)
+    )
+    found = zero(model, attention_step=0.0, guidance=3.0).edited_latent(source, direction)
+    assert furthest(found, plain) < 1e-11
+
+
 # Layers
 
 

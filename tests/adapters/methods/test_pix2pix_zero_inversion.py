@@ -90,20 +90,24 @@ def test_the_divergence_is_its_closed_form():
     assert leaf.grad[0].numpy() == pytest.approx(slope, abs=1e-13)
 
 
-def regularised_noise(noise, rng):
-    """Five rounds of five steps of 20/5 down the correlation and one of 20 down the divergence."""
+def regularised_noise(noise, rng, correlation=20.0, moment=20.0):
+    """Five rounds of five steps of 20/5 down the correlation and one of 20 down the divergence; none of no weight."""
     for _ in range(5):
-        for _ in range(5):
-            noise = noise - 4 * correlated(noise, rng)[1]
-        noise = noise - 20 * diverged(noise)[1]
+        for _ in range(5 if correlation else 0):
+            noise = noise - correlation / 5 * correlated(noise, rng)[1]
+        noise = noise - moment * diverged(noise)[1]
     return noise
 
 
-def test_the_regularisation_is_thirty_gradient_steps(model):
-    """The published order and weights give what the closed forms give, to 1e-12 (reached: 4e-16)."""
-    noise = smooth(4)
-    found = zero(model).regularised_noise(torch.tensor(noise[None]), np.random.default_rng(9))
-    assert found[0].numpy() == pytest.approx(regularised_noise(noise, np.random.default_rng(9)), abs=1e-12)
+@pytest.mark.parametrize("weights", [(20.0, 20.0), (10.0, 0.0), (0.0, 30.0), (0.0, 0.0)])
+def test_the_regularisation_is_thirty_gradient_steps(model, weights):
+    """The published order and weights, or others, give what the closed forms give, to 1e-12 (reached: 4e-16)."""
+    noise, settings = smooth(4), dict(zip(("correlation_weight", "moment_weight"), weights, strict=True))
+    method = zero(model) if min(weights) == 20 else zero(model, **settings)
+    found = method.regularised_noise(torch.tensor(noise[None]), np.random.default_rng(9))
+    expected = regularised_noise(noise, np.random.default_rng(9), *weights)
+    assert found[0].numpy() == pytest.approx(expected, abs=1e-12)
+    assert np.array_equal(found[0].numpy(), noise) == (not any(weights))
     assert not found.requires_grad
 
 

@@ -73,10 +73,11 @@ def injected(unet, source, latents, timestep, captions, *, features, attention):
 def test_an_edit_is_its_formula(model, captions, settings):
     """Inversion without guidance, then five steps from its noisiest latent, end where loops end (reached: 2e-14)."""
     picture = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
+    item = EditItem(item_id="a", source_caption="a red circle", target_caption=TARGET)
     adapter, unet = method(model, negative_caption=NEGATIVE, **settings), model.unet
     with untouched(unet):
         fitted = adapter.fit(picture, "a red circle", seed=0)
-        ours = adapter.edit(EditItem(item_id="a", target_caption=TARGET), fitted, seed=0)
+        ours = adapter.edit(item, fitted, seed=0)
     path, latent = {}, model.encode(picture)
     for timestep in reversed(ddim.grid(STEPS)):
         with torch.no_grad():
@@ -93,7 +94,7 @@ def test_an_edit_is_its_formula(model, captions, settings):
         latent = ddim.ddim(latent, away + GUIDANCE * (noise[2:] - away), timestep, timestep - STRIDE)
     assert furthest(ours, model.decode(latent)) < 1e-11
     plain = method(model, feature_share=0, attention_share=0, negative_caption=NEGATIVE, **settings)
-    without = plain.edit(EditItem(item_id="a", target_caption=TARGET), fitted, seed=0)
+    without = plain.edit(item, fitted, seed=0)
     assert abs(ours - without).max() > 0.01
 
 

@@ -105,8 +105,8 @@ def published(model, inverted, target, edit, *, blend=None, **windows):
         (REPLACED, replaced, {}, {}),
         (REFINED, refined, {}, {}),
         (REFINED, strengthened, {"weights": "green=3,small=-1"}, {}),
-        (REPLACED, replaced, {"self_level": 0.25, "cross_share": 0.4, "self_share": 1.0},
-         {"largest": 4, "cross": 0.4, "own": 1.0}),
+        (REPLACED, replaced, {"self_level": 0.25, "cross_share": 0.5, "self_share": 1.0},
+         {"largest": 4, "cross": 0.5, "own": 1.0}),
     ],
     ids=["replace", "refine", "re-weight", "generated-image"],
 )  # fmt: skip
