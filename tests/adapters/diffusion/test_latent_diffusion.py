@@ -57,6 +57,11 @@ def test_inversion_is_that_of_diffusers(number):
         assert torch.allclose(reached[timestep], latents, rtol=0, atol=1e-11)
 
 
+def test_a_thousand_steps_are_999():
+    """The grid, which begins at timestep 1, has no room for more."""
+    assert SCHEDULE.steps(1000) == SCHEDULE.steps(999)
+
+
 def test_a_schedule_of_another_family_is_taken_from_diffusers():
     """Linear betas, too, give diffusers' cumulative products."""
     linear = DDIMScheduler(beta_schedule="linear", clip_sample=False)

@@ -40,6 +40,8 @@ REPLACED = {PlugAndPlay: 8, Pix2PixZero: N_LAYERS, PromptToPrompt: 2 * N_LAYERS}
 HOOKED = {PlugAndPlay: ["up_blocks.1.resnets.1.conv2"]}
 """Modules whose output a method replaces."""
 FITTED_BY_UNET = (DDIMReconstruction, HiPer, SINE, MDP, PlugAndPlay, Pix2PixZero, PromptToPrompt)
+INVERTING = (DDIMReconstruction, MDP, PlugAndPlay, Pix2PixZero, PromptToPrompt)
+"""Methods that start from the source's inverted noise, on the way to which small errors grow."""
 KEPT = {
     HiPer: (
         {"gamma": 0.5, "guidance": 3.0, "steps": 1},
@@ -166,4 +168,4 @@ def test_half_precision_is_near_full_precision(method, picture):
         adapter = loaded(method, model, **SHORT[method] | {"guidance": 1.0})
         adapter.run = replace(adapter.run, dtype=dtype)
         found.append(adapter.edit(ITEM, adapter.fit(picture, ITEM.source_caption, seed=0), seed=0))
-    assert 0 < furthest(*found) < 0.15
+    assert 0 < furthest(*found) < (0.1 if method in INVERTING else 0.01)

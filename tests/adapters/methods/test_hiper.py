@@ -67,15 +67,20 @@ def test_an_edit_is_sampled_with_gamma_times_the_end(model, settings, gamma):
 
 
 @pytest.mark.parametrize(("dtype", "stored"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
-def test_at_half_precision_the_end_is_float32(dtype, stored):
-    """And near that of full precision, to the size of a step: Adam's steps are as long whatever the gradient."""
-    model = tiny_model(dtype=torch.float32)
+def test_at_half_precision_the_end_is_float32(dtype, stored, monkeypatch):
+    """And near that of full precision, to the size of a step; at fp16 the loss is scaled for the way back."""
+    model, scaled, scale = tiny_model(dtype=torch.float32), set(), torch.amp.GradScaler.scale
     full = hiper(model).fit(PICTURE, SOURCE, seed=0)
     model.unet.to(stored)
+    monkeypatch.setattr(
+        torch.amp.GradScaler, "scale", lambda scaler, loss: scaled.add(scaler.is_enabled()) or scale(scaler, loss)
+    )
     half = hiper(model, dtype=dtype).fit(PICTURE, SOURCE, seed=0)
     assert half.dtype == torch.float32
+    assert not torch.equal(half, half.to(stored).float())
     assert (half - full).abs().mean() < 0.2 * 1e-2
     assert furthest(half, model.embed(SOURCE)[:, 43:]) > 0.01
+    assert scaled == {dtype == "fp16"}
 
 
 def caption_of(model, n_tokens):
