@@ -80,15 +80,17 @@ def test_the_edit_is_sampled_under_both_models(model, fitted, share, above, guid
     assert furthest(found, decoded(model, expected)) < 1e-9
 
 
-@pytest.mark.parametrize(("timestep", "n_tuned"), [(991, 1), (401, 1), (400, 0), (1, 0)])
-def test_the_tuned_model_has_its_say_above_k_alone(model, fitted, timestep, n_tuned):
-    """Three evaluations for t > K and two at K and below; the numbers agree to 1e-9."""
-    method = loaded(SINE, model)
+@pytest.mark.parametrize(
+    ("timestep", "share", "n_tuned"), [(991, 0.7, 1), (401, 0.7, 1), (400, 0.7, 0), (1, 0.7, 0), (991, 1.0, 0)]
+)
+def test_the_tuned_model_has_its_say_above_k_alone(model, fitted, timestep, share, n_tuned):
+    """Three evaluations for t > K, two at K and below or without a weight for it; the numbers agree to 1e-9."""
+    method = loaded(SINE, model, pretrained_weight=share)
     empty, wanted = model.embed(""), model.embed(TARGET)
     with torch.no_grad(), Evaluations(model.unet) as base, Evaluations(fitted.model.unet) as tuned:
         found = method.noise(fitted, gaussian(0), timestep, empty, wanted)
     assert (sum(base.rows), sum(tuned.rows)) == (2, n_tuned)
-    assert furthest(found, guided(model, fitted, gaussian(0), timestep, 0.7, 400, 7.5)) < 1e-9
+    assert furthest(found, guided(model, fitted, gaussian(0), timestep, share, 400, 7.5)) < 1e-9
 
 
 # Places
