@@ -360,9 +360,13 @@ def test_the_picture_is_rendered_as_it_was_trained(clip, picture):
 
 
 def test_what_was_trained_is_kept_where_that_is_wanted(clip, picture, tmp_path):
-    """A second run, of the same settings, trains nothing and paints the same; another seed is trained anew."""
-    run = MethodRun(model="at hand", revision=None, settings={}, artefacts=tmp_path)
+    """Training is shown; a second run of the same settings trains nothing and paints the same, another seed anew."""
+    told = []
+    run = MethodRun(
+        model="at hand", revision=None, settings={}, artefacts=tmp_path, progress=lambda *step: told.append(step)
+    )
     first = loaded(clip, run=run).edit(ITEM, picture, seed=0)
+    assert told == [("training", done, 3) for done in range(4)]
     assert len([*tmp_path.iterdir()]) == 1
     with patch.object(Text2LIVE, "trained", side_effect=AssertionError("trained")):
         again = loaded(clip, run=run).edit(ITEM, picture, seed=0)
