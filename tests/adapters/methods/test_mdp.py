@@ -15,7 +15,7 @@ from tests.support import ddim
 from tests.support.adapters import Evaluations, encoded, furthest, loaded, untouched
 
 MANIPULATIONS = ("noise", "latent", "caption", "guidance")
-STEPS, STRIDE = 4, 250
+STEPS, STRIDE, GUIDANCE = 4, 250, 5.0
 PUBLISHED = MDP.card.values(miniature=False)
 
 
@@ -38,7 +38,12 @@ def wanted(model):
 def mdp(model, **settings):
     """The method in four steps, with weights that fall from 1 to 0 over the last three."""
     return loaded(
-        MDP, model, **({"steps": STEPS, "schedule": "linear", "window_start": 0.25, "window_length": 0.75} | settings)
+        MDP,
+        model,
+        **(
+            {"steps": STEPS, "schedule": "linear", "window_start": 0.25, "window_length": 0.75, "guidance": GUIDANCE}
+            | settings
+        ),
     )
 
 
@@ -83,7 +88,7 @@ def written_out(unet, inverted, wanted, shares, guidance):
 
 def test_each_manipulation_is_its_formula(model, inverted, wanted, source, edits):
     """Four guided steps with fractional weights end where the written-out loops end, to 1e-11 (reached: 5e-14)."""
-    expected, there = written_out(model.unet, inverted, wanted, [0, 1, 0.5, 0], 7.5)
+    expected, there = written_out(model.unet, inverted, wanted, [0, 1, 0.5, 0], GUIDANCE)
     assert furthest(source.latents[-1], there) < 1e-11
     for manipulation in MANIPULATIONS:
         assert furthest(edits[manipulation], expected[manipulation]) < 1e-11, manipulation
@@ -93,7 +98,7 @@ def test_an_empty_window_is_plain_generation(model, inverted, wanted, source, ed
     """With no step in the window the target is sampled from the source's noise, whatever would have been mixed."""
     plain, steps = inverted.start, zip(ddim.grid(STEPS), inverted.empty, strict=True)
     for timestep, empty in steps:
-        noise = ddim.guided(model.unet, plain, timestep, empty, wanted, 7.5)
+        noise = ddim.guided(model.unet, plain, timestep, empty, wanted, GUIDANCE)
         plain = ddim.ddim(plain, noise, timestep, timestep - STRIDE)
     assert furthest(edits["plain"], plain) < 1e-11
     for manipulation in MANIPULATIONS:
