@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 settings.register_profile("evalkit", deadline=None)
 settings.load_profile("evalkit")
 
-# The processes of pytest, and what they start, share the cores instead of each taking all of them.
-THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
-os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
+# Tests are small, and the processes of pytest share the cores: threads of torch that wait for one another would take
+# several times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
