@@ -109,10 +109,10 @@ def edit_folder(
         _write(output, lines, benchmark, card)
         made: dict[_Key, EditItem] = {}
         progress("edits", 0, len(todo))
-        for number, item in enumerate(edits, 1):
+        for item in edits:
             append_item(output, item, benchmark=benchmark, method=card.name)
             made[item.item_id, item.seed] = item
-            progress("edits", number, len(todo))
+            progress("edits", len(made), len(todo))
         _write(output, lines | made, benchmark, card)
     failures = tuple(item for job in todo if (item := made[job.key]).status != "ok")
     return Edited(
