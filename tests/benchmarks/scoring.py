@@ -133,6 +133,19 @@ class Loops:
         return taken
 
 
+def rates(images: int, bound: float, start_up: float, cold: float, warm: float) -> dict[str, float]:
+    """Seconds, and what they say about the command beside a bare decode and encode."""
+    return {
+        "bound_images_per_second": images / bound,
+        "cold_images_per_second": images / cold,
+        "cold_over_bound": bound / cold,
+        "cold_over_bound_without_start_up": bound / (cold - start_up),
+        "start_up_seconds": start_up,
+        "cold_seconds": cold,
+        "warm_seconds": warm,
+    }
+
+
 def main() -> None:
     """Generate, measure, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -152,37 +165,21 @@ def main() -> None:
         before = bare_encode_seconds(model, len(images), len(texts), options.rounds) + bare_decode_seconds(images)
         arguments = ("score", str(folder), "--encoder", f"open_clip:{ARCHITECTURE}/{root / 'model.safetensors'}")
         metrics = ("--metrics", "clip_score,clip_directional_similarity,clip_image_similarity")
-        one = (
-            "score",
-            str(make_folder(root / "one", 1, options.size)),
-            *arguments[2:],
-            "--output",
-            str(root / "run_one"),
-        )
-        start_up = evalkit(*one, cache=root / "cache_one")
-        runs = [
-            evalkit(*arguments, *metrics, "--output", str(root / "run"), "--json", cache=root / "cache")
-            for _ in range(2)
-        ]
-        cold, warm = runs
+        one = ("score", str(make_folder(root / "one", 1, options.size)), *arguments[2:])
+        start_up = evalkit(*one, "--output", str(root / "run_one"), cache=root / "cache_one")
+        whole = (*arguments, *metrics, "--output", str(root / "run"), "--json")
+        cold, warm = (evalkit(*whole, cache=root / "cache") for _ in range(2))
         after = bare_encode_seconds(model, len(images), len(texts), options.rounds) + bare_decode_seconds(images)
         share = options.items / options.loop_items
         loops = {name: share * taken for name, taken in Loops(model, folder, options.loop_items).seconds().items()}
         loop = sum(loops.values())
         record = json.loads((root / "run" / "run.json").read_text())
-    bound = (before + after) / 2
     figures = {
         "items": options.items,
         "images": len(images),
         "texts": len(texts),
         "encoded_by_second_run": record["n_encoded_images"] + record["n_encoded_texts"],
-        "bound_images_per_second": len(images) / bound,
-        "cold_images_per_second": len(images) / cold.seconds,
-        "cold_over_bound": bound / cold.seconds,
-        "cold_over_bound_without_start_up": bound / (cold.seconds - start_up.seconds),
-        "start_up_seconds": start_up.seconds,
-        "cold_seconds": cold.seconds,
-        "warm_seconds": warm.seconds,
+        **rates(len(images), (before + after) / 2, start_up.seconds, cold.seconds, warm.seconds),
         **{f"loop_{name}_seconds_extrapolated": taken for name, taken in loops.items()},
         "loop_seconds_extrapolated": loop,
         "loop_over_cold": loop / cold.seconds,

@@ -33,6 +33,18 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload ra
 FILES = ("README.md", "benchmark.json", "data/test-00000-of-00001.parquet")
 
 
+def edit(number: int, source: str, **more: Any) -> EditItem:
+    """A square that is to turn green."""
+    return EditItem(
+        item_id=f"edit-{number}",
+        source_image=Path("images") / f"{source}.png",
+        source_caption=f"A {source} square.",
+        target_caption="A green square.",
+        edit_type="recolour",
+        **more,
+    )
+
+
 @pytest.fixture
 def benchmark(tmp_path: Path) -> Benchmark:
     """Three edits of two drawn images, with everything that a benchmark can have."""
@@ -45,16 +57,6 @@ def benchmark(tmp_path: Path) -> Benchmark:
         if data is not None and not data.is_dir():
             raise BenchmarkError(f"There is nothing in {data}.")
         return data or root
-
-    def edit(number: int, source: str, **more: Any) -> EditItem:
-        return EditItem(
-            item_id=f"edit-{number}",
-            source_image=Path("images") / f"{source}.png",
-            source_caption=f"A {source} square.",
-            target_caption="A green square.",
-            edit_type="recolour",
-            **more,
-        )
 
     whole = edit(
         0,

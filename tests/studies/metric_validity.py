@@ -33,6 +33,21 @@ CONTROLS = ("identity",)
 """Registered as methods, and controls here in any case."""
 
 
+LIMITS = """## Limits
+
+* The world is small: one shape per picture, 64 × 64 pixels, closed captions. That a metric fails here is evidence
+  against it; that it succeeds is not evidence for photographs.
+* The miniature CLIP was trained on captions of these very worlds, so CLIP metrics see the attributes better here than
+  a large CLIP sees fine attributes of photographs. Numbers of CLIP metrics say something of the metric's *form* (what
+  it rewards, where it is undefined), and nothing of the networks used in papers.
+* `reference_closeness` is itself a mean absolute difference, so it leans towards L1 among the metrics of preservation.
+  The order between L1 and others says that they see different things, more than that L1 sees better.
+* Damage is judged on drawn pictures with flat colours, which JPEG and resizing treat unlike photographs.
+* Methods were run with one seed. The methods are few and of one family, and their edits of an item are often all
+  successful: agreement with `edit_success` over methods alone rests on the items where they differ.
+"""
+
+
 def section(validity: Validity, left_out: list[str]) -> str:
     """The study as a section: question, method, estimands, results, limits."""
     methods = ", ".join(f"`{name}`" for name in validity.methods)
@@ -71,19 +86,7 @@ Intervals are not corrected for their number: the tables describe, and decide no
 {markdown(validity)}
 ![Panel](metric_validity.svg)
 
-## Limits
-
-* The world is small: one shape per picture, 64 × 64 pixels, closed captions. That a metric fails here is evidence
-  against it; that it succeeds is not evidence for photographs.
-* The miniature CLIP was trained on captions of these very worlds, so CLIP metrics see the attributes better here than
-  a large CLIP sees fine attributes of photographs. Numbers of CLIP metrics say something of the metric's *form* (what
-  it rewards, where it is undefined), and nothing of the networks used in papers.
-* `reference_closeness` is itself a mean absolute difference, so it leans towards L1 among the metrics of preservation.
-  The order between L1 and others says that they see different things, more than that L1 sees better.
-* Damage is judged on drawn pictures with flat colours, which JPEG and resizing treat unlike photographs.
-* Methods were run with one seed. The methods are few and of one family, and their edits of an item are often all
-  successful: agreement with `edit_success` over methods alone rests on the items where they differ.
-"""
+{LIMITS}"""
 
 
 def _left_out(names: list[str]) -> str:

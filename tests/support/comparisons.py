@@ -71,6 +71,20 @@ def pair_of(metric, a, b):
     )  # fmt: skip
 
 
+SETTINGS = {
+    "alpha": 0.05,
+    "seed": 0,
+    "test": "sign_flip",
+    "correction": "holm",
+    "exploratory_correction": "benjamini_hochberg",
+    "groups": None,
+    "n_flips": 9_999,
+    "n_resamples": 9_999,
+    "evalkit": "0.1.0",
+    "power": 0.8,
+}
+
+
 def comparison_of(
     n_methods, *, names=NAMES, n_items=60, baseline=None, metrics=METRICS, folders=None, spread=0.03, item_ids=None
 ):
@@ -98,20 +112,7 @@ def comparison_of(
         cliques={} if baseline else {metric.name: cliques_of(metric.name, methods, pairs) for metric in metrics},
         benchmark="tedbench",
         baseline=baseline,
-        settings={
-            "alpha": 0.05,
-            "seed": 0,
-            "test": "sign_flip",
-            "correction": "holm",
-            "exploratory_correction": "benjamini_hochberg",
-            "groups": None,
-            "n_flips": 9_999,
-            "evalkit": "0.1.0",
-            "n_items": len(item_ids),
-            "n_groups": (len(item_ids) + 1) // 2,
-            "n_resamples": 9_999,
-            "power": 0.8,
-        },
+        settings={**SETTINGS, "n_items": len(item_ids), "n_groups": (len(item_ids) + 1) // 2},
     )
 
 

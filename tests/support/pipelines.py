@@ -293,6 +293,9 @@ def flux2_transformer(guidance_embeds: bool) -> Flux2Transformer2DModel:
     )
 
 
+TINY_ATTENTION = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+
+
 def flux2() -> Any:
     """FLUX.2 [dev], whose text encoder's layers 10, 20 and 30 are read."""
     special = ["<unk>", "<s>", "</s>", "<pad>", "[IMG]", "[IMG_BREAK]", "[IMG_END]"]
@@ -305,27 +308,18 @@ def flux2() -> Any:
         pad_token="<pad>",
         extra_special_tokens=special[4:],
     )
+    vision = {"model_type": "pixtral", "num_hidden_layers": 1, "image_size": 28, "patch_size": 14}
     config = Mistral3Config(
         text_config={
+            **TINY_ATTENTION,
             "model_type": "mistral",
             "vocab_size": len(tokenizer),
-            "hidden_size": 16,
-            "intermediate_size": 16,
             "max_position_embeddings": 512,
-            "num_attention_heads": 2,
             "num_hidden_layers": 30,
             "num_key_value_heads": 2,
             "head_dim": 8,
         },
-        vision_config={
-            "model_type": "pixtral",
-            "hidden_size": 16,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 2,
-            "intermediate_size": 16,
-            "image_size": 28,
-            "patch_size": 14,
-        },
+        vision_config={**TINY_ATTENTION, **vision},
         image_token_index=4,
     )
     return Flux2Pipeline(
