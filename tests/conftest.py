@@ -1,6 +1,7 @@
 """Fixtures that several test files share. What is heavy is imported by the fixture that needs it."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,10 @@ settings.load_profile("evalkit")
 # Tests are small, and the processes of pytest share the cores: threads of torch that wait for one another would take
 # several times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell has its background jobs, and all that they start, ignore Ctrl-C, which some tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -144,7 +145,8 @@ class Remote:
         follower.start()
         try:
             try:
-                yield self.folder
+                with _interruptible(in_main):
+                    yield self.folder
             finally:
                 over.set()
                 follower.join()
@@ -237,6 +239,19 @@ class Remote:
         except Exception as failure:
             reason = _reason(failure, self.url, self._protocol)
             raise RemoteError(f"{self.url} cannot be {action}: {reason}") from failure
+
+
+@contextmanager
+def _interruptible(in_main: bool) -> Iterator[None]:
+    """A shell has background jobs ignore interrupts, ours included; in the main thread they are heeded meanwhile."""
+    ignored = in_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _reason(failure: Exception, url: str, protocol: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -291,8 +292,10 @@ def test_what_is_written_is_copied_back_while_the_work_lasts(memory):
     assert Remote("memory://box").push() == 0
 
 
-def test_a_refused_write_is_heard_of_at_once(memory, monkeypatch):
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN], ids=["foreground", "background"])
+def test_a_refused_write_is_heard_of_at_once(memory, monkeypatch, handler):
     """Work whose results cannot be written stops soon after the first attempt, and what it made stays in the copy."""
+    before = signal.signal(signal.SIGINT, handler)
 
     def refuse(*arguments, **options):
         raise PermissionError("read only")
@@ -307,8 +310,12 @@ def test_a_refused_write_is_heard_of_at_once(memory, monkeypatch):
                 waited.wait(0.01)
             (folder / "b.png").write_bytes(b"in vain")
 
-    with pytest.raises(RemoteError, match="cannot be written: access is denied"):
-        work()
+    try:
+        with pytest.raises(RemoteError, match="cannot be written: access is denied"):
+            work()
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
     assert [path.name for path in remote.folder.iterdir()] == ["a.png"]
 
