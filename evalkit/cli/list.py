@@ -58,7 +58,7 @@ def _summary(row: dict[str, Any], shown: tuple[str, ...]) -> "Text":
 
     if row["error"]:
         return Text(f"broken, of {row['provider']}")
-    text = Text(row.get("summary") or row["title"])
+    text = Text(row.get("summary") or row.get("title") or "")
     facts = [f"{name.replace('_', ' ')}: {value}" for name in shown if (value := _spoken(row[name]))]
     return text.append("\n" + " · ".join(facts), style="dim") if facts else text
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from evalkit.cli import main
 from evalkit.scores.run import read_run
 from tests.support.fakes import save_picture, write_folder
+from tests.support.toys import install
 
 TEDBENCH = Path("../shared/tedbench")
 needs_tedbench = pytest.mark.skipif(not TEDBENCH.is_dir(), reason=f"no copy of TEdBench at {TEDBENCH}")
@@ -267,3 +268,12 @@ def test_list_names_what_there_is(kind):
     assert {"metrics": "clip_score", "encoders": "open_clip", "benchmarks": "tedbench"}[kind] in [
         r["name"] for r in rows
     ]
+
+
+def test_an_encoder_that_says_nothing_about_itself_is_listed(tmp_path, monkeypatch):
+    """A plug-in's backend without a docstring stands in the list under its name."""
+    points, modules = {"silent": "silent:load"}, {"silent": "def load(argument, *, device, dtype): ..."}
+    monkeypatch.syspath_prepend(install(tmp_path, "someone", points, modules, group="evalkit.encoders"))
+    listed = evalkit("list", "encoders")
+    assert listed.exit_code == 0
+    assert "silent" in listed.stdout

@@ -136,20 +136,28 @@ def statuses(folder: Path) -> list[tuple[str, int | None, str, str | None]]:
     return [(item.item_id, item.seed, item.status, item.reason) for item in read_manifest(folder).items]
 
 
-def install(site: Path, distribution: str, methods: dict[str, str], modules: dict[str, str] | None = None) -> Path:
-    """What ``pip install --target`` leaves of a package that brings methods along.
+def install(
+    site: Path,
+    distribution: str,
+    names: dict[str, str],
+    modules: dict[str, str] | None = None,
+    *,
+    group: str = "evalkit.methods",
+) -> Path:
+    """What ``pip install --target`` leaves of a package that brings methods along, or what else a group holds.
 
     Args:
         site: The directory, to be put on the import path.
         distribution: Name of the package.
-        methods: Name of each method, with its ``module:class``.
+        names: Name of each method, with its ``module:class``.
         modules: Source text of each module.
+        group: The entry-point group.
     """
     information = site / f"{distribution}-1.0.dist-info"
     information.mkdir(parents=True)
     (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-    points = "\n".join(f"{name} = {target}" for name, target in methods.items())
-    (information / "entry_points.txt").write_text(f"[evalkit.methods]\n{points}\n")
+    points = "\n".join(f"{name} = {target}" for name, target in names.items())
+    (information / "entry_points.txt").write_text(f"[{group}]\n{points}\n")
     for name, text in (modules or {}).items():
         (site / f"{name}.py").write_text(text)
     return site
