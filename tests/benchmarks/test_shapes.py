@@ -14,7 +14,7 @@ from PIL import Image
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.shapes.edits import EDIT_TYPES, N_SOURCES, edits
 from evalkit.benchmarks.shapes.files import edit_mask, locate
-from evalkit.benchmarks.shapes.language import caption, paraphrases
+from evalkit.benchmarks.shapes.language import caption
 from evalkit.benchmarks.shapes.recognise import recognise
 from evalkit.benchmarks.shapes.world import (
     ATTRIBUTES,
@@ -25,11 +25,10 @@ from evalkit.benchmarks.shapes.world import (
     Jitter,
     coverage,
     draw,
-    scenes,
 )
 from evalkit.errors import BenchmarkError
 from evalkit.images.decode import read_image
-from tests.support.scenes import ANY_JITTER, ANY_SCENE, RED_CIRCLE
+from tests.support.scenes import ANY_JITTER, ANY_SCENE, RED_CIRCLE, paraphrases, scenes
 
 EXTREMES = [
     Jitter(shift=(x, y), scale=1.04, rotation=turn) for x in (-0.01, 0.01) for y in (-0.01, 0.01) for turn in (-5, 0, 5)

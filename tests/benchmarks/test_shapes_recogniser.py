@@ -21,11 +21,10 @@ from evalkit.benchmarks.shapes.world import (
     Jitter,
     coverage,
     draw,
-    scenes,
 )
 from evalkit.encoders.load import open_encoder
 from evalkit.errors import EncoderError, UnknownNameError
-from tests.support.scenes import ANY_JITTER, ANY_SCENE, RED_CIRCLE
+from tests.support.scenes import ANY_JITTER, ANY_SCENE, RED_CIRCLE, scenes
 
 
 def jpeg(pixels, quality):

@@ -9,8 +9,8 @@ import torch
 from transformers import AutoTokenizer, CLIPModel, CLIPTokenizer
 
 from evalkit.benchmarks.shapes.edits import EDIT_TYPES, edits
-from evalkit.benchmarks.shapes.language import caption, paraphrases
-from evalkit.benchmarks.shapes.world import Jitter, draw, scenes
+from evalkit.benchmarks.shapes.language import caption
+from evalkit.benchmarks.shapes.world import Jitter, draw
 from evalkit.encoders.load import open_encoder
 from tests.studies.measure_miniature_clip import (
     SHIPPED,
@@ -21,6 +21,7 @@ from tests.studies.measure_miniature_clip import (
     render_card,
     split,
 )
+from tests.support.scenes import paraphrases, scenes
 
 WEIGHTS = SHIPPED / "model.safetensors"
 

@@ -18,7 +18,8 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from evalkit.benchmarks.shapes.edits import EDIT_TYPES, edits
 from evalkit.benchmarks.shapes.language import caption
-from evalkit.benchmarks.shapes.world import Jitter, Scene, draw, scenes
+from evalkit.benchmarks.shapes.world import Jitter, Scene, draw
+from tests.support.scenes import scenes
 
 SHIPPED = Path("evalkit/encoders/miniature_clip")
 N_HELD_OUT = 500

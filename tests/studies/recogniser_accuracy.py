@@ -14,7 +14,8 @@ from PIL import Image, ImageFilter
 
 from evalkit.arrays import Pixels
 from evalkit.benchmarks.shapes.recognise import recognise
-from evalkit.benchmarks.shapes.world import Jitter, draw, scenes
+from evalkit.benchmarks.shapes.world import Jitter, draw
+from tests.support.scenes import scenes
 
 SEED = 19
 N_SPOILT = 1000

@@ -27,9 +27,9 @@ from PIL import Image, ImageFilter
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from evalkit.benchmarks.shapes.language import paraphrases
-from evalkit.benchmarks.shapes.world import ATTRIBUTES, NATIVE_SIZE, Jitter, Scene, draw, scenes
+from evalkit.benchmarks.shapes.world import ATTRIBUTES, NATIVE_SIZE, Jitter, Scene, draw
 from tests.studies.measure_miniature_clip import MEAN, SHIPPED, STD, measure, pixel_values, split, write_card
+from tests.support.scenes import paraphrases, scenes
 
 SEED = 11
 STEPS = 2200

@@ -23,11 +23,11 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from torch.nn.functional import avg_pool2d, mse_loss
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
-from evalkit.benchmarks.shapes.language import paraphrases
 from evalkit.benchmarks.shapes.world import NATIVE_SIZE, Jitter, draw
 from evalkit.encoders.miniature import DIRECTORY as MINIATURE_CLIP
 from tests.studies.measure_miniature_clip import split
 from tests.studies.measure_miniature_diffusion import SHIPPED, assemble, found_share, write_card
+from tests.support.scenes import paraphrases
 
 SEED = 12
 AUTOENCODER_STEPS = 2600

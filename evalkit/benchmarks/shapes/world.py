@@ -5,9 +5,8 @@ none of them. The colours of shapes and the colours of backgrounds are different
 so that a shape is always visible and a colour in a caption says what it belongs to.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import product
 from types import MappingProxyType
 
 import numpy as np
@@ -155,12 +154,6 @@ class Jitter:
 
 STILL = Jitter()
 """No jitter."""
-
-
-def scenes() -> Iterator[Scene]:
-    """Every scene there is, in a fixed order."""
-    for shape, colour, size, place, background in product(*ATTRIBUTES.values()):
-        yield Scene(shape=shape, colour=colour, size=size, place=place, background=background)
 
 
 def coverage(scene: Scene, jitter: Jitter = STILL, *, size: int = NATIVE_SIZE) -> npt.NDArray[np.uint8]:
