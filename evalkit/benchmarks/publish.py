@@ -43,7 +43,6 @@ def publish_dataset(
     include_images: bool = False,
     private: bool = False,
     message: str | None = None,
-    token: str | None = None,
 ) -> PublishedDataset:
     """Pushes a data set in one commit; where the repository already holds it there is none.
 
@@ -54,7 +53,6 @@ def publish_dataset(
         include_images: Push the images even though no licence is known under which they could be passed on.
         private: Make a new repository private; refused for one that is public already.
         message: The commit's; by default it names the benchmark and both versions.
-        token: The Hub's; by default the one of ``hf auth login``, or of ``HF_TOKEN``.
 
     Raises:
         DataError: The folder is not such a data set.
@@ -69,7 +67,7 @@ def publish_dataset(
         message = f"{text.title}, version {text.version}, by evalkit {__version__}"
     with tempfile.TemporaryDirectory() as staging:
         upload = folder if with_images else _without_images(folder, text, Path(staging))
-        api = HfApi(token=token, library_name="evalkit", library_version=__version__)
+        api = HfApi(library_name="evalkit", library_version=__version__)
         with _hub_errors(api, repo_id):
             before = _prepared(api, repo_id, private=private)
             api.upload_folder(

@@ -13,18 +13,16 @@ class LocalEngine:
 
     Args:
         device: Where to compute.
-        threads: Processor cores to be used; by default all of this machine.
     """
 
     distributed = False
 
-    def __init__(self, device: str = "auto", threads: int | None = None) -> None:
+    def __init__(self, device: str = "auto") -> None:
         self.device = device
-        self._threads = threads or os.cpu_count() or 1
 
     def start(self, work: Work[Unit, Result]) -> Runner[Unit, Result]:
-        """Loads the model."""
-        do = work.open(threads=self._threads)
+        """Loads the model, on all cores of this machine, and gives what does the units."""
+        do = work.open(threads=os.cpu_count() or 1)
 
         def run(units: Iterable[Unit]) -> Iterator[tuple[Unit, Result | Lost]]:
             if work.concurrency == 1:  # results are handed on one by one
@@ -44,7 +42,7 @@ class LocalEngine:
         return run
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Nothing: this process goes on."""
 
 
 def _first(waiting: deque[tuple[Unit, Future[list[Result]]]]) -> Iterator[tuple[Unit, Result | Lost]]:

@@ -45,7 +45,7 @@ class Board:
     notes: tuple[str, ...]
 
 
-def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry], *, n_flips: int | None = None) -> Board:
+def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry]) -> Board:
     """Compare all entries pair by pair, hold the methods against the controls, and rank those that pass.
 
     Whether a method passes rests on one test each against each control, uncorrected, so that it does not depend on who
@@ -54,13 +54,12 @@ def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry], *, n_flips: i
     Args:
         protocol: Whose entries.
         entries: All of them.
-        n_flips: Random arrangements of signs for the p-values, where not all are counted.
 
     Raises:
         RunError: Entries are not comparable; ``verify`` finds out beforehand.
     """
     by_name = {entry.method: entry for entry in entries}
-    pairs = _all_pairs(protocol, entries, n_flips)
+    pairs = _all_pairs(protocol, entries)
     unranked = {name: _why_unranked(entry, protocol, pairs, by_name) for name, entry in by_name.items()}
     ranked = [entry for name, entry in by_name.items() if unranked[name] is None]
     if len(ranked) == 1:
@@ -81,7 +80,7 @@ def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry], *, n_flips: i
     )
 
 
-def _all_pairs(protocol: Protocol, entries: Sequence[LoadedEntry], n_flips: int | None) -> tuple[PairResult, ...]:
+def _all_pairs(protocol: Protocol, entries: Sequence[LoadedEntry]) -> tuple[PairResult, ...]:
     """Every two entries on every metric; metrics that the same entries have are one call, with one family."""
     sharing: dict[tuple[str, ...], list[str]] = {}
     for metric in protocol.metrics:
@@ -91,9 +90,7 @@ def _all_pairs(protocol: Protocol, entries: Sequence[LoadedEntry], n_flips: int 
     return tuple(
         pair
         for scored, metrics in sharing.items()
-        for pair in _compare(
-            protocol, [entry for entry in entries if entry.method in scored], metrics, n_permutations=n_flips
-        ).pairs
+        for pair in _compare(protocol, [entry for entry in entries if entry.method in scored], metrics).pairs
     )
 
 

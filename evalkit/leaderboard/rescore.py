@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,7 +62,6 @@ def rescore(
     second_encoder: str | None = None,
     reproduction: Path | None = None,
     device: str = "auto",
-    today: date | None = None,
     progress: Progress = no_progress,
 ) -> Verification:
     """Score an entry's images again, and say how far up the ladder it is.
@@ -75,7 +74,6 @@ def rescore(
         second_encoder: An encoder that the submitter did not know of, for the check that asks it as well.
         reproduction: Edits that the maintainers made with the method, of a fifth of the groups or more.
         device: Of the encoder.
-        today: Date of the verification.
         progress: Called with the kind of work, how much is done and how much there is.
 
     Raises:
@@ -95,7 +93,7 @@ def rescore(
         reproduced = _reproduced(entry, score(again.items, [protocol.alignment], protocol.encoder), protocol)
     return Verification(
         level="re_scored" if reproduced is None else "reproduced",
-        verified=today or datetime.now(UTC).date(),
+        verified=datetime.now(UTC).date(),
         evalkit=__version__,
         run_sha256=entry.record.run_sha256,
         differences=differences,

@@ -55,7 +55,6 @@ def submit(
     metrics: Sequence[str] = (),
     data: Path | None = None,
     device: str = "auto",
-    today: date | None = None,
     progress: Progress = no_progress,
 ) -> Submitted:
     """Check a folder of edits, score it under its protocol and write its entry.
@@ -69,7 +68,6 @@ def submit(
         metrics: Some of the protocol's; all by default.
         data: A local copy of the benchmark's files.
         device: Of the encoder.
-        today: Date of submission.
         progress: Called with the kind of work, how much is done and how much there is.
 
     Raises:
@@ -94,7 +92,7 @@ def submit(
     run = _merged(before, scored, protocol) if before else scored
     write_run(path, run)
     write_lines(path / OUTPUTS_FILE, outputs)
-    submitted = read_json(path / ENTRY_FILE, Entry).submitted if before else today or datetime.now(UTC).date()
+    submitted = read_json(path / ENTRY_FILE, Entry).submitted if before else datetime.now(UTC).date()
     if method.pictures_licence and benchmark.licence_id:
         write_pictures(path, edits.items)
     write_yaml(card_path, method)

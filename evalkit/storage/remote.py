@@ -95,7 +95,7 @@ class Remote:
                 progress("fetching files", done, len(new))
         return self.folder
 
-    def push(self, progress: Progress = no_progress) -> int:
+    def push(self) -> int:
         """Copies back what was written to the copy since; the number of files.
 
         Raises:
@@ -116,8 +116,8 @@ class Remote:
                 self._commit(new)
             for last in (False, True):
                 names = [name for name in new if (PurePosixPath(name).name in self._last) == last]
-                for done, _ in enumerate(prefetch(pool, put, names, 2 * THREADS), start=1):
-                    progress("copying files", done, len(names))
+                for _ in prefetch(pool, put, names, 2 * THREADS):
+                    pass
         return len(new)
 
     @contextmanager
@@ -255,7 +255,7 @@ def _interruptible(in_main: bool) -> Iterator[None]:
 
 
 def _reason(failure: Exception, url: str, protocol: str) -> str:
-    """Why, and the next command."""
+    """Why a folder cannot be read or written, and what to do next, as the end of a sentence."""
     kind, next_step = type(failure).__name__, "Check the address."
     if protocol in _LIST:
         next_step = f"See what is there: {_LIST[protocol]} {url}"

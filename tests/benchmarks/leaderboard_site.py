@@ -90,10 +90,10 @@ def write_entry(board: Leaderboard, name: str, kind: str, quality: float, items,
     write_yaml(board.card_path(name), card)
 
 
-def with_controls(protocol, entries, n_flips):
+def with_controls(protocol, entries):
     """The pairs that decide who is ranked, and no others."""
     paths = [f"{entry.method}={entry.path}" for entry in entries]
-    options = {"metrics": protocol.metrics, "primary": protocol.primary, "n_permutations": n_flips}
+    options = {"metrics": protocol.metrics, "primary": protocol.primary}
     controls = (ranking.NOT_ALIGNED, ranking.NOT_PRESERVED)
     return tuple(pair for name in controls for pair in compare(paths, baseline=name, **options).pairs)
 

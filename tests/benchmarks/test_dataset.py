@@ -326,8 +326,9 @@ def test_refusals_say_what_to_do(built: Path, hub: HubServer, tmp_path: Path, mo
         publish_dataset(built, "elsewhere/squares")
     with pytest.raises(OptionError, match="NAMESPACE/NAME"):
         publish_dataset(built, "not a name")
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     with pytest.raises(PublishError, match=r"hf auth login.*does not accept the token"):
-        publish_dataset(built, "evalkit/squares", token="hf_wrong")
+        publish_dataset(built, "evalkit/squares")
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(PublishError, match="hf auth login"):
         publish_dataset(built, "evalkit/squares")

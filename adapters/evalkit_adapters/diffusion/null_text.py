@@ -55,13 +55,11 @@ def optimise_empty(
     *,
     guidance: float,
     iterations: int = 10,
-    tolerance: float = 1e-5,
-    rate: float = 1e-2,
 ) -> tuple[torch.Tensor, ...]:
     """The empty caption's embedding for each step, each starting from the one before, by which it leads to its goal.
 
-    Adam anew at every step i, with the learning rate ``rate · (1 − i / 2T)``; it stops after ``iterations``, or after
-    the step whose mean squared distance was below ``tolerance · (1 + 2i)``. The published values are for T = 50 steps.
+    Adam anew at every step i, with the learning rate ``0.01 · (1 − i / 2T)``; it stops after ``iterations``, or after
+    the step whose mean squared distance was below ``10⁻⁵ · (1 + 2i)``. The published values are for T = 50 steps.
     """
     latent, empty, found = start, model.embed(""), []
     for step, goal in zip(steps, goals, strict=True):
@@ -74,8 +72,8 @@ def optimise_empty(
             unconditional = model.noise(latent, step.timestep, embedding)
             return step.denoise(latent, classifier_free_guidance(unconditional, cond, guidance))
 
-        step_rate = rate * (1 - step.index / (2 * len(steps)))
-        empty = _optimised(empty, next_latent, goal, iterations, tolerance * (1 + 2 * step.index), step_rate)
+        rate = 1e-2 * (1 - step.index / (2 * len(steps)))
+        empty = _optimised(empty, next_latent, goal, iterations, 1e-5 * (1 + 2 * step.index), rate)
         found.append(empty)
         with torch.no_grad():
             latent = next_latent(empty)

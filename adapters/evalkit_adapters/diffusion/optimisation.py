@@ -37,7 +37,6 @@ def adam(
     rate: float,
     *,
     decay: float | None = None,
-    betas: tuple[float, float] = (0.9, 0.999),
     eight_bit: bool = False,
 ) -> torch.optim.Optimizer:
     """Adam (Kingma & Ba 2015), in one kernel where torch has it; with a decay AdamW, which decouples it.
@@ -50,7 +49,7 @@ def adam(
     parameters = list(parameters)
     if not eight_bit:
         kind = torch.optim.Adam if decay is None else torch.optim.AdamW
-        return kind(parameters, lr=rate, betas=betas, weight_decay=decay or 0.0, fused=True)
+        return kind(parameters, lr=rate, weight_decay=decay or 0.0, fused=True)
     if not all(part.is_cuda for part in parameters):
         raise OptionError("Adam in 8 bits needs a CUDA device. Leave it out: --set eight_bit=false")
     try:
@@ -61,7 +60,7 @@ def adam(
             "--set eight_bit=false"
         ) from error
     kind = optim.Adam8bit if decay is None else optim.AdamW8bit
-    optimiser: torch.optim.Optimizer = kind(parameters, lr=rate, betas=betas, weight_decay=decay or 0.0)
+    optimiser: torch.optim.Optimizer = kind(parameters, lr=rate, weight_decay=decay or 0.0)
     return optimiser
 
 

@@ -41,7 +41,7 @@ from evalkit.scores.run import ITEMS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """A site that was written."""
+    """The site that was written, and how large it is."""
 
     output: Path
     boards: tuple[Board, ...]
@@ -83,13 +83,12 @@ class _Site:
         self.n_pages += 1
 
 
-def build(leaderboard: Leaderboard, output: Path, *, n_flips: int | None = None) -> Built:
+def build(leaderboard: Leaderboard, output: Path) -> Built:
     """Write the whole site into a folder.
 
     Args:
         leaderboard: The data and the templates.
         output: Where to; what is there is overwritten.
-        n_flips: Random arrangements of signs for the p-values, where not all are counted.
 
     Raises:
         EntryError: An entry has a problem that ``verify`` lists, or there are no templates.
@@ -111,7 +110,7 @@ def build(leaderboard: Leaderboard, output: Path, *, n_flips: int | None = None)
     boards = []
     for name in protocols:
         entries = [entry for entry in verified.entries if entry.record.protocol == name]
-        boards.append(rank_board(get_protocol(name), entries, n_flips=n_flips))
+        boards.append(rank_board(get_protocol(name), entries))
         _write_board(site, boards[-1], entries, leaderboard)
     site.page("index.html", "index.html", boards=[_summary(board) for board in boards])
     site.page("reported.html", "reported.html", reported=leaderboard.reported())
