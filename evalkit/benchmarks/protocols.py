@@ -29,7 +29,7 @@ class ProtocolColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
-    """Everything that is fixed."""
+    """The rules of a board: benchmark, items, encoder, metrics and margins, so that entries can be compared."""
 
     name: str
     """``benchmark/version``; a change of anything below is another version."""

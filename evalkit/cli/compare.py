@@ -97,7 +97,7 @@ def write(comparison: "Comparison", figures: Path | None, report: Path | None, o
     except OSError as failure:
         raise OptionError(
             f"{failure.filename or figures or report} cannot be written: {failure.strerror}. "
-            "Name another place: --figures DIR, --report FILE.html"
+            "Write elsewhere: --figures DIR, --report FILE.html"
         ) from failure
 
 

@@ -45,6 +45,8 @@ class Edited:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    """One edit to be made: of an item, with a seed, into a folder."""
+
     item: EditItem
     seed: int
     output: Path

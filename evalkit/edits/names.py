@@ -110,11 +110,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Literal:
+    """Characters that stand in a name as they are."""
+
     regex: re.Pattern[str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
+    """A placeholder of a pattern: any characters."""
+
     name: str | None
     """None for ``*``."""
 

@@ -143,7 +143,7 @@ class SpecCache:
                 self._cache.describe(spec.cache_key, spec.label)
 
     def forget(self) -> None:
-        """Drop what is known."""
+        """Forget the specification, so that it is read from the network again."""
         if self._cache is not None:
             with suppress(CacheError):
                 self._cache.remember(self._request, None, None)

@@ -127,7 +127,7 @@ def model_index(entry: LoadedEntry, dataset_id: str, url: str) -> list[dict[str,
 
 
 def every_eval_ever(entry: LoadedEntry, dataset_id: str, url: str) -> dict[str, Any]:
-    """The record of Every Eval Ever, the one of these formats that has a place for uncertainty."""
+    """The record of Every Eval Ever, the one of these formats that has a field for uncertainty."""
     record, submitter = entry.run.record, entry.record.submitter
     started = int(datetime.fromisoformat(record.started).timestamp())
     return {

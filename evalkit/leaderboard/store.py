@@ -49,7 +49,7 @@ class LoadedEntry:
 
     @property
     def name(self) -> str:
-        """``protocol/method``."""
+        """The entry's name among all boards, ``protocol/method``, as commands take it."""
         return f"{self.record.protocol}/{self.record.method}"
 
     @property
@@ -67,7 +67,7 @@ class LoadedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Leaderboard:
-    """The folder ``leaderboard/``."""
+    """The data of all boards: a folder of cards, entries, tables of the literature and templates."""
 
     root: Path
 
@@ -89,7 +89,7 @@ class Leaderboard:
         return list(dict.fromkeys("/".join(path.parts[-3:-1]) for path in self.entry_paths()))
 
     def cards(self) -> Iterator[Path]:
-        """Every card's file."""
+        """The file of every method's card, by name."""
         return iter(sorted((self.root / "methods").glob("*.yaml")))
 
     def read(self, path: Path) -> LoadedEntry:

@@ -23,7 +23,7 @@ from evalkit.metrics.features import (
 )
 from evalkit.registry import Registry
 
-FAMILIES = ("clip", "pixel", "lpips", "dino", "preference", "attributes")
+FILES = ("clip", "pixel", "lpips", "dino", "preference", "attributes")
 """The files of this folder that have a table ``METRICS``, in the order of ``evalkit list metrics``."""
 
 Vectors = npt.NDArray[np.floating]
@@ -303,8 +303,8 @@ def _function_faults(metric: Metric) -> Iterator[str]:
 
 @functools.cache
 def _built_in() -> Mapping[str, Metric]:
-    """The metrics of every family, each from its own file."""
-    modules = (import_module(f"evalkit.metrics.{family}") for family in FAMILIES)
+    """The metrics of all :data:`FILES`."""
+    modules = (import_module(f"evalkit.metrics.{name}") for name in FILES)
     return {metric.name: metric for module in modules for metric in module.METRICS}
 
 

@@ -19,6 +19,8 @@ SCHEMA: Literal["evalkit.run/1"] = "evalkit.run/1"
 
 
 class _RunPart(BaseModel):
+    """A part of ``run.json``: read-only, and without keys that are not known."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -63,7 +65,7 @@ class ProblemRecord(_RunPart):
 
 
 class FolderRecord(_RunPart):
-    """What was scored."""
+    """The folder that was scored: where it is, how it was read, and the digest of its edits."""
 
     path: str
     layout: str
@@ -136,13 +138,11 @@ class ItemLine(BaseModel):
 
 RECORD = "run.json"
 ITEMS = "items.jsonl"
-OWN_KEYS = ("item_id", "group", "seed", "edit_type", "status", "reasons")
-"""The keys of a line of ``items.jsonl`` that are not metrics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredRun:
-    """A scored folder."""
+    """A run: its record, and the scores of every item."""
 
     record: RunRecord
     table: ScoreFrame

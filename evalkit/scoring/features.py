@@ -279,7 +279,7 @@ class FeatureStore:
         self._recent.clear()
 
     def put(self, key: str, kind: ContentKind, rows: Mapping[str, Numbers]) -> None:
-        """Keep numbers."""
+        """Keep numbers by digest: in memory until :meth:`release`, and in the cache."""
         self._recent.setdefault((key, kind), {}).update(rows)
         try:
             (self._instead or self._cache).put_many(key, kind, rows)

@@ -70,14 +70,14 @@ class ScoreUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecUnit:
-    """The question what an encoder is."""
+    """Asks a worker for an encoder's specification."""
 
     encoder: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreResult:
-    """What came of a unit."""
+    """The numbers that a unit's batches gave, and the files that could not be read."""
 
     numbers: Mapping[FeatureKey, Mapping[Content, Numbers]]
     unreadable: Mapping[Path, str]
@@ -86,7 +86,7 @@ class ScoreResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreWork:
-    """The encoders of a run."""
+    """What a worker opens: the encoders that a run needs."""
 
     encoders: tuple[tuple[str, AnyEncoder | EncoderConfig], ...]
     """By the names that features use: opened, or what to open there."""

@@ -57,13 +57,13 @@ class _Pair:
 
     @property
     def tables(self) -> tuple[Floats, Floats]:
-        """``(n, seeds)`` of either method."""
+        """All scores of the first and of the second method, ``(n, seeds)`` each, NaN where there is none."""
         return self.metric.scores[self.a], self.metric.scores[self.b]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tests:
-    """A pair's tests before correction."""
+    """What testing one pair on one metric gave, before any correction for the number of pairs."""
 
     difference: float | None
     low: float | None
@@ -266,7 +266,7 @@ def _detectable(error: float, n_groups: int, alpha: float, power: float) -> floa
 
 
 def _standardised(differences: Floats) -> float | None:
-    """``d̄/s_d``."""
+    """The standardised effect ``d̄/s_d``: the mean difference over the differences' standard deviation."""
     if len(differences) < 2 or (differences == differences[0]).all():
         return None
     return float(differences.mean() / differences.std(ddof=1))

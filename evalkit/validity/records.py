@@ -59,7 +59,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricValidity:
-    """One metric."""
+    """What the trials of one metric found: its controls, its agreement with the truth, and the verdict."""
 
     metric: str
     family: str
@@ -104,7 +104,7 @@ class MetricValidity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validity:
-    """Several metrics on one benchmark."""
+    """The trials of several metrics on the edits of one benchmark."""
 
     benchmark: str
     benchmark_version: str

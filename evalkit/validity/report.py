@@ -76,7 +76,7 @@ def edit_type_table(validity: Validity, scope: Scope, truth: str) -> TextTable |
 
 
 def validity_notes(validity: Validity) -> list[str]:
-    """What has to stand below."""
+    """What stands below the tables: on how many items they rest, values that do not exist, and signatures."""
     undefined = [
         f"{metric.metric} against {found.control}: no value, {found.reason}"
         for metric in validity.metrics

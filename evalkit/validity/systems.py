@@ -21,7 +21,7 @@ SystemKind = Literal["true", "control", "caption", "damage", "method"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """One set of edited images."""
+    """One edited image per item from one origin: the truth, a control, damage to the truth, or a method."""
 
     name: str
     kind: SystemKind
@@ -43,7 +43,7 @@ class Systems:
 
     @property
     def all(self) -> tuple[System, ...]:
-        """The true edits first."""
+        """Every system, the true edits first."""
         return (self.true, *self.others)
 
 

@@ -86,7 +86,7 @@ def test_whatever_comes_in_no_nan_comes_out(tmp_path_factory, rows, scale, asked
 
 
 def test_six_items_that_all_improve_have_the_answer_of_the_book(two):
-    """All 64 sign arrangements counted by hand: only two reach the observed sum, and the interval is Hartigan's."""
+    """All 64 sign permutations counted by hand: only two reach the observed sum, and the interval is Hartigan's."""
     (pair,) = compare(two).pairs
     assert (pair.a, pair.b, pair.n_items, pair.n_groups, pair.n_seeds) == ("a", "b", 6, 6, 1)
     assert pair.difference == pytest.approx(1.3 / 6)
@@ -119,7 +119,7 @@ def test_lower_is_better_turns_the_winner_and_not_the_difference(tmp_path):
 
 
 def test_the_same_seed_gives_the_same_comparison_and_another_one_other_draws(tmp_path):
-    """Random arrangements depend on the seed, and on nothing else that a person can see."""
+    """Random permutations depend on the seed, and on nothing else that a person can see."""
     runs = random_runs(tmp_path, ["a", "b", "c"])
     first, again, other = (compare(runs, seed=seed, n_permutations=999) for seed in (1, 1, 2))
     assert as_json(first) == as_json(again)
@@ -392,7 +392,7 @@ def test_metrics_that_only_some_have_are_noted(tmp_path):
 
 
 def test_many_comparisons_draw_what_their_correction_needs(tmp_path):
-    """Two methods get 99,999 arrangements, seven on three metrics as many as Holm's smallest step can resolve."""
+    """Two methods get 99,999 permutations, seven on three metrics as many as Holm's smallest step can resolve."""
     metrics = ("clip_score", "lpips", "ssim")
     runs = random_runs(tmp_path, list("abcdefg"), n=6, metrics=metrics)
     assert compare(runs[:2]).settings["n_flips"] == 99_999

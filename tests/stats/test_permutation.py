@@ -13,7 +13,7 @@ from evalkit.stats import signs
 from evalkit.stats.bootstrap import group_weights
 from evalkit.stats.permutation import sign_flip_test, sign_flip_tests
 from evalkit.stats.signs import subset_sums
-from tests.support.grouped import all_arrangements, group_differences, tedbench_groups
+from tests.support.grouped import all_permutations, group_differences, tedbench_groups
 
 steps = st.integers(-40, 40)
 grouped = st.lists(st.tuples(steps, st.integers(0, 7)), min_size=2, max_size=14)
@@ -25,10 +25,10 @@ def split(rows):
 
 
 @given(grouped)
-def test_the_p_value_is_the_share_of_all_arrangements_that_reach_the_observed_sum(rows):
+def test_the_p_value_is_the_share_of_all_permutations_that_reach_the_observed_sum(rows):
     """Enumeration agrees with a loop over every assignment of signs to groups."""
     differences, groups = split(rows)
-    sums = np.rint(all_arrangements(differences, groups) * 100)
+    sums = np.rint(all_permutations(differences, groups) * 100)
     result = sign_flip_test(differences, groups)
     assert result.how == "enumeration"
     assert result.p_value == np.mean(np.abs(sums) >= abs(sums[0]))
@@ -47,8 +47,8 @@ def test_it_is_scipys_permutation_test_where_every_item_is_its_own_group():
 
 @given(st.lists(steps, min_size=21, max_size=30))
 @settings(max_examples=25)
-def test_counting_subsets_agrees_with_random_arrangements(values):
-    """Beyond 20 groups the exact count lies within four standard errors of 9,999 random arrangements."""
+def test_counting_subsets_agrees_with_random_permutations(values):
+    """Beyond 20 groups the exact count lies within four standard errors of 9,999 random permutations."""
     d = np.array(values) / 100
     counted = sign_flip_test(d, range(len(d)))
     drawn = sign_flip_test(d, range(len(d)), exact_steps=-1, n_permutations=9_999)
@@ -62,7 +62,7 @@ def test_counting_subsets_agrees_with_random_arrangements(values):
 def test_counting_subsets_agrees_with_listing_them(values):
     """The tails by dynamic programming are those of all 2^n signed sums, whatever the ties and zeros."""
     scores = np.array(values, dtype=float)
-    sums = all_arrangements(scores, range(len(scores))) if len(scores) else np.zeros(1)
+    sums = all_permutations(scores, range(len(scores))) if len(scores) else np.zeros(1)
     assert signs.two_sided_tail(scores) == pytest.approx(np.mean(np.abs(sums) >= abs(sums[0])), abs=1e-12)
 
 
@@ -78,7 +78,7 @@ def test_counting_does_not_overflow_and_no_p_value_is_zero():
 
 @given(grouped, st.sampled_from([0.05, 0.1, 0.2, 0.5]))
 def test_the_interval_excludes_zero_exactly_when_the_test_rejects(rows, alpha):
-    """P-value and interval come from the same arrangements and never disagree."""
+    """P-value and interval come from the same permutations and never disagree."""
     differences, groups = split(rows)
     result = sign_flip_test(differences, groups, alpha=alpha)
     excluded = result.low is not None and not result.low <= 0 <= result.high
@@ -87,7 +87,7 @@ def test_the_interval_excludes_zero_exactly_when_the_test_rejects(rows, alpha):
 
 @given(st.integers(0, 400), st.sampled_from([0, 2_000_000]), st.floats(-0.3, 0.3))
 @settings(max_examples=60)
-def test_the_interval_agrees_with_the_test_for_random_arrangements_too(seed, exact_steps, shift):
+def test_the_interval_agrees_with_the_test_for_random_permutations_too(seed, exact_steps, shift):
     """Beyond enumeration the interval still excludes 0 exactly when p ≤ α, counted or drawn."""
     d = np.random.default_rng(seed).normal(shift, 0.5, 25)
     result = sign_flip_test(d, range(25), n_permutations=399, exact_steps=exact_steps, grid=1e-4)
@@ -161,8 +161,8 @@ def test_a_pair_without_items_has_a_reason_and_is_in_no_family():
     assert second.reason == "no item has both scores"
 
 
-def test_a_random_p_value_counts_the_observed_arrangement():
-    """No arrangement of 99 reaches an overwhelming difference, and p is 1/100, never 0."""
+def test_a_random_p_value_counts_the_observed_permutation():
+    """No permutation of 99 reaches an overwhelming difference, and p is 1/100, never 0."""
     result = sign_flip_test(np.linspace(1, 2, 60), range(60), n_permutations=99, exact_steps=0)
     assert (result.how, result.p_value) == ("monte_carlo", 0.01)
 
@@ -179,8 +179,8 @@ def test_the_result_depends_on_the_seed_and_not_on_the_memory_it_may_use():
     assert whole != sign_flip_tests(scores, groups, pairs, **{**options, "seed": 8})
 
 
-def test_more_arrangements_continue_the_fewer():
-    """The first thousand arrangements are the same whether one or three thousand are drawn."""
+def test_more_permutations_continue_the_fewer():
+    """The first thousand permutations are the same whether one or three thousand are drawn."""
     column = np.arange(30.0)[:, None]
     few, many = (subset_sums(column, n_permutations=n, seed=5)[0] for n in (1000, 3000))
     assert (many[:1001] == few).all()
@@ -212,13 +212,13 @@ def test_a_pair_does_not_depend_on_its_company():
         assert (result.n_items, result.difference) == (len(left), pytest.approx(d.mean()))
 
 
-def test_max_t_is_the_share_of_arrangements_whose_largest_t_is_as_large():
-    """Step-down max-|t| by brute force over all arrangements of the same signs for all pairs."""
+def test_max_t_is_the_share_of_permutations_whose_largest_t_is_as_large():
+    """Step-down max-|t| by brute force over all permutations of the same signs for all pairs."""
     rng = np.random.default_rng(6)
     scores = rng.normal([0, 0.3, 1.2], size=(9, 3))
     pairs = [(0, 1), (0, 2), (1, 2)]
     results = sign_flip_tests(scores, range(9), pairs, max_t_families=[0, 0, 0], grid=1e-9)
-    sums = np.stack([all_arrangements(scores[:, b] - scores[:, a], range(9)) for a, b in pairs])
+    sums = np.stack([all_permutations(scores[:, b] - scores[:, a], range(9)) for a, b in pairs])
     z = np.abs(sums) / np.sqrt([np.square(scores[:, b] - scores[:, a]).sum() for a, b in pairs])[:, None]
     order = np.argsort(-z[:, 0])
     adjusted, largest = np.empty(3), 0.0

@@ -10,7 +10,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from evalkit.stats.multiplicity import adjust
 from evalkit.stats.rank_tests import sign_test, t_test, wilcoxon_signed_rank
-from tests.support.grouped import all_arrangements, tedbench_groups
+from tests.support.grouped import all_permutations, tedbench_groups
 
 
 @given(st.lists(st.integers(-6, 6).filter(bool), min_size=2, max_size=8), st.integers(0, 3))
@@ -67,7 +67,7 @@ def test_groups_are_flipped_together(rows):
     ranks = np.zeros(len(d))
     ranks[kept] = reference.rankdata(np.abs(d[kept])) if kept.any() else 0
     for p_value, scores in ((wilcoxon_signed_rank(d, groups), ranks * np.sign(d)), (sign_test(d, groups), np.sign(d))):
-        sums = all_arrangements(2 * scores, groups)
+        sums = all_permutations(2 * scores, groups)
         assert p_value == pytest.approx(np.mean(np.abs(sums) >= abs(sums[0])), abs=1e-12)
 
 

@@ -41,7 +41,7 @@ def group_differences(rng, groups, correlation, shape="normal"):
     return np.sqrt(correlation) * between + np.sqrt(1 - correlation) * within
 
 
-def all_arrangements(differences, groups):
+def all_permutations(differences, groups):
     """Sums of the differences under every assignment of signs to groups, the observed one first."""
     labels = list(dict.fromkeys(groups))
     totals = np.array([sum(d for d, g in zip(differences, groups, strict=True) if g == label) for label in labels])

@@ -57,7 +57,7 @@ class FluxKontext(EditingPipeline):
 
 
 class Flux2(EditingPipeline):
-    """FLUX.2 [dev]."""
+    """The largest FLUX.2, which follows guidance that was distilled into it."""
 
     card: ClassVar[MethodCard] = MethodCard(
         name="flux2",
@@ -152,5 +152,5 @@ class Flux2KleinKV(Flux2):
     pipeline_class = "Flux2KleinKVPipeline"
 
     def arguments(self, source: Image.Image, text: str) -> dict[str, Any]:
-        """No guidance."""
+        """The prompt and the source; this pipeline takes no guidance."""
         return {"prompt": text, "image": self.resized(source)}

@@ -57,12 +57,12 @@ class MetricView:
 
     @cached_property
     def styles(self) -> dict[str, MethodStyle]:
-        """What each method looks like."""
+        """Method to its colour, marker and label, the same in every figure."""
         return method_styles([method.name for method in self.comparison.methods])
 
     @property
     def reference(self) -> str:
-        """What the others are held against."""
+        """The name of the method that the others are compared with: the baseline, or the best mean."""
         return self.comparison.baseline or self.methods[0].method
 
     @property

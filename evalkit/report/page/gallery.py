@@ -42,7 +42,7 @@ class GalleryPicture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GalleryRow:
-    """One item."""
+    """One item as the page shows it: its texts, its source, and the edits of every method with their scores."""
 
     item_id: str
     edit_type: str | None

@@ -149,7 +149,7 @@ class Text2LiveObjective:
         }
 
     def weights(self, step: int) -> dict[str, float]:
-        """Of each loss at a step."""
+        """Loss to its weight at a step; only the bootstrap's changes with it."""
         s = self.settings
         return {
             "composition": s["composition"],
