@@ -40,7 +40,7 @@ class UnknownNameError(EvalkitError):
 
 
 class BrokenPluginError(EvalkitError):
-    """A registered name whose object cannot be imported."""
+    """A registered name whose object cannot be imported, or is not what such a name must stand for."""
 
 
 class MissingExtraError(EvalkitError):
@@ -52,11 +52,11 @@ class OptionError(EvalkitError):
 
 
 class DataError(EvalkitError):
-    """Files that the user gave."""
+    """Files that the user gave are absent, damaged, or not understood."""
 
 
 class ManifestError(DataError):
-    """A line of a manifest or of a captions table."""
+    """A manifest or a captions table that cannot be read, or a line of it that is wrong."""
 
 
 class LayoutError(DataError):
@@ -92,7 +92,7 @@ class EditError(EvalkitError):
 
 
 class EngineError(EvalkitError):
-    """Workers that cannot be had: the engine is not installed, does not answer, or has no place for them."""
+    """Workers that cannot be had: the engine is not installed, does not answer, or has no room for them."""
 
 
 class CacheError(EvalkitError):

@@ -62,7 +62,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditWork:
-    """One method at certain settings."""
+    """What a worker opens: one method, with its settings and its base model."""
 
     method: type[Adapter[Any]]
     card: MethodCard

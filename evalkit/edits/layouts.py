@@ -41,7 +41,7 @@ class Assignment:
 
     @property
     def n_matched(self) -> int:
-        """Files that are an item's."""
+        """How many of the files are an edited image of some item."""
         return sum(map(len, self.files.values()))
 
     @property

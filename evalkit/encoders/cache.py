@@ -75,7 +75,7 @@ class CachedEncoder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheInfo:
-    """What a cache holds."""
+    """What ``evalkit cache info`` shows: the cache's file, its size, and what is kept of each encoder."""
 
     path: str
     format: int

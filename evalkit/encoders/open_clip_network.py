@@ -38,7 +38,7 @@ class WeightsSource:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What is read."""
+        """The checkpoint, or the model's directory with all its files."""
         if self.checkpoint:
             return (self.checkpoint,)
         directory = Path(self.model.removeprefix(DIRECTORY))
@@ -46,7 +46,7 @@ class WeightsSource:
 
     @property
     def weight_files(self) -> tuple[Path, ...]:
-        """Those that hold weights."""
+        """Those of :attr:`files` that hold weights, by their suffix."""
         return tuple(path for path in self.files if path.suffix in WEIGHT_SUFFIXES)
 
 

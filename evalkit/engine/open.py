@@ -25,7 +25,7 @@ def open_engine(
 
     Raises:
         OptionError: An option that the local engine has no use for, or a device that workers cannot be given.
-        EngineError: Ray is not installed, does not answer, or has no place for a worker.
+        EngineError: Ray is not installed, does not answer, or has no room for a worker.
     """
     engine: Engine
     if name == "ray":

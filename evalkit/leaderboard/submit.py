@@ -122,7 +122,7 @@ def _entry(path: Path, submission: Submission, submitted: date) -> Entry:
 
 
 def git_commands(submitted: Submitted) -> list[str]:
-    """What makes the pull request."""
+    """The commands that put an entry and its card on a branch of their own, to be typed by the submitter."""
     name = submitted.entry.method
     what = "Complete" if submitted.completed else "Submit"
     return [

@@ -174,7 +174,7 @@ def by_mean(comparison: Comparison, metric: ComparedMetric) -> list[RankedMethod
 
 
 def metric_ranking(comparison: Comparison, metric: str) -> list[RankedMethod]:
-    """One metric's ranking."""
+    """The methods' ranks on one metric, in the order of the comparison's record."""
     return [row for row in comparison.ranking if row.metric == metric]
 
 

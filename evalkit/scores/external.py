@@ -58,7 +58,7 @@ class ColumnNames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalTable:
-    """Another tool's scores."""
+    """A table of another tool, read: a frame of scores for each of its methods."""
 
     methods: Mapping[str, ScoreFrame]
     has_groups: bool

@@ -98,7 +98,7 @@ class RemoteEncoder:
         return self._answer[1]
 
     def encode_images(self, pixels: object) -> NoReturn:
-        """Is done by the workers."""
+        """Refuses: the workers have the network, and units of work are sent to them."""
         raise NotImplementedError
 
     encode_texts = encode_pairs = encode_items = encode_images

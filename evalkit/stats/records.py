@@ -97,7 +97,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a comparison shows."""
+    """Whether one method is better, both are equivalent, or the data do not decide, and why."""
 
     verdict: VerdictName
     """``equivalent`` also where the methods differ, but by less than the margin that was declared to matter."""

@@ -21,7 +21,7 @@ INPUT_LIST_SHA256 = "eb35aab9eb19b7926e1b9425d078be66a1696e583f0d5e2db6de66bcf7b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRow:
-    """One official photograph."""
+    """One photograph of TEdBench: the file, by name, size and digest, and its caption."""
 
     file_name: str
     sha256: str
@@ -32,7 +32,7 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditRow:
-    """One edit."""
+    """One edit of TEdBench: what its authors published of it, and what evalkit adds."""
 
     item_id: str
     """The photograph's stem and the target caption as a slug; never changes."""
