@@ -89,13 +89,13 @@ def write_dataset(folder: Path, text: CardText, table: "pyarrow.Table") -> None:
     """
     import pyarrow.parquet
 
-    with atomic_write(folder / ROWS_FILE) as draft:
-        pyarrow.parquet.write_table(table, draft, row_group_size=ROWS_PER_BATCH)
+    with atomic_write(folder / ROWS_FILE) as temporary:
+        pyarrow.parquet.write_table(table, temporary, row_group_size=ROWS_PER_BATCH)
     rows = table.drop_columns([name for name in table.column_names if name in IMAGE_FIELDS]).to_pylist()
-    with atomic_write(folder / CARD_FILE) as draft:
-        draft.write_text(render_card(text, rows, _kinds(table)), encoding="utf-8")
-    with atomic_write(folder / TEXT_FILE) as draft:
-        draft.write_text(json.dumps(asdict(text), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with atomic_write(folder / CARD_FILE) as temporary:
+        temporary.write_text(render_card(text, rows, _kinds(table)), encoding="utf-8")
+    with atomic_write(folder / TEXT_FILE) as temporary:
+        temporary.write_text(json.dumps(asdict(text), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def table_of(rows: list[dict[str, Any]]) -> "pyarrow.Table":

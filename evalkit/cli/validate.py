@@ -120,8 +120,8 @@ def write(validity: "Validity", directory: Path, figures: Path | None, output: O
 
     record = json.dumps(asdict(validity), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     for name, text in ((RESULT, record), (PAGE, markdown(validity))):
-        with atomic_write(directory / name) as draft:
-            draft.write_text(text, encoding="utf-8")
+        with atomic_write(directory / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     output.line(f"Wrote {directory / RESULT} and {directory / PAGE}")
     if figures is not None:
         from evalkit.report.figures.write import write_figures

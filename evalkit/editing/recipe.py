@@ -92,8 +92,8 @@ def write_recipe(output: Path, recipe: Recipe) -> None:
     Raises:
         OSError: The folder cannot be written.
     """
-    with atomic_write(output / RECIPE_NAME) as draft:
-        draft.write_text(json.dumps(recipe, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with atomic_write(output / RECIPE_NAME) as temporary:
+        temporary.write_text(json.dumps(recipe, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _another(output: Path) -> str:

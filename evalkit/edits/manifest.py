@@ -105,7 +105,7 @@ def write_manifest(
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, resolve = folder / MANIFEST_NAME, functools.cache(os.path.realpath)
-    with atomic_write(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for item in items:
             file.write(_line(item, folder, resolve, benchmark, method))
     return path

@@ -102,8 +102,8 @@ def copy_sources(items: Sequence[EditItem], folder: Path) -> tuple[EditItem, ...
         suffix = SUFFIXES[found][0] if (found := sniff_format(path)) else path.suffix.lower()
         copy = folder / f"{image_digest(path)[:16]}{suffix}"
         if not copy.exists():
-            with atomic_write(copy) as draft:
-                shutil.copyfile(path, draft)
+            with atomic_write(copy) as temporary:
+                shutil.copyfile(path, temporary)
         return copy
 
     return tuple(replace(item, source_image=copied(item.source_image)) for item in items)

@@ -192,9 +192,9 @@ def write_image(path: Path, image: Image.Image) -> None:
     """
     if image.mode != "RGB" or path.suffix.lower() != ".png":
         raise ImageError(f"{path} cannot be written: expected an RGB image and a .png, got mode {image.mode}.")
-    with atomic_write(path) as draft:
+    with atomic_write(path) as temporary:
         # A bare copy: Pillow would write profile and EXIF of the original along.
-        Image.frombytes("RGB", image.size, image.tobytes()).save(draft, "PNG", compress_level=6)
+        Image.frombytes("RGB", image.size, image.tobytes()).save(temporary, "PNG", compress_level=6)
 
 
 def _require_file(path: Path) -> Path:

@@ -90,8 +90,8 @@ def _refusing(where: str) -> Iterator[None]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file; it is there whole or not at all."""
-    with atomic_write(path) as draft:
-        draft.write_text(text, encoding="utf-8", newline="\n")
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, record: BaseModel) -> None:

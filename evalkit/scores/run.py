@@ -157,15 +157,15 @@ def write_run(directory: Path, run: ScoredRun) -> None:
     check_destination(directory, run.record.folder.path)
     digest = hashlib.sha256()
     try:
-        with atomic_write(directory / ITEMS) as draft, draft.open("wb") as file:
+        with atomic_write(directory / ITEMS) as temporary, temporary.open("wb") as file:
             for line in _lines(run.table):
                 text = (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode()
                 digest.update(text)
                 file.write(text)
         record = run.record.model_copy(update={"items_sha256": digest.hexdigest()})
         # The record goes last: whoever finds one can rely on the items that it names.
-        with atomic_write(directory / RECORD) as draft:
-            draft.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        with atomic_write(directory / RECORD) as temporary:
+            temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     except OSError as failure:
         cause = "the disk is full" if failure.errno == errno.ENOSPC else failure.strerror
         raise RunError(

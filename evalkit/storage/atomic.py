@@ -27,20 +27,20 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
-        ...     with atomic_write(Path(folder) / "card.md") as draft:
-        ...         _ = draft.write_text("# A card")
+        ...     with atomic_write(Path(folder) / "card.md") as temporary:
+        ...         _ = temporary.write_text("# A card")
         ...     [file.name for file in Path(folder).iterdir()]
         ['card.md']
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        yield draft
-        with draft.open("rb") as file:  # a full disk may show only here
+        yield temporary
+        with temporary.open("rb") as file:  # a full disk may show only here
             os.fsync(file.fileno())
-        draft.replace(path)
+        temporary.replace(path)
     finally:
-        draft.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -61,8 +61,8 @@ class Remote:
 
             self._fs, self._root = fsspec.url_to_fs(self.url)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(home / "url") as draft:
-            draft.write_text(self.url, encoding="utf-8")
+        with atomic_write(home / "url") as temporary:
+            temporary.write_text(self.url, encoding="utf-8")
 
     def pull(self, progress: Progress = no_progress, *, required: bool = True) -> Path:
         """Makes the copy equal to what is behind the URL; what was written here and not yet copied back stays.
@@ -87,8 +87,8 @@ class Remote:
             ]
 
             def get(name: str) -> None:
-                with atomic_write(self.folder / name) as draft:
-                    self._fs.get_file(f"{self._root}/{name}", str(draft))
+                with atomic_write(self.folder / name) as temporary:
+                    self._fs.get_file(f"{self._root}/{name}", str(temporary))
                 self._record(name, there[name], _local_state(self.folder / name))
 
             for done, _ in enumerate(prefetch(pool, get, new, 2 * THREADS), start=1):

@@ -65,5 +65,5 @@ def _write(path: Path, description: str, tensors: Tensors) -> None:
     from safetensors.torch import save_file
 
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic_write(path) as draft:
-        save_file(whole, draft, metadata={_MADE_OF: description})
+    with atomic_write(path) as temporary:
+        save_file(whole, temporary, metadata={_MADE_OF: description})

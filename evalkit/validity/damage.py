@@ -86,8 +86,8 @@ def damaged(name: str, items: Sequence[EditItem], folder: Path) -> tuple[EditIte
         image = damage.apply(read_image(item.edited_image)) if item.edited_image else None
         if image is None:
             return item
-        with atomic_write(path) as draft:
-            image.save(draft, **damage.options)
+        with atomic_write(path) as temporary:
+            image.save(temporary, **damage.options)
         return replace(item, edited_image=path)
 
     with ThreadPoolExecutor(_WRITERS) as pool:

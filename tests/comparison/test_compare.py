@@ -199,16 +199,16 @@ def test_seeds_are_averaged_within_the_item_and_have_an_interval_of_their_own(tm
 
 def test_items_that_were_not_run_bound_the_difference(tmp_path):
     """What they could have made of it, were their scores the worst or the best that the metric knows."""
-    lacking = {"clip_score": [*B[:5], None]}
+    missing = {"clip_score": [*B[:5], None]}
     runs = [
         write_scores(tmp_path / "a", {"clip_score": A}),
-        write_scores(tmp_path / "b", lacking, reasons={"clip_score": "no_edited_image"}, status={"item_5": "missing"}),
+        write_scores(tmp_path / "b", missing, reasons={"clip_score": "no_edited_image"}, status={"item_5": "missing"}),
     ]
     (pair,) = compare(runs).pairs
     known = sum(B[:5]) - sum(A[:5])
     low, high = (format_signed((known + score - A[5]) / 6) for score in (0, 1))
     assert f"; 1 item not run: between {low} and {high} whatever their scores → " in pair.sentence
-    runs[1] = write_scores(tmp_path / "c", lacking, reasons={"clip_score": "equal_images"})
+    runs[1] = write_scores(tmp_path / "c", missing, reasons={"clip_score": "equal_images"})
     assert "not run" not in compare(runs).pairs[0].sentence  # undefined: there is no score to imagine
 
 

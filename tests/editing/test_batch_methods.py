@@ -122,7 +122,7 @@ def test_an_interruption_goes_through_and_keeps_what_had_come(tmp_path):
 
 
 def test_a_batch_method_needs_no_fit_and_no_edit_but_it_must_load():
-    """What is lacking is named."""
+    """What is missing is named."""
     method = batch(all_grey)
     assert checked_card(method) is method.card
     method.load = None

@@ -121,13 +121,13 @@ def land(folder: Path, content: dict[str, Any], board: Leaderboard, metrics: lis
     path = board.entry_path(content["protocol"], content["method"]["name"])
     protocol = get_protocol(content["protocol"])
     held = board.read(path).run.record.metrics if (path / ENTRY_FILE).exists() else {}
-    lacking = [name for name in metrics or protocol.metrics if name not in held]
-    if not lacking:
+    missing = [name for name in metrics or protocol.metrics if name not in held]
+    if not missing:
         print(f"{path}: nothing to add")
         return
     card = folder.with_suffix(".yaml")
     card.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    submitted = submit(folder, card, board, metrics=lacking, data=data)
+    submitted = submit(folder, card, board, metrics=missing, data=data)
     means = ", ".join(f"{name} {summary.mean}" for name, summary in submitted.run.record.metrics.items())
     print(f"{submitted.path}: {means}", flush=True)
 

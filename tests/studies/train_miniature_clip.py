@@ -204,7 +204,7 @@ def loss_of(model: CLIPModel, pool: Pool, rng: np.random.Generator) -> torch.Ten
 
 
 def matched(logits: torch.Tensor) -> torch.Tensor:
-    """Cross entropy of ``(sets, n, n)`` likenesses whose diagonals are the true pairs, both ways."""
+    """Cross entropy of ``(sets, n, n)`` similarities whose diagonals are the true pairs, both ways."""
     answers = torch.arange(logits.shape[1]).expand(logits.shape[:2])
     both = (torch.nn.functional.cross_entropy(part, answers) for part in (logits, logits.transpose(1, 2)))
     return sum(both, torch.zeros(())) / 2

@@ -70,8 +70,8 @@ def locate(data: Path | None = None, *, near: Path | None = None) -> Path:  # no
     try:
         _require_ours(root)
         if not (root / _MARKER).is_file():
-            with atomic_write(root / _MARKER) as draft:
-                draft.write_text(VERSION, encoding="utf-8")
+            with atomic_write(root / _MARKER) as temporary:
+                temporary.write_text(VERSION, encoding="utf-8")
         missing = [(root / name, picture) for name, picture in _pictures().items() if not (root / name).is_file()]
         with ThreadPoolExecutor(_WRITERS) as pool:
             for _ in pool.map(lambda task: write_image(task[0], Image.fromarray(task[1]())), missing):

@@ -141,8 +141,8 @@ def _without_remarks(library: str) -> Iterator[None]:
 
 def _put(path: Path, content: bytes) -> None:
     try:
-        with atomic_write(path) as draft:
-            draft.write_bytes(content)
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         raise BenchmarkError(
             f"{path.name} was fetched and cannot be kept in {path.parent}: {error.strerror}. "

@@ -89,6 +89,6 @@ def _table(drawn: DrawnFigure) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    with atomic_write(path) as draft:
-        draft.write_bytes(content)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
     return path

@@ -48,8 +48,8 @@ def write_page(comparison: Comparison, path: Path) -> None:
         OSError: The file cannot be written.
     """
     page = render_page(comparison).encode("utf-8", "replace")
-    with atomic_write(path) as draft:
-        draft.write_bytes(page)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(page)
 
 
 def render_page(comparison: Comparison) -> str:

@@ -143,7 +143,7 @@ def test_rendering_is_the_blend(layer):
 
 
 def test_losses_have_their_closed_forms():
-    """Half the squared angle; the sparsity; the tokens' likenesses; and finite slopes at both ends."""
+    """Half the squared angle; the sparsity; the tokens' similarities; and finite slopes at both ends."""
     angles = torch.linspace(0.01, 3.1, 50, dtype=torch.float64)
     around = torch.stack([angles.cos(), angles.sin()], dim=1) * 3
     assert furthest(spherical_distance(around, torch.tensor([[2.0, 0.0]]).double()), angles**2 / 2) < 1e-9
