@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # for readers and type checkers; nothing of it is imported he
     from evalkit.benchmarks.base import Benchmark as Benchmark
     from evalkit.benchmarks.open import open_edits as open_edits
     from evalkit.benchmarks.protocols import Protocol as Protocol
+    from evalkit.benchmarks.protocols import ProtocolColumn as ProtocolColumn
     from evalkit.comparison.compare import compare as compare
     from evalkit.comparison.options import ComparisonOptions as ComparisonOptions
     from evalkit.comparison.records import Comparison as Comparison
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # for readers and type checkers; nothing of it is imported he
     from evalkit.edits.item import EditItem as EditItem
     from evalkit.edits.whole_item import WholeItem as WholeItem
     from evalkit.encoders.base import EncoderSpec as EncoderSpec
+    from evalkit.encoders.base import LoadedEncoder as LoadedEncoder
     from evalkit.encoders.base import Preprocess as Preprocess
     from evalkit.errors import EvalkitError as EvalkitError
     from evalkit.metrics.base import Metric as Metric
@@ -48,7 +50,7 @@ if TYPE_CHECKING:  # for readers and type checkers; nothing of it is imported he
 _PUBLIC = {
     "evalkit.benchmarks.base": ("Benchmark",),
     "evalkit.benchmarks.open": ("open_edits",),
-    "evalkit.benchmarks.protocols": ("Protocol",),
+    "evalkit.benchmarks.protocols": ("Protocol", "ProtocolColumn"),
     "evalkit.comparison.compare": ("compare",),
     "evalkit.comparison.options": ("ComparisonOptions",),
     "evalkit.comparison.records": ("Comparison",),
@@ -56,7 +58,7 @@ _PUBLIC = {
     "evalkit.edits.folder": ("EditFolder",),
     "evalkit.edits.item": ("EditItem",),
     "evalkit.edits.whole_item": ("WholeItem",),
-    "evalkit.encoders.base": ("EncoderSpec", "Preprocess"),
+    "evalkit.encoders.base": ("EncoderSpec", "LoadedEncoder", "Preprocess"),
     "evalkit.errors": ("EvalkitError",),
     "evalkit.metrics.base": ("Metric", "Scores"),
     "evalkit.metrics.features": ("ItemFeature", "PairFeature", "VectorFeature"),
