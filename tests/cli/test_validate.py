@@ -4,34 +4,26 @@ import csv
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from evalkit.benchmarks.base import BENCHMARKS
-from evalkit.benchmarks.controls import write_control
 from evalkit.cli import main
+from tests.support.validity import known_methods, work_folder
 
 TEDBENCH = Path(__file__).parents[2] / "../shared/tedbench"
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """A place of one's own, with the cache in it."""
-    folder = tmp_path_factory.mktemp("validate")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVALKIT_CACHE", str(folder / "cache"))
-        yield folder
+    """A folder with a cache of its own."""
+    yield from work_folder(tmp_path_factory.mktemp("validate"))
 
 
 @pytest.fixture(scope="module")
 def methods(work):
-    """Two 'methods': the perfect edit under another name, and the wrong one."""
-    shapes = BENCHMARKS.get("shapes")()
-    return [
-        write_control(control, shapes.load(), work / "methods" / name, rng=np.random.default_rng(0))
-        for name, control in (("careful", "reference"), ("careless", "wrong_attribute"))
-    ]
+    """The perfect edit under another name, and the wrong one."""
+    return known_methods(work)
 
 
 def run(*arguments):

@@ -6,32 +6,25 @@ import numpy as np
 import pytest
 
 from evalkit.benchmarks.base import BENCHMARKS
-from evalkit.benchmarks.controls import write_control
 from evalkit.images.decode import read_image
 from evalkit.validity.damage import DAMAGES, damaged
 from evalkit.validity.systems import collect_systems
 from evalkit.validity.validate import validate_metrics
+from tests.support.validity import known_methods, work_folder
 
 METRICS = ("clip_score", "clip_directional_similarity", "clip_image_similarity", "edit_success")
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """A place of one's own, with the cache in it."""
-    folder = tmp_path_factory.mktemp("validate")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVALKIT_CACHE", str(folder / "cache"))
-        yield folder
+    """A folder with a cache of its own."""
+    yield from work_folder(tmp_path_factory.mktemp("validate"))
 
 
 @pytest.fixture(scope="module")
 def methods(work):
-    """Two 'methods': the perfect edit under another name, and the wrong one."""
-    shapes = BENCHMARKS.get("shapes")()
-    return [
-        write_control(control, shapes.load(), work / "methods" / name, rng=np.random.default_rng(0))
-        for name, control in (("careful", "reference"), ("careless", "wrong_attribute"))
-    ]
+    """The perfect edit under another name, and the wrong one."""
+    return known_methods(work)
 
 
 @pytest.fixture(scope="module")
