@@ -5,6 +5,7 @@ a file that the user has.
 """
 
 from evalkit.encoders.base import DType, LoadedEncoder
+from evalkit.errors import import_extra
 
 LIBRARIES = ("torch", "torchvision", "lpips")
 
@@ -25,6 +26,7 @@ def load_squeeze(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
 
 
 def _load(net: str, argument: str, device: str, dtype: DType) -> LoadedEncoder:
+    import_extra("lpips", "lpips")
     from evalkit.encoders.lpips_network import LpipsEncoder, find_backbone, read_network
     from evalkit.encoders.network import resolve_device
 

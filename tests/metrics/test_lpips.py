@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import pickle
+import sys
 import threading
 import warnings
 from functools import partial
@@ -13,7 +14,7 @@ import torch
 
 from evalkit.encoders import lpips_network
 from evalkit.encoders.load import open_encoder
-from evalkit.errors import WeightsError
+from evalkit.errors import MissingExtraError, WeightsError
 from evalkit.images.pairs import ImagePair
 from evalkit.metrics.base import METRICS
 from evalkit.metrics.lpips import LARGEST
@@ -263,3 +264,10 @@ def test_files_that_do_not_hold_the_weights_are_refused(backbones, tmp_path, cap
         with pytest.raises(WeightsError, match=words):
             _ = open_encoder(f"lpips_squeeze:{path}", device="cpu").spec
     assert "harm" not in capsys.readouterr().out
+
+
+def test_without_its_package_one_sentence_names_the_extra(monkeypatch):
+    """LPIPS is an extra: who lacks it is told what to install before anything is fetched."""
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    with pytest.raises(MissingExtraError, match=r"lpips is not installed.*pip install 'evalkit-editing\[lpips\]'"):
+        _ = open_encoder("lpips_alex", device="cpu").spec
