@@ -78,7 +78,7 @@ class Registry(Generic[T]):
         self._check = check
 
     def names(self) -> tuple[str, ...]:
-        """Every registered name, ours first; nothing is imported."""
+        """Every registered name, ours first; no plug-in is imported."""
         return tuple(dict.fromkeys(entry.name for entry in self._targets()))
 
     def get(self, name: str) -> T:
@@ -137,6 +137,21 @@ class Registry(Generic[T]):
                 f"{type(failure).__name__}: {failure}."
             ) from failure
         return self._check(value, registered=entry.name) if self._check else value
+
+
+def refuse_faults(subject: str, faults: Callable[[], Iterable[str]]) -> None:
+    """Raises a BrokenPluginError where a plug-in's record contradicts itself.
+
+    Args:
+        subject: What is wrong then, as the sentence begins: ``The metric x``.
+        faults: Gives each fault as a clause.
+    """
+    try:
+        found = [*faults()]
+    except (AttributeError, TypeError, ValueError) as error:  # a field of a type that nothing can be done with
+        found = [str(error)]
+    if found:
+        raise BrokenPluginError(f"{subject} is wrong: {'; '.join(found)}.")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

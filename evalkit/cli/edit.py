@@ -115,7 +115,7 @@ def edit(
     Killed and started again, it goes on. An item that fails is recorded with its reason; the others go on.
     """
     from evalkit.benchmarks.controls import CONTROLS
-    from evalkit.editing.method import METHODS, checked_card
+    from evalkit.editing.method import METHODS
 
     wanted = ItemOptions(**{field.name: options.pop(field.name) for field in fields(ItemOptions)})
     how = ModelOptions(**options)
@@ -125,7 +125,7 @@ def edit(
             make_control(method, benchmark, wanted.data, directory, output)
             return
         adapter = METHODS.get(method)
-        card = checked_card(adapter, registered=method)
+        card = adapter.card
         run = _run(card, how, benchmark, engine, output)
         done = _edited(adapter, run, wanted, _seeds(seeds), directory, engine, output)
     _show(card, run, done, target, part=bool(benchmark and (wanted.items or wanted.limit)), output=output)

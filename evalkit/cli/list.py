@@ -10,6 +10,7 @@ from evalkit.cli.output import Output, output_options
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from evalkit.editing.method import MethodCard
     from evalkit.registry import Registry, RegistryEntry
 
 KINDS = ("metrics", "encoders", "benchmarks", "methods", "protocols")
@@ -113,14 +114,11 @@ def _facts(kind: str, entry: "RegistryEntry[Any]") -> dict[str, Any]:
     if kind == "protocols":
         return {**asdict(value), "columns": [column.title for column in value.columns]}
     if kind == "methods":
-        return _method_facts(value, entry.name)
+        return _method_facts(value.card)
     return {"summary": (value.__doc__ or "").partition("\n")[0]}
 
 
-def _method_facts(method: object, name: str) -> dict[str, Any]:
-    from evalkit.editing.method import checked_card
-
-    card = checked_card(method, registered=name)
+def _method_facts(card: "MethodCard") -> dict[str, Any]:
     return {
         "title": card.title,
         "needs": sorted(card.needs),

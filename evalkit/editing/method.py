@@ -21,7 +21,7 @@ from PIL import Image
 from evalkit import __version__
 from evalkit.edits.item import EditItem
 from evalkit.errors import BrokenPluginError, OptionError
-from evalkit.registry import Registry, nearest
+from evalkit.registry import Registry, nearest, refuse_faults
 from evalkit.storage.prefetch import Progress, no_progress
 from evalkit.storage.tensors import Tensors, kept
 
@@ -268,9 +268,6 @@ class BatchAdapter(Protocol):
         """
 
 
-METHODS: Registry[type[Adapter[Any]]] = Registry("method", {}, "evalkit.methods")
-
-
 def checked_card(method: object, *, registered: str | None = None) -> MethodCard:
     """The card of an adapter's class.
 
@@ -295,13 +292,16 @@ def checked_card(method: object, *, registered: str | None = None) -> MethodCard
         raise BrokenPluginError(
             f"The method '{registered}' is registered under another name than its card's, which is '{card.name}'."
         )
-    try:
-        faults = [*_faults(card)]
-    except (AttributeError, TypeError, ValueError) as error:  # a field of a type that nothing can be done with
-        faults = [str(error)]
-    if faults:
-        raise BrokenPluginError(f"The card of the method {card.name} is wrong: {'; '.join(faults)}.")
+    refuse_faults(f"The card of the method {card.name}", lambda: _faults(card))
     return card
+
+
+def _checked_method(method: type[Adapter[Any]], *, registered: str) -> type[Adapter[Any]]:
+    checked_card(method, registered=registered)
+    return method
+
+
+METHODS: Registry[type[Adapter[Any]]] = Registry("method", {}, "evalkit.methods", check=_checked_method)
 
 
 def _faults(card: MethodCard) -> Iterator[str]:

@@ -21,7 +21,7 @@ from evalkit.metrics.features import (
     computed_by,
     feature_faults,
 )
-from evalkit.registry import Registry
+from evalkit.registry import Registry, refuse_faults
 
 FILES = ("clip", "pixel", "lpips", "dino", "preference", "attributes")
 """The files of this folder that have a table ``METRICS``, in the order of ``evalkit list metrics``."""
@@ -263,12 +263,7 @@ def checked_metric(metric: object, *, registered: str | None = None) -> Metric:
         raise BrokenPluginError(
             f"The metric '{registered}' is registered under another name than its own, which is '{metric.name}'."
         )
-    try:
-        faults = [*_faults(metric)]
-    except (AttributeError, TypeError, ValueError) as error:  # a field of a type that nothing can be done with
-        faults = [str(error)]
-    if faults:
-        raise BrokenPluginError(f"The metric {metric.name} is wrong: {'; '.join(faults)}.")
+    refuse_faults(f"The metric {metric.name}", lambda: _faults(metric))
     return metric
 
 
