@@ -107,18 +107,12 @@ def _make_edits(name: str, loaded: "LoadedBenchmark", folder: Path, output: Outp
 
 def _score(name: str, loaded: "LoadedBenchmark", edits: Path, run: Path) -> "RunRecord":
     """The record of the edits' run."""
+    from evalkit.benchmarks.open import OpenedFolder
     from evalkit.edits.open import open_folder
-    from evalkit.scoring.options import ScoreOptions
-    from evalkit.scoring.score import score_into
+    from evalkit.scoring.score import score
 
-    shapes = loaded.benchmark
-    options = ScoreOptions(
-        metrics=shapes.default_metrics,
-        encoder=shapes.default_encoder,
-        name=name,
-        benchmark_version=shapes.version,
-    )
-    return score_into(run, open_folder(edits, expected=loaded.expected), options).record
+    opened = OpenedFolder(folder=open_folder(edits, expected=loaded.expected), benchmark=loaded.benchmark)
+    return score(opened, run, name=name).record
 
 
 def _show_runs(records: "Mapping[str, RunRecord]", loaded: "LoadedBenchmark", output: Output) -> None:

@@ -69,13 +69,11 @@ def score(
         raise OptionError(f"{kept_to.name} fixes the metrics: leave --metrics out.")
     if kept_to and not folder_options.benchmark:
         folder_options = replace(folder_options, benchmark=kept_to.benchmark)
-    path = read_from(edits, output)
-    opened = open_edits(path, **asdict(folder_options))
+    opened = open_edits(read_from(edits, output), **asdict(folder_options))
     output.note(summary(edits, opened.folder))
-    name = settings.pop("name") or opened.folder.method or path.resolve().name
-    target = target or RUNS / name
+    target = target or RUNS / (settings["name"] or opened.folder.name)
     chosen = names_in(metrics) or None
-    options = ScoreOptions(metrics=chosen, encoder=encoders, protocol=kept_to, name=name, device=device, **settings)
+    options = ScoreOptions(metrics=chosen, encoder=encoders, protocol=kept_to, device=device, **settings)
     with written_to(target, output) as directory, output.progress() as progress, engine.open(device) as workers:
         run = run_score(opened, directory, options, engine=workers, progress=progress)
     _show(run.record, kept_to, target, output)

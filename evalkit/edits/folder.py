@@ -48,6 +48,11 @@ class EditFolder:
     """The options that it was opened with, by name; paths are absolute."""
 
     @property
+    def name(self) -> str:
+        """What a run of it is called that nobody names: the method of its manifest, or the folder's own name."""
+        return self.method or self.root.resolve().name
+
+    @property
     def n_edited(self) -> int:
         """Items and seeds that have an edited image."""
         return sum(item.status == "ok" for item in self.items)

@@ -70,10 +70,8 @@ def score(
                 metrics=options.metrics or opened.benchmark.default_metrics,
                 default_encoder=opened.benchmark.default_encoder,
             )
-    folder = opened.folder
-    options = replace(options, name=options.name or folder.method or folder.root.resolve().name)
-    directory = RUNS / str(options.name) if output is None else Path(output)
-    return score_into(directory, folder, options, engine=engine, progress=progress)
+    directory = RUNS / (options.name or opened.folder.name) if output is None else Path(output)
+    return score_into(directory, opened.folder, options, engine=engine, progress=progress)
 
 
 def score_into(
@@ -151,7 +149,7 @@ def score_folder(
     table, digests = _score_chunks(folder.items, metrics, features, options.missing, progress)
     _refuse_unreadable(features.unreadable.values(), options.missing)
     record = RunRecord(
-        run=options.name or folder.method or folder.root.resolve().name,
+        run=options.name or folder.name,
         method=folder.method,
         benchmark=folder.benchmark,
         benchmark_version=options.benchmark_version,
