@@ -74,13 +74,12 @@ def test_documents_show_python():
 def test_the_readmes_python_runs(tmp_path, monkeypatch, capsys):
     """Whoever copies it gets numbers and sentences."""
     first, second = blocks_of(DOCUMENTS[0])
-    folders = [tmp_path / name for name in ("mine", "theirs")]
-    for folder in folders:
-        write_folder(folder, 6, 1)
+    for name in ("mine", "theirs"):
+        write_folder(tmp_path / "edits" / name, 6, 1)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
     exec(first, {})
-    exec(second, {"folders": folders})
+    exec(second, {})
     printed = capsys.readouterr().out.splitlines()
     assert 0 < float(printed[0].split()[0]) < 1
     assert "clip_score" in printed[2]
