@@ -125,8 +125,8 @@ class Protocol:
             what = f"{len(absent)} are absent: {_shortened(absent)}" if absent else f"got also {_shortened(unknown)}"
             return (
                 f"Coverage: expected an edit of each of the {len(item_ids)} items of {self.benchmark}; {what}. An edit "
-                "that the method could not make stands in the manifest with status 'failed', and scores the worst "
-                "value. See: evalkit check FOLDER"
+                "that the method could not make stands in the manifest with status 'failed', and scores like the "
+                "worst edit. See: evalkit check FOLDER"
             )
         common = seeds[item_ids[0]]
         uneven = next((item for item in item_ids if seeds[item] != common), None)

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from evalkit.benchmarks.protocols import Protocol
     from evalkit.scores.run import RunRecord
 
-MISSING_HELP = "An item without an edited image: score nothing, give it the worst value, or leave it out."
+MISSING_HELP = (
+    "An item without an edited image: score nothing; score it like the run's worst edit, or like one without merit "
+    "where that is worse; or leave it out."
+)
 
 ENCODER_HELP = (
     "Network behind the CLIP metrics, or, such as lpips_alex:FILE, behind others; can be repeated.  "

@@ -140,6 +140,8 @@ def _differences(entry: LoadedEntry, again: ScoreFrame, tolerances: dict[str, fl
     rows = {(row.item_id, row.seed): row for row in again.rows}
     largest = dict.fromkeys(tolerances, 0.0)
     for row in entry.run.table.rows:
+        if row.status != "ok":  # nothing was measured: on the board its score is decided among all entries
+            continue
         for metric, tolerance in tolerances.items():
             here, submitted = rows[row.item_id, row.seed].values[metric], row.values[metric]
             if here is None or submitted is None:

@@ -15,8 +15,8 @@ from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.records import AnomalyCheck, Card
 from evalkit.leaderboard.records_io import file_digest, read_yaml
 from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, PICTURES, Leaderboard, LoadedEntry, schemas
-from evalkit.metrics.base import METRICS, REASONS, Metric
-from evalkit.scores.frame import ItemScores
+from evalkit.metrics.base import METRICS, REASONS, Metric, score_of_failed
+from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.scores.run import RECORD
 from evalkit.scoring.summaries import summarize
 
@@ -199,15 +199,23 @@ def _gaps(checked: _Checked) -> Iterator[str]:
 
 
 def _wrong_values(checked: _Checked) -> Iterator[str]:
+    table = checked.entry.run.table
     metrics = [METRICS.get(name) for name in checked.entry.metrics]
-    for row in checked.entry.run.table.rows:
+    best = {metric.name: _best_of_failed(metric, table) for metric in metrics}
+    for row in table.rows:
         for metric in metrics:
-            problem = _wrong_value(metric, row)
+            problem = _wrong_value(metric, row, best[metric.name])
             if problem:
                 yield f"{metric.name} of {row.item_id}: {problem}"
 
 
-def _wrong_value(metric: Metric, row: ItemScores) -> str | None:
+def _best_of_failed(metric: Metric, table: ScoreFrame) -> float | None:
+    """The best that a failed edit may score in its entry; what it scores on the board is decided among all entries."""
+    attained = table.column(metric.name)[table.is_ok()]
+    return score_of_failed(attained, higher_is_better=metric.higher_is_better, neutral=metric.neutral)
+
+
+def _wrong_value(metric: Metric, row: ItemScores, best_of_failed: float | None) -> str | None:
     value, reason = row.values.get(metric.name), row.reasons.get(metric.name)
     if value is None:
         if reason not in REASONS or reason == "no_edited_image":
@@ -217,8 +225,10 @@ def _wrong_value(metric: Metric, row: ItemScores) -> str | None:
         return "a value and a reason why there is none"
     if not metric.lowest - CLOSE <= value <= metric.highest + CLOSE:
         return f"expected {metric.lowest:g} to {metric.highest:g}, got {value}"
-    if row.status == "failed" and value != metric.floor:
-        return f"a failed edit scores the worst value {metric.floor:g}, got {value}"
+    if row.status == "failed" and best_of_failed is not None:
+        excess = value - best_of_failed if metric.higher_is_better else best_of_failed - value
+        if excess > CLOSE:
+            return f"a failed edit scores no better than {best_of_failed:g}, got {value}"
     return None
 
 

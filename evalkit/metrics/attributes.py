@@ -63,8 +63,8 @@ _REFERENCE = "Ground truth of the shapes benchmark, evalkit.metrics.attributes"
 # fmt: off
 METRICS = (
     define_metric("edit_success", "1 if every attribute that was to change has the value asked for, else 0",
-        edit_success, _ATTRIBUTES, (0.0, 1.0, "up"), _REFERENCE, "ground_truth", summarize="rate"),
+        edit_success, _ATTRIBUTES, (0.0, 1.0, "up", 0.0), _REFERENCE, "ground_truth", summarize="rate"),
     define_metric("attribute_preservation", "share of the attributes that were to stay which still hold",
-        attribute_preservation, _ATTRIBUTES, (0.0, 1.0, "up"), _REFERENCE, "ground_truth"),
+        attribute_preservation, _ATTRIBUTES, (0.0, 1.0, "up", 0.0), _REFERENCE, "ground_truth"),
 )
 # fmt: on

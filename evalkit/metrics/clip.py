@@ -152,18 +152,18 @@ _EDITED_PART = {
     **BACKGROUND_DIFFERENCES,
 }
 _FOUR = ("edited_image", "source_image", "target_caption", "source_caption")
-_COSINE: Scale = (-1.0, 1.0, "up")
-_PERCENT: Scale = (-100.0, 100.0, "up")
+_COSINE: Scale = (-1.0, 1.0, "up", 0.0)
+_PERCENT: Scale = (-100.0, 100.0, "up", 0.0)
 _SURVEY = "Cruz Cáceres 2023, "
 _NADA = "Gal et al., StyleGAN-NADA, 2022, eq. 2"
 
 # fmt: off
 METRICS = (
     define_metric("clip_score", "max(cos(edited image, target caption), 0) per item", clip_score, _IMAGE_TEXT,
-        (0.0, 1.0, "up"), _SURVEY + "eq. 1; Hessel et al. 2021 without weight and prefix", "alignment"),
+        (0.0, 1.0, "up", 0.0), _SURVEY + "eq. 1; Hessel et al. 2021 without weight and prefix", "alignment"),
     define_metric("clip_score:hessel",
         '2.5 · max(cos(edited image, target caption), 0) with the prefix "A photo depicts"', clip_score_hessel,
-        vector_features("edited_image", "target_caption", template="photo_depicts"), (0.0, HESSEL_WEIGHT, "up"),
+        vector_features("edited_image", "target_caption", template="photo_depicts"), (0.0, HESSEL_WEIGHT, "up", 0.0),
         "Hessel et al., CLIPScore, EMNLP 2021, eq. 1 (with ViT-B/32)", "alignment"),
     define_metric("clip_score:torchmetrics",
         "100 · cos(edited image, target caption), clamped at 0 after the mean, as torchmetrics does",
@@ -178,7 +178,7 @@ METRICS = (
         clip_directional_similarity, vector_features(*_FOUR), _COSINE, _SURVEY + "eq. 2 as a similarity; " + _NADA,
         "alignment", needs_resolution=True),
     define_metric("clip_directional_similarity:loss", "1 − clip_directional_similarity",
-        clip_directional_similarity_loss, vector_features(*_FOUR), (0.0, 2.0, "down"), _SURVEY + "eq. 2; " + _NADA,
+        clip_directional_similarity_loss, vector_features(*_FOUR), (0.0, 2.0, "down", 1.0), _SURVEY + "eq. 2; " + _NADA,
         "alignment", needs_resolution=True),
     define_metric("clip_directional_similarity:templates",
         "cos(edited − source image, target − source caption), the latter averaged over 79 prompt templates",

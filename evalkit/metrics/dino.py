@@ -1,6 +1,6 @@
 """Preservation as DINO sees it: of what is in the image, by the cosine of class tokens, and of its structure."""
 
-from evalkit.metrics.base import Scale, Scores, Vectors, define_metric
+from evalkit.metrics.base import UNRELATED_SQUARE, Scale, Scores, Vectors, define_metric
 from evalkit.metrics.clip import clip_image_similarity, clip_reference_similarity, vector_features
 from evalkit.metrics.features import PairFeature
 
@@ -18,8 +18,8 @@ def structure_distance(distance: Vectors) -> Scores:
     return Scores.of(distance[:, 0])
 
 
-_COSINE: Scale = (-1.0, 1.0, "up")
-_DISTANCE: Scale = (0.0, LARGEST_DISTANCE, "down")
+_COSINE: Scale = (-1.0, 1.0, "up", 0.0)
+_DISTANCE: Scale = (0.0, LARGEST_DISTANCE, "down", UNRELATED_SQUARE)
 
 # fmt: off
 METRICS = (

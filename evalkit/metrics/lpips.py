@@ -4,13 +4,16 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from evalkit.metrics.base import Metric, Scores, Vectors, define_metric
+from evalkit.metrics.base import Metric, Scale, Scores, Vectors, define_metric
 from evalkit.metrics.features import PairFeature
 from evalkit.metrics.pixel import masks_without_background
 
 LARGEST: Mapping[str, float] = {"alex": 7.74, "vgg": 5.45, "squeeze": 10.25}
 """No distance is larger: in each layer two unit vectors without negative entries differ at most by the sum of the two
 largest weights of its head. Rounded up; a test holds them against the heads."""
+UNRELATED: Mapping[str, float] = {"alex": 0.82, "vgg": 0.88, "squeeze": 1.05}
+"""The distance of pictures whose features have nothing in common: two unit vectors at a right angle, spread evenly over
+the channels, differ in each layer by twice the mean weight of its head. A test holds them against the heads."""
 
 
 def lpips(distance: Vectors) -> Scores:
@@ -48,7 +51,8 @@ def _masked(distance: Vectors, column: int) -> Scores:
 def _row(name: str, summary: str, function: Callable[[Vectors], Scores], net: str, *, masked: bool = False) -> Metric:
     feature = PairFeature(encoder=f"lpips_{net}", masked=masked)
     reference = "Zhang et al., The Unreasonable Effectiveness of Deep Features, CVPR 2018, eq. 1"
-    return define_metric(name, summary, function, {"distance": feature}, (0.0, LARGEST[net], "down"), reference)
+    scale: Scale = (0.0, LARGEST[net], "down", UNRELATED[net])
+    return define_metric(name, summary, function, {"distance": feature}, scale, reference)
 
 
 # fmt: off

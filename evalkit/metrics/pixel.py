@@ -13,7 +13,15 @@ import math
 import numpy as np
 
 from evalkit.arrays import Floats, Mask, Pixels
-from evalkit.metrics.base import Scale, Scores, Undefined, Vectors, define_metric
+from evalkit.metrics.base import (
+    UNRELATED_DIFFERENCE,
+    UNRELATED_SQUARE,
+    Scale,
+    Scores,
+    Undefined,
+    Vectors,
+    define_metric,
+)
 from evalkit.metrics.features import PairFeature
 from evalkit.metrics.ssim import background_similarity, multiscale_similarity, structural_similarity
 
@@ -174,9 +182,10 @@ _MAGIC_BRUSH = "Zhang et al., MagicBrush, NeurIPS 2023"
 _J340 = "ITU-T J.340, with peak 1, RGB"
 _WANG = "Wang et al., Image quality assessment, IEEE TIP 2004"
 _PIE_BENCH = "Ju et al., PnP Inversion, ICLR 2024, as PIE-Bench's scripts average"
-_ERROR: Scale = (0.0, 1.0, "down")
-_DECIBELS: Scale = (0.0, math.inf, "up")
-_SIMILARITY: Scale = (-1.0, 1.0, "up")
+_ERROR: Scale = (0.0, 1.0, "down", UNRELATED_DIFFERENCE)
+_SQUARE: Scale = (0.0, 1.0, "down", UNRELATED_SQUARE)
+_DECIBELS: Scale = (0.0, math.inf, "up", -10 * math.log10(UNRELATED_SQUARE))
+_SIMILARITY: Scale = (-1.0, 1.0, "up", 0.0)
 _DIFFERENCES = {"differences": PairFeature(name="differences", measure=differences)}
 _REFERENCE = {"differences": PairFeature(name="differences", measure=differences, against="reference_image")}
 BACKGROUND_DIFFERENCES = {
@@ -190,19 +199,20 @@ _m = define_metric
 # fmt: off
 METRICS = (
     define_metric("l1", "mean absolute difference to the source, unit floats", l1, _DIFFERENCES, _ERROR, _PLAIN),
-    define_metric("mse", "mean squared difference to the source, unit floats", mse, _DIFFERENCES, _ERROR, _PLAIN),
+    define_metric("mse", "mean squared difference to the source, unit floats", mse, _DIFFERENCES, _SQUARE, _PLAIN),
     define_metric("psnr", "−10 · log10(mse) per item, in dB", psnr, _DIFFERENCES, _DECIBELS, _J340),
     define_metric("ssim", "structural similarity to the source, RGB, Gaussian window of 11 pixels", ssim, _SSIM,
         _SIMILARITY, _WANG),
     define_metric("ssim:multiscale", "structural similarity to the source over five scales; images from 176 pixels on",
-        ssim, _MULTISCALE, (0.0, 1.0, "up"), "Wang et al., Multiscale structural similarity, Asilomar 2003, eq. 7"),
+        ssim, _MULTISCALE, (0.0, 1.0, "up", 0.0),
+        "Wang et al., Multiscale structural similarity, Asilomar 2003, eq. 7"),
     define_metric("l1_background", "mean absolute difference outside of the edit mask, per pixel outside of it",
         l1_background, BACKGROUND_DIFFERENCES, _ERROR, _PLAIN),
     define_metric("mse_background", "mean squared difference outside of the edit mask, per pixel outside of it",
-        mse_background, BACKGROUND_DIFFERENCES, _ERROR, _PLAIN),
+        mse_background, BACKGROUND_DIFFERENCES, _SQUARE, _PLAIN),
     define_metric("mse_background:pie_bench",
         "sum of squared differences outside of the edit mask, per pixel of the whole image", mse_background_pie_bench,
-        BACKGROUND_DIFFERENCES, _ERROR, _PIE_BENCH),
+        BACKGROUND_DIFFERENCES, _SQUARE, _PIE_BENCH),
     define_metric("psnr_background", "−10 · log10(mse_background), in dB", psnr_background, BACKGROUND_DIFFERENCES,
         _DECIBELS, _J340),
     define_metric("psnr_background:pie_bench", "−10 · log10(mse_background:pie_bench), in dB",
@@ -216,6 +226,6 @@ METRICS = (
     define_metric("l1_reference", "mean absolute difference to the reference edit, unit floats", l1, _REFERENCE, _ERROR,
         _MAGIC_BRUSH + " (L1)", "alignment"),
     define_metric("mse_reference", "mean squared difference to the reference edit, unit floats", mse, _REFERENCE,
-        _ERROR, _MAGIC_BRUSH + " (L2)", "alignment"),
+        _SQUARE, _MAGIC_BRUSH + " (L2)", "alignment"),
 )
 # fmt: on

@@ -29,6 +29,6 @@ METRICS = (
     define_metric("pick_score",
         "temperature · cos(edited image, target caption) of PickScore, learnt from people's choices", pick_score,
         {name: VectorFeature(field=name, encoder="pick_score") for name in ("edited_image", "target_caption")},
-        (-100.0, 100.0, "up"), "Kirstain et al., Pick-a-Pic, NeurIPS 2023, eq. 1", "alignment"),
+        (-100.0, 100.0, "up", 0.0), "Kirstain et al., Pick-a-Pic, NeurIPS 2023, eq. 1", "alignment"),
 )
 # fmt: on

@@ -65,7 +65,8 @@ def run_notes(record: RunRecord) -> list[str]:
         for reason, count in summary.undefined.items():
             notes.append(f"{name} of {record.run}: {count} undefined, {REASONS.get(reason, reason)}")
         if summary.n_floored:
-            notes.append(f"{name} of {record.run}: {summary.n_floored} without an edited image, given the worst value")
+            scored = "scored like the worst edit, or like one without merit where that is worse"
+            notes.append(f"{name} of {record.run}: {summary.n_floored} without an edited image, {scored}")
         if summary.ci_low is None:
             notes.append(f"{name} of {record.run}: no interval, {summary.interval}")
     if any(encoder.name.startswith("miniature") for encoder in record.encoders.values()):

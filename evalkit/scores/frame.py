@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -16,6 +16,8 @@ from evalkit.edits.item import Status
 
 _BATCH = 2_000
 """Rows that are Python objects at one time, while columns are made of them."""
+NO_EDIT = "no_edited_image"
+"""The reason of a row without an edited image."""
 _IN_ORDER = 8
 """Fewer numbers than this numpy adds one after the other."""
 
@@ -112,12 +114,50 @@ class ScoreFrame:
 
     def is_ok(self) -> Mask:
         """``(rows,)``, true where there was an edited image."""
-        codes, names = factorize(self.items["status"])
-        return np.array([name == "ok" for name in names], dtype=np.bool_)[codes]
+        return _is_one_of(self.items["status"], {"ok"})
+
+    def is_failed(self, metric: str, *, all_missing: bool = False) -> Mask:
+        """``(rows,)``, true where the method gave no edited image, which counts as its worst edit.
+
+        That is so where it declared a failure, and where a row without an edited image has a value all the same: it was
+        scored with ``--missing floor``. Where the metric is undefined for another reason there is nothing to score.
+
+        Args:
+            metric: Whose value is asked for.
+            all_missing: Whether every row without an edited image counts, declared or not.
+        """
+        failed = ~self.is_ok() if all_missing else _is_one_of(self.items["status"], {"failed"})
+        given = ~self.is_ok() & ~np.isnan(self.column(metric))
+        return (failed & _is_one_of(self.reasons[metric], {NO_EDIT})) | given
 
     def n_floored(self, metric: str) -> int:
-        """Rows without an edited image that have a value all the same: the metric's floor."""
+        """Rows without an edited image that have a value all the same, which was given to them."""
         return int((~np.isnan(self.column(metric)) & ~self.is_ok()).sum())
+
+    def with_metric(self, metric: str, values: Floats, reasons: Sequence[str | None]) -> "ScoreFrame":
+        """The same rows with a column more, or another one in place of the metric's.
+
+        Args:
+            metric: Its name.
+            values: ``(rows,)``, NaN where there is none.
+            reasons: Why there is none, for each row; None where there is a value.
+        """
+        return replace(
+            self,
+            values=_with_column(self.values, metric, _numbers(values)),
+            reasons=_with_column(self.reasons, metric, _categories(reasons)),
+        )
+
+    def with_given(self, metric: str, rows: Mask, value: float) -> "ScoreFrame":
+        """The same scores with one value for some rows, which then need no reason.
+
+        Args:
+            metric: Whose values.
+            rows: ``(rows,)``, which.
+            value: The value.
+        """
+        reasons = [None if given else reason for given, reason in zip(rows, _listed(self.reasons[metric]), strict=True)]
+        return self.with_metric(metric, np.where(rows, value, self.column(metric)), reasons)
 
     def undefined(self, metric: str) -> dict[str, int]:
         """Reason to number of rows without a value, in the order in which the reasons first appear."""
@@ -183,6 +223,17 @@ def factorize(column: pa.ChunkedArray | pa.DictionaryArray) -> tuple[Indices, li
     return np.where(valid, codes, -1).astype(np.intp), array.dictionary.to_pylist()
 
 
+def _is_one_of(column: pa.ChunkedArray, categories: Collection[str]) -> Mask:
+    codes, names = factorize(column)
+    return np.array([*(name in categories for name in names), False], dtype=np.bool_)[codes]
+
+
+def _with_column(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
+    if name in table.column_names:
+        return table.set_column(table.column_names.index(name), name, column)
+    return table.append_column(name, column)
+
+
 def _means(values: Floats, items: Indices, n_items: int) -> Floats:
     """Each item's mean, to the last bit that of ``np.mean`` over its values."""
     counts = np.bincount(items, minlength=n_items)
@@ -211,7 +262,7 @@ def _of_batch(rows: Sequence[ItemScores], metrics: Sequence[str]) -> ScoreFrame:
 # What follows pyarrow does too, but it imports pandas for it, which takes a third of a small comparison's time.
 
 
-def _numbers(values: Sequence[float | None]) -> pa.Array:
+def _numbers(values: Sequence[float | None] | Floats) -> pa.Array:
     """A column of float64, null for None."""
     found = np.array(values, dtype=np.float64)  # None becomes NaN
     return pa.Array.from_buffers(pa.float64(), len(values), [_validity(~np.isnan(found)), pa.py_buffer(found)])

@@ -38,7 +38,7 @@ class MetricSummary(_RunPart):
     undefined: dict[str, int]
     """Reason to number of rows without a value."""
     n_floored: int
-    """Rows without an edited image that were given the metric's floor."""
+    """Rows without an edited image that were given the score of a failed edit."""
     higher_is_better: bool
     interval: str
     """How the interval was made, or why there is none."""

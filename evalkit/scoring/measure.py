@@ -94,7 +94,7 @@ def measure(
     with EmbeddingCache.in_memory() as cache:
         features = Features(encoders, cache, batch_size=settings.batch_size, reader=reader)
         features.prepare(requests_of(chosen, items))
-        rows = score_items(items, chosen, features, "intersect")
+        rows = score_items(items, chosen, features)
     lines = {metric.name: str(signature(metric, encoders)) for metric in chosen}
     measured = [Measured(values=row.values, reasons=row.reasons, signatures=lines) for row in rows]
     return measured[0] if batch is None else measured

@@ -31,8 +31,9 @@ class ScoreOptions:
     protocol: "Protocol | None" = None
     """What the run must keep to."""
     missing: Missing = "fail"
-    """What an absent or unreadable edited image means: ``fail`` scores nothing, ``floor`` gives it each metric's floor,
-    ``intersect`` leaves it out. An edit that its method declared failed is always floored."""
+    """What an absent or unreadable edited image means: ``fail`` scores nothing, ``floor`` scores it like the worst
+    edit of the run, or like one without merit where that is worse (:func:`~evalkit.metrics.base.score_of_failed`),
+    ``intersect`` leaves it out. An edit that its method declared failed is always scored so."""
     level: float = 0.95
     """Coverage of the intervals."""
     device: str = "auto"

@@ -26,7 +26,14 @@ from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.features import Features
 from evalkit.scoring.options import DEFAULT_METRICS, Missing, ScoreOptions
 from evalkit.scoring.requests import requests_of
-from evalkit.scoring.summaries import encoder_record, score_items, summaries_of, versions, without_unreadable
+from evalkit.scoring.summaries import (
+    encoder_record,
+    score_items,
+    summaries_of,
+    versions,
+    with_failures_scored,
+    without_unreadable,
+)
 from evalkit.storage.paths import origin_of
 from evalkit.storage.prefetch import Progress, in_batches, no_progress
 
@@ -184,9 +191,9 @@ def _score_chunks(
         digests |= features.digests
         if missing != "fail" or not features.unreadable:  # else the others are encoded, and that is all
             readable = [without_unreadable(item, features.unreadable) for item in chunk]
-            frames.append(ScoreFrame.from_rows(score_items(readable, metrics, features, missing), names))
+            frames.append(ScoreFrame.from_rows(score_items(readable, metrics, features), names))
         progress("scoring items", sum(map(len, frames)), len(items))
-    return ScoreFrame.concatenate(frames), digests
+    return with_failures_scored(ScoreFrame.concatenate(frames), metrics, missing), digests
 
 
 def _found(folder: EditFolder, features: Features, digests: Mapping[Path, str]) -> Iterator[Problem]:
@@ -221,7 +228,7 @@ def _refuse_missing(items: Iterable[EditItem], missing: Missing) -> None:
         raise MissingItemsError(
             f"{total} item{'s have' if total > 1 else ' has'} no edited image: "
             f"{listed([item.label for item in absent], _NAMED)}. "
-            "Nothing was scored. Add them, or say how to treat them: --missing floor (the worst score) or "
+            "Nothing was scored. Add them, or say how to treat them: --missing floor (scored like the worst edit) or "
             "--missing intersect (left out)."
         )
 

@@ -10,9 +10,9 @@ from evalkit import __version__
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.encoders.base import ABSENT, AnyEncoder, library_versions
 from evalkit.images.pairs import MASK_RULE, SIZE_RULE
-from evalkit.metrics.base import Metric, Signature
+from evalkit.metrics.base import Metric, Signature, score_of_failed
 from evalkit.metrics.features import ItemFeature
-from evalkit.scores.frame import ItemScores, ScoreFrame
+from evalkit.scores.frame import NO_EDIT, ItemScores, ScoreFrame
 from evalkit.scores.run import EncoderRecord, MetricSummary
 from evalkit.scoring.features import Features
 from evalkit.scoring.options import Missing, ScoreOptions
@@ -32,17 +32,15 @@ def without_unreadable(item: EditItem, unreadable: Mapping[Path, str]) -> EditIt
     return replace(item, **nothing) if broken else item
 
 
-def score_items(
-    items: Sequence[EditItem], metrics: Sequence[Metric], features: Features, missing: Missing
-) -> list[ItemScores]:
+def score_items(items: Sequence[EditItem], metrics: Sequence[Metric], features: Features) -> list[ItemScores]:
     """Every metric's value of every item, or the reason why there is none; the features are there."""
     values: list[dict[str, float | None]] = [{} for _ in items]
     reasons: list[dict[str, str]] = [{} for _ in items]
     for metric in metrics:
         absent = [missing_fields(metric, item) for item in items]
         usable = [index for index, fields in enumerate(absent) if not fields]
-        cells = {
-            index: _unscored(metric, items[index], fields, missing) for index, fields in enumerate(absent) if fields
+        cells: dict[int, tuple[float | None, str | None]] = {
+            index: (None, _reason(fields)) for index, fields in enumerate(absent) if fields
         }
         if usable:
             scores = features.compute(metric, [items[index] for index in usable])
@@ -65,16 +63,24 @@ def score_items(
     ]
 
 
-def _unscored(
-    metric: Metric, item: EditItem, absent: Sequence[str], missing: Missing
-) -> tuple[float | None, str | None]:
-    """The value of an item without some fields, and the reason if it has none."""
+def _reason(absent: Sequence[str]) -> str:
+    """Why an item without some fields has no value: what the benchmark lacks comes before what the method lacks."""
     others = [field for field in absent if field != "edited_image"]
-    if others:
-        return None, f"no_{others[0]}"
-    if item.status == "failed" or missing == "floor":
-        return metric.floor, None
-    return None, "no_edited_image"
+    return f"no_{others[0]}" if others else NO_EDIT
+
+
+def with_failures_scored(table: ScoreFrame, metrics: Sequence[Metric], missing: Missing) -> ScoreFrame:
+    """The same scores with those of failed edits, and under ``floor`` of all that are missing.
+
+    Each gets the worse of the worst score that the run attained and of what an edit without merit scores.
+    """
+    for metric in metrics:
+        failed = table.is_failed(metric.name, all_missing=missing == "floor")
+        attained = table.column(metric.name)[table.is_ok()]
+        score = score_of_failed(attained, higher_is_better=metric.higher_is_better, neutral=metric.neutral)
+        if score is not None and failed.any():
+            table = table.with_given(metric.name, failed, score)
+    return table
 
 
 def summaries_of(

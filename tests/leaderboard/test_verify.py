@@ -16,6 +16,7 @@ from evalkit.leaderboard.published import published_problems
 from evalkit.leaderboard.records import SCHEMAS
 from evalkit.leaderboard.store import Leaderboard, schemas
 from evalkit.leaderboard.verify import verify
+from evalkit.metrics.base import METRICS
 from tests.support.entries import better, change_json, change_rows, resealed
 
 
@@ -109,6 +110,22 @@ def test_what_is_changed_is_found(copied, tamper, code):
     assert [problem.code for problem in problems] == [code]
     assert problems[0].where == "entries/few/v1/good"
     assert len(problems[0].message) < 1500
+
+
+@pytest.mark.parametrize(("score", "code"), [(0.01, "wrong_value"), (0.0, "wrong_mean")])
+def test_a_failed_edit_scores_no_better_than_the_worst(copied, score, code):
+    """What it scores on the board is decided among all entries; what stands here must only not be a gift."""
+
+    def failed(lines):
+        known = [METRICS.get(name) for name in lines[0] if name in METRICS.names()]
+        ends = {metric.name: metric.lowest if metric.higher_is_better else metric.highest for metric in known}
+        return [{**lines[0], "status": "failed", **ends, "clip_score": score}, *lines[1:]]
+
+    path = copied.entry_path("few/v1", "good")
+    rows(lambda lines: [{**lines[0], "status": "failed", "sha256": None}, *lines[1:]], "outputs.jsonl")(path)
+    rows(failed)(path)
+
+    assert [problem.code for problem in verify(copied).problems] == [code]
 
 
 def test_scores_of_another_precision_are_not_the_protocols(copied):

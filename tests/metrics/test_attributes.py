@@ -81,6 +81,6 @@ def test_the_records_say_what_they_need(metric):
     """Both are registered, go through the recogniser, and score a failed edit 0."""
     assert METRICS.get(metric.name) is metric
     assert {feature.encoder for feature in metric.features.values()} == {"shapes_recogniser"}
-    assert metric.floor == 0.0
+    assert metric.neutral == 0.0
     arrays = {"edited_image": TARGET, "source_attributes": SOURCE, "target_attributes": TARGET}
     assert metric.compute(arrays, resolution=0.0).optional() == [1.0]

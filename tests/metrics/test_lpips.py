@@ -17,7 +17,7 @@ from evalkit.encoders.load import open_encoder
 from evalkit.errors import MissingExtraError, WeightsError
 from evalkit.images.pairs import ImagePair
 from evalkit.metrics.base import METRICS
-from evalkit.metrics.lpips import LARGEST
+from evalkit.metrics.lpips import LARGEST, UNRELATED
 from tests.support.surfaces import picture
 
 NETS = ("alex", "vgg", "squeeze")
@@ -161,6 +161,9 @@ def test_the_stated_range_is_the_one_that_the_heads_allow(package, net):
     assert all((weight >= 0).all() for weight in weights)
     bound = sum(float(weight.topk(2).values.sum()) for weight in weights)
     assert LARGEST[net] - 0.01 < bound <= LARGEST[net]
+    # At a right angle and spread evenly: each channel's square is 1/C in both vectors.
+    nothing_in_common = sum(2 * float(weight.mean()) for weight in weights)
+    assert UNRELATED[net] == pytest.approx(nothing_in_common, abs=0.005)
 
 
 def test_masks_of_nothing_and_of_everything_are_undefined(encoders):

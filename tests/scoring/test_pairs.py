@@ -1,5 +1,6 @@
 """Edited images beside their sources: read once, compared once, kept, and never all in memory."""
 
+import math
 import os
 import weakref
 from collections import Counter
@@ -190,15 +191,19 @@ def test_with_and_without_its_mask_an_edit_is_decoded_once(tmp_path, cache, read
     )
 
 
-def test_what_is_missing_is_a_reason_or_the_floor(tmp_path, cache):
-    """No mask, no source: reasons. A failed edit: 0 dB and a difference of 1, which no edit can undercut."""
+def test_what_is_missing_is_a_reason_or_scores_like_the_worst_edit(tmp_path, cache):
+    """No mask, no source: reasons. A failed edit: the worst of the others, or an unrelated picture's."""
     items = make_items(tmp_path, 6, 2)
     items[1] = replace(items[1], source_image=None)
     items[2] = items[2].without_edit("failed", "out of memory")
     table = run(make_edit_folder(tmp_path, items), cache, metrics=("psnr", "l1", "mse_background")).table
     assert table.rows[0].reasons == {"mse_background": "no_edit_mask"}
     assert table.rows[1].reasons == dict.fromkeys(("psnr", "l1", "mse_background"), "no_source_image")
-    assert table.rows[2].values == {"psnr": 0.0, "l1": 1.0, "mse_background": None}
+    others = [row.values for row in table.rows if row.status == "ok" and row.values["l1"] is not None]
+    psnr, l1 = min(row["psnr"] for row in others), max(row["l1"] for row in others)
+    assert table.rows[2].values["psnr"] == min(psnr, 10 * math.log10(6))
+    assert table.rows[2].values["l1"] == max(l1, 1 / 3)
+    assert table.rows[2].values["mse_background"] is None
     assert table.rows[2].reasons == {"mse_background": "no_edit_mask"}
 
 
