@@ -192,7 +192,7 @@ BACKGROUND_DIFFERENCES = {
     "differences": PairFeature(name="background_differences", measure=background_differences, masked=True)
 }
 _SSIM = {"similarity": PairFeature(name="structural_similarity", measure=structural_similarity)}
-_MULTISCALE = {"similarity": PairFeature(name="multiscale_similarity", measure=multiscale_similarity)}
+_MULTISCALE = {"similarity": PairFeature(name="multiscale_similarity", measure=multiscale_similarity, version=2)}
 _BACKGROUND_SSIM = {"similarity": PairFeature(name="background_similarity", measure=background_similarity, masked=True)}
 _m = define_metric
 
@@ -205,7 +205,7 @@ METRICS = (
         _SIMILARITY, _WANG),
     define_metric("ssim:multiscale", "structural similarity to the source over five scales; images from 176 pixels on",
         ssim, _MULTISCALE, (0.0, 1.0, "up", 0.0),
-        "Wang et al., Multiscale structural similarity, Asilomar 2003, eq. 7"),
+        "Wang et al., Multiscale structural similarity, Asilomar 2003, eq. 7", version=2),
     define_metric("l1_background", "mean absolute difference outside of the edit mask, per pixel outside of it",
         l1_background, BACKGROUND_DIFFERENCES, _ERROR, _PLAIN),
     define_metric("mse_background", "mean squared difference outside of the edit mask, per pixel outside of it",

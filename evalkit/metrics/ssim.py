@@ -29,34 +29,27 @@ def structural_similarity(edited: Pixels, source: Pixels) -> tuple[float]:
     """Mean structural similarity, in [−1, 1]; NaN for images smaller than the window."""
     if min(source.shape[:2]) < WINDOW:
         return (np.nan,)
-    total, count = 0.0, 0
-    for _, similarity, _ in _maps(edited, source):
-        total += float(similarity.sum())
-        count += similarity.size
-    return (total / count,)
+    return (float(_channel_means(edited, source).mean()),)
 
 
 def multiscale_similarity(edited: Pixels, source: Pixels) -> tuple[float]:
     """Multi-scale structural similarity, in [0, 1]; NaN for images that are smaller than the window at some scale.
 
-    The contrast-structure terms of the four finer scales and the full similarity of the coarsest, each clamped at 0,
-    to the powers of :data:`SCALES`; each scale is the one before averaged over 2 × 2 pixels (Wang et al. 2003, eq. 7).
+    Of each channel the product over scales: the contrast-structure terms of the four finer ones and the full similarity
+    of the coarsest, each clamped at 0, to the powers of :data:`SCALES` (Wang et al. 2003, eq. 7). Then the mean over
+    channels, as in pytorch-msssim and piq. Each scale is the one before averaged over 2 × 2 pixels.
     """
     if min(source.shape[:2]) < WINDOW << (len(SCALES) - 1):
         return (np.nan,)
     one: PixelLevels = edited
     other: PixelLevels = source
-    product = 1.0
+    products = np.ones(source.shape[2])
     for scale, weight in enumerate(SCALES):
         if scale:
             one, other = _halved(one), _halved(other)
-        total, count = 0.0, 0
-        for _, similarity, contrast in _maps(one, other):
-            chosen = similarity if scale == len(SCALES) - 1 else contrast
-            total += float(chosen.sum())
-            count += chosen.size
-        product *= max(total / count, 0.0) ** weight
-    return (product,)
+        terms = _channel_means(one, other, contrast_only=scale < len(SCALES) - 1)
+        products *= np.maximum(terms, 0.0) ** weight
+    return (float(products.mean()),)
 
 
 def background_similarity(edited: Pixels, source: Pixels, background: Mask) -> tuple[float, float, float, float]:
@@ -76,15 +69,25 @@ def background_similarity(edited: Pixels, source: Pixels, background: Mask) -> t
     for rim in (centres[:RADIUS], centres[-RADIUS:], centres[:, :RADIUS], centres[:, -RADIUS:]):
         rim[:] = False
     sums = np.zeros(2)
-    for rows, similarity, _ in _maps(_reflected(edited * kept), _reflected(source * kept)):
+    for _, rows, similarity, _ in _maps(_reflected(edited * kept), _reflected(source * kept)):
         sums += similarity.sum(), similarity[centres[rows]].sum()
     n_centres, n_channels = int(centres.sum()), source.shape[2]
     mean = float(sums[1]) / (n_channels * n_centres) if n_centres else np.nan
     return (mean, float(sums[0]) / (n_channels * centres.size), *counts)
 
 
-def _maps(one: PixelLevels, other: PixelLevels) -> Iterator[tuple[slice, Floats, Floats]]:
-    """Similarity and its contrast-structure factor, ``(rows, columns)``, channel by channel and strip by strip."""
+def _channel_means(one: PixelLevels, other: PixelLevels, *, contrast_only: bool = False) -> Floats:
+    """``(channels,)`` means over windows, of the similarity or of its contrast-structure factor alone."""
+    height, width, channels = one.shape
+    sums = np.zeros(channels)
+    for channel, _, similarity, contrast in _maps(one, other):
+        sums[channel] += float((contrast if contrast_only else similarity).sum())
+    means: Floats = sums / ((height - 2 * RADIUS) * (width - 2 * RADIUS))
+    return means
+
+
+def _maps(one: PixelLevels, other: PixelLevels) -> Iterator[tuple[int, slice, Floats, Floats]]:
+    """Similarity and its contrast-structure factor, ``(rows, columns)``, strip by strip and channel by channel."""
     height, width, channels = one.shape
     inner = height - 2 * RADIUS
     step = max(1, STRIP // width)
@@ -92,7 +95,7 @@ def _maps(one: PixelLevels, other: PixelLevels) -> Iterator[tuple[slice, Floats,
         rows = slice(top, min(top + step, inner))
         strip = slice(rows.start, rows.stop + 2 * RADIUS)
         for channel in range(channels):
-            yield rows, *_similarity(one[strip, :, channel] / LEVELS, other[strip, :, channel] / LEVELS)
+            yield channel, rows, *_similarity(one[strip, :, channel] / LEVELS, other[strip, :, channel] / LEVELS)
 
 
 def _similarity(one: Floats, other: Floats) -> tuple[Floats, Floats]:

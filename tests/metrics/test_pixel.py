@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from evalkit.benchmarks.open import open_edits
+from evalkit.images.decode import read_image
 from evalkit.images.pairs import align
 from evalkit.metrics import ssim as ssim_module
 from evalkit.metrics.base import METRICS, REASONS
@@ -34,6 +37,7 @@ INVARIANCES = {
     "ssim_background": {"exchange", "mirror", "channels", "inside"},
     "ssim_background:pie_bench": {"exchange", "mirror", "channels", "inside"},
 }
+TEDBENCH = Path(__file__).parents[3] / "shared" / "tedbench"
 PIXEL = arrays(np.uint8, (3, 4, 3))
 
 
@@ -87,15 +91,16 @@ def similarity_map(one, other):
 
 
 def multiscale(one, other):
-    """The product over five scales, from the maps of each."""
-    from skimage.measure import block_reduce
-
-    product = 1.0
+    """Of each channel the product over five scales, from the maps of each; then the mean over channels."""
+    products = np.ones(3)
     for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
-        factor = 2**scale
-        luminance, contrast = similarity_map(*(block_reduce(i, (factor, factor, 1), np.mean) for i in (one, other)))
-        product *= np.mean(luminance * contrast if scale == 4 else contrast) ** weight
-    return product
+        luminance, contrast = similarity_map(one, other)
+        terms = luminance * contrast if scale == 4 else contrast
+        products *= np.maximum(terms.mean(axis=(0, 1)), 0) ** weight
+        height, width = one.shape[0] // 2 * 2, one.shape[1] // 2 * 2
+        corners = [(row, column) for row in (0, 1) for column in (0, 1)]
+        one, other = (sum(i[r:height:2, c:width:2] / 4 for r, c in corners) for i in (one, other))
+    return products.mean()
 
 
 def reference(name, edited, source, background):
@@ -154,6 +159,38 @@ def test_torchmetrics_differs_by_its_windows_at_the_rim():
     many = torchmetrics.multiscale_structural_similarity_index_measure(unit(edited), unit(source), data_range=1.0)
     assert value("ssim", edited, source) == pytest.approx(one, abs=0.01)
     assert value("ssim:multiscale", edited, source) == pytest.approx(float(many), abs=0.01)
+
+
+def test_channels_are_multiplied_over_scales_before_their_mean():
+    """Blue inverted, red and green untouched: products 1, 1 and 0, mean 2/3, and not a product of means."""
+    source = picture(5)
+    edited = source.copy()
+    edited[..., 2] = 255 - source[..., 2]
+    assert value("ssim:multiscale", edited, source) == pytest.approx(2 / 3, abs=1e-12)
+    _, source, _ = pair(6)
+    edited = source.copy()
+    edited[..., 2] = picture(7)[..., 2]
+    alone = multiscale(np.repeat(edited[..., 2:], 3, axis=2), np.repeat(source[..., 2:], 3, axis=2))
+    assert value("ssim:multiscale", edited, source) == pytest.approx((2 + alone) / 3, abs=1e-12)
+
+
+@pytest.mark.skipif(not TEDBENCH.is_dir(), reason=f"TEdBench's images are not in {TEDBENCH}")
+def test_multiscale_similarity_of_photographs_is_the_definitions(tedbench_pairs):
+    """Of published edits of photographs, some of odd sizes, it is the definition's value, to 1e-9."""
+    assert len(tedbench_pairs) == 4
+    for edited, source in tedbench_pairs:
+        assert value("ssim:multiscale", edited, source) == pytest.approx(multiscale(edited, source), abs=1e-9)
+
+
+@pytest.fixture
+def tedbench_pairs():
+    """Four of Imagic's edits of photographs of up to 450 pixels; every other one is cut to an odd height."""
+    pairs = []
+    for item in open_edits(TEDBENCH / "imagic", data=TEDBENCH).folder.items:
+        source = np.asarray(read_image(item.source_image))[len(pairs) % 2 :]
+        if max(source.shape) <= 450 and len(pairs) < 4:
+            pairs.append((align(read_image(item.edited_image), source).edited, source))
+    return pairs
 
 
 def test_every_metric_of_pixels_has_its_row_in_the_invariance_table():
