@@ -153,15 +153,15 @@ def _seeds(seeds: set[int | None]) -> str:
 PROTOCOLS: Registry[Protocol] = Registry(
     "protocol",
     {
-        "pie_bench/v1": "evalkit.benchmarks.protocols:PIE_BENCH_V1",
+        "pie_bench/v2": "evalkit.benchmarks.protocols:PIE_BENCH_V2",
         "tedbench/v1": "evalkit.benchmarks.protocols:TEDBENCH_V1",
         "shapes/v1": "evalkit.benchmarks.protocols:SHAPES_V1",
     },
     "evalkit.protocols",
 )
 
-PIE_BENCH_V1 = Protocol(
-    name="pie_bench/v1",
+PIE_BENCH_V2 = Protocol(
+    name="pie_bench/v2",
     title="The seven columns of PIE-Bench's table",
     benchmark="pie_bench",
     benchmark_version="v1",
@@ -173,15 +173,16 @@ PIE_BENCH_V1 = Protocol(
         ProtocolColumn(metric="lpips_background:pie_bench", title="LPIPS ×10³", scale=1e3, digits=2),
         ProtocolColumn(metric="mse_background:pie_bench", title="MSE ×10⁴", scale=1e4, digits=2),
         ProtocolColumn(metric="ssim_background:pie_bench", title="SSIM ×10²", scale=1e2, digits=2),
-        ProtocolColumn(metric="clip_score:torchmetrics", title="CLIP whole", digits=2),
+        ProtocolColumn(metric="clip_score", title="CLIP whole", scale=1e2, digits=2),
         ProtocolColumn(metric="clip_score:pie_bench", title="CLIP edited", digits=2),
     ),
-    alignment="clip_score:torchmetrics",
+    alignment="clip_score",
     preservation="mse_background:pie_bench",
     n_seeds=1,
     evidence=(
-        "Metrics, encoder and scales are those of the authors' evaluation (Ju et al. 2024, table 1). Of them the "
-        "two primary ones prefer the true edit to every control that they can see, and have a value for every item "
+        "Metrics, encoder and scales are those of the authors' evaluation (Ju et al. 2024, table 1), whose CLIP whole "
+        "is a hundred times clip_score: it clamps each item at 0, as v1, after torchmetrics, did not. Of them the two "
+        "primary ones prefer the true edit to every control that they can see, and have a value for every item "
         "with a background, in tests/studies/metric_validity.md, where LPIPS and the structure distance could not "
         "be tried. No margin: noise was not measured on this benchmark with this encoder."
     ),

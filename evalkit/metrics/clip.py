@@ -43,19 +43,21 @@ def clip_score_torchmetrics(edited_image: Vectors, target_caption: Vectors) -> S
 
 
 def clip_score_pie_bench(edited_image: Vectors, target_caption: Vectors, differences: Vectors) -> Scores:
-    """``100 · cos`` of the edited part, all else blackened, and the whole target caption, in [−100, 100].
+    """``100 · max(cos, 0)`` per item of the edited part, all else blackened, and the whole target caption, in [0, 100].
+
+    PIE-Bench's scripts ask torchmetrics for one image at a time, whose clamped mean is then the item's.
 
     Args:
         edited_image: ``(n, d)`` of the edited image, black outside of the edit mask.
         target_caption: ``(n, d)``.
         differences: ``(n, 4)``, whose last column counts the pixels of the mask.
     """
-    scores = clip_score_torchmetrics(edited_image, target_caption)
+    scores = clip_score(edited_image, target_caption)
     undefined = {
         "empty_edit_mask": differences[:, 3] == 0,
         "not_finite": np.array([reason is not None for reason in scores.reasons]),
     }
-    return Scores.of(scores.values, undefined)
+    return Scores.of(100.0 * scores.values, undefined)
 
 
 def clip_image_similarity(edited_image: Vectors, source_image: Vectors) -> Scores:
@@ -153,7 +155,6 @@ _EDITED_PART = {
 }
 _FOUR = ("edited_image", "source_image", "target_caption", "source_caption")
 _COSINE: Scale = (-1.0, 1.0, "up", 0.0)
-_PERCENT: Scale = (-100.0, 100.0, "up", 0.0)
 _SURVEY = "Cruz Cáceres 2023, "
 _NADA = "Gal et al., StyleGAN-NADA, 2022, eq. 2"
 
@@ -167,13 +168,13 @@ METRICS = (
         "Hessel et al., CLIPScore, EMNLP 2021, eq. 1 (with ViT-B/32)", "alignment"),
     define_metric("clip_score:torchmetrics",
         "100 · cos(edited image, target caption), clamped at 0 after the mean, as torchmetrics does",
-        clip_score_torchmetrics, _IMAGE_TEXT, _PERCENT, "torchmetrics.multimodal.CLIPScore", "alignment",
+        clip_score_torchmetrics, _IMAGE_TEXT, (-100.0, 100.0, "up", 0.0), "torchmetrics.multimodal.CLIPScore", "alignment",
         summarize="clamped_mean"),
     define_metric("clip_score:pie_bench",
-        "100 · cos of the edited part, all else blackened, and the target caption; clamped at 0 after the mean",
-        clip_score_pie_bench, _EDITED_PART, _PERCENT,
+        "100 · max(cos, 0) per item, of the edited part, all else blackened, and the target caption",
+        clip_score_pie_bench, _EDITED_PART, (0.0, 100.0, "up", 0.0),
         "Ju et al., PnP Inversion, ICLR 2024, CLIP similarity of the edited part (with ViT-L/14)", "alignment",
-        summarize="clamped_mean"),
+        version=2),
     define_metric("clip_directional_similarity", "cos(edited − source image, target − source caption)",
         clip_directional_similarity, vector_features(*_FOUR), _COSINE, _SURVEY + "eq. 2 as a similarity; " + _NADA,
         "alignment", needs_resolution=True),

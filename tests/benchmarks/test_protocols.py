@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.controls import write_control
 from evalkit.benchmarks.open import open_edits
-from evalkit.benchmarks.protocols import PIE_BENCH_V1, PROTOCOLS, ProtocolColumn
+from evalkit.benchmarks.protocols import PIE_BENCH_V2, PROTOCOLS, ProtocolColumn
 from evalkit.cli import main
 from evalkit.comparison.compare import compare
 from evalkit.errors import UnknownNameError
@@ -22,7 +22,7 @@ from tests.support.models import tiny_dino
 from tests.support.pie_bench import EDITS, write_copy, write_outputs
 from tests.support.runs import A, B, write_scores
 
-ALL = [PROTOCOLS.get(name) for name in ("pie_bench/v1", "tedbench/v1", "shapes/v1")]
+ALL = [PROTOCOLS.get(name) for name in ("pie_bench/v2", "tedbench/v1", "shapes/v1")]
 
 
 @pytest.fixture(autouse=True)
@@ -96,8 +96,8 @@ def test_the_primary_preservation_metrics_agree_best_with_the_truth():
 
 def test_a_misspelled_protocol_gets_the_nearest_names():
     """And the command that lists them."""
-    with pytest.raises(UnknownNameError, match=r"Did you mean .*pie_bench/v1.*evalkit list protocols"):
-        PROTOCOLS.get("pie_bench/v2")
+    with pytest.raises(UnknownNameError, match=r"Did you mean .*pie_bench/v2.*evalkit list protocols"):
+        PROTOCOLS.get("pie_bench/v3")
 
 
 def test_list_protocols_shows_what_is_fixed():
@@ -105,10 +105,10 @@ def test_list_protocols_shows_what_is_fixed():
     done = evalkit("list", "protocols", "--json")
     assert done.exit_code == 0, done.output
     rows = {row["name"]: row for row in json.loads(done.stdout)}
-    assert set(rows) >= {"pie_bench/v1", "tedbench/v1", "shapes/v1"}
-    assert len(rows["pie_bench/v1"]["columns"]) == 7
-    assert rows["pie_bench/v1"]["encoder"] == "transformers:openai/clip-vit-large-patch14"
-    assert "pie_bench/v1" in evalkit("list", "protocols").output
+    assert set(rows) >= {"pie_bench/v2", "tedbench/v1", "shapes/v1"}
+    assert len(rows["pie_bench/v2"]["columns"]) == 7
+    assert rows["pie_bench/v2"]["encoder"] == "transformers:openai/clip-vit-large-patch14"
+    assert "pie_bench/v2" in evalkit("list", "protocols").output
 
 
 def test_the_columns_are_in_the_scales_of_the_published_table(tmp_path):
@@ -119,13 +119,13 @@ def test_the_columns_are_in_the_scales_of_the_published_table(tmp_path):
         "lpips_background:pie_bench": 0.05455,
         "mse_background:pie_bench": 0.003286,
         "ssim_background:pie_bench": 0.8476,
-        "clip_score:torchmetrics": 25.02,
+        "clip_score": 0.2502,
         "clip_score:pie_bench": 22.10,
     }
     published = ["11.65", "27.22", "54.55", "32.86", "84.76", "25.02", "22.10"]
     record = read_run(write_scores(tmp_path / "run", {name: [value] for name, value in raw.items()})).record
     means = {name: summary.model_copy(update={"mean": raw[name]}) for name, summary in record.metrics.items()}
-    cells = protocol_cells(record.model_copy(update={"metrics": means}), PIE_BENCH_V1)
+    cells = protocol_cells(record.model_copy(update={"metrics": means}), PIE_BENCH_V2)
     assert [cell["text"] for cell in cells] == published
 
 
@@ -133,18 +133,18 @@ def test_the_columns_are_in_the_scales_of_the_published_table(tmp_path):
 def small(monkeypatch):
     """PIE-Bench's protocol cut down to four edits, the toy encoder and the metrics that it has."""
     protocol = replace(
-        PIE_BENCH_V1,
+        PIE_BENCH_V2,
         n_items=len(EDITS),
         encoder="miniature",
         columns=(
-            ProtocolColumn(metric="clip_score:torchmetrics", title="CLIP whole", digits=2),
+            ProtocolColumn(metric="clip_score", title="CLIP whole", scale=1e2, digits=2),
             ProtocolColumn(metric="clip_image_similarity", title="Similarity ×10²", scale=1e2, digits=2),
         ),
-        alignment="clip_score:torchmetrics",
+        alignment="clip_score",
         preservation="clip_image_similarity",
         margins={"clip_image_similarity": 0.5},
     )
-    monkeypatch.setattr("evalkit.benchmarks.protocols.PIE_BENCH_V1", protocol)
+    monkeypatch.setattr("evalkit.benchmarks.protocols.PIE_BENCH_V2", protocol)
     return protocol
 
 
@@ -158,39 +158,39 @@ def test_a_protocol_decides_benchmark_metrics_and_encoder(small, folders, tmp_pa
     """One option scores the folder; the table is in its scales, the record keeps the values as they are."""
     copy, outputs = folders
     done = evalkit(
-        "score", outputs, "--protocol", "pie_bench/v1", "--data", copy, "--output", tmp_path / "run", "--json"
+        "score", outputs, "--protocol", "pie_bench/v2", "--data", copy, "--output", tmp_path / "run", "--json"
     )
     assert done.exit_code in (0, 3), done.output
     printed = json.loads(done.stdout)
     record = read_run(tmp_path / "run").record
-    assert (record.protocol, record.benchmark) == ("pie_bench/v1", "pie_bench")
+    assert (record.protocol, record.benchmark) == ("pie_bench/v2", "pie_bench")
     assert tuple(record.metrics) == small.metrics
     columns = printed["protocol"]["columns"]
     assert [column["title"] for column in columns] == ["CLIP whole", "Similarity ×10²"]
     assert columns[1]["value"] == pytest.approx(100 * record.metrics["clip_image_similarity"].mean)
-    shown = evalkit("score", outputs, "--protocol", "pie_bench/v1", "--data", copy, "--output", tmp_path / "run")
-    assert "As pie_bench/v1 prints it" in shown.output
+    shown = evalkit("score", outputs, "--protocol", "pie_bench/v2", "--data", copy, "--output", tmp_path / "run")
+    assert "As pie_bench/v2 prints it" in shown.output
     assert columns[1]["text"] in shown.output
 
 
 def test_the_seven_columns_of_pie_bench_are_scored(tmp_path, monkeypatch, folders, backbones, tiny_transformers_clip):
     """Each has a number, in the order and the scales of the table; here of random networks of the true kinds."""
     monkeypatch.setattr(
-        "evalkit.benchmarks.protocols.PIE_BENCH_V1",
-        replace(PIE_BENCH_V1, n_items=len(EDITS), encoder=tiny_transformers_clip),
+        "evalkit.benchmarks.protocols.PIE_BENCH_V2",
+        replace(PIE_BENCH_V2, n_items=len(EDITS), encoder=tiny_transformers_clip),
     )
     tiny_dino("vit", tmp_path / "vit")
     copy, outputs = folders
     done = evalkit(
-        "score", outputs, "--protocol", "pie_bench/v1", "--data", copy, "--output", tmp_path / "run", "--json",
+        "score", outputs, "--protocol", "pie_bench/v2", "--data", copy, "--output", tmp_path / "run", "--json",
         "--encoder", f"lpips_squeeze:{backbones['squeeze'][0]}",
         "--encoder", f"dino_structure_pie_bench:{tmp_path / 'vit'}",
     )  # fmt: skip
     assert done.exit_code in (0, 3), done.output
     columns = json.loads(done.stdout)["protocol"]["columns"]
     record = read_run(tmp_path / "run").record
-    assert [column["title"] for column in columns] == [column.title for column in PIE_BENCH_V1.columns]
-    for shown, column in zip(columns, PIE_BENCH_V1.columns, strict=True):
+    assert [column["title"] for column in columns] == [column.title for column in PIE_BENCH_V2.columns]
+    for shown, column in zip(columns, PIE_BENCH_V2.columns, strict=True):
         assert shown["value"] == pytest.approx(record.metrics[column.metric].mean * column.scale)
     background = record.metrics["mse_background:pie_bench"]
     assert background.undefined == {"no_background": 1}
@@ -210,7 +210,7 @@ def test_what_a_protocol_fixes_cannot_be_chosen(small, folders, tmp_path, option
     """The first thing that differs is named, and nothing is scored."""
     copy, outputs = folders
     run = tmp_path / "run"
-    done = evalkit("score", outputs, "--protocol", "pie_bench/v1", "--data", copy, "--output", run, *options)
+    done = evalkit("score", outputs, "--protocol", "pie_bench/v2", "--data", copy, "--output", run, *options)
     assert done.exit_code == 1
     assert said in done.output
     assert not run.exists()
@@ -219,7 +219,7 @@ def test_what_a_protocol_fixes_cannot_be_chosen(small, folders, tmp_path, option
 def test_a_part_of_the_benchmark_is_not_the_protocol(folders, tmp_path):
     """Four items are not the 700."""
     copy, outputs = folders
-    done = evalkit("score", outputs, "--protocol", "pie_bench/v1", "--data", copy, "--output", tmp_path / "run")
+    done = evalkit("score", outputs, "--protocol", "pie_bench/v2", "--data", copy, "--output", tmp_path / "run")
     assert done.exit_code == 1
     assert "expected 700, got 4" in done.output
 
@@ -228,10 +228,10 @@ def test_the_first_demand_that_is_not_met_is_named():
     """Another benchmark, version or number of images; every copy of a version will do."""
     met = {"benchmark": "pie_bench", "n_items": 700, "missing": "fail", "dtype": "fp32", "n_seeds": 1,
            "version": "v1@0123456789ab"}  # fmt: skip
-    assert PIE_BENCH_V1.mismatch(**met) is None
-    assert "expected pie_bench, got shapes" in PIE_BENCH_V1.mismatch(**{**met, "benchmark": "shapes"})
-    assert "version of the benchmark" in PIE_BENCH_V1.mismatch(**{**met, "version": "v2@0123456789ab"})
-    assert "edited images per item" in PIE_BENCH_V1.mismatch(**{**met, "n_seeds": 2})
+    assert PIE_BENCH_V2.mismatch(**met) is None
+    assert "expected pie_bench, got shapes" in PIE_BENCH_V2.mismatch(**{**met, "benchmark": "shapes"})
+    assert "version of the benchmark" in PIE_BENCH_V2.mismatch(**{**met, "version": "v2@0123456789ab"})
+    assert "edited images per item" in PIE_BENCH_V2.mismatch(**{**met, "n_seeds": 2})
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def reference(name, f):
                     "clip_score": max(similarity, 0),
                     "clip_score:hessel": 2.5 * max(similarity, 0),
                     "clip_score:torchmetrics": 100 * similarity,
-                    "clip_score:pie_bench": 100 * similarity,
+                    "clip_score:pie_bench": 100 * max(similarity, 0),
                 }[name]
             )
         elif name in ("clip_image_similarity", "clip_reference_similarity"):
@@ -149,6 +149,24 @@ def test_clip_score_clamps_each_item_and_torchmetrics_the_mean():
     assert clip.clip_score(image, text).values.mean() == pytest.approx(0.1375)
     assert clip.clip_score_torchmetrics(image, text).values.mean() == pytest.approx(10.0)
     assert clip.clip_score_hessel(image, text).values == pytest.approx([0.75, 0, 0.625, 0])
+
+
+def test_pie_bench_clamps_each_item_of_both_its_columns():
+    """Its scripts ask torchmetrics for an item at a time: 5 items give 1.620, the mean clamped once 0.603."""
+    from evalkit.benchmarks.protocols import PIE_BENCH_V2
+
+    cosines = np.array([0.05, -0.0308, 0.02, 0.011, -0.02005])
+    image = np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1)
+    text = np.tile([1.0, 0.0], (5, 1))
+    given = {"edited_image": image, "target_caption": text, "differences": np.tile(COUNTS[:1], (5, 1))}
+    columns = {column.metric: column.scale for column in PIE_BENCH_V2.columns if column.title.startswith("CLIP")}
+    for name, scale in columns.items():
+        metric = METRICS.get(name)
+        found = metric.compute({key: given[key] for key in metric.features}, resolution=1e-5)
+        assert found.values * scale == pytest.approx([5.0, 0, 2.0, 1.1, 0])
+        assert (metric.summarize, metric.floor) == ("mean", 0.0)
+    assert np.maximum(100 * cosines, 0).mean() == pytest.approx(1.620)
+    assert max((100 * cosines).mean(), 0) == pytest.approx(0.603)
 
 
 def test_an_edit_that_changes_nothing_is_undefined_and_not_zero():
