@@ -164,7 +164,7 @@ def test_pie_bench_clamps_each_item_of_both_its_columns():
         metric = METRICS.get(name)
         found = metric.compute({key: given[key] for key in metric.features}, resolution=1e-5)
         assert found.values * scale == pytest.approx([5.0, 0, 2.0, 1.1, 0])
-        assert (metric.summarize, metric.floor) == ("mean", 0.0)
+        assert (metric.summarize, metric.lowest) == ("mean", 0.0)
     assert np.maximum(100 * cosines, 0).mean() == pytest.approx(1.620)
     assert max((100 * cosines).mean(), 0) == pytest.approx(0.603)
 
