@@ -5,12 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evalkit import __version__
+from evalkit.comparison.failures import with_failures_scored
 from evalkit.comparison.join import REASON_WORDS, Joined, join
 from evalkit.comparison.load import Method, check_comparable, load_methods
 from evalkit.comparison.options import ComparisonOptions, ComparisonPlan, plan_comparison
 from evalkit.comparison.records import CORRECTIONS, ComparedMethod, ComparedMetric, Comparison, PairResult, sentence_of
-from evalkit.formatting import listed
+from evalkit.formatting import counted, listed
 from evalkit.scores.external import read_groups
 from evalkit.stats.compare import compare_methods, permutations_for
 from evalkit.stats.multiplicity import EXPLORATORY
@@ -48,10 +51,11 @@ def compare(
     methods, notes = load_methods(sources, options.columns)
     plan = plan_comparison(methods, options)
     notes += check_comparable(methods, plan.names)
+    methods, metrics, of_failures = with_failures_scored(methods, plan.metrics)
+    plan = replace(plan, metrics=metrics, notes=(*plan.notes, *of_failures))
     groups = None if options.groups is None else read_groups(options.groups, options.columns)
     joined = join(methods, plan.names, groups)
-    if groups is None and not any(method.has_groups for method in methods):
-        notes.append("no column says which items share a source image: every item counts as independent")
+    notes += _group_notes(joined)
     scores = [_scores(joined, metric) for metric in plan.metrics]
     pairs = _pairs(joined, plan, scores)
     rankings = [rank_methods(of_metric, joined.groups, options) for of_metric in scores]
@@ -81,6 +85,8 @@ def _scores(joined: Joined, metric: ComparedMetric) -> MetricScores:
         is_rate=metric.is_rate,
         unranked=joined.unranked[metric.name],
         not_run={method: joined.not_run(method, metric.name) for method in scores},
+        failed={method: joined.failed(method) for method in scores},
+        seed_labels={method: joined.seed_labels(method, metric.name) for method in scores},
     )
 
 
@@ -124,6 +130,7 @@ def _settings(joined: Joined, plan: ComparisonPlan, scores: Sequence[MetricScore
         "groups": None if options.groups is None else str(options.groups),
         "n_items": len(joined.items),
         "n_groups": joined.n_groups,
+        "n_grouped": joined.n_grouped,
         "n_flips": permutations_for(scores, n_pairs, joined.n_groups, options),
         "n_resamples": options.n_resamples,
         "evalkit": __version__,
@@ -141,10 +148,21 @@ def _missing(methods: Sequence[Method], joined: Joined, plan: ComparisonPlan) ->
                 f"({listed([joined.items[item] for item in items])}): {REASON_WORDS.get(reason, reason)}"
                 for reason, items in joined.without(method.name, metric.name).items()
             ]
-            floored = method.record.metrics[metric.name].n_floored if method.record else 0
-            if floored:
-                notes.append(f"{method.name}: {floored} without an edited image have the worst {metric.name}")
+        if metric.unbounded and any(joined.not_run(method.name, metric.name).any() for method in methods):
+            notes.append(f"{metric.unbounded}: nothing is known of the items that a method was not run on")
+    for method in methods:
+        failed = [joined.items[item] for item in np.flatnonzero(joined.failed(method.name)).tolist()]
+        if failed:
+            notes.append(f"{method.name}: edits of {counted(len(failed), 'item')} failed ({listed(failed)})")
     return notes
+
+
+def _group_notes(joined: Joined) -> list[str]:
+    """Which items count as groups of their own, for want of knowing better."""
+    alone = joined.n_total - joined.n_grouped
+    if not joined.n_grouped:
+        return ["every item counts as its own group: no column says which items share a source image"]
+    return [f"{alone} of {joined.n_total} items have no group and count as one each"] if alone else []
 
 
 def _ranking_notes(rankings: Sequence[Ranking], joined: Joined, plan: ComparisonPlan) -> list[str]:

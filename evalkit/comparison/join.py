@@ -31,6 +31,13 @@ class MethodRows:
     table: ScoreFrame
     items: Indices
     """``(rows,)``, which item each row is of."""
+    columns: Indices
+    """``(rows,)``, which seed each row is of: the column of its values."""
+    seeds: tuple[str, ...] | None
+    """The columns' seeds in ascending order; None where rows name none, or each item drew its own: then an item's
+    values stand in the order of its rows."""
+    failed: Mask
+    """``(rows,)``, where the edit failed: there is no edited image, and the values were given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,14 @@ class Joined:
     unranked: Mapping[str, Mapping[str, str]]
     """Metric to the methods that cannot be ranked on it, each with the reason."""
 
+    n_grouped: int
+    """Items whose group somebody names; each of the others is a group of its own."""
+
+    @property
+    def n_total(self) -> int:
+        """How many items there are, whoever has a value for them."""
+        return len(self.items)
+
     @property
     def n_groups(self) -> int:
         """How many groups there are."""
@@ -61,17 +76,33 @@ class Joined:
         return {method: self.values(method, metric) for method in self.methods}
 
     def values(self, method: str, metric: str) -> Floats:
-        """``(n, seeds)``, NaN where there is no value; an item's values come first, in the order of its rows."""
+        """``(n, seeds)``, NaN where there is no value; of the seeds those with which there is any."""
         rows = self.methods[method]
-        found = rows.table.column(metric)
-        defined = ~np.isnan(found)
-        items = rows.items[defined]
-        order = np.argsort(items, kind="stable")
-        counts = np.bincount(items, minlength=len(self.items))
-        seed = np.arange(len(items)) - np.repeat(np.cumsum(counts) - counts, counts)
-        table = np.full((len(self.items), max(1, int(counts.max(initial=0)))), np.nan)
-        table[items[order], seed] = found[defined][order]
-        return table
+        table = np.full((len(self.items), int(rows.columns.max(initial=0)) + 1), np.nan)
+        table[rows.items, rows.columns] = rows.table.column(metric)
+        return table[:, self._used(method, metric)]
+
+    def seed_labels(self, method: str, metric: str) -> tuple[str, ...] | None:
+        """The seed of each column of :meth:`values`; None where they have none that another method could share."""
+        seeds = self.methods[method].seeds
+        return None if seeds is None else tuple(seeds[column] for column in self._used(method, metric).tolist())
+
+    def _used(self, method: str, metric: str) -> Indices:
+        """The columns with any value, in their order; the first where there is none at all."""
+        rows = self.methods[method]
+        used = np.unique(rows.columns[~np.isnan(rows.table.column(metric))])
+        return used if len(used) else np.zeros(1, dtype=np.intp)
+
+    def failed(self, method: str) -> Mask:
+        """``(n,)``: items of which an edit of this method failed; their scores were given, not measured."""
+        rows = self.methods[method]
+        result = np.zeros(len(self.items), dtype=np.bool_)
+        result[rows.items[rows.failed]] = True
+        return result
+
+    def n_common(self, a: str, b: str, metric: str) -> int:
+        """Items for which both methods have a value."""
+        return int(((self.missing[a, metric] == 0) & (self.missing[b, metric] == 0)).sum())
 
     def dropped(self, metric: str) -> Mask:
         """Items that some method which is ranked has no value for: all are compared on the same items."""
@@ -121,7 +152,7 @@ def join(methods: Sequence[Method], metrics: Sequence[str], groups: Mapping[str,
     together = pa.chunked_array([m.table.items["item_id"].combine_chunks() for m in methods]).unify_dictionaries()
     items = together.chunk(0).dictionary.to_pylist()
     rows = {
-        method.name: MethodRows(table=method.table, items=factorize(ids)[0])
+        method.name: _rows_of(method.table, factorize(ids)[0])
         for method, ids in zip(methods, together.chunks, strict=True)
     }
     _refuse_disjoint(items, rows)
@@ -140,6 +171,7 @@ def join(methods: Sequence[Method], metrics: Sequence[str], groups: Mapping[str,
         items=items,
         groups=np.array([code_of[name] for name in group_names], dtype=np.intp),
         group_names=group_names,
+        n_grouped=sum(item in group_of for item in items),
         methods=rows,
         missing=missing,
         reasons=tuple(reasons),
@@ -147,6 +179,27 @@ def join(methods: Sequence[Method], metrics: Sequence[str], groups: Mapping[str,
             metric: {name: why for name in rows if (why := _unranked(missing[name, metric], tuple(reasons)))}
             for metric in metrics
         },
+    )
+
+
+def _rows_of(table: ScoreFrame, items: Indices) -> MethodRows:
+    """One method's rows, with the column of each: its seed's, where seeds are shared between items."""
+    order = np.argsort(items, kind="stable")
+    counts = np.bincount(items)
+    position = np.empty(len(items), dtype=np.intp)
+    position[order] = np.arange(len(items)) - np.repeat(np.cumsum(counts) - counts, counts)
+    codes, names = factorize(table.items["seed"])
+    by_number = sorted(range(len(names)), key=lambda code: int(names[code]))
+    seeds = tuple(names[code] for code in by_number)
+    named = bool(len(codes)) and bool((codes >= 0).all())
+    # As many seeds as items, or nearly so, were drawn for each item: columns of their own would be all but empty.
+    shared = named and len(seeds) < 2 * counts.max() and len(np.unique(items * len(seeds) + codes)) == len(codes)
+    return MethodRows(
+        table=table,
+        items=items,
+        columns=np.argsort(by_number)[codes] if shared else position,
+        seeds=seeds if shared else None,
+        failed=~table.is_ok() & np.any([~np.isnan(table.column(metric)) for metric in table.metrics], axis=0),
     )
 
 
@@ -196,10 +249,12 @@ def _refuse_incomplete(items: Sequence[str], groups: Mapping[str, str]) -> None:
 
 
 def _agreed(methods: Sequence[Method]) -> dict[str, str]:
-    """Item to group, from the methods that know them."""
+    """Item to group, from the methods that know it."""
     found: dict[str, tuple[str, str]] = {}
     for method in methods:
-        for item, group in method.table.groups() if method.has_groups else ():
+        for item, group in method.table.groups():
+            if item in method.ungrouped:
+                continue
             other, said_by = found.setdefault(item, (group, method.name))
             if other != group:
                 raise RunError(

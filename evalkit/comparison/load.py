@@ -28,8 +28,8 @@ class Method:
     table: ScoreFrame
     record: RunRecord | None = None
     """None for scores of other tools."""
-    has_groups: bool = True
-    """Whether the groups are known; if not, every item is its own."""
+    ungrouped: frozenset[str] = frozenset()
+    """Items of which nobody says with which others they share a source image."""
 
 
 def load_methods(sources: Sequence[str | Path], columns: ColumnNames | None = None) -> tuple[list[Method], list[str]]:
@@ -140,7 +140,7 @@ def _run(path: Path) -> Method:
 def _table(path: Path, columns: ColumnNames | None) -> tuple[list[Method], list[str]]:
     external = read_table(path, columns)
     methods = [
-        Method(name=name, source=str(path), table=table, has_groups=external.has_groups)
+        Method(name=name, source=str(path), table=table, ungrouped=external.ungrouped)
         for name, table in external.methods.items()
     ]
     return methods, list(external.notes)

@@ -90,7 +90,8 @@ def plan_comparison(methods: Sequence[Method], options: ComparisonOptions) -> Co
             signature=signed.metrics[name].signature if signed else None,
             margin=_positive(name, margins.get(name)),
             is_rate=name in known and known[name].summarize == "rate",
-            range=_range(known[name]) if name in known else None,
+            range=_range(known[name]) if name in known else (None, None),
+            neutral=known[name].neutral if name in known else None,
         )
         for name in chosen
     )
@@ -182,9 +183,10 @@ def _sounds_lower(name: str) -> bool:
     return any(lower == known or lower.startswith(f"{known}_") or lower.endswith(f"_{known}") for known in _LOWER)
 
 
-def _range(metric: Metric) -> tuple[float, float] | None:
-    bounded = math.isfinite(metric.lowest) and math.isfinite(metric.highest)
-    return (metric.lowest, metric.highest) if bounded else None
+def _range(metric: Metric) -> tuple[float | None, float | None]:
+    """A metric's least and greatest value, None where it has none."""
+    low, high = (end if math.isfinite(end) else None for end in (metric.lowest, metric.highest))
+    return low, high
 
 
 def _positive(metric: str, margin: float | None) -> float | None:

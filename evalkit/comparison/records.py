@@ -65,8 +65,18 @@ class ComparedMetric:
     """Differences smaller than this do not matter; None where nobody said so."""
     is_rate: bool = False
     """Whether it is a mean of zeros and ones."""
-    range: tuple[float, float] | None = None
-    """Its least and greatest value, where it has both."""
+    range: tuple[float | None, float | None] = (None, None)
+    """Its least and greatest value, None where it has none or nobody knows it."""
+    neutral: float | None = None
+    """What an edit without merit scores; None where nobody knows it."""
+
+    @property
+    def unbounded(self) -> str | None:
+        """Why nothing bounds a difference over items that were not run; None where its range does."""
+        low, high = self.range
+        if low is None and high is None:
+            return f"the range of {self.name} is not known"
+        return None if low is not None and high is not None else f"{self.name} can be any number from {low:g} on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

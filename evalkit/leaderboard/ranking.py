@@ -91,6 +91,7 @@ def _all_pairs(protocol: Protocol, entries: Sequence[LoadedEntry]) -> tuple[Pair
         pair
         for scored, metrics in sharing.items()
         for pair in _compare(protocol, [entry for entry in entries if entry.method in scored], metrics).pairs
+        if pair.metric in metrics  # the comparison adds how often methods fail
     )
 
 
@@ -166,8 +167,9 @@ def _ranks(
     found = _compare(protocol, ranked, protocol.primary, baseline=ranked[0].method)
     ranks: dict[str, dict[str, RankedMethod]] = {entry.method: {} for entry in ranked}
     for row in found.ranking:
-        ranks[row.method][row.metric] = row
-    return ranks, found.cliques
+        if row.metric in protocol.primary:
+            ranks[row.method][row.metric] = row
+    return ranks, {metric: found.cliques[metric] for metric in protocol.primary}
 
 
 def _front(protocol: Protocol, ranked: Sequence[LoadedEntry]) -> set[str]:

@@ -61,8 +61,8 @@ class ExternalTable:
     """A table of another tool, read: a frame of scores for each of its methods."""
 
     methods: Mapping[str, ScoreFrame]
-    has_groups: bool
-    """Whether a column says which items belong together; if not, every item is its own group."""
+    ungrouped: frozenset[str]
+    """Items of which no column says with which others they belong together: each is a group of its own."""
     notes: tuple[str, ...]
     """How the table was read."""
 
@@ -93,9 +93,10 @@ def read_table(path: Path, columns: ColumnNames | None = None) -> ExternalTable:
     else:
         cells, remarks = _melted(path, table, chosen)
     read_as = ", ".join(f"{part} '{name}'" for part, name in asdict(chosen).items() if name)
+    groups = _groups(path, cells)
     return ExternalTable(
-        methods=_frames(path, cells, _groups(path, cells)),
-        has_groups=chosen.group is not None,
+        methods=_frames(path, cells, groups),
+        ungrouped=frozenset(set(cells["item"]) - groups.keys()),
         notes=(f"{path.name} was read by its columns: {read_as}", *remarks),
     )
 

@@ -114,7 +114,11 @@ class ScoreFrame:
 
     def is_ok(self) -> Mask:
         """``(rows,)``, true where there was an edited image."""
-        return _is_one_of(self.items["status"], {"ok"})
+        return self.has_status("ok")
+
+    def has_status(self, status: Status) -> Mask:
+        """``(rows,)``, true where this became of the edit."""
+        return _is_one_of(self.items["status"], {status})
 
     def is_failed(self, metric: str, *, all_missing: bool = False) -> Mask:
         """``(rows,)``, true where the method gave no edited image, which counts as its worst edit.
@@ -126,7 +130,7 @@ class ScoreFrame:
             metric: Whose value is asked for.
             all_missing: Whether every row without an edited image counts, declared or not.
         """
-        failed = ~self.is_ok() if all_missing else _is_one_of(self.items["status"], {"failed"})
+        failed = ~self.is_ok() if all_missing else self.has_status("failed")
         given = ~self.is_ok() & ~np.isnan(self.column(metric))
         return (failed & _is_one_of(self.reasons[metric], {NO_EDIT})) | given
 

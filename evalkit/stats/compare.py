@@ -322,9 +322,10 @@ def _not_run(pair: _Pair) -> tuple[int, tuple[float, float] | None]:
     not_run = np.stack([pair.metric.not_run.get(name, nowhere) for name in (pair.a, pair.b)], axis=1)
     defined = ~(missing & ~not_run).any(axis=1)
     n_not_run = int((missing.any(axis=1) & defined).sum())
-    if not n_not_run or pair.metric.range is None:
+    low, high = pair.metric.range
+    if not n_not_run or low is None or high is None:
         return n_not_run, None
-    lowest, highest = (np.where(missing, end, pair.means)[defined] for end in pair.metric.range)
+    lowest, highest = (np.where(missing, end, pair.means)[defined] for end in (low, high))
     return n_not_run, (float((lowest[:, 1] - highest[:, 0]).mean()), float((highest[:, 1] - lowest[:, 0]).mean()))
 
 

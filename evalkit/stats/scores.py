@@ -54,14 +54,18 @@ class MetricScores:
     """Whether its p-values form the confirmatory family."""
     margin: float | None = None
     """Differences smaller than this do not matter; None where nobody said so."""
-    range: tuple[float, float] | None = None
-    """The metric's least and greatest value, where it has both."""
+    range: tuple[float | None, float | None] = (None, None)
+    """The metric's least and greatest value, None where it has none."""
     is_rate: bool = False
     """Whether the scores are means of zeros and ones."""
     unranked: Mapping[str, str] = field(default_factory=dict)
     """The methods that cannot be ranked, each with the reason. All others are compared on the same items."""
     not_run: Mapping[str, Mask] = field(default_factory=dict)
     """Method to ``(n,)``: items that it was not run on. Where it was and has no value the metric is undefined."""
+    failed: Mapping[str, Mask] = field(default_factory=dict)
+    """Method to ``(n,)``: items whose edit failed; their scores were given, not measured."""
+    seed_labels: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    """Method to the names of its columns' seeds, None where they have none. Equal names are one and the same seed."""
 
     def __post_init__(self) -> None:
         """Raise an OptionError unless every method has a finite table of the same items."""

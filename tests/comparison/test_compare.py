@@ -415,10 +415,13 @@ def test_items_that_were_given_the_worst_value_are_noted(tmp_path):
     """Under --missing floor an absent edit is scored, and the reader of the comparison must know how many were."""
     runs = [
         write_scores(tmp_path / "a", {"clip_score": A}, missing="floor"),
-        write_scores(tmp_path / "b", {"clip_score": [*B[:5], 0.0]}, missing="floor", n_floored=1),
+        write_scores(
+            tmp_path / "b", {"clip_score": [*B[:5], 0.0]}, missing="floor", n_floored=1, status={"item_5": "missing"}
+        ),
     ]
     comparison = compare(runs)
-    assert "b: 1 without an edited image have the worst clip_score" in comparison.notes
+    assert "b: edits of 1 item failed (item_5)" in comparison.notes
+    assert "failed edits score 0.0000 on clip_score, as an edit without merit" in comparison.notes
     assert all(place.rank_low is not None for place in comparison.ranking)
 
 

@@ -71,7 +71,7 @@ def test_every_shape_gives_the_same_scores(tmp_path, name):
         for metric in METRICS:
             assert [row.values[metric] for row in table.rows] == SCORES[method, metric]
     assert external.methods["ddim+p2p"].rows[2].reasons == {"psnr": "empty"}
-    assert not external.has_groups
+    assert external.ungrouped == set(ITEMS)
 
 
 def test_scores_in_an_object_of_their_own_are_found(tmp_path):
@@ -149,7 +149,7 @@ def test_seeds_and_groups_are_read(tmp_path):
     assert [(row.item_id, row.seed, row.group, row.values["score"]) for row in rows] == [
         ("1", 0, "cat", 0.5), ("1", 1, "cat", 0.75), ("2", 0, "cat", 0.25), ("3", 0, "dog", 1.0),
     ]  # fmt: skip
-    assert external.has_groups
+    assert external.ungrouped == set()
     assert read_groups(tmp_path / "t.csv") == {"1": "cat", "2": "cat", "3": "dog"}
 
 
