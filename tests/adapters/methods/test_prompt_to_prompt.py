@@ -61,7 +61,7 @@ def alone(model, inverted, wanted):
     return latent
 
 
-def replaced(source, target, n):
+def shifted(source, target, n):
     """Column n for ``a small dark ring``: dark and ring have three tokens each; what follows is shifted by four."""
     if n <= 2:
         return source[..., n]
@@ -70,6 +70,11 @@ def replaced(source, target, n):
     if n in (6, 7, 8):  # circle to ri-n-g
         return source[..., 4] / 3
     return source[..., n - 4]
+
+
+def replaced(source, target, n):
+    """The same as the authors have it: what follows is the source's column of the same number."""
+    return shifted(source, target, n) if n <= 8 else source[..., n]
 
 
 def refined(source, target, n):
@@ -103,12 +108,13 @@ def published(model, inverted, target, edit, *, blend=None, **windows):
     ("target", "edit", "settings", "changes"),
     [
         (REPLACED, replaced, {}, {}),
+        (REPLACED, shifted, {"alignment": "shifted"}, {}),
         (REFINED, refined, {}, {}),
         (REFINED, strengthened, {"weights": "green=3,small=-1"}, {}),
         (REPLACED, replaced, {"self_level": 0.25, "cross_share": 0.5, "self_share": 1.0},
          {"largest": 4, "cross": 0.5, "own": 1.0}),
     ],
-    ids=["replace", "refine", "re-weight", "generated-image"],
+    ids=["replace", "replace, shifted", "refine", "re-weight", "generated-image"],
 )  # fmt: skip
 def test_an_edit_is_that_of_the_published_control(model, inverted, target, edit, settings, changes):
     """Five guided steps end where the loops over columns end, in both branches, to 1e-9 (reached: 6e-14)."""

@@ -24,13 +24,13 @@ TOKENIZER = CLIPTokenizer.from_pretrained(DIRECTORY)
 CAPTIONS = st.lists(st.sampled_from(["a", "Red", "circle", "dark", "cat,", "dark-green", "photo", "it's"]), max_size=9)
 
 
-def words(*tokens):
-    """A caption whose words have so many tokens."""
+def words(**tokens):
+    """A caption of words with so many tokens each."""
     columns, first = [], 1
-    for number in tokens:
+    for number in tokens.values():
         columns.append(tuple(range(first, first + number)))
         first += number
-    return CaptionWords(words=tuple(map(str, range(len(tokens)))), columns=tuple(columns), ids=tuple(range(first + 1)))
+    return CaptionWords(words=tuple(tokens), columns=tuple(columns), ids=tuple(range(first + 1)))
 
 
 def caption(text):
@@ -83,16 +83,90 @@ def test_punctuation_may_be_left_out():
     assert text.word_columns("Cat") == text.word_columns("dog") == ()
 
 
-@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), max_size=6))
-def test_replacing_is_the_published_walk(pairs):
-    """Two cursors, one in each caption, jump over replaced words and go on side by side, to the end as well.
+THIRD, HALF = 1 / 3, 1 / 2
+HAND_MADE = {
+    "single tokens": (
+        {"a": 1, "cat": 1, "sat": 1},
+        {"a": 1, "dog": 1, "sat": 1},
+        {n: {n: 1} for n in range(8)},
+        {n: {n: 1} for n in range(8)},
+    ),
+    "as many tokens": (
+        {"a": 1, "burger": 2, "sat": 1},
+        {"a": 1, "pizza": 2, "sat": 1},
+        {n: {n: 1} for n in range(8)},
+        {n: {n: 1} for n in range(8)},
+    ),
+    "one token to three": (
+        {"a": 1, "burger": 1, "sat": 1},
+        {"a": 1, "lasagne": 3, "sat": 1},
+        {0: {0: 1}, 1: {1: 1}, 2: {2: THIRD}, 3: {2: THIRD}, 4: {2: THIRD}, 5: {3: 1}, 6: {4: 1}, 7: {5: 1}},
+        {0: {0: 1}, 1: {1: 1}, 2: {2: THIRD}, 3: {2: THIRD}, 4: {2: THIRD}, 5: {5: 1}, 6: {6: 1}, 7: {7: 1}},
+    ),
+    "two tokens to three, at the end": (
+        {"a": 1, "pizza": 2},
+        {"a": 1, "lasagne": 3},
+        {0: {0: 1}, 1: {1: 1}, **{n: {2: THIRD, 3: THIRD} for n in (2, 3, 4)}, 5: {4: 1}, 6: {5: 1}, 7: {6: 1}},
+        {0: {0: 1}, 1: {1: 1}, **{n: {2: THIRD, 3: THIRD} for n in (2, 3, 4)}, 5: {5: 1}, 6: {6: 1}, 7: {7: 1}},
+    ),
+    "three tokens to one": (
+        {"a": 1, "lasagne": 3, "sat": 1},
+        {"a": 1, "burger": 1, "sat": 1},
+        {0: {0: 1}, 1: {1: 1}, 2: {2: 1, 3: 1, 4: 1}, 3: {5: 1}, 4: {6: 1}, 5: {7: 1}, 6: {7: 1}, 7: {7: 1}},
+        {0: {0: 1}, 1: {1: 1}, 2: {2: 1, 3: 1, 4: 1}, 3: {3: 1}, 4: {4: 1}, 5: {5: 1}, 6: {}, 7: {}},
+    ),
+    "two words, one after the other longer": (
+        {"old": 1, "and": 1, "cat": 1, "sat": 1},
+        {"young": 2, "and": 1, "ferret": 2, "sat": 1},
+        {0: {0: 1}, 1: {1: HALF}, 2: {1: HALF}, 3: {2: 1}, 4: {3: HALF}, 5: {3: HALF}, 6: {4: 1}, 7: {5: 1}},
+        {0: {0: 1}, 1: {1: HALF}, 2: {1: HALF}, 3: {2: 1}, 4: {3: HALF}, 5: {3: HALF}, 6: {6: 1}, 7: {7: 1}},
+    ),
+    "two words that make up for each other": (
+        {"old": 1, "and": 1, "ferret": 2, "sat": 1},
+        {"young": 2, "and": 1, "cat": 1, "sat": 1},
+        {0: {0: 1}, 1: {1: HALF}, 2: {1: HALF}, 3: {2: 1}, 4: {3: 1, 4: 1}, 5: {5: 1}, 6: {6: 1}, 7: {7: 1}},
+        {0: {0: 1}, 1: {1: HALF}, 2: {1: HALF}, 3: {2: 1}, 4: {3: 1, 4: 1}, 5: {5: 1}, 6: {6: 1}, 7: {7: 1}},
+    ),
+    "nothing": (
+        {"a": 1, "pizza": 2},
+        {"a": 1, "pizza": 2},
+        {n: {n: 1} for n in range(8)},
+        {n: {n: 1} for n in range(8)},
+    ),
+}
+"""Source and target with the tokens of their words, and each target column's parts of the source's: shifted, authors'.
 
-    Where the source's caption ends later, the last columns share the last of the source's, and none is left empty.
+Eight columns: the first is the start token's, those behind the words the end token's and padding.
+"""
+
+
+@pytest.mark.parametrize("case", HAND_MADE)
+def test_both_alignments_are_as_worked_out_by_hand(case):
+    """They differ in what follows the last replaced word, where it is another number of columns away from the start."""
+    source, target, *expected = HAND_MADE[case]
+    for alignment, parts in zip(("shifted", "authors"), expected, strict=True):
+        wanted = np.zeros((8, 8))
+        for column, shares in parts.items():
+            for origin, share in shares.items():
+                wanted[origin, column] = share
+        mapping, alpha = replacement_mapping(words(**source), words(**target), 8, alignment)
+        assert np.allclose(mapping, wanted, rtol=0, atol=1e-15), alignment
+        assert alpha.tolist() == [1] * 8
+
+
+@pytest.mark.parametrize("alignment", ["shifted", "authors"])
+@given(pairs=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4), st.booleans()), max_size=6))
+def test_replacing_is_the_described_walk(alignment, pairs):
+    """Two cursors, one in each caption, jump over words that differ and go on side by side in between.
+
+    Behind the last such word they go on so to the end, where the last of the source's columns is shared; the authors'
+    walk takes the target's number for both there, and ends with the shorter rest.
     """
     n = 30
-    theirs, ours = words(*(a for a, _ in pairs)), words(*(b for _, b in pairs))
+    theirs = words(**{f"{k}" if same else f"{k} before": a for k, (a, _, same) in enumerate(pairs)})
+    ours = words(**{f"{k}" if same else f"{k} after": a if same else b for k, (a, b, same) in enumerate(pairs)})
     expected, i, j = np.zeros((n, n)), 0, 0
-    todo = list(zip(theirs.columns, ours.columns, strict=True))
+    todo = [(theirs.columns[k], ours.columns[k]) for k in range(len(pairs)) if theirs.words[k] != ours.words[k]]
     while i < n and j < n:
         if todo and i == todo[0][0][0]:
             one, other = todo.pop(0)
@@ -102,19 +176,21 @@ def test_replacing_is_the_published_walk(pairs):
                     expected[one[a], other[b]] = float(a == b) if same else 1 / len(other)
             i, j = i + len(one), j + len(other)
         else:
-            expected[i, j] = 1
+            expected[i if todo or alignment == "shifted" else j, j] = 1
             i, j = i + 1, j + 1
-    expected[n - 1, j:] = 1
-    mapping, alpha = replacement_mapping(theirs, ours, n)
+    if alignment == "shifted":
+        expected[n - 1, j:] = 1
+    mapping, alpha = replacement_mapping(theirs, ours, n, alignment)
     assert np.array_equal(mapping, expected)
     assert np.array_equal(alpha, np.ones(n))
 
 
-def test_a_word_whose_partner_was_cut_off_keeps_its_own_map():
+@pytest.mark.parametrize("alignment", ["shifted", "authors"])
+def test_a_word_whose_partner_was_cut_off_keeps_its_own_map(alignment):
     """Attention would otherwise be lost."""
     theirs = CaptionWords(words=("x", "y"), columns=((1, 2, 3, 4), ()), ids=(0, 1, 1, 1, 1, 2))
-    ours = CaptionWords(words=("x", "y"), columns=((1, 2), (3,)), ids=(0, 3, 3, 1, 2))
-    mapping, alpha = replacement_mapping(theirs, ours, 6)
+    ours = CaptionWords(words=("v", "w"), columns=((1, 2), (3,)), ids=(0, 3, 3, 1, 2))
+    mapping, alpha = replacement_mapping(theirs, ours, 6, alignment)
     assert alpha.tolist() == [1, 1, 1, 0, 1, 1]
     assert not mapping[:, 3].any()
 
@@ -122,7 +198,7 @@ def test_a_word_whose_partner_was_cut_off_keeps_its_own_map():
 def test_replacing_needs_as_many_words():
     """Two words cannot replace one."""
     with pytest.raises(OptionError, match="got 2 and 3"):
-        replacement_mapping(words(1, 1), words(1, 1, 1), 10)
+        replacement_mapping(words(a=1, b=1), words(a=1, b=1, c=1), 10, "authors")
 
 
 def test_among_equal_alignments_the_targets_insertion_comes_first_from_the_end():

@@ -44,10 +44,15 @@ class PromptToPrompt(LatentDiffusionMethod):
         paper="https://arxiv.org/abs/2208.01626",
         licence="Apache-2.0; written from the published description. The authors' code is Apache-2.0",
         variant=(
-            "The Stable Diffusion version with null-text inversion of real images (arXiv 2211.09794). Words after a "
-            "replaced one of another length are matched to themselves; the published code shifts them. Not carried: "
-            "windows for single words, words to subtract from the blend, and sources that are generated. For other "
-            "than 50 steps the learning rate of null-text inversion is stretched to fall by half all the same."
+            "The Stable Diffusion version with null-text inversion of real images (arXiv 2211.09794). Where replaced "
+            "words differ in their number of tokens, alignment=authors, the default, gives what follows the last of "
+            "them the source's columns of the same numbers, which are other words': so the published pictures were "
+            "made, and a result under this name is one of that method. alignment=shifted gives each of the following "
+            "words its own columns, which is the better reading. Not carried: windows for single words, words to "
+            "subtract from the blend, and sources that are generated. For other than 50 steps the learning rate of "
+            "null-text inversion is stretched to fall by half all the same; 50 steps go from timestep 981 to 1, as in "
+            "diffusers from 0.8.1 on, where the 0.3.0 of the authors' requirements has 980 to 0. Pictures are rounded "
+            "to 8 bits, where the authors' notebooks cut off what is behind the point."
         ),
         base_model="CompVis/stable-diffusion-v1-4",
         needs=frozenset({"source_caption", "target_caption"}),
@@ -56,6 +61,11 @@ class PromptToPrompt(LatentDiffusionMethod):
                 "auto",
                 "replace words one by one, refine by adding some, or auto: replace if they are equally many.",
                 ("auto", "replace", "refine"),
+            ),
+            "alignment": choice(
+                "authors",
+                "Of what follows replaced words of other lengths: by its number, or with itself.",
+                ("authors", "shifted"),
             ),
             "cross_share": share(0.8, "Share of the steps with the source's cross-attention."),
             "self_share": share(0.5, "Share of the steps with the source's self-attention."),
@@ -98,7 +108,7 @@ class PromptToPrompt(LatentDiffusionMethod):
         if kind == "auto":
             kind = "replace" if len(before.words) == len(after.words) else "refine"
         if kind == "replace":
-            mapping, alpha = replacement_mapping(before, after, length)
+            mapping, alpha = replacement_mapping(before, after, length, self.settings["alignment"])
         else:
             mapping, alpha = refinement_mapping(before.ids, after.ids, length)
         return AttentionEdit(

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from math import isfinite, nan
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from evalkit.arrays import Floats
 from evalkit.errors import OptionError
 
+Alignment = Literal["authors", "shifted"]
+"""Of what follows the replaced words."""
 TokenColumns = tuple[tuple[int, ...], tuple[int, ...]]
 """Of the source's and of the target's words."""
 
@@ -65,11 +67,16 @@ class CaptionWords:
         return tuple(column for n, columns in enumerate(self.columns) if n not in same for column in columns)
 
 
-def replacement_mapping(source: CaptionWords, target: CaptionWords, n_columns: int) -> tuple[Floats, Floats]:
+def replacement_mapping(
+    source: CaptionWords, target: CaptionWords, n_columns: int, alignment: Alignment
+) -> tuple[Floats, Floats]:
     """M and α for captions of as many words: each word takes over the map of the word at its position.
 
     Words of as many tokens are matched token by token; else every source token goes to every target token in equal
-    parts. What follows the last word (end and padding) is matched in order. α is 1 but where a word has no partner, as
+    parts. ``shifted`` goes on so to the end: what follows the last word (end and padding) is matched in order, and
+    where the source's caption is the longer one the last columns share the source's last. ``authors`` stops at the last
+    word that differs; after it each column takes over the source's of the same number, and where the source's words up
+    to there have more tokens, as many columns at the end take over nothing. α is 1 but where a word has no partner, as
     the embedding ends before it.
 
     Raises:
@@ -80,17 +87,28 @@ def replacement_mapping(source: CaptionWords, target: CaptionWords, n_columns: i
             f"Replacing needs captions of as many words; got {len(source.words)} and {len(target.words)}. "
             f"Use edit=refine or edit=auto."
         )
+    n_matched = len(target.words)
+    if alignment == "authors":
+        pairs = zip(source.words, target.words, strict=True)
+        n_matched = max((n for n, (one, other) in enumerate(pairs, start=1) if one != other), default=0)
+    matched = source.columns[:n_matched], target.columns[:n_matched]
     mapping = np.zeros((n_columns, n_columns))
     mapping[0, 0] = 1
-    for source_columns, target_columns in zip(source.columns, target.columns, strict=True):
+    for source_columns, target_columns in zip(*matched, strict=True):
         if len(source_columns) == len(target_columns):
             mapping[source_columns, target_columns] = 1
         elif target_columns:
             mapping[np.ix_(source_columns, target_columns)] = 1 / len(target_columns)
-    ends = [1 + max((c for columns in words.columns for c in columns), default=0) for words in (source, target)]
-    for column in range(ends[1], n_columns):
-        mapping[min(ends[0] + column - ends[1], n_columns - 1), column] = 1
-    return mapping, mapping.any(axis=0).astype(float)
+    ends = [1 + max((c for columns in words for c in columns), default=0) for words in matched]
+    rest = np.arange(ends[1], n_columns)
+    if alignment == "authors":
+        same = rest[: n_columns - max(ends)]
+        mapping[same, same] = 1
+    else:
+        mapping[np.minimum(rest + ends[0] - ends[1], n_columns - 1), rest] = 1
+    alpha = mapping.any(axis=0).astype(float)
+    alpha[rest] = 1
+    return mapping, alpha
 
 
 def refinement_mapping(source: Sequence[int], target: Sequence[int], n_columns: int) -> tuple[Floats, Floats]:
