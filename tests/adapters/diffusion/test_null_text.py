@@ -134,6 +134,19 @@ def test_fifty_steps_are_optimised_as_long_as_published(model, clean, monkeypatc
     assert all(furthest(*pair) < 1e-9 for pair in zip(ours, expected, strict=True))
 
 
+@pytest.mark.parametrize(("n_steps", "last"), [(50, 0.51), (10, 0.55), (200, 0.5025)])
+def test_the_learning_rate_is_the_published_one_at_fifty_steps(model, clean, monkeypatch, n_steps, last):
+    """0.01 · (1 − i/100) at step i of 50; of any other number it falls by half as well, where that would pass 0."""
+    blind, rates, adam = known(model), [], torch.optim.Adam
+    monkeypatch.setattr(torch.optim, "Adam", lambda what, lr: rates.append(lr) or adam(what, lr=lr))
+    steps = blind.schedule.steps(n_steps)
+    optimise_empty(blind, clean, [clean] * n_steps, caption(blind), steps, guidance=GUIDANCE, iterations=1)
+    assert len(rates) == n_steps
+    assert (rates[0], rates[-1]) == pytest.approx((0.01, 0.01 * last), rel=1e-12)
+    if n_steps == 50:
+        assert rates == pytest.approx([0.01 * (1 - i / 100) for i in range(50)], rel=1e-12)
+
+
 def test_noise_that_is_known_is_inverted_exactly(model, clean):
     """The way back ends at the picture without guidance (reached: 2e-15), far from it with, and near once optimised.
 

@@ -136,6 +136,19 @@ def test_boxes_have_sides_of_a_tenth_to_all_and_lie_inside():
     assert {box.top for box in boxes if box.bottom - box.top == 127} == {0, 1}
 
 
+@pytest.mark.parametrize("box", [Box(0, 0, 9, 20), Box(7, 3, 11, 30), Box(20, 25, 32, 32)], ids=str)
+def test_a_crop_is_made_of_its_own_pixels(box):
+    """Whatever noise lies around it; what is stretched is the part cut out, to the level."""
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(0, 256, (2, CELLS * CELL, CELLS * CELL, 3), dtype=np.uint8)
+    inside = slice(CELL * box.top, CELL * box.bottom), slice(CELL * box.left, CELL * box.right)
+    other[inside] = one[inside]
+    found = [np.asarray(box.cut(Image.fromarray(noise), CELL, SIDE)) for noise in (one, other)]
+    assert np.array_equal(*found)
+    alone = Image.fromarray(one[inside]).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    assert np.array_equal(found[0], np.asarray(alone))
+
+
 @pytest.mark.parametrize("how", ["bilinear", "nearest"])
 def test_the_hook_is_a_unet_that_knows_its_place(model, fitted, how):
     """With patches the tuned UNet alone gets the whole grid, as if it were built in, to 1e-9."""
@@ -193,11 +206,8 @@ def replayed(method, model, picture, seed):
         if settings["patches"]:
             whole = settings["whole_share"] and torch.rand((), generator=generator).item() < settings["whole_share"]
             box = Box.whole(CELLS) if whole else Box.draw(CELLS, generator)
-            view = image.resize(
-                (SIDE, SIDE),
-                Image.Resampling.BICUBIC,
-                box=[CELL * at for at in (box.left, box.top, box.right, box.bottom)],
-            )
+            part = np.asarray(image)[CELL * box.top : CELL * box.bottom, CELL * box.left : CELL * box.right]
+            view = Image.fromarray(part).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
             places = crop_positions(position_grid(16, CELLS), box, 16, "bilinear")
         pixels = torch.tensor(np.asarray(view) / 127.5 - 1).permute(2, 0, 1)[None]
         with torch.no_grad():

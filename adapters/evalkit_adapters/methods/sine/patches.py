@@ -44,8 +44,9 @@ class Box:
 
     def cut(self, image: Image.Image, cell: int, side: int) -> Image.Image:
         """The part of a picture with cells of so many pixels, stretched to a square of ``side`` pixels."""
-        part = (self.left * cell, self.top * cell, self.right * cell, self.bottom * cell)
-        return image.resize((side, side), Image.Resampling.BICUBIC, box=part)
+        part = image.crop((self.left * cell, self.top * cell, self.right * cell, self.bottom * cell))
+        # Not by resize(box=…), whose filter reads pixels around the box.
+        return part.resize((side, side), Image.Resampling.BICUBIC)
 
 
 def position_grid(channels: int, cells: int) -> torch.Tensor:
