@@ -163,12 +163,19 @@ def test_losses_have_their_closed_forms():
 
 
 @pytest.mark.parametrize(
-    ("schedule", "expected"), [("linear", [9.9, 5.0, 0.0]), ("exponential", None), ("constant", [10, 10, 10])]
+    ("schedule", "expected"),
+    [
+        ("linear", {0: 9.9, 1: 9.8, 49: 5.0, 99: 0.0}),
+        ("exponential", {0: 9.9, 1: 9.801, 2: 9.70299, 99: 10 * 0.99**100}),
+        ("constant", {0: 10.0, 1: 10.0, 99: 10.0}),
+    ],
 )
 def test_the_bootstrapping_fades(schedule, expected):
-    """Linearly to 0, by a hundredth a step, or not; it is over after its steps, and off where there are none."""
-    expected = expected or [10, 10 * 0.99**49, 10 * 0.99**99]
-    found = [bootstrap_weight(step, first=10, steps=100, schedule=schedule) for step in (0, 49, 99)]
+    """Linearly to 0, by a hundredth a step, or not; it is over after its steps, and off where there are none.
+
+    The published loop multiplies by 0.99 before it uses the weight, so that the first is 9.9 already.
+    """
+    found = {step: bootstrap_weight(step, first=10, steps=100, schedule=schedule) for step in expected}
     assert found == pytest.approx(expected, abs=1e-12)
     assert bootstrap_weight(100, first=10, steps=100, schedule=schedule) == 0
     assert bootstrap_weight(0, first=10, steps=0, schedule=schedule) == 0
@@ -211,6 +218,23 @@ def test_the_losses_of_two_pictures_are_averaged(clip, layer):
         assert abs(value - (alone[0][name] + alone[1][name]) / 2) < 1e-9, name
     region = clip.relevancy(pixels(), clip.embed_texts(["a red cat"])[0])
     assert abs(alone[0]["bootstrap"] - 9 * (layer.opacity - region).square().mean()) < 1e-9
+
+
+def test_two_pictures_of_an_iteration_share_their_sentences(clip, layer):
+    """One draw for each loss with texts, however many pictures; two of the same picture are then worth one of it."""
+    objective, draws, sample_rows = still(clip, templates="published"), [], losses.sample_rows
+
+    def counted(*embeddings):
+        draws.append(sample_rows(*embeddings))
+        return draws[-1]
+
+    found = []
+    for number in (1, 2, 3):
+        draws.clear()
+        with globally_seeded(3), patch.object(losses, "sample_rows", counted):
+            found.append(objective.weighted_losses([pixels()] * number, [layer] * number, 0))
+        assert [len(rows) for rows in draws] == [1, 2, 1]  # composition; target and source; screen
+        assert furthest(found[-1]["composition"], found[0]["composition"]) < 1e-12
 
 
 def test_source_and_target_are_drawn_in_the_same_sentences(clip):

@@ -1,6 +1,6 @@
 """What Text2LIVE minimises (Bar-Tal et al. 2022, section 3.2, with the weights of the authors' configuration)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,12 +96,17 @@ def sparsity(opacity: torch.Tensor, *, mean_weight: float, count_weight: float) 
 def bootstrap_weight(step: int, *, first: float, steps: int, schedule: str) -> float:
     """The weight of the bootstrapping at a step, counted from 0; nothing from step ``steps`` on.
 
-    ``linear`` falls to 0 at the last step, ``exponential`` by 1 % each step, ``constant`` does not fall.
+    ``linear`` falls to 0 at the last step, ``exponential`` by 1 % each step, the first included, ``constant`` does not.
     """
     if step >= steps:
         return 0.0
-    share = {"linear": max(1 - (step + 1) / steps, 0.0), "exponential": 0.99**step, "constant": 1.0}[schedule]
+    share = {"linear": max(1 - (step + 1) / steps, 0.0), "exponential": 0.99 ** (step + 1), "constant": 1.0}[schedule]
     return first * share
+
+
+def mean(values: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Of scalars."""
+    return torch.stack([*values]).mean()
 
 
 def sample_rows(*embeddings: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -132,21 +137,16 @@ class Text2LiveObjective:
 
         Pictures are ``(1, 3, height, width)``, each with the edit layer over it; steps are counted from 0.
         """
-        losses: dict[str, Callable[[torch.Tensor, Rendered], torch.Tensor]] = {
-            "composition": lambda _picture, layer: self.composition(layer),
-            "direction": self.direction,
-            "structure": self.structure,
-            "screen": lambda _picture, layer: self.screen(layer),
-            "sparsity": lambda _picture, layer: self.sparsity(layer),
-            "bootstrap": self.bootstrap,
+        losses: dict[str, Callable[[], torch.Tensor]] = {
+            "composition": lambda: self.composition(layers),
+            "direction": lambda: self.direction(pictures, layers),
+            "structure": lambda: mean(map(self.structure, pictures, layers)),
+            "screen": lambda: self.screen(layers),
+            "sparsity": lambda: mean(map(self.sparsity, layers)),
+            "bootstrap": lambda: mean(map(self.bootstrap, pictures, layers)),
         }
         weights = self.weights(step)
-        pairs = list(zip(pictures, layers, strict=True))
-        return {
-            name: weights[name] * torch.stack([loss(*pair) for pair in pairs]).sum() / len(pairs)
-            for name, loss in losses.items()
-            if weights[name]
-        }
+        return {name: weights[name] * loss() for name, loss in losses.items() if weights[name]}
 
     def weights(self, step: int) -> dict[str, float]:
         """Loss to its weight at a step; only the bootstrap's changes with it."""
@@ -162,23 +162,30 @@ class Text2LiveObjective:
             ),
         }
 
-    def composition(self, layer: Rendered) -> torch.Tensor:
-        """The composite against its text."""
+    def composition(self, layers: Sequence[Rendered]) -> torch.Tensor:
+        """The composites against their text, in the same sentences."""
         (texts,) = sample_rows(self.texts.composite)
-        return self.text_distance(layer.composite, texts)
+        return mean(self.text_distance(layer.composite, texts) for layer in layers)
 
-    def direction(self, picture: torch.Tensor, layer: Rendered) -> torch.Tensor:
-        """The way from the source to the composite against that of their texts, all as CLIP gives them."""
+    def direction(self, pictures: Sequence[torch.Tensor], layers: Sequence[Rendered]) -> torch.Tensor:
+        """The way from each source to its composite against that of their texts, all as CLIP gives them.
+
+        The texts are in the same sentences for all.
+        """
         target, source = sample_rows(self.texts.composite, self.texts.source)
-        with torch.no_grad():
-            before = self.view_embeddings(picture)
-        moved = self.view_embeddings(layer.composite) - before
-        return cosine_distance(moved[:, None], (target - source)[None]).mean()
 
-    def screen(self, layer: Rendered) -> torch.Tensor:
-        """The layer alone against its text."""
+        def distance(picture: torch.Tensor, layer: Rendered) -> torch.Tensor:
+            with torch.no_grad():
+                before = self.view_embeddings(picture)
+            moved = self.view_embeddings(layer.composite) - before
+            return cosine_distance(moved[:, None], (target - source)[None]).mean()
+
+        return mean(map(distance, pictures, layers))
+
+    def screen(self, layers: Sequence[Rendered]) -> torch.Tensor:
+        """The layers alone against their text, in the same sentences."""
         (texts,) = sample_rows(self.texts.screen)
-        return self.text_distance(layer.screen, texts)
+        return mean(self.text_distance(layer.screen, texts) for layer in layers)
 
     def structure(self, picture: torch.Tensor, layer: Rendered) -> torch.Tensor:
         """How far the tokens' self-similarity has changed."""

@@ -206,7 +206,7 @@ class Text2LIVE:
         with torch.no_grad():
             pixels = self.pixels(picture)
             layer = render(network(pixels), pixels)
-            return float(sum(objective.composition(layer) + objective.direction(pixels, layer) for _ in range(3)))
+            return float(sum(objective.composition([layer]) + objective.direction([pixels], [layer]) for _ in range(3)))
 
     def train(
         self, network: "EditLayer", picture: Image.Image, objective: "Text2LiveObjective", steps: int
