@@ -46,9 +46,9 @@ class HiPer(LatentDiffusionMethod):
         miniature={"updates": 60, "rate": 2e-2, "gamma": 0.3, "steps": 20, "guidance": 4.0, "checkpointing": False},
         edit_types=frozenset(),
         cannot=(
-            "Keep the layout or the background: each edit starts from fresh noise. On the shapes it makes the edits, "
-            "but on held-out sources it comes no closer to the perfect ones than a fresh sample, so no edit type is "
-            "claimed."
+            "Keep the layout or the background: each edit starts from fresh noise. What it carries along is what no "
+            "caption says, and the captions of the shapes leave little unsaid: it makes the edits there, but on "
+            "held-out sources comes no closer to the perfect ones than a fresh sample, so no edit type is claimed."
         ),
     )
 

@@ -11,7 +11,7 @@ from PIL import Image
 from evalkit.editing.method import EditedPicture, MethodCard
 from evalkit.edits.item import EditItem
 from evalkit_adapters.methods.base import LatentDiffusionMethod
-from evalkit_adapters.settings import GUIDANCE, MEMORY, SAMPLING_STEPS, from_zero, share
+from evalkit_adapters.settings import GUIDANCE, MEMORY, SAMPLING_STEPS, from_zero
 
 if TYPE_CHECKING:
     import torch
@@ -36,15 +36,16 @@ class Imagic(LatentDiffusionMethod):
         paper="https://arxiv.org/abs/2210.09276",
         licence="Apache-2.0; the authors published no code",
         variant=(
-            "The paper's settings for Stable Diffusion: Adam 2e-3 for 1000 steps on all tokens of the embedding, Adam "
-            "5e-7 for 1500 on the UNet. The paper chooses eta by eye, typically 0.6 to 0.8; here it is 0.7 for every "
-            "item, and a sweep is a run for each eta, which --keep-artefacts DIR makes one optimisation. Base model, "
-            "guidance and sampling steps are not in the paper."
+            "The paper's settings for Stable Diffusion: Adam 2e-3 for 1000 steps on the embedding, padding included, "
+            "Adam 5e-7 for 1500 on the UNet. The paper chooses eta by eye, typically 0.6 to 0.8; here it is 0.7 for "
+            "every item, and a sweep is a run for each eta, which --keep-artefacts DIR makes one optimisation. Beyond "
+            "1 it leads past the target caption: diffusers' community pipeline, which optimises the embedding for half "
+            "as long, samples at 1.2. Base model, guidance and sampling steps are not in the paper."
         ),
         base_model="stable-diffusion-v1-5/stable-diffusion-v1-5",
         needs=frozenset({"target_caption"}),
         settings={
-            "eta": share(0.7, "0: the source, 1: the target caption."),
+            "eta": from_zero(0.7, "0: the source, 1: the target caption, more: beyond it."),
             "embedding_steps": from_zero(1000, "Steps on the embedding."),
             "embedding_rate": from_zero(2e-3, "Their learning rate."),
             "model_steps": from_zero(1500, "Steps on the model."),

@@ -34,7 +34,9 @@ class PlugAndPlay(LatentDiffusionMethod):
             "the middle is edited; inversion_caption=item is their option of an inversion prompt. The paper's own "
             "settings: guidance=10 feature_share=0.82 attention_share=0.52 (its thresholds count the step at the end), "
             "empty_share=1 empty_schedule=linear; not carried are its separate reconstruction pass, its inversion that "
-            "predicts the noise at the level it comes from, and its start at the inversion's last latent."
+            "predicts the noise at the level it comes from, and its start at the inversion's last latent. Pictures are "
+            "rounded to 8 bits, where the authors cut off what is behind the point; their weights are loaded in fp16, "
+            "and computed with in fp32."
         ),
         base_model="stabilityai/stable-diffusion-2-1-base",
         needs=frozenset({"target_caption"}),

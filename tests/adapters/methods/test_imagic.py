@@ -60,11 +60,12 @@ def trained(unet, clean, target, seed):
     return source, dict(zip(names, optimising.adam(start, by_weights, 1e-3, 2), strict=True))
 
 
-@pytest.mark.parametrize(("eta", "checkpointing"), [(0.7, False), (0.0, True), (1.0, True)])
+@pytest.mark.parametrize(("eta", "checkpointing"), [(0.7, False), (0.0, True), (1.0, True), (1.2, True)])
 def test_an_edit_is_the_published_algorithms(model, eta, checkpointing):
     """Embedding, weights, interpolation and guided sampling from the written-out loop, to 1e-9.
 
-    At η = 0 it is the source's optimised embedding that is sampled with, at 1 the target caption's.
+    At η = 0 it is the source's optimised embedding that is sampled with, at 1 the target caption's, beyond 1 what lies
+    on the far side of it.
     The second optimiser starts afresh, and from no gradient of the first: with one it would go elsewhere.
     """
     adapter, seed = imagic(model, eta=eta, checkpointing=checkpointing), 3
@@ -115,10 +116,12 @@ def test_the_whole_unet_is_tuned(model):
         assert sum(part.numel() for part in weights.parameters) == 859_520_964
 
 
-def test_eta_beyond_the_target_is_refused():
-    """The 1.2 of a well-known re-implementation makes up for an optimisation that was too short."""
-    with pytest.raises(OptionError, match=r"'eta' must be a number from 0 to 1; got '1\.2'"):
-        Imagic.card.values(miniature=False, chosen={"eta": "1.2"})
+def test_eta_may_lead_beyond_the_target_but_not_behind_the_source():
+    """The paper's 0.7 unless it is set, to the 1.2 of diffusers' community pipeline for example."""
+    assert Imagic.card.values(miniature=False)["eta"] == 0.7
+    assert Imagic.card.values(miniature=False, chosen={"eta": "1.2"})["eta"] == 1.2
+    with pytest.raises(OptionError, match=r"'eta' must be a number from 0; got '-0\.1'"):
+        Imagic.card.values(miniature=False, chosen={"eta": "-0.1"})
 
 
 def test_the_middle_of_a_picture_is_edited(model):

@@ -64,7 +64,8 @@ class PromptToPrompt(LatentDiffusionMethod):
             ),
             "alignment": choice(
                 "authors",
-                "Of what follows replaced words of other lengths: by its number, or with itself.",
+                "What follows replaced words of another length takes over the source's columns of its own number, or "
+                "those of the same words.",
                 ("authors", "shifted"),
             ),
             "cross_share": share(0.8, "Share of the steps with the source's cross-attention."),

@@ -92,9 +92,10 @@ class Text2LIVE:
         extra="text2live",
         edit_types=frozenset(),
         cannot=(
-            "It paints over what is there: nothing moves, grows out of its place, or is taken away. On the shapes it "
-            "finds the colour that was asked for on most of the sources that its settings were tried on and on fewer "
-            "of others, so no edit type is claimed."
+            "It paints over what is there: nothing moves, grows out of its place, or is taken away. The miniature CLIP "
+            "has minima between colours, from which it does not get away: on the shapes it finds the colour that was "
+            "asked for on most of the sources that its settings were tried on and on fewer of others, so no edit type "
+            "is claimed."
         ),
     )
     run: MethodRun
