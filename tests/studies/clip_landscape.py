@@ -7,8 +7,8 @@
 DiffusionCLIP and its like go down the directional distance of edited and source picture. For each edit the distance is
 read along the straight line from the source picture to the perfect edit: *downhill at first* if 2 % of the way already
 lie on the edit's side (distance below 1), *downhill throughout* if it never rises by more than 0.005 from there on.
-*Perfect edit best* is the share of edits for which no other value of the attribute, drawn in its place, is nearer. A
-method that fails where all three are high was let down by what moves the picture, not by what judges it.
+*Perfect edit best* is the share of edits for which no other value of the attribute, drawn in its place, is nearer. It
+is one line through many dimensions: where all three are high, other ways down may still end elsewhere.
 """
 
 import argparse

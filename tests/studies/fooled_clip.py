@@ -1,4 +1,4 @@
-"""Where CLIP takes an edit that failed for a good one: methods that minimise it, held against the truth.
+"""Whether CLIP takes an edit that failed for a good one: methods that minimise it, held against the truth.
 
 ::
 
@@ -8,9 +8,10 @@
 
 Text2LIVE and DiffusionCLIP minimise what CLIP metrics measure, here with the very network that scores them. The edits
 of one kind are made and read by the closed-form recogniser, which knows nothing of CLIP. Of those without the
-attribute that was asked for, the CLIPScore is compared with their sources', by evalkit's own group-aware test: a
-failure that scores above its source has fooled the metric. What the perfect edits score stands beside it, so that it is
-seen how much of the way the score pretends. The result is written beside this file, as JSON and as a table.
+attribute that was asked for, the CLIPScore is compared with their sources', by evalkit's own group-aware test, and
+with that of the perfect edits: a failure that scores like these has fooled the metric; one that stays far below,
+though the method goes down CLIP's own loss, got stuck on the way. The result is written beside this file, as JSON and
+as a table.
 """
 
 import argparse
@@ -110,7 +111,7 @@ def mean(numbers: Sequence[float]) -> float | None:
 def render(results: Mapping[str, Any]) -> str:
     """The table, in Markdown."""
     lines = [
-        "# Edits that failed and that CLIP likes",
+        "# Edits that failed, as CLIP sees them",
         "",
         f"`python -m tests.studies.fooled_clip {' '.join(results['options'])}`: "
         f"{', '.join(results['kinds'])}, {results['n_items']} edits of {results['n_sources']} sources, miniature "
@@ -120,7 +121,7 @@ def render(results: Mapping[str, Any]) -> str:
         "as they were, and the mean absolute difference from the perfect edit (of the untouched source: in brackets).",
         "*CLIP*, of the edits that failed alone: CLIPScore of their sources, of the edits themselves and of the",
         "perfect ones, how many score above their source (p: sign-flip test by group), and the mean directional",
-        "similarity.",
+        "similarity. A failure that scores like the perfect edit has fooled CLIP; one far below got stuck on the way.",
         "",
         "| method | made | attributes kept | difference | source | failed edit | perfect edit | raised | p "
         "| directional |",
