@@ -27,8 +27,8 @@ ContentKind = Literal["image", "text", "pair", "item"]
 Numbers = npt.NDArray[np.floating]
 """``(dimension,)``: float32 from networks, float64 from measures of pixels and judges."""
 
-MAX_ASPECT = 16
-"""From this aspect ratio on only the part of an image that survives the crop is resized."""
+GIANT = 1 << 24
+"""Pixels, of 64 MiB: of an image that would be resized to more, and to more than it has, only the crop is made."""
 
 RESOLUTION: Mapping[DType, float] = {"fp32": 1e-5, "fp16": 1e-2, "bf16": 5e-2}
 """Measured by ``tests/studies/encoder_resolution.py`` on the true ViT-B/32 at random weights, with a margin for other
@@ -36,6 +36,10 @@ networks. In float32 one content's embeddings lie up to 1.0e-6 apart over batch 
 and bf16 each lies up to 1.7e-3 and 1.2e-2 from the float32 one, two of them at most twice that apart (margins 3, 2)."""
 
 
+REACH = 4
+"""Pixels of an image that is enlarged which a filter sees on either side of its centre, at most; Lanczos' are 3."""
+NUMERICS = 2
+"""Raised where our own code changes last digits, or rare pictures alone: what was cached before is not used."""
 ABSENT = "absent"
 PROBES = (
     "",
@@ -96,17 +100,34 @@ class Preprocess:
         new_long = int(scaled * long / short)
         start, side = round((new_long - self.size) / 2), round((scaled - self.size) / 2)
         wide = width > height
-        if long >= MAX_ASPECT * short:
-            # 12,000 × 1 pixels would become 2,688,000 × 224: resize only what the crop keeps. Pillow still filters
-            # with the neighbours outside of the box, so the pixels are the same but for a rounding.
-            near, far = (edge * long / new_long for edge in (start, start + self.size))
-            above, below = (edge * short / scaled for edge in (side, side + self.size))
-            box = (near, above, far, below) if wide else (above, near, below, far)
-            return np.asarray(image.resize(square, resample, box=box))
-        if short != scaled:
-            image = image.resize((new_long, scaled) if wide else (scaled, new_long), resample)
         left, top = (start, side) if wide else (side, start)
-        return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
+        crop = (left, top, left + self.size, top + self.size)
+        resized = (new_long, scaled) if wide else (scaled, new_long)
+        if new_long * scaled > max(GIANT, width * height):
+            return np.asarray(_resized_part(image, resized, crop, resample))
+        if short != scaled:
+            image = image.resize(resized, resample)
+        return np.asarray(image.crop(crop))
+
+
+def _resized_part(
+    image: Image.Image, size: tuple[int, int], crop: tuple[int, int, int, int], resample: Image.Resampling
+) -> Image.Image:
+    """``image.resize(size, resample).crop(crop)`` of an image that is enlarged, without making the rest of it.
+
+    12,000 × 1 pixels would become 2,688,000 × 224. Filters see beyond the crop, so the pixels are the same, but for a
+    level in fewer than one of a thousand: Pillow keeps the fractions of a box in 32 bits.
+    """
+    scales = [before / after for before, after in zip(image.size, size, strict=True)]
+    near, far = ([edge * scale for edge, scale in zip(edges, scales, strict=True)] for edges in (crop[:2], crop[2:]))
+    # Cut to what the filter can reach, so that the box's numbers are small.
+    start = [max(0, int(edge) - REACH) for edge in near]
+    stop = [min(side, int(edge) + 1 + REACH) for side, edge in zip(image.size, far, strict=True)]
+    image = image.crop((start[0], start[1], stop[0], stop[1]))
+    left, top, right, bottom = near[0] - start[0], near[1] - start[1], far[0] - start[0], far[1] - start[1]
+    # One axis after the other, in the order that Pillow takes for such images.
+    image = image.resize((crop[2] - crop[0], image.height), resample, box=(left, 0, right, image.height))
+    return image.resize((image.width, crop[3] - crop[1]), resample, box=(0, top, image.width, bottom))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +164,7 @@ class EncoderSpec:
     @property
     def cache_key(self) -> str:
         """SHA-256 of all that can change its numbers on this machine: libraries and the decoding of images included."""
-        return settings_digest([self.fingerprint, self.libraries, decoding_rules()])
+        return settings_digest([self.fingerprint, self.libraries, decoding_rules(), NUMERICS])
 
     @property
     def precision(self) -> str:
