@@ -1,9 +1,11 @@
 """The one place where numbers, intervals, p-values, ranks and lists of names become text."""
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 DASH = "–"
 """What stands for a value that is not defined."""
+_SMALL = dict(enumerate(("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), 1))
 
 
 def format_score(value: float | None) -> str:
@@ -97,6 +99,17 @@ def format_percent(share: float) -> str:
     ('95 %', '99.9 %')
     """
     return f"{100 * share:g} %"
+
+
+def share_of_studies(power: float) -> str:
+    """A probability as the share of studies in which something would be found.
+
+    >>> share_of_studies(0.8), share_of_studies(0.9), share_of_studies(0.95)
+    ('four of five such studies', 'nine of ten such studies', '19 of 20 such studies')
+    """
+    share = Fraction(f"{power:.4f}")
+    found, studies = (_SMALL.get(number, f"{number:,}") for number in share.as_integer_ratio())
+    return f"{found} of {studies} such studies"
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

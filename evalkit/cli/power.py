@@ -45,7 +45,7 @@ def power(
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
 ) -> None:
-    """Plan a study: the smallest difference that so many items show, and the items that a difference needs.
+    """Plan a study: the true difference that so many items would find, and the items that a difference needs.
 
     From a pilot of two runs (or a table of two methods), whose differences are measured; of one run, whose scores tell
     how much they may vary; or from a standard deviation, with --sd.
@@ -83,6 +83,7 @@ def as_json(plan: "StudyPlan", settings: dict[str, Any]) -> dict[str, Any]:
         "detectable": [asdict(row) for row in plan.detectable],
         "needed": [asdict(row) for row in plan.needed],
         "seeds": [asdict(row) for row in plan.seeds],
+        "fewest": {"groups": plan.fewest_groups, "items": plan.fewest_items},
         "settings": {**settings, "alpha_per_comparison": plan.alpha},
     }
 

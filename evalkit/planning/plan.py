@@ -16,11 +16,13 @@ from evalkit.scores.external import ColumnNames, read_groups
 from evalkit.stats.clusters import Labels, code_groups
 from evalkit.stats.power import (
     POWER,
+    Design,
     design_effect,
     equivalence_items_needed,
+    groups_needed,
     intraclass_correlation,
     items_needed,
-    minimum_detectable_effect,
+    smallest_p,
 )
 from evalkit.stats.scores import MetricScores, item_means
 from evalkit.stats.seeds import VarianceComponents, variance_components
@@ -43,8 +45,11 @@ class Basis:
     intraclass_correlation: float
     """Of differences within a group, at least 0."""
     items_per_group: float
+    """The mean of ``group_sizes``."""
     design_effect: float
     """How much the groups inflate the variance of the mean."""
+    group_sizes: tuple[float, ...] = (1.0,)
+    """Of the pilot's groups, whose mix the study keeps; one number for groups of one size."""
     n_items: int | None = None
     """Of the pilot; None where there was none."""
     n_groups: int | None = None
@@ -53,6 +58,15 @@ class Basis:
     notes: tuple[str, ...] = ()
     """Where these figures come from, and what was assumed."""
 
+    @property
+    def design(self) -> Design:
+        """A study of such items, in groups of such sizes."""
+        return Design(
+            standard_deviation=self.standard_deviation,
+            design_effect=self.design_effect,
+            group_sizes=self.group_sizes,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detectable:
@@ -60,8 +74,10 @@ class Detectable:
 
     items: int
     groups: int
+    """Whole ones."""
     effect: float | None
-    """Smallest true difference found with the power asked for; None for fewer than two groups."""
+    """Smallest true difference found with the power asked for; None where ``reason`` says why."""
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +86,7 @@ class Needed:
 
     effect: float
     items: int | None
+    """In whole groups."""
     groups: int | None
     equivalence_items: int | None
     """Items that would show equivalence inside ± the effect, where there is no difference."""
@@ -99,6 +116,12 @@ class StudyPlan:
     alpha: float
     """After division by the number of comparisons."""
     power: float
+    fewest_groups: int
+    """With fewer a sign-flip test can find nothing at this alpha."""
+    fewest_items: int
+    """In so many groups."""
+    named_effects: bool
+    """Whether somebody said what is to be found; else usual fractions of the standard deviation stand for it."""
 
 
 def basis_from_deviation(deviation: float, *, icc: float = 0.0, items_per_group: float = 1.0) -> Basis:
@@ -118,6 +141,7 @@ def basis_from_deviation(deviation: float, *, icc: float = 0.0, items_per_group:
         intraclass_correlation=icc,
         items_per_group=items_per_group,
         design_effect=1 + (items_per_group - 1) * icc,
+        group_sizes=(items_per_group,),
     )
 
 
@@ -245,6 +269,9 @@ def plan_study(
         seeds=_seeds(basis, wanted[0], alpha, power),
         alpha=alpha,
         power=power,
+        fewest_groups=groups_needed(alpha),
+        fewest_items=basis.design.items_in(groups_needed(alpha)),
+        named_effects=bool(effects),
     )
 
 
@@ -263,6 +290,7 @@ def _measured(values: Floats, labels: Labels, components: VarianceComponents | N
         standard_deviation=float(values.std(ddof=1)),
         intraclass_correlation=icc,
         items_per_group=len(coded) / coded.n_groups,
+        group_sizes=tuple(coded.sizes.tolist()),
         design_effect=design_effect(coded.sizes, icc),
         n_items=len(coded),
         n_groups=coded.n_groups,
@@ -282,27 +310,35 @@ def _components(tables: Sequence[Floats]) -> VarianceComponents | None:
 def _detectable(basis: Basis, items: int, alpha: float, power: float) -> Detectable:
     if items < 1:
         raise OptionError(f"There must be at least one item; got {items}.")
-    freedom = items / basis.items_per_group - 1
-    effect = None
-    if freedom >= 1:
-        error = basis.standard_deviation * math.sqrt(basis.design_effect / items)
-        effect = minimum_detectable_effect(standard_error=error, degrees_of_freedom=freedom, alpha=alpha, power=power)
-    return Detectable(items=items, groups=round(items / basis.items_per_group), effect=effect)
+    groups = basis.design.groups_in(items)
+    effect = basis.design.detectable(groups, alpha=alpha, power=power)
+    reason = None
+    if effect is None and groups > 1:
+        reason = f"the smallest p-value of {groups} groups is {smallest_p(groups):.2g}, above α = {alpha:.2g}"
+    elif effect is None:
+        reason = "two groups are the least that can be compared"
+    return Detectable(items=items, groups=groups, effect=effect, reason=reason)
 
 
 def _needed(basis: Basis, effect: float, alpha: float, power: float) -> Needed:
     items = _items(basis, effect, basis.standard_deviation, alpha, power)
-    inflated = basis.standard_deviation * math.sqrt(basis.design_effect)
     return Needed(
         effect=effect,
         items=items,
-        groups=None if items is None else math.ceil(items / basis.items_per_group),
-        equivalence_items=equivalence_items_needed(abs(effect), standard_deviation=inflated, alpha=alpha, power=power),
+        groups=None if items is None else basis.design.groups_in(items),
+        equivalence_items=equivalence_items_needed(
+            abs(effect),
+            standard_deviation=basis.standard_deviation,
+            alpha=alpha,
+            power=power,
+            design_effect=basis.design_effect,
+            group_sizes=basis.group_sizes,
+        ),
     )
 
 
 def _seeds(basis: Basis, effect: float, alpha: float, power: float) -> tuple[SeedPlan, ...]:
-    """Items needed with each number of seeds: ``SE² = [ω² + (σ_a² + σ_b²)/K]/n`` (Miller 2024)."""
+    """Items needed with each number of seeds: ``SE² = [ω² + σ_d²/K]/n`` (Miller 2024)."""
     if basis.components is None:
         return ()
     plans = []
@@ -321,5 +357,5 @@ def _items(basis: Basis, effect: float, deviation: float, alpha: float, power: f
         alpha=alpha,
         power=power,
         design_effect=basis.design_effect,
-        items_per_group=basis.items_per_group,
+        group_sizes=basis.group_sizes,
     )

@@ -1,23 +1,26 @@
 """A study plan as tables and sentences."""
 
-from evalkit.formatting import counted, format_number
+import math
+
+from evalkit.formatting import counted, format_number, format_p_relation, share_of_studies
 from evalkit.planning.plan import StudyPlan
 from evalkit.report.tables import TextTable
+from evalkit.stats.seeds import VarianceComponents
 
 
 def plan_tables(plan: StudyPlan) -> list[TextTable]:
     """What items can show, what effects need, and what seeds are worth where that is known."""
-    chance = f"α = {plan.alpha:.3g}, power {plan.power:.3g}"
+    found, level = f"found by {share_of_studies(plan.power)}", f"α = {plan.alpha:.3g}"
     tables = [
         TextTable(
-            title=f"What so many items can show ({chance})",
-            header=("items", "groups", "smallest difference found"),
+            title=f"What so many items find ({level})",
+            header=("items", "groups", f"true difference {found}"),
             rows=tuple((f"{row.items:,}", f"{row.groups:,}", format_number(row.effect)) for row in plan.detectable),
             text_columns=frozenset(),
         ),
         TextTable(
-            title=f"What a difference needs ({chance})",
-            header=("difference", "items", "groups", "items to show equivalence inside ± it"),
+            title=f"What a true difference needs, to be {found} ({level})",
+            header=("true difference", "items", "groups", "items to show equivalence inside ± it"),
             rows=tuple(
                 (format_number(row.effect), _needed(row.items), _needed(row.groups), _needed(row.equivalence_items))
                 for row in plan.needed
@@ -25,10 +28,11 @@ def plan_tables(plan: StudyPlan) -> list[TextTable]:
             text_columns=frozenset(),
         ),
     ]
-    if plan.seeds:
+    if plan.seeds and plan.basis.components is not None:
+        paired = "the same seeds for both methods" if plan.basis.components.paired else "seeds of their own"
         tables.append(
             TextTable(
-                title=f"Seeds against items, for a difference of {format_number(plan.needed[0].effect)}",
+                title=f"Seeds against items, for a true difference of {format_number(plan.needed[0].effect)}, {paired}",
                 header=("seeds per item", "items", "edited images of both methods"),
                 rows=tuple((str(row.seeds), _needed(row.items), _needed(row.images)) for row in plan.seeds),
                 text_columns=frozenset(),
@@ -45,9 +49,29 @@ def plan_notes(plan: StudyPlan) -> list[str]:
         f"items per group {basis.items_per_group:.3g}, correlation within groups {basis.intraclass_correlation:.2f}: "
         f"design effect {basis.design_effect:.3g}, {100 / basis.design_effect:.0f} of 100 items count",
     ]
-    if basis.components is not None and (enough := basis.components.enough_seeds) is not None:
-        notes.append(f"beyond {counted(enough, 'seed')} per item only new items help")
+    if any(row.effect is None for row in plan.detectable):
+        notes.append(
+            f"no difference, however large, can be found with fewer than {counted(plan.fewest_groups, 'group')} "
+            f"({counted(plan.fewest_items, 'item')}): the smallest p-value of G groups is 2/2^G, here above α"
+        )
+    if not plan.named_effects:
+        notes.append("no difference was named (--effect): those above are usual fractions of the standard deviation")
+    if basis.components is not None:
+        notes += _seed_notes(basis.components)
     return [*notes, *basis.notes]
+
+
+def _seed_notes(components: VarianceComponents) -> list[str]:
+    notes = []
+    if (enough := components.enough_seeds) is not None:
+        notes.append(f"beyond {counted(enough, 'seed')} per item only new items help")
+    if components.crossed is not None and components.crossed.counts:
+        notes.append(
+            f"all items of a seed seem to share an effect (F test p {format_p_relation(components.crossed.p_value)}, "
+            f"standard deviation {format_number(math.sqrt(components.crossed.variance))}), which more items do not "
+            "average out: plan more seeds"
+        )
+    return notes
 
 
 def _needed(number: int | None) -> str:

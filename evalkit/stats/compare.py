@@ -255,14 +255,16 @@ def _compared(pair: _Pair, tests: _Tests, corrected: Corrected, options: Inferen
         explanation=verdict.explanation,
         practically_equivalent=verdict.significant and verdict.verdict == "equivalent",
         sensitivity=tests.sensitivity,
-        reason=_reason(signs, n_groups, tests, effect),
+        reason=_reason(signs, n_groups, tests, error),
     )
 
 
 def _detectable(error: float, n_groups: int, alpha: float, power: float) -> float | None:
     if not error:
         return None
-    return minimum_detectable_effect(standard_error=error, degrees_of_freedom=n_groups - 1, alpha=alpha, power=power)
+    return minimum_detectable_effect(
+        standard_error=error, degrees_of_freedom=n_groups - 1, alpha=alpha, power=power, n_groups=n_groups
+    )
 
 
 def _standardised(differences: Floats) -> float | None:
@@ -301,7 +303,7 @@ def _needed(
             standard_deviation=error * math.sqrt(n_items),
             alpha=alpha,
             power=options.power,
-            items_per_group=n_items / pair.groups.n_groups,
+            group_sizes=pair.groups.sizes,
         )
         if effect and needed and needed > n_items:
             return int(needed), effect
@@ -312,7 +314,8 @@ def _new_seeds(pair: _Pair, options: InferenceOptions) -> tuple[float, float] | 
     """The fixed-items interval on the pair's items, where both methods were run with several seeds."""
     if max(table.shape[1] for table in pair.tables) < 2 or not pair.common.any():
         return None
-    return fixed_items_interval(*(table[pair.common] for table in pair.tables), level=1 - options.alpha)
+    interval = fixed_items_interval(*(table[pair.common] for table in pair.tables), level=1 - options.alpha)
+    return None if interval.low is None or interval.high is None else (interval.low, interval.high)
 
 
 def _not_run(pair: _Pair) -> tuple[int, tuple[float, float] | None]:
@@ -329,7 +332,7 @@ def _not_run(pair: _Pair) -> tuple[int, tuple[float, float] | None]:
     return n_not_run, (float((lowest[:, 1] - highest[:, 0]).mean()), float((highest[:, 1] - lowest[:, 0]).mean()))
 
 
-def _reason(signs: Floats, n_groups: int, tests: _Tests, effect: float | None) -> str | None:
+def _reason(signs: Floats, n_groups: int, tests: _Tests, error: float) -> str | None:
     """Why a comparison lacks a figure, or could not have been significant; None if neither."""
     if len(signs) and not signs.any():
         return "both have the same score on every item"
@@ -337,7 +340,7 @@ def _reason(signs: Floats, n_groups: int, tests: _Tests, effect: float | None) -
         return tests.reason
     if n_groups == 1:
         return "one group only: no spread between groups can be known"
-    if not effect:
+    if not error:
         return "all differences are the same: there is no spread to measure an effect by"
     return "no finite interval at this level" if tests.low is None else None
 

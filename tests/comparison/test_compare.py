@@ -182,10 +182,10 @@ def test_seeds_are_averaged_within_the_item_and_have_an_interval_of_their_own(tm
     """Two seeds per item compare like their means, in any order; where both have two the sentence adds new seeds'."""
     ids = [f"item_{number}" for number in range(6)]
     twice = {"ids": ids + ids, "seeds": [7] * 6 + [3] * 6}
-    once = write_scores(tmp_path / "once", {"clip_score": A})
+    once, apart = write_scores(tmp_path / "once", {"clip_score": A}), np.array([0.01, -0.01] * 3)
     a, b = (
-        write_scores(tmp_path / name, {"clip_score": [v + 0.01 for v in values] + [v - 0.01 for v in values]}, **twice)
-        for name, values in (("a", A), ("b", B))
+        write_scores(tmp_path / name, {"clip_score": [*(values + apart), *(values - apart)]}, **twice)
+        for name, values in (("a", np.array(A)), ("b", np.array(B)))
     )
     (pair,) = compare([once, b]).pairs
     assert (pair.n_items, pair.n_seeds, pair.p_value, pair.ci_low) == (6, 2, 2 / 64, 0.1)

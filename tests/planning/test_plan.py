@@ -92,10 +92,39 @@ def test_seeds_are_weighed_against_items(tmp_path):
     assert "seeds per item only new items help" in evalkit("power", *runs).stdout
 
 
-def test_too_few_items_for_two_groups_detect_nothing():
-    """Four items of one picture have no effect that they could show, and no number stands for it."""
-    plan = plan_study(basis_from_deviation(0.03, items_per_group=4), items=[4, 8])
-    assert [row.effect is None for row in plan.detectable] == [True, False]
+def test_too_few_groups_detect_nothing_and_say_why():
+    """Twenty items of 2.5 per picture are 8 groups, whose smallest p is above .05/45: first possible with 28 items."""
+    plan = plan_study(basis_from_deviation(0.03, icc=0.2, items_per_group=2.5), items=[2, 20, 28], comparisons=45)
+    assert [row.groups for row in plan.detectable] == [0, 8, 11]
+    assert [row.effect is None for row in plan.detectable] == [True, True, False]
+    assert plan.detectable[0].reason == "two groups are the least that can be compared"
+    assert plan.detectable[1].reason == "the smallest p-value of 8 groups is 0.0078, above α = 0.0011"
+    assert (plan.fewest_groups, plan.fewest_items) == (11, 28)
+    assert all(row.groups >= 11 and row.items >= 28 for row in plan.needed)
+
+
+def test_the_command_shows_a_dash_where_nothing_can_be_found():
+    """The cell has no number, the note says from when on, and JSON holds null with the reason."""
+    options = ("power", "--sd", "0.03", "--icc", "0.2", "--group-size", "2.5", "--comparisons", "45")
+    done = evalkit(*options)
+    (row,) = (line for line in done.stdout.splitlines() if line.startswith("│    20 "))
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["20", "8", "–"]
+    assert "fewer than 11 groups (28 items)" in done.stdout
+    assert "four of five such studies" in done.stdout
+    found = json.loads(evalkit(*options, "--json").stdout)
+    assert found["detectable"][0]["effect"] is None
+    assert "smallest p-value of 8 groups" in found["detectable"][0]["reason"]
+    assert found["fewest"] == {"groups": 11, "items": 28}
+    two = evalkit("power", "--sd", "0.03", "--icc", "0.2", "--items", "2", "--json")
+    assert json.loads(two.stdout)["detectable"][0]["effect"] is None
+
+
+def test_an_effect_is_planned_in_whole_groups():
+    """Twenty items per group: at least six groups, and never a part of one."""
+    plan = plan_study(basis_from_deviation(0.3, icc=0.5, items_per_group=20), effects=[5.0, 0.1])
+    assert (plan.needed[0].items, plan.needed[0].groups) == (120, 6)
+    assert [row.items for row in plan.needed] == [20 * row.groups for row in plan.needed]
+    assert plan.needed[1].equivalence_items % 20 == 0
 
 
 @pytest.mark.parametrize(
@@ -130,10 +159,10 @@ def test_the_command_prints_a_plan(pilot):
     runs, _, _ = pilot
     done = evalkit("power", *runs, "--effect", "0.01,0.005", "--items", "100")
     assert done.exit_code == 0, done.output
-    assert "What so many items can show" in done.stdout
+    assert "What so many items find" in done.stdout
     assert "design effect" in done.stdout
     result = json.loads(evalkit("power", *runs, "--effect", "0.01,0.005", "--items", "100", "--json").stdout)
-    assert list(result) == ["basis", "detectable", "needed", "seeds", "settings"]
+    assert list(result) == ["basis", "detectable", "needed", "seeds", "fewest", "settings"]
     plan = plan_study(basis_from_pilot(runs), items=[100], effects=[0.01, 0.005])
     assert [row["items"] for row in result["needed"]] == [row.items for row in plan.needed]
     assert f"{plan.needed[1].items:,}" in done.stdout

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from dataclasses import replace
 from itertools import combinations
 from xml.etree import ElementTree
@@ -12,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from evalkit.report.figures.means import cliques, forest
 from evalkit.report.figures.pairs import ecdf, heat_map
-from evalkit.report.figures.power_curve import detectable, planning_alpha, power_curve
+from evalkit.report.figures.power_curve import curve_of, planning_alpha, power_curve
 from evalkit.report.figures.style import (
     COLOURS,
     figure_style,
@@ -26,7 +27,7 @@ from evalkit.report.figures.view import MetricView
 from evalkit.report.figures.write import FORMATS, draw_figures, write_figures
 from evalkit.scores.frame import ScoreFrame
 from evalkit.stats.clusters import cluster_error, code_groups
-from evalkit.stats.power import minimum_detectable_effect
+from evalkit.stats.power import Design, minimum_detectable_effect
 from tests.support.comparisons import METRICS, NAMES, comparison_of
 
 ALIGNED, PRESERVED = METRICS
@@ -252,16 +253,35 @@ def test_lower_is_better_points_to_the_right_too():
 
 def test_the_power_curve_halves_with_four_times_the_items_and_passes_through_the_tables_figure():
     """Far from small samples it falls with the root of the number of items; alpha is that of the table's family."""
-    n_items, effects = detectable(0.01, 400, 400, 0.05)
-    at = dict(zip(n_items, effects, strict=True))
-    assert at[400] == pytest.approx(0.01 * 2.8, rel=0.01)
+    curve = curve_of(Design(standard_deviation=0.2), 400, 0.05)
+    at = dict(zip(curve.groups, curve.effects, strict=True))
+    assert curve.now == at[400] == pytest.approx(0.01 * 2.8, rel=0.01)
     assert at[6_400] == pytest.approx(at[400] / 4, rel=0.01)
-    assert list(effects) == sorted(effects, reverse=True)
+    assert list(curve.effects) == sorted(curve.effects, reverse=True)
 
     comparison = comparison_of(3, n_items=20)
     assert [planning_alpha(view_of(comparison, metric)) for metric in METRICS] == [0.05 / 3, 0.05]
-    small = dict(zip(*detectable(0.01, 20, 10, 0.05 / 3), strict=True))
-    assert small[20] == minimum_detectable_effect(standard_error=0.01, degrees_of_freedom=9, alpha=0.05 / 3)
+    small = curve_of(Design(standard_deviation=0.01 * 20**0.5, group_sizes=(2,)), 20, 0.05 / 3)
+    assert small.now == minimum_detectable_effect(
+        standard_error=0.01, degrees_of_freedom=9, alpha=0.05 / 3, n_groups=10
+    )
+
+
+def test_the_power_curve_is_drawn_in_whole_groups_and_not_below_the_floor():
+    """It starts where the smallest p-value allows it, counts whole groups, and is absent where none is in reach."""
+    few = curve_of(Design(standard_deviation=1.0, group_sizes=(2.5,)), 20, 0.05 / 45)
+    assert (few.groups[0], few.items[0], few.now) == (11, 28, None)
+    assert [math.ceil(2.5 * groups) for groups in few.groups] == list(few.items)
+    assert curve_of(Design(standard_deviation=1.0, group_sizes=(20,)), 20, 1e-9) is None
+    assert curve_of(Design(standard_deviation=1.0, group_sizes=(2.5,)), 20, 0.05 / 45, sign_flip=False).now > 0
+
+
+def test_the_power_curve_says_what_is_found_and_names_no_smallest_difference():
+    """The caption speaks of true differences that four of five such studies would find."""
+    drawn = _drawn(power_curve, comparison_of(3, n_items=20), ALIGNED)
+    assert "would be found by four of five such studies" in drawn.caption
+    assert "nothing can be found" in drawn.caption
+    assert "mallest" not in drawn.caption + drawn.alt
 
 
 def test_degenerate_scores_leave_figures_out_and_raise_nothing():

@@ -12,16 +12,19 @@ from statsmodels.stats.weightstats import ttost_paired
 from evalkit.errors import OptionError
 from evalkit.stats.clusters import code_groups, unbiased_cluster_error
 from evalkit.stats.equivalence import group_tost
+from evalkit.stats.noncentral import noncentral_t_cdf, noncentrality_at
+from evalkit.stats.permutation import sign_flip_test
 from evalkit.stats.power import (
+    Design,
     design_effect,
     equivalence_items_needed,
+    equivalence_power,
+    groups_needed,
     intraclass_correlation,
     items_needed,
     minimum_detectable_effect,
-    noncentral_t_cdf,
-    noncentrality_at,
+    smallest_p,
 )
-from evalkit.stats.seeds import VarianceComponents, fixed_items_interval, variance_components
 from tests.support.grouped import TEDBENCH_GROUP_SIZES, group_differences, tedbench_groups
 
 
@@ -36,16 +39,45 @@ def test_the_smallest_detectable_effect_is_what_tables_say(n, alpha, dz):
     assert ours == pytest.approx(TTestPower().solve_power(nobs=n, alpha=alpha, power=0.8), abs=1e-5)
 
 
-@given(st.floats(0.02, 2.0), st.floats(0.5, 0.95))
-def test_the_items_needed_are_the_fewest_that_are_enough(effect, power):
-    """With one item less the detectable effect is larger than the one asked for."""
-    n = items_needed(effect, standard_deviation=1.0, power=power)
+@pytest.mark.parametrize(("comparisons", "groups"), [(1, 6), (10, 9), (45, 11), (528, 15)])
+def test_so_many_groups_can_be_significant_and_one_less_cannot(comparisons, groups):
+    """Where all groups agree p is 2^(1−G), which must not exceed the corrected level."""
+    alpha = 0.05 / comparisons
+    assert groups_needed(alpha) == groups
+    assert (
+        sign_flip_test(np.ones(groups), range(groups)).p_value == smallest_p(groups) <= alpha < smallest_p(groups - 1)
+    )
 
-    def detectable(items):
-        return minimum_detectable_effect(standard_error=items**-0.5, degrees_of_freedom=items - 1, power=power)
 
-    assert detectable(n) <= effect
-    assert n == 2 or detectable(n - 1) > effect
+def test_no_effect_is_detectable_below_the_floor():
+    """With 5 groups the smallest p is .0625, and a t test, which has none, is not held to it."""
+    given = {"standard_error": 0.01, "degrees_of_freedom": 4}
+    assert minimum_detectable_effect(**given, n_groups=5) is None
+    assert minimum_detectable_effect(**given, alpha=0.0625, n_groups=5) > 0
+    assert minimum_detectable_effect(**given) > 0
+    assert Design(standard_deviation=1.0).detectable(1) is None
+
+
+@pytest.mark.parametrize(("n_groups", "alpha"), [(6, 0.05), (8, 0.05), (11, 0.05 / 45), (12, 0.05)])
+def test_four_of_five_studies_find_the_detectable_effect(n_groups, alpha):
+    """The sign flip finds a true difference of that size about as often as is said, near its floor too."""
+    effect = minimum_detectable_effect(
+        standard_error=n_groups**-0.5, degrees_of_freedom=n_groups - 1, alpha=alpha, n_groups=n_groups
+    )
+    studies = np.random.default_rng(0).normal(effect, 1, (500, n_groups))
+    found = np.mean([sign_flip_test(study, range(n_groups)).p_value <= alpha for study in studies])
+    assert found == pytest.approx(0.8, abs=0.05)
+
+
+@given(st.floats(0.02, 2.0), st.floats(0.5, 0.95), st.sampled_from([1.0, 2.5, 20.0]))
+def test_the_items_needed_are_the_fewest_whole_groups_that_are_enough(effect, power, size):
+    """With one group less the detectable effect is larger than the one asked for, or there is none."""
+    design = Design(standard_deviation=1.0, group_sizes=(size,))
+    items = items_needed(effect, standard_deviation=1.0, power=power, group_sizes=[size])
+    groups = design.groups_in(items)
+    assert (items, groups >= 6) == (design.items_in(groups), True)
+    assert design.detectable(groups, power=power) <= effect
+    assert groups == 6 or design.detectable(groups - 1, power=power) > effect
 
 
 def test_groups_cost_items():
@@ -53,14 +85,60 @@ def test_groups_cost_items():
     alone = items_needed(0.01, standard_deviation=0.1)
     grouped = items_needed(0.01, standard_deviation=0.1, design_effect=1.5)
     assert grouped == pytest.approx(1.5 * alone, rel=0.01)
-    assert items_needed(0.01, standard_deviation=0.1, design_effect=1.5, items_per_group=20) > grouped
+    assert items_needed(0.01, standard_deviation=0.1, design_effect=1.5, group_sizes=[20]) > grouped
     assert items_needed(1e-9, standard_deviation=1.0) is None
 
 
-@pytest.mark.parametrize(("margin", "n"), [(0.5, 35), (0.3, 96), (0.2, 215), (0.1, 857)])
+def test_a_difference_of_any_size_takes_six_groups():
+    """Twenty items per group make 120 items, however large the difference."""
+    assert items_needed(100.0, standard_deviation=0.1, group_sizes=[20]) == 120
+
+
+def test_the_freedom_of_a_growing_mix_is_that_of_its_copies():
+    """Twice the groups of TEdBench have the degrees of freedom of twice its sizes; equal groups have G − 1."""
+    design = Design(standard_deviation=1.0, group_sizes=TEDBENCH_GROUP_SIZES)
+    twice = np.repeat(np.arange(78), TEDBENCH_GROUP_SIZES * 2)
+    for groups, labels in ((39, tedbench_groups()), (78, twice)):
+        spread = unbiased_cluster_error(np.arange(len(labels), dtype=float), code_groups(labels))
+        assert design.freedom(groups) == pytest.approx(spread[1])
+    assert design.freedom(39) < design.freedom(50) < design.freedom(78) < design.freedom(10**6)
+    assert Design(standard_deviation=1.0, group_sizes=(2.5,)).freedom(40) == 39
+
+
+def test_one_dominating_group_costs_items():
+    """Sixty-one of a hundred items in one group leave few degrees of freedom, so more groups are needed."""
+    given = {"standard_deviation": 1.0, "design_effect": 3.0}
+    even, dominated = ([2.5] * 40, [61] + [1] * 39)
+    assert items_needed(0.5, **given, group_sizes=dominated) > 1.2 * items_needed(0.5, **given, group_sizes=even)
+
+
+@pytest.mark.parametrize(("margin", "n"), [(0.5, 36), (0.3, 97), (0.2, 216), (0.1, 858)])
 def test_items_needed_for_equivalence(margin, n):
-    """8.56·(s/Δ)² items show equivalence of equal methods four times in five."""
+    """One item more than the normal approximation's 8.56·(s/Δ)² shows equivalence in four of five studies."""
     assert equivalence_items_needed(margin, standard_deviation=1.0) == n
+
+
+@pytest.mark.parametrize("freedom", [1.0, 2.61, 9.0, 38.0, 1e4])
+@pytest.mark.parametrize("margin", [2.0, 3.0, 6.0])
+def test_the_power_of_equivalence_is_that_of_simulated_studies(freedom, margin):
+    """Two one-sided tests of a true difference of 0 succeed where |z| + t·S stays below the margin."""
+    rng = np.random.default_rng(0)
+    z, spread = rng.normal(size=200_000), np.sqrt(rng.chisquare(freedom, 200_000) / freedom)
+    shown = (np.abs(z) + reference.t.ppf(0.95, freedom) * spread < margin).mean()
+    assert equivalence_power(margin, freedom) == pytest.approx(shown, abs=0.004)
+
+
+def test_equivalence_of_grouped_items_is_planned_in_whole_groups():
+    """Groups of ten that agree by a tenth: whole tens, and enough for the power asked for but not with one less."""
+    given = {"standard_deviation": 1.0, "design_effect": 1.9, "group_sizes": [10]}
+    items = equivalence_items_needed(0.3, **given)
+    assert items % 10 == 0
+
+    def shown(groups):
+        return equivalence_power(0.3 / (1.9 / (10 * groups)) ** 0.5, groups - 1)
+
+    assert shown(items // 10) >= 0.8 > shown(items // 10 - 1)
+    assert equivalence_items_needed(1e-9, standard_deviation=1.0) is None
 
 
 def test_the_design_effect_of_tedbench():
@@ -86,48 +164,6 @@ def test_the_noncentrality_is_found_again(t, df, probability):
     assert np.isnan(expected := reference.nct.cdf(t, df, shift)) or expected == pytest.approx(probability, abs=1e-6)
     assert np.isnan(reference.nct.cdf(-1.98, 99, 10))
     assert noncentral_t_cdf(-1.98, 99, 10) == 0.0
-
-
-def test_seeds_halve_only_their_own_part_of_the_spread():
-    """The deviation of an item's difference is √(ω² + (σ_a² + σ_b²)/K), and beyond 4(σ_a² + σ_b²)/ω² seeds it stays."""
-    noisy = VarianceComponents(items=1.0, seeds_a=2.0, seeds_b=2.0)
-    assert [noisy.deviation(seeds) ** 2 for seeds in (1, 4, 1000)] == pytest.approx([5, 2, 1.004])
-    assert (noisy.enough_seeds, VarianceComponents(items=1.0, seeds_a=0.5, seeds_b=0.5).enough_seeds) == (16, 4)
-    assert VarianceComponents(items=0.0, seeds_a=1.0, seeds_b=1.0).enough_seeds is None
-
-
-def test_variance_components_find_what_was_put_in():
-    """Item variance 1 and seed variances ½ and 2 are recovered from many items."""
-    rng = np.random.default_rng(1)
-    truth = rng.normal(size=(4000, 1))
-    a, b = rng.normal(0, 0.5**0.5, (4000, 3)), truth + rng.normal(0, 2**0.5, (4000, 4))
-    found = variance_components(a, b)
-    assert found.items == pytest.approx(1.0, abs=0.1)
-    assert (found.seeds_a, found.seeds_b) == (pytest.approx(0.5, abs=0.05), pytest.approx(2.0, abs=0.1))
-    assert variance_components(a[:, :1], b) is None
-
-
-def test_the_fixed_items_interval_covers_the_items_own_difference():
-    """With only new seeds the interval covers the difference on these items 95 % of the time, however few items."""
-    rng, covered = np.random.default_rng(2), 0
-    items = rng.normal(size=(6, 1)) * 5
-    for _ in range(800):
-        low, high = fixed_items_interval(rng.normal(size=(6, 3)), items + rng.normal(size=(6, 2)))
-        covered += low <= items.mean() <= high
-    assert 0.925 <= covered / 800 <= 0.975
-
-
-def test_the_fixed_items_error_is_the_formula():
-    """Unequal numbers of seeds: Σ(σ²_ia/K_ia + σ²_ib/K_ib)/n², an item's single run taking the mean variance."""
-    a = np.array([[1.0, 3.0, np.nan], [2.0, 2.0, 5.0], [4.0, np.nan, np.nan]])
-    b = np.array([[1.0, 2.0], [3.0, 3.0], [1.0, 5.0]])
-    mean_variance = (2 + 3) / 2
-    variance = (2 / 2 + 3 / 3 + mean_variance / 1 + 0.5 / 2 + 0 + 8 / 2) / 9
-    low, high = fixed_items_interval(a, b)
-    half = reference.t.ppf(0.975, 1 + 2 + 3) * variance**0.5
-    difference = (1.5 + 3 + 3) / 3 - (2 + 3 + 4) / 3
-    assert (low, high) == pytest.approx((difference - half, difference + half))
-    assert fixed_items_interval(a[:, :1], b) is None
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=30, unique=True), st.floats(0.05, 1))
@@ -208,11 +244,10 @@ def test_one_group_shows_no_equivalence():
         lambda: minimum_detectable_effect(standard_error=1.0, degrees_of_freedom=9, power=0.01),
         lambda: equivalence_items_needed(0.0, standard_deviation=1.0),
         lambda: design_effect([0, 1], 0.2),
-        lambda: items_needed(0.1, standard_deviation=1.0, items_per_group=0.5),
-        lambda: variance_components(np.ones((2, 2)), np.ones((3, 2))),
-        lambda: variance_components(np.ones((2, 2)), np.full((2, 2), np.nan)),
-        lambda: fixed_items_interval(np.ones((2, 2)), np.ones((3, 2))),
-        lambda: fixed_items_interval(np.ones((2, 2)), np.full((2, 2), np.nan)),
+        lambda: items_needed(0.1, standard_deviation=1.0, group_sizes=[0.5]),
+        lambda: items_needed(0.1, standard_deviation=1.0, group_sizes=[]),
+        lambda: equivalence_items_needed(0.1, standard_deviation=1.0, power=1.0),
+        lambda: groups_needed(0.0),
     ],
 )
 def test_impossible_plans_are_refused(call):

@@ -1,72 +1,94 @@
-"""The figure of what more items would show."""
+"""The figure of what more items would find."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from evalkit.arrays import Floats
 from evalkit.comparison.records import ComparedMetric
+from evalkit.formatting import counted, format_score, share_of_studies
 from evalkit.report.comparison import alpha_of
 from evalkit.report.figures.style import GREY, GRID, INK, DrawnFigure, new_figure, printable
 from evalkit.report.figures.view import MetricView
 from evalkit.stats.clusters import cluster_error, code_groups
-from evalkit.stats.power import minimum_detectable_effect
+from evalkit.stats.power import POWER, Design, groups_needed
 
 POINTS = 33
 FROM, TO = 1 / 4, 16
-"""The range of a power curve, in multiples of the present number of items."""
+"""The range of a power curve, in multiples of the present number of groups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerCurve:
+    """What one method's difference to the reference would have to be, by the size of the study."""
+
+    groups: tuple[int, ...]
+    """Increasing, from the fewest with which anything can be found."""
+    items: tuple[int, ...]
+    effects: tuple[float, ...]
+    """True difference that would be found by four of five such studies."""
+    n_items: int
+    """At present."""
+    n_groups: int
+
+    @property
+    def now(self) -> float | None:
+        """The effect at present; None where so few groups can find nothing."""
+        return dict(zip(self.groups, self.effects, strict=True)).get(self.n_groups)
 
 
 def power_curve(view: MetricView) -> DrawnFigure | None:
-    """What so many items would detect, for each method against a reference; None where no difference varies."""
+    """What so many items would find, for each method against a reference; None where no difference varies."""
     metric, styles = view.metric, view.styles
-    alpha = planning_alpha(view)
-    curves = _curves(view, alpha)
+    alpha, sign_flip = planning_alpha(view), view.comparison.settings.get("test") != "t"
+    curves = _curves(view, alpha, sign_flip=sign_flip)
     if not curves:
         return None
-    title = f"{printable(metric.name)}: what more items would show"
+    title = f"{printable(metric.name)}: what more items would find"
     figure = new_figure(max(3.3, 1.3 + 0.2 * len(curves)), title, view.basis)
     axes = figure.subplots()
-    for name, (n_items, effects, _) in curves.items():
-        axes.plot(n_items, effects, color=styles[name].colour, linestyle=styles[name].line, label=styles[name].label)
-    present = sorted({n for _, _, n in curves.values()})
-    for n in present:
-        axes.axvline(n, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
-    _finish(axes, present[-1], metric)
+    for name, curve in curves.items():
+        style = styles[name]
+        axes.plot(curve.groups, curve.effects, color=style.colour, linestyle=style.line, label=style.label)
+    _finish(axes, list(curves.values()), metric)
     legend = f"against\n{styles[view.reference].label}"
     figure.legend(loc="outside right upper", fontsize=7.5, title=legend, alignment="left", title_fontsize=7,
                   handlelength=1.6)  # fmt: skip
-    at_present = ", ".join(f"{name} {float(np.interp(n, x, y)):.4f}" for name, (x, y, n) in curves.items())
+    at_present = ", ".join(f"{name} {format_score(curve.now)}" for name, curve in curves.items())
     corrected = " (corrected)" if alpha < alpha_of(view.comparison) else ""
+    fewest = groups_needed(alpha)
+    floor = f" With fewer than {counted(fewest, 'group')} nothing can be found." if sign_flip else ""
     return DrawnFigure(
         name=f"power_{view.stem}",
-        title=f"Differences on {metric.name} that more items would detect",
-        caption=f"Smallest true difference to {view.reference_label} in {metric.name} that a two-sided test finds with "
-        f"a probability of 80 % at α = {alpha:.3g}{corrected}, by number of items, had they the spread and the groups "
-        f"of these: {view.basis}. The dotted line is the present number.",
-        alt=f"Detectable difference to {view.reference} on {metric.name} at present: {at_present}; it "
-        "halves with every four times as many items.",
+        title=f"Differences on {metric.name} that more items would find",
+        caption=f"True difference to {view.reference_label} in {metric.name} that would be found by "
+        f"{share_of_studies(POWER)} at α = {alpha:.3g}{corrected}, by size, had they the spread and the groups of "
+        f"these: {view.basis}.{floor} The dotted line is the present size.",
+        alt=f"True difference to {view.reference} on {metric.name} that would be found by {share_of_studies(POWER)} at "
+        f"the present size: {at_present}; it halves with every four times as many items.",
         figure=figure,
-        columns=("method", "reference", "items", "minimum_detectable_effect"),
+        columns=("method", "reference", "items", "minimum_detectable_effect", "groups"),
         rows=tuple(
-            (name, view.reference, int(n), float(effect))
-            for name, (x, y, _) in curves.items()
-            for n, effect in zip(x, y, strict=True)
+            (name, view.reference, items, effect, groups)
+            for name, curve in curves.items()
+            for groups, items, effect in zip(curve.groups, curve.items, curve.effects, strict=True)
         ),
     )
 
 
-def _curves(view: MetricView, alpha: float) -> dict[str, tuple[Floats, Floats, int]]:
-    """Method to numbers of items, what each detects, and the present number."""
-    curves: dict[str, tuple[Floats, Floats, int]] = {}
+def _curves(view: MetricView, alpha: float, *, sign_flip: bool) -> dict[str, PowerCurve]:
+    """Method to its curve, where its difference to the reference varies and enough groups are within reach."""
+    curves: dict[str, PowerCurve] = {}
     for row in view.methods:
         both = view.with_reference(row.method)
-        n, n_groups = len(both.item_ids), len(set(both.groups))
-        if view.pair(row.method) and n_groups > 2:
-            error = cluster_error(both.columns[:, 1] - both.columns[:, 0], code_groups(both.groups))
-            if error:
-                curves[row.method] = (*detectable(error, n, n_groups, alpha), n)
+        coded = code_groups(both.groups)
+        error = cluster_error(both.columns[:, 1] - both.columns[:, 0], coded) if view.pair(row.method) else None
+        if error:
+            design = Design(standard_deviation=error * math.sqrt(len(coded)), group_sizes=tuple(coded.sizes.tolist()))
+            curve = curve_of(design, len(coded), alpha, sign_flip=sign_flip)
+            curves |= {row.method: curve} if curve else {}
     return curves
 
 
@@ -79,27 +101,39 @@ def planning_alpha(view: MetricView) -> float:
     return alpha / max(1, sum(pair.metric in primary and pair.p_value is not None for pair in comparison.pairs))
 
 
-def detectable(error: float, n: int, n_groups: int, alpha: float) -> tuple[Floats, Floats]:
-    """Numbers of items, and the smallest difference that each detects with a probability of 80 %.
+def curve_of(design: Design, n_items: int, alpha: float, *, sign_flip: bool = True) -> PowerCurve | None:
+    """What whole groups would find, from a quarter of the present number to sixteen times as many.
 
     Args:
-        error: Group-robust standard error of the mean difference over the present items.
-        n: Present number of items.
-        n_groups: Present number of groups; it grows with the items.
-        alpha: Two-sided error rate.
+        design: Spread and sizes of the present groups.
+        n_items: Present number of items.
+        alpha: Two-sided error rate, corrected.
+        sign_flip: Whether the test has a smallest p-value.
+
+    Returns:
+        None where even the largest could find nothing.
     """
-    least = max(FROM, 3 / n_groups)
-    n_items = np.unique(np.rint(np.append(np.geomspace(least * n, TO * n, POINTS), n)))
-    effects = [
-        minimum_detectable_effect(
-            standard_error=error * math.sqrt(n / items), degrees_of_freedom=n_groups * items / n - 1, alpha=alpha
-        )
-        for items in n_items
-    ]
-    return n_items, np.array(effects)
+    present = design.groups_in(n_items)
+    least, most = max(3, groups_needed(alpha) if sign_flip else 3, round(FROM * present)), round(TO * present)
+    if most < least:
+        return None
+    groups = {round(number) for number in np.geomspace(least, most, POINTS)} | {max(least, present)}
+    found = {number: design.detectable(number, alpha=alpha, sign_flip=sign_flip) for number in sorted(groups)}
+    effects = {number: effect for number, effect in found.items() if effect is not None}
+    return PowerCurve(
+        groups=tuple(effects),
+        items=tuple(design.items_in(number) for number in effects),
+        effects=tuple(effects.values()),
+        n_items=n_items,
+        n_groups=present,
+    )
 
 
-def _finish(axes: Axes, present: int, metric: ComparedMetric) -> None:
+def _finish(axes: Axes, curves: Sequence[PowerCurve], metric: ComparedMetric) -> None:
+    grouped = any(curve.n_groups < curve.n_items for curve in curves)
+    largest = max(curves, key=lambda curve: curve.n_groups)
+    for present in {curve.n_groups for curve in curves}:
+        axes.axvline(present, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
     axes.set_xscale("log")
     axes.set_yscale("log")
     low, high = axes.get_xlim()
@@ -110,11 +144,13 @@ def _finish(axes: Axes, present: int, metric: ComparedMetric) -> None:
     steps = [m * 10.0**e for e in range(-7, 8) for m in (1, 2, 5) if bottom <= m * 10.0**e <= top]
     axes.set_yticks(steps, [f"{step:g}" for step in steps])
     axes.grid(color=GRID, linewidth=0.6)
-    axes.annotate(f" {present:,} items now", (present, 1), xycoords=("data", "axes fraction"), fontsize=7, color=INK,
+    now = counted(largest.n_groups, "group" if grouped else "item")
+    axes.annotate(f" {now} now", (largest.n_groups, 1), xycoords=("data", "axes fraction"), fontsize=7, color=INK,
                   va="top")  # fmt: skip
     if metric.margin:
         axes.axhline(metric.margin, color=GREY, linewidth=0.8)
         axes.annotate(f"margin {metric.margin:g}", (1, metric.margin), xycoords=("axes fraction", "data"), ha="right",
                       va="bottom", fontsize=7)  # fmt: skip
-    axes.set_xlabel("items")
-    axes.set_ylabel(f"detectable difference in {printable(metric.name)}")
+    mean_size = largest.n_items / largest.n_groups
+    axes.set_xlabel(f"groups of {mean_size:.3g} items on average" if grouped else "items")
+    axes.set_ylabel(f"true difference in {printable(metric.name)}")
