@@ -194,7 +194,8 @@ def basis_from_pilot(
         )
     there = ~np.isnan(values)
     labels = joined.groups[there]
-    return _measured(values[there] * factor, labels, _components(tables), notes)
+    labels_of_seeds = [joined.seed_labels(name, metric) for name in scores.scores]
+    return _measured(values[there] * factor, labels, _components(tables, labels_of_seeds), notes)
 
 
 def power(
@@ -299,12 +300,13 @@ def _measured(values: Floats, labels: Labels, components: VarianceComponents | N
     )
 
 
-def _components(tables: Sequence[Floats]) -> VarianceComponents | None:
-    """Items against seeds, on the items for which both methods have every seed."""
+def _components(tables: Sequence[Floats], labels: Sequence[tuple[str, ...] | None]) -> VarianceComponents | None:
+    """Items against seeds, on the items for which both methods have every seed; by seed where these have the same."""
     if len(tables) < 2:
         return None
+    paired = labels[0] is not None and labels[0] == labels[1]
     complete = ~np.isnan(np.concatenate(tables, axis=1)).any(axis=1)
-    return variance_components(tables[0][complete], tables[1][complete])
+    return variance_components(tables[0][complete], tables[1][complete], paired=paired)
 
 
 def _detectable(basis: Basis, items: int, alpha: float, power: float) -> Detectable:

@@ -29,11 +29,11 @@ def plan_tables(plan: StudyPlan) -> list[TextTable]:
         ),
     ]
     if plan.seeds and plan.basis.components is not None:
-        paired = "the same seeds for both methods" if plan.basis.components.paired else "seeds of their own"
+        paired = "same seeds for both" if plan.basis.components.paired else "other seeds for each"
         tables.append(
             TextTable(
-                title=f"Seeds against items, for a true difference of {format_number(plan.needed[0].effect)}, {paired}",
-                header=("seeds per item", "items", "edited images of both methods"),
+                title=f"Seeds against items, for a true difference of {format_number(plan.needed[0].effect)}",
+                header=(f"seeds per item ({paired})", "items", "edited images of both methods"),
                 rows=tuple((str(row.seeds), _needed(row.items), _needed(row.images)) for row in plan.seeds),
                 text_columns=frozenset(),
             )

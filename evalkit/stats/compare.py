@@ -222,7 +222,7 @@ def _compared(pair: _Pair, tests: _Tests, corrected: Corrected, options: Inferen
     signs = np.sign(differences if pair.metric.higher_is_better else -differences)
     error = cluster_error(differences, pair.groups) or 0.0
     verdict, (n_not_run, bounds) = _verdict(pair, tests, corrected, error, options), _not_run(pair)
-    effect = _detectable(error, n_groups, corrected.alpha, options.power)
+    effect = _detectable(error, n_groups, corrected.alpha, options)
     return PairComparison(
         metric=pair.metric.metric,
         a=pair.a,
@@ -255,15 +255,19 @@ def _compared(pair: _Pair, tests: _Tests, corrected: Corrected, options: Inferen
         explanation=verdict.explanation,
         practically_equivalent=verdict.significant and verdict.verdict == "equivalent",
         sensitivity=tests.sensitivity,
-        reason=_reason(signs, n_groups, tests, error),
+        reason=_reason(signs, n_groups, tests, error, effect),
     )
 
 
-def _detectable(error: float, n_groups: int, alpha: float, power: float) -> float | None:
+def _detectable(error: float, n_groups: int, alpha: float, options: InferenceOptions) -> float | None:
     if not error:
         return None
     return minimum_detectable_effect(
-        standard_error=error, degrees_of_freedom=n_groups - 1, alpha=alpha, power=power, n_groups=n_groups
+        standard_error=error,
+        degrees_of_freedom=n_groups - 1,
+        alpha=alpha,
+        power=options.power,
+        n_groups=None if options.test == "t" else n_groups,
     )
 
 
@@ -332,7 +336,7 @@ def _not_run(pair: _Pair) -> tuple[int, tuple[float, float] | None]:
     return n_not_run, (float((lowest[:, 1] - highest[:, 0]).mean()), float((highest[:, 1] - lowest[:, 0]).mean()))
 
 
-def _reason(signs: Floats, n_groups: int, tests: _Tests, error: float) -> str | None:
+def _reason(signs: Floats, n_groups: int, tests: _Tests, error: float, effect: float | None) -> str | None:
     """Why a comparison lacks a figure, or could not have been significant; None if neither."""
     if len(signs) and not signs.any():
         return "both have the same score on every item"
@@ -342,7 +346,9 @@ def _reason(signs: Floats, n_groups: int, tests: _Tests, error: float) -> str | 
         return "one group only: no spread between groups can be known"
     if not error:
         return "all differences are the same: there is no spread to measure an effect by"
-    return "no finite interval at this level" if tests.low is None else None
+    if tests.low is None:
+        return "no finite interval at this level"
+    return f"cannot reach the corrected level with {n_groups} groups" if effect is None else None
 
 
 def decide(

@@ -92,6 +92,31 @@ def test_seeds_are_weighed_against_items(tmp_path):
     assert "seeds per item only new items help" in evalkit("power", *runs).stdout
 
 
+def test_seeds_that_both_methods_share_are_planned_by_their_differences(tmp_path):
+    """What a seed does to both methods is no noise of their difference: fewer items, and the table says why."""
+    rng = np.random.default_rng(0)
+    ids = [f"i{number}" for number in range(40)] * 3
+    seeds = np.repeat(range(3), 40)
+    common, gains = rng.normal(0.2, 0.05, 120), np.tile(rng.normal(0.05, 0.03, 40), 3)
+    values = (common + rng.normal(0, 0.01, 120), common + gains + rng.normal(0, 0.01, 120))
+
+    def components(labels_of_b):
+        runs = [
+            write_scores(tmp_path / f"{name}{labels_of_b[0]}", {"clip_score": scores.tolist()}, ids=ids, seeds=labels)
+            for name, scores, labels in (("a", values[0], seeds.tolist()), ("b", values[1], labels_of_b))
+        ]
+        return runs, basis_from_pilot(runs).components
+
+    runs, same = components(seeds.tolist())
+    _, other = components((seeds + 7).tolist())
+    assert (same.paired, other.paired) == (True, False)
+    assert same.seeds_difference == pytest.approx(2 * 0.01**2, rel=0.4)
+    assert other.seeds_difference == pytest.approx(same.seeds_a + same.seeds_b)
+    assert same.items == pytest.approx(0.03**2, rel=0.5)
+    assert "seeds per item (same seeds for both)" in evalkit("power", *runs).stdout
+    assert json.loads(evalkit("power", *runs, "--json").stdout)["basis"]["components"]["paired"] is True
+
+
 def test_too_few_groups_detect_nothing_and_say_why():
     """Twenty items of 2.5 per picture are 8 groups, whose smallest p is above .05/45: first possible with 28 items."""
     plan = plan_study(basis_from_deviation(0.03, icc=0.2, items_per_group=2.5), items=[2, 20, 28], comparisons=45)
