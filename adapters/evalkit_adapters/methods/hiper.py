@@ -76,7 +76,9 @@ class HiPer(LatentDiffusionMethod):
         """
         from evalkit_adapters.seeding import seeded_generator
 
-        caption, square = self._head_and_tail("source", source_caption or ""), self.model.square(source_image)
+        caption = self._head_and_tail("source", source_caption or "")
+        # The reference resizes with torchvision's own default.
+        square = self.model.square(source_image, Image.Resampling.BILINEAR)
         made_of = {
             "method": self.card.name,
             "source": square,
