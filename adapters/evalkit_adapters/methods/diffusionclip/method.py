@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from evalkit_adapters.methods.diffusionclip.models import PictureDiffusion, Weights
     from evalkit_adapters.methods.diffusionclip.tuning import InvertedImage, TuningOptions
 
-_OF_GENERATION = ("steps", "degree", "also", "shares", "domain", "images")
+_NOT_OF_TUNING = ("steps", "degree", "also", "shares", "domain", "images", "checkpointing")
 """Settings that the tuned weights do not follow from."""
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
@@ -58,7 +58,9 @@ class DiffusionCLIP:
                 ("standard", "efficient"),
             ),
             "checkpointing": Setting(
-                default=True, summary="In standard mode: the memory of one evaluation, for a third more time."
+                default=True,
+                summary="In standard mode: the memory of one evaluation, for a third more time.",
+                shapes_edits=False,
             ),
             "loss": choice("log", "How the directional distance enters.", ("log", "plain")),
             "clip_weight": from_zero(3.0, "Of the directional loss."),
@@ -171,7 +173,7 @@ class DiffusionCLIP:
         from evalkit_adapters.methods.diffusionclip.tuning import fine_tune
 
         made_of: dict[str, Any] = {"method": self.card.name, "source": source, "target": target}
-        made_of |= {name: value for name, value in self.settings.items() if name not in _OF_GENERATION}
+        made_of |= {name: value for name, value in self.settings.items() if name not in _NOT_OF_TUNING}
         made_of |= {f"picture {index}": one.image for index, one in enumerate(pictures)}
         objective, tuning = self.objective(source, target), self.tuning(len(pictures))
         found = self.run.kept(
