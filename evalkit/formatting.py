@@ -1,7 +1,8 @@
 """The one place where numbers, intervals, p-values, ranks and lists of names become text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from itertools import chain, count
 
 DASH = "–"
 """What stands for a value that is not defined."""
@@ -143,6 +144,24 @@ def series(names: Sequence[str], word: str = "or") -> str:
 def one_line(text: str) -> str:
     """Without line breaks and control characters, which would end a cell, a row or a comment."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def one_line_names(names: Iterable[str]) -> dict[str, str]:
+    """Each name as one line; different names stay different.
+
+    >>> list(one_line_names(["ours", "a" + chr(10) + "b", "a b"]).values())
+    ['ours', 'a b', 'a b (2)']
+    """
+    distinct = dict.fromkeys(names)
+    found = {name: name for name in distinct if name.isprintable()}
+    taken = set(found)
+    for name in distinct:
+        if name not in found:
+            line = one_line(name) or "?"
+            numbered = (f"{line} ({number})" for number in count(2))
+            found[name] = next(each for each in chain([line], numbered) if each not in taken)
+            taken.add(found[name])
+    return found
 
 
 def _minus(text: str) -> str:

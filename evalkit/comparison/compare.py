@@ -13,7 +13,7 @@ from evalkit.comparison.join import REASON_WORDS, Joined, join
 from evalkit.comparison.load import Method, check_comparable, load_methods
 from evalkit.comparison.options import ComparisonOptions, ComparisonPlan, plan_comparison
 from evalkit.comparison.records import CORRECTIONS, ComparedMethod, ComparedMetric, Comparison, PairResult, sentence_of
-from evalkit.formatting import counted, listed
+from evalkit.formatting import counted, listed, one_line
 from evalkit.scores.external import read_groups
 from evalkit.stats.compare import compare_methods, permutations_for
 from evalkit.stats.multiplicity import EXPLORATORY
@@ -68,7 +68,10 @@ def compare(
         benchmark=next((m.record.benchmark for m in methods if m.record), None),
         baseline=options.baseline,
         settings=_settings(joined, plan, scores, len(pairs) // len(scores)),
-        notes=(*notes, *plan.notes, *_missing(methods, joined, plan), *_ranking_notes(rankings, joined, plan)),
+        notes=tuple(
+            one_line(note)
+            for note in (*notes, *plan.notes, *_missing(methods, joined, plan), *_ranking_notes(rankings, joined, plan))
+        ),
     )
 
 
@@ -149,7 +152,7 @@ def _missing(methods: Sequence[Method], joined: Joined, plan: ComparisonPlan) ->
                 for reason, items in joined.without(method.name, metric.name).items()
             ]
         if metric.unbounded and any(joined.not_run(method.name, metric.name).any() for method in methods):
-            notes.append(f"{metric.unbounded}: nothing is known of the items that a method was not run on")
+            notes.append(f"{metric.unbounded}, so that nothing bounds the difference over items that were not run")
     for method in methods:
         failed = [joined.items[item] for item in np.flatnonzero(joined.failed(method.name)).tolist()]
         if failed:

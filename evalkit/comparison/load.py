@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.errors import OptionError, RunError
+from evalkit.formatting import one_line_names
 from evalkit.scores.external import ColumnNames, read_table
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import RunRecord, read_run
@@ -30,6 +31,8 @@ class Method:
     """None for scores of other tools."""
     ungrouped: frozenset[str] = frozenset()
     """Items of which nobody says with which others they share a source image."""
+    zeroed: frozenset[str] = frozenset()
+    """Metrics with values so small that they count as 0."""
 
 
 def load_methods(sources: Sequence[str | Path], columns: ColumnNames | None = None) -> tuple[list[Method], list[str]]:
@@ -56,7 +59,8 @@ def load_methods(sources: Sequence[str | Path], columns: ColumnNames | None = No
         methods += found
         notes += remarks
     _refuse_namesakes(methods)
-    return methods, notes
+    lines = one_line_names(method.name for method in methods)
+    return [replace(method, name=lines[method.name]) for method in methods], notes
 
 
 def check_comparable(methods: Sequence[Method], metrics: Sequence[str]) -> list[str]:
@@ -140,7 +144,7 @@ def _run(path: Path) -> Method:
 def _table(path: Path, columns: ColumnNames | None) -> tuple[list[Method], list[str]]:
     external = read_table(path, columns)
     methods = [
-        Method(name=name, source=str(path), table=table, ungrouped=external.ungrouped)
+        Method(name=name, source=str(path), table=table, ungrouped=external.ungrouped, zeroed=external.zeroed)
         for name, table in external.methods.items()
     ]
     return methods, list(external.notes)

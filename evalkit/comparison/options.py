@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from evalkit.arrays import Floats
 from evalkit.benchmarks.protocols import PROTOCOLS, Protocol
 from evalkit.comparison.load import Method
 from evalkit.comparison.records import ComparedMetric
@@ -61,16 +64,8 @@ def plan_comparison(methods: Sequence[Method], options: ComparisonOptions) -> Co
         RunError: There are fewer than two methods, or no metric that all have.
     """
     _check(methods, options)
-    chosen, left_out = _choose(methods, options.metrics)
-    for option, asked in (
-        ("primary", options.primary),
-        ("lower-is-better", options.lower_is_better),
-        ("margin", options.margins),
-    ):
-        for name in asked:
-            if name not in chosen:
-                expected = ", ".join(chosen)
-                raise OptionError(f"--{option} names '{name}', which is not compared: expected one of {expected}.")
+    chosen, left_out = _choose(methods, options)
+    _refuse_others(chosen, options)
     known = {name: METRICS.get(name) for name in set(METRICS.names()).intersection(chosen)}
     directions, assumed = _directions(methods, chosen, known, options.lower_is_better)
     primary, margins = list(options.primary), dict(options.margins)
@@ -80,22 +75,27 @@ def plan_comparison(methods: Sequence[Method], options: ComparisonOptions) -> Co
         assumed.append(_agreed(protocol, agreed, options))
         primary = primary or [name for name in protocol.primary if name in chosen]
         margins = {**agreed, **margins}
+    if not primary:
+        primary = chosen[:1]
+        if len(chosen) > 1 or left_out:
+            left_out.append(f"nobody named the primary metric: it is {chosen[0]}, the first. Another: --primary NAME")
     signed = next((method.record for method in methods if method.record), None)
+    scales, rates = _scales(methods, chosen, known)
     compared = tuple(
         ComparedMetric(
             name=name,
             higher_is_better=directions[name],
             family=known[name].family if name in known else "unknown",
-            primary=name in (primary or chosen[:1]),
+            primary=name in primary,
             signature=signed.metrics[name].signature if signed else None,
             margin=_positive(name, margins.get(name)),
-            is_rate=name in known and known[name].summarize == "rate",
-            range=_range(known[name]) if name in known else (None, None),
+            is_rate=scales[name].is_rate,
+            range=scales[name].range,
             neutral=known[name].neutral if name in known else None,
         )
         for name in chosen
     )
-    return ComparisonPlan(metrics=compared, options=options, notes=(*left_out, *assumed))
+    return ComparisonPlan(metrics=compared, options=options, notes=(*left_out, *assumed, *rates))
 
 
 def _check(methods: Sequence[Method], options: ComparisonOptions) -> None:
@@ -118,6 +118,19 @@ def _check(methods: Sequence[Method], options: ComparisonOptions) -> None:
         raise OptionError(f"The correction maxt comes from the sign flips themselves: got --test {options.test}.")
 
 
+def _refuse_others(chosen: Sequence[str], options: ComparisonOptions) -> None:
+    """Refuse options about metrics that are not compared."""
+    for option, asked in (
+        ("primary", options.primary),
+        ("lower-is-better", options.lower_is_better),
+        ("margin", options.margins),
+    ):
+        for name in asked:
+            if name not in chosen:
+                expected = ", ".join(chosen)
+                raise OptionError(f"--{option} names '{name}', which is not compared: expected one of {expected}.")
+
+
 def _protocol_of(methods: Sequence[Method]) -> Protocol | None:
     """The protocol that every method was scored under, where there is one and it is still known."""
     names = {method.record.protocol if method.record else None for method in methods}
@@ -133,8 +146,9 @@ def _agreed(protocol: Protocol, agreed: Mapping[str, float], options: Comparison
     return f"as {protocol.name} has it: {'; '.join(parts)}"
 
 
-def _choose(methods: Sequence[Method], metrics: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The metrics to compare, and a note on those that only some methods have."""
+def _choose(methods: Sequence[Method], options: ComparisonOptions) -> tuple[list[str], list[str]]:
+    """The metrics to compare, and notes on those that only some methods have, and on columns that are none."""
+    metrics = options.metrics
     everywhere = [name for name in methods[0].table.metrics if all(name in m.table.metrics for m in methods)]
     for name in metrics:
         without = next((method for method in methods if name not in method.table.metrics), None)
@@ -147,9 +161,27 @@ def _choose(methods: Sequence[Method], metrics: Sequence[str]) -> tuple[list[str
         each = "; ".join(f"{method.name} has {', '.join(method.table.metrics)}" for method in methods)
         raise RunError(f"The methods have no metric in common: {each}. Score them with the same --metrics.")
     somewhere = dict.fromkeys(name for method in methods for name in method.table.metrics)
-    partly = [] if metrics else [name for name in somewhere if name not in everywhere]
+    if metrics:
+        return list(dict.fromkeys(metrics)), []
+    partly = [name for name in somewhere if name not in everywhere]
     notes = [f"not compared, since only some methods have them: {', '.join(partly)}"] if partly else []
-    return list(dict.fromkeys(metrics)) or everywhere, notes
+    asked = {*METRICS.names(), *options.primary, *options.lower_is_better, *options.margins}
+    constant = [name for name in everywhere if name not in asked and _is_constant(methods, name)]
+    if constant and len(constant) < len(everywhere):
+        notes.append(f"not compared, since they never vary: {', '.join(constant)}")
+        everywhere = [name for name in everywhere if name not in constant]
+    return everywhere, notes
+
+
+def _is_constant(methods: Sequence[Method], name: str) -> bool:
+    """Whether other tools' tables have one and the same value everywhere, for all items and methods."""
+    return len(np.unique(_values(methods, name))) == 1 and not any(method.record for method in methods)
+
+
+def _values(methods: Sequence[Method], name: str) -> Floats:
+    """Every value of a metric, whose ever it is."""
+    values: Floats = np.concatenate([method.table.column(name) for method in methods])
+    return values[~np.isnan(values)]
 
 
 def _directions(
@@ -183,10 +215,33 @@ def _sounds_lower(name: str) -> bool:
     return any(lower == known or lower.startswith(f"{known}_") or lower.endswith(f"_{known}") for known in _LOWER)
 
 
-def _range(metric: Metric) -> tuple[float | None, float | None]:
-    """A metric's least and greatest value, None where it has none."""
-    low, high = (end if math.isfinite(end) else None for end in (metric.lowest, metric.highest))
-    return low, high
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnScale:
+    """What values a metric can have."""
+
+    range: tuple[float | None, float | None] = (None, None)
+    is_rate: bool = False
+
+
+def _scales(
+    methods: Sequence[Method], chosen: Sequence[str], known: Mapping[str, Metric]
+) -> tuple[dict[str, ColumnScale], list[str]]:
+    """Each metric's scale, and a note on columns that became rates by their values alone."""
+    scales = {name: _scale(methods, name, known.get(name)) for name in chosen}
+    guessed = [name for name in chosen if scales[name].is_rate and name not in known]
+    return scales, [f"compared as rates, since all values are 0 or 1: {', '.join(guessed)}"] if guessed else []
+
+
+def _scale(methods: Sequence[Method], name: str, known: Metric | None) -> ColumnScale:
+    """A metric's scale; of another tool's metric what its values allow, whatever it is called."""
+    values = _values(methods, name)
+    ours = any(method.record for method in methods)
+    if not ours and len(values) and np.isin(values, (0.0, 1.0)).all() and not any(name in m.zeroed for m in methods):
+        return ColumnScale(range=(0.0, 1.0), is_rate=True)
+    if known is None or not (ours or ((values >= known.lowest) & (values <= known.highest)).all()):
+        return ColumnScale()
+    low, high = (end if math.isfinite(end) else None for end in (known.lowest, known.highest))
+    return ColumnScale(range=(low, high), is_rate=known.summarize == "rate")
 
 
 def _positive(metric: str, margin: float | None) -> float | None:

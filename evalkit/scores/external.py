@@ -1,22 +1,19 @@
 """Score tables of other tools, in whatever shape they come: which column is what, and what is missing and why."""
 
-import csv
-import io
-import json
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import DataError
+from evalkit.formatting import counted, listed, one_line, one_line_names
 from evalkit.scores.frame import ItemScores, ScoreFrame
+from evalkit.scores.table_files import read_records
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 GUESSES: Mapping[str, tuple[str, ...]] = {
     "item": ("item_id", "item", "image_id", "file_id", "sample_id", "id", "key", "index", "name", "file_name", "file",
              "image"),
@@ -34,12 +31,12 @@ ABSENT: Mapping[str, str] = {
     "absent": "the table has no row for it",
 }
 """Why another tool's table has no value."""
+SMALLEST, LARGEST = 1e-100, 1e100
+"""Sizes between which scores can be squared and summed; what is smaller counts as 0, what is larger is refused."""
 _EMPTY = {"", "nan", "none", "null", "na", "n/a", "-", "–"}
 _TRUTHS = {"true": 1.0, "false": 0.0}
 _BETWEEN = "|"
 """What stands between method and metric where each pair of them has a column."""
-_JUDGED = re.compile(r"^\W*([A-Za-z][^:\n]*?)\W*:\W*(\d+(?:\.\d+)?)\W*$", re.MULTILINE)
-"""A line ``Name: number`` of a judge's answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +60,8 @@ class ExternalTable:
     methods: Mapping[str, ScoreFrame]
     ungrouped: frozenset[str]
     """Items of which no column says with which others they belong together: each is a group of its own."""
+    zeroed: frozenset[str]
+    """Metrics with values so small that they count as 0."""
     notes: tuple[str, ...]
     """How the table was read."""
 
@@ -81,23 +80,21 @@ def read_table(path: Path, columns: ColumnNames | None = None) -> ExternalTable:
         columns: What cannot be guessed.
 
     Raises:
-        DataError: The table cannot be read, a column is absent, an item has no name, two rows give the same value, or
-            an item has two groups.
+        DataError: The table cannot be read, a column is absent, an item has no name, two rows give the same value, an
+            item has two groups, or a value is larger than any score.
     """
-    table = _read(path)
+    table = read_records(path)
     chosen = _resolve(path, list(table.columns), columns or ColumnNames())
-    remarks: list[str] = []
-    if chosen.metric and chosen.value:
-        metrics = _needed(path, table[chosen.metric])
-        cells = _rows(path, table, chosen).assign(metric=metrics, raw=table[chosen.value])
-    else:
-        cells, remarks = _melted(path, table, chosen)
+    cells, remarks = (_long if chosen.metric and chosen.value else _melted)(path, table, chosen)
+    cells["metric"] = cells["metric"].map(one_line_names(cells["metric"]))
+    scores, tiny = _scores(path, cells)
     read_as = ", ".join(f"{part} '{name}'" for part, name in asdict(chosen).items() if name)
     groups = _groups(path, cells)
     return ExternalTable(
-        methods=_frames(path, cells, groups),
+        methods=_frames(path, cells, scores, groups),
         ungrouped=frozenset(set(cells["item"]) - groups.keys()),
-        notes=(f"{path.name} was read by its columns: {read_as}", *remarks),
+        zeroed=frozenset(tiny),
+        notes=(f"{path.name} was read by its columns: {read_as}", *remarks, *_about_tiny(path, tiny)),
     )
 
 
@@ -107,7 +104,7 @@ def read_groups(path: Path, columns: ColumnNames | None = None) -> dict[str, str
     Raises:
         DataError: The table cannot be read, has no such columns, or gives an item two groups.
     """
-    table = _read(path)
+    table = read_records(path)
     chosen = _resolve(path, list(table.columns), columns or ColumnNames())
     if chosen.group is None:
         raise DataError(f"{path} has no group column: expected one called 'group' beside the item's.")
@@ -134,93 +131,6 @@ def number_of(raw: Any) -> tuple[float | None, str | None]:  # noqa: ANN401 - a 
     if math.isnan(value):
         return None, "empty"
     return (None, "infinite") if math.isinf(value) else (value, None)
-
-
-def _read(path: Path) -> "pd.DataFrame":
-    """Every record as it stands in the file, indexed by where: ``line 3``, ``entry 3`` or ``row 3``."""
-    kind = path.suffix.lower()
-    if kind not in SUFFIXES:
-        raise DataError(f"{path} is no table that can be read: expected one of {', '.join(SUFFIXES)}, got '{kind}'.")
-    try:
-        if kind == ".parquet":
-            from pyarrow import parquet
-
-            rows = enumerate(parquet.read_table(path).to_pylist(), start=1)
-            return _of_records(path, ((f"row {number}", record) for number, record in rows))
-        text = path.read_bytes().decode("utf-8-sig")
-        return _of_records(path, (_csv_records if kind in (".csv", ".tsv") else _json_records)(path, text))
-    except UnicodeDecodeError as failure:
-        raise DataError(f"{path} is not UTF-8 text: {failure}. Convert it, and run the same command again.") from None
-    except OSError as failure:
-        raise DataError(f"{path} cannot be read: {failure.strerror or failure}.") from failure
-    except (ValueError, csv.Error) as failure:  # pyarrow's are ValueErrors
-        name = "Parquet" if kind == ".parquet" else kind[1:].upper()
-        raise DataError(f"{path} is not a {name} file that can be read: {failure}.") from failure
-
-
-def _of_records(path: Path, records: Iterable[tuple[str, Any]]) -> "pd.DataFrame":
-    """A table of objects, those inside of others as ``outer.inner``."""
-    import pandas as pd
-
-    index, rows = [], []
-    for where, record in records:
-        if not isinstance(record, dict):
-            raise DataError(f"{path}, {where}: expected an object with a key per column, got {type(record).__name__}.")
-        row: dict[str, Any] = {}
-        for key, value in record.items():
-            row |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
-        index.append(where)
-        rows.append(row)
-    if not rows:
-        raise DataError(f"{path} holds no rows: expected one per item.")
-    return pd.DataFrame(rows, index=index, dtype=object)
-
-
-def _csv_records(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    """Each line; pandas' own reader fills up short ones in silence, and cannot say which line a cell is from."""
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=text.partition("\n")[0].count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    header = [name.strip() for name in next(lines, [])]
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise DataError(f"{path}, line 1: the column '{twice[0]}' is there more than once. Rename one of them.")
-    for cells in filter(None, lines):
-        where = f"line {lines.line_num}"
-        if len(cells) != len(header):
-            raise DataError(f"{path}, {where}: expected {len(header)} cells as in the header, got {len(cells)}.")
-        yield where, dict(zip(header, cells, strict=True))
-
-
-def _json_records(path: Path, text: str) -> Iterable[tuple[str, Any]]:
-    if path.suffix.lower() != ".json":
-        lines = ((f"line {number}", line) for number, line in enumerate(text.split("\n"), start=1))
-        return ((where, _parsed(path, line, where)) for where, line in lines if line.strip())
-    value = _parsed(path, text, "the file")
-    if isinstance(value, dict):
-        lists = [inner for inner in value.values() if isinstance(inner, list) and inner and isinstance(inner[0], dict)]
-        value = lists[0] if len(lists) == 1 else value
-    if isinstance(value, dict):
-        return ((f"entry '{item}'", _scores_of(item, scores)) for item, scores in value.items())
-    if isinstance(value, list):
-        return ((f"entry {number}", entry) for number, entry in enumerate(value, start=1))
-    raise DataError(f"{path} is no table: expected a list of objects, or an object of items.")
-
-
-def _scores_of(item: str, scores: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
-    """What an object of items says of one, as an object with the item's name."""
-    if isinstance(scores, str) and (judged := _JUDGED.findall(scores)):
-        named = {name.strip(): float(value) for name, value in judged}
-        return {"item_id": item, **named, "average": sum(named.values()) / len(named)}
-    if scores is None or isinstance(scores, int | float | str):
-        return {"item_id": item, "score": scores}
-    return {"item_id": item, **scores} if isinstance(scores, dict) else scores
-
-
-def _parsed(path: Path, text: str, where: str) -> Any:  # noqa: ANN401 - whatever JSON can hold
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as failure:
-        raise DataError(f"{path}, {where}: this is not JSON: {failure}.") from None
 
 
 def _resolve(path: Path, present: Sequence[str], named: ColumnNames) -> ColumnNames:
@@ -258,6 +168,14 @@ def _rows(path: Path, table: "pd.DataFrame", columns: ColumnNames) -> "pd.DataFr
     return pd.DataFrame(rows, index=table.index, dtype=object)
 
 
+def _long(path: Path, table: "pd.DataFrame", columns: ColumnNames) -> tuple["pd.DataFrame", list[str]]:
+    """A table of one value per row, and what is to be said of columns beside it."""
+    cells = _rows(path, table, columns).assign(metric=_needed(path, table[columns.metric]), raw=table[columns.value])
+    left_out = [name for name in table.columns if name and name not in asdict(columns).values()]
+    said = f"{path.name}: a row gives one value, so that other columns were left out: {', '.join(left_out)}"
+    return cells, [said] if left_out else []
+
+
 def _melted(path: Path, table: "pd.DataFrame", columns: ColumnNames) -> tuple["pd.DataFrame", list[str]]:
     """A wide table with a row for each of its values, and what is to be said of the columns that are no scores."""
     import pandas as pd
@@ -284,6 +202,30 @@ def _is_metric(column: "pd.Series[Any]") -> bool:
         return False
     reasons = [number_of(raw)[1] for raw in column]
     return reasons.count(None) + reasons.count("infinite") > reasons.count("not_a_number")
+
+
+def _scores(path: Path, cells: "pd.DataFrame") -> tuple[list[tuple[float | None, str | None]], dict[str, list[str]]]:
+    """Each cell's value, or why there is none; and metric to where values are so small that they count as 0."""
+    scores: list[tuple[float | None, str | None]] = []
+    tiny: dict[str, list[str]] = {}
+    for cell in cells.itertuples():
+        value, reason = number_of(cell.raw)
+        if value is not None and abs(value) > LARGEST:
+            raise DataError(
+                f"{path}, {cell.Index}: {cell.metric} of item '{one_line(cell.item)}' is {value:g}: expected a number "
+                f"up to {LARGEST:g}. Divide the column by a power of ten, or take it out of the table."
+            )
+        if value is not None and abs(value) < SMALLEST:
+            if value:
+                tiny.setdefault(cell.metric, []).append(cell.Index)
+            value = 0.0  # of −0.0 too
+        scores.append((value, reason))
+    return scores, tiny
+
+
+def _about_tiny(path: Path, tiny: Mapping[str, Sequence[str]]) -> list[str]:
+    said = f"{path.name}: counted as 0, being smaller than {SMALLEST:g}:"
+    return [f"{said} {counted(len(at), 'value')} of {metric} ({listed(at)})" for metric, at in tiny.items()]
 
 
 def _seed(path: Path, where: str, raw: Any) -> int | None:  # noqa: ANN401 - a cell of any kind of table
@@ -324,11 +266,16 @@ def _groups(path: Path, rows: "pd.DataFrame") -> dict[str, str]:
     return {item: group for item, (group, _) in found.items()}
 
 
-def _frames(path: Path, cells: "pd.DataFrame", group_of: Mapping[str, str]) -> dict[str, ScoreFrame]:
+def _frames(
+    path: Path,
+    cells: "pd.DataFrame",
+    scores: Sequence[tuple[float | None, str | None]],
+    group_of: Mapping[str, str],
+) -> dict[str, ScoreFrame]:
     """A frame per method."""
     where: dict[tuple[str, str, int | None, str], str] = {}
     methods: dict[str, dict[tuple[str, int | None], tuple[dict[str, float | None], dict[str, str]]]] = {}
-    for cell in cells.itertuples():
+    for cell, (value, reason) in zip(cells.itertuples(), scores, strict=True):
         first = where.setdefault((cell.method, cell.item, cell.seed, cell.metric), cell.Index)
         if first != cell.Index:
             seed = "" if cell.seed is None else f", seed {cell.seed}"
@@ -337,7 +284,7 @@ def _frames(path: Path, cells: "pd.DataFrame", group_of: Mapping[str, str]) -> d
                 f"'{cell.method}'. Keep one, or name the column that tells them apart: --seed-column NAME"
             )
         values, reasons = methods.setdefault(cell.method, {}).setdefault((cell.item, cell.seed), ({}, {}))
-        values[cell.metric], reason = number_of(cell.raw)
+        values[cell.metric] = value
         if reason:
             reasons[cell.metric] = reason
     frames = {}
