@@ -11,7 +11,7 @@ import numpy as np
 
 from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
-from evalkit.stats.clusters import Labels, check_level, code_groups, unbiased_cluster_error
+from evalkit.stats.clusters import Groups, Labels, check_level, code_groups, unbiased_cluster_error
 
 FEWEST_DEGREES = 10
 """Of freedom that a spread between seeds needs to give an interval."""
@@ -191,9 +191,8 @@ def crossed_t(differences: Floats, groups: Labels) -> CrossedError | None:
     Raises:
         OptionError: An item has no difference.
     """
-    counts = _counts(differences)
-    means, coded = np.nansum(differences, axis=1) / counts, code_groups(groups)
-    spread = unbiased_cluster_error(means, coded)
+    counts, coded = _counts(differences), code_groups(groups)
+    spread = unbiased_cluster_error(_means(differences), coded)
     if spread is None:
         return None
     effect = crossed_seed_effect(differences, coded)
@@ -232,6 +231,7 @@ def fixed_items_interval(
     values_b: Floats,
     *,
     level: float = 0.95,
+    groups: Labels | None = None,
     paired: bool = False,
     widest: float | None = None,
 ) -> SeedInterval:
@@ -239,7 +239,8 @@ def fixed_items_interval(
 
     Where the seeds of both methods are the same, it rests on their per-seed differences; else on each method's own
     scores. The spread within items gives ``SE² = Σ_i σ²_i/K_i / n²`` with as many degrees of freedom as there are
-    repeats; an item that was run once takes the mean variance over the others. Where the seeds' means differ by more
+    repeats (of groups' sums where items come in groups, which count as ``1/Σh_g²`` items, ``h_g = m_g/n``); an item
+    that was run once takes the mean variance over the others. Where the seeds' means differ by more
     than that explains (F test of ``MS_seed/MS_error`` in the two-way layout of items by seeds, p ≤ .25), an effect that
     all items share is counted: ``SE² = component/K + MS_error/(nK) = MS_seed/(nK)``, with K − 1 degrees of freedom.
     Both methods' parts are added, with Satterthwaite's degrees of freedom. Below 10 of these there is no interval.
@@ -255,6 +256,7 @@ def fixed_items_interval(
         values_a: ``(n, seeds)`` scores of the first method; NaN where an item has fewer seeds, but at least one.
         values_b: ``(n, seeds)`` of the second.
         level: Coverage, in (0, 1).
+        groups: ``(n,)``; items of a group may share what a seed does to them. By default each is its own.
         paired: Whether the columns of both are the same seeds. An item of which one method lacks a seed unpairs them.
         widest: Half-width of the interval over new items and new seeds: fixed items are never less certain.
 
@@ -270,9 +272,10 @@ def fixed_items_interval(
 
     check_level(level)
     values_a, values_b = _tables(values_a, values_b, paired=paired)
-    means = [np.nansum(values, axis=1) / _counts(values) for values in (values_a, values_b)]
+    means = [_means(values) for values in (values_a, values_b)]
+    coded = code_groups(np.arange(len(values_a)) if groups is None else groups)
     paired = paired and bool((np.isfinite(values_a) == np.isfinite(values_b)).all())
-    parts = [_spread(values) for values in ([values_b - values_a] if paired else [values_a, values_b])]
+    parts = [_spread(values, coded) for values in ([values_b - values_a] if paired else [values_a, values_b])]
     variance, freedom, reason = _together(parts)
     p_values = [part.crossed.p_value for part in parts if part is not None and part.crossed is not None]
     half = None if reason else float(stdtrit(freedom, 0.5 + level / 2)) * math.sqrt(variance)
@@ -299,26 +302,27 @@ class _Spread:
     crossed: CrossedSeedEffect | None
 
 
-def _spread(values: Floats) -> _Spread | None:
+def _spread(values: Floats, groups: Groups) -> _Spread | None:
     """The variance of the mean through seeds; None where no item was run twice."""
-    there = np.isfinite(values)
-    counts, n_items = there.sum(axis=1), len(values)
+    counts, n_items = _counts(values), len(values)
     again = counts > 1
     if not again.any():
         return None
-    squares = np.nansum(np.square(values - (np.nansum(values, axis=1) / counts)[:, None]), axis=1)
-    variances = squares[again] / (counts[again] - 1)
-    within = np.full(n_items, variances.mean())
-    within[again] = variances
-    if (within <= _ROUNDING * np.nanmax(np.square(values))).all():
-        within[:] = 0.0
-    crossed = crossed_seed_effect(values)
-    if crossed is None or not crossed.counts:
-        variance = float((within / counts).sum()) / n_items**2
-        return _Spread(variance=variance, freedom=float((counts - 1).sum()), crossed=crossed)
-    shared = crossed.variance * _share_of_seeds(there, counts)
-    variance = shared + crossed.error_mean_square * float((1 / counts).sum()) / n_items**2
-    return _Spread(variance=variance, freedom=crossed.n_seeds - 1.0, crossed=crossed)
+    crossed = crossed_seed_effect(values, groups)
+    if crossed is not None and crossed.counts:
+        shared = crossed.variance * _share_of_seeds(np.isfinite(values), counts)
+        variance = shared + crossed.error_mean_square * float((1 / counts).sum()) / n_items**2
+        return _Spread(variance=variance, freedom=crossed.n_seeds - 1.0, crossed=crossed)
+    deviations = np.nan_to_num(values - _means(values)[:, None])
+    if np.square(deviations).max() <= _ROUNDING * np.nanmax(np.square(values)):
+        deviations[:] = 0.0
+    squares = np.square(deviations).sum(axis=1)
+    mean_variance = float((squares[again] / (counts[again] - 1)).mean())
+    # Squared and summed over seeds, an item's row is the variance of its mean; a group's, that of its items' sum.
+    scaled = deviations / np.sqrt(counts * np.maximum(counts - 1, 1))[:, None]
+    variance = (float(np.square(groups.sums(scaled)).sum()) + mean_variance * float((~again).sum())) / n_items**2
+    repeats = float((counts - 1).sum())
+    return _Spread(variance=variance, freedom=repeats * n_items / float(np.square(groups.sizes).sum()), crossed=crossed)
 
 
 def _together(parts: list[_Spread | None]) -> tuple[float, float | None, str | None]:
@@ -349,6 +353,12 @@ def _counts(values: Floats) -> Floats:
     if not len(values) or (counts == 0).any():
         raise OptionError("Every item needs a score with at least one seed.")
     return counts
+
+
+def _means(values: Floats) -> Floats:
+    """``(n,)`` mean over each item's seeds."""
+    means: Floats = np.nansum(values, axis=1) / _counts(values)
+    return means
 
 
 def _tables(values_a: Floats, values_b: Floats, *, paired: bool) -> tuple[Floats, Floats]:
