@@ -154,7 +154,7 @@ class Reproduction(LeaderboardRecord):
     difference: float
     """Reproduced less submitted, on the primary alignment metric."""
     equivalence_p_value: float | None
-    """None where both runs have the same scores, which are equivalent without a test."""
+    """None where there is no spread to test with: two runs with the very same scores need no test."""
     drift_p_value: float
     """One-sided: that the submitted scores are the better ones."""
 

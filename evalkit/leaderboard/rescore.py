@@ -28,7 +28,7 @@ from evalkit.metrics.base import METRICS
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_into
-from evalkit.stats.equivalence import group_tost
+from evalkit.stats.equivalence import equivalence_test
 from evalkit.stats.permutation import sign_flip_test
 from evalkit.storage.prefetch import Progress, no_progress
 
@@ -174,9 +174,14 @@ def _reproduced(entry: LoadedEntry, again: ScoreFrame, protocol: Protocol) -> Re
         )
     sign = 1 if METRICS.get(metric).higher_is_better else -1
     difference = np.array([sign * (value - before[item]) for item, value in now.items()])
-    equivalence = group_tost(difference, groups, margin=margin)
+    known = METRICS.get(metric)
+    span, is_rate = known.highest - known.lowest, known.summarize == "rate"
+    equivalence = equivalence_test(
+        difference, groups, margin=margin, is_rate=is_rate, width=span if math.isfinite(span) else None
+    )
     drift = _drift(difference, groups)
-    if not equivalence.equivalent or drift <= DRIFT_ALPHA:
+    same = not difference.any()  # a method that gives the very same again needs no test
+    if not (same or equivalence.equivalent) or drift <= DRIFT_ALPHA:
         raise EntryError(
             f"{entry.method} is not reproduced: on {metric} the new run is {difference.mean():+.4f} better, the "
             f"margin is ±{margin:g} (equivalence p {equivalence.p_value}), and the p-value of a drift to the worse is "

@@ -152,6 +152,12 @@ class Metric:
         return ".".join(map(str, [self.version, *(versions if any(v != 1 for v in versions) else [])]))
 
     @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The ends of the attainable range, None where it has no end."""
+        low, high = (end if math.isfinite(end) else None for end in (self.lowest, self.highest))
+        return low, high
+
+    @property
     def encoders(self) -> tuple[str, ...]:
         """The names of the encoders that its features go through, each once; none for a metric of pixels."""
         return tuple(dict.fromkeys(f.encoder for f in self.features.values() if f.encoder != "none"))

@@ -96,7 +96,8 @@ def summaries_of(
 def summarize(metric: Metric, table: ScoreFrame, line: str, level: float) -> MetricSummary:
     """One metric over all items of a table, as a run records it: the mean with its interval, under a signature."""
     means, undefined = table.item_means(metric.name), table.undefined(metric.name)
-    interval = mean_interval(means.values, means.groups, is_rate=metric.summarize == "rate", level=level)
+    is_rate = metric.summarize == "rate"
+    interval = mean_interval(means.values, means.groups, is_rate=is_rate, level=level, bounds=metric.bounds)
     low, mean, high = (_clamped(metric, end) for end in (interval.low, interval.value, interval.high))
     return MetricSummary(
         mean=mean,

@@ -12,6 +12,7 @@ from evalkit.stats.bootstrap import group_weights
 from evalkit.stats.clusters import Labels, check_level, cluster_error, code_groups, finite_by_group, to_steps
 from evalkit.stats.intervals import (
     Estimate,
+    design_effect_of,
     effective_trials,
     estimate_of,
     group_bootstrap_t_interval,
@@ -85,12 +86,14 @@ def superiority(
     paired = group_wilson_interval(wins, groups, level=level)
     above, below = _placements(edited, other), 1 - _placements(other, edited)
     area = float(above.mean()) if len(above) else None
-    error = cluster_error(above + below, coded)
-    if area is None or error is None:
+    spread = cluster_error(above + below, coded)
+    if area is None or spread is None:
         unpaired = estimate_of(coded, "wilson_u_statistic", area, reason=paired.reason)
     else:
-        trials = effective_trials(area, error) or coded.n_groups
-        unpaired = estimate_of(coded, "wilson_u_statistic", area, wilson_ends(area, trials, level))
+        effect = design_effect_of(area, spread.error, len(coded))
+        trials = effective_trials(len(coded), effect, spread.freedom, level) if effect else coded.n_groups
+        ends = wilson_ends(area, trials, level)
+        unpaired = estimate_of(coded, "wilson_u_statistic", area, ends, freedom=spread.freedom)
     return Superiority(paired=paired, unpaired=unpaired, n_ties=int((wins == 0.5).sum()))
 
 
@@ -132,7 +135,12 @@ def item_agreement(
         raise OptionError(f"Every item needs its group: got {len(correlations)} items and {len(groups)} groups.")
     kept = np.array([reason is None for reason in reasons], dtype=np.bool_)
     interval = group_bootstrap_t_interval(
-        correlations[kept], code_groups(groups).where(kept), level=level, n_resamples=n_resamples, seed=seed
+        correlations[kept],
+        code_groups(groups).where(kept),
+        level=level,
+        bounds=(-1.0, 1.0),
+        n_resamples=n_resamples,
+        seed=seed,
     )
     undefined = Counter(reason for reason in reasons if reason is not None)
     return RankAgreement(correlation=interval, n_items=int(kept.sum()), undefined=dict(undefined))

@@ -23,8 +23,9 @@ def group_weights(n_groups: int, *, n_resamples: int, seed: int) -> Iterator[Flo
 def studentized_means(residuals: Floats, sizes: Floats, *, n_resamples: int, seed: int) -> Iterator[Floats]:
     """``t* = (x̄* − x̄)/SE*`` of each column in bootstrap resamples of the groups, re-studentised in every resample.
 
-    With W the number of times that each group was drawn, r the group sums of residuals and m the group sizes:
-    ``u = W·r / W·m`` and ``SE*² = G/(G−1) · (W·r² − 2u W·(r m) + u² W·m²) / (W·m)²``, the cluster-robust (CR1) error.
+    With W the number of times that each group was drawn, r the group sums of residuals, m the group sizes and
+    n* = W·m: ``u = W·r / n*`` and ``SE*² = (V·r² − 2u V·(r m) + u² V·m²) / n*²`` with ``V = W / (1 − m/n*)``, the
+    cluster-robust (CR2) error of `clusters.cluster_errors`, a group that is drawn twice being two groups.
 
     Args:
         residuals: ``(G, c)`` sums over each group of ``x_i − x̄``.
@@ -35,13 +36,14 @@ def studentized_means(residuals: Floats, sizes: Floats, *, n_resamples: int, see
     Yields:
         Chunks of ``(rows, c)``; infinite where a resample moved the mean but has no spread of its own.
     """
-    n_groups = len(sizes)
     squares, crossed = np.square(residuals), residuals * sizes[:, None]
-    for weights in group_weights(n_groups, n_resamples=n_resamples, seed=seed):
+    for weights in group_weights(len(sizes), n_resamples=n_resamples, seed=seed):
         size = (weights @ sizes)[:, None]
-        mean, square = weights @ residuals / size, weights @ squares
+        mean = weights @ residuals / size
+        np.divide(weights, 1 - sizes / size, out=weights, where=weights > 0)
+        square = weights @ squares
         spread = square - 2 * mean * (weights @ crossed) + np.square(mean) * (weights @ np.square(sizes))[:, None]
         spread[spread <= 1e-12 * square] = 0.0  # what rounding leaves of a difference of equals
-        error = np.sqrt(n_groups / (n_groups - 1) * spread) / size
+        error = np.sqrt(spread) / size
         infinite = np.where(mean == 0, 0.0, np.copysign(np.inf, mean))
         yield np.divide(mean, error, out=infinite, where=error > 0)

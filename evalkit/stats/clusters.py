@@ -16,6 +16,7 @@ GRID = 1e-6
 """Scores are rounded to multiples of this, so that ties are ties and sums are exact."""
 EXACT_INTEGERS = 2.0**52
 """Sums of whole numbers below this are exact in float64."""
+ONE_GROUP = "one group only: no spread between groups can be known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,62 +75,111 @@ def code_groups(groups: Labels) -> Groups:
 def finite_by_group(values: Floats, groups: Labels) -> tuple[Floats, Groups]:
     """The values as float64 with their groups.
 
+    Args:
+        values: ``(n,)``, or ``(n, c)`` columns of the same items.
+        groups: ``(n,)``.
+
     Raises:
         OptionError: Lengths differ, or a value is not finite.
     """
     values = np.asarray(values, dtype=np.float64)
-    if values.shape != (len(groups),):
-        raise OptionError(f"Every value needs its group: got {values.size} values and {len(groups)} groups.")
+    if values.shape[:1] != (len(groups),):
+        raise OptionError(f"Every value needs its group: got {len(values)} values and {len(groups)} groups.")
     if not np.isfinite(values).all():
         raise OptionError("Values must be finite: leave undefined items out, with their reason.")
     return values, code_groups(groups)
 
 
-def cluster_error(values: Floats, groups: Groups) -> float | None:
-    """Cluster-robust (CR1) standard error of the mean over items; None for fewer than two groups.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterError:
+    """How uncertain a mean over items is that come in groups."""
 
-    ``SE² = G/(G−1) · Σ_g (Σ_{i∈g} (x_i − x̄))² / n²``. Values that are all equal have exactly 0.
+    error: float
+    """Standard error (CR2); exactly 0 where the groups do not differ."""
+    freedom: float
+    """Degrees of freedom (Satterthwaite's) that it has; at most G − 1."""
+
+
+def cluster_error(values: Floats, groups: Groups) -> ClusterError | None:
+    """Cluster-robust (CR2) standard error of the mean over items, see `cluster_errors`; None below two groups.
 
     Args:
         values: ``(n,)``, finite.
         groups: Of the same ``n`` items.
+
+    >>> round(cluster_error(np.array([1.0, 2.0, 3.0]), code_groups("abc")).error, 4)
+    0.5774
     """
     if groups.n_groups < 2:
         return None
-    if (values == values[0]).all():
-        return 0.0
-    residuals = groups.sums(values - values.mean())
-    n_groups = groups.n_groups
-    return float(np.sqrt(n_groups / (n_groups - 1) * np.square(residuals).sum()) / len(groups))
+    errors, freedom = cluster_errors(values[:, None], groups)
+    return ClusterError(error=float(errors[0]), freedom=freedom)
 
 
-def unbiased_cluster_error(values: Floats, groups: Groups) -> tuple[float, float] | None:
-    """Cluster-robust (CR2) standard error of the mean over items with its degrees of freedom; None below two groups.
+def cluster_errors(columns: Floats, groups: Groups) -> tuple[Floats, float]:
+    """Cluster-robust (CR2) standard error of each column's mean over items, with their degrees of freedom.
 
     ``SE² = Σ_g (Σ_{i∈g} (x_i − x̄))² / (1 − h_g) / n²`` with ``h_g = m_g/n`` makes up for what a group's own weight in
-    the mean takes off its residual (Bell & McCaffrey 2002). The degrees of freedom are Satterthwaite's, as if the
-    items of a group agreed entirely: few large groups then count for as little as they can (Pustejovsky & Tipton
-    2018). With one item per group it is Student's, with G−1.
+    the mean takes off its residual (Bell & McCaffrey 2002); the degrees of freedom are `satterthwaite`'s. With one
+    item per group it is the textbook's ``s/√n`` with n − 1.
 
     Args:
-        values: ``(n,)``, finite.
-        groups: Of the same ``n`` items.
+        columns: ``(n, c)``, finite.
+        groups: Of the same ``n`` items, two or more.
+
+    Returns:
+        ``(c,)`` errors, exactly 0 where the groups do not differ, and the degrees of freedom of all.
+
+    Raises:
+        OptionError: There are fewer than two groups.
+    """
+    largest = np.abs(columns).max(axis=0, initial=0.0)
+    scale = np.where(largest > 0, largest, 1.0)  # squares of 1e300, or of 1e-300, are no numbers
+    deviations = group_deviations(columns / scale, groups)
+    return scale * np.sqrt(np.square(deviations).sum(axis=0)), satterthwaite(groups.sizes)
+
+
+def group_deviations(columns: Floats, groups: Groups) -> Floats:
+    """What each group adds to the error of the means: ``D.T @ D`` is their CR2 covariance.
+
+    Args:
+        columns: ``(n, c)``, finite.
+        groups: Of the same ``n`` items, two or more.
+
+    Returns:
+        ``(G, c)``: ``Σ_{i∈g} (x_i − x̄) / √(1 − h_g) / n``.
+
+    Raises:
+        OptionError: There are fewer than two groups.
     """
     if groups.n_groups < 2:
-        return None
-    share = groups.sizes / len(groups)
-    weight, squares = 1 / (1 - share), float(np.square(share).sum())
-    # SE² is a quadratic form whose matrix has the trace and the squared norm below: SE² varies like χ² with
-    # trace²/norm² degrees of freedom. Both are written out because the matrix itself has G² entries.
-    own = weight * (share**2 - 2 * share**3 + squares * share**2)
-    second, third, fourth = (float((weight * share**power).sum()) for power in (2, 3, 4))
-    norm = float((weight**2 * (share**4 - 4 * share**5 + 2 * squares * share**4)).sum())
-    norm += 2 * second * fourth + squares**2 * second**2 + 2 * third**2 - 4 * squares * second * third
-    freedom = float(own.sum()) ** 2 / norm
-    if (values == values[0]).all():
-        return 0.0, freedom
-    residuals = groups.sums(values - values.mean())
-    return float(np.sqrt((weight * np.square(residuals)).sum()) / len(groups)), freedom
+        raise OptionError(f"A standard error needs two groups or more; got {groups.n_groups}.")
+    shifted = columns - columns[0]  # equal values are exactly 0
+    residuals = groups.sums(shifted - shifted.mean(axis=0))
+    sizes = groups.sizes[:, None]
+    rounding = 8 * np.finfo(np.float64).eps * np.abs(columns).max(axis=0) * sizes
+    residuals[np.abs(residuals) <= rounding] = 0.0
+    deviations: Floats = residuals / np.sqrt(1 - sizes / len(groups)) / len(groups)
+    return deviations
+
+
+def satterthwaite(sizes: Floats) -> float:
+    """Degrees of freedom of the CR2 error of a mean, if the items were independent (Bell & McCaffrey 2002).
+
+    ``SE²`` is then a sum of squares of group residuals with covariance matrix M, and varies as χ² with
+    ``ν = tr(M)² / tr(M²) = 1 / (Σ_g h_g² + Σ_{g≠k} u_g u_k)`` degrees of freedom, ``u_g = h_g²/(1 − h_g)``. G groups
+    of one size have G − 1; one that dominates the others leaves few.
+
+    Args:
+        sizes: ``(G,)`` items per group, two groups or more.
+
+    >>> round(satterthwaite(np.array([61.0] + [1.0] * 39)), 2)
+    2.61
+    """
+    share = np.sort(sizes) / sizes.sum()
+    crossed = share**2 / (1 - share)
+    pairs = 2 * float((crossed[1:] * np.cumsum(crossed)[:-1]).sum())
+    return 1 / (float(np.square(share).sum()) + pairs)
 
 
 def to_steps(values: Floats, grid: float = GRID) -> Floats:

@@ -10,8 +10,8 @@ import numpy as np
 from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
 from evalkit.stats import signs
-from evalkit.stats.clusters import Groups, Labels, cluster_error, code_groups, to_steps
-from evalkit.stats.equivalence import Equivalence, group_tost
+from evalkit.stats.clusters import ClusterError, Groups, Labels, cluster_error, code_groups, to_steps
+from evalkit.stats.equivalence import Equivalence, equivalence_test
 from evalkit.stats.intervals import group_t_interval
 from evalkit.stats.multiplicity import Corrected, correct_families, permutations_needed
 from evalkit.stats.permutation import (
@@ -199,7 +199,9 @@ def _tested(pair: _Pair, flip: SignFlip, options: InferenceOptions) -> _Tests:
         sensitivity=sensitivity,
         equivalence=None
         if margin is None
-        else group_tost(pair.differences, pair.groups, margin=margin, alpha=options.alpha),
+        else equivalence_test(
+            pair.differences, pair.groups, margin=margin, alpha=options.alpha, is_rate=pair.metric.is_rate
+        ),
     )
 
 
@@ -220,9 +222,9 @@ def _compared(pair: _Pair, tests: _Tests, corrected: Corrected, options: Inferen
     """The record of one pair, filled once."""
     differences, n_groups, n_items = pair.differences, pair.groups.n_groups, len(pair.scores)
     signs = np.sign(differences if pair.metric.higher_is_better else -differences)
-    error = cluster_error(differences, pair.groups) or 0.0
-    verdict, (n_not_run, bounds) = _verdict(pair, tests, corrected, error, options), _not_run(pair)
-    effect = _detectable(error, n_groups, corrected.alpha, options)
+    spread = cluster_error(differences, pair.groups) or ClusterError(error=0.0, freedom=0.0)
+    verdict, (n_not_run, bounds) = _verdict(pair, tests, corrected, spread.error, options), _not_run(pair)
+    effect = _detectable(spread, n_groups, corrected.alpha, options)
     return PairComparison(
         metric=pair.metric.metric,
         a=pair.a,
@@ -255,19 +257,16 @@ def _compared(pair: _Pair, tests: _Tests, corrected: Corrected, options: Inferen
         explanation=verdict.explanation,
         practically_equivalent=verdict.significant and verdict.verdict == "equivalent",
         sensitivity=tests.sensitivity,
-        reason=_reason(signs, n_groups, tests, error, effect),
+        reason=_reason(signs, n_groups, tests, spread.error, effect),
     )
 
 
-def _detectable(error: float, n_groups: int, alpha: float, options: InferenceOptions) -> float | None:
-    if not error:
+def _detectable(spread: ClusterError, n_groups: int, alpha: float, options: InferenceOptions) -> float | None:
+    if not spread.error:
         return None
+    floor = None if options.test == "t" else n_groups
     return minimum_detectable_effect(
-        standard_error=error,
-        degrees_of_freedom=n_groups - 1,
-        alpha=alpha,
-        power=options.power,
-        n_groups=None if options.test == "t" else n_groups,
+        standard_error=spread.error, degrees_of_freedom=spread.freedom, alpha=alpha, power=options.power, n_groups=floor
     )
 
 

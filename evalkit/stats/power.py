@@ -13,7 +13,7 @@ import numpy as np
 
 from evalkit.arrays import Floats
 from evalkit.errors import OptionError
-from evalkit.stats.clusters import Labels, check_alpha, code_groups, finite_by_group, unbiased_cluster_error
+from evalkit.stats.clusters import Labels, check_alpha, finite_by_group, satterthwaite
 from evalkit.stats.noncentral import noncentrality_at
 
 POWER = 0.8
@@ -269,10 +269,10 @@ class Design:
             return groups - 1.0
         times, most = groups / len(sizes), max(1, COUNTED_GROUPS // len(sizes))
         if times <= 1:
-            return max(1.0, (_freedom(sizes) + 1) * times - 1)
+            return max(1.0, (satterthwaite(sizes) + 1) * times - 1)
         if times >= most:
-            return _freedom(np.tile(sizes, most)) * times / most
-        low, high = (_freedom(np.tile(sizes, math.floor(times) + more)) for more in (0, 1))
+            return satterthwaite(np.tile(sizes, most)) * times / most
+        low, high = (satterthwaite(np.tile(sizes, math.floor(times) + more)) for more in (0, 1))
         return low + (high - low) * (times - math.floor(times))
 
     def detectable(
@@ -295,13 +295,6 @@ class Design:
             power=power,
             n_groups=groups if sign_flip else None,
         )
-
-
-def _freedom(sizes: Floats) -> float:
-    """Satterthwaite's degrees of freedom of the mean over groups of these sizes."""
-    groups = code_groups(np.repeat(np.arange(len(sizes)), sizes.astype(np.intp)))
-    spread = unbiased_cluster_error(np.arange(len(groups), dtype=np.float64), groups)
-    return spread[1] if spread else 0.0
 
 
 def _items(design: Design, groups: int | None) -> int | None:

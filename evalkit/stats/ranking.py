@@ -15,7 +15,7 @@ import numpy.typing as npt
 from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
 from evalkit.stats.bootstrap import studentized_means
-from evalkit.stats.clusters import Groups, Labels, check_alpha, cluster_error, code_groups, to_steps
+from evalkit.stats.clusters import Groups, Labels, check_alpha, cluster_errors, code_groups, to_steps
 from evalkit.stats.intervals import mean_interval
 from evalkit.stats.records import RankedMethod, Ranking
 from evalkit.stats.scores import InferenceOptions, MetricScores, item_means
@@ -48,8 +48,9 @@ def rank_methods(metric: MetricScores, groups: Labels, options: InferenceOptions
     means = {name: item_means(table, metric.grid) for name, table in metric.scores.items()}
 
     def row(name: str, kept: Mask, reason: str | None, ranks: tuple[int, int] | None = None) -> RankedMethod:
-        level = 1 - options.alpha
-        interval = mean_interval(means[name][kept], coded.where(kept), is_rate=metric.is_rate, level=level)
+        interval = mean_interval(
+            means[name][kept], coded.where(kept), is_rate=metric.is_rate, level=1 - options.alpha, bounds=metric.range
+        )
         low, high = ranks or (None, None)
         return RankedMethod(
             metric=metric.metric,
@@ -113,7 +114,7 @@ def simultaneous_p_values(columns: Floats, groups: Groups, *, alpha: float, n_re
     if groups.n_groups < 2 or not count:
         return p_values
     means = columns.mean(axis=0)
-    errors = np.array([cluster_error(column, groups) for column in columns.T], dtype=np.float64)
+    errors, _ = cluster_errors(columns, groups)
     constant = errors == 0
     p_values[constant] = np.where(means[constant] == 0, 1.0, min(1.0, count * 2.0 ** (1 - groups.n_groups)))
     # Were it alone, a column with more unbounded resamples than this would still be without an interval.

@@ -11,7 +11,7 @@ import numpy as np
 
 from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
-from evalkit.stats.clusters import Groups, Labels, check_level, code_groups, unbiased_cluster_error
+from evalkit.stats.clusters import Groups, Labels, check_level, cluster_error, code_groups
 
 FEWEST_DEGREES = 10
 """Of freedom that a spread between seeds needs to give an interval."""
@@ -192,17 +192,17 @@ def crossed_t(differences: Floats, groups: Labels) -> CrossedError | None:
         OptionError: An item has no difference.
     """
     counts, coded = _counts(differences), code_groups(groups)
-    spread = unbiased_cluster_error(_means(differences), coded)
+    spread = cluster_error(_means(differences), coded)
     if spread is None:
         return None
     effect = crossed_seed_effect(differences, coded)
     if effect is None or not effect.variance:
-        return CrossedError(error=spread[0], freedom=spread[1])
-    variance = spread[0] ** 2
+        return CrossedError(error=spread.error, freedom=spread.freedom)
+    variance = spread.error**2
     seed, error = (ms / effect.n_items for ms in (effect.seed_mean_square, effect.error_mean_square))
     share = _share_of_seeds(np.isfinite(differences), counts)
     total = variance + (seed - error) * share
-    noise = variance**2 / spread[1] + (seed * share) ** 2 / (effect.n_seeds - 1)
+    noise = variance**2 / spread.freedom + (seed * share) ** 2 / (effect.n_seeds - 1)
     noise += (error * share) ** 2 / effect.error_freedom
     return CrossedError(error=math.sqrt(total), freedom=total**2 / noise)
 

@@ -220,11 +220,12 @@ def test_joint_covariance_has_the_group_robust_errors_on_its_diagonal():
     rng = np.random.default_rng(1)
     values = rng.normal(size=(30, 2))
     groups = tuple(str(i // 3) for i in range(30))
-    covariance = mean_covariance(values, groups)
-    single = mean_covariance(values, tuple(map(str, range(30))))
+    covariance, freedom = mean_covariance(values, groups)
+    single, _ = mean_covariance(values, tuple(map(str, range(30))))
 
     for column in range(2):
-        assert covariance[column, column] == pytest.approx(cluster_error(values[:, column], code_groups(groups)) ** 2)
+        alone = cluster_error(values[:, column], code_groups(groups))
+        assert (covariance[column, column], freedom) == (pytest.approx(alone.error**2), alone.freedom)
     assert single == pytest.approx(np.cov(values.T) / 30)
     assert mean_covariance(values[:4], ("a", "a", "b", "b")) is None
 
@@ -237,8 +238,8 @@ def test_confidence_regions_cover_the_mean():
     for _ in range(2_000):
         values = rng.normal(size=(12, 2)) @ mixing.T
         mean = values.mean(axis=0)
-        distance = mean @ np.linalg.solve(mean_covariance(values, tuple(map(str, range(12)))), mean)
-        inside += distance <= region_radius(12, 0.05) ** 2
+        covariance, freedom = mean_covariance(values, tuple(map(str, range(12))))
+        inside += mean @ np.linalg.solve(covariance, mean) <= region_radius(freedom, 0.05) ** 2
 
     assert inside / 2_000 == pytest.approx(0.95, abs=0.015)
 

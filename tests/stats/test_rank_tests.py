@@ -8,8 +8,9 @@ from scipy import stats as reference
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.contingency_tables import mcnemar
 
+from evalkit.stats.clusters import cluster_error, code_groups
 from evalkit.stats.multiplicity import adjust
-from evalkit.stats.rank_tests import sign_test, t_test, wilcoxon_signed_rank
+from evalkit.stats.rank_tests import rank_biserial, sign_test, t_test, wilcoxon_signed_rank
 from tests.support.grouped import all_permutations, tedbench_groups
 
 
@@ -112,14 +113,79 @@ def test_pairwise_wilcoxon_with_holm_is_scikit_posthocs():
 
 
 def test_the_t_test_is_scipys_and_statsmodels():
-    """With singleton groups it is the paired t test, with groups the cluster-robust regression on a constant."""
-    groups = tedbench_groups()
-    d = np.random.default_rng(3).normal(0.1, 1, 100) + np.array(groups) / 100
+    """With singleton groups it is the paired t test, with groups of one size the cluster-robust regression."""
+    groups = np.repeat(np.arange(20), 5)
+    d = np.random.default_rng(3).normal(0.1, 1, 100) + groups / 100
     assert t_test(d, range(100)) == pytest.approx(reference.ttest_1samp(d, 0).pvalue, rel=1e-4)
-    fit = OLS(d, np.ones(100)).fit(
-        cov_type="cluster", cov_kwds={"groups": np.array(groups), "use_correction": True}, use_t=True
-    )
+    fit = OLS(d, np.ones(100)).fit(cov_type="cluster", cov_kwds={"groups": groups, "use_correction": True}, use_t=True)
     assert t_test(d, groups) == pytest.approx(fit.pvalues[0], rel=1e-3)
+
+
+def test_one_big_group_leaves_the_t_test_undecided():
+    """With 61 of 100 items in one group there are 2.6 degrees of freedom, whatever G − 1 is."""
+    rng = np.random.default_rng(0)
+    groups = [0] * 61 + list(range(1, 40))
+    d = rng.normal(0.3, 1, 100)
+    d[:61] += 0.2
+    spread = cluster_error(np.rint(d * 1e6), code_groups(groups))
+    t = np.rint(d * 1e6).mean() / spread.error
+    assert spread.freedom == pytest.approx(2.61, abs=0.005)
+    assert t_test(d, groups) == pytest.approx(2 * reference.t.sf(abs(t), spread.freedom))
+
+
+@given(st.lists(st.integers(-6, 6), min_size=1, max_size=30), st.integers(2, 6))
+def test_the_rank_biserial_correlation_is_that_of_the_midranks(values, n_groups):
+    """W+ less W− over their sum, as scipy ranks them; the interval holds it, inside [−1, 1] and never without width."""
+    d = np.array(values, dtype=float)
+    ours = rank_biserial(d, [i % n_groups for i in range(len(d))])
+    moved = d[d != 0]
+    if not len(moved):
+        assert (ours.value, ours.low, ours.reason) == (None, None, "no item differs")
+        return
+    ranks = reference.rankdata(np.abs(moved))
+    assert ours.value == pytest.approx((np.sign(moved) * ranks).sum() / ranks.sum(), abs=1e-12)
+    if ours.low is None:
+        assert ours.reason
+    else:
+        assert -1 <= ours.low < ours.value < ours.high <= 1
+    turned = rank_biserial(-d, [f"g{i % n_groups}" for i in range(len(d))])
+    assert (turned.value, turned.low) == (-ours.value, None if ours.high is None else pytest.approx(-ours.high))
+
+
+def test_nothing_but_wins_has_no_interval_of_its_rank_correlation():
+    """Where every difference has one sign, or there is one group, there is a value and a reason."""
+    for d, groups, value, reason in (
+        ([1.0, 2.0, 0.0, 3.0], range(4), 1.0, "all differences have the same sign"),
+        ([-1.0, -2.0], range(2), -1.0, "all differences have the same sign"),
+        ([1.0, -2.0], "aa", -1 / 3, "one group"),
+        ([1.0, -1.0, 1.0, -1.0], "aabb", 0.0, "all groups have the same balance"),
+    ):
+        ours = rank_biserial(np.array(d), groups)
+        assert (ours.value, ours.low, ours.high) == (pytest.approx(value), None, None)
+        assert ours.reason.startswith(reason)
+
+
+def test_few_large_wins_lose_by_rank():
+    """Four large wins among 26 losses: the ranks favour the other method, whatever the mean says."""
+    rng = np.random.default_rng(5)
+    d = np.r_[rng.uniform(10, 20, 4), -rng.uniform(0.5, 1.5, 26)]
+    ours = rank_biserial(d, range(30))
+    assert d.mean() > 0 > ours.value == pytest.approx((4 * 28.5 - 26 * 13.5) / 465)
+
+
+@pytest.mark.parametrize(("shift", "correlation"), [(0.0, 0.0), (0.5, 0.3), (1.0, 0.0)])
+def test_the_rank_correlation_is_covered(shift, correlation):
+    """In TEdBench's groups about 95 of 100 intervals hold the true correlation, small or large."""
+    rng, groups = np.random.default_rng(6), tedbench_groups()
+    labels = np.array(groups)
+    truth = 2 * reference.norm.cdf(shift * np.sqrt(2)) - 1  # the mean sign of the sum of two independent differences
+    covered = 0
+    for _ in range(1_000):
+        between, within = rng.normal(size=39)[labels], rng.normal(size=100)
+        d = shift + np.sqrt(correlation) * between + np.sqrt(1 - correlation) * within
+        ours = rank_biserial(d, groups)
+        covered += ours.low <= truth <= ours.high
+    assert 0.93 <= covered / 1_000 <= 0.975
 
 
 def test_the_t_test_without_a_spread_has_no_p_value():

@@ -8,6 +8,7 @@ r"""The project's own entries of the leaderboard: controls, the published Imagic
         --data ../shared/tedbench --metrics l1              # what needs no downloaded weights
     python -m tests.studies.fill_leaderboard tedbench/v1 --controls --imagic ../shared/tedbench/imagic \
         --data ../shared/tedbench                                         # adds the rest, where the weights can be had
+    python -m tests.studies.fill_leaderboard shapes/v1 --summaries        # after a change of how intervals are made
 
 Edits that are there already (``--work``) are used; a run that was killed goes on. An entry that has all of the
 protocol's metrics is left as it is.
@@ -16,6 +17,7 @@ protocol's metrics is left as it is.
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,12 @@ from evalkit.benchmarks.protocols import Protocol
 from evalkit.editing import edit_folder
 from evalkit.editing.method import METHODS, MINIATURE, MethodCard, MethodRun
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
-from evalkit.leaderboard.store import ENTRY_FILE, Leaderboard
+from evalkit.leaderboard.records_io import file_digest, write_json
+from evalkit.leaderboard.store import ENTRY_FILE, VERIFICATION_FILE, Leaderboard
 from evalkit.leaderboard.submit import submit
+from evalkit.metrics.base import METRICS
+from evalkit.scores.run import RECORD, write_run
+from evalkit.scoring.summaries import summarize
 from tests.studies.shapes_methods import tried_methods
 
 SUBMITTER = {"name": "The evalkit maintainers", "relationship": "third_party"}
@@ -132,11 +138,28 @@ def land(folder: Path, content: dict[str, Any], board: Leaderboard, metrics: lis
     print(f"{submitted.path}: {means}", flush=True)
 
 
+def summarize_again(board: Leaderboard, protocol: str) -> None:
+    """Bring the means and intervals that the entries record in line with their scores, and the digests with them."""
+    for entry in board.entries(protocol):
+        record = entry.run.record
+        summaries = {
+            name: summarize(METRICS.get(name), entry.run.table, held.signature, record.level)
+            for name, held in record.metrics.items()
+        }
+        write_run(entry.path, replace(entry.run, record=record.model_copy(update={"metrics": summaries})))
+        digest = {"run_sha256": file_digest(entry.path / RECORD)}
+        write_json(entry.path / ENTRY_FILE, entry.record.model_copy(update=digest))
+        if entry.verification:
+            write_json(entry.path / VERIFICATION_FILE, entry.verification.model_copy(update=digest))
+        print(entry.path, flush=True)
+
+
 def main() -> None:
     """Fill a board."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("protocol")
     parser.add_argument("--controls", action="store_true")
+    parser.add_argument("--summaries", action="store_true", help="recompute what is recorded of the entries' scores")
     parser.add_argument("--methods", default="", help="names with commas between them, or all")
     parser.add_argument("--imagic", type=Path, help="the folder of the published results")
     parser.add_argument("--metrics", default="", help="some of the protocol's")
@@ -145,6 +168,9 @@ def main() -> None:
     parser.add_argument("--leaderboard", type=Path, default=Path("leaderboard"))
     asked = parser.parse_args()
     protocol = get_protocol(asked.protocol)
+    if asked.summaries:
+        summarize_again(Leaderboard(asked.leaderboard), protocol.name)
+        return
     loaded, work = covered_benchmark(protocol).load(asked.data), asked.work / asked.protocol
     names = [name for name in tried_methods() if name not in CONTROLS] if asked.methods == "all" else []
     names = names or [name for name in asked.methods.split(",") if name]

@@ -51,7 +51,7 @@ def pair_of(metric, a, b):
     first, second = (method.table.item_means(metric.name) for method in (a, b))
     d = second.values - first.values
     n_groups = len(set(first.groups))
-    mean, error = float(d.mean()), cluster_error(d, code_groups(first.groups))
+    mean, error = float(d.mean()), cluster_error(d, code_groups(first.groups)).error
     low, high = mean - 2 * error, mean + 2 * error
     sign = 1 if metric.higher_is_better else -1
     verdict = "inconclusive"
@@ -122,7 +122,7 @@ def ranked(metric, methods):
     order = sorted(means, key=lambda name: means[name].values.mean() * (-1 if metric.higher_is_better else 1))
     for position, name in enumerate(order, 1):
         mean = float(means[name].values.mean())
-        error = cluster_error(means[name].values, code_groups(means[name].groups))
+        error = cluster_error(means[name].values, code_groups(means[name].groups)).error
         yield RankedMethod(
             metric=metric.name, method=name, mean=mean, ci_low=mean - 2 * error, ci_high=mean + 2 * error,
             rank_low=max(1, position - 1), rank_high=min(len(order), position + 1), tied_with_best=position <= 2,

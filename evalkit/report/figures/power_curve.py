@@ -84,9 +84,10 @@ def _curves(view: MetricView, alpha: float, *, sign_flip: bool) -> dict[str, Pow
     for row in view.methods:
         both = view.with_reference(row.method)
         coded = code_groups(both.groups)
-        error = cluster_error(both.columns[:, 1] - both.columns[:, 0], coded) if view.pair(row.method) else None
-        if error:
-            design = Design(standard_deviation=error * math.sqrt(len(coded)), group_sizes=tuple(coded.sizes.tolist()))
+        spread = cluster_error(both.columns[:, 1] - both.columns[:, 0], coded) if view.pair(row.method) else None
+        if spread and spread.error:
+            deviation = spread.error * math.sqrt(len(coded))
+            design = Design(standard_deviation=deviation, group_sizes=tuple(coded.sizes.tolist()))
             curve = curve_of(design, len(coded), alpha, sign_flip=sign_flip)
             curves |= {row.method: curve} if curve else {}
     return curves

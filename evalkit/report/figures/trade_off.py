@@ -20,7 +20,7 @@ from evalkit.report.figures.style import (
     printable,
 )
 from evalkit.report.figures.view import MetricView, basis_of, join_values
-from evalkit.stats.clusters import code_groups
+from evalkit.stats.clusters import code_groups, group_deviations, satterthwaite
 
 
 def trade_off(view: MetricView, preserved: ComparedMetric) -> DrawnFigure | None:
@@ -44,10 +44,10 @@ def trade_off(view: MetricView, preserved: ComparedMetric) -> DrawnFigure | None
     for number, method in enumerate(methods):
         values, style = joined.columns[:, 2 * number : 2 * number + 2], view.styles[method.name]
         x, y = (float(mean) for mean in values.mean(axis=0))
-        covariance = mean_covariance(values, joined.groups)
         spread: tuple[float | None, ...] = (None, None, None)
-        if covariance is not None:
-            _draw_region(axes, (x, y), covariance, region_radius(n_groups, alpha_of(view.comparison)), style)
+        if found := mean_covariance(values, joined.groups):
+            covariance, freedom = found
+            _draw_region(axes, (x, y), covariance, region_radius(freedom, alpha_of(view.comparison)), style)
             spread = (float(covariance[0, 0]), float(covariance[1, 1]), float(covariance[0, 1]))
         axes.plot([x], [y], style.marker, color=style.colour, markerfacecolor=style.face, markersize=6,
                   label=style.label, zorder=3)  # fmt: skip
@@ -74,29 +74,24 @@ def _has(method: ComparedMethod, metric: ComparedMetric) -> bool:
     return metric.name in method.table.metrics and bool(method.table.item_means(metric.name).item_ids)
 
 
-def mean_covariance(values: Floats, groups: tuple[str, ...]) -> Floats | None:
-    """Group-robust (CR1) covariance of a vector of means; None for fewer than three groups.
-
-    ``G/(G−1) · Σ_g r_g r_gᵀ / n²`` with ``r_g`` the sum of a group's residuals: the square of
-    :func:`~evalkit.stats.clusters.cluster_error` on the diagonal.
+def mean_covariance(values: Floats, groups: tuple[str, ...]) -> tuple[Floats, float] | None:
+    """Group-robust (CR2) covariance of a vector of means, with its degrees of freedom; None where these are 1 or less.
 
     Args:
         values: ``(n, 2)``.
         groups: ``(n,)``.
     """
     grouped = code_groups(groups)
-    if grouped.n_groups < 3:
+    if grouped.n_groups < 3 or (freedom := satterthwaite(grouped.sizes)) <= 1:
         return None
-    sums = grouped.sums(values - values.mean(axis=0))
-    covariance: Floats = grouped.n_groups / (grouped.n_groups - 1) * (sums.T @ sums) / len(values) ** 2
-    return covariance
+    deviations = group_deviations(values, grouped)
+    return deviations.T @ deviations, freedom
 
 
-def region_radius(n_groups: int, alpha: float) -> float:
-    """Hotelling's radius of a confidence region of two means, in standard errors, for three groups or more."""
+def region_radius(freedom: float, alpha: float) -> float:
+    """Hotelling's radius of a confidence region of two means, in standard errors, for more than 1 degree of freedom."""
     from scipy.special import fdtri
 
-    freedom = n_groups - 1
     return math.sqrt(2 * freedom / (freedom - 1) * float(fdtri(2, freedom - 1, 1 - alpha)))
 
 
