@@ -14,6 +14,7 @@ import numpy as np
 from evalkit.arrays import Floats
 from evalkit.errors import OptionError
 from evalkit.stats.clusters import Labels, check_alpha, finite_by_group, satterthwaite
+from evalkit.stats.few_groups import COUNTED, sign_flip_noncentrality
 from evalkit.stats.noncentral import noncentrality_at
 
 POWER = 0.8
@@ -65,9 +66,10 @@ def minimum_detectable_effect(
     ``δ·SE`` with δ the noncentrality at which ``P(T > t_{1−α/2,ν}) = power``; close to
     ``(t_{1−α/2,ν} + t_{power,ν})·SE``. With a standard error of 1/√n it is the smallest standardised effect dz.
 
-    A sign-flip test of G groups has only the p-values k·2^(1−G). Its α is the largest of them that is not above the one
-    asked for; and where that is the smallest, all groups must agree, which takes ``Φ(δ/√G)^G = power``. At a level of
-    .05 the t test alone would promise .80 and keep .64 with 6 groups, .77 with 8; so it keeps .77 to .81.
+    A sign-flip test of G groups has only the p-values k·2^(1−G), and near the smallest finds less than a t test of that
+    level. For k up to 3 its power is counted; its ratio to that of t fades with ``3/k``. Simulated studies of normal
+    groups then keep .79 to .81 of a power of .80 at any level, where t alone keeps .64 (6 groups, α = .05) to .69 (12
+    groups, α = .001).
 
     Args:
         standard_error: Of the mean difference, positive, in the units of the scores.
@@ -91,15 +93,17 @@ def minimum_detectable_effect(
     check_alpha(alpha)
     if not alpha < power < 1:
         raise OptionError(f"The power must be between alpha and 1; got {power}.")
-    if n_groups is None or n_groups > EXACT_GROUPS:
-        return noncentrality_at(_critical(alpha, degrees_of_freedom), degrees_of_freedom, 1 - power) * standard_error
-    if n_groups < groups_needed(alpha):
+    if n_groups is not None and n_groups < groups_needed(alpha):
         return None
-    attained = math.floor(alpha / smallest_p(n_groups)) * smallest_p(n_groups)
-    noncentrality = noncentrality_at(_critical(attained, degrees_of_freedom), degrees_of_freedom, 1 - power)
-    if attained == smallest_p(n_groups):
-        noncentrality = max(noncentrality, _z(power ** (1 / n_groups)) * math.sqrt(n_groups))
-    return noncentrality * standard_error
+    if n_groups is None or n_groups > EXACT_GROUPS:
+        return _t_noncentrality(alpha, degrees_of_freedom, power) * standard_error
+    arrangements = math.floor(alpha / smallest_p(n_groups))
+    counted = min(arrangements, COUNTED)
+    of_t = _t_noncentrality(counted * smallest_p(n_groups), n_groups - 1, power)
+    fading = counted / arrangements
+    ratio: float = (sign_flip_noncentrality(n_groups, counted, power) / of_t) ** fading
+    found = _t_noncentrality(arrangements * smallest_p(n_groups), degrees_of_freedom, power)
+    return found * ratio * standard_error
 
 
 def items_needed(
@@ -360,6 +364,11 @@ def _first(enough: Callable[[int], bool], least: int) -> int | None:
 
 def _z(probability: float) -> float:
     return NormalDist().inv_cdf(probability)
+
+
+def _t_noncentrality(alpha: float, degrees_of_freedom: float, power: float) -> float:
+    """The mean difference, in standard errors, that a t test finds."""
+    return noncentrality_at(_critical(alpha, degrees_of_freedom), degrees_of_freedom, 1 - power)
 
 
 def _critical(alpha: float, degrees_of_freedom: float) -> float:
