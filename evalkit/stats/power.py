@@ -7,6 +7,7 @@ left out on purpose: it is the p-value in other units.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -268,15 +269,14 @@ class Design:
 
         They are Satterthwaite's for whole multiples of the mix, and lie on a line between two of them.
         """
-        sizes = np.array(self.group_sizes)
-        if (sizes == sizes[0]).all():
+        if len(set(self.group_sizes)) == 1:
             return groups - 1.0
-        times, most = groups / len(sizes), max(1, COUNTED_GROUPS // len(sizes))
+        times, most = groups / len(self.group_sizes), max(1, COUNTED_GROUPS // len(self.group_sizes))
         if times <= 1:
-            return max(1.0, (satterthwaite(sizes) + 1) * times - 1)
+            return max(1.0, (_freedom(self.group_sizes, 1) + 1) * times - 1)
         if times >= most:
-            return satterthwaite(np.tile(sizes, most)) * times / most
-        low, high = (satterthwaite(np.tile(sizes, math.floor(times) + more)) for more in (0, 1))
+            return _freedom(self.group_sizes, most) * times / most
+        low, high = (_freedom(self.group_sizes, math.floor(times) + more) for more in (0, 1))
         return low + (high - low) * (times - math.floor(times))
 
     def detectable(
@@ -299,6 +299,12 @@ class Design:
             power=power,
             n_groups=groups if sign_flip else None,
         )
+
+
+@lru_cache(maxsize=4096)
+def _freedom(group_sizes: tuple[float, ...], times: int) -> float:
+    """Satterthwaite's degrees of freedom with so many groups of each size."""
+    return satterthwaite(np.tile(group_sizes, times))
 
 
 def _items(design: Design, groups: int | None) -> int | None:
