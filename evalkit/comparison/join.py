@@ -79,7 +79,7 @@ class Joined:
         """``(n, seeds)``, NaN where there is no value; of the seeds those with which there is any."""
         rows = self.methods[method]
         table = np.full((len(self.items), int(rows.columns.max(initial=0)) + 1), np.nan)
-        table[rows.items, rows.columns] = rows.table.column(metric)
+        table[rows.items, rows.columns] = rows.table.column(metric) + 0.0  # −0.0 would be shown with its sign
         return table[:, self._used(method, metric)]
 
     def seed_labels(self, method: str, metric: str) -> tuple[str, ...] | None:

@@ -135,6 +135,12 @@ def test_failed_edits_are_those_without_an_image_that_have_a_score(statuses):
     assert joined_of([table]).failed("m0").tolist() == expected
 
 
+def test_minus_zero_is_zero():
+    """A metric that is −0.0 for every edit would have a mean that is shown with its sign."""
+    values = joined_of([{(item, 0): (-0.0, 1.0) for item in range(3)}]).values("m0", "x")
+    assert not np.signbit(values).any()
+
+
 def test_numbers_of_common_and_of_all_items():
     """What every sentence says: compared on so many of so many."""
     a = {(item, 0): (1.0, 1.0) for item in range(5)}

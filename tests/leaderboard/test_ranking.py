@@ -8,6 +8,7 @@ from evalkit.benchmarks.protocols import ProtocolColumn
 from evalkit.comparison.compare import compare
 from evalkit.leaderboard import ranking
 from evalkit.leaderboard.ranking import BoardRow, rank_board
+from evalkit.metrics.base import METRICS
 from tests.support.boards import FEW
 from tests.support.entries import change_rows, resealed
 
@@ -52,6 +53,27 @@ def test_who_is_not_ranked_and_why(board):
     assert "not better than the control identity at making the edit" in rows["lazy"].unranked
     assert rows["lazy"].ranks == {}
     assert {rows[name].unranked for name in ("identity", "reference", "shuffled_source")} == {"a control"}
+
+
+def test_what_an_entry_stored_for_a_failed_edit_moves_nothing(copied):
+    """It scores on the board like the worst edit of all entries, by the rules of whatever day it was scored."""
+    path = copied.entry_path("few/v1", "good")
+    found = []
+    for end in ("neutral", "worse end"):
+
+        def failed(lines, end=end):
+            known = {name: METRICS.get(name) for name in lines[0] if name in METRICS.names()}
+            worse = {name: m.lowest if m.higher_is_better else m.highest for name, m in known.items()}
+            stored = worse if end == "worse end" else {name: m.neutral for name, m in known.items()}
+            return [{**lines[0], "status": "failed", **stored}, *lines[1:]]
+
+        change_rows(path, "items.jsonl", failed)
+        resealed(path)
+        found.append(rank_board(FEW, copied.entries("few/v1")))
+
+    assert found[0].pairs == found[1].pairs
+    assert {pair.metric for pair in found[0].pairs} <= set(FEW.metrics)
+    assert set(found[0].ties) == set(FEW.primary)
 
 
 def test_a_method_that_keeps_nothing_is_not_ranked(copied):
