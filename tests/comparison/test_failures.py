@@ -113,3 +113,21 @@ def test_figures_and_pages_see_the_scores_of_the_comparison(tmp_path):
     runs = [run_of(tmp_path / "a", [*A[:5], -1.0]), write_scores(tmp_path / "b", {"clip_score": B})]
     (a, _) = compare(runs).methods
     assert a.table.rows[5].values == {"clip_score": 0.0, "failure_rate": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "deviation"), [("lpips", 0.3, 0.1), ("clip_score:torchmetrics", 25.0, 3.0), ("psnr", 20.0, 4.0)]
+)
+def test_two_failures_of_a_hundred_do_not_undo_half_a_standard_deviation(tmp_path, name, mean, deviation):
+    """At the ends of the ranges, 7.74, −100 and 0 dB, they turned the difference around or hid it."""
+    rng, sign = np.random.default_rng(2), 1 if METRICS.get(name).higher_is_better else -1
+    a = rng.normal(mean, deviation, 100)
+    b = a + sign * deviation / 2 + rng.normal(0, deviation / 4, 100)
+    lower = [] if sign > 0 else [name]
+    runs = [
+        write_scores(tmp_path / "a", {name: a.tolist()}, lower=lower),
+        write_scores(
+            tmp_path / "b", {name: b.tolist()}, lower=lower, status=dict.fromkeys(("item_1", "item_2"), "failed")
+        ),
+    ]
+    assert pair_on(compare(runs), name).verdict == "b_better"
