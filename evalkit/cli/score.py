@@ -39,7 +39,9 @@ ENCODER_HELP = (
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
 @click.option("--dtype", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", help="The network's precision.")
 @click.option("--compile", "compiled", is_flag=True, help="Fuse the network's operations; the signature says so.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Images per pass, fewer where memory ends.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=32, help="Images prepared at a time; changes no score."
+)
 @click.option("--cache/--no-cache", "cached", default=True, help="Keep embeddings between runs.")
 @engine_options
 @output_options

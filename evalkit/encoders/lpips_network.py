@@ -24,8 +24,11 @@ WEIGHTS = {"alex": "AlexNet_Weights", "vgg": "VGG16_Weights", "squeeze": "Squeez
 """The networks, with torchvision's names of their ImageNet weights."""
 SMALLEST = {"alex": 31, "vgg": 16, "squeeze": 17}
 """Sides below which a network's last layers see nothing."""
-PASS = 1 << 20
-"""Pixels per pass; a larger image goes through alone."""
+PASS, PASS_OF_CPU = 1 << 20, 1 << 15
+"""Pixels per pass, on accelerators and on the CPU; a larger image goes through alone."""
+MOST = 32
+"""Pairs per pass, at most. Pairs of one size always go by the same number, for the reason of
+:data:`evalkit.encoders.network.PASS`: a distance depends on its pair alone."""
 
 
 class LpipsEncoder:
@@ -83,11 +86,13 @@ class LpipsEncoder:
         Raises:
             EncoderError: A pair does not fit into the device's memory.
         """
-        rows = [
-            self._rows(batch, too_small=min(height, width) < self._smallest)
-            for (height, width, _), group in groupby(pairs, key=lambda pair: pair.source.shape)
-            for batch in in_batches(group, max(1, PASS // (height * width)))
-        ]
+        budget = PASS_OF_CPU if self._device.type == "cpu" else PASS
+        rows: list[Embeddings] = []
+        for (height, width, _), group in groupby(pairs, key=lambda pair: pair.source.shape):
+            size = max(1, min(MOST, budget // (height * width)))
+            for batch in in_batches(group, size):
+                full = [*batch, *batch[-1:] * (size - len(batch))]
+                rows.append(self._rows(full, too_small=min(height, width) < self._smallest)[: len(batch)])
         return np.concatenate(rows)
 
     def _rows(self, pairs: Sequence[ImagePair], *, too_small: bool) -> Embeddings:

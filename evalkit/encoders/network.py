@@ -1,6 +1,5 @@
 """A torch network behind the encoder protocol: device, precision and normalisation, the same for every backend."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +20,13 @@ from evalkit.encoders.base import (
 from evalkit.errors import EncoderError, OptionError
 
 DTYPES: Mapping[DType, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PASS, PASS_OF_CPU = 32, 4
+"""Inputs that a network is given at a time, on accelerators and on the CPU: always so many, whoever asks for how many.
+
+Kernels sum in another order for another shape, and in the same for the same: an embedding then depends on its content
+alone, and not on what shares its batch, or is cached already. Four cost a CPU no more per image than 32."""
+LENGTHS = 8
+"""Texts are padded to the next multiple of so many tokens, by their own length alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +78,8 @@ class TorchEncoder:
             torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1)
             for values in (spec.preprocess.mean, spec.preprocess.std)
         )
-        self._at_once = sys.maxsize
-        """Inputs that fit into the device's memory, as far as is known."""
+        self._at_once = PASS_OF_CPU if device.type == "cpu" else PASS
+        """Inputs per pass; fewer only where the device's memory does not hold them."""
         network.model.to(device, self._dtype).eval().requires_grad_(False)
 
     def compiled(self) -> "TorchEncoder":
@@ -136,9 +142,17 @@ class TorchEncoder:
         """
         with torch.inference_mode(), full_precision():
             tokens = self._network.tokenize(texts)
-            if self._network.ignores_padding:
-                tokens = _without_padding(tokens)
-            return self._embed(self._network.embed_texts, self._sent(tokens))
+            if not self._network.ignores_padding:
+                return self._embed(self._network.embed_texts, self._sent(tokens))
+            lengths = _padded_lengths(tokens)
+            parts = [
+                self._embed(self._network.embed_texts, self._sent(tokens[lengths == length, :length]))
+                for length in sorted(set(lengths.tolist()))
+            ]
+            vectors: Embeddings = np.concatenate(parts)
+            # Back into the order in which they were given.
+            vectors[lengths.argsort(stable=True).numpy()] = vectors.copy()
+            return vectors
 
     def _sent(self, batch: torch.Tensor) -> torch.Tensor:
         """A batch on the device: to a GPU from memory that it may read by itself."""
@@ -147,20 +161,21 @@ class TorchEncoder:
         return batch.to(self._device)
 
     def _embed(self, embed: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> Embeddings:
-        """Embeddings of a batch, in as few parts as the device has memory for."""
+        """Embeddings of a batch, in passes of one size: the last repeats its last input until it has that too."""
         parts: list[Embeddings] = []
         done = 0
         while done < len(batch):
             part = batch[done : done + self._at_once]
             try:
-                parts.append(embed(part).float().cpu().numpy())
+                full = torch.cat([part, part[-1:].repeat(self._at_once - len(part), *[1] * (part.ndim - 1))])
+                parts.append(embed(full)[: len(part)].float().cpu().numpy())
             except torch.cuda.OutOfMemoryError as failure:
-                if len(part) == 1:
+                if self._at_once == 1:
                     raise EncoderError(
                         f"{self._spec.name} on {self._device}: not even one input fits into its memory. Free it, or "
                         "compute elsewhere: --device cpu"
                     ) from failure
-                self._at_once = len(part) // 2
+                self._at_once //= 2
                 continue
             done += len(part)
         array: Embeddings = np.concatenate(parts)
@@ -173,14 +188,15 @@ class TorchEncoder:
         return array
 
 
-def _without_padding(tokens: torch.Tensor) -> torch.Tensor:
-    """Texts without the columns that pad all of them, but for one: where the end token also pads, it is the first.
+def _padded_lengths(tokens: torch.Tensor) -> torch.Tensor:
+    """``(n,)`` columns that each text needs: up to its padding, of which one is kept, as it may be the end token.
 
-    >>> _without_padding(torch.tensor([[5, 6, 9, 0, 0], [5, 9, 0, 0, 0]])).tolist()
-    [[5, 6, 9, 0], [5, 9, 0, 0]]
+    >>> _padded_lengths(torch.tensor([[5, 6, 9, 0, 0, 0, 0, 0, 0], [5, 6, 7, 8, 8, 8, 8, 9, 0]])).tolist()
+    [8, 9]
     """
-    differing = (tokens != tokens[:, -1:]).any(dim=0).nonzero()
-    return tokens[:, : int(differing.max()) + 2] if len(differing) else tokens[:, :1]
+    width = tokens.shape[1]
+    used = (tokens != tokens[:, -1:]) * torch.arange(1, width + 1)
+    return (-(-(used.amax(dim=1) + 1) // LENGTHS) * LENGTHS).clamp(max=width)
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class Features:
         encoders: By the names that features use.
         cache: Where numbers are kept. If it fails midway the work goes on in memory, and ``cache_failure`` says so.
         engine: Where features are computed; by default in this process.
-        batch_size: Images, or texts, per pass of a network.
+        batch_size: Images, or texts, that a network is asked for together.
         reader: Reads files.
         progress: Called with the kind of work, how much is done and how much there is.
     """

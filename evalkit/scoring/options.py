@@ -43,6 +43,6 @@ class ScoreOptions:
     compiled: bool = False
     """Whether the networks' operations are fused; part of the signature."""
     batch_size: int = 32
-    """Images per pass; it does not change a score."""
+    """Images that are prepared and encoded together; it does not change a score."""
     cached: bool = True
     """Whether features are kept between runs."""

@@ -3,8 +3,9 @@
 A unit holds the bytes of its files. A worker decodes them in threads, brings images to the size that is asked for and
 takes measures there; networks and judges are asked afterwards, one unit at a time, while the next one is decoded.
 
-The last digits of a network's numbers depend on who shares a batch. So all that is wanted is divided into units, and
-only then is what is known left out: a run that goes on where one was killed has the batches that were left.
+Our networks are given inputs in passes of one size, so that a number depends on its content alone. Those of plug-ins
+may let it depend, in its last digits, on who shares a batch. So all that is wanted is divided into units, and only then
+is what is known left out: a run that goes on where one was killed has the batches that were left.
 """
 
 import threading
@@ -276,7 +277,7 @@ def units_of(kind: ContentKind, missing: Sequence[Uncached], *, batch_size: int,
     Args:
         kind: Of all the features.
         missing: What must be computed.
-        batch_size: Images, texts or items per pass of a network.
+        batch_size: Images, texts or items that a network is asked for together.
         pairs: Of how many pairs a unit is made, so that the threads of a worker have enough to do.
     """
     if kind == "image":

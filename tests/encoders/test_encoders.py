@@ -126,17 +126,15 @@ def test_long_captions_do_not_collapse(request, name):
 
 @pytest.mark.parametrize("name", ["through_open_clip", "through_transformers", "siglip"])
 def test_batches_change_no_score(request, name):
-    """An image or text has the same embedding alone, in a batch, and at any place of it."""
+    """An image or text has the same embedding, to the last bit, alone, in a batch, and at any place of it."""
     encoder = request.getfixturevalue(name)
-    batch, texts = pixels(7), CAPTIONS[:7]
-    whole, order = unit(encoder.encode_images(batch)), [3, 1, 6, 0, 5, 2, 4]
-    alone = unit(np.concatenate([encoder.encode_images(batch[i : i + 1]) for i in range(7)]))
-    turned = unit(encoder.encode_images(batch[order]))
-    for other in (alone, turned[np.argsort(order)]):
-        assert np.linalg.norm(whole - other, axis=1).max() < encoder.spec.resolution
-        np.testing.assert_allclose(whole @ whole.T, other @ other.T, atol=1e-5)
-    alone = unit(np.concatenate([encoder.encode_texts([text]) for text in texts]))
-    np.testing.assert_allclose(unit(encoder.encode_texts(texts)), alone, atol=1e-5)
+    batch, texts, order = pixels(7), [*CAPTIONS[:6], CAPTIONS[0] * 9], [3, 1, 6, 0, 5, 2, 4]
+    whole = encoder.encode_images(batch)
+    np.testing.assert_array_equal(encoder.encode_images(batch[order]), whole[order])
+    np.testing.assert_array_equal(np.concatenate([encoder.encode_images(each[None]) for each in batch]), whole)
+    whole = encoder.encode_texts(texts)
+    np.testing.assert_array_equal(encoder.encode_texts([texts[index] for index in order]), whole[order])
+    np.testing.assert_array_equal(np.concatenate([encoder.encode_texts([text]) for text in texts]), whole)
 
 
 def test_siglip_is_encoded_as_its_own_pipeline_does(siglip, tiny_siglip):
@@ -206,7 +204,7 @@ def test_a_vector_that_is_not_finite_is_an_error(tmp_path):
 
 
 def test_a_batch_too_large_for_the_device_goes_in_parts(monkeypatch, tiny_open_clip):
-    """As many images go at once as memory allows, found once and remembered; the numbers are the same."""
+    """As many images go at once as memory allows, found once and remembered; the numbers are the same to rounding."""
     encoder = open_encoder(tiny_open_clip, device="cpu")
     whole = encoder.encode_images(pixels(12))
     loaded, sizes = encoder._loaded(), []
@@ -214,15 +212,15 @@ def test_a_batch_too_large_for_the_device_goes_in_parts(monkeypatch, tiny_open_c
 
     def small(batch):
         sizes.append(len(batch))
-        if len(batch) > 3:
+        if len(batch) > 1:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return embed(batch)
 
     monkeypatch.setattr(loaded, "_network", replace(loaded._network, embed_images=small))
     assert np.abs(encoder.encode_images(pixels(12)) - whole).max() < 1e-5
-    assert sizes == [12, 6, 3, 3, 3, 3]
+    assert sizes == [4, 2, *[1] * 12]
     encoder.encode_images(pixels(12))
-    assert sizes[6:] == [3, 3, 3, 3]
+    assert sizes[14:] == [1] * 12
 
 
 def test_a_device_without_memory_for_one_image_says_so(monkeypatch, tiny_open_clip):

@@ -71,7 +71,7 @@ def test_texts_without_their_padding_are_the_same_texts(spec, request):
 
 
 def test_short_texts_take_few_columns(tiny_open_clip, monkeypatch):
-    """What the network is given is as long as the longest text of the batch, with its end token."""
+    """What the network is given is as long as each text with its end token, in eights, and always four texts."""
     encoder = open_encoder(tiny_open_clip, device="cpu")
     loaded, shapes = encoder._loaded(), []
     network = loaded._network
@@ -82,9 +82,9 @@ def test_short_texts_take_few_columns(tiny_open_clip, monkeypatch):
 
     monkeypatch.setattr(loaded, "_network", replace(network, embed_texts=watched))
 
-    encoder.encode_texts(["a", "a dog"])
+    encoder.encode_texts(["a", "a dog in the snow and a cat", "a dog"])
 
-    assert shapes == [(2, 5)]  # start, two words, end, one more
+    assert shapes == [(4, 8), (4, 16)]  # start, words, end, one more
 
 
 def test_a_picture_is_read_once_for_all_encoders(tmp_path, tiny_open_clip, tiny_transformers_clip, monkeypatch):
