@@ -62,7 +62,9 @@ def rank_biserial(differences: Floats, groups: Labels, *, grid: float = GRID, le
     ``r = Σ sign(d_i)·rank|d_i| / Σ rank|d_i|`` with midranks, zeros left out (Kerby 2014): the effect that Wilcoxon's
     test is about, and none about the mean. It is the mean over items of ``h_i``, the share of the sums ``d_i + d_j``
     that are positive less that of negative ones, and varies by twice as much as their mean does (Hoeffding 1948): the
-    interval has the cluster-robust (CR2) error of 2h, Satterthwaite's t, and Fisher's scale ``atanh r``.
+    interval has the cluster-robust (CR2) error of 2h, Satterthwaite's t, and the scale ``arcsin r``, which stabilises
+    the spread of such a difference of two shares and cannot leave [−1, 1]. On Fisher's ``artanh r`` it covered up to
+    1.00 for .95 with 10 to 30 items, and held 0 ten times as often where Wilcoxon's test rejects it.
 
     Args:
         differences: ``(n,)``, finite; rounded to the grid.
@@ -100,8 +102,9 @@ def rank_biserial(differences: Floats, groups: Labels, *, grid: float = GRID, le
     if spread is None or not spread.error:
         reason = "all groups have the same balance of ranks" if spread else ONE_GROUP
         return estimate_of(coded, "rank_biserial", value, reason=reason)
-    half = float(stdtrit(spread.freedom, 0.5 + level / 2)) * 2 * spread.error / (1 - value**2)
-    low, high = (math.tanh(math.atanh(value) + sign * half) for sign in (-1, 1))
+    half = float(stdtrit(spread.freedom, 0.5 + level / 2)) * 2 * spread.error / math.sqrt(1 - value**2)
+    low = math.sin(max(-math.pi / 2, math.asin(value) - half))
+    high = math.sin(min(math.pi / 2, math.asin(value) + half))
     return estimate_of(coded, "rank_biserial", value, (low, high), freedom=spread.freedom)
 
 

@@ -1,5 +1,6 @@
 """``validate_metrics``: try metrics on controls, damaged edits and methods, and judge each."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -154,7 +155,9 @@ def _against(metric: Metric, trial: Trial, control: str, kind: ControlKind) -> A
     both = ~np.isnan(true) & ~np.isnan(other)
     groups = trial.groups.where(both)
     result = superiority(true[both], other[both], groups, higher_is_better=metric.higher_is_better, level=trial.level)
-    shift = group_t_interval(other[both] - true[both], groups, level=trial.level)
+    span = metric.highest - metric.lowest
+    bounds = (-span, span) if math.isfinite(span) else None
+    shift = group_t_interval(other[both] - true[both], groups, level=trial.level, bounds=bounds)
     reason = None
     if not both.any():
         undefined = trial.runs[control].table.undefined(metric.name)
