@@ -8,18 +8,24 @@ disappearing.
 import difflib
 import functools
 import importlib
+import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import redirect_stdout
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
+from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from evalkit.errors import BrokenPluginError, UnknownNameError
 
 T = TypeVar("T")
+R = TypeVar("R")
 _DISTRIBUTION = "evalkit-editing"
 """Whose entry points come before those of other packages."""
+LISTING_LIMIT = 5.0
+"""Seconds that a plug-in of somebody else's may take for each thing that it is asked while names are listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +39,16 @@ class RegistryEntry(Generic[T]):
     """The distribution that registers it."""
     value: T | None = None
     error: str | None = None
+
+    @property
+    def module(self) -> str:
+        """Where its object is defined."""
+        return self.target.partition(":")[0]
+
+    def ask(self, question: Callable[[], R], what: str) -> R:
+        """The answer of its code, as :func:`ask_plugin` has it; of somebody else's within :data:`LISTING_LIMIT`."""
+        seconds = None if self.provider in ("evalkit", _DISTRIBUTION) else LISTING_LIMIT
+        return ask_plugin(question, what, module=self.module, seconds=seconds)
 
 
 def plugins(group: str) -> tuple[RegistryEntry[Any], ...]:
@@ -87,6 +103,7 @@ class Registry(Generic[T]):
         Raises:
             UnknownNameError: No such name; the message suggests the nearest.
             BrokenPluginError: The name is registered and its object cannot be imported.
+            KeyboardInterrupt: The user pressed Ctrl-C meanwhile.
         """
         entry = self._ours(name) or next((plugin for plugin in plugins(self.group) if plugin.name == name), None)
         if entry is None:
@@ -94,7 +111,10 @@ class Registry(Generic[T]):
         return self._load(entry)
 
     def entries(self) -> tuple[RegistryEntry[T], ...]:
-        """Every registered name with its object, or with the reason why there is none."""
+        """Every registered name with its object, or with the reason why there is none.
+
+        A plug-in of somebody else's that is not imported within :data:`LISTING_LIMIT` has none.
+        """
         return tuple(self._materialised(entry) for entry in self._targets())
 
     def _targets(self) -> tuple[RegistryEntry[T], ...]:
@@ -117,26 +137,112 @@ class Registry(Generic[T]):
         return RegistryEntry(name=name, target=f"a {type(found).__name__}", provider="evalkit", value=found)
 
     def _materialised(self, entry: RegistryEntry[T]) -> RegistryEntry[T]:
-        if entry.error is not None:
+        if entry.error is not None or entry.value is not None:
             return entry
         try:
-            return replace(entry, value=self._load(entry))
+            return replace(entry, value=entry.ask(*self._loading(entry)))
         except BrokenPluginError as failure:
             return replace(entry, error=str(failure))
 
     def _load(self, entry: RegistryEntry[T]) -> T:
         if entry.value is not None:
             return entry.value
-        module, _, attribute = entry.target.partition(":")
+        return ask_plugin(*self._loading(entry), module=entry.module, seconds=None)
+
+    def _loading(self, entry: RegistryEntry[T]) -> tuple[Callable[[], T], str]:
+        """What has to run for the object of an entry, and what is said where that fails."""
+
+        def load() -> T:
+            value: T = getattr(importlib.import_module(entry.module), entry.target.partition(":")[2])
+            return self._check(value, registered=entry.name) if self._check else value
+
+        return load, f"The {self.kind} '{entry.name}' is registered as {entry.target}, which cannot be imported"
+
+
+_unanswered: dict[str, threading.Thread] = {}
+"""Modules that were waited for in vain, and may hold the lock of their import for ever."""
+
+
+def ask_plugin(question: Callable[[], R], what: str, *, module: str, seconds: float | None) -> R:
+    """The answer of somebody else's code, which may raise whatever it likes, and wait for whatever it likes.
+
+    Args:
+        question: Runs that code.
+        what: What is said of the plug-in if there is no answer, as the sentence begins.
+        module: Where the code lies.
+        seconds: How long it may take. It then runs on a thread of its own; one that is late is left behind, and ends
+            with the process. None: as long as it likes, on this thread.
+
+    Raises:
+        BrokenPluginError: The question ended in any error, or tried to end the process, or was not answered in time.
+        KeyboardInterrupt: The user pressed Ctrl-C meanwhile; one that the code raises itself is an error of the code.
+    """
+    thread = _unanswered.get(module)
+    if thread is not None and thread.is_alive():
+        raise BrokenPluginError(f"{what}: its module {module} is still waited for.")
+    interrupts: list[int] = []
+    with _noting_interrupts(interrupts):
         try:
-            with redirect_stdout(sys.stderr):  # standard output is the command's own
-                value: T = getattr(importlib.import_module(module), attribute)
-        except (Exception, SystemExit) as failure:  # whatever a plug-in's import raises is its state, to be shown
-            raise BrokenPluginError(
-                f"The {self.kind} '{entry.name}' is registered as {entry.target}, which cannot be imported: "
-                f"{type(failure).__name__}: {failure}."
-            ) from failure
-        return self._check(value, registered=entry.name) if self._check else value
+            answer = question() if seconds is None else _answer_within(seconds, question, module)
+        except BrokenPluginError:
+            if not interrupts:
+                raise
+        except BaseException as failure:
+            if not interrupts:
+                raise BrokenPluginError(f"{what}: {_reason(failure)}.") from failure
+    if interrupts:
+        raise KeyboardInterrupt
+    return answer
+
+
+def _answer_within(seconds: float, question: Callable[[], R], module: str) -> R:
+    answers: list[R] = []
+    failures: list[BaseException] = []
+
+    def answer() -> None:
+        try:
+            answers.append(question())
+        except BaseException as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        _unanswered[module] = thread
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    if failures:
+        raise failures[0]
+    return answers[0]
+
+
+def _reason(failure: BaseException) -> str:
+    """Type and message of an error, which may be of a class that cannot even say that."""
+    try:
+        message = str(failure)
+    except BaseException:
+        message = ""
+    return f"{type(failure).__name__}: {message}" if message else type(failure).__name__
+
+
+@contextmanager
+def _noting_interrupts(interrupts: list[int]) -> Iterator[None]:
+    """Notes each Ctrl-C of the user, which stays what it was; signals come to the main thread only."""
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupts.append(number)
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is note:  # unless the plug-in has put its own in place
+            signal.signal(signal.SIGINT, before)
 
 
 def refuse_faults(subject: str, faults: Callable[[], Iterable[str]]) -> None:

@@ -1,9 +1,14 @@
 """Names to objects: what is installed is found, and looked for once."""
 
+import os
+import signal
+import threading
+import time
 from importlib import metadata
 
 import pytest
 
+from evalkit import registry as registry_module
 from evalkit.errors import BrokenPluginError, UnknownNameError
 from evalkit.registry import Registry
 from tests.support.toys import install
@@ -45,3 +50,65 @@ def test_installed_distributions_are_read_once(registry, monkeypatch):
         registry.names()
 
     assert scans == [{"group": GROUP}]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("raise KeyboardInterrupt", "KeyboardInterrupt."),
+        ("raise GeneratorExit('enough')", "GeneratorExit: enough."),
+        ("raise SystemExit(3)", "SystemExit: 3."),
+        ("class Odd(Exception):\n    def __str__(self): raise SystemExit\nraise Odd", "Odd."),
+    ],
+)
+@pytest.mark.parametrize("seconds", [None, 60.0])
+def test_whatever_a_plugin_raises_is_its_own_error(text, reason, seconds):
+    """No error of somebody else's code ends the process, or what is done besides."""
+    with pytest.raises(BrokenPluginError) as failure:
+        registry_module.ask_plugin(lambda: exec(text, {}), "It cannot be had", module="m", seconds=seconds)
+
+    assert str(failure.value) == f"It cannot be had: {reason}"
+
+
+def interrupt_from_outside():
+    """The user presses Ctrl-C while a plug-in is imported."""
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    time.sleep(30)
+
+
+def swallows():
+    """A plug-in that lets nothing pass."""
+    try:
+        interrupt_from_outside()
+    except BaseException:
+        return 1
+
+
+@pytest.mark.parametrize("question", [interrupt_from_outside, swallows])
+@pytest.mark.parametrize("seconds", [None, 60.0])
+def test_ctrl_c_of_the_user_stops_whatever_a_plugin_makes_of_it(question, seconds):
+    """It is told from one that the plug-in raises by the signal, and the handler is afterwards what it was."""
+    before, start = signal.getsignal(signal.SIGINT), time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        registry_module.ask_plugin(question, "It cannot be had", module="m", seconds=seconds)
+
+    assert time.monotonic() - start < 20
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_plugin_that_hangs_is_named_and_waited_for_once(registry, tmp_path, monkeypatch):
+    """However many names its module registers; the others are listed."""
+    held = threading.Event()
+    monkeypatch.setattr(registry_module, "held", held, raising=False)
+    monkeypatch.setattr(registry_module, "LISTING_LIMIT", 0.3)
+    text = "from evalkit import registry\nregistry.held.wait(60)\nVALUE = 9"
+    names = {"slow": "hangs:VALUE", "slower": "hangs:VALUE"}
+    monkeypatch.syspath_prepend(install(tmp_path / "two", "hanging", names, {"hangs": text}))
+    entries = {entry.name: entry for entry in registry.entries()}
+
+    assert entries["slow"].error.endswith("which cannot be imported: TimeoutError: no answer within 0.3 s.")
+    assert "its module hangs is still waited for" in entries["slower"].error
+    assert entries["plugin"].value == 7
+    held.set()
+    registry_module._unanswered["hangs"].join(60)
+    assert registry.get("slow") == 9

@@ -1,14 +1,17 @@
 """Open an edit folder together with the benchmark that it belongs to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from evalkit.benchmarks.base import BENCHMARKS, Benchmark
-from evalkit.edits.folder import EditFolder
+from evalkit.edits.folder import EditFolder, ExpectedItems
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.open import infer_benchmark, open_folder
 from evalkit.edits.problems import shown
+from evalkit.errors import BrokenPluginError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +50,7 @@ def open_edits(
     """
     chosen = BENCHMARKS.get(benchmark)() if benchmark else None
     if chosen is None and sources is None:
-        # A plug-in that cannot be imported must not keep a folder of another benchmark from being scored.
-        known = (entry.value().without_files for entry in BENCHMARKS.entries() if entry.value)
-        inferred = infer_benchmark(root, known)
+        inferred = infer_benchmark(root, _known())
         chosen = BENCHMARKS.get(inferred)() if inferred in BENCHMARKS.names() else None
     expected = chosen.without_files if chosen else None
     if chosen and (with_images or not chosen.items):
@@ -62,6 +63,18 @@ def open_edits(
     options = {"benchmark": benchmark, "pattern": pattern} | {k: str(p.resolve()) for k, p in paths.items() if p}
     opened_with = {name: value for name, value in options.items() if value}
     return OpenedFolder(folder=replace(folder, opened_with=opened_with), benchmark=chosen)
+
+
+def _known() -> Iterator[ExpectedItems]:
+    """The items of every benchmark; a broken plug-in must not keep a folder of another one from being scored."""
+    for entry in BENCHMARKS.entries():
+        if (make := entry.value) is not None:
+            with suppress(BrokenPluginError):
+                yield entry.ask(partial(_without_files, make), f"The benchmark '{entry.name}' cannot be read")
+
+
+def _without_files(make: Callable[[], Benchmark]) -> ExpectedItems:
+    return make().without_files
 
 
 def _with_edited_images(folder: EditFolder, edited_image: Callable[[Path], Path]) -> EditFolder:

@@ -3,7 +3,7 @@
 import functools
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -174,7 +174,7 @@ def _show(
 
 @contextmanager
 def _guarded(directory: Path, output: Output) -> Iterator[None]:
-    """While a method runs: what it prints is not the command's result, and with --debug its failures are shown whole.
+    """While a method runs: with --debug its failures are shown whole.
 
     Raises:
         OptionError: The folder cannot be written.
@@ -187,8 +187,7 @@ def _guarded(directory: Path, output: Output) -> Iterator[None]:
         logging.basicConfig(format="%(message)s")
         logging.getLogger("evalkit").setLevel(logging.DEBUG)
     try:
-        with redirect_stdout(sys.stderr):
-            yield
+        yield
     except OSError as failure:
         raise OptionError(
             f"{failure.filename or directory} cannot be written: {failure.strerror}. What was edited is kept. "

@@ -1,9 +1,8 @@
 """The options that say where work is done, shared by every command that has long work."""
 
 import functools
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +26,7 @@ class EngineOptions:
         """The engine, whose workers compute on that device and end with the block."""
         from evalkit.engine.open import open_engine
 
-        # Ray prints what happens to workers, and standard output is the command's own.
-        with (
-            redirect_stdout(sys.stderr),
-            open_engine(self.name, device=device, address=self.address, workers=self.workers) as engine,
-        ):
+        with open_engine(self.name, device=device, address=self.address, workers=self.workers) as engine:
             yield engine
 
 

@@ -1,5 +1,6 @@
 """``evalkit list``: what there is, and for a broken entry why."""
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +46,15 @@ def list_names(kind: str, *, output: Output) -> None:
 
 def _row(kind: str, entry: "RegistryEntry[Any]") -> dict[str, Any]:
     """What is known of a name, with why it cannot be used where it cannot."""
+    from evalkit.errors import BrokenPluginError
+
     facts, error = {}, entry.error
-    try:
-        facts = _facts(kind, entry) if entry.value is not None else {}
-    except Exception as failure:  # whatever a plug-in does when it is asked is its state, to be shown
-        error = str(failure) or type(failure).__name__
+    if entry.value is not None:
+        what = f"The {kind.removesuffix('s')} '{entry.name}' of {entry.provider} cannot be shown"
+        try:  # as JSON has it, so that nothing of a plug-in's runs afterwards
+            facts = json.loads(entry.ask(lambda: json.dumps(_facts(kind, entry), allow_nan=False), what))
+        except BrokenPluginError as failure:
+            error = str(failure)
     return {"name": entry.name, **facts, "provider": entry.provider, "error": error}
 
 

@@ -1,16 +1,18 @@
 """The one output sink: everything a command prints goes through here.
 
 For a person, results go to standard output and remarks to standard error. With ``--json`` standard output holds one
-JSON object and nothing else. Progress bars appear on standard error when it is a terminal.
+JSON object and nothing else: while a command runs, what plug-ins, libraries and programs write there goes to standard
+error. Progress bars appear on standard error when it is a terminal.
 """
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from evalkit.storage.prefetch import Progress
 
 
+_STDOUT = 1
+"""Its descriptor."""
+_STDERR = 2
 _LAYOUT = "\n\t"
 _STEERING = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 """What moves a terminal's cursor, changes its colours, or turns the order of letters around."""
@@ -47,31 +52,34 @@ class Output:
     Args:
         as_json: Standard output carries one JSON object and nothing else.
         debug: Errors end in a traceback instead of one message.
+        stdout: Where results go; standard output, as it is now, by default.
     """
 
-    def __init__(self, *, as_json: bool = False, debug: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, debug: bool = False, stdout: TextIO | None = None) -> None:
         self.as_json = as_json
         self.debug = debug
+        self._stdout = stdout or sys.stdout
 
     @functools.cached_property
-    def _stdout(self) -> "Console":
+    def _console(self) -> "Console":
         from rich.console import Console
 
         # A pipe has no width: tables must not be cut to 80 columns in a file.
-        width = None if sys.stdout.isatty() else 200
+        width = None if self._stdout.isatty() else 200
         # Names come from files: what looks like markup in them is part of the name.
-        return Console(soft_wrap=False, width=width, highlight=False, markup=False, emoji=False)
+        return Console(file=self._stdout, soft_wrap=False, width=width, highlight=False, markup=False, emoji=False)
 
     def json(self, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
         """The command's result as one object; printed only under ``--json``."""
         if self.as_json:
             # JSON writes half a character as the replacement does: backslash, u, four digits.
-            click.echo(_encodable(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
+            text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+            click.echo(_encodable(text), file=self._stdout)
 
     def line(self, text: str = "") -> None:
         """A line of the result, for a person."""
         if not self.as_json:
-            click.echo(visible(text))
+            click.echo(visible(text), file=self._stdout)
 
     def table(self, table: "TextTable | Table") -> None:
         """A table of the result, for a person."""
@@ -80,9 +88,9 @@ class Output:
 
             from evalkit.report.tables import TextTable, terminal_table
 
-            drawn = terminal_table(table, self._stdout.width) if isinstance(table, TextTable) else table
-            parts = [Segment(visible(part.text), part.style) for part in self._stdout.render(drawn)]
-            self._stdout.print(Segments(parts), end="")
+            drawn = terminal_table(table, self._console.width) if isinstance(table, TextTable) else table
+            parts = [Segment(visible(part.text), part.style) for part in self._console.render(drawn)]
+            self._console.print(Segments(parts), end="")
 
     def note(self, text: str) -> None:
         """A remark on standard error."""
@@ -162,15 +170,41 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
     @functools.wraps(command)
     def wrapped(*args: Any, as_json: bool, debug: bool, **kwargs: Any) -> Any:  # noqa: ANN401 - click passes options
-        output = Output(as_json=as_json, debug=debug)
-        try:
-            return command(*args, output=output, **kwargs)
-        except EvalkitError as failure:
-            if debug:
-                raise
-            output.fail(failure)
-        except KeyboardInterrupt:
-            output.note("Interrupted. What was finished is kept; the same command goes on from there.")
-            sys.exit(ExitCode.INTERRUPTED)
+        with _results_alone() as stdout:
+            output = Output(as_json=as_json, debug=debug, stdout=stdout)
+            try:
+                return command(*args, output=output, **kwargs)
+            except EvalkitError as failure:
+                if debug:
+                    raise
+                output.fail(failure)
+            except KeyboardInterrupt:
+                output.note("Interrupted. What was finished is kept; the same command goes on from there.")
+                sys.exit(ExitCode.INTERRUPTED)
 
     return wrapped
+
+
+@contextmanager
+def _results_alone() -> Iterator[TextIO]:
+    """Standard output for a command's results; whatever else is written there until it ends goes to standard error.
+
+    That holds for what Python prints and for the descriptor, which libraries and programs write to.
+    """
+    stdout, kept = sys.stdout, None
+    with suppress(AttributeError, OSError):  # none at all, or one that a test has put in its place
+        if stdout.fileno() == _STDOUT:
+            stdout.flush()
+            kept = os.dup(_STDOUT)
+    with redirect_stdout(sys.stderr):
+        if kept is None:
+            yield stdout
+            return
+        with suppress(OSError):  # there is no standard error
+            os.dup2(_STDERR, _STDOUT)
+        try:
+            with open(kept, "w", encoding=stdout.encoding, errors=stdout.errors, closefd=False) as results:
+                yield results
+        finally:
+            os.dup2(kept, _STDOUT)
+            os.close(kept)

@@ -422,7 +422,7 @@ def test_methods_are_listed_with_what_they_need(toys):
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_list_fits_the_terminal_and_cuts_no_word(toys, monkeypatch, width):
     """No line is wider than the terminal, every name stands whole on one line, and nothing ends in an ellipsis."""
-    monkeypatch.setattr("evalkit.cli.output.Output._stdout", terminal_of(width))
+    monkeypatch.setattr("evalkit.cli.output.Output._console", terminal_of(width))
     text = evalkit("list", "methods").stdout
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
@@ -437,4 +437,4 @@ def terminal_of(width):
     """What prints as on a terminal of that width."""
     from rich.console import Console
 
-    return property(lambda _: Console(width=width, highlight=False))
+    return property(lambda output: Console(file=output._stdout, width=width, highlight=False))
