@@ -64,7 +64,6 @@ def score(
     """
     from evalkit.benchmarks.open import open_edits
     from evalkit.benchmarks.protocols import PROTOCOLS
-    from evalkit.edits.problems import NOTICES
     from evalkit.scoring.options import ScoreOptions
     from evalkit.scoring.score import RUNS
     from evalkit.scoring.score import score as run_score
@@ -82,7 +81,7 @@ def score(
     with written_to(target, output) as directory, output.progress() as progress, engine.open(device) as workers:
         run = run_score(opened, directory, options, engine=workers, progress=progress)
     _show(run.record, kept_to, target, output)
-    if any(problem.code not in NOTICES for problem in run.record.problems):
+    if any(problem.severity == "problem" for problem in run.record.problems):
         sys.exit(ExitCode.PROBLEMS)
 
 
@@ -96,7 +95,8 @@ def _show(record: "RunRecord", protocol: "Protocol | None", target: PathOrUrl, o
     for note in run_notes(record):
         output.line(f"  {note}")
     output.line(f"Wrote {target}")
-    output.problems("Problems", record.problems)
+    output.problems("Problems", [problem for problem in record.problems if problem.severity == "problem"])
+    output.problems("Notices", [problem for problem in record.problems if problem.severity == "notice"])
 
 
 def as_json(record: "RunRecord", protocol: "Protocol | None" = None) -> dict[str, Any]:
@@ -112,5 +112,6 @@ def as_json(record: "RunRecord", protocol: "Protocol | None" = None) -> dict[str
         "layout": record.folder.layout,
         "metrics": {name: summary.model_dump(include=shown) for name, summary in record.metrics.items()},
         "problems": [problem.model_dump() for problem in record.problems],
+        "images": record.images.model_dump() if record.images else None,
         **({"protocol": {"name": protocol.name, "columns": protocol_cells(record, protocol)}} if protocol else {}),
     }

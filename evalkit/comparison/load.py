@@ -10,7 +10,17 @@ from evalkit.scores.external import ColumnNames, read_table
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import RunRecord, read_run
 
-_SETTING = {"enc": "encoder", "img": "preprocessing", "tpl": "prompt templates", "dtype": "precision"}
+_SETTING = {
+    "enc": "encoder",
+    "img": "preprocessing",
+    "tpl": "prompt templates",
+    "dtype": "precision",
+    "alpha": "what transparent pixels lie on",
+    "aspect": "what is done about other aspect ratios",
+}
+UNSIGNED = {"alpha": "white", "aspect": "stretch"}
+"""What a signature without these fields stands for: older versions did it without saying so, and a metric that holds no
+two images against each other has nothing to say of their aspect ratios."""
 _OPTION = {
     "missing": "--missing POLICY",
     "benchmark": "--benchmark NAME",
@@ -99,13 +109,21 @@ def signature_fields(line: str) -> dict[str, str]:
     return {"metric": metric, **{key: value for key, _, value in (pair.partition(":") for pair in pairs)}}
 
 
+def comparable_fields(line: str) -> dict[str, str]:
+    """All that a signature says, or leaves to be understood, apart from the version of evalkit.
+
+    >>> comparable_fields("l1|dtype:fp64|alpha:white|aspect:2%|v:1|evalkit:0.1.0")
+    {'alpha': 'white', 'aspect': '2%', 'metric': 'l1', 'dtype': 'fp64', 'v': '1'}
+    """
+    return {key: value for key, value in (UNSIGNED | signature_fields(line)).items() if key != "evalkit"}
+
+
 def _settings(record: RunRecord, metrics: Sequence[str]) -> dict[str, dict[str, str | None]]:
     """What must be equal in two runs that are compared: fields of all scores, and of each metric's."""
     fields = ("benchmark", "benchmark_version", "missing")
-    signatures = {metric: signature_fields(record.metrics[metric].signature) for metric in metrics}
     return {
         "the scores": {field: getattr(record, field) for field in fields},
-        **{metric: {k: v for k, v in found.items() if k != "evalkit"} for metric, found in signatures.items()},
+        **{metric: {**comparable_fields(record.metrics[metric].signature)} for metric in metrics},
     }
 
 

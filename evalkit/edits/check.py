@@ -1,4 +1,8 @@
-"""Everything that can be said against a folder without a model; what equal files say; and the folder's digest."""
+"""Everything that can be said against a folder without a model; what equal files say; and the folder's digest.
+
+``check`` looks at the files for nothing else, scoring comes by what they are like when it decodes them; both then say
+the same by :class:`FolderCheck`.
+"""
 
 import hashlib
 import os
@@ -11,11 +15,13 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
+from evalkit.edits.caption_length import LONGEST, estimated_tokens
 from evalkit.edits.folder import EditFolder
-from evalkit.edits.item import IMAGE_FIELDS, EditItem, Problem
+from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.names import tolerant
 from evalkit.edits.problems import shown
 from evalkit.errors import ImageError
+from evalkit.formatting import series
 from evalkit.images.decode import (
     IMAGE_SUFFIXES,
     SUFFIXES,
@@ -25,30 +31,63 @@ from evalkit.images.decode import (
     read_image_bytes,
     sniff_format,
 )
-from evalkit.images.digests import pixel_digest
+from evalkit.images.facts import ImageFacts, facts_of
+from evalkit.images.pairs import TINY, misfit
 from evalkit.storage.prefetch import Progress, in_batches, no_progress, prefetch
 
-TINY = 16
-"""Pixels: an image with a shorter side shows nothing that a caption could describe."""
-LONG_CAPTION = 60
-"""Words: with more, most text encoders, which read 77 tokens, cut the end off."""
 CHUNK = 1000
 """Items whose files are examined together."""
 _THREADS = min(4, os.cpu_count() or 1)
 _PROFILES = {"converted": "was converted to sRGB", "ignored": "is broken or made for other channels, and was ignored"}
+_FRAMES = {"edited_image": ("source_image", "reference_image"), "edit_mask": ("source_image",)}
+"""What is held against what."""
+_TRANSPARENT = "has transparent pixels, which were composited on white"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _File:
+class ExaminedFile:
     """What was found out about one image file."""
 
     error: str | None = None
+    """Why it cannot be read."""
     digest: str | None = None
-    pixels: str | None = None
-    """SHA-256 of size and RGB values; None where nothing was decoded."""
-    size: tuple[int, int] = (0, 0)
-    notes: tuple[tuple[str, str], ...] = ()
-    """Code and message of each remark."""
+    """SHA-256 of its bytes."""
+    facts: ImageFacts | None = None
+
+
+class FolderCheck:
+    """Gathers what is wrong with a folder, some of its items after the other; of images little is kept.
+
+    Args:
+        folder: The opened folder.
+        estimate_captions: Whether the lengths of captions are estimated, as where no encoder counts their tokens.
+    """
+
+    def __init__(self, folder: EditFolder, *, estimate_captions: bool = True) -> None:
+        self._folder = folder
+        self._estimate_captions = estimate_captions
+        self._edited: list[Problem] = []
+        self._others: dict[tuple[str, Path | None], Problem] = {}
+        self._digests: dict[Path, str] = {}
+
+    def add(self, items: Iterable[EditItem], files: Mapping[Path, ExaminedFile]) -> None:
+        """Look at some items, whose files were examined; one without an edited image is passed over."""
+        self._digests |= {path: file.digest for path, file in files.items() if file.digest}
+        for item in items:
+            if item.status == "ok" and item.edited_image:
+                self._edited += _image_problems(item, files, self._folder.root)
+                for problem in _other_file_problems(item, files, self._folder.root):
+                    self._others.setdefault((problem.code, problem.path), problem)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Those that opening the folder showed, then those of its texts and images, item by item."""
+        return (
+            *self._folder.problems,
+            *_text_problems(self._folder.items, estimate=self._estimate_captions),
+            *self._edited,
+            *self._others.values(),
+            *duplicates(self._folder.items, self._digests),
+        )
 
 
 def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress = no_progress) -> tuple[Problem, ...]:
@@ -63,13 +102,11 @@ def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress 
         progress: Called after each image, with the share of the items that is done.
     """
     edits = (item for item in folder.items if item.status == "ok" and item.edited_image)
-    edited, others = list[Problem](), dict[Path, Problem]()
-    files: dict[Path, _File] = {}
-    digests: dict[Path, str] = {}
-    done = 0
+    found, done = FolderCheck(folder), 0
+    files: dict[Path, ExaminedFile] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
         for chunk in in_batches(edits, CHUNK):
-            paths = dict.fromkeys(path for item in chunk for path in _files_of(item))
+            paths = dict.fromkeys(path for item in chunk for path in item.images)
             # The edits of a source mostly stand side by side: what the last ones showed is worth keeping.
             files = {path: files[path] for path in paths if path in files}
             unread = [path for path in paths if path not in files]
@@ -77,63 +114,41 @@ def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress 
             for number, (path, file) in enumerate(results, start=1):
                 files[path] = file
                 progress("checking images", done + number * len(chunk) // len(unread), len(folder.items))
-            digests |= {path: file.digest for path, file in files.items() if file.digest}
-            for item in chunk:
-                edited += _image_problems(item, files, folder.root)
-                for problem in _other_file_problems(item, files):
-                    others.setdefault(problem.path or folder.root, problem)
+            found.add(chunk, files)
             done += len(chunk)
     progress("checking images", len(folder.items), len(folder.items))
-    return (
-        *folder.problems,
-        *_text_problems(folder.items),
-        *edited,
-        *others.values(),
-        *duplicates(folder.items, digests),
-    )
+    return found.problems()
 
 
-def _files_of(item: EditItem) -> Iterator[Path]:
-    return (path for name in IMAGE_FIELDS if (path := getattr(item, name)))
-
-
-def _examine(path: Path, root: Path, *, decode: bool) -> _File:
+def _examine(path: Path, root: Path, *, decode: bool) -> ExaminedFile:
     """What is to be known about one file."""
-    name = shown(path, root)
     try:
         if not decode:
-            notes = _suffix_note(path, name, sniff_format(path) or "")
-            return _File(digest=image_digest(path), size=image_size(path), notes=notes)
+            facts = ImageFacts(size=image_size(path), format=sniff_format(path) or "")
+            return ExaminedFile(digest=image_digest(path), facts=facts)
         data = read_image_bytes(path)
-        decoded = decode_image(data, name)
+        decoded = decode_image(data, shown(path, root))
     except ImageError as error:
-        return _File(error=str(error))
+        return ExaminedFile(error=str(error))
+    return ExaminedFile(digest=hashlib.sha256(data).hexdigest(), facts=facts_of(decoded))
+
+
+def _remarks(path: Path, facts: ImageFacts, root: Path) -> Iterator[tuple[str, str]]:
+    """Code and message of what is worth knowing of an edited image."""
+    name, suffix = shown(path, root), path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES and suffix not in SUFFIXES.get(facts.format, ()):
+        yield "suffix_mismatch", f"{name} is a {facts.format} file, whatever its suffix says."
     remarks = (
-        (decoded.transparent, "transparent_image", "has transparent pixels, which were composited on white"),
-        (decoded.deep, "deep_image", "has more than 8 bits per channel, which were scaled to 8"),
-        (decoded.rotated, "rotated_image", "is turned by its EXIF data, which was done"),
-        (decoded.animated, "animated_image", "is an animation, of which the first frame was used"),
-        (decoded.profile in _PROFILES, "colour_profile", f"has an ICC profile that {_PROFILES.get(decoded.profile)}"),
+        (facts.transparent, "transparent_image", _TRANSPARENT),
+        (facts.deep, "deep_image", "has more than 8 bits per channel, which were scaled to 8"),
+        (facts.rotated, "rotated_image", "is turned by its EXIF data, which was done"),
+        (facts.animated, "animated_image", "is an animation, of which the first frame was used"),
+        (facts.profile in _PROFILES, "colour_profile", f"has an ICC profile that {_PROFILES.get(facts.profile)}"),
     )
-    return _File(
-        digest=hashlib.sha256(data).hexdigest(),
-        pixels=pixel_digest(decoded.image),
-        size=decoded.image.size,
-        notes=(
-            *_suffix_note(path, name, decoded.format),
-            *((code, f"{name} {text}.") for applies, code, text in remarks if applies),
-        ),
-    )
+    yield from ((code, f"{name} {text}.") for applies, code, text in remarks if applies)
 
 
-def _suffix_note(path: Path, name: str, format_name: str) -> tuple[tuple[str, str], ...]:
-    suffix = path.suffix.lower()
-    if suffix not in IMAGE_SUFFIXES or suffix in SUFFIXES.get(format_name, ()):
-        return ()
-    return (("suffix_mismatch", f"{name} is a {format_name} file, whatever its suffix says."),)
-
-
-def _image_problems(item: EditItem, files: Mapping[Path, _File], root: Path) -> Iterator[Problem]:
+def _image_problems(item: EditItem, files: Mapping[Path, ExaminedFile], root: Path) -> Iterator[Problem]:
     """What is to be said about one item's edited image."""
     path = item.edited_image
     if path is None:
@@ -143,32 +158,57 @@ def _image_problems(item: EditItem, files: Mapping[Path, _File], root: Path) -> 
     def problem(code: str, message: str) -> Problem:
         return Problem(code=code, message=message, item_id=item.item_id, path=path)
 
-    if file.error:
-        yield problem("unreadable_image", file.error)
+    if file.facts is None:
+        yield problem("unreadable_image", file.error or f"{name} cannot be read.")
         return
-    width, height = file.size
-    if min(file.size) < TINY:
+    width, height = file.facts.size
+    if min(file.facts.size) < TINY:
         yield problem("tiny_image", f"{name} has {width} × {height} pixels; nothing can be judged by that.")
-    for code, message in file.notes:
+    for code, message in _remarks(path, file.facts, root):
         yield problem(code, message)
+    for what in _misfits(item, files):
+        yield problem("other_aspect", what)
     source = files.get(item.source_image) if item.source_image else None
-    if source and not source.error:
-        if source.size != file.size:
-            size = f"{source.size[0]} × {source.size[1]}"
+    if source and source.facts:
+        if source.facts.size != file.facts.size and misfit(file.facts.size, source.facts.size) is None:
+            size = _size(source.facts)
             yield problem("size_differs", f"{name} has {width} × {height} pixels, its source image {size}.")
-        if file.pixels and file.pixels == source.pixels and file.digest != source.digest:
+        same = file.facts.pixels and file.facts.pixels == source.facts.pixels
+        if same and file.digest != source.digest:
             yield _unchanged(item, "has the very pixels of its source image")
 
 
-def _other_file_problems(item: EditItem, files: Mapping[Path, _File]) -> Iterator[Problem]:
-    """Sources, references and masks that cannot be read; what they are like is their benchmark's affair."""
+def _misfits(item: EditItem, files: Mapping[Path, ExaminedFile]) -> Iterator[str]:
+    """A sentence about the images of an item whose aspect ratio is not that of what they are held against, if any."""
+    others = []
+    for field, frames in _FRAMES.items():
+        for frame in frames:
+            paths = getattr(item, field), getattr(item, frame)
+            image, other = (files[path].facts if path else None for path in paths)
+            is_mask = field == "edit_mask"
+            if image and other and misfit(image.size, other.size, is_mask=is_mask) == "other_aspect":
+                one, two = (name.replace("_", " ") for name in (field, frame))
+                others.append(f"the {one} has {_size(image)} pixels and the {two} {_size(other)}")
+    if others:
+        yield f"{item.label}: {series(others, 'and')}; with other aspect ratios they are not held against each other."
+
+
+def _size(facts: ImageFacts) -> str:
+    return f"{facts.size[0]} × {facts.size[1]}"
+
+
+def _other_file_problems(item: EditItem, files: Mapping[Path, ExaminedFile], root: Path) -> Iterator[Problem]:
+    """Sources, references and masks that cannot be read or had to be laid on white; else they are what they are."""
     for path in (item.source_image, item.reference_image, item.edit_mask):
-        error = files[path].error if path else None
-        if error:
-            yield Problem(code="unreadable_image", message=error, item_id=item.item_id, path=path)
+        file = files.get(path) if path else None
+        if file and file.error:
+            yield Problem(code="unreadable_image", message=file.error, item_id=item.item_id, path=path)
+        elif path and path != item.edit_mask and file and file.facts and file.facts.transparent:
+            message = f"{shown(path, root)} {_TRANSPARENT}."
+            yield Problem(code="transparent_image", message=message, item_id=item.item_id, path=path)
 
 
-def _text_problems(items: Iterable[EditItem]) -> Iterator[Problem]:
+def _text_problems(items: Iterable[EditItem], *, estimate: bool) -> Iterator[Problem]:
     """What is to be said about the texts, once for each item whatever its seeds."""
     without = Counter[str]()
     n_items = 0
@@ -176,22 +216,25 @@ def _text_problems(items: Iterable[EditItem]) -> Iterator[Problem]:
         *_, item = seeds
         n_items += 1
         without.update(name for name in ("source_image", "target_caption") if getattr(item, name) is None)
-        yield from _caption_problems(item)
+        yield from _caption_problems(item, estimate=estimate)
     for name, count in sorted(without.items()):
         what = name.replace("_", " ")
         message = f"{count} of {n_items} items have no {what}; metrics that need it are undefined for them."
         yield Problem(code=f"missing_{name}", message=message)
 
 
-def _caption_problems(item: EditItem) -> Iterator[Problem]:
+def _caption_problems(item: EditItem, *, estimate: bool) -> Iterator[Problem]:
     """What is to be said about an item's captions."""
     for kind, caption in (("target", item.target_caption), ("source", item.source_caption)):
-        words = len((caption or "").split())
-        if caption is not None and not words:
+        if caption is not None and not caption.strip():
             message = f"The {kind} caption of {item.item_id} is empty."
             yield Problem(code="empty_caption", message=message, item_id=item.item_id)
-        if words > LONG_CAPTION:
-            message = f"The {kind} caption of {item.item_id} has {words} words; most text encoders cut its end off."
+        tokens = estimated_tokens(caption or "") if estimate else 0
+        if tokens > LONGEST:
+            message = (
+                f"The {kind} caption of {item.item_id} has about {tokens} tokens, by an estimate; most text encoders "
+                f"read {LONGEST} and would cut its end off."
+            )
             yield Problem(code="long_caption", message=message, item_id=item.item_id)
     if item.target_caption and item.source_caption and tolerant(item.target_caption) == tolerant(item.source_caption):
         message = f"The source caption of {item.item_id} is its target caption: '{item.target_caption}'."

@@ -64,6 +64,11 @@ class EditItem:
         return self.item_id if self.seed is None else f"{self.item_id} (seed {self.seed})"
 
     @property
+    def images(self) -> tuple[Path, ...]:
+        """All image files that it has, in the order of :data:`IMAGE_FIELDS`."""
+        return tuple(path for name in IMAGE_FIELDS if (path := getattr(self, name)))
+
+    @property
     def file_stem(self) -> str:
         """The item's id as the stem of a file name, whatever characters it holds.
 

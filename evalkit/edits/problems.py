@@ -2,8 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from evalkit.edits.item import Problem
+
+Severity = Literal["problem", "notice"]
 
 PROBLEMS = {
     # The folder
@@ -20,6 +23,7 @@ PROBLEMS = {
     "duplicate_output": "the same file for two items that ask for different things",
     "edited_equals_source": "an edited image with the very pixels of its source",
     "repeated_seed": "the same file for two seeds of one item",
+    "other_aspect": "images that are held against each other and differ in aspect ratio; neither is stretched",
     "tiny_image": "an image too small to judge",
     "unreadable_image": "a file that is damaged, no image, or has too many pixels",
     # The run
@@ -34,13 +38,15 @@ NOTICES = {
     "animated_image": "an animation, of which the first frame is used",
     "caption_differs": "a target caption in the manifest that is not the benchmark's, which is used",
     "colour_profile": "an ICC profile that was converted to sRGB, or could not be used",
+    "cut_caption": "a caption of more tokens than the encoder reads, of which it does not see the end",
     "deep_image": "more than 8 bits per channel, scaled to 8",
-    "long_caption": "a caption that most text encoders cut",
+    "indistinct_captions": "captions that differ only in what the encoder does not read, and are one to it",
+    "long_caption": "a caption that most text encoders would cut, as far as can be told without one",
     "missing_source_image": "items whose source image is not known; metrics that need one are undefined",
     "missing_target_caption": "items without a target caption; metrics that need one are undefined",
     "other_file": "a file that is no image",
     "rotated_image": "an image that EXIF turns, and so do we",
-    "size_differs": "an edited image whose size is not its source's",
+    "size_differs": "an edited image of another size than its source, to which metrics of pixels resize it",
     "strip_of_images": "a strip of panels as the benchmark's own scripts write it, of which the last is used",
     "suffix_mismatch": "a suffix that promises another format than the file holds; the content counts",
     "transparent_image": "transparent pixels, composited on white",
@@ -48,9 +54,14 @@ NOTICES = {
 """What is worth knowing: handled by a documented rule."""
 
 
+def severity_of(code: str) -> Severity:
+    """What stands under a code: a problem, or what is only worth knowing (:data:`NOTICES`)."""
+    return "notice" if code in NOTICES else "problem"
+
+
 def is_notice(problem: Problem) -> bool:
     """Whether a problem is only worth knowing: :data:`NOTICES`."""
-    return problem.code in NOTICES
+    return severity_of(problem.code) == "notice"
 
 
 def shown(path: Path, root: Path) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Embeddings = npt.NDArray[np.float32]
 """``(n, dimension)``, as the network gives them: not normalised."""
 DType = Literal["fp32", "bf16", "fp16"]
-ContentKind = Literal["image", "text", "pair", "item"]
+ContentKind = Literal["image", "text", "pair", "item", "file", "tokens"]
 Numbers = npt.NDArray[np.floating]
 """``(dimension,)``: float32 from networks, float64 from measures of pixels and judges."""
 

@@ -199,8 +199,9 @@ class EmbeddingCache:
         """What the cache holds."""
         with self._reading():
             rows = self._connection.execute(
-                "SELECT key, label, SUM(kind = 'image'), SUM(kind = 'text'), SUM(kind = 'pair'), SUM(kind = 'item'), "
-                "SUM(LENGTH(vector)) FROM encoders LEFT JOIN embeddings ON encoder = id GROUP BY id "
+                "SELECT key, label, SUM(kind IN ('image', 'file')), SUM(kind IN ('text', 'tokens')), "
+                "SUM(kind = 'pair'), SUM(kind = 'item'), SUM(LENGTH(vector)) "
+                "FROM encoders LEFT JOIN embeddings ON encoder = id GROUP BY id "
                 "ORDER BY label IS NULL, label, key"
             ).fetchall()
         names = ("n_images", "n_texts", "n_pairs", "n_items", "n_bytes")

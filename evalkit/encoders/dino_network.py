@@ -66,6 +66,7 @@ def image_encoder(directory: Path, *, name: str, dtype: DType, device: torch.dev
         embed_images=lambda pixels: _forward(model, pixels).last_hidden_state[:, 0],
         embed_texts=refuse,
         tokenize=refuse,
+        tokenize_whole=refuse,
         vocabulary={},
         preprocess=EVALUATION,
         settings={},

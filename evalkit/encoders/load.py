@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from evalkit.arrays import Pixels
+from evalkit.arrays import Floats, Pixels
 from evalkit.edits.whole_item import WholeItem
 from evalkit.encoders.base import (
     Backend,
@@ -21,6 +21,7 @@ from evalkit.encoders.base import (
     LoadedEncoder,
     library_versions,
 )
+from evalkit.encoders.tokens import count_tokens
 from evalkit.errors import CacheError, EncoderError, OptionError, UnknownNameError
 from evalkit.images.pairs import ImagePair
 from evalkit.registry import Registry, unknown_name
@@ -214,6 +215,10 @@ class LazyEncoder:
     def encode_items(self, items: Sequence[WholeItem]) -> Embeddings:
         """A few numbers about each whole item."""
         return self._able("encode_items", "numbers about whole items")(items)
+
+    def count_tokens(self, texts: Sequence[str]) -> Floats:
+        """How many tokens texts are and what of them is read, as :func:`~evalkit.encoders.tokens.token_numbers`."""
+        return count_tokens(self._loaded(), texts)
 
     def _able(self, function: str, what: str) -> Callable[[Any], Embeddings]:
         encoder = self._loaded()

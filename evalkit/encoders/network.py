@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from evalkit.arrays import Pixels
+from evalkit.arrays import Floats, Pixels
 from evalkit.encoders.base import (
     DType,
     Embeddings,
@@ -17,6 +17,7 @@ from evalkit.encoders.base import (
     tokenizer_digest,
     weights_digest,
 )
+from evalkit.encoders.tokens import token_numbers
 from evalkit.errors import EncoderError, OptionError
 
 DTYPES: Mapping[DType, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -40,6 +41,8 @@ class Network:
     """Token numbers ``(n, length)`` to ``(n, dimension)``."""
     tokenize: Callable[[Sequence[str]], torch.Tensor]
     """Texts to token numbers ``(n, length)``, cut and padded."""
+    tokenize_whole: Callable[[Sequence[str]], Sequence[Sequence[int]]]
+    """Texts to all their token numbers, neither cut nor padded."""
     vocabulary: Mapping[str, int]
     preprocess: Preprocess
     settings: Mapping[str, object]
@@ -153,6 +156,15 @@ class TorchEncoder:
             # Back into the order in which they were given.
             vectors[lengths.argsort(stable=True).numpy()] = vectors.copy()
             return vectors
+
+    def count_tokens(self, texts: Sequence[str]) -> Floats:
+        """How many tokens texts are, start and end tokens included, and what of them is read.
+
+        Returns:
+            ``(n, 4)``, as :func:`~evalkit.encoders.tokens.token_numbers` gives them.
+        """
+        network = self._network
+        return token_numbers(network.tokenize_whole(texts), network.tokenize(texts).tolist())
 
     def _sent(self, batch: torch.Tensor) -> torch.Tensor:
         """A batch on the device: to a GPU from memory that it may read by itself."""

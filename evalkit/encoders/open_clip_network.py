@@ -73,6 +73,7 @@ def read_network(source: WeightsSource) -> "Network":
         embed_texts=partial(_embed_short_texts, model) if short else lambda t: model.encode_text(t, normalize=False),
         ignores_padding=short,
         tokenize=lambda texts: tokenizer(list(texts)),
+        tokenize_whole=partial(_tokenize_whole, tokenizer),
         vocabulary=vocabulary,
         preprocess=_preprocess(source, model.visual.preprocess_cfg),
         settings=_config(source),
@@ -179,6 +180,20 @@ def _tokenizer(source: WeightsSource) -> Any:  # noqa: ANN401 - open_clip has no
         raise EncoderError(
             f"The tokenizer of open_clip's {source.name} cannot be loaded: {one_line(failure)}."
         ) from failure
+
+
+def _tokenize_whole(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:  # noqa: ANN401 - open_clip has no types
+    """All tokens of texts, cleaned as open_clip does before it cuts them, with the special tokens that it adds."""
+    if hasattr(tokenizer, "encode"):  # its own, which knows no other two
+        start, end = tokenizer.sot_token_id, tokenizer.eot_token_id
+        return [[start, *tokenizer.encode(text), end] for text in texts]
+    cleaned, own = [tokenizer.clean_fn(text) for text in texts], tokenizer.tokenizer
+    if tokenizer.tokenizer_mode == "clips":  # which puts three special tokens of its own around them
+        ends = (own.eos_token_id, own.cls_token_id)
+        bare = own(cleaned, add_special_tokens=False, verbose=False)["input_ids"]
+        return [[own.bos_token_id, *tokens, *ends] for tokens in bare]
+    whole: list[list[int]] = own(cleaned, verbose=False)["input_ids"]
+    return whole
 
 
 def _config(source: WeightsSource) -> dict[str, Any]:

@@ -122,6 +122,7 @@ def read_network(directory: Path, processor: Path | None = None) -> "Network":
         embed_images=lambda pixels: _pooled(model.get_image_features(pixel_values=pixels)),
         embed_texts=lambda tokens: _pooled(model.get_text_features(input_ids=tokens)),
         tokenize=tokenize,
+        tokenize_whole=lambda texts: tokenizer(list(texts), verbose=False)["input_ids"],
         ignores_padding=model.config.model_type == "clip",
         vocabulary=tokenizer.get_vocab(),
         preprocess=_preprocess(processor, model.config.vision_config.image_size),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from evalkit.comparison.load import signature_fields
 from evalkit.errors import EntryError
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, Leaderboard
 from evalkit.leaderboard.verify import EntryProblem
@@ -20,8 +21,8 @@ _OF_THE_LAST_RUN = frozenset(
 def published_problems(leaderboard: Leaderboard, base: str, *, maintainer: bool = False) -> list[EntryProblem]:
     """What differs from the base branch and must not.
 
-    Metrics may be added to an entry; no score, reason, signature, declaration or output that is there may change, and
-    no entry may go. Verifications are the maintainers' to write.
+    Metrics may be added to an entry, and to a signature fields that say more of what was done; no score, reason,
+    declaration or output that is there may change, and no entry may go. Verifications are the maintainers' to write.
 
     Args:
         leaderboard: As it is now, inside a git work tree.
@@ -79,7 +80,7 @@ def _changed_record(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | 
     parts = ("metrics", "encoders")
     for part in parts:
         for name, value in before[part].items():
-            if now[part].get(name) != value:
+            if not _kept(value, now[part].get(name)):
                 return (
                     f"{name} in {part} had landed as {value!r:.200}, and is now {now[part].get(name, 'absent')!r:.200}"
                 )
@@ -87,6 +88,14 @@ def _changed_record(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | 
     free = {*parts, "items_sha256", *(_OF_THE_LAST_RUN if added else ())}
     changed = next((key for key, value in before.items() if key not in free and now.get(key) != value), None)
     return None if changed is None else f"{changed} had landed as {before[changed]!r:.80}"
+
+
+def _kept(before: Mapping[str, Any], now: Mapping[str, Any] | None) -> bool:
+    """Whether a metric or an encoder is what it was, but for fields that its signature may have gained."""
+    if now is None or "signature" not in before:
+        return now == before
+    old, new = (signature_fields(of["signature"]) for of in (before, now))
+    return {**before, "signature": ""} == {**now, "signature": ""} and new.items() >= old.items()
 
 
 def _changed_items(old: bytes, new: bytes) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.controls import CONTROLS, controls_of
 from evalkit.benchmarks.protocols import Protocol
-from evalkit.comparison.load import signature_fields
+from evalkit.comparison.load import comparable_fields, signature_fields
 from evalkit.errors import EntryError, EvalkitError
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
@@ -272,7 +272,7 @@ def _signature_problems(entries: Sequence[LoadedEntry], leaderboard: Leaderboard
     first: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
     for entry in entries:
         for name, summary in entry.metrics.items():
-            fields = {k: v for k, v in signature_fields(summary.signature).items() if k != "evalkit"}
+            fields = comparable_fields(summary.signature)
             method, expected = first.setdefault((entry.record.protocol, name), (entry.method, fields))
             differ = [key for key in {**expected, **fields} if expected.get(key) != fields.get(key)]
             if differ:

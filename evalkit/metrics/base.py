@@ -54,6 +54,8 @@ REASONS: Mapping[str, str] = {
     "no_edit_mask": "the item has no edit mask",
     "empty_edit_mask": "the edit mask is empty: nothing may change",
     "no_background": "the edit mask covers the whole image",
+    "other_aspect": "the image, or its mask, has another aspect ratio than the image that it is held against",
+    "tiny_image": "the edited image is too small to judge",
     "too_small": "the image is smaller than the window that it is looked at through",
     "no_source_attributes": "the item's source attributes are not known",
     "no_target_attributes": "the item's target attributes are not known",
@@ -173,6 +175,12 @@ class Metric:
         return tuple(feature for feature in self.features.values() if isinstance(feature, PairFeature))
 
     @property
+    def frames(self) -> tuple[tuple[str, str], ...]:
+        """Which image its features bring to whose size, by the fields of the item; none where each stands by itself."""
+        framed = (f.frames for f in self.features.values() if not isinstance(f, ItemFeature))
+        return tuple(dict.fromkeys(frame for frames in framed for frame in frames))
+
+    @property
     def template(self) -> str:
         """The prompt templates that its texts go through, ``none`` when they are used as they are."""
         texts = (f.template for f in self.features.values() if isinstance(f, VectorFeature))
@@ -249,6 +257,10 @@ class Signature:
     image: str
     template: str
     dtype: str
+    alpha: str
+    """What transparent pixels lie on."""
+    aspect: str | None
+    """By how much the aspect ratios of images that are held against each other may differ; None where none are."""
     version: str
     evalkit: str
     missing: str = field(default="fail")
@@ -261,6 +273,8 @@ class Signature:
             "img": self.image,
             "tpl": self.template,
             "dtype": self.dtype,
+            "alpha": self.alpha,
+            **({"aspect": self.aspect} if self.aspect else {}),
             "v": self.version,
             "evalkit": self.evalkit,
         }

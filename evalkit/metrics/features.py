@@ -13,7 +13,8 @@ from typing import Literal
 from evalkit.edits.item import IMAGE_FIELDS
 from evalkit.edits.whole_item import WholeItem
 
-FeatureKind = Literal["image", "text", "pair", "item"]
+FeatureKind = Literal["image", "text", "pair", "item", "file", "tokens"]
+"""What numbers are about; ``file`` and ``tokens`` are what inputs are like, which no metric asks for."""
 TEXT_FIELDS = ("source_caption", "target_caption", "instruction")
 ATTRIBUTE_FIELDS = ("source_attributes", "target_attributes")
 
@@ -71,6 +72,11 @@ class VectorFeature:
         return (self.field, *(("edit_mask",) if self.masked else ()))
 
     @property
+    def frames(self) -> tuple[tuple[str, str], ...]:
+        """Which image is brought to whose size: of the fields of the item, each with that of the other."""
+        return (("edit_mask", self.field),) if self.masked else ()
+
+    @property
     def key(self) -> FeatureKey:
         """Image or text through an encoder; which sentence or which pixels is a matter of the content."""
         return FeatureKey("image" if self.field in IMAGE_FIELDS else "text", self.encoder, 1)
@@ -104,6 +110,11 @@ class PairFeature:
     def fields(self) -> tuple[str, ...]:
         """The fields of the item that it is made from."""
         return ("edited_image", self.against, *(("edit_mask",) if self.masked else ()))
+
+    @property
+    def frames(self) -> tuple[tuple[str, str], ...]:
+        """Which image is brought to whose size: of the fields of the item, each with that of the other."""
+        return (("edited_image", self.against), *((("edit_mask", self.against),) if self.masked else ()))
 
     @property
     def key(self) -> FeatureKey:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evalkit.edits.item import Status
+from evalkit.edits.problems import Severity, severity_of
 from evalkit.errors import RunError
 from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.storage.atomic import atomic_write
@@ -62,6 +63,29 @@ class ProblemRecord(_RunPart):
     code: str
     item_id: str | None
     message: str
+    severity: Severity
+    """Whether it counts as one, or is only worth knowing; older records leave it to the code."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_severity(cls, value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+        if isinstance(value, dict) and isinstance(value.get("code"), str):
+            return {"severity": severity_of(value["code"]), **value}
+        return value
+
+
+class ImageCounts(_RunPart):
+    """What was done, or could not be done, to bring edited images to where metrics see them."""
+
+    transparent: int
+    """Images that were laid on white."""
+    resized: int
+    """Edited images of another size than their source, to which metrics of pixels resize them."""
+    other_aspect: int
+    """Edited images of another aspect ratio, or whose mask is: without a value where images are held against each
+    other."""
+    tiny: int
+    """Edited images too small to judge, likewise."""
 
 
 class FolderRecord(_RunPart):
@@ -97,6 +121,8 @@ class RunRecord(_RunPart):
     metrics: dict[str, MetricSummary]
     encoders: dict[str, EncoderRecord]
     problems: list[ProblemRecord]
+    images: ImageCounts | None = None
+    """None in older records, which say nothing of it."""
     items_sha256: str
     """Digest of ``items.jsonl``."""
     versions: dict[str, str]

@@ -11,14 +11,28 @@ import numpy as np
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.encoders.base import AnyEncoder, ContentKind, EncoderSpec, FeatureCache, Numbers
 from evalkit.encoders.cache import EmbeddingCache
+from evalkit.encoders.tokens import TokenCount, token_count
 from evalkit.engine.base import Engine, Lost
 from evalkit.engine.local import LocalEngine
 from evalkit.errors import CacheError, EngineError, ImageError
 from evalkit.images.decode import image_digest, read_image_bytes
+from evalkit.images.facts import ImageFacts, facts_from
+from evalkit.images.pairs import Misfit, misfit
 from evalkit.metrics.base import Metric, Scores, Vectors
 from evalkit.metrics.features import Feature, FeatureKey, ItemFeature, PairFeature
 from evalkit.scoring.encoders import start
-from evalkit.scoring.requests import Content, Request, cache_key, content_digest, contents_of, environment, key_label
+from evalkit.scoring.requests import (
+    FILE,
+    Content,
+    InputFeature,
+    Request,
+    TokenFeature,
+    cache_key,
+    content_digest,
+    contents_of,
+    environment,
+    key_label,
+)
 from evalkit.scoring.units import Batches, FileBytes, ScoreResult, ScoreUnit, Uncached, single_units, units_of
 from evalkit.storage.prefetch import Progress, in_batches, no_progress, prefetch
 
@@ -31,6 +45,8 @@ DOING: Mapping[ContentKind, str] = {
     "text": "encoding texts",
     "pair": "comparing images",
     "item": "judging items",
+    "tokens": "counting tokens",
+    "file": "looking at images",
 }
 """What is computed, in this order, as it reads beside a progress bar."""
 
@@ -72,7 +88,7 @@ class Features:
         reader: FileReader | None = None,
         progress: Progress = no_progress,
     ) -> None:
-        self._encoders = encoders
+        self.encoders = encoders
         self._store = FeatureStore(cache)
         self._threads = os.cpu_count() or 1
         self._engine = engine or LocalEngine()
@@ -82,6 +98,9 @@ class Features:
         self.digests: dict[Path, str] = {}
         """SHA-256 of the image files that were last asked for."""
         self._content_digests: dict[Content, str] = {}
+        self.facts: dict[Path, ImageFacts] = {}
+        """What the image files are like that were last asked about, but for unreadable ones."""
+        self._unexamined: set[Path] = set()
         self.unreadable: dict[Path, str] = {}
         """Image files that could not be decoded, each with the reason."""
         self.n_computed: dict[ContentKind, int] = dict.fromkeys(DOING, 0)
@@ -103,14 +122,32 @@ class Features:
         paths = dict.fromkeys(path for content in contents for path in content.files)
         self.digests = {path: self.digests[path] for path in paths if path in self.digests}
         self._digest([path for path in paths if path not in self.digests and path not in self.unreadable])
+        self._note_unexamined(requests.get(FILE.key))
         for kind in DOING:
             self._compute(kind, [request for key, request in requests.items() if key.kind == kind])
+        self.facts = self._known_facts(requests.get(FILE.key))
 
     def compute(self, metric: Metric, items: Sequence[EditItem]) -> Scores:
         """A metric's values for items that have all that it needs."""
         arrays = {name: self._array(feature, items) for name, feature in metric.features.items()}
-        resolutions = [self._encoders[name].spec.resolution for name in metric.encoders]
+        resolutions = [self.encoders[name].spec.resolution for name in metric.encoders]
         return metric.compute(arrays, resolution=max(resolutions, default=0.0))
+
+    def tokens(self, encoder: str, contents: Sequence[Content]) -> list[TokenCount | None]:
+        """What texts are to the tokenizer of an encoder; None where that does not say."""
+        feature, digests = TokenFeature(encoder), [self._digest_of(content) for content in contents]
+        found = self._store.get(self._key(feature), feature.key.kind, digests)
+        return [token_count(found[digest]) for digest in digests]
+
+    def misfit(self, metric: Metric, item: EditItem) -> Misfit | None:
+        """Why a metric cannot hold an item's images against each other; None where it can, or does not."""
+        for image, frame in metric.frames:
+            of_image, of_frame = (self.facts.get(getattr(item, name)) for name in (image, frame))
+            if of_image and of_frame:
+                reason = misfit(of_image.size, of_frame.size, is_mask=image == "edit_mask")
+                if reason:
+                    return reason
+        return None
 
     def _array(self, feature: Feature, items: Sequence[EditItem]) -> Vectors:
         """``(n, dimension)``, or ``(n, contents, dimension)`` where an item has several contents."""
@@ -135,22 +172,38 @@ class Features:
                     self.digests[path] = result
                 self._progress("reading images", done, len(paths))
 
+    def _note_unexamined(self, files: Request | None) -> None:
+        """Files of which nothing is known: whoever decodes one says what it is like."""
+        unknown = self._missing("file", files).digests if files else frozenset[str]()
+        readable = [content for content in (files.contents if files else ()) if content.files[0] in self.digests]
+        self._unexamined = {content.files[0] for content in readable if self._digest_of(content) in unknown}
+        if self._unexamined:
+            self._store.describe(self._key(FILE), key_label(FILE, None))
+
+    def _known_facts(self, files: Request | None) -> dict[Path, ImageFacts]:
+        readable = [content for content in (files.contents if files else ()) if content.files[0] in self.digests]
+        digests = [self._digest_of(content) for content in readable]
+        found = self._store.get(self._key(FILE), FILE.key.kind, digests) if digests else {}
+        pairs = zip(readable, digests, strict=True)
+        return {content.files[0]: facts_from(found[digest]) for content, digest in pairs if digest in found}
+
     def _digest_of(self, content: Content) -> str:
         if content not in self._content_digests:
             files = [self.digests[path] for path in content.files]
             self._content_digests[content] = content_digest(files, content.texts)
         return self._content_digests[content]
 
-    def _spec(self, feature: Feature) -> EncoderSpec | None:
-        return None if feature.encoder == "none" else self._encoders[feature.encoder].spec
+    def _spec(self, feature: Feature | InputFeature) -> EncoderSpec | None:
+        return None if feature.encoder == "none" else self.encoders[feature.encoder].spec
 
-    def _key(self, feature: Feature) -> str:
+    def _key(self, feature: Feature | InputFeature) -> str:
         return cache_key(feature, self._spec(feature))
 
     def _compute(self, kind: ContentKind, requests: Sequence[Request]) -> None:
         """Everything of one kind that is not known yet."""
         missing = [self._missing(kind, request) for request in requests if request.contents]
         keys = {each.feature.key: self._key(each.feature) for each in missing if each.digests}
+        keys[FILE.key] = self._key(FILE)  # which any unit may have looked at
         for each in missing:
             if each.digests:
                 self._store.describe(keys[each.feature.key], key_label(each.feature, self._spec(each.feature)))
@@ -158,8 +211,9 @@ class Features:
         total, done = sum(_size(kind, unit) for unit in units), 0
         for unit, result in self._results(units):
             for key, numbers in result.numbers.items():
-                self._store.put(keys[key], kind, {self._digest_of(c): row for c, row in numbers.items()})
-                self.n_computed[kind] += len(numbers) if kind in ("image", "text") else 0
+                self._store.put(keys[key], key.kind, {self._digest_of(c): row for c, row in numbers.items()})
+                self.n_computed[kind] += len(numbers) if key.kind == kind in ("image", "text") else 0
+                self._unexamined.difference_update(c.files[0] for c in numbers if key == FILE.key)
             self._note_unreadable(result.unreadable)
             done += _size(kind, unit.batches)
             self._progress(DOING[kind], done, total)
@@ -167,7 +221,10 @@ class Features:
 
     def _missing(self, kind: ContentKind, request: Request) -> Uncached:
         wanted: list[Content] = list(request.contents)
-        if kind == "text":  # texts of like length together: a network that ignores padding then reads little of it
+        if kind in (
+            "text",
+            "tokens",
+        ):  # texts of like length together: a network that ignores padding then reads little of it
             wanted.sort(key=lambda content: len(content.texts[0]))
         contents: dict[str, Content] = {}
         for content in wanted:
@@ -187,7 +244,7 @@ class Features:
         if not units:
             return
         lost: list[Batches] = []
-        for unit, answer in start(self._engine, self._encoders)(self._with_files(units)):
+        for unit, answer in start(self._engine, self.encoders)(self._with_files(units)):
             if isinstance(unit, ScoreUnit) and isinstance(answer, ScoreResult):
                 yield unit, answer
             elif isinstance(unit, ScoreUnit) and isinstance(answer, Lost):
@@ -209,13 +266,20 @@ class Features:
 
         paths = [tuple(dict.fromkeys(p for b in unit for c in b.contents for p in c.files)) for unit in units]
         names = {batch.feature.encoder for unit in units for batch in unit} - {"none"}
-        keys, here = {name: self._encoders[name].spec.cache_key for name in names}, environment()
+        keys, here = {name: self.encoders[name].spec.cache_key for name in names}, environment()
         with ThreadPoolExecutor(READERS) as pool:
             files = prefetch(pool, read, (path for each in paths for path in each), 4 * READERS)
             for batches, own in zip(units, paths, strict=True):
                 needed = {b.feature.encoder: keys[b.feature.encoder] for b in batches if b.feature.encoder != "none"}
                 own_files = dict(islice(files, len(own)))
-                yield ScoreUnit(batches=batches, encoder_keys=needed, environment=here, files=own_files)
+                unknown = self._unexamined.intersection(own)
+                yield ScoreUnit(
+                    batches=batches,
+                    encoder_keys=needed,
+                    environment=here,
+                    files=own_files,
+                    unexamined=frozenset(unknown),
+                )
 
 
 def _size(kind: ContentKind, batches: Batches) -> int:

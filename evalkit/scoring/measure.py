@@ -19,7 +19,7 @@ from evalkit.metrics.base import get_metrics
 from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.features import Features, FileReader
 from evalkit.scoring.options import DEFAULT_METRICS, ScoreOptions
-from evalkit.scoring.requests import requests_of
+from evalkit.scoring.requests import requests_about, requests_of
 from evalkit.scoring.summaries import score_items, signature
 
 _CHANNELS = (1, 3, 4)
@@ -93,7 +93,7 @@ def measure(
     encoders = _opened(tuple(metrics), replace(settings, encoder=encoder))
     with EmbeddingCache.in_memory() as cache:
         features = Features(encoders, cache, batch_size=settings.batch_size, reader=reader)
-        features.prepare(requests_of(chosen, items))
+        features.prepare({**requests_of(chosen, items), **requests_about((), items)})
         rows = score_items(items, chosen, features)
     lines = {metric.name: str(signature(metric, encoders)) for metric in chosen}
     measured = [Measured(values=row.values, reasons=row.reasons, signatures=lines) for row in rows]

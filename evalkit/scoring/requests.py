@@ -25,9 +25,11 @@ from typing import Any
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.encoders.base import EncoderSpec, decoding_rules, library_versions, settings_digest
 from evalkit.errors import OptionError
+from evalkit.images.facts import FACTS_VERSION
 from evalkit.images.pairs import MASK_RULE, SIZE_RULE
 from evalkit.metrics.base import Metric
 from evalkit.metrics.features import (
+    TEXT_FIELDS,
     Feature,
     FeatureKey,
     ItemFeature,
@@ -68,11 +70,40 @@ def content_digest(files: Sequence[str], texts: Sequence[str] = ()) -> str:
     return sha256("".join([lengths, *files, *texts]).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class FileFeature:
+    """What an image file is like: :class:`~evalkit.images.facts.ImageFacts`, taken whenever the file is decoded."""
+
+    encoder: str = "none"
+
+    @property
+    def key(self) -> FeatureKey:
+        """One for all."""
+        return FeatureKey("file", "image_facts", FACTS_VERSION)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFeature:
+    """What a text is to an encoder's tokenizer: :class:`~evalkit.encoders.base.TokenCount`."""
+
+    encoder: str
+
+    @property
+    def key(self) -> FeatureKey:
+        """One for each encoder."""
+        return FeatureKey("tokens", self.encoder, 1)
+
+
+FILE = FileFeature()
+InputFeature = FileFeature | TokenFeature
+"""What inputs are like, which no metric asks for."""
+
+
 @dataclass(slots=True)
 class Request:
     """A feature and what it is wanted of."""
 
-    feature: Feature
+    feature: Feature | InputFeature
     contents: dict[Content, None] = field(default_factory=dict)
     """In order; a dictionary for its speed."""
 
@@ -111,6 +142,27 @@ def requests_of(metrics: Sequence[Metric], items: Iterable[EditItem]) -> dict[Fe
     return requests
 
 
+def requests_about(metrics: Sequence[Metric], items: Iterable[EditItem]) -> dict[FeatureKey, Request]:
+    """What must be computed to know what inputs are like: the image files of items, the texts that encoders read."""
+    encoded = distinct_texts(metrics)
+    about: list[InputFeature] = [FILE, *dict.fromkeys(TokenFeature(feature.encoder) for feature in encoded)]
+    requests = {feature.key: Request(feature) for feature in about}
+    for item in items:
+        if item.status == "ok":
+            requests[FILE.key].contents.update((Content((path,)), None) for path in item.images)
+        for feature in encoded:
+            if getattr(item, feature.field):
+                texts = dict.fromkeys(contents_of(feature, item))
+                requests[TokenFeature(feature.encoder).key].contents.update(texts)
+    return requests
+
+
+def distinct_texts(metrics: Iterable[Metric]) -> list[VectorFeature]:
+    """The texts that metrics have encoded, each once for each encoder and template."""
+    features = (feature for metric in metrics for feature in metric.features.values())
+    return list(dict.fromkeys(f for f in features if isinstance(f, VectorFeature) and f.field in TEXT_FIELDS))
+
+
 def missing_fields(metric: Metric, item: EditItem) -> tuple[str, ...]:
     """The fields that a metric needs and an item does not have."""
     return tuple(name for name in metric.fields if not getattr(item, name))
@@ -133,7 +185,7 @@ def contents_of(feature: Feature, item: EditItem) -> tuple[Content, ...]:
     return (Content((), (json.dumps(dict(value), sort_keys=True, ensure_ascii=False),)),)
 
 
-def cache_key(feature: Feature, spec: EncoderSpec | None) -> str:
+def cache_key(feature: Feature | InputFeature, spec: EncoderSpec | None) -> str:
     """The key of a feature's numbers.
 
     Args:
@@ -148,8 +200,10 @@ def cache_key(feature: Feature, spec: EncoderSpec | None) -> str:
     return settings_digest(facts)
 
 
-def key_label(feature: Feature, spec: EncoderSpec | None) -> str:
+def key_label(feature: Feature | InputFeature, spec: EncoderSpec | None) -> str:
     """What a key stands for, as it reads in ``evalkit cache info``."""
+    if isinstance(feature, InputFeature):
+        return f"tokens/{spec.label}" if spec else "images/facts"
     if spec:
         return spec.label
     return f"{'pixels' if isinstance(feature, PairFeature) else 'judge'}/{feature.key.name}"

@@ -11,9 +11,10 @@ from typing import Any
 
 from evalkit.benchmarks.open import OpenedFolder, open_edits
 from evalkit.benchmarks.protocols import Protocol
-from evalkit.edits.check import duplicates, edits_digest
+from evalkit.edits.check import edits_digest
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
+from evalkit.edits.problems import severity_of
 from evalkit.encoders.base import AnyEncoder, FeatureCache, precision
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.engine.base import Engine
@@ -24,8 +25,9 @@ from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord, ProblemRecord, RunRecord, ScoredRun, check_destination, write_run
 from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.features import Features
+from evalkit.scoring.inspection import Inspection, count_images
 from evalkit.scoring.options import DEFAULT_METRICS, Missing, ScoreOptions
-from evalkit.scoring.requests import requests_of
+from evalkit.scoring.requests import requests_about, requests_of
 from evalkit.scoring.summaries import (
     encoder_record,
     score_items,
@@ -153,8 +155,7 @@ def score_folder(
     started, clock = datetime.now(UTC), time.monotonic()
     _refuse_missing(folder.items, options.missing)
     features = Features(encoders, cache, engine, batch_size=options.batch_size, progress=progress)
-    table, digests = _score_chunks(folder.items, metrics, features, options.missing, progress)
-    _refuse_unreadable(features.unreadable.values(), options.missing)
+    table, digests, found = _score_chunks(folder, metrics, features, options.missing, progress)
     record = RunRecord(
         run=options.name or folder.name,
         method=folder.method,
@@ -168,7 +169,8 @@ def score_folder(
         level=options.level,
         metrics=summaries_of(metrics, table, encoders, options),
         encoders={name: encoder_record(encoder) for name, encoder in encoders.items()},
-        problems=_problem_records([*problems, *folder.problems, *_found(folder, features, digests)]),
+        problems=_problem_records([*problems, *found]),
+        images=count_images(found),
         items_sha256="",
         versions=versions(encoders.values()),
         started=started.isoformat(timespec="seconds"),
@@ -181,29 +183,30 @@ def score_folder(
 
 
 def _score_chunks(
-    items: Sequence[EditItem], metrics: Sequence[Metric], features: Features, missing: Missing, progress: Progress
-) -> tuple[ScoreFrame, dict[Path, str]]:
-    """All items by all metrics, and the SHA-256 of their files."""
+    folder: EditFolder, metrics: Sequence[Metric], features: Features, missing: Missing, progress: Progress
+) -> tuple[ScoreFrame, dict[Path, str], list[Problem]]:
+    """All items by all metrics, the SHA-256 of their files, and what there is to say of folder, images and captions.
+
+    Raises:
+        MissingItemsError: Under ``missing="fail"``, images that metrics need are unreadable.
+    """
     names = tuple(metric.name for metric in metrics)
     frames, digests = [ScoreFrame.from_rows([], names)], dict[Path, str]()
-    for chunk in in_batches(items, CHUNK):
-        features.prepare(requests_of(metrics, chunk))
+    inspection, unreadable = Inspection(folder, metrics, features), dict[Path, str]()
+    for chunk in in_batches(folder.items, CHUNK):
+        requests = requests_of(metrics, chunk)
+        features.prepare({**requests, **requests_about(metrics, chunk)})
         digests |= features.digests
-        if missing != "fail" or not features.unreadable:  # else the others are encoded, and that is all
-            readable = [without_unreadable(item, features.unreadable) for item in chunk]
+        needed = {path for request in requests.values() for content in request.contents for path in content.files}
+        unreadable |= {path: message for path, message in features.unreadable.items() if path in needed}
+        if missing != "fail" or not unreadable:  # else the others are encoded, and that is all
+            readable = [without_unreadable(item, unreadable) for item in chunk]
             frames.append(ScoreFrame.from_rows(score_items(readable, metrics, features), names))
-        progress("scoring items", sum(map(len, frames)), len(items))
-    return with_failures_scored(ScoreFrame.concatenate(frames), metrics, missing), digests
-
-
-def _found(folder: EditFolder, features: Features, digests: Mapping[Path, str]) -> Iterator[Problem]:
-    """What turned out to be wrong with files, and with the cache."""
-    for path, message in features.unreadable.items():
-        yield Problem(code="unreadable_image", message=message, path=path)
-    readable = {path: digest for path, digest in digests.items() if path not in features.unreadable}
-    yield from duplicates(folder.items, readable)
-    if features.cache_failure:
-        yield Problem(code="cache_unavailable", message=features.cache_failure)
+            inspection.add(chunk)
+        progress("scoring items", sum(map(len, frames)), len(folder.items))
+    _refuse_unreadable(unreadable.values(), missing)
+    table = with_failures_scored(ScoreFrame.concatenate(frames), metrics, missing)
+    return table, digests, list(inspection.problems())
 
 
 def _folder_record(folder: EditFolder, digests: Mapping[Path, str]) -> FolderRecord:
@@ -218,7 +221,9 @@ def _folder_record(folder: EditFolder, digests: Mapping[Path, str]) -> FolderRec
 
 
 def _problem_records(problems: Iterable[Problem]) -> list[ProblemRecord]:
-    return [ProblemRecord(code=p.code, item_id=p.item_id, message=p.message) for p in problems]
+    return [
+        ProblemRecord(code=p.code, item_id=p.item_id, message=p.message, severity=severity_of(p.code)) for p in problems
+    ]
 
 
 def _refuse_missing(items: Iterable[EditItem], missing: Missing) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from evalkit import __version__
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.encoders.base import ABSENT, AnyEncoder, library_versions
-from evalkit.images.pairs import MASK_RULE, SIZE_RULE
+from evalkit.images.pairs import ALPHA_RULE, ASPECT_RULE, MASK_RULE, SIZE_RULE
 from evalkit.metrics.base import Metric, Signature, score_of_failed
 from evalkit.metrics.features import ItemFeature
 from evalkit.scores.frame import NO_EDIT, ItemScores, ScoreFrame
@@ -38,10 +38,12 @@ def score_items(items: Sequence[EditItem], metrics: Sequence[Metric], features: 
     reasons: list[dict[str, str]] = [{} for _ in items]
     for metric in metrics:
         absent = [missing_fields(metric, item) for item in items]
-        usable = [index for index, fields in enumerate(absent) if not fields]
         cells: dict[int, tuple[float | None, str | None]] = {
             index: (None, _reason(fields)) for index, fields in enumerate(absent) if fields
         }
+        misfits = {index: features.misfit(metric, item) for index, item in enumerate(items) if index not in cells}
+        cells |= {index: (None, reason) for index, reason in misfits.items() if reason}
+        usable = [index for index, reason in misfits.items() if not reason]
         if usable:
             scores = features.compute(metric, [items[index] for index in usable])
             cells.update(zip(usable, zip(scores.optional(), scores.reasons, strict=True), strict=True))
@@ -134,6 +136,8 @@ def signature(metric: Metric, encoders: Mapping[str, AnyEncoder], missing: Missi
         image=_joined(image),
         template=metric.template,
         dtype=_joined([spec.precision for spec in specs]) or "fp64",
+        alpha=ALPHA_RULE,
+        aspect=ASPECT_RULE if metric.frames else None,
         version=metric.version_label,
         evalkit=__version__,
         missing=missing,

@@ -25,11 +25,13 @@ from evalkit.edits.item import IMAGE_FIELDS
 from evalkit.edits.whole_item import WholeItem
 from evalkit.encoders.base import AnyEncoder, ContentKind, EncoderSpec, Numbers
 from evalkit.encoders.load import EncoderConfig
+from evalkit.encoders.tokens import count_tokens
 from evalkit.errors import EncoderError, EngineError, ImageError
 from evalkit.images.decode import decode_image
+from evalkit.images.facts import ImageFacts, facts_of
 from evalkit.images.pairs import align, masked
 from evalkit.metrics.features import TEXT_FIELDS, Feature, FeatureKey, PairFeature, VectorFeature
-from evalkit.scoring.requests import Content, environment
+from evalkit.scoring.requests import FILE, Content, FileFeature, InputFeature, TokenFeature, environment
 from evalkit.storage.prefetch import in_batches
 
 FileBytes = bytes | ImageError
@@ -44,7 +46,7 @@ EDITS = 4
 class Batch:
     """Contents that go through one network together, or to one measure or judge one after the other."""
 
-    feature: Feature
+    feature: Feature | InputFeature
     contents: tuple[Content, ...]
 
 
@@ -62,6 +64,8 @@ class ScoreUnit:
     environment: tuple[tuple[str, str], ...]
     """Of the machine that asks, which must be the worker's."""
     files: Mapping[Path, FileBytes] = field(default_factory=dict)
+    unexamined: frozenset[Path] = frozenset()
+    """Files of which it is not known what they are like; that is among the numbers of a unit that decodes them."""
 
     @property
     def contents(self) -> tuple[Content, ...]:
@@ -146,7 +150,7 @@ class ScoreWorker:
 
     def _computed(self, unit: ScoreUnit) -> ScoreResult:
         images = _UnitImages(unit)
-        wanted: dict[Content, list[Feature]] = {content: [] for content in unit.contents}
+        wanted: dict[Content, list[Feature | InputFeature]] = {content: [] for content in unit.contents}
         for batch in unit.batches:
             for content in batch.contents:
                 wanted[content].append(batch.feature)
@@ -155,10 +159,11 @@ class ScoreWorker:
             return self._prepared(content, wanted[content], images)
 
         prepared = dict(zip(wanted, self._pool.map(prepare, wanted), strict=True))
-        numbers: dict[FeatureKey, dict[Content, Numbers]] = {}
+        facts = {Content((path,)): facts.as_numbers() for path, facts in images.facts.items()}
+        numbers: dict[FeatureKey, dict[Content, Numbers]] = {FILE.key: dict(facts)} if facts else {}
         for batch in unit.batches:
             key = batch.feature.key
-            ready = {content: prepared[content].pop(key) for content in batch.contents if prepared[content]}
+            ready = {content: prepared[content].pop(key) for content in batch.contents if key in prepared[content]}
             if ready:
                 found = self._numbers(batch.feature, list(ready.values()))
                 numbers.setdefault(key, {}).update(zip(ready, found, strict=True))
@@ -166,7 +171,9 @@ class ScoreWorker:
         unreadable = {path: images.unreadable[path] for path in paths if path in images.unreadable}
         return ScoreResult(numbers=numbers, unreadable=unreadable)
 
-    def _prepared(self, content: Content, features: Iterable[Feature], images: "_UnitImages") -> dict[FeatureKey, Any]:
+    def _prepared(
+        self, content: Content, features: Iterable[Feature | InputFeature], images: "_UnitImages"
+    ) -> dict[FeatureKey, Any]:
         """What networks and judges read of a content, and the numbers of measures; nothing if it cannot be read."""
         opened = images.open(content.files)
         if opened is None:
@@ -174,12 +181,14 @@ class ScoreWorker:
         squares: dict[str, Pixels] = {}
         found: dict[FeatureKey, Any] = {}
         for feature in features:
+            if isinstance(feature, FileFeature):
+                continue  # it was opened, and that was all
             if isinstance(feature, VectorFeature) and opened:
                 preprocess = self._encoders[feature.encoder].spec.preprocess
                 if preprocess.label not in squares:
                     squares[preprocess.label] = preprocess.apply(opened[0] if len(opened) == 1 else masked(*opened))
                 found[feature.key] = squares[preprocess.label]
-            elif isinstance(feature, VectorFeature):
+            elif isinstance(feature, VectorFeature | TokenFeature):
                 (found[feature.key],) = content.texts
             elif isinstance(feature, PairFeature):
                 pair = align(opened[1], images.pixels(content.files[0], opened[0]), *opened[2:])
@@ -194,11 +203,13 @@ class ScoreWorker:
                 found[feature.key] = WholeItem(**shown, **dict(texts))  # type: ignore[arg-type]
         return found
 
-    def _numbers(self, feature: Feature, ready: list[Any]) -> Iterable[Numbers]:
+    def _numbers(self, feature: Feature | InputFeature, ready: list[Any]) -> Iterable[Numbers]:
         """The numbers of contents that were prepared; whoever holds a network holds the lock."""
         if isinstance(feature, PairFeature) and feature.measure is not None:
             return ready
         with self._lock:
+            if isinstance(feature, TokenFeature):
+                return count_tokens(self._encoders[feature.encoder], ready)
             if isinstance(feature, VectorFeature):
                 encoder = self._encoders[feature.encoder]
                 return (
@@ -206,7 +217,7 @@ class ScoreWorker:
                 )
             if isinstance(feature, PairFeature):
                 return self._encoders[feature.encoder].encode_pairs(ready)
-            if feature.judge is None:
+            if isinstance(feature, FileFeature) or feature.judge is None:
                 return self._encoders[feature.encoder].encode_items(ready)
             return [np.array(feature.judge(item), dtype=np.float64) for item in ready]
 
@@ -220,6 +231,9 @@ class _UnitImages:
         self._locks = {path: threading.Lock() for path, n in uses.items() if n > 1}
         self._shared: dict[Path, Image.Image] = {}
         self._pixels: dict[Path, Pixels] = {}
+        self._unexamined = unit.unexamined
+        self.facts: dict[Path, ImageFacts] = {}
+        """Of the files that were decoded, those of which nothing was known."""
         self.unreadable: dict[Path, str] = {}
 
     def open(self, paths: Iterable[Path]) -> list[Image.Image] | None:
@@ -251,14 +265,17 @@ class _UnitImages:
         file = self._files[path]
         if isinstance(file, ImageError):
             raise file
-        return decode_image(file, str(path)).image
+        decoded = decode_image(file, str(path))
+        if path in self._unexamined and path not in self.facts:
+            self.facts[path] = facts_of(decoded)
+        return decoded.image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uncached:
     """A feature, all that it is wanted of, and what of that must be computed."""
 
-    feature: Feature
+    feature: Feature | InputFeature
     contents: Mapping[str, Content]
     """Digest to content, in the order in which they are wanted."""
     digests: frozenset[str]
@@ -280,9 +297,9 @@ def units_of(kind: ContentKind, missing: Sequence[Uncached], *, batch_size: int,
         batch_size: Images, texts or items that a network is asked for together.
         pairs: Of how many pairs a unit is made, so that the threads of a worker have enough to do.
     """
-    if kind == "image":
+    if kind in ("image", "file"):
         return _image_units(missing, batch_size)
-    if kind == "text":
+    if kind in ("text", "tokens"):
         return [(Batch(feature=each.feature, contents=c),) for each in missing for c in each.batches(batch_size)]
     if kind == "pair":
         return list(_packed(_pair_units(missing), pairs))
@@ -302,7 +319,7 @@ def single_units(batches: Batches) -> Iterator[Batches]:
 
 def _image_units(missing: Sequence[Uncached], size: int) -> list[Batches]:
     """Networks that want the same pictures get them in one unit, so that each is decoded once."""
-    wanted: dict[tuple[Content, ...], list[Feature]] = {}
+    wanted: dict[tuple[Content, ...], list[Feature | InputFeature]] = {}
     for each in missing:
         for contents in each.batches(size):
             wanted.setdefault(contents, []).append(each.feature)
@@ -311,7 +328,7 @@ def _image_units(missing: Sequence[Uncached], size: int) -> list[Batches]:
 
 def _pair_units(missing: Sequence[Uncached]) -> Iterator[Batches]:
     """By source image, in the order in which items first ask for it."""
-    wanted: dict[Content, list[Feature]] = {}
+    wanted: dict[Content, list[Feature | InputFeature]] = {}
     for each in missing:
         for digest, content in each.contents.items():
             features = wanted.setdefault(content, [])
@@ -323,7 +340,7 @@ def _pair_units(missing: Sequence[Uncached]) -> Iterator[Batches]:
     ordered = sorted(wanted, key=lambda content: (rank[content.files[0]], rank[content.files[1]]))
     for _, edits in groupby(ordered, key=lambda content: content.files[0]):
         for group in in_batches(edits, EDITS):
-            by_feature: dict[int, tuple[Feature, list[Content]]] = {}
+            by_feature: dict[int, tuple[Feature | InputFeature, list[Content]]] = {}
             for content in group:
                 for feature in wanted[content]:
                     by_feature.setdefault(id(feature), (feature, []))[1].append(content)

@@ -42,7 +42,7 @@ def test_json_holds_the_contract_and_nothing_else_is_on_standard_output(tmp_path
     done = score(write_folder(tmp_path / "edits"), tiny_transformers_clip, tmp_path / "run", "--json")
     assert done.exit_code == 0, done.stderr
     result = json.loads(done.stdout)
-    assert list(result) == ["run", "benchmark", "n_items", "n_edited", "layout", "metrics", "problems"]
+    assert list(result) == ["run", "benchmark", "n_items", "n_edited", "layout", "metrics", "problems", "images"]
     assert (result["run"], result["benchmark"], result["layout"]) == ("edits", None, "manifest")
     assert (result["n_items"], result["n_edited"]) == (10, 10)
     keys = {"mean", "ci_low", "ci_high", "n", "n_groups", "n_undefined", "higher_is_better", "signature"}
@@ -182,7 +182,7 @@ def n_cached(cache: Path) -> int:
     """Vectors in a cache that another process writes."""
     try:
         with sqlite3.connect(f"file:{cache / 'embeddings.sqlite'}?mode=ro", uri=True) as connection:
-            count = connection.execute("SELECT COUNT(*) FROM embeddings").fetchone()[0]
+            count = connection.execute("SELECT COUNT(*) FROM embeddings WHERE kind IN ('image', 'text')").fetchone()[0]
         connection.close()
     except sqlite3.Error:
         return 0

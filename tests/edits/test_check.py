@@ -180,8 +180,10 @@ def test_one_result_for_two_items_that_ask_for_the_same_is_no_duplicate() -> Non
     [
         ("A cat.", "  ", "empty_caption"),
         ("a  CAT", "A cat.", "equal_captions"),
-        ("A cat.", "word " * 61, "long_caption"),
-        ("A cat.", "word " * 60, None),
+        ("A cat.", "word " * 76, "long_caption"),
+        ("A cat.", "word " * 75, None),
+        ("A cat.", "一个红色的圆" * 7, "long_caption"),
+        ("A cat.", "一个红色的圆" * 6, None),
         ("A cat.", None, "missing_target_caption"),
     ],
 )

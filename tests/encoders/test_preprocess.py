@@ -58,6 +58,7 @@ def test_the_network_is_given_what_open_clips_transform_gives(mode, sides):
         embed_images=lambda pixels: pixels.flatten(1),
         embed_texts=lambda tokens: tokens,
         tokenize=lambda texts: torch.zeros(len(texts), 1),
+        tokenize_whole=lambda texts: [[0] for _ in texts],
         vocabulary={},
         preprocess=preprocess,
         settings={},

@@ -84,7 +84,10 @@ def test_the_record_says_everything_that_was_used(run):
     """Signatures, fingerprints, versions, policy and counts are all in the record."""
     record = json.loads(run.record.model_dump_json())
     assert record["metrics"]["clip_score"]["signature"].startswith("clip_score|enc:fake/net/random@")
-    assert "|img:8-bicubic-aa-center|tpl:none|dtype:fp32|v:1|evalkit:" in record["metrics"]["clip_score"]["signature"]
+    assert (
+        "|img:8-bicubic-aa-center|tpl:none|dtype:fp32|alpha:white|v:1|evalkit:"
+        in record["metrics"]["clip_score"]["signature"]
+    )
     assert len(record["encoders"]["clip"]["fingerprint"]) == 64
     assert {"evalkit", "python", "torch"} <= set(record["versions"])
     assert (record["missing"], record["level"], record["n_edited"]) == ("fail", 0.95, 10)

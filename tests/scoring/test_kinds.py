@@ -136,7 +136,10 @@ def test_a_judge_is_asked_once_per_item_and_what_it_lacks_is_a_reason(tmp_path):
     with EmbeddingCache.in_memory() as cache:
         for _ in range(2):
             table = score_folder(make_edit_folder(tmp_path, items), [metric], {"clip": FakeEncoder()}, cache).table
-        assert {encoder.label: encoder.n_items for encoder in cache.info().encoders} == {"judge/word_counter": 5}
+        assert {encoder.label: encoder.n_items for encoder in cache.info().encoders} == {
+            "images/facts": 0,
+            "judge/word_counter": 5,
+        }
     assert len(asked) == 5
     assert table.rows[2].reasons == {"judged": "no_target_caption"}
 

@@ -81,8 +81,8 @@ DISTANCE = Metric(
 def with_masks(items, root):
     """The items with an edit mask each, of the left half."""
     path = root / "mask.png"
-    left = np.zeros((12, 12), np.uint8)
-    left[:, :6] = 255
+    left = np.zeros((16, 16), np.uint8)
+    left[:, :8] = 255
     Image.fromarray(left).save(path)
     return [replace(item, edit_mask=path) for item in items]
 
@@ -100,7 +100,8 @@ def test_metrics_of_pixels_need_no_encoder_and_decode_each_image_once(tmp_path, 
     assert record.encoders == {}
     assert (record.n_compared_pairs, record.n_encoded_images) == (10, 0)
     assert (
-        record.metrics["ssim"].signature == "ssim|enc:none|img:source-bicubic-aa|tpl:none|dtype:fp64|v:1|evalkit:0.1.0"
+        record.metrics["ssim"].signature
+        == "ssim|enc:none|img:source-bicubic-aa|tpl:none|dtype:fp64|alpha:white|aspect:2%|v:1|evalkit:0.1.0"
     )
 
 
@@ -171,14 +172,14 @@ def test_the_mask_takes_part_in_the_result_and_in_the_signature(tmp_path, cache)
     folder = make_edit_folder(tmp_path, items)
     result = run(folder, cache, metrics=("l1", "l1_background"))
     edited, source = (np.asarray(read_image(p), float) for p in (items[0].edited_image, items[0].source_image))
-    expected = np.abs(edited - source)[:, 6:].mean() / 255
+    expected = np.abs(edited - source)[:, 8:].mean() / 255
     assert result.table.rows[0].values["l1_background"] == pytest.approx(expected, rel=1e-6)
     assert "|img:source-bicubic-aa+mask-nearest|" in result.record.metrics["l1_background"].signature
     Image.fromarray(255 - np.asarray(Image.open(items[0].edit_mask))).save(tmp_path / "other.png")
     inverted = [replace(item, edit_mask=tmp_path / "other.png") for item in items]
     again = run(make_edit_folder(tmp_path, inverted), cache, metrics=("l1", "l1_background"))
     assert again.record.n_compared_pairs == 2
-    expected = np.abs(edited - source)[:, :6].mean() / 255
+    expected = np.abs(edited - source)[:, :8].mean() / 255
     assert again.table.rows[0].values["l1_background"] == pytest.approx(expected, rel=1e-6)
 
 
@@ -297,4 +298,4 @@ def test_the_cache_says_what_was_compared(tmp_path, cache):
     """Measures stand in the cache's table under their own names."""
     run(make_edit_folder(tmp_path), cache)
     found = {encoder.label: encoder.n_pairs for encoder in cache.info().encoders}
-    assert found == {"pixels/differences": 10, "pixels/structural_similarity": 10}
+    assert found == {"images/facts": 0, "pixels/differences": 10, "pixels/structural_similarity": 10}

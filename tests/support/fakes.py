@@ -51,7 +51,7 @@ class FakeEncoder:
         return np.stack([np.random.default_rng(seed).normal(size=16) for seed in seeds]).astype(np.float32)
 
 
-def save_picture(path: Path, seed: int, size: int = 12) -> Path:
+def save_picture(path: Path, seed: int, size: int = 16) -> Path:
     """A random picture, different for each seed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)).save(path)

@@ -69,7 +69,7 @@ NOTICES = {
     "deep_image": {"deep"},
     "other_file": {"notes.txt"},
     "rotated_image": {"rotated"},
-    "size_differs": {"huge", "one_pixel", "other_size"},
+    "size_differs": {"huge", "other_size"},
     "suffix_mismatch": {"jpeg_named_png"},
     "transparent_image": {"transparent"},
 }
