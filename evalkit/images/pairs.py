@@ -4,7 +4,7 @@
 * Size: the source is never touched; an edited image of another size is resized to its size, with Pillow's bicubic
   filter, which antialiases, and rounded to 8 bits once. A mask of another size is resized by the nearest pixel, so that
   it stays a mask.
-* Aspect ratio: what is off by more than :data:`ASPECT_TOLERANCE` is not stretched, as pixels would be compared with
+* Aspect ratio: what is off by more than :data:`ASPECT_PERCENT` is not stretched, as pixels would be compared with
   those of other places. Nor is an image enlarged that is too small to show anything. Metrics that hold the two against
   each other have no value there.
 
@@ -24,9 +24,9 @@ SIZE_RULE = "source-bicubic-aa"
 """How signatures name the rule."""
 MASK_RULE = "mask-nearest"
 ALPHA_RULE = "white"
-ASPECT_TOLERANCE = 0.02
-"""By how much of the smaller one two aspect ratios may differ: by 8 pixels of 400, as models take that want blocks."""
-ASPECT_RULE = f"{ASPECT_TOLERANCE:.0%}"
+ASPECT_PERCENT = 2
+"""Of the smaller one, by which two aspect ratios may differ: by 8 pixels of 400, as models take that want blocks."""
+ASPECT_RULE = f"{ASPECT_PERCENT}%"
 TINY = 16
 """Pixels: an image with a shorter side shows nothing that a caption could describe, or that could be enlarged."""
 WHITE = 128
@@ -50,13 +50,13 @@ Misfit = Literal["other_aspect", "tiny_image"]
 
 
 def same_aspect(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether two sizes, width and height each, have one aspect ratio, up to :data:`ASPECT_TOLERANCE`.
+    """Whether two sizes, width and height each, have one aspect ratio, up to :data:`ASPECT_PERCENT`.
 
     >>> same_aspect((512, 512), (1045, 1046)), same_aspect((200, 300), (300, 200))
     (True, False)
     """
     products = one[0] * other[1], one[1] * other[0]
-    return max(products) <= (1 + ASPECT_TOLERANCE) * min(products)
+    return 100 * max(products) <= (100 + ASPECT_PERCENT) * min(products)
 
 
 def misfit(size: tuple[int, int], frame: tuple[int, int], *, is_mask: bool = False) -> Misfit | None:

@@ -224,6 +224,30 @@ def test_what_is_published_does_not_change(published, tamper, words):
     assert words in " ".join(problem.message for problem in problems)
 
 
+def signed(change):
+    """Tampers with the signature of the first metric, and lets the entry's digests fit again."""
+
+    def tamper(path):
+        record = json.loads((path / "run.json").read_text())
+        first = next(iter(record["metrics"].values()))
+        first["signature"] = change(first["signature"])
+        (path / "run.json").write_text(json.dumps(record))
+        resealed(path)
+
+    return tamper
+
+
+def test_a_signature_may_say_more_than_it_did_and_nothing_else(published):
+    """What was left to be understood may be added to it; a field that goes or says something else is a change."""
+    path = published.entry_path("few/v1", "good")
+    signed(lambda line: f"{line}|more:said")(path)
+    assert published_problems(published, "main") == []
+    signed(lambda line: line.replace("|alpha:white", "").replace("|more:said", ""))(path)
+    assert [p.code for p in published_problems(published, "main")] == ["landed_changed"]
+    signed(lambda line: f"{line}|alpha:black")(path)
+    assert [p.code for p in published_problems(published, "main")] == ["landed_changed"]
+
+
 def test_cards_and_metrics_may_be_added_to_what_is_published(published):
     """A new metric of the same edits changes nothing that was there, apart from when and where the last run was."""
     published.card_path("new").write_text(published.card_path("good").read_text())
