@@ -76,7 +76,9 @@ def equivalence_tests(
 
     Means: the larger p-value of the t test on the cluster-robust (CR2) error with Satterthwaite's degrees of freedom,
     and of the same statistic held against its bootstrap-t distribution over groups. Skew that deceives the one is often
-    seen by the other, and both must agree. Rates: `tango_z`, divided by the root of the groups' design effect.
+    seen by the other, and both must agree. Rates: `tango_z`, divided by the root of the groups' design effect. That is
+    the CR2 variance over that of independent items, at least 1, averaged over the groups that differ and one more whose
+    items agree entirely, so that ties are no evidence of independence.
 
     Differences of means that are all the same have no spread. In a range of width R the share of the G groups that may
     still differ is bounded, and the worst of them differ by R: ``p = (1 − (Δ − |c|)/(R − |c|))^G`` for differences that
@@ -178,9 +180,11 @@ def _rate_p_value(differences: Floats, error: float, groups: Groups, freedom: fl
     z = max(tango_z(wins, losses, n, margin), tango_z(losses, wins, n, margin))
     if n == groups.n_groups:
         return signs.positive(float(ndtr(z)))
-    # Where no pair differs the groups may agree entirely: each counts as one item.
-    independent = float(differences.var(ddof=1)) / n
-    effect = max(1.0, error**2 / independent) if independent else n / groups.n_groups
+    # What a few differing groups tell of the design effect is little: one more is counted whose items all agree.
+    independent, agreed = float(differences.var(ddof=1)) / n, float(np.square(groups.sizes).sum()) / n
+    effect = max(1.0, error**2 / independent) if independent else agreed
+    n_differing = int((groups.sums(np.abs(differences)) > 0).sum())
+    effect = (n_differing * effect + agreed) / (n_differing + 1)
     return signs.positive(float(stdtr(freedom, z / math.sqrt(effect))))
 
 
