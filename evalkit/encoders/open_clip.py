@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evalkit.encoders.activation import has_quick_gelu, require_activation, spelled_out, twin_of
 from evalkit.encoders.base import DType, LoadedEncoder
 from evalkit.encoders.hub import fetch_snapshot
 from evalkit.encoders.open_clip_network import DIRECTORY, WEIGHT_SUFFIXES, WeightsSource, read_network
@@ -13,7 +14,6 @@ from evalkit.registry import nearest
 VERSION = 1
 LIBRARIES = ("torch", "open_clip_torch", "timm", "tokenizers", "transformers", "ftfy", "regex")
 HUB = "hf-hub:"
-QUICKGELU = "-quickgelu"
 
 
 def load(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
@@ -40,11 +40,12 @@ def _find(argument: str) -> WeightsSource:
         return WeightsSource(name=repo_id, model=f"{DIRECTORY}{directory}")
     if argument.startswith(DIRECTORY):
         return _find_directory(Path(argument.removeprefix(DIRECTORY)).expanduser())
-    architecture, _, weights = argument.partition("/")
+    given, _, weights = argument.partition("/")
+    architecture, said = spelled_out(given)
     _require_architecture(architecture, weights)
     if tag := _known_tag(architecture, weights):
         return _download(architecture, tag)
-    return _find_checkpoint(architecture, weights)
+    return _find_checkpoint(architecture, weights, said=said)
 
 
 def _find_directory(directory: Path) -> WeightsSource:
@@ -79,25 +80,19 @@ def _known_tag(architecture: str, weights: str) -> str | None:
     import open_clip
 
     tag = weights.lower().replace("-", "_")
-    twin = architecture.removesuffix(QUICKGELU) if architecture.endswith(QUICKGELU) else f"{architecture}{QUICKGELU}"
+    twin = twin_of(architecture)
     own = open_clip.get_pretrained_cfg(architecture, tag)
     listed = own or open_clip.get_pretrained_cfg(twin, tag)
     # Without a twin there is nothing to mix up, and open_clip's list is not always complete about the activation.
     if listed and twin in open_clip.list_models():
         wanted = bool(listed.get("quick_gelu"))
-        if wanted != _has_quick_gelu(architecture):
+        if wanted != has_quick_gelu(architecture):
             kinds = ("QuickGELU", "GELU") if wanted else ("GELU", "QuickGELU")
             raise EncoderError(
                 f"The weights '{tag}' were trained with {kinds[0]} and open_clip's {architecture} computes {kinds[1]}: "
                 f"every score would be wrong. --encoder open_clip:{twin}/{tag}"
             )
     return tag if own else None
-
-
-def _has_quick_gelu(architecture: str) -> bool:
-    import open_clip
-
-    return bool(open_clip.get_model_config(architecture).get("quick_gelu"))
 
 
 def _download(architecture: str, tag: str) -> WeightsSource:
@@ -125,11 +120,12 @@ def _download(architecture: str, tag: str) -> WeightsSource:
     )
 
 
-def _find_checkpoint(architecture: str, weights: str) -> WeightsSource:
+def _find_checkpoint(architecture: str, weights: str, *, said: bool) -> WeightsSource:
     import open_clip
 
     path = Path(weights).expanduser()
     if path.is_file():
+        require_activation(path, architecture, said=said)
         return WeightsSource(
             name=f"{architecture}/{path.name}",
             model=architecture,
