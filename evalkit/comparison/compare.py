@@ -58,7 +58,10 @@ def compare(
     notes += _group_notes(joined)
     scores = [_scores(joined, metric) for metric in plan.metrics]
     pairs = _pairs(joined, plan, scores)
-    rankings = [rank_methods(of_metric, joined.groups, options) for of_metric in scores]
+    rankings = [
+        rank_methods(of_metric, joined.groups, (pair for pair in pairs if pair.metric == of_metric.metric), options)
+        for of_metric in scores
+    ]
     return Comparison(
         methods=tuple(_method(method, joined) for method in methods),
         metrics=plan.metrics,
@@ -67,7 +70,7 @@ def compare(
         cliques={name: ranking.cliques for name, ranking in zip(plan.names, rankings, strict=True)},
         benchmark=next((m.record.benchmark for m in methods if m.record), None),
         baseline=options.baseline,
-        settings=_settings(joined, plan, scores, len(pairs) // len(scores)),
+        settings=_settings(joined, plan, scores, len(pairs)),
         notes=tuple(
             one_line(note)
             for note in (*notes, *plan.notes, *_missing(methods, joined, plan), *_ranking_notes(rankings, joined, plan))
@@ -118,7 +121,9 @@ def _method(method: Method, joined: Joined) -> ComparedMethod:
     )
 
 
-def _settings(joined: Joined, plan: ComparisonPlan, scores: Sequence[MetricScores], n_pairs: int) -> dict[str, object]:
+def _settings(
+    joined: Joined, plan: ComparisonPlan, scores: Sequence[MetricScores], n_columns: int
+) -> dict[str, object]:
     options = plan.options
     return {
         "alpha": options.alpha,
@@ -134,7 +139,7 @@ def _settings(joined: Joined, plan: ComparisonPlan, scores: Sequence[MetricScore
         "n_items": len(joined.items),
         "n_groups": joined.n_groups,
         "n_grouped": joined.n_grouped,
-        "n_flips": permutations_for(scores, n_pairs, joined.n_groups, options),
+        "n_flips": permutations_for(n_columns, options),
         "n_resamples": options.n_resamples,
         "evalkit": __version__,
         "grid": {of_metric.metric: of_metric.grid for of_metric in scores},

@@ -7,9 +7,11 @@ from typing import Literal
 from evalkit.formatting import counted, format_interval, format_number, format_p_relation, format_percent, format_signed
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord
+from evalkit.stats.intervals import Estimate
 from evalkit.stats.multiplicity import EXPLORATORY, Correction
 from evalkit.stats.records import PairComparison, RankedMethod, VerdictName
 from evalkit.stats.scores import InferenceOptions, Test
+from evalkit.stats.seeds import SeedInterval
 
 __all__ = ["ComparedMethod", "ComparedMetric", "Comparison", "MethodVerdict", "PairResult", "RankedMethod"]
 
@@ -114,7 +116,16 @@ class PairResult(PairComparison):
             effect_size_dz=_negated(self.effect_size_dz),
             win=self.loss,
             loss=self.win,
-            new_seeds=self.new_seeds and (-self.new_seeds[1], -self.new_seeds[0]),
+            rank_biserial=self.rank_biserial
+            and replace(self.rank_biserial, value=_negated(self.rank_biserial.value), **_turned(self.rank_biserial)),
+            new_seeds=self.new_seeds and replace(self.new_seeds, **_turned(self.new_seeds)),
+            complete_cases=self.complete_cases
+            and replace(
+                self.complete_cases,
+                difference=_negated(self.complete_cases.difference),
+                ci_low=_negated(self.complete_cases.ci_high),
+                ci_high=_negated(self.complete_cases.ci_low),
+            ),
             bounds=self.bounds and (-self.bounds[1], -self.bounds[0]),
             verdict=_OTHER_SIDE.get(self.verdict, self.verdict),
         )
@@ -130,6 +141,10 @@ class PairResult(PairComparison):
         """Share of items on which b is better, ties counted half, in [0, 1]; None without items."""
         n = self.win + self.tie + self.loss
         return (self.win + self.tie / 2) / n if n else None
+
+
+def _turned(interval: Estimate | SeedInterval) -> dict[str, float | None]:
+    return {"low": _negated(interval.high), "high": _negated(interval.low)}
 
 
 def _negated(value: float | None) -> float | None:
@@ -168,7 +183,8 @@ def sentence_of(pair: PairComparison, metric: ComparedMetric, options: Inference
         f"{'' if metric.higher_is_better else '; lower is better'})"
     ]
     if pair.new_seeds is not None:  # the other question: not "new items like these", but "these items, new seeds"
-        parts.append(f"on these very items with new seeds {format_interval(*pair.new_seeds, format_signed)}")
+        ends = format_interval(pair.new_seeds.low, pair.new_seeds.high, format_signed)
+        parts.append(f"on these very items with new seeds {ends}")
     parts += [_p_values(pair, metric, options), f"win/tie/loss {pair.win}/{pair.tie}/{pair.loss}"]
     if metric.margin is not None:
         p_value = "" if pair.equivalence_p_value is None else f" (p {format_p_relation(pair.equivalence_p_value)})"
@@ -186,7 +202,7 @@ def conclusion(pair: PairComparison) -> str:
     """The verdict with the methods' names."""
     if pair.verdict in ("a_better", "b_better"):
         return f"{pair.a if pair.verdict == 'a_better' else pair.b} is better"
-    return f"{pair.verdict}: {pair.explanation}"
+    return str(pair.verdict)
 
 
 def _p_values(pair: PairComparison, metric: ComparedMetric, options: InferenceOptions) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
 
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.compare import compare
@@ -49,7 +48,8 @@ def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry]) -> Board:
     """Compare all entries pair by pair, hold the methods against the controls, and rank those that pass.
 
     Whether a method passes rests on one test each against each control, uncorrected, so that it does not depend on who
-    else is on the board. Ranks are the sets that simultaneous intervals of all differences allow.
+    else is on the board. Those that pass are one family: their ranks, the sets that are not told apart and the pairs
+    that are shown follow from the same decisions.
 
     Args:
         protocol: Whose entries.
@@ -65,17 +65,17 @@ def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry]) -> Board:
     if len(ranked) == 1:
         unranked[ranked[0].method] = "there is no other method that passes, to be ranked against"
         ranked = []
-    ranks, ties = _ranks(protocol, ranked)
+    found = _among_ranked(protocol, ranked)
     front = _front(protocol, ranked)
     rows = [
-        BoardRow(entry=entry, ranks=ranks.get(name, {}), unranked=unranked[name], on_front=name in front)
+        BoardRow(entry=entry, ranks=_ranks(found, name, protocol), unranked=unranked[name], on_front=name in front)
         for name, entry in by_name.items()
     ]
     return Board(
         protocol=protocol,
         rows=tuple(sorted(rows, key=lambda row: _order(row, protocol))),
-        pairs=pairs,
-        ties=ties,
+        pairs=_decided(pairs, found),
+        ties={name: found.cliques[name] for name in protocol.primary} if found else {},
         notes=tuple(_notes(protocol, entries)),
     )
 
@@ -99,7 +99,6 @@ def _compare(
     protocol: Protocol,
     entries: Sequence[LoadedEntry],
     metrics: Sequence[str],
-    **options: Any,  # noqa: ANN401 - fields of the comparison's options
 ) -> Comparison:
     """What ``evalkit compare`` finds for some entries, under the protocol's primary metrics and margins."""
     return compare(
@@ -108,7 +107,6 @@ def _compare(
         primary=[metric for metric in metrics if metric in protocol.primary],
         margins={metric: protocol.margins[metric] for metric in metrics if metric in protocol.margins},
         alpha=ALPHA,
-        **options,
     )
 
 
@@ -157,19 +155,23 @@ def _p_of_better(pairs: Sequence[PairResult], metric: str, control: str, name: s
     return pair.p_value if better else 1.0
 
 
-def _ranks(
-    protocol: Protocol, ranked: Sequence[LoadedEntry]
-) -> tuple[dict[str, dict[str, RankedMethod]], Mapping[str, tuple[tuple[str, ...], ...]]]:
-    """Method and primary metric to ranks, and metric to the sets that are not told apart."""
+def _among_ranked(protocol: Protocol, ranked: Sequence[LoadedEntry]) -> Comparison | None:
+    """All pairs of the ranked methods, on the metrics that all of them have; None where there are none."""
     if not ranked:
-        return {}, {}
-    # Only the ranks are wanted: with a baseline few pairs are tested.
-    found = _compare(protocol, ranked, protocol.primary, baseline=ranked[0].method)
-    ranks: dict[str, dict[str, RankedMethod]] = {entry.method: {} for entry in ranked}
-    for row in found.ranking:
-        if row.metric in protocol.primary:
-            ranks[row.method][row.metric] = row
-    return ranks, {metric: found.cliques[metric] for metric in protocol.primary}
+        return None
+    return _compare(protocol, ranked, [name for name in protocol.metrics if all(name in e.metrics for e in ranked)])
+
+
+def _ranks(found: Comparison | None, method: str, protocol: Protocol) -> dict[str, RankedMethod]:
+    """Primary metric to a method's ranks."""
+    rows = found.ranking if found else ()
+    return {row.metric: row for row in rows if row.method == method and row.metric in protocol.primary}
+
+
+def _decided(pairs: Sequence[PairResult], found: Comparison | None) -> tuple[PairResult, ...]:
+    """All pairs, those of ranked methods as they were decided among these."""
+    among = {(pair.metric, pair.a, pair.b): pair for pair in (found.pairs if found else ())}
+    return tuple(among.get((pair.metric, pair.a, pair.b), pair) for pair in pairs)
 
 
 def _front(protocol: Protocol, ranked: Sequence[LoadedEntry]) -> set[str]:

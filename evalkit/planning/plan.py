@@ -24,7 +24,7 @@ from evalkit.stats.power import (
     items_needed,
     smallest_p,
 )
-from evalkit.stats.scores import MetricScores, item_means
+from evalkit.stats.scores import MetricScores
 from evalkit.stats.seeds import VarianceComponents, variance_components
 
 USUAL_CORRELATION = 0.5
@@ -182,7 +182,7 @@ def basis_from_pilot(
     joined = join(methods, [metric], None if groups is None else read_groups(groups, columns))
     scores = MetricScores(metric=metric, scores=joined.scores(metric), higher_is_better=True)
     tables = list(scores.scores.values())
-    means = [item_means(table, scores.grid) for table in tables]
+    means = scores.means.T
     if len(means) == 2:
         values, factor = means[1] - means[0], 1.0
         notes.append(f"measured on the differences {names[1]} − {names[0]} in {metric}")

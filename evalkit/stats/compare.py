@@ -1,79 +1,29 @@
-"""The one pipeline of inference: any number of methods on the same items, pair by pair, corrected as families."""
+"""The one pipeline of inference: any number of methods on the same items, pair by pair, corrected as families.
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+What it decides is the one source of every later statement: ranks (`ranking`), sentences, figures and boards read these
+decisions and test nothing themselves.
+"""
+
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
 
-from evalkit.arrays import Floats, Mask
+from evalkit.arrays import Floats
 from evalkit.errors import OptionError
 from evalkit.stats import signs
-from evalkit.stats.clusters import ClusterError, Groups, Labels, cluster_error, code_groups, to_steps
-from evalkit.stats.equivalence import Equivalence, equivalence_test
-from evalkit.stats.intervals import group_t_interval
-from evalkit.stats.multiplicity import Corrected, correct_families, permutations_needed
-from evalkit.stats.permutation import (
-    MANY_GROUPS,
-    N_PERMUTATIONS_MANY_GROUPS,
-    SignFlip,
-    default_permutations,
-    sign_flip_tests,
-)
-from evalkit.stats.power import items_needed, minimum_detectable_effect
-from evalkit.stats.rank_tests import sign_test, t_test, wilcoxon_signed_rank
-from evalkit.stats.records import PairComparison, Verdict, VerdictName
-from evalkit.stats.scores import InferenceOptions, MetricScores, item_means
-from evalkit.stats.seeds import fixed_items_interval
+from evalkit.stats.clusters import ClusterError, Groups, Labels, code_groups
+from evalkit.stats.multiplicity import Corrected, correct_families
+from evalkit.stats.pairs import Paired, PairTests, complete_cases, new_seeds, not_run, pair_tests
+from evalkit.stats.permutation import N_PERMUTATIONS, SignFlip, sign_flip_tests
+from evalkit.stats.power import groups_needed, items_needed, minimum_detectable_effect
+from evalkit.stats.records import Floor, PairComparison, VerdictName
+from evalkit.stats.scores import InferenceOptions, MetricScores
 
 FAMILY_EXACT_STEPS = 20_000
 """Among many methods only coarse scores (ratings, successes) are counted exactly: pair by pair it takes its time."""
-MANY_COLUMNS = 60
-"""With more pairs × metrics than this, no more permutations are drawn than the corrected p-values need."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pair:
-    """Two methods' scores on one metric."""
-
-    metric: MetricScores
-    a: str
-    b: str
-    means: Floats
-    """``(n, 2)`` of all items, NaN where there is no value."""
-    scores: Floats
-    """``(items, 2)`` of the items that the pair is tested on."""
-    groups: Groups
-    """Of the same items."""
-    common: Mask
-    """``(n,)``, which items these are."""
-
-    @property
-    def differences(self) -> Floats:
-        """``(items,)`` of b − a, as scores that lie on the metric's grid have them."""
-        steps = to_steps(self.scores, self.metric.grid)
-        return (steps[:, 1] - steps[:, 0]) / (1 / self.metric.grid)
-
-    @property
-    def tables(self) -> tuple[Floats, Floats]:
-        """All scores of the first and of the second method, ``(n, seeds)`` each, NaN where there is none."""
-        return self.metric.scores[self.a], self.metric.scores[self.b]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tests:
-    """What testing one pair on one metric gave, before any correction for the number of pairs."""
-
-    difference: float | None
-    low: float | None
-    high: float | None
-    p_value: float | None
-    max_t_p_value: float | None
-    how: str | None
-    reason: str | None
-    sensitivity: Mapping[str, float | None]
-    equivalence: Equivalence | None
+MANY_COLUMNS, N_PERMUTATIONS_MANY = 60, 9_999
+"""With more pairs × metrics than this fewer permutations are drawn."""
 
 
 def compare_methods(
@@ -104,24 +54,14 @@ def compare_methods(
     """
     coded, names = code_groups(groups), list(metrics[0].scores)
     chosen = _chosen(names, options.baseline)
-    means = [np.stack([item_means(x * metric.unit) for x in metric.scores.values()], axis=1) for metric in metrics]
-    scores = [_on_common_items(metric, columns) for metric, columns in zip(metrics, means, strict=True)]
-    flips = sign_flip_tests(
-        np.concatenate(scores, axis=1),
-        coded,
-        [(first + a, first + b) for first in range(0, len(metrics) * len(names), len(names)) for a, b in chosen],
-        alpha=options.alpha,
-        n_permutations=permutations_for(metrics, len(chosen), coded.n_groups, options),
-        seed=options.seed,
-        exact_steps=signs.EXACT_STEPS if len(names) == 2 else FAMILY_EXACT_STEPS,
-        max_t_families=[int(m.primary) for m in metrics for _ in chosen] if options.correction == "maxt" else None,
-    )
+    columns = [_on_common_items(metric) for metric in metrics]
+    flips = _flip_signs(metrics, columns, chosen, coded, options)
 
-    def pairs() -> Iterator[_Pair]:  # made twice rather than kept: there may be many, of many items
-        for metric, all_items, common in zip(metrics, means, scores, strict=True):
-            yield from (_pair(metric, (a, b), all_items, common, coded) for a, b in chosen)
+    def pairs() -> Iterator[Paired]:  # made twice rather than kept: there may be many, of many items
+        for metric, steps in zip(metrics, columns, strict=True):
+            yield from (_pair(metric, pair, steps, coded) for pair in chosen)
 
-    tests = [_tested(pair, flip, options) for pair, flip in zip(pairs(), flips, strict=True)]
+    tests = [pair_tests(pair, flip, options) for pair, flip in zip(pairs(), flips, strict=True)]
     corrected = correct_families(
         [test.p_value for test in tests],
         [test.equivalence.p_value if test.equivalence else None for test in tests],
@@ -133,14 +73,11 @@ def compare_methods(
     return tuple(_compared(*each, options) for each in zip(pairs(), tests, corrected, strict=True))
 
 
-def permutations_for(metrics: Sequence[MetricScores], n_pairs: int, n_groups: int, options: InferenceOptions) -> int:
-    """How many random permutations, where they are not all looked at: fewer where many columns have to be kept."""
+def permutations_for(n_columns: int, options: InferenceOptions) -> int:
+    """How many random permutations are drawn, where they are not all looked at, for so many pairs × metrics."""
     if options.n_permutations is not None:
         return options.n_permutations
-    if n_groups > MANY_GROUPS or n_pairs * len(metrics) <= MANY_COLUMNS:
-        return default_permutations(n_groups)
-    n_primary = sum(metric.primary for metric in metrics)
-    return max(N_PERMUTATIONS_MANY_GROUPS, permutations_needed(n_pairs * n_primary, options.alpha))
+    return N_PERMUTATIONS if n_columns <= MANY_COLUMNS else N_PERMUTATIONS_MANY
 
 
 def _chosen(names: Sequence[str], baseline: str | None) -> list[tuple[int, int]]:
@@ -153,120 +90,142 @@ def _chosen(names: Sequence[str], baseline: str | None) -> list[tuple[int, int]]
     return [(first, other) for other in range(len(names)) if other != first]
 
 
-def _on_common_items(metric: MetricScores, means: Floats) -> Floats:
-    """The means, NaN on the items that a method which can be ranked has no value for."""
+def _on_common_items(metric: MetricScores) -> Floats:
+    """The scores in steps, NaN on the items that a method which can be ranked has no value for."""
     ranked = [name not in metric.unranked for name in metric.scores]
-    return np.where(np.isnan(means[:, ranked]).any(axis=1, keepdims=True), np.nan, means)
+    return np.where(np.isnan(metric.steps[:, ranked]).any(axis=1, keepdims=True), np.nan, metric.steps)
 
 
-def _pair(metric: MetricScores, pair: tuple[int, int], means: Floats, scores: Floats, groups: Groups) -> _Pair:
+def _flip_signs(
+    metrics: Sequence[MetricScores],
+    columns: Sequence[Floats],
+    chosen: Sequence[tuple[int, int]],
+    groups: Groups,
+    options: InferenceOptions,
+) -> Sequence[SignFlip | None]:
+    """The sign-flip test of every pair on every metric; None each where another test was asked for."""
+    if options.test != "sign_flip":
+        return [None] * (len(metrics) * len(chosen))
+    n_methods = len(metrics[0].scores)
+    size = {of: len(chosen) * sum(metric.primary == of for metric in metrics) for of in (True, False)}
+    return sign_flip_tests(
+        np.concatenate(columns, axis=1),
+        groups,
+        [(m * n_methods + a, m * n_methods + b) for m in range(len(metrics)) for a, b in chosen],
+        alpha=options.alpha,
+        n_permutations=permutations_for(len(metrics) * len(chosen), options),
+        seed=options.seed,
+        exact_steps=signs.EXACT_STEPS if n_methods == 2 else FAMILY_EXACT_STEPS,
+        n_tests=[1 if options.correction == "none" else size[m.primary] for m in metrics for _ in chosen],
+        max_t_families=[int(m.primary) for m in metrics for _ in chosen] if options.correction == "maxt" else None,
+    )
+
+
+def _pair(metric: MetricScores, pair: tuple[int, int], steps: Floats, groups: Groups) -> Paired:
     """Two methods' scores, in their own unit."""
-    names, both = list(metric.scores), scores[:, pair] / metric.unit
-    common = np.logical_not(np.isnan(both).any(axis=1))
-    return _Pair(
+    names, difference = list(metric.scores), steps[:, pair[1]] - steps[:, pair[0]]
+    common = np.logical_not(np.isnan(difference))
+    return Paired(
         metric=metric,
         a=names[pair[0]],
         b=names[pair[1]],
-        means=means[:, pair] / metric.unit,
-        scores=both[common],
-        groups=groups.where(common),
+        means=metric.means[:, pair],
         common=common,
+        differences=difference[common] / (1 / metric.grid),
+        groups=groups.where(common),
     )
 
 
-def _tested(pair: _Pair, flip: SignFlip, options: InferenceOptions) -> _Tests:
-    """The tests of one pair: the one that was asked for, those that stand beside it, and that of equivalence."""
-    sensitivity, margin = _sensitivity(pair), pair.metric.margin
-    difference, low, high = (
-        None if x is None else x / pair.metric.unit for x in (flip.difference, flip.low, flip.high)
-    )
-    p_value, how, reason = flip.p_value, flip.how and str(flip.how), flip.reason
-    if options.test == "wilcoxon" and p_value is not None:
-        p_value, how, reason = sensitivity["wilcoxon"], "group_signed_rank", None
-    elif options.test == "t" and p_value is not None:
-        interval = group_t_interval(pair.scores[:, 1] - pair.scores[:, 0], pair.groups, level=1 - options.alpha)
-        low, high, p_value, how = interval.low, interval.high, sensitivity["paired_t"], "group_t"
-        undefined = "all differences are the same: the t test is undefined" if p_value is None else None
-        reason = interval.reason or undefined
-    return _Tests(
-        difference=difference,
-        low=low,
-        high=high,
-        p_value=p_value,
-        max_t_p_value=flip.max_t_p_value,
-        how=None if p_value is None else how,
-        reason=reason,
-        sensitivity=sensitivity,
-        equivalence=None
-        if margin is None
-        else equivalence_test(
-            pair.differences, pair.groups, margin=margin, alpha=options.alpha, is_rate=pair.metric.is_rate
-        ),
-    )
-
-
-def _sensitivity(pair: _Pair) -> dict[str, float | None]:
-    """P-values of the tests that stand beside the primary one."""
-    differences, grid = pair.scores[:, 1] - pair.scores[:, 0], pair.metric.grid
-    found = {
-        "wilcoxon": wilcoxon_signed_rank(differences, pair.groups, grid=grid),
-        "sign": sign_test(differences, pair.groups, grid=grid),
-        "paired_t": t_test(differences, pair.groups, grid=grid),
-    }
-    if len(pair.scores) and np.isin(pair.scores, (0, 1)).all():
-        found["mcnemar"] = found["sign"]  # of successes and failures the sign test is McNemar's
-    return found
-
-
-def _compared(pair: _Pair, tests: _Tests, corrected: Corrected, options: InferenceOptions) -> PairComparison:
+def _compared(pair: Paired, tests: PairTests, corrected: Corrected, options: InferenceOptions) -> PairComparison:
     """The record of one pair, filled once."""
-    differences, n_groups, n_items = pair.differences, pair.groups.n_groups, len(pair.scores)
-    signs = np.sign(differences if pair.metric.higher_is_better else -differences)
-    spread = cluster_error(differences, pair.groups) or ClusterError(error=0.0, freedom=0.0)
-    verdict, (n_not_run, bounds) = _verdict(pair, tests, corrected, spread.error, options), _not_run(pair)
-    effect = _detectable(spread, n_groups, corrected.alpha, options)
+    n_items, error = len(pair.differences), tests.error
+    signs_of = np.sign(pair.differences if pair.metric.higher_is_better else -pair.differences)
+    difference = float(pair.differences.mean()) if n_items else None
+    verdict, significant, equivalent = _decide(pair, tests, corrected, difference, options)
+    n_not_run, bounds = not_run(pair)
+    n_failed, complete = complete_cases(pair, options)
     return PairComparison(
         metric=pair.metric.metric,
         a=pair.a,
         b=pair.b,
         n_items=n_items,
-        n_groups=n_groups,
+        n_total=len(pair.common),
+        n_groups=pair.groups.n_groups,
         n_seeds=max(table.shape[1] for table in pair.tables),
-        mean_a=float(pair.scores[:, 0].mean()) if n_items else None,
-        mean_b=float(pair.scores[:, 1].mean()) if n_items else None,
-        difference=tests.difference,
+        mean_a=float(pair.means[pair.common, 0].mean()) if n_items else None,
+        mean_b=float(pair.means[pair.common, 1].mean()) if n_items else None,
+        difference=difference,
         ci_low=tests.low,
         ci_high=tests.high,
         p_value=tests.p_value,
         adjusted_p_value=corrected.p_value,
         n_comparisons=corrected.n_comparisons,
         how=tests.how,
-        effect_size_dz=_standardised(differences),
-        win=int((signs > 0).sum()),
-        tie=int((signs == 0).sum()),
-        loss=int((signs < 0).sum()),
-        minimum_detectable_effect=effect,
+        effect_size_dz=_standardised(pair.differences),
+        rank_biserial=tests.rank_biserial,
+        win=int((signs_of > 0).sum()),
+        tie=int((signs_of == 0).sum()),
+        loss=int((signs_of < 0).sum()),
+        minimum_detectable_effect=_detectable(pair, error, corrected.level, options),
+        margin=pair.metric.margin,
         equivalence_p_value=corrected.equivalence_p_value,
-        equivalent=verdict.equivalent,
-        new_seeds=_new_seeds(pair, options),
+        equivalent=equivalent,
+        skewness_ratio=tests.equivalence.skewness_ratio if tests.equivalence else None,
+        new_seeds=new_seeds(pair, tests, options),
+        seed_effect=tests.seed_effect,
         n_not_run=n_not_run,
+        n_failed=n_failed,
+        complete_cases=complete,
         bounds=bounds,
-        items_needed=verdict.items_needed,
-        items_needed_for=verdict.items_needed_for,
-        verdict=verdict.verdict,
-        explanation=verdict.explanation,
-        practically_equivalent=verdict.significant and verdict.verdict == "equivalent",
-        sensitivity=tests.sensitivity,
-        reason=_reason(signs, n_groups, tests, spread.error, effect),
+        items_needed=_needed(pair, error, corrected.level, options) if verdict == "inconclusive" else None,
+        floor=_floor(tests, corrected, options),
+        verdict=verdict,
+        practically_equivalent=significant and verdict == "equivalent",
+        reason=tests.reason,
     )
 
 
-def _detectable(spread: ClusterError, n_groups: int, alpha: float, options: InferenceOptions) -> float | None:
-    if not spread.error:
+def _decide(
+    pair: Paired, tests: PairTests, corrected: Corrected, difference: float | None, options: InferenceOptions
+) -> tuple[VerdictName, bool, bool | None]:
+    """The verdict, whether a difference is established, and whether equivalence is; None without a margin.
+
+    | | equivalence shown | not shown |
+    |---|---|---|
+    | difference shown | equivalent, and different | a or b better |
+    | not shown | equivalent | inconclusive |
+
+    A difference is established where its corrected p-value is at most α and the interval of what was tested, where it
+    has one, excludes 0.
+    """
+    if tests.rank_biserial is None:
+        effect, low, high = (difference or 0.0), tests.low, tests.high
+        effect = effect if pair.metric.higher_is_better else -effect
+    else:
+        effect, low, high = tests.rank_biserial.value or 0.0, tests.rank_biserial.low, tests.rank_biserial.high
+    excluded = low is None or high is None or low > 0 or high < 0
+    p_value = corrected.p_value
+    significant = p_value is not None and p_value <= options.alpha and excluded and effect != 0
+    equivalent = None
+    if tests.equivalence is not None:
+        p_value = corrected.equivalence_p_value
+        equivalent = p_value is not None and p_value <= options.alpha
+    if equivalent:
+        return "equivalent", significant, True
+    if significant:
+        return "b_better" if effect > 0 else "a_better", True, equivalent
+    return "inconclusive", False, equivalent
+
+
+def _detectable(pair: Paired, error: ClusterError | None, level: float, options: InferenceOptions) -> float | None:
+    if error is None or not error.error:
         return None
-    floor = None if options.test == "t" else n_groups
     return minimum_detectable_effect(
-        standard_error=spread.error, degrees_of_freedom=spread.freedom, alpha=alpha, power=options.power, n_groups=floor
+        standard_error=error.error,
+        degrees_of_freedom=error.freedom,
+        alpha=level,
+        power=options.power,
+        n_groups=None if options.test == "t" else pair.groups.n_groups,
     )
 
 
@@ -277,123 +236,30 @@ def _standardised(differences: Floats) -> float | None:
     return float(differences.mean() / differences.std(ddof=1))
 
 
-def _verdict(pair: _Pair, tests: _Tests, corrected: Corrected, error: float, options: InferenceOptions) -> Verdict:
-    """What the adjusted p-values support; identical scores are equivalent at any margin."""
-    identical = pair.groups.n_groups > 1 and not pair.differences.any()
-    significant = corrected.p_value is not None and corrected.p_value <= options.alpha
-    equivalent = True if identical else None if tests.equivalence is None else tests.equivalence.equivalent
-    if corrected.equivalence_p_value is not None:
-        equivalent = identical or corrected.equivalence_p_value <= options.alpha
-    needed = None if significant or equivalent or not error else _needed(pair, tests, error, corrected.alpha, options)
-    difference = tests.difference or 0.0
-    return decide(
-        oriented_difference=difference if pair.metric.higher_is_better else -difference,
-        significant=significant,
-        equivalent=equivalent,
-        reason=tests.reason,
-        needed=needed,
-    )
-
-
-def _needed(
-    pair: _Pair, tests: _Tests, error: float, alpha: float, options: InferenceOptions
-) -> tuple[int, float] | None:
-    """Items, grouped as these are, that would find the margin; where these should have, the observed difference."""
-    n_items = len(pair.scores)
-    for effect in (pair.metric.margin, abs(tests.difference or 0.0)):
-        needed = effect and items_needed(
-            effect,
-            standard_deviation=error * math.sqrt(n_items),
-            alpha=alpha,
-            power=options.power,
-            group_sizes=pair.groups.sizes,
-        )
-        if effect and needed and needed > n_items:
-            return int(needed), effect
-    return None
-
-
-def _new_seeds(pair: _Pair, options: InferenceOptions) -> tuple[float, float] | None:
-    """The fixed-items interval on the pair's items, where both methods were run with several seeds."""
-    if max(table.shape[1] for table in pair.tables) < 2 or not pair.common.any():
+def _needed(pair: Paired, error: ClusterError | None, level: float, options: InferenceOptions) -> int | None:
+    """Items, grouped as these are, on which a difference as large as the margin would be found; None if these are."""
+    margin, n_items = pair.metric.margin, len(pair.differences)
+    if margin is None or error is None or not error.error:
         return None
-    interval = fixed_items_interval(*(table[pair.common] for table in pair.tables), level=1 - options.alpha)
-    return None if interval.low is None or interval.high is None else (interval.low, interval.high)
+    needed = items_needed(
+        margin,
+        standard_deviation=error.error * n_items**0.5,
+        alpha=level,
+        power=options.power,
+        group_sizes=pair.groups.sizes,
+    )
+    return needed if needed is not None and needed > n_items else None
 
 
-def _not_run(pair: _Pair) -> tuple[int, tuple[float, float] | None]:
-    """How many items one of the two was not run on, and the least and greatest difference that these could make."""
-    missing = np.isnan(pair.means)
-    nowhere = np.zeros(len(missing), dtype=np.bool_)
-    not_run = np.stack([pair.metric.not_run.get(name, nowhere) for name in (pair.a, pair.b)], axis=1)
-    defined = ~(missing & ~not_run).any(axis=1)
-    n_not_run = int((missing.any(axis=1) & defined).sum())
-    low, high = pair.metric.range
-    if not n_not_run or low is None or high is None:
-        return n_not_run, None
-    lowest, highest = (np.where(missing, end, pair.means)[defined] for end in (low, high))
-    return n_not_run, (float((lowest[:, 1] - highest[:, 0]).mean()), float((highest[:, 1] - lowest[:, 0]).mean()))
-
-
-def _reason(signs: Floats, n_groups: int, tests: _Tests, error: float, effect: float | None) -> str | None:
-    """Why a comparison lacks a figure, or could not have been significant; None if neither."""
-    if len(signs) and not signs.any():
-        return "both have the same score on every item"
-    if tests.reason is not None:
-        return tests.reason
-    if n_groups == 1:
-        return "one group only: no spread between groups can be known"
-    if not error:
-        return "all differences are the same: there is no spread to measure an effect by"
-    if tests.low is None:
-        return "no finite interval at this level"
-    return f"cannot reach the corrected level with {n_groups} groups" if effect is None else None
-
-
-def decide(
-    *,
-    oriented_difference: float,
-    significant: bool,
-    equivalent: bool | None,
-    reason: str | None = None,
-    needed: tuple[int, float] | None = None,
-) -> Verdict:
-    """Combine a test of difference with a test of equivalence.
-
-    | | equivalence shown | not shown |
-    |---|---|---|
-    | difference shown | equivalent ("statistically different, practically equivalent") | a or b better |
-    | not shown | equivalent | inconclusive |
-
-    Args:
-        oriented_difference: b − a, with the sign turned so that positive means that b is better.
-        significant: Whether the difference is established.
-        equivalent: Whether equivalence is; None without a margin.
-        reason: Why the data could not have shown a difference, if so.
-        needed: Items that would decide, and the difference that they would find.
-
-    >>> decide(oriented_difference=0.1, significant=True, equivalent=None).verdict
-    'b_better'
-    >>> decide(oriented_difference=0.1, significant=True, equivalent=True).explanation
-    'statistically different, practically equivalent'
-    """
-    if equivalent:
-        same = "the difference lies inside the margin" if oriented_difference else "there is no difference at all"
-        explanation = "statistically different, practically equivalent" if significant else same
-        return Verdict(verdict="equivalent", significant=significant, equivalent=True, explanation=explanation)
-    if significant and oriented_difference:
-        name: VerdictName = "b_better" if oriented_difference > 0 else "a_better"
-        return Verdict(verdict=name, significant=True, equivalent=equivalent, explanation=f"{name[0]} is better")
-    parts = ["neither a difference nor equivalence is shown" if equivalent is False else "no difference is shown"]
-    if reason is not None:
-        parts.append(reason)
-    if needed is not None:
-        parts.append(f"about {needed[0]:,} items would decide for a difference of {needed[1]:.3g}")
-    return Verdict(
-        verdict="inconclusive",
-        significant=significant,
-        equivalent=equivalent,
-        explanation="; ".join(parts),
-        items_needed=needed[0] if needed else None,
-        items_needed_for=needed[1] if needed else None,
+def _floor(tests: PairTests, corrected: Corrected, options: InferenceOptions) -> Floor | None:
+    """Why so few groups could not have shown anything, at the corrected level."""
+    if tests.how in (None, "group_t", "crossed_t"):
+        return None
+    smallest = min(1.0, corrected.factor * signs.positive(2.0 ** (1 - tests.n_differing)))
+    if smallest <= options.alpha:
+        return None
+    return Floor(
+        smallest_p_value=smallest,
+        n_differing=tests.n_differing,
+        groups_needed=groups_needed(options.alpha / corrected.factor),
     )

@@ -26,8 +26,11 @@ class Corrected:
     equivalence_p_value: float | None
     n_comparisons: int
     """Size of the family: the comparisons that have a p-value."""
-    alpha: float
-    """The error rate that an effect must be detectable at."""
+    level: float
+    """What an uncorrected p-value must not exceed to be significant: where the false discovery rate is held, in a
+    family with as many discoveries as this one; else at the first step."""
+    factor: float
+    """What the smallest p-value that a design allows is multiplied by, at the least."""
 
 
 def correct_families(
@@ -63,14 +66,30 @@ def correct_families(
             adjusted = tuple(max_t[number] for number in members)
         one_sided = adjust([equivalence[number] for number in members], procedure)
         n_comparisons = sum(p_value is not None for p_value in adjusted)
+        n_found = sum(p_value is not None and p_value <= alpha for p_value in adjusted)
         for number, p_value, of_equivalence in zip(members, adjusted, one_sided, strict=True):
             found[number] = Corrected(
                 p_value=p_value,
                 equivalence_p_value=of_equivalence,
                 n_comparisons=n_comparisons,
-                alpha=alpha / max(1, n_comparisons) if procedure == "holm" else alpha,
+                level=alpha * _level(procedure, max(1, n_comparisons), max(1, n_found)),
+                factor=_factor(chosen, n_comparisons),
             )
     return [found[number] for number in range(len(p_values))]
+
+
+def _level(procedure: Procedure, n_comparisons: int, n_found: int) -> float:
+    """The share of α that an uncorrected p-value is held against."""
+    if procedure == "none":
+        return 1.0
+    return (1 if procedure == "holm" else n_found / _factor(procedure, n_comparisons)) / n_comparisons
+
+
+def _factor(correction: Correction, n_comparisons: int) -> float:
+    """By how much the correction raises p-values that are all equally small."""
+    if correction == "holm":
+        return max(1, n_comparisons)
+    return sum(1 / rank for rank in range(1, n_comparisons + 1)) or 1.0 if correction == "by" else 1.0
 
 
 def adjust(p_values: Sequence[float | None], correction: Procedure = "holm") -> tuple[float | None, ...]:

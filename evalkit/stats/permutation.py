@@ -5,11 +5,16 @@ of differences D_g is as likely as −D_g. The p-value is the share of sign perm
 observed one (Fisher 1935; with random permutations (b+1)/(B+1), Phipson & Smyth 2010). The interval consists of
 the means over the flipped subsets, ``Σ_F D_g / Σ_F m_g`` (Hartigan, JASA 1969): it excludes 0 exactly when p ≤ α.
 
+Where random permutations are too few to resolve a p-value that must be corrected for many comparisons, its tail is
+Robinson's saddlepoint approximation; beyond 5,000 groups the distribution is taken as normal.
+
 Scores are counted in whole steps of a grid, so that every sum is exact and a tie is a tie.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -18,14 +23,16 @@ from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
 from evalkit.stats import signs
 from evalkit.stats.clusters import GRID, Groups, Labels, check_alpha, code_groups, finite_by_group, to_steps
+from evalkit.stats.multiplicity import permutations_needed
 from evalkit.stats.signs import CHUNK_BYTES, ENUMERATED_GROUPS, n_permutations_of, subset_sums
 
-How = Literal["enumeration", "dynamic_programming", "monte_carlo"]
+How = Literal["enumeration", "dynamic_programming", "monte_carlo", "saddlepoint", "normal"]
 
 N_PERMUTATIONS = 99_999
-N_PERMUTATIONS_MANY_GROUPS = 9_999
 MANY_GROUPS = 5_000
-"""Beyond so many groups a tenth of the permutations do: the distribution is normal to four digits."""
+"""Beyond so many groups no permutation is drawn: the distribution is normal to four digits."""
+RESOLVED = 20
+"""Random permutations that must reach a statistic for its p-value to be told from them."""
 SUMS_BYTES = 128 * 2**20
 """How much the subset sums of one batch of columns may take."""
 _SAME_STATISTIC = 1 - 1e-12
@@ -110,8 +117,10 @@ class SignFlip:
     """How the p-value was obtained; the interval comes from all or from random permutations."""
     n_items: int
     n_groups: int
+    n_differing: int
+    """Groups whose differences do not sum to 0: no p-value is below ``2^(1 − n_differing)``."""
     reason: str | None = None
-    """Why there is no interval, or why no data on these groups could have been significant."""
+    """Why there is no interval."""
 
 
 def sign_flip_test(
@@ -119,7 +128,7 @@ def sign_flip_test(
     groups: Labels,
     *,
     alpha: float = 0.05,
-    n_permutations: int | None = None,
+    n_permutations: int = N_PERMUTATIONS,
     seed: int = 0,
     grid: float = GRID,
     exact_steps: int = signs.EXACT_STEPS,
@@ -133,7 +142,7 @@ def sign_flip_test(
         differences: ``(n,)``, finite; rounded to the grid.
         groups: ``(n,)``; items with the same label are flipped together.
         alpha: 1 − the level of the interval, in (0, 1).
-        n_permutations: Random permutations; by default 99,999, or 9,999 beyond 5,000 groups.
+        n_permutations: Random permutations.
         seed: Determines them.
         grid: Unit to which the differences are rounded.
         exact_steps: Largest ``Σ|D_g|``, in steps of the differences' common divisor, to count exactly.
@@ -145,30 +154,31 @@ def sign_flip_test(
     >>> result.p_value, result.low, result.high, result.how
     (0.03125, 0.1, 0.4, 'enumeration')
     """
-    differences, _ = finite_by_group(differences, groups)
-    scores = np.stack([np.zeros_like(differences), differences], axis=1)
-    return sign_flip_tests(
-        scores,
-        groups,
+    differences, coded = finite_by_group(differences, groups)
+    steps = to_steps(differences, grid)
+    found = sign_flip_tests(
+        np.stack([np.zeros_like(steps), steps], axis=1),
+        coded,
         [(0, 1)],
         alpha=alpha,
         n_permutations=n_permutations,
         seed=seed,
-        grid=grid,
         exact_steps=exact_steps,
     )[0]
+    ends = (None if steps is None else steps / (1 / grid) for steps in (found.difference, found.low, found.high))
+    return replace(found, **dict(zip(("difference", "low", "high"), ends, strict=True)))
 
 
 def sign_flip_tests(
-    scores: Floats,
+    steps: Floats,
     groups: Labels,
     pairs: Sequence[Pair],
     *,
     alpha: float = 0.05,
-    n_permutations: int | None = None,
+    n_permutations: int = N_PERMUTATIONS,
     seed: int = 0,
-    grid: float = GRID,
     exact_steps: int = 20_000,
+    n_tests: Sequence[int] | None = None,
     max_t_families: Sequence[int] | None = None,
     chunk_bytes: int = CHUNK_BYTES,
     sums_bytes: int = SUMS_BYTES,
@@ -179,14 +189,15 @@ def sign_flip_tests(
     ``chunk_bytes + sums_bytes`` beside the data. A pair is tested on the items that both columns have.
 
     Args:
-        scores: ``(n, columns)``; NaN marks a missing value.
+        steps: ``(n, columns)`` scores as whole numbers, each column pair in steps of one grid; NaN marks a missing
+            value. Differences and ends of intervals are in these steps too.
         groups: ``(n,)``.
         pairs: ``(a, b)`` column numbers; the difference is b − a.
-        alpha: As in `sign_flip_test`, as are ``n_permutations``, ``seed`` and ``grid``.
+        alpha: As in `sign_flip_test`, as are ``n_permutations`` and ``seed``.
         n_permutations: Random permutations.
         seed: Determines them.
-        grid: Unit to which the scores are rounded.
         exact_steps: As in `sign_flip_test`; smaller by default, since counting is done pair by pair.
+        n_tests: For each pair the size of the family that its p-value is corrected in; 1 each by default.
         max_t_families: For each pair the number of its family (metric), within which p-values are also adjusted by
             step-down max-|t| (Westfall & Young 1993); None skips that.
         chunk_bytes: Memory for sign vectors; does not change the result.
@@ -196,11 +207,13 @@ def sign_flip_tests(
         OptionError: Shapes do not fit, a score is infinite, or an option is out of range.
     """
     check_alpha(alpha)
-    steps, coded = _in_steps(scores, groups, grid)
-    n_permutations = default_permutations(coded.n_groups) if n_permutations is None else n_permutations
     if n_permutations < 1:
         raise OptionError(f"There must be at least one random permutation; got {n_permutations}.")
+    coded = _checked(steps, groups)
     table, sums = group_sums(steps, coded, pairs)
+    if coded.n_groups > MANY_GROUPS and max_t_families is None:
+        return tuple(_normal(pair, alpha) for pair in sums)
+    resolved = [n == 1 or n_permutations >= permutations_needed(n, alpha) for n in n_tests or [1] * len(pairs)]
     order = sorted(sums, key=lambda pair: (max_t_families[pair.pair] if max_t_families else 0, pair.statistic))
     n_columns = sums_bytes // (8 * n_permutations_of(coded.n_groups, n_permutations))
     found: dict[int, SignFlip] = {}
@@ -211,76 +224,95 @@ def sign_flip_tests(
         flipped = subset_sums(table[:, used], n_permutations=n_permutations, seed=seed, chunk_bytes=chunk_bytes)
         for pair in batch:
             a, b, weight = (flipped[row_of[index]] for index in pair.columns)
-            found[pair.pair] = _conclude(
-                pair, b - a, weight, n_groups=coded.n_groups, alpha=alpha, grid=grid, exact_steps=exact_steps
-            )
+            how, p_value = _p_value(pair, b - a, coded.n_groups, exact_steps, resolved=resolved[pair.pair])
+            found[pair.pair] = _conclude(pair, b - a, weight, alpha=alpha, how=how, p_value=p_value)
             if max_t_families is not None and found[pair.pair].n_items:
                 maxima.add(max_t_families[pair.pair], pair, b - a)
     adjusted = maxima.step_down()
     return tuple(replace(found[pair], max_t_p_value=adjusted.get(pair)) for pair in range(len(pairs)))
 
 
-def default_permutations(n_groups: int) -> int:
-    """How many random permutations are drawn for so many groups."""
-    return N_PERMUTATIONS if n_groups <= MANY_GROUPS else N_PERMUTATIONS_MANY_GROUPS
-
-
-def _in_steps(scores: Floats, groups: Labels, grid: float) -> tuple[Floats, Groups]:
-    """Scores in steps of the grid, NaN for missing ones, and the coded groups."""
-    scores = np.asarray(scores, dtype=np.float64)
-    if scores.ndim != 2 or len(scores) != len(groups):
-        raise OptionError(f"Scores must be items × columns with a group per item: got {scores.shape}, {len(groups)}.")
-    if np.isinf(scores).any():
+def _checked(steps: Floats, groups: Labels) -> Groups:
+    if steps.ndim != 2 or len(steps) != len(groups):
+        raise OptionError(f"Scores must be items × columns with a group per item: got {steps.shape}, {len(groups)}.")
+    if np.isinf(steps).any():
         raise OptionError("Scores must not be infinite: leave undefined items out, with their reason.")
-    return to_steps(scores, grid), code_groups(groups)
+    return code_groups(groups)
 
 
-def _conclude(
-    pair: PairSums, flipped: Floats, weight: Floats, *, n_groups: int, alpha: float, grid: float, exact_steps: int
-) -> SignFlip:
+def _p_value(pair: PairSums, flipped: Floats, n_groups: int, exact_steps: int, *, resolved: bool) -> tuple[How, float]:
+    """The p-value and how it was obtained.
+
+    Args:
+        pair: The pair's differences.
+        flipped: Sums over the flipped groups, in each permutation.
+        n_groups: How many groups there are.
+        exact_steps: Sums that are worth counting.
+        resolved: Whether there are permutations enough for the corrected p-value.
+    """
+    if n_groups > ENUMERATED_GROUPS and signs.is_countable(pair.totals, exact_steps):
+        return "dynamic_programming", signs.two_sided_tail(pair.totals)
+    total = float(pair.totals.sum())
+    reached = int(np.count_nonzero(np.abs(total - 2 * flipped) >= abs(total)))
+    if n_groups <= ENUMERATED_GROUPS:
+        return "enumeration", reached / len(flipped)
+    if not resolved and reached <= RESOLVED:
+        return "saddlepoint", signs.saddlepoint_tail(pair.totals)
+    return "monte_carlo", reached / len(flipped)
+
+
+def _conclude(pair: PairSums, flipped: Floats, weight: Floats, *, alpha: float, how: How, p_value: float) -> SignFlip:
     """The test of one pair, from its sums over the flipped groups."""
-    n_items, present = int(pair.sizes.sum()), int(np.count_nonzero(pair.sizes))
-    if n_items == 0:
-        return SignFlip(n_items=0, n_groups=0, reason="no item has both scores")
-    how, p_value = _p_value(pair, flipped, n_groups, exact_steps)
-    differing = int(np.count_nonzero(pair.totals))
-    smallest = min(1.0, signs.positive(2.0 ** (1 - differing)))
-    if how == "monte_carlo":
-        smallest = max(smallest, 1 / len(flipped))
+    if not pair.sizes.any():
+        return _found(pair)
     ends = subset_mean_interval(
         flipped,
         weight,
         total=float(pair.totals.sum()),
-        n_items=n_items,
+        n_items=int(pair.sizes.sum()),
         alpha=alpha,
-        exact_p_value=p_value if how == "dynamic_programming" else None,
+        exact_p_value=p_value if how in ("dynamic_programming", "saddlepoint") else None,
     )
+    return _found(pair, ends, p_value, how)
+
+
+def _normal(pair: PairSums, alpha: float) -> SignFlip:
+    """The test of one pair by ``z = Σ D / √Σ D²``; the interval holds the θ at which D − θ·m is not significant."""
+    if not pair.sizes.any():
+        return _found(pair)
+    critical = NormalDist().inv_cdf(1 - alpha / 2) ** 2
+    total, n_items = float(pair.totals.sum()), float(pair.sizes.sum())
+    # (Σ D − θ Σ m)² = z² Σ (D − θ m)² is quadratic in θ.
+    square = n_items**2 - critical * float(np.square(pair.sizes).sum())
+    middle = (total * n_items - critical * float((pair.totals * pair.sizes).sum())) / square
+    root = middle**2 - (total**2 - critical * float(np.square(pair.totals).sum())) / square
+    half = math.sqrt(max(0.0, root))
+    p_value = signs.positive(math.erfc(pair.statistic / math.sqrt(2)))
+    return _found(pair, (middle - half, middle + half) if square > 0 else None, p_value, "normal")
+
+
+def _found(
+    pair: PairSums, ends: tuple[float, float] | None = None, p_value: float | None = None, how: How | None = None
+) -> SignFlip:
+    """The record of one pair; an interval without width is none."""
+    n_items, reason = int(pair.sizes.sum()), None
+    if not n_items:
+        reason = "no item has both scores"
+    elif (pair.totals * n_items == pair.totals.sum() * pair.sizes).all():
+        ends, reason = None, "all groups have the same difference: there is no spread to make an interval of"
+    elif ends is None:
+        reason = "no finite interval at this level"
     return SignFlip(
-        n_items=n_items,
-        n_groups=present,
-        difference=float(pair.totals.sum()) / n_items / (1 / grid),
-        low=None if ends is None else ends[0] / (1 / grid),
-        high=None if ends is None else ends[1] / (1 / grid),
+        difference=float(pair.totals.sum()) / n_items if n_items else None,
+        low=ends[0] if ends else None,
+        high=ends[1] if ends else None,
         p_value=p_value,
         how=how,
-        reason=_why_not(smallest, alpha, differing, present) or (None if ends else "no finite interval at this level"),
+        n_items=n_items,
+        n_groups=int(np.count_nonzero(pair.sizes)),
+        n_differing=int(np.count_nonzero(pair.totals)),
+        reason=reason,
     )
-
-
-def _p_value(pair: PairSums, flipped: Floats, n_groups: int, exact_steps: int) -> tuple[How, float]:
-    if n_groups > ENUMERATED_GROUPS and signs.is_countable(pair.totals, exact_steps):
-        return "dynamic_programming", signs.two_sided_tail(pair.totals)
-    total = float(pair.totals.sum())
-    reached = np.count_nonzero(np.abs(total - 2 * flipped) >= abs(total))
-    return "enumeration" if n_groups <= ENUMERATED_GROUPS else "monte_carlo", int(reached) / len(flipped)
-
-
-def _why_not(smallest: float, alpha: float, differing: int, n_groups: int) -> str | None:
-    if smallest <= alpha:
-        return None
-    groups = f"{n_groups} group{'s' * (n_groups != 1)}"
-    which = groups if differing == n_groups else f"{groups}, of which {differing} differ{'s' * (differing == 1)}"
-    return f"cannot reach alpha = {alpha:g} with {which}: the smallest possible p is {smallest:.3g}"
 
 
 class _Maxima:

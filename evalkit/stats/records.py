@@ -1,10 +1,36 @@
-"""What a comparison of methods finds: every pair on every metric, and every method's ranks."""
+"""What a comparison of methods finds: every pair on every metric, decided, and the ranks that follow."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
+from evalkit.stats.intervals import Estimate
+from evalkit.stats.seeds import SeedInterval
+
 VerdictName = Literal["a_better", "b_better", "equivalent", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """A design on which no difference, however large, can be significant: groups can be flipped in too few ways."""
+
+    smallest_p_value: float
+    """After correction."""
+    n_differing: int
+    """Groups that differ at all."""
+    groups_needed: int
+    """So many differing groups would do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompleteCases:
+    """The same comparison on the items that both methods edited."""
+
+    n_items: int
+    difference: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p_value: float | None
+    """Not corrected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +41,9 @@ class PairComparison:
     a: str
     b: str
     n_items: int
+    """Items that the pair was compared on."""
+    n_total: int
+    """Items of the whole comparison."""
     n_groups: int
     n_seeds: int
     mean_a: float | None
@@ -30,39 +59,62 @@ class PairComparison:
     n_comparisons: int = 1
     """Size of the family: its pairs that have a p-value."""
     how: str | None
-    """How the p-value was obtained: ``enumeration``, ``dynamic_programming``, ``monte_carlo``; ``group_t`` and
-    ``group_signed_rank`` for the other tests."""
+    """How the p-value was obtained: ``enumeration``, ``dynamic_programming``, ``monte_carlo``, ``saddlepoint``,
+    ``normal``; ``group_t``, ``crossed_t`` and ``group_signed_rank`` for other tests."""
     effect_size_dz: float | None
     """``d̄/s_d``; None where the differences do not vary."""
+    rank_biserial: Estimate | None = None
+    """``b`` over ``a`` in signed ranks, in [−1, 1], positive where b is better; where ranks were tested."""
     win: int
     """Items on which b is better."""
     tie: int
     loss: int
     minimum_detectable_effect: float | None
-    """Smallest true difference that would be found with the power asked for, at the corrected error rate."""
+    """True difference that would be found with the power asked for, at the corrected error rate; None where no
+    difference can be found on so many groups."""
+    margin: float | None = None
+    """Differences smaller than this do not matter; None where nobody said so."""
     equivalence_p_value: float | None
     """Of two one-sided tests, corrected within the family; None where no margin was declared."""
     equivalent: bool | None = None
     """Whether the difference is shown to lie inside the margin; None where none was declared."""
-    new_seeds: tuple[float, float] | None = None
-    """The interval of the difference on exactly these items, uncertain through the seeds only; None for one seed."""
+    skewness_ratio: float | None = None
+    """|skewness of group sums| / √G, where equivalence was tested: above .3 the test errs more often than it says."""
+    new_seeds: SeedInterval | None = None
+    """The difference on exactly these items, uncertain through the seeds only; None for one seed."""
+    seed_effect: float | None = None
+    """Standard deviation of an effect that all items of a seed share, where there is one: it is part of the interval
+    and of the p-value."""
     n_not_run: int = 0
     """Items that one of the two, or both, were not run on."""
+    n_failed: int = 0
+    """Items whose edit by one of the two, or both, failed; they were given a score."""
+    complete_cases: CompleteCases | None = None
+    """Without the failed items; None where there are none."""
     bounds: tuple[float, float] | None = None
-    """Least and greatest mean difference, whatever these had scored; None where the metric has no bounds."""
-    items_needed: int | None
-    """Items that would decide, where the verdict is inconclusive."""
-    items_needed_for: float | None = None
-    """The difference that so many would find: the margin, or the observed one."""
+    """Least and greatest mean difference, whatever the items that were not run had scored; None where the metric has
+    no bounds."""
+    items_needed: int | None = None
+    """Items, in whole groups, on which a difference as large as the margin would be found; where the verdict is
+    inconclusive."""
+    floor: Floor | None = None
+    """Why no difference could have been significant; None where one could."""
     verdict: VerdictName
-    explanation: str = ""
-    """Why the verdict is what it is."""
     practically_equivalent: bool = False
     """Different beyond chance and inside the margin."""
-    sensitivity: Mapping[str, float | None] = field(default_factory=dict)
-    """p-values of other tests, never the primary one: ``wilcoxon``, ``sign``, ``mcnemar``, ``paired_t``."""
     reason: str | None = None
-    """Why a figure is missing, or why these groups could not have shown anything."""
+    """Why a figure is missing."""
+
+    @property
+    def winner(self) -> str | None:
+        """The method that was decided to be better; None where none was."""
+        return {"a_better": self.a, "b_better": self.b}.get(self.verdict)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether one is better on the common items while those that were not run could turn it round."""
+        within = self.bounds is None or self.bounds[0] <= 0 <= self.bounds[1]
+        return self.winner is not None and self.n_not_run > 0 and within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +128,11 @@ class RankedMethod:
     ci_low: float | None
     ci_high: float | None
     rank_low: int | None
-    """1 + the number of methods that are certainly better."""
+    """1 + the number of methods decided better."""
     rank_high: int | None
-    """The number of ranked methods less those that are certainly worse."""
+    """The number of ranked methods less those decided worse."""
     tied_with_best: bool
+    """Whether no method is decided better."""
     reason: str | None = None
     """Why it is not ranked."""
 
@@ -90,23 +143,7 @@ class Ranking:
 
     methods: tuple[RankedMethod, ...]
     cliques: tuple[tuple[str, ...], ...] = ()
-    """Maximal sets of two methods or more of which no two are distinguishable; they need not be neighbours."""
+    """Maximal sets of two methods or more without a decided pair, as far as pairs were tested; they need not be
+    neighbours."""
     n_items: int = 0
     """Items that all ranked methods have a value for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """Whether one method is better, both are equivalent, or the data do not decide, and why."""
-
-    verdict: VerdictName
-    """``equivalent`` also where the methods differ, but by less than the margin that was declared to matter."""
-    significant: bool
-    """Whether the difference is established, p ≤ α after correction."""
-    equivalent: bool | None
-    """Whether it is shown to lie inside the margin; None where no margin was declared."""
-    explanation: str
-    items_needed: int | None = None
-    """Items that would decide an inconclusive comparison four times in five; None where that cannot be told."""
-    items_needed_for: float | None = None
-    """The difference, in the units of the scores, that so many items would find."""

@@ -10,13 +10,13 @@ import numpy as np
 
 from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
-from evalkit.stats.clusters import GRID, to_steps
+from evalkit.stats.clusters import EXACT_INTEGERS, GRID, to_steps
 from evalkit.stats.multiplicity import Correction
 from evalkit.stats.power import POWER
 
 Test = Literal["sign_flip", "t", "wilcoxon"]
-_USUAL = (1e-2, 1e5)
-"""Metrics whose largest score lies here are counted in steps of 1e-6, others in millionths of that score."""
+_USUAL = 1e-2
+"""Metrics whose typical score is smaller are counted in millionths of it, all others in steps of 1e-6."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +32,14 @@ class InferenceOptions:
     seed: int = 0
     """Determines every random number."""
     test: Test = "sign_flip"
-    """Where the p-values come from: ``sign_flip``, ``t`` (cluster-robust) or ``wilcoxon``."""
+    """Where the p-values come from: ``sign_flip``, ``t`` (cluster-robust) or ``wilcoxon``, which is about ranks."""
     correction: Correction = "holm"
     """Of the primary metrics' p-values. The exploratory ones get Benjamini–Hochberg (or ``by``, ``none`` where that was
     asked for)."""
     n_permutations: int | None = None
-    """Random permutations of signs; None for 99,999, or what the corrections need where there are many comparisons."""
+    """Random permutations of signs; None for 99,999, or 9,999 where there are many comparisons."""
     n_resamples: int = 9_999
-    """Bootstrap resamples behind the ranks."""
+    """Bootstrap resamples behind the tests of equivalence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +76,44 @@ class MetricScores:
             )
 
     @cached_property
-    def unit(self) -> float:
-        """What scores are multiplied by so that steps of 1e-6 suit them: 1 for usual scores, else a power of ten."""
-        finite = (table[~np.isnan(table)] for table in self.scores.values())
-        largest = max((float(np.abs(values).max(initial=0.0)) for values in finite), default=0.0)
-        return 1.0 if not largest or _USUAL[0] <= largest <= _USUAL[1] else 10.0 ** -math.floor(math.log10(largest))
+    def grid(self) -> float:
+        """The step to which scores are rounded, so that ties are ties and sums are exact.
+
+        It follows the typical score and the spread between methods, not the largest score: what all methods have in
+        common, however large, costs no difference its digits.
+        """
+        known = np.abs(self._exact[~np.isnan(self._exact)])
+        typical = float(np.median(known[known > 0])) if known.any() else 1.0
+        grid = GRID if typical >= _USUAL else GRID * 10.0 ** (math.floor(math.log10(typical)) + 1)
+        total = float(np.nansum(np.abs(self._centred(grid)), axis=0).max(initial=0.0))
+        # Twice, since differences of two columns are summed.
+        return grid * 10.0 ** max(0, math.ceil(math.log10(max(1.0, 2 * total / grid / EXACT_INTEGERS))))
+
+    @cached_property
+    def means(self) -> Floats:
+        """``(n, methods)``: the mean over each item's seeds, on the grid; NaN for an item without any."""
+        return np.rint(self._exact / self.grid) / (1 / self.grid)
+
+    @cached_property
+    def steps(self) -> Floats:
+        """``(n, methods)`` means in whole steps of the grid, less what an item's methods have in common."""
+        return to_steps(self._centred(self.grid), self.grid)
+
+    @cached_property
+    def _exact(self) -> Floats:
+        return np.stack([_seed_means(table) for table in self.scores.values()], axis=1)
+
+    def _centred(self, grid: float) -> Floats:
+        """The means less each item's first, itself rounded to the grid."""
+        present = ~np.isnan(self._exact)
+        first = np.take_along_axis(self._exact, present.argmax(axis=1)[:, None], axis=1)
+        return self._exact - np.rint(first / grid) * grid
 
     @property
-    def grid(self) -> float:
-        """The step to which scores are rounded."""
-        return GRID / self.unit
+    def width(self) -> float | None:
+        """From the metric's least value to its greatest; None where it lacks one."""
+        low, high = self.range
+        return None if low is None or high is None else high - low
 
     @property
     def ranked(self) -> list[str]:
@@ -93,8 +121,7 @@ class MetricScores:
         return [name for name in self.scores if name not in self.unranked]
 
 
-def item_means(table: Floats, grid: float = GRID) -> Floats:
-    """Mean over each item's seeds, on the grid; NaN for an item without any. ``(n, seeds)`` to ``(n,)``."""
+def _seed_means(table: Floats) -> Floats:
+    """Mean over each item's seeds; NaN for an item without any. ``(n, seeds)`` to ``(n,)``."""
     counts = (~np.isnan(table)).sum(axis=1)
-    means = np.where(counts > 0, np.nansum(table, axis=1) / np.maximum(counts, 1), np.nan)
-    return to_steps(means, grid) / (1 / grid)
+    return np.where(counts > 0, np.nansum(table, axis=1) / np.maximum(counts, 1), np.nan)

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from evalkit.errors import OptionError
+from evalkit.stats.compare import compare_methods
 from evalkit.stats.clusters import cluster_error, code_groups
-from evalkit.stats.compare import compare_methods, decide
 from evalkit.stats.multiplicity import adjust
 from evalkit.stats.permutation import sign_flip_test
+from evalkit.stats.records import Floor
 from evalkit.stats.scores import InferenceOptions, MetricScores
 from tests.support.grouped import compare_two, metric_scores, tedbench_groups
 
@@ -38,10 +39,11 @@ def test_a_record_is_complete():
     assert (pair.p_value, pair.ci_low, pair.ci_high, pair.how) == (alone.p_value, alone.low, alone.high, alone.how)
     assert pair.effect_size_dz == pytest.approx(d.mean() / d.std(ddof=1))
     assert (pair.win, pair.tie, pair.loss) == ((d > 0).sum(), 0, (d < 0).sum())
-    spread = cluster_error(d, code_groups(groups))
+    error = cluster_error(d, code_groups(groups))
     assert pair.minimum_detectable_effect == pytest.approx(
-        sum(reference.t.ppf(p, spread.freedom) for p in (0.975, 0.8)) * spread.error, rel=0.01
+        sum(reference.t.ppf(p, error.freedom) for p in (0.975, 0.8)) * error.error, rel=0.01
     )
+    assert (pair.margin, pair.n_total, pair.floor, pair.complete_cases) == (0.005, 100, None, None)
     assert pair.how == "dynamic_programming"
 
 
@@ -71,47 +73,50 @@ def test_the_four_verdicts_and_the_fifth_case():
     assert compared(0.0, 0.01, margin=0.02).verdict == "equivalent"
     tiny = compared(0.005, 0.005, margin=0.02)
     assert (tiny.verdict, tiny.practically_equivalent) == ("equivalent", True)
-    assert tiny.explanation == "statistically different, practically equivalent"
+    assert tiny.winner is None
     unclear = compared(0.0, 0.3, margin=0.02)
-    assert (unclear.verdict, unclear.equivalent, unclear.items_needed_for) == ("inconclusive", False, 0.02)
-    assert f"about {unclear.items_needed:,} items would decide" in unclear.explanation
+    assert (unclear.verdict, unclear.equivalent) == ("inconclusive", False)
+    assert unclear.items_needed > 60
 
 
-def test_the_items_needed_would_have_been_enough():
-    """The detectable effect shrinks with the root of the items: so many more bring it down to the margin."""
+def test_items_are_planned_for_a_declared_margin_only():
+    """The margin asks for the items at which it is detectable, in whole groups; the observed difference for none."""
     rng, groups = np.random.default_rng(2), tedbench_groups()
     zeros, d = np.zeros(100), rng.normal(0, 0.1, 100)
     pair = compare_two(zeros, d, groups, margin=0.01, n_permutations=999)
     assert pair.verdict == "inconclusive"
-    assert pair.items_needed == pytest.approx(100 * (pair.minimum_detectable_effect / 0.01) ** 2, rel=0.1)
-    without = compare_two(zeros, d, groups, n_permutations=999)
-    assert without.items_needed_for == pytest.approx(abs(without.difference))
+    # With more items there are more degrees of freedom: a little fewer than in proportion do.
+    assert 0.9 < pair.items_needed / (100 * (pair.minimum_detectable_effect / 0.01) ** 2) < 1
+    assert compare_two(zeros, d, groups, n_permutations=999).items_needed is None
+    noise = rng.normal(size=100)  # between 0 and a margin that these items should have shown: more of them are not it
+    between = compare_two(zeros, 0.17 + (noise - noise.mean()) / noise.std(), range(100), margin=0.3)
+    assert (between.verdict, between.items_needed) == ("inconclusive", None)
 
 
-def test_items_that_should_have_been_enough_are_not_asked_for_again():
-    """Between 0 and the margin more items than there are would be needed, for a difference like the observed one."""
-    noise = np.random.default_rng(8).normal(size=100)
-    d = 0.17 + (noise - noise.mean()) / noise.std()
-    pair = compare_two(np.zeros(100), d, range(100), margin=0.3, n_permutations=999)
-    assert pair.minimum_detectable_effect < 0.3
-    assert pair.verdict == "inconclusive"
-    assert pair.items_needed_for == pytest.approx(0.17, abs=1e-6)
-    assert pair.items_needed > 200
-
-
-def test_identical_scores_are_equivalent_at_any_margin():
-    """Two methods with the same scores on all items are equivalent even where no margin was declared."""
+def test_ties_are_no_equivalence():
+    """Two methods with the same scores on all items are equivalent where a test says so, and no margin is no test."""
     values = np.linspace(0, 1, 30)
     pair = compare_two(values, values, range(30))
-    assert (pair.verdict, pair.p_value, pair.tie, pair.effect_size_dz) == ("equivalent", 1.0, 30, None)
-    assert compare_two([0.5], [0.5], [0]).verdict == "inconclusive"
+    assert (pair.verdict, pair.p_value, pair.tie, pair.effect_size_dz) == ("inconclusive", 1.0, 30, None)
+    assert (pair.equivalent, pair.ci_low) == (None, None)
+    few = {"range": (0.0, 1.0), "margin": 0.1}
+    found = [compare_all({"a": v, "b": v}, range(n), fields=few)[0] for n, v in ((30, values), (3, values[:3]))]
+    assert [pair.verdict for pair in found] == ["equivalent", "inconclusive"]
+    assert found[0].equivalence_p_value == pytest.approx(0.9**30)
 
 
 def test_too_few_groups_are_inconclusive_with_the_reason():
-    """Five items with the same sign cannot be significant, and the verdict says why and what would help."""
-    pair = compare_two([1, 2, 3, 4, 5], [2, 4, 5, 5, 9], range(5))
-    assert pair.verdict == "inconclusive"
-    assert "cannot reach alpha = 0.05 with 5 groups" in pair.explanation
+    """What cannot be significant after the correction is said to be so, with the groups that it would take."""
+    pair = compare_two([1, 2, 3, 4, 5], [2, 4, 5, 6, 9], range(5))
+    assert (pair.verdict, pair.minimum_detectable_effect) == ("inconclusive", None)
+    assert pair.floor == Floor(smallest_p_value=0.0625, n_differing=5, groups_needed=6)
+    rng = np.random.default_rng(3)
+    values = {name: shift + 0.01 * rng.normal(size=6) for shift, name in enumerate("abcde")}
+    for pair in compare_all(values, range(6)):
+        assert (pair.p_value, pair.verdict, pair.minimum_detectable_effect) == (0.03125, "inconclusive", None)
+        assert pair.floor == Floor(smallest_p_value=0.3125, n_differing=6, groups_needed=9)
+    assert all(pair.winner for pair in compare_all(values, range(6), correction="none"))
+    assert all(pair.winner and pair.floor is None for pair in compare_all(values, range(6), test="t"))
 
 
 def test_every_item_counts_once_however_many_seeds_it_has():
@@ -121,7 +126,8 @@ def test_every_item_counts_once_however_many_seeds_it_has():
     pair = compare_two(a, b, range(2))
     assert pair.difference == pytest.approx(0.1)
     assert np.nanmean(b) < np.nanmean(a)
-    assert (pair.n_seeds, pair.new_seeds) == (3, None)  # one method was run once: its spread is unknown
+    assert pair.n_seeds == 3
+    assert pair.new_seeds is None or pair.new_seeds.low is None  # one method was run once: its spread is unknown
 
 
 def test_seeds_answer_their_own_question():
@@ -129,7 +135,7 @@ def test_seeds_answer_their_own_question():
     rng = np.random.default_rng(3)
     a, b = (rng.normal(size=(30, 1)) + 0.05 * rng.normal(size=(30, 4)) for _ in range(2))
     pair = compare_two(a, b, range(30), n_permutations=999)
-    low, high = pair.new_seeds
+    low, high = pair.new_seeds.low, pair.new_seeds.high
     assert high - low < 0.15 * (pair.ci_high - pair.ci_low)
     assert (low + high) / 2 == pytest.approx(pair.difference, abs=1e-6)
 
@@ -141,7 +147,7 @@ def test_missing_scores_are_left_out_pairwise():
     assert pair.n_items == 5
     assert pair.mean_a == pytest.approx(np.mean([0.1, 0.4, 0.5, 0.6, 0.1]))
     nothing = compare_two([None, 1.0], [1.0, None], range(2))
-    assert nothing.explanation == "no difference is shown; no item has both scores"
+    assert (nothing.verdict, nothing.reason) == ("inconclusive", "no item has both scores")
     assert (nothing.mean_a, nothing.p_value, nothing.minimum_detectable_effect) == (None, None, None)
 
 
@@ -227,10 +233,73 @@ def test_malformed_comparisons_are_refused(call):
         call()
 
 
-def test_a_verdict_without_a_margin_does_not_claim_equivalence():
-    """What is not significant is inconclusive, never "no difference"."""
-    verdict = decide(oriented_difference=0.0, significant=False, equivalent=None)
-    assert (verdict.verdict, verdict.explanation) == ("inconclusive", "no difference is shown")
+def test_one_large_value_costs_the_others_nothing():
+    """What both methods have in common, or one item that is out of all proportion, leaves small differences what they
+    are; float noise remains a tie."""
+    rng = np.random.default_rng(9)
+    a = rng.normal(0.5, 0.1, 40).round(4)
+    b = a + rng.normal(0.03, 0.005, 40).round(4)
+    a[0] = b[0] = 250_000.0
+    pair = compare_two(a, b, range(40))
+    assert (pair.win, pair.tie, pair.loss, pair.verdict) == (39, 1, 0, "b_better")
+    assert pair.p_value == pytest.approx(2 / 2**39)
+    a[0] = 0.5  # now it is a difference
+    pair = compare_two(a, b, range(40))
+    assert (pair.win, pair.tie) == (40, 0)
+    noisy = compare_two(a[1:], a[1:] + 1e-9, range(39))
+    assert noisy.tie == 39
+
+
+@given(st.integers(0, 2**32), st.sampled_from([1e-12, 1e-6, 1.0, 1e6, 1e30]))
+def test_the_unit_of_the_scores_does_not_matter(seed, unit):
+    """Scores in other units have the same p-value, and a difference and interval in these units."""
+    rng = np.random.default_rng(seed)
+    a = rng.normal(0.5, 0.1, 12).round(3)
+    b = a + rng.normal(0.05, 0.1, 12).round(3)
+    one, other = compare_two(a, b, range(12)), compare_two(a * unit, b * unit, range(12))
+    assert (other.p_value, other.win, other.tie, other.verdict) == (one.p_value, one.win, one.tie, one.verdict)
+    assert other.difference == pytest.approx(one.difference * unit, rel=1e-4, abs=1e-5 * unit)
+
+
+def test_ranks_have_the_direction_of_ranks():
+    """Few large wins outweigh many small losses in the mean and not in ranks: Wilcoxon's verdict is about the latter."""
+    d = np.r_[np.linspace(-1.4, -0.4, 37), [30.0, 40.0, 50.0]]
+    pair = compare_two(np.zeros(40), d, range(40), test="wilcoxon")
+    assert pair.difference > 0
+    assert (pair.verdict, pair.ci_low) == ("a_better", None)
+    assert pair.rank_biserial.high < 0
+    d = np.r_[np.linspace(-1.4, -0.4, 26), [18.0, 19.0, 20.0, 24.0]]  # p is .014, and the effect's interval holds 0
+    fewer = compare_two(np.zeros(30), d, range(30), test="wilcoxon")
+    assert fewer.p_value < 0.05
+    assert fewer.rank_biserial.low < 0 < fewer.rank_biserial.high
+    assert fewer.verdict == "inconclusive"
+
+
+def test_failed_edits_are_shown_with_and_without():
+    """Items whose edit failed count with the score that they were given; beside it stand the complete cases."""
+    rng = np.random.default_rng(10)
+    a, failed = rng.normal(0.3, 0.05, 30), np.arange(30) < 3
+    b = np.where(failed, 0.0, a + 0.02 + 0.01 * rng.normal(size=30))
+    (pair,) = compare_all({"a": a, "b": b}, range(30), fields={"failed": {"b": failed}})
+    assert (pair.n_items, pair.n_failed, pair.complete_cases.n_items) == (30, 3, 27)
+    assert pair.difference < 0 < pair.complete_cases.ci_low
+    assert pair.complete_cases.difference == pytest.approx((b - a)[~failed].mean(), abs=1e-6)
+
+
+def test_what_was_not_run_may_leave_the_benchmark_open():
+    """Better on the common items is open on the benchmark where the other items could turn it round."""
+    rng = np.random.default_rng(13)
+    a = rng.normal(0.5, 0.05, 60)
+    b = np.where(np.arange(60) < 30, a + 0.1, np.nan)
+    fields = {"unranked": {"b": "incomplete"}, "not_run": {"b": np.arange(60) >= 30}}
+    for bounds, is_open in (((0.0, 1.0), True), ((0.4, 0.6), True), ((None, None), True)):
+        (pair,) = compare_all({"a": a, "b": b}, range(60), fields={**fields, "range": bounds})
+        assert (pair.verdict, pair.n_items, pair.n_total, pair.is_open) == ("b_better", 30, 60, is_open)
+    b[:58] = a[:58] + 0.1
+    b[58:] = np.nan
+    fields["not_run"] = {"b": np.isnan(b)}
+    (pair,) = compare_all({"a": a, "b": b}, range(60), fields={**fields, "range": (0.0, 1.0)})
+    assert (pair.n_not_run, pair.is_open) == (2, False)
 
 
 def test_importing_the_statistics_is_cheap():

@@ -78,11 +78,14 @@ def test_counting_does_not_overflow_and_no_p_value_is_zero():
 
 @given(grouped, st.sampled_from([0.05, 0.1, 0.2, 0.5]))
 def test_the_interval_excludes_zero_exactly_when_the_test_rejects(rows, alpha):
-    """P-value and interval come from the same permutations and never disagree."""
+    """P-value and interval come from the same permutations and never disagree; without spread there is no interval."""
     differences, groups = split(rows)
     result = sign_flip_test(differences, groups, alpha=alpha)
-    excluded = result.low is not None and not result.low <= 0 <= result.high
-    assert excluded == (result.p_value <= alpha)
+    if result.low is None:
+        assert result.p_value > alpha or result.reason.startswith("all groups have the same difference")
+    else:
+        assert (not result.low <= 0 <= result.high) == (result.p_value <= alpha)
+        assert result.low < result.high
 
 
 @given(st.integers(0, 400), st.sampled_from([0, 2_000_000]), st.floats(-0.3, 0.3))
@@ -132,14 +135,62 @@ def test_a_tie_that_rounding_would_break_is_a_tie():
     assert sign_flip_test(noisy, range(4)) == sign_flip_test(clean, range(4))
 
 
-def test_too_few_groups_are_told_so():
-    """Five groups cannot reach .05: there is no finite interval, and the reason names the smallest p-value."""
+def test_too_few_groups_have_no_interval():
+    """Five groups cannot reach .05: there is no finite interval; groups that do not differ count for nothing."""
     result = sign_flip_test(np.arange(1.0, 6.0), range(5))
-    assert (result.p_value, result.low, result.high) == (0.0625, None, None)
-    assert result.reason == "cannot reach alpha = 0.05 with 5 groups: the smallest possible p is 0.0625"
-    sparse = sign_flip_test(np.r_[1.0, 1.0, np.zeros(30)], range(32))
-    assert "32 groups, of which 2 differ:" in sparse.reason
-    assert sign_flip_test(np.array([1.0]), [0]).reason.startswith("cannot reach alpha = 0.05 with 1 group:")
+    assert (result.p_value, result.low, result.high, result.n_differing) == (0.0625, None, None, 5)
+    assert result.reason == "no finite interval at this level"
+    sparse = sign_flip_test(np.r_[1.0, 2.0, np.zeros(30)], range(32))
+    assert (sparse.n_groups, sparse.n_differing, sparse.p_value) == (32, 2, 0.5)
+
+
+@pytest.mark.parametrize("n", [8, 40, 6_000])
+def test_groups_that_all_differ_alike_have_no_interval_of_no_width(n):
+    """Where every group has the same difference nothing can be said of its spread, and the p-value stands."""
+    result = sign_flip_test(np.full(n, 0.25), range(n))
+    assert (result.difference, result.low, result.high) == (0.25, None, None)
+    assert "no spread" in result.reason
+    assert result.p_value <= 2 / 2**8
+
+
+@given(st.lists(st.integers(-50, 60), min_size=21, max_size=40))
+@settings(max_examples=60)
+def test_the_saddlepoint_is_the_exact_tail(values):
+    """Robinson's approximation is within 15 % of the exact count where p is below .01, and exact at the end."""
+    sums = np.array(values, dtype=float)
+    exact, near = signs.two_sided_tail(sums), signs.saddlepoint_tail(sums)
+    assert near == pytest.approx(signs.saddlepoint_tail(sums * -0.37), rel=1e-6)  # of any unit, from either side
+    if abs(sums.sum()) == np.abs(sums).sum():
+        assert near == pytest.approx(exact)
+    elif exact < 0.01 and np.count_nonzero(sums) > 20:
+        assert near == pytest.approx(exact, rel=0.15)
+
+
+def test_random_permutations_too_few_for_a_family_leave_the_tail_to_the_saddlepoint():
+    """With 528 comparisons 1,999 permutations cannot show anything; the interval agrees with the finer p-value."""
+    d = np.random.default_rng(11).normal(1.2, 1, 60)
+    steps = np.stack([np.zeros(60), np.rint(d * 1e6)], axis=1)
+    alone, among = (sign_flip_tests(steps, range(60), [(0, 1)], n_permutations=1_999, n_tests=[n]) for n in (1, 528))
+    assert (alone[0].how, alone[0].p_value) == ("monte_carlo", 1 / 2_000)
+    assert among[0].how == "saddlepoint"
+    assert among[0].p_value == pytest.approx(signs.two_sided_tail(np.rint(d * 1e3)), rel=0.02)
+    assert among[0].low > 0
+
+
+def test_very_many_groups_are_normal():
+    """Beyond 5,000 groups z = Σ D/√Σ D²; its interval holds the shifts that are not rejected."""
+    rng = np.random.default_rng(12)
+    groups = np.repeat(np.arange(6_000), rng.integers(1, 4, 6_000))
+    d = rng.normal(0.05, 1, len(groups)).round(6)
+    result = sign_flip_test(d, groups)
+    sums = np.bincount(groups, weights=d)
+    z = sums.sum() / np.sqrt(np.square(sums).sum())
+    assert result.how == "normal"
+    assert result.p_value == pytest.approx(2 * reference.norm.sf(abs(z)))
+    for end in (result.low, result.high):
+        assert sign_flip_test(d - end, groups, grid=1e-9).p_value == pytest.approx(0.05, abs=1e-4)
+    overwhelming = sign_flip_test(d + 500, groups)
+    assert 0 < overwhelming.p_value < 1e-300
 
 
 def test_zeros_stay_in_and_identical_scores_are_plain_results():
@@ -170,7 +221,7 @@ def test_a_random_p_value_counts_the_observed_permutation():
 def test_the_result_depends_on_the_seed_and_not_on_the_memory_it_may_use():
     """Chunks of one row or of many, batches of one pair or of all: the same numbers; another seed: others."""
     rng = np.random.default_rng(3)
-    scores, groups = rng.normal(size=(60, 6)), rng.integers(0, 30, 60).tolist()
+    scores, groups = np.rint(1e6 * rng.normal(size=(60, 6))), rng.integers(0, 30, 60).tolist()
     pairs = [(a, b) for b in range(6) for a in range(b)]
     families = [b % 2 for _, b in pairs]
     options = {"n_permutations": 2_500, "seed": 7, "max_t_families": families}
@@ -199,15 +250,15 @@ def test_bootstrap_weights_are_draws_of_as_many_groups():
 def test_a_pair_does_not_depend_on_its_company():
     """Tested with others, with or without missing scores, a pair has the result that it has alone."""
     rng = np.random.default_rng(4)
-    scores = rng.normal(size=(50, 4))
+    scores = np.rint(1e6 * rng.normal(size=(50, 4)))
     scores[3, 2] = scores[7, 3] = np.nan
     groups = rng.integers(0, 25, 50).tolist()
     pairs = [(0, 1), (0, 2), (2, 3)]
-    together = sign_flip_tests(scores, groups, pairs, n_permutations=999, grid=1e-12)
+    together = sign_flip_tests(scores, groups, pairs, n_permutations=999)
     for (a, b), result in zip(pairs, together, strict=True):
         kept = ~np.isnan(scores[:, a] + scores[:, b])
         d, left = (scores[:, b] - scores[:, a])[kept], [group for group, keep in zip(groups, kept, strict=True) if keep]
-        alone = sign_flip_tests(scores[:, (a, b)], groups, [(0, 1)], n_permutations=999, grid=1e-12)[0]
+        alone = sign_flip_tests(scores[:, (a, b)], groups, [(0, 1)], n_permutations=999)[0]
         assert alone == result
         assert (result.n_items, result.difference) == (len(left), pytest.approx(d.mean()))
 
@@ -215,9 +266,9 @@ def test_a_pair_does_not_depend_on_its_company():
 def test_max_t_is_the_share_of_permutations_whose_largest_t_is_as_large():
     """Step-down max-|t| by brute force over all permutations of the same signs for all pairs."""
     rng = np.random.default_rng(6)
-    scores = rng.normal([0, 0.3, 1.2], size=(9, 3))
+    scores = np.rint(1e6 * rng.normal([0, 0.3, 1.2], size=(9, 3)))
     pairs = [(0, 1), (0, 2), (1, 2)]
-    results = sign_flip_tests(scores, range(9), pairs, max_t_families=[0, 0, 0], grid=1e-9)
+    results = sign_flip_tests(scores, range(9), pairs, max_t_families=[0, 0, 0])
     sums = np.stack([all_permutations(scores[:, b] - scores[:, a], range(9)) for a, b in pairs])
     z = np.abs(sums) / np.sqrt([np.square(scores[:, b] - scores[:, a]).sum() for a, b in pairs])[:, None]
     order = np.argsort(-z[:, 0])

@@ -1,219 +1,373 @@
-"""How often the statistics err, by simulation with TEdBench's groups: 100 items on 39 pictures.
+"""How often what evalkit says is wrong, by simulation: verdicts, intervals, ranks, equivalence, planning, seeds.
 
 ::
 
-    OPENBLAS_NUM_THREADS=1 python -m tests.studies.error_rates        # half an hour
+    OPENBLAS_NUM_THREADS=1 python -m tests.studies.error_rates            # an hour on two cores, and the table
+    OPENBLAS_NUM_THREADS=1 python -m tests.studies.error_rates --part 1/2 # half of the scenarios, for a second process
 
-Results are kept in error_rates.json after every hundred replicates; a run that was cut off goes on from there and gives
-the same figures, since every hundred has its own seed. ``--replicates`` takes fewer, ``--only`` one scenario.
+Counts are kept in error_rates.json after every hundred replicates; a run that was cut off goes on from there and gives
+the same figures, since every hundred has its own seed. The table beside it is made from these counts.
 
-Each figure is a share of replicates; at 4,000 a true rate of .05 shows as .05 ± .007 in 95 % of runs, at 20,000 as
-.05 ± .003.
+Every figure comes from what users run: `compare_methods`, `rank_methods` and `mean_interval`. Designs: TED39, TEdBench's
+100 items on 39 pictures; one group that holds 61 of 100 items; 6, 8 and 12 items. Shapes have mean 0 and variance 1;
+their items correlate by .2 within groups. Each figure is a share of replicates: at 2,000 a true rate of .05 shows as
+.05 ± .01 in 95 % of runs.
 """
 
 import argparse
 import json
+import os
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
-from itertools import combinations
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import scipy
+from scipy.optimize import brentq
 
-from evalkit.stats.agreement import rank_correlation
-from evalkit.stats.equivalence import equivalence_test
-from evalkit.stats.intervals import group_bootstrap_t_interval, group_t_interval, group_wilson_interval
-from evalkit.stats.multiplicity import adjust
-from evalkit.stats.permutation import sign_flip_test, sign_flip_tests
-from evalkit.stats.rank_tests import wilcoxon_signed_rank
+from evalkit.stats.clusters import satterthwaite
+from evalkit.stats.compare import compare_methods
+from evalkit.stats.intervals import mean_interval
+from evalkit.stats.permutation import sign_flip_test
+from evalkit.stats.power import minimum_detectable_effect
 from evalkit.stats.ranking import rank_methods
-from evalkit.stats.scores import InferenceOptions
-from tests.support.grouped import TEDBENCH_GROUP_SIZES, metric_scores, tedbench_groups
+from evalkit.stats.scores import InferenceOptions, MetricScores
+from tests.support.grouped import TEDBENCH_GROUP_SIZES
 
 RESULTS = Path(__file__).with_suffix(".json")
-SEED, CHUNK = 20_240_607, 100
-REPLICATES, AT_THE_MARGIN = 4_000, 20_000
-"""The equivalence tests are a few thousandths from .05, which takes more replicates to see."""
-LABELS = tedbench_groups()
-GROUPS = np.array(LABELS)
-METHODS = 10
-MARGIN = 0.8
-"""Margin of the equivalence tests, in standard deviations of a difference: large enough to be shown."""
-MARGINAL = "a difference at the margin"
+COMMAND = "OPENBLAS_NUM_THREADS=1 python -m tests.studies.error_rates"
+SEED, CHUNK, REPLICATES = 20_261_129, 100, 2_000
+DESIGNS: Mapping[str, tuple[int, ...]] = {
+    "TED39": TEDBENCH_GROUP_SIZES,
+    "one group of 61": (61, *(1,) * 39),
+    "12 items": (1,) * 12,
+    "8 items": (1,) * 8,
+    "6 items": (1,) * 6,
+}
+CORRELATION = 0.2
+CONTINUOUS = ("normal", "exponential", "lognormal(.5)", "lognormal(1)", "85 % ties")
+RATES = {"rate .5": 0.5, "rate .8": 0.8, "rate .95": 0.95}
+RATINGS = "ratings of five"
+CUTS = NormalDist().inv_cdf(0.1), NormalDist().inv_cdf(0.3), NormalDist().inv_cdf(0.6), NormalDist().inv_cdf(0.85)
+"""Where a latent normal becomes a rating of 1 to 5."""
+FAST = {"n_permutations": 1_999, "n_resamples": 1_999}
+METHODS = 5
 Outcome = dict[str, bool]
 
 
 def draw(rng: np.random.Generator, shape: str, size) -> np.ndarray:
-    """Numbers of mean 0 and variance 1; skewed ones are exponential."""
-    return rng.normal(size=size) if shape == "normal" else rng.exponential(size=size) - 1
+    """Numbers of mean 0 and variance 1."""
+    if shape == "normal":
+        return rng.normal(size=size)
+    if shape == "exponential":
+        return rng.exponential(size=size) - 1
+    if shape == "85 % ties":
+        return rng.normal(size=size) * (rng.random(size) < 0.15) / np.sqrt(0.15)
+    sigma = float(shape.removeprefix("lognormal(").removesuffix(")"))
+    spread = np.sqrt(np.expm1(sigma**2)) * np.exp(sigma**2 / 2)
+    return (np.exp(sigma * rng.normal(size=size)) - np.exp(sigma**2 / 2)) / spread
 
 
-def correlated(rng: np.random.Generator, shape: str, correlation: float, columns: int = 1) -> np.ndarray:
-    """``(100, columns)`` whose items correlate within groups; mean 0, variance 1."""
-    between = draw(rng, shape, (len(TEDBENCH_GROUP_SIZES), columns))[GROUPS]
-    return np.sqrt(correlation) * between + np.sqrt(1 - correlation) * draw(rng, shape, (len(GROUPS), columns))
+def labels_of(design: str) -> np.ndarray:
+    """``(n,)``, the group of each item."""
+    sizes = DESIGNS[design]
+    return np.repeat(np.arange(len(sizes)), sizes)
 
 
-def contains(interval, truth: float) -> bool:
-    """Whether an interval covers the truth; one without ends does."""
-    return interval.low is None or interval.low <= truth <= interval.high
+def correlated(rng: np.random.Generator, shape: str, labels: np.ndarray, columns: int = 1) -> np.ndarray:
+    """``(n, columns)`` of mean 0 and variance 1, whose items correlate within groups."""
+    if shape == "85 % ties":  # a group that ties, ties on all its items, or there would be few ties
+        return draw(rng, shape, (len(labels), columns))
+    between = draw(rng, shape, (labels.max() + 1, columns))[labels]
+    return np.sqrt(CORRELATION) * between + np.sqrt(1 - CORRELATION) * draw(rng, shape, (len(labels), columns))
 
 
-def two_methods(shape: str, correlation: float) -> Callable[[np.random.Generator], Outcome]:
-    """No difference in the mean: false positives and coverage."""
+def latent(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
+    """``(n, 2)`` standard normals of two methods, that share half of their variance: items are equally hard for both."""
+    shared, own = correlated(rng, "normal", labels), correlated(rng, "normal", labels, 2)
+    return np.sqrt(0.5) * shared + np.sqrt(0.5) * own
+
+
+def mean_rating(shift: float) -> float:
+    """Of a latent normal that is shifted."""
+    return 1 + sum(1 - NormalDist().cdf(cut - shift) for cut in CUTS)
+
+
+@cache
+def latent_shift(shape: str, difference: float) -> float:
+    """By how much the second method's latent normal is shifted, for its mean to be higher by so much."""
+    if shape in RATES:
+        return NormalDist().inv_cdf(RATES[shape] + difference) - NormalDist().inv_cdf(RATES[shape])
+    return brentq(lambda shift: mean_rating(shift) - mean_rating(0) - difference, -5, 5)
+
+
+def two_methods(rng: np.random.Generator, shape: str, labels: np.ndarray, difference: float = 0.0) -> MetricScores:
+    """Scores of ``a`` and ``b``, whose true means differ by so much."""
+    if shape in CONTINUOUS:
+        a = rng.normal(size=len(labels))
+        scores = {"a": a, "b": a + correlated(rng, shape, labels)[:, 0] + difference}
+        return metric_of(scores)
+    z = latent(rng, labels) + [0.0, latent_shift(shape, difference) if difference else 0.0]
+    if shape == RATINGS:
+        rated = 1.0 + sum((z > cut) for cut in CUTS)
+        return metric_of(dict(zip("ab", rated.T, strict=True)), range=(1.0, 5.0))
+    done = (z > -NormalDist().inv_cdf(RATES[shape])).astype(float)
+    return metric_of(dict(zip("ab", done.T, strict=True)), range=(0.0, 1.0), is_rate=True)
+
+
+def metric_of(scores: Mapping[str, np.ndarray], **fields) -> MetricScores:
+    """One metric of which more is better."""
+    tables = {name: column if column.ndim == 2 else column[:, None] for name, column in scores.items()}
+    return MetricScores(metric="score", scores=tables, higher_is_better=True, **fields)
+
+
+def contains(low: float | None, high: float | None, truth: float) -> bool:
+    """Whether an interval covers the truth; one that is not there does."""
+    return low is None or high is None or low - 1e-9 <= truth <= high + 1e-9
+
+
+def truth_of(shape: str) -> float:
+    """The true mean of method ``a`` where it has the shape that is looked at."""
+    return RATES.get(shape, mean_rating(0.0) if shape == RATINGS else 0.0)
+
+
+def no_difference(design: str, shape: str) -> Callable[[np.random.Generator], Outcome]:
+    """Two methods of the same mean: verdicts and intervals."""
+    labels = labels_of(design)
 
     def replicate(rng: np.random.Generator) -> Outcome:
-        d = correlated(rng, shape, correlation)[:, 0]
-        test = sign_flip_test(d, LABELS, n_permutations=1_999, exact_steps=0)
-        naive = sign_flip_test(d, range(len(d)), n_permutations=1_999, exact_steps=0)
+        metric = two_methods(rng, shape, labels)
+        (flip,) = compare_methods([metric], labels, InferenceOptions(**FAST))
+        (t,) = compare_methods([metric], labels, InferenceOptions(test="t", **FAST))
+        values = correlated(rng, shape, labels)[:, 0] if shape in CONTINUOUS else metric.scores["a"][:, 0]
+        mean = mean_interval(values, labels, is_rate=metric.is_rate, bounds=metric.range)
+        naive = sign_flip_test(metric.scores["b"][:, 0] - metric.scores["a"][:, 0], range(len(labels)), exact_steps=0,
+                               n_permutations=1_999)  # fmt: skip
         return {
-            "false_positive: group sign-flip": test.p_value <= 0.05,
-            "false_positive: sign-flip ignoring groups": naive.p_value <= 0.05,
-            "false_positive: Wilcoxon (sensitivity row)": wilcoxon_signed_rank(d, LABELS) <= 0.05,
-            "coverage: subset means": contains(test, 0.0),
-            "coverage: group t": contains(group_t_interval(d, LABELS), 0.0),
-            "coverage: group bootstrap-t": contains(group_bootstrap_t_interval(d, LABELS, n_resamples=999), 0.0),
+            "decided": flip.winner is not None,
+            "decided, t": t.winner is not None,
+            "decided, ignoring groups": (naive.p_value or 1) <= 0.05,
+            "covers, difference": contains(flip.ci_low, flip.ci_high, 0.0),
+            "covers, mean": contains(mean.low, mean.high, truth_of(shape)),
+            "has interval, mean": mean.low is not None,
         }
 
     return replicate
 
 
-def at_the_margin(shape: str, correlation: float) -> Callable[[np.random.Generator], Outcome]:
-    """A difference as large as the margin: how often it is called equivalent, by both tests together and by t alone."""
+@cache
+def true_error(design: str, shape: str) -> float:
+    """Standard error of the mean difference, over 4,000 drawn studies."""
+    rng, labels = np.random.default_rng(SEED), labels_of(design)
+    tables = (two_methods(rng, shape, labels).scores for _ in range(4_000))
+    return float(np.std([(scores["b"] - scores["a"]).mean() for scores in tables], ddof=1))
+
+
+def margin_of(design: str, shape: str) -> float:
+    """Three standard errors; of rates and ratings no more than leaves room for a shift either way."""
+    room = {"rate .5": 0.4, "rate .8": 0.15, "rate .95": 0.045, RATINGS: 1.5}.get(shape, np.inf)
+    return min(3 * true_error(design, shape), room)
+
+
+def at_the_margins(design: str, shape: str) -> Callable[[np.random.Generator], Outcome]:
+    """A difference as large as the margin, up and down, and none: how often equivalence is shown."""
+    labels = labels_of(design)
 
     def replicate(rng: np.random.Generator) -> Outcome:
-        d = correlated(rng, shape, correlation)[:, 0]
-        outcome = {}
-        for side, truth in (("upper", MARGIN), ("lower", -MARGIN)):
-            shifted = d + truth
-            usual = group_t_interval(shifted, LABELS, level=0.9)
-            outcome[f"false_equivalence: t and bootstrap-t, {side}"] = equivalence_test(
-                shifted, LABELS, margin=MARGIN, n_resamples=999
-            ).equivalent
-            outcome[f"false_equivalence: t alone, {side}"] = usual.low >= -MARGIN and usual.high <= MARGIN
+        outcome, margin = {}, margin_of(design, shape)
+        for name, difference in (("upper", margin), ("lower", -margin), ("no difference", 0.0)):
+            metric = two_methods(rng, shape, labels, difference)
+            declared = MetricScores(
+                metric="score", scores=metric.scores, higher_is_better=True, range=metric.range,
+                is_rate=metric.is_rate, margin=margin,
+            )  # fmt: skip
+            (pair,) = compare_methods([declared], labels, InferenceOptions(**FAST))
+            outcome[f"equivalent, {name}"] = bool(pair.equivalent)
         return outcome
 
     return replicate
 
 
-def equal_family(shape: str) -> Callable[[np.random.Generator], Outcome]:
-    """Ten equal methods: any rejection among 45 pairs is an error."""
-    pairs = list(combinations(range(METHODS), 2))
+@cache
+def effect_of(design: str, shape: str) -> float:
+    """The difference that four of five studies of this design are said to find."""
+    found = minimum_detectable_effect(
+        standard_error=true_error(design, shape),
+        degrees_of_freedom=satterthwaite(np.array(DESIGNS[design], dtype=float)),
+        n_groups=len(DESIGNS[design]),
+    )
+    assert found is not None
+    return found
+
+
+def detectable(design: str, shape: str) -> Callable[[np.random.Generator], Outcome]:
+    """A difference that four of five studies are said to find."""
+    labels = labels_of(design)
 
     def replicate(rng: np.random.Generator) -> Outcome:
-        scores = correlated(rng, "normal", 0.2) + 0.5 * correlated(rng, shape, 0.2, METHODS)
-        families = [0] * len(pairs)
-        tests = sign_flip_tests(scores, LABELS, pairs, n_permutations=9_999, exact_steps=0, max_t_families=families)
-        raw = [test.p_value for test in tests]
-        return {
-            "any_false_positive: Holm": min(adjust(raw)) <= 0.05,
-            "any_false_positive: max-t": min(test.max_t_p_value for test in tests) <= 0.05,
-            "any_false_positive: uncorrected": min(raw) <= 0.05,
-        }
+        effect = effect_of(design, shape)
+        (pair,) = compare_methods([two_methods(rng, shape, labels, effect)], labels, InferenceOptions(**FAST))
+        return {"found": pair.winner == "b"}
 
     return replicate
 
 
-def ranks(shape: str, means: tuple[float, ...]) -> Callable[[np.random.Generator], Outcome]:
-    """Whether all rank sets hold all ranks that ties allow, and those of the best methods do."""
+def family(design: str, shape: str, means: tuple[float, ...]) -> Callable[[np.random.Generator], Outcome]:
+    """Several methods: any wrong decision, and whether every rank set holds the ranks that the truth allows."""
+    labels = labels_of(design)
     lows = [1 + sum(other > mean for other in means) for mean in means]
     highs = [len(means) - sum(other < mean for other in means) for mean in means]
 
     def replicate(rng: np.random.Generator) -> Outcome:
-        scores = correlated(rng, "normal", 0.2) + 0.5 * correlated(rng, shape, 0.2, len(means)) + np.array(means)
-        metric = metric_scores({str(number): column for number, column in enumerate(scores.T)})
-        rows = rank_methods(metric, LABELS, InferenceOptions(n_resamples=1_999)).methods
-        covered = {
-            row.method: row.rank_low <= lows[int(row.method)] and highs[int(row.method)] <= row.rank_high
-            for row in rows
-        }
-        best = [str(number) for number, mean in enumerate(means) if mean == max(means)]
+        own = correlated(rng, shape, labels, len(means))
+        scores = correlated(rng, "normal", labels) + 0.5 * own + np.array(means)
+        metric = metric_of({str(number): column for number, column in enumerate(scores.T)})
+        options = InferenceOptions(**FAST)
+        pairs = compare_methods([metric], labels, options)
+        rows = rank_methods(metric, labels, pairs, options).methods
+        wrong = [p for p in pairs if p.winner and means[int(p.winner)] <= min(means[int(p.a)], means[int(p.b)])]
         return {
-            "rank_coverage: all methods": all(covered.values()),
-            "rank_coverage: best": all(covered[method] for method in best),
-        }
-
-    return replicate
-
-
-def few_groups(shape: str, n_groups: int) -> Callable[[np.random.Generator], Outcome]:
-    """As many groups as items, and few of them."""
-
-    def replicate(rng: np.random.Generator) -> Outcome:
-        d = draw(rng, shape, n_groups)
-        labels = range(n_groups)
-        test = sign_flip_test(d, labels, n_permutations=1_999, exact_steps=0)
-        return {
-            "false_positive: group sign-flip": test.p_value <= 0.05,
-            "coverage: group t": contains(group_t_interval(d, labels), 0.0),
-            "coverage: group bootstrap-t": contains(group_bootstrap_t_interval(d, labels, n_resamples=999), 0.0),
+            "any wrong decision": bool(wrong),
+            "rank sets cover": all(
+                row.rank_low is None
+                or (row.rank_low <= lows[int(row.method)] and highs[int(row.method)] <= row.rank_high)
+                for row in rows
+            ),
         }
 
     return replicate
 
 
-def other_intervals(correlation: float) -> Callable[[np.random.Generator], Outcome]:
-    """Success rates of .2, and rank correlations of two normal columns correlated by .6."""
-    spearman = 6 / np.pi * np.arcsin(0.3)
+def seeds(correlation: float, shared: float, k: int, *, paired: bool) -> Callable[[np.random.Generator], Outcome]:
+    """Two methods of the same mean, 30 items, k seeds: on these items with new seeds, and on new items."""
+    n = 30
 
     def replicate(rng: np.random.Generator) -> Outcome:
-        x, noise = correlated(rng, "normal", correlation, 2).T
-        success = (x < -0.841621).astype(float)
-        agreement = rank_correlation(x, 0.6 * x + 0.8 * noise, LABELS, n_resamples=499)
+        items = rng.normal(size=(n, 1)) + 0.5 * rng.normal(size=(2, n, 1))
+        both = rng.normal(size=(n, k))
+        noise = np.sqrt(correlation) * both + np.sqrt(1 - correlation) * rng.normal(size=(2, n, k))
+        a, b = items + noise + shared * rng.normal(size=(2, 1, k))
+        names = tuple(map(str, range(k)))
+        metric = metric_of({"a": a, "b": b}, seed_labels={"a": names, "b": names} if paired else {})
+        (pair,) = compare_methods([metric], range(n), InferenceOptions(**FAST))
+        truth = float((items[1] - items[0]).mean())
+        found = pair.new_seeds
         return {
-            "coverage: group Wilson": contains(group_wilson_interval(success, LABELS), 0.2),
-            "coverage: Spearman, group BCa": contains(agreement, spearman),
+            "decided": pair.winner is not None,
+            "covers, difference": contains(pair.ci_low, pair.ci_high, 0.0),
+            "covers, new seeds": found is None or contains(found.low, found.high, truth),
+            "has interval, new seeds": found is not None and found.low is not None,
         }
 
     return replicate
 
 
 def scenarios() -> Iterator[tuple[str, Callable[[np.random.Generator], Outcome]]]:
-    """Name and replicate function of everything that is simulated."""
-    for shape in ("normal", "skewed"):
-        for correlation in (0.0, 0.2, 0.5):
-            yield f"two equal methods, {shape}, intra-group correlation {correlation}", two_methods(shape, correlation)
-            yield f"{MARGINAL}, {shape}, intra-group correlation {correlation}", at_the_margin(shape, correlation)
-    for shape in ("normal", "skewed"):
-        yield f"ten equal methods, family, {shape}", equal_family(shape)
-        yield f"ten equal methods, ranks, {shape}", ranks(shape, (0.0,) * METHODS)
-        leaders = (0.5,) * 3 + tuple(np.linspace(0.0, 0.3, METHODS - 3))
-        yield f"three tied leaders of ten, ranks, {shape}", ranks(shape, leaders)
-        for n_groups in (10, 30):
-            yield f"{n_groups} independent items, {shape}", few_groups(shape, n_groups)
-    for correlation in (0.0, 0.5):
-        yield f"other intervals, intra-group correlation {correlation}", other_intervals(correlation)
+    """Name (what, design, shape) and replicate function of everything that is simulated."""
+    for design in DESIGNS:
+        for shape in (*CONTINUOUS, *RATES, RATINGS):
+            yield f"no difference | {design} | {shape}", no_difference(design, shape)
+            yield f"margins | {design} | {shape}", at_the_margins(design, shape)
+    for design in ("TED39", "one group of 61", "12 items", "8 items"):
+        for shape in CONTINUOUS:
+            yield f"detectable | {design} | {shape}", detectable(design, shape)
+    for design in DESIGNS:
+        for shape in ("normal", "exponential", "lognormal(1)"):
+            yield f"{METHODS} equal methods | {design} | {shape}", family(design, shape, (0.0,) * METHODS)
+            leaders = (0.5, 0.5, 0.5, 0.25, 0.0)
+            yield f"three leaders of {METHODS} | {design} | {shape}", family(design, shape, leaders)
+    for correlation in (0.0, 0.5, 0.9):
+        for shared in (0.0, 0.3):
+            for k in (4, 12):
+                yield (
+                    f"seeds, paired | {k} seeds | correlation {correlation}, shared effect {shared}",
+                    seeds(correlation, shared, k, paired=True),
+                )
+    for shared in (0.0, 0.3):
+        for k in (4, 12):
+            yield (
+                f"seeds, unpaired | {k} seeds | correlation 0, shared effect {shared}",
+                seeds(0.0, shared, k, paired=False),
+            )
+
+
+def table(results: Mapping[str, Mapping]) -> str:
+    """All figures as Markdown, a section per question and a row per scenario."""
+    lines = ["# How often what evalkit says is wrong", "", f"`{COMMAND}`", "", *__doc__.split("\n\n")[4:], ""]
+    sections: dict[str, list[tuple[str, str, Mapping[str, float], int]]] = {}
+    for name, entry in results.items():
+        what, design, shape = name.split(" | ")
+        sections.setdefault(what, []).append((design, shape, entry["rates"], entry["replicates"]))
+    for what, rows in sections.items():
+        columns = list(rows[0][2])
+        lines += [f"## {what[0].upper()}{what[1:]}", "", "| | | " + " | ".join(columns) + " | replicates |"]
+        lines += ["|---|---|" + "---:|" * (len(columns) + 1)]
+        for design, shape, rates, n in rows:
+            lines.append(f"| {design} | {shape} | " + " | ".join(f"{rates[c]:.3f}" for c in columns) + f" | {n:,} |")
+        lines.append("")
+    return "\n".join(lines)
 
 
 def main() -> None:
     """Simulate what is not there yet, and keep it."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--replicates", type=int, default=None)
-    options.add_argument("--only", default="")
+    options.add_argument("--replicates", type=int, default=REPLICATES)
+    options.add_argument("--only", default="", help="scenarios whose name holds this")
+    options.add_argument("--part", default="1/1", help="K/N: every N-th scenario from the K-th on")
     asked = options.parse_args()
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"scenarios": {}}
-    results["command"] = "OPENBLAS_NUM_THREADS=1 python -m tests.studies.error_rates"
-    results["seed"], results["versions"] = SEED, {"numpy": np.__version__, "scipy": scipy.__version__}
-    for name, replicate in scenarios():
-        if asked.only not in name:
-            continue
-        entry = results["scenarios"].setdefault(name, {"replicates": 0, "counts": {}, "seconds": 0.0})
-        wanted = asked.replicates or (AT_THE_MARGIN if name.startswith(MARGINAL) else REPLICATES)
-        while entry["replicates"] < wanted:
-            started = time.perf_counter()
-            rng = np.random.default_rng([SEED, zlib.crc32(name.encode()), entry["replicates"] // CHUNK])
-            counts = Counter(entry["counts"])
-            for _ in range(CHUNK):
-                counts.update({key: int(happened) for key, happened in replicate(rng).items()})
-            entry["replicates"] += CHUNK
-            entry["counts"] = dict(counts)
-            entry["rates"] = {key: round(count / entry["replicates"], 4) for key, count in counts.items()}
-            entry["seconds"] = round(entry["seconds"] + time.perf_counter() - started, 1)
-            RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-        print(name, entry["replicates"], json.dumps(entry["rates"], indent=2))
+    part, parts = map(int, asked.part.split("/"))
+    for number, (name, replicate) in enumerate(scenarios()):
+        if asked.only in name and number % parts == part - 1:
+            simulate(name, replicate, asked.replicates)
+
+
+def simulate(name: str, replicate: Callable[[np.random.Generator], Outcome], wanted: int) -> None:
+    """Bring a scenario to so many replicates."""
+    entry = stored().get(name, {"replicates": 0, "counts": {}, "seconds": 0.0})
+    while entry["replicates"] < wanted:
+        started = time.process_time()
+        rng = np.random.default_rng([SEED, zlib.crc32(name.encode()), entry["replicates"] // CHUNK])
+        counts = Counter(entry["counts"])
+        for _ in range(CHUNK):
+            counts.update({key: int(happened) for key, happened in replicate(rng).items()})
+        entry["replicates"] += CHUNK
+        entry["counts"] = dict(counts)
+        entry["rates"] = {key: round(count / entry["replicates"], 4) for key, count in counts.items()}
+        entry["seconds"] = round(entry["seconds"] + time.process_time() - started, 1)
+        keep(name, entry)
+    print(name, json.dumps(entry["rates"]), flush=True)
+
+
+def stored() -> dict[str, dict]:
+    """What was simulated so far."""
+    return json.loads(RESULTS.read_text())["scenarios"] if RESULTS.exists() else {}
+
+
+def keep(name: str, entry: Mapping) -> None:
+    """Add a scenario's counts to the file, which another process may write too, and make the table anew."""
+    import fcntl
+
+    with RESULTS.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        order = {name: number for number, (name, _) in enumerate(named())}
+        results = {**stored(), name: entry}
+        ordered = dict(sorted(results.items(), key=lambda item: order.get(item[0], len(order))))
+        versions = {"numpy": np.__version__, "scipy": scipy.__version__}
+        text = json.dumps({"command": COMMAND, "seed": SEED, "versions": versions, "scenarios": ordered}, indent=1)
+        temporary = RESULTS.with_suffix(".tmp")
+        temporary.write_text(text + "\n")
+        os.replace(temporary, RESULTS)
+        RESULTS.with_suffix(".md").write_text(table(ordered))
+
+
+@cache
+def named() -> tuple[tuple[str, Callable[[np.random.Generator], Outcome]], ...]:
+    """All scenarios."""
+    return tuple(scenarios())
 
 
 if __name__ == "__main__":

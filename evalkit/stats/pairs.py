@@ -1,0 +1,219 @@
+"""One pair of methods on one metric: the test that was asked for, and what stands beside it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evalkit.arrays import Floats, Mask
+from evalkit.stats import signs
+from evalkit.stats.clusters import ClusterError, Groups, cluster_error
+from evalkit.stats.equivalence import Equivalence, equivalence_test
+from evalkit.stats.intervals import Estimate, group_t_interval
+from evalkit.stats.permutation import SignFlip, sign_flip_test
+from evalkit.stats.rank_tests import rank_biserial, t_test, wilcoxon_signed_rank
+from evalkit.stats.records import CompleteCases
+from evalkit.stats.scores import InferenceOptions, MetricScores
+from evalkit.stats.seeds import CrossedError, SeedInterval, crossed_error, crossed_seed_effect, fixed_items_interval
+
+SEEDS_SHIFT_ALL = "seeds shift all items together: more seeds are needed to show equivalence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """Two methods' scores on one metric."""
+
+    metric: MetricScores
+    a: str
+    b: str
+    means: Floats
+    """``(n, 2)`` of all items, NaN where there is no value."""
+    common: Mask
+    """``(n,)``, the items that the pair is compared on."""
+    differences: Floats
+    """``(items,)`` of b − a on these, as scores that lie on the metric's grid have them."""
+    groups: Groups
+    """Of the same items."""
+
+    @property
+    def tables(self) -> tuple[Floats, Floats]:
+        """All scores of the first and of the second method, ``(n, seeds)`` each, NaN where there is none."""
+        return self.metric.scores[self.a], self.metric.scores[self.b]
+
+    @property
+    def seeds_paired(self) -> bool:
+        """Whether the columns of both tables are the same seeds."""
+        labels = self.metric.seed_labels.get(self.a)
+        return labels is not None and labels == self.metric.seed_labels.get(self.b)
+
+    @property
+    def width(self) -> float | None:
+        """The largest difference that the metric's range allows."""
+        return self.metric.width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairTests:
+    """What testing one pair on one metric gave, before any correction for the number of pairs."""
+
+    low: float | None
+    high: float | None
+    p_value: float | None
+    max_t_p_value: float | None = None
+    how: str | None
+    reason: str | None
+    n_differing: int
+    rank_biserial: Estimate | None = None
+    equivalence: Equivalence | None = None
+    error: ClusterError | None = None
+    """Of the mean difference."""
+    seed_effect: float | None = None
+
+
+def pair_tests(pair: Paired, flip: SignFlip | None, options: InferenceOptions) -> PairTests:
+    """The test of difference that was asked for, and that of equivalence."""
+    equivalence = None
+    if pair.metric.margin is not None:
+        equivalence = equivalence_test(
+            pair.differences,
+            pair.groups,
+            margin=pair.metric.margin,
+            alpha=options.alpha,
+            is_rate=pair.metric.is_rate,
+            width=pair.width,
+            n_resamples=options.n_resamples,
+            seed=options.seed,
+        )
+    error = cluster_error(pair.differences, pair.groups)
+    crossed = None if options.test == "wilcoxon" else _crossed(pair)
+    if crossed is not None:
+        return _crossed_tested(pair, crossed, options, equivalence)
+    if flip is not None:
+        low, high = (None if steps is None else steps / (1 / pair.metric.grid) for steps in (flip.low, flip.high))
+        return PairTests(
+            low=low,
+            high=high,
+            p_value=flip.p_value,
+            max_t_p_value=flip.max_t_p_value,
+            how=flip.how,
+            reason=flip.reason,
+            n_differing=flip.n_differing,
+            equivalence=equivalence,
+            error=error,
+        )
+    return replace(
+        (_t_tested if options.test == "t" else _rank_tested)(pair, options), equivalence=equivalence, error=error
+    )
+
+
+def _crossed(pair: Paired) -> CrossedError | None:
+    """The error of a pair whose seeds each shift all items together; None where nothing shows that they do."""
+    labelled = pair.metric.seed_labels
+    if pair.seeds_paired:
+        first, second = (table[pair.common] for table in pair.tables)
+        tables = [second - first]
+    else:
+        tables = [pair.metric.scores[name][pair.common] for name in (pair.a, pair.b) if labelled.get(name) is not None]
+    effects = [crossed_seed_effect(table, pair.groups) for table in tables]
+    if not any(effect is not None and effect.counts for effect in effects):
+        return None
+    return crossed_error(pair.differences, tables, pair.groups)
+
+
+def _crossed_tested(
+    pair: Paired, crossed: CrossedError, options: InferenceOptions, equivalence: Equivalence | None
+) -> PairTests:
+    """Flipping the signs of groups leaves what all of them share where it is, and so cannot test it: a t test does."""
+    from scipy.special import stdtr, stdtrit
+
+    mean, width = float(pair.differences.mean()), pair.width or np.inf
+    half = float(stdtrit(crossed.freedom, 1 - options.alpha / 2)) * crossed.error
+    return PairTests(
+        low=max(-width, mean - half),
+        high=min(width, mean + half),
+        p_value=signs.positive(2 * float(stdtr(crossed.freedom, -abs(mean) / crossed.error))),
+        how="crossed_t",
+        reason=None,
+        n_differing=pair.groups.n_groups,
+        equivalence=None if equivalence is None else replace(equivalence, p_value=None, reason=SEEDS_SHIFT_ALL),
+        error=ClusterError(error=crossed.error, freedom=crossed.freedom),
+        seed_effect=crossed.seed_effect,
+    )
+
+
+def _t_tested(pair: Paired, options: InferenceOptions) -> PairTests:
+    width = pair.width
+    interval = group_t_interval(
+        pair.differences,
+        pair.groups,
+        level=1 - options.alpha,
+        bounds=(None, None) if width is None else (-width, width),
+    )
+    p_value = t_test(pair.differences, pair.groups, grid=pair.metric.grid)
+    return PairTests(
+        low=interval.low,
+        high=interval.high,
+        p_value=p_value,
+        how=None if p_value is None else "group_t",
+        reason=interval.reason,
+        n_differing=pair.groups.n_groups,
+    )
+
+
+def _rank_tested(pair: Paired, options: InferenceOptions) -> PairTests:
+    """Ranks say nothing about the mean, which therefore has no interval here."""
+    grid = pair.metric.grid
+    p_value = wilcoxon_signed_rank(pair.differences, pair.groups, grid=grid)
+    oriented = pair.differences if pair.metric.higher_is_better else -pair.differences
+    effect = rank_biserial(oriented, pair.groups, grid=grid, level=1 - options.alpha)
+    return PairTests(
+        low=None,
+        high=None,
+        p_value=p_value,
+        how=None if p_value is None else "group_signed_rank",
+        reason=effect.reason if p_value is not None else "no item has both scores",
+        n_differing=int(np.count_nonzero(pair.groups.sums(np.abs(pair.differences)))),
+        rank_biserial=effect,
+    )
+
+
+def new_seeds(pair: Paired, tests: PairTests, options: InferenceOptions) -> SeedInterval | None:
+    """The fixed-items interval on the pair's items; None where neither method was run with several seeds."""
+    if max(table.shape[1] for table in pair.tables) < 2 or not pair.common.any():
+        return None
+    return fixed_items_interval(
+        *(table[pair.common] for table in pair.tables),
+        level=1 - options.alpha,
+        paired=pair.seeds_paired,
+        widest=None if tests.low is None or tests.high is None else (tests.high - tests.low) / 2,
+    )
+
+
+def complete_cases(pair: Paired, options: InferenceOptions) -> tuple[int, CompleteCases | None]:
+    """How many items have an edit that failed, and the comparison without these."""
+    nowhere = np.zeros(len(pair.common), dtype=np.bool_)
+    failed = np.logical_or.reduce([pair.metric.failed.get(name, nowhere) for name in (pair.a, pair.b)])[pair.common]
+    if not failed.any():
+        return 0, None
+    kept = ~failed
+    differences, groups = pair.differences[kept], pair.groups.where(kept)
+    found = sign_flip_test(differences, groups, alpha=options.alpha, seed=options.seed, grid=pair.metric.grid)
+    return int(failed.sum()), CompleteCases(
+        n_items=int(kept.sum()),
+        difference=found.difference,
+        ci_low=found.low,
+        ci_high=found.high,
+        p_value=found.p_value,
+    )
+
+
+def not_run(pair: Paired) -> tuple[int, tuple[float, float] | None]:
+    """How many items one of the two was not run on, and the least and greatest difference that these could make."""
+    missing = np.isnan(pair.means)
+    nowhere = np.zeros(len(missing), dtype=np.bool_)
+    not_run = np.stack([pair.metric.not_run.get(name, nowhere) for name in (pair.a, pair.b)], axis=1)
+    defined = ~(missing & ~not_run).any(axis=1)
+    n_not_run, (least, greatest) = int((missing.any(axis=1) & defined).sum()), pair.metric.range
+    if not n_not_run or least is None or greatest is None:
+        return n_not_run, None
+    lowest, highest = (np.where(missing, end, pair.means)[defined] for end in (least, greatest))
+    return n_not_run, (float((lowest[:, 1] - highest[:, 0]).mean()), float((highest[:, 1] - lowest[:, 0]).mean()))
