@@ -11,7 +11,6 @@ from evalkit.stats.intervals import Estimate
 from evalkit.stats.multiplicity import EXPLORATORY, Correction
 from evalkit.stats.records import PairComparison, RankedMethod, VerdictName
 from evalkit.stats.scores import InferenceOptions, Test
-from evalkit.stats.seeds import SeedInterval
 
 __all__ = ["ComparedMethod", "ComparedMetric", "Comparison", "MethodVerdict", "PairResult", "RankedMethod"]
 
@@ -116,9 +115,9 @@ class PairResult(PairComparison):
             effect_size_dz=_negated(self.effect_size_dz),
             win=self.loss,
             loss=self.win,
-            rank_biserial=self.rank_biserial
-            and replace(self.rank_biserial, value=_negated(self.rank_biserial.value), **_turned(self.rank_biserial)),
-            new_seeds=self.new_seeds and replace(self.new_seeds, **_turned(self.new_seeds)),
+            rank_biserial=self.rank_biserial and _turned(self.rank_biserial),
+            new_seeds=self.new_seeds
+            and replace(self.new_seeds, low=_negated(self.new_seeds.high), high=_negated(self.new_seeds.low)),
             complete_cases=self.complete_cases
             and replace(
                 self.complete_cases,
@@ -143,8 +142,8 @@ class PairResult(PairComparison):
         return (self.win + self.tie / 2) / n if n else None
 
 
-def _turned(interval: Estimate | SeedInterval) -> dict[str, float | None]:
-    return {"low": _negated(interval.high), "high": _negated(interval.low)}
+def _turned(estimate: Estimate) -> Estimate:
+    return replace(estimate, value=_negated(estimate.value), low=_negated(estimate.high), high=_negated(estimate.low))
 
 
 def _negated(value: float | None) -> float | None:

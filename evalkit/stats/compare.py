@@ -6,6 +6,7 @@ decisions and test nothing themselves.
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -138,23 +139,19 @@ def _pair(metric: MetricScores, pair: tuple[int, int], steps: Floats, groups: Gr
 
 def _compared(pair: Paired, tests: PairTests, corrected: Corrected, options: InferenceOptions) -> PairComparison:
     """The record of one pair, filled once."""
-    n_items, error = len(pair.differences), tests.error
+    verdict, significant, equivalent = _decide(pair, tests, corrected, options)
     signs_of = np.sign(pair.differences if pair.metric.higher_is_better else -pair.differences)
-    difference = float(pair.differences.mean()) if n_items else None
-    verdict, significant, equivalent = _decide(pair, tests, corrected, difference, options)
-    n_not_run, bounds = not_run(pair)
-    n_failed, complete = complete_cases(pair, options)
     return PairComparison(
         metric=pair.metric.metric,
         a=pair.a,
         b=pair.b,
-        n_items=n_items,
+        n_items=pair.n_items,
         n_total=len(pair.common),
         n_groups=pair.groups.n_groups,
         n_seeds=max(table.shape[1] for table in pair.tables),
-        mean_a=float(pair.means[pair.common, 0].mean()) if n_items else None,
-        mean_b=float(pair.means[pair.common, 1].mean()) if n_items else None,
-        difference=difference,
+        mean_a=float(pair.means[pair.common, 0].mean()) if pair.n_items else None,
+        mean_b=float(pair.means[pair.common, 1].mean()) if pair.n_items else None,
+        difference=pair.difference,
         ci_low=tests.low,
         ci_high=tests.high,
         p_value=tests.p_value,
@@ -166,27 +163,31 @@ def _compared(pair: Paired, tests: PairTests, corrected: Corrected, options: Inf
         win=int((signs_of > 0).sum()),
         tie=int((signs_of == 0).sum()),
         loss=int((signs_of < 0).sum()),
-        minimum_detectable_effect=_detectable(pair, error, corrected.level, options),
+        minimum_detectable_effect=_detectable(pair, tests.error, corrected.level, options),
         margin=pair.metric.margin,
         equivalence_p_value=corrected.equivalence_p_value,
         equivalent=equivalent,
         skewness_ratio=tests.equivalence.skewness_ratio if tests.equivalence else None,
         new_seeds=new_seeds(pair, tests, options),
         seed_effect=tests.seed_effect,
-        n_not_run=n_not_run,
-        n_failed=n_failed,
-        complete_cases=complete,
-        bounds=bounds,
-        items_needed=_needed(pair, error, corrected.level, options) if verdict == "inconclusive" else None,
+        items_needed=_needed(pair, tests.error, corrected.level, options) if verdict == "inconclusive" else None,
         floor=_floor(tests, corrected, options),
         verdict=verdict,
         practically_equivalent=significant and verdict == "equivalent",
         reason=tests.reason,
+        **_missing(pair, options),
     )
 
 
+def _missing(pair: Paired, options: InferenceOptions) -> dict[str, Any]:
+    """The fields about items that were not run, or failed."""
+    n_not_run, bounds = not_run(pair)
+    n_failed, complete = complete_cases(pair, options)
+    return {"n_not_run": n_not_run, "bounds": bounds, "n_failed": n_failed, "complete_cases": complete}
+
+
 def _decide(
-    pair: Paired, tests: PairTests, corrected: Corrected, difference: float | None, options: InferenceOptions
+    pair: Paired, tests: PairTests, corrected: Corrected, options: InferenceOptions
 ) -> tuple[VerdictName, bool, bool | None]:
     """The verdict, whether a difference is established, and whether equivalence is; None without a margin.
 
@@ -199,7 +200,7 @@ def _decide(
     has one, excludes 0.
     """
     if tests.rank_biserial is None:
-        effect, low, high = (difference or 0.0), tests.low, tests.high
+        effect, low, high = (pair.difference or 0.0), tests.low, tests.high
         effect = effect if pair.metric.higher_is_better else -effect
     else:
         effect, low, high = tests.rank_biserial.value or 0.0, tests.rank_biserial.low, tests.rank_biserial.high
@@ -238,7 +239,7 @@ def _standardised(differences: Floats) -> float | None:
 
 def _needed(pair: Paired, error: ClusterError | None, level: float, options: InferenceOptions) -> int | None:
     """Items, grouped as these are, on which a difference as large as the margin would be found; None if these are."""
-    margin, n_items = pair.metric.margin, len(pair.differences)
+    margin, n_items = pair.metric.margin, pair.n_items
     if margin is None or error is None or not error.error:
         return None
     needed = items_needed(

@@ -35,6 +35,16 @@ class Paired:
     """Of the same items."""
 
     @property
+    def n_items(self) -> int:
+        """How many items these are."""
+        return len(self.differences)
+
+    @property
+    def difference(self) -> float | None:
+        """The mean; None without items."""
+        return float(self.differences.mean()) if self.n_items else None
+
+    @property
     def tables(self) -> tuple[Floats, Floats]:
         """All scores of the first and of the second method, ``(n, seeds)`` each, NaN where there is none."""
         return self.metric.scores[self.a], self.metric.scores[self.b]
@@ -170,7 +180,7 @@ def _rank_tested(pair: Paired, options: InferenceOptions) -> PairTests:
         high=None,
         p_value=p_value,
         how=None if p_value is None else "group_signed_rank",
-        reason=effect.reason if p_value is not None else "no item has both scores",
+        reason="no item has both scores" if p_value is None else effect.reason or "ranks say nothing about the mean",
         n_differing=int(np.count_nonzero(pair.groups.sums(np.abs(pair.differences)))),
         rank_biserial=effect,
     )
@@ -183,6 +193,7 @@ def new_seeds(pair: Paired, tests: PairTests, options: InferenceOptions) -> Seed
     return fixed_items_interval(
         *(table[pair.common] for table in pair.tables),
         level=1 - options.alpha,
+        groups=pair.groups,
         paired=pair.seeds_paired,
         widest=None if tests.low is None or tests.high is None else (tests.high - tests.low) / 2,
     )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.stats.clusters import Groups, Labels, check_alpha, code_groups, satterthwaite
-from evalkit.stats.intervals import mean_interval, pooled_design_effect
+from evalkit.stats.intervals import Estimate, mean_interval, pooled_design_effect
 from evalkit.stats.records import PairComparison, RankedMethod, Ranking
 from evalkit.stats.scores import InferenceOptions, MetricScores
 
@@ -70,24 +70,30 @@ def rank_methods(
             bounds=metric.range,
             design_effect=pooled,
         )
-        low, high = (None, None) if reasons[name] else ranks[name]
-        rows[name] = RankedMethod(
-            metric=metric.metric,
-            method=name,
-            mean=interval.value,
-            ci_low=interval.low,
-            ci_high=interval.high,
-            rank_low=low,
-            rank_high=high,
-            tied_with_best=low == 1,
-            reason=reasons[name],
-        )
+        rows[name] = _row(metric.metric, name, interval, reasons[name], None if reasons[name] else ranks[name])
     direction = -1 if metric.higher_is_better else 1
     order = sorted(ranked, key=lambda name: direction * (rows[name].mean or 0.0))
     return Ranking(
         methods=tuple(rows[name] for name in (*order, *metric.unranked)),
         cliques=() if reason else _cliques(order, tested),
         n_items=int(common.sum()) if len(ranked) > 1 else 0,
+    )
+
+
+def _row(
+    metric: str, method: str, interval: Estimate, reason: str | None, ranks: tuple[int, int] | None
+) -> RankedMethod:
+    low, high = ranks or (None, None)
+    return RankedMethod(
+        metric=metric,
+        method=method,
+        mean=interval.value,
+        ci_low=interval.low,
+        ci_high=interval.high,
+        rank_low=low,
+        rank_high=high,
+        tied_with_best=low == 1,
+        reason=reason,
     )
 
 
@@ -100,7 +106,7 @@ def _why_unranked(ranked: Sequence[str], common: Groups) -> str | None:
     if common.n_groups < 2:
         return "one group only"
     freedom = satterthwaite(common.sizes)
-    if freedom >= FEWEST_DEGREES:
+    if freedom >= FEWEST_DEGREES - 1e-9:
         return None
     return (
         f"{common.n_groups} groups, the largest with {common.sizes.max():.0f} of {len(common)} items, leave "

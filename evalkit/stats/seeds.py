@@ -5,6 +5,7 @@ it as it is.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -167,44 +168,50 @@ class CrossedError:
     error: float
     freedom: float
     """Degrees of freedom by Satterthwaite's rule."""
+    seed_effect: float
+    """Standard deviation of the shared effect of one seed on the difference; 0 where the layout shows none."""
 
 
-def crossed_t(differences: Floats, groups: Labels) -> CrossedError | None:
+def crossed_error(differences: Floats, tables: Sequence[Floats], groups: Labels) -> CrossedError | None:
     """Standard error of the mean difference where both items and seeds are samples.
 
-    ``SE² = CR2 + max(0, MS_seed − MS_error)/(nK)``: the group-robust variance of the items' means, which holds what
-    seeds do to single items, plus what they do to all of them. ``ν = SE⁴ / (CR2²/ν_CR2 + (MS_seed/nK)²/(K−1) +
-    (MS_error/nK)²/ν_error)``, or CR2's own where the shared part is 0.
+    ``SE² = CR2 + Σ max(0, MS_seed − MS_error)/(nK)``: the group-robust variance of the items' differences, which holds
+    what seeds do to single items, plus what they do to all of them, table by table. ``ν = SE⁴ / (CR2²/ν_CR2 +
+    Σ ((MS_seed/nK)²/(K−1) + (MS_error/nK)²/ν_error))``, or CR2's own where the shared part is 0.
 
     False positives of t at .05 (30 items, item variance 1 and seed variance 1, 200,000 draws) with a shared effect of
     variance 0, .03, .1, .3, 1, 10: without the shared part .050, .074, .133, .266, .489, .816 for 3 seeds; with it
     .039, .043, .053, .066, .074, .061, and at most .057 for 5 seeds and .118 for 2.
 
     Args:
-        differences: ``(n, seeds)`` per-seed differences of two methods; NaN where there is none, but not in all seeds
-            of an item.
+        differences: ``(n,)``, each item the mean over its seeds.
+        tables: ``(n, seeds)`` each: the per-seed differences of methods that were run with the same seeds, or else each
+            method's own scores. NaN where there is none, but not in all seeds of an item.
         groups: ``(n,)``.
 
     Returns:
         None for fewer than two groups.
 
     Raises:
-        OptionError: An item has no difference.
+        OptionError: An item of a table has no score.
     """
-    counts, coded = _counts(differences), code_groups(groups)
-    spread = cluster_error(_means(differences), coded)
+    coded = code_groups(groups)
+    spread = cluster_error(differences, coded)
     if spread is None:
         return None
-    effect = crossed_seed_effect(differences, coded)
-    if effect is None or not effect.variance:
-        return CrossedError(error=spread.error, freedom=spread.freedom)
-    variance = spread.error**2
-    seed, error = (ms / effect.n_items for ms in (effect.seed_mean_square, effect.error_mean_square))
-    share = _share_of_seeds(np.isfinite(differences), counts)
-    total = variance + (seed - error) * share
-    noise = variance**2 / spread.freedom + (seed * share) ** 2 / (effect.n_seeds - 1)
-    noise += (error * share) ** 2 / effect.error_freedom
-    return CrossedError(error=math.sqrt(total), freedom=total**2 / noise)
+    total = spread.error**2
+    noise, shared = total**2 / spread.freedom, 0.0
+    for table in tables:
+        counts, effect = _counts(table), crossed_seed_effect(table, coded)
+        if effect is None or not effect.variance:
+            continue
+        share = _share_of_seeds(np.isfinite(table), counts)
+        seed, error = (share * ms / effect.n_items for ms in (effect.seed_mean_square, effect.error_mean_square))
+        total += seed - error
+        noise += seed**2 / (effect.n_seeds - 1) + error**2 / effect.error_freedom
+        shared += effect.variance
+    freedom = total**2 / noise if shared else spread.freedom
+    return CrossedError(error=math.sqrt(total), freedom=freedom, seed_effect=math.sqrt(shared))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

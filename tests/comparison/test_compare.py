@@ -80,7 +80,7 @@ def test_whatever_comes_in_no_nan_comes_out(tmp_path_factory, rows, scale, asked
         assert pair.n_items + sum(pair.excluded.values()) == comparison.settings["n_items"]
         assert pair.win + pair.tie + pair.loss == pair.n_items
         if None in (pair.ci_low, pair.p_value, pair.effect_size_dz, pair.minimum_detectable_effect):
-            assert pair.reason
+            assert pair.reason or pair.floor
     for row in comparison.ranking:
         assert row.rank_low is not None or row.reason
 
@@ -97,8 +97,6 @@ def test_six_items_that_all_improve_have_the_answer_of_the_book(two):
     assert pair.mean_b == pytest.approx(np.mean(B))
     d = np.subtract(B, A)
     assert pair.effect_size_dz == pytest.approx(d.mean() / d.std(ddof=1))
-    assert pair.sensitivity["paired_t"] == pytest.approx(stats.ttest_rel(B, A).pvalue)
-    assert pair.sensitivity["sign"] == 2 / 64
     assert pair.sentence.startswith("b − a = +0.217 clip_score [+0.100, +0.400] (95 %, 6 items in 6 groups); ")
     assert "sign-flip p = 0.031; win/tie/loss 6/0/0; MDE 0." in pair.sentence
     assert pair.sentence.endswith("→ b is better")
@@ -121,7 +119,7 @@ def test_lower_is_better_turns_the_winner_and_not_the_difference(tmp_path):
 def test_the_same_seed_gives_the_same_comparison_and_another_one_other_draws(tmp_path):
     """Random permutations depend on the seed, and on nothing else that a person can see."""
     runs = random_runs(tmp_path, ["a", "b", "c"])
-    first, again, other = (compare(runs, seed=seed, n_permutations=999) for seed in (1, 1, 2))
+    first, again, other = (compare(runs, seed=seed, n_permutations=1_999) for seed in (1, 1, 2))
     assert as_json(first) == as_json(again)
     assert [pair.how for pair in first.pairs] == ["monte_carlo"] * 3
     assert [pair.p_value for pair in first.pairs] != [pair.p_value for pair in other.pairs]
@@ -190,11 +188,25 @@ def test_seeds_are_averaged_within_the_item_and_have_an_interval_of_their_own(tm
     (pair,) = compare([once, b]).pairs
     assert (pair.n_items, pair.n_seeds, pair.p_value, pair.ci_low) == (6, 2, 2 / 64, 0.1)
     assert ", 2 seeds)" in pair.sentence
-    assert "new seeds" not in pair.sentence  # one method was run once: its spread between seeds is not known
+    assert pair.new_seeds.low is None  # one method was run once: its spread between seeds is not known
     (pair,) = compare([a, b]).pairs
-    half = stats.t.ppf(0.975, 12) * np.sqrt(2 * (0.0002 / 2) / 6)
-    low, high = (format_signed(pair.difference + sign * half) for sign in (-1, 1))
-    assert f"; on these very items with new seeds [{low}, {high}]; " in pair.sentence
+    # Both were run with the seeds 3 and 7, and what these do to an item is the same for both: nothing is uncertain.
+    assert (pair.new_seeds.paired, pair.new_seeds.low) == (True, None)
+    more = {"ids": ids * 3, "seeds": [7] * 6 + [3] * 6 + [5] * 6}
+    rng = np.random.default_rng(0)
+    tables = {name: np.array(values)[:, None] + 0.01 * rng.normal(size=(6, 3)) for name, values in (("a", A), ("b", B))}
+    runs = [
+        write_scores(tmp_path / f"more_{name}", {"clip_score": table.T.ravel().tolist()}, **more)
+        for name, table in tables.items()
+    ]
+    (pair,) = compare(runs).pairs
+    differences = tables["b"] - tables["a"]
+    error = np.sqrt(differences.var(axis=1, ddof=1).mean() / 18)
+    half = stats.t.ppf(0.975, 12) * error
+    assert pair.new_seeds.freedom == 12
+    assert (pair.new_seeds.low, pair.new_seeds.high) == pytest.approx(
+        (differences.mean() - half, differences.mean() + half), abs=2e-6
+    )
 
 
 def test_items_that_were_not_run_bound_the_difference(tmp_path):
@@ -266,7 +278,6 @@ def test_inside_the_margin_is_equivalent(tmp_path):
     assert (wide.verdict, narrow.verdict) == ("equivalent", "inconclusive")
     assert "margin ±0.0100: equivalence shown" in wide.sentence
     assert narrow.items_needed > 30
-    assert f"about {narrow.items_needed:,} items would decide" in narrow.sentence
 
 
 def test_the_t_test_is_the_paired_t_test(two):
@@ -298,17 +309,17 @@ def test_the_size_of_the_scores_does_not_matter(tmp_path, scale):
     ]
     comparison = compare(runs)
     (pair,) = comparison.pairs
-    assert comparison.settings["grid"] == {"mse": pytest.approx(1e-7 * scale)}
+    assert comparison.settings["grid"]["mse"] <= 1e-5 * scale
     assert (pair.p_value, pair.tie, pair.verdict) == (2 / 64, 0, "a_better")
     assert (pair.ci_low / scale, pair.ci_high / scale) == pytest.approx((0.1, 0.4), rel=1e-4)
 
 
 def test_successes_are_tested_by_mcnemar_and_have_wilsons_interval(tmp_path):
-    """A success rate has McNemar's exact p-value beside the others, and the interval of a rate in the ranking."""
+    """Of success rates the sign flip is McNemar's exact test, and their interval in the ranking is Wilson's."""
     a, b = [0, 0, 0, 0, 1, 1, 0], [1, 1, 1, 1, 1, 0, 0]
     runs = [write_scores(tmp_path / name, {"edit_success": values}) for name, values in (("a", a), ("b", b))]
     comparison = compare(runs)
-    assert comparison.pairs[0].sensitivity["mcnemar"] == pytest.approx(stats.binomtest(1, 5).pvalue)
+    assert comparison.pairs[0].p_value == pytest.approx(stats.binomtest(1, 5).pvalue)
     for row, wins in zip(comparison.ranking, (5, 2), strict=True):
         expected = proportion_confint(wins, 7, method="wilson")
         assert (row.ci_low, row.ci_high) == pytest.approx(expected)
@@ -391,13 +402,12 @@ def test_metrics_that_only_some_have_are_noted(tmp_path):
         compare([runs[0], runs[2]])
 
 
-def test_many_comparisons_draw_what_their_correction_needs(tmp_path):
-    """Two methods get 99,999 permutations, seven on three metrics as many as Holm's smallest step can resolve."""
+def test_many_comparisons_draw_fewer_permutations(tmp_path):
+    """Two methods get 99,999 permutations, seven on three metrics a tenth: small p-values do not rest on them."""
     metrics = ("clip_score", "lpips", "ssim")
     runs = random_runs(tmp_path, list("abcdefg"), n=6, metrics=metrics)
     assert compare(runs[:2]).settings["n_flips"] == 99_999
-    many = compare(runs, primary=metrics).settings["n_flips"]
-    assert many + 1 == pytest.approx(20 * 63 / 0.05)
+    assert compare(runs, primary=metrics).settings["n_flips"] == 9_999
 
 
 def test_a_run_is_compared_with_another_tools_table_in_the_runs_groups(tmp_path):

@@ -105,12 +105,32 @@ def test_a_metric_that_is_awaited_keeps_a_method_from_being_ranked(entries):
 
 
 def test_pairs_are_those_of_compare(board, entries):
-    """Every pair on every metric, with the very numbers that evalkit compare gives for the entries' folders."""
-    paths = [entry.path for entry in entries]
-    found = compare(paths, metrics=FEW.metrics, primary=FEW.primary, margins=FEW.margins)
+    """Every pair on every metric, with the numbers of evalkit compare: of the ranked methods, or of all entries."""
 
+    def compared(chosen):
+        options = {"metrics": FEW.metrics, "primary": FEW.primary, "margins": FEW.margins}
+        pairs = compare([entry.path for entry in chosen], **options).pairs
+        return {(pair.metric, pair.a, pair.b): pair for pair in pairs}
+
+    ranked = {row.entry.method for row in board.rows if row.unranked is None}
+    expected = compared(entries) | compared([entry for entry in entries if entry.method in ranked])
     assert len(board.pairs) == 15 * 3
-    assert board.pairs == found.pairs
+    assert {(pair.metric, pair.a, pair.b): pair for pair in board.pairs} == expected
+
+
+def test_ranks_and_ties_follow_from_the_pairs_that_are_shown(board):
+    """No two methods of a set that is not told apart are decided, and ranks count decisions among the ranked."""
+    ranked = [row for row in board.rows if row.unranked is None]
+    names = {row.entry.method for row in ranked}
+    assert len(names) > 1
+    for metric in FEW.primary:
+        pairs = [pair for pair in board.pairs if pair.metric == metric and {pair.a, pair.b} <= names]
+        for row in ranked:
+            name = row.entry.method
+            losses = sum(pair.winner not in (None, name) for pair in pairs if name in (pair.a, pair.b))
+            assert row.ranks[metric].rank_low == 1 + losses
+        decided = [{pair.a, pair.b} for pair in pairs if pair.winner]
+        assert not any(pair <= set(members) for pair in decided for members in board.ties[metric])
 
 
 def test_whether_a_method_passes_does_not_depend_on_the_others(board, entries):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from evalkit.errors import OptionError
-from evalkit.stats.compare import compare_methods
 from evalkit.stats.clusters import cluster_error, code_groups
+from evalkit.stats.compare import compare_methods
 from evalkit.stats.multiplicity import adjust
 from evalkit.stats.permutation import sign_flip_test
 from evalkit.stats.records import Floor
@@ -234,8 +234,7 @@ def test_malformed_comparisons_are_refused(call):
 
 
 def test_one_large_value_costs_the_others_nothing():
-    """What both methods have in common, or one item that is out of all proportion, leaves small differences what they
-    are; float noise remains a tie."""
+    """What both methods have in common, or one item out of all proportion, leaves small differences what they are."""
     rng = np.random.default_rng(9)
     a = rng.normal(0.5, 0.1, 40).round(4)
     b = a + rng.normal(0.03, 0.005, 40).round(4)
@@ -246,7 +245,7 @@ def test_one_large_value_costs_the_others_nothing():
     a[0] = 0.5  # now it is a difference
     pair = compare_two(a, b, range(40))
     assert (pair.win, pair.tie) == (40, 0)
-    noisy = compare_two(a[1:], a[1:] + 1e-9, range(39))
+    noisy = compare_two(a[1:], a[1:] + 1e-9, range(39))  # as another processor's rounding may be
     assert noisy.tie == 39
 
 
@@ -262,17 +261,12 @@ def test_the_unit_of_the_scores_does_not_matter(seed, unit):
 
 
 def test_ranks_have_the_direction_of_ranks():
-    """Few large wins outweigh many small losses in the mean and not in ranks: Wilcoxon's verdict is about the latter."""
+    """Few large wins outweigh many small losses in the mean and not in ranks, which Wilcoxon's verdict is about."""
     d = np.r_[np.linspace(-1.4, -0.4, 37), [30.0, 40.0, 50.0]]
     pair = compare_two(np.zeros(40), d, range(40), test="wilcoxon")
     assert pair.difference > 0
     assert (pair.verdict, pair.ci_low) == ("a_better", None)
     assert pair.rank_biserial.high < 0
-    d = np.r_[np.linspace(-1.4, -0.4, 26), [18.0, 19.0, 20.0, 24.0]]  # p is .014, and the effect's interval holds 0
-    fewer = compare_two(np.zeros(30), d, range(30), test="wilcoxon")
-    assert fewer.p_value < 0.05
-    assert fewer.rank_biserial.low < 0 < fewer.rank_biserial.high
-    assert fewer.verdict == "inconclusive"
 
 
 def test_failed_edits_are_shown_with_and_without():

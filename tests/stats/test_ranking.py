@@ -4,22 +4,28 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 from statsmodels.stats.proportion import proportion_confint
 
 from evalkit.errors import OptionError
-from evalkit.stats.bootstrap import studentized_means
-from evalkit.stats.clusters import cluster_error, code_groups
-from evalkit.stats.ranking import maximal_cliques, rank_methods, simultaneous_p_values
+from evalkit.stats.compare import compare_methods
+from evalkit.stats.ranking import MOST_CLIQUES, maximal_cliques, rank_methods
 from evalkit.stats.scores import InferenceOptions
 from tests.support.grouped import metric_scores, tedbench_groups
 
 
+def decided(values, groups, *, fields=None, **options):
+    """The decisions on all pairs of methods on one metric."""
+    return compare_methods([metric_scores(values, **(fields or {}))], groups, InferenceOptions(**options))
+
+
 def ranked(values, groups, *, fields=None, **options):
-    """Methods ranked on one metric."""
-    return rank_methods(metric_scores(values, **(fields or {})), groups, InferenceOptions(**options))
+    """Methods ranked on one metric, by these decisions."""
+    metric, options = metric_scores(values, **(fields or {})), InferenceOptions(**options)
+    pairs = compare_methods([metric], groups, options) if len(values) > 1 else ()
+    return rank_methods(metric, groups, pairs, options)
 
 
 def methods(rng, means, n=100, noise=0.3):
@@ -28,45 +34,29 @@ def methods(rng, means, n=100, noise=0.3):
     return {f"method {number}": items + mean + noise * rng.normal(size=n) for number, mean in enumerate(means)}
 
 
-def p_values_of(values, groups):
-    """Names of every two methods to the p-value of their difference among all, and that difference."""
-    pairs = list(combinations(values, 2))
-    columns = np.rint(np.stack([values[b] - values[a] for a, b in pairs], axis=1) * 1e6)
-    found = simultaneous_p_values(columns, code_groups(groups), alpha=0.05, n_resamples=9_999, seed=0)
-    return {pair: (p, column.mean()) for pair, p, column in zip(pairs, found, columns.T, strict=True)}
-
-
-def test_ranks_and_cliques_tell_the_story_of_the_tests():
-    """A method is certainly better exactly where p ≤ α, and such pairs share no clique."""
-    values = methods(np.random.default_rng(0), [0, 0, 0.1, 0.2, 0.5])
-    ranking = ranked(values, tedbench_groups())
-    found = p_values_of(values, tedbench_groups())
-    better = {(b, a) if mean > 0 else (a, b) for (a, b), (p, mean) in found.items() if p <= 0.05}
-    assert 2 < len(better) < 10
+@given(
+    st.lists(st.sampled_from([0, 0.05, 0.1, 0.2, 0.5]), min_size=2, max_size=6),
+    st.integers(0, 99),
+    st.sampled_from(["sign_flip", "t", "wilcoxon"]),
+    st.sampled_from(["holm", "bh", "none"]),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_ranks_and_cliques_are_the_decisions_and_nothing_else(means, seed, test, correction, with_baseline):
+    """A rank set counts who was decided better and worse; a clique holds no decided pair, and no pair not tested."""
+    values = methods(np.random.default_rng(seed), means, n=30)
+    options = {"test": test, "correction": correction, "n_permutations": 499}
+    options |= {"baseline": "method 0"} if with_baseline else {}
+    pairs, ranking = decided(values, range(30), **options), ranked(values, range(30), **options)
     for row in ranking.methods:
-        assert row.rank_low == 1 + sum(loser == row.method for _, loser in better)
-        assert row.rank_high == 5 - sum(winner == row.method for winner, _ in better)
+        losses = sum(pair.winner not in (None, row.method) for pair in pairs if row.method in (pair.a, pair.b))
+        assert row.rank_low == 1 + losses
+        assert row.rank_high == len(means) - sum(pair.winner == row.method for pair in pairs)
         assert row.tied_with_best == (row.rank_low == 1)
-    together = {(a, b) for clique in ranking.cliques for a in clique for b in clique if a != b}
-    assert together == {(a, b) for a in values for b in values if a != b and not {(a, b), (b, a)} & better}
-    means = [row.mean for row in ranking.methods]
-    assert means == sorted(means, reverse=True)
-
-
-def test_a_p_value_is_the_share_of_resamples_whose_largest_t_is_as_large():
-    """All columns are held against the distribution of the largest |t|, and p ≤ α where mean ± c·SE excludes 0."""
-    columns = np.random.default_rng(1).normal([0, 0.2, 0.4], 1, (60, 3))
-    groups = code_groups([i % 20 for i in range(60)])
-    sums = groups.sums(columns - columns.mean(axis=0))
-    largest = np.concatenate(
-        [np.abs(t).max(axis=1) for t in studentized_means(sums, groups.sizes, n_resamples=999, seed=2)]
-    )
-    critical = np.sort(largest)[-50]
-    found = simultaneous_p_values(columns, groups, alpha=0.05, n_resamples=999, seed=2)
-    for column, p_value in zip(columns.T, found, strict=True):
-        error = cluster_error(column, groups).error
-        assert p_value == (1 + (largest >= abs(column.mean()) / error).sum()) / 1000
-        assert (p_value <= 0.05) == (abs(column.mean()) > critical * error)
+    together = {frozenset(pair) for clique in ranking.cliques for pair in combinations(clique, 2)}
+    assert together == {frozenset((pair.a, pair.b)) for pair in pairs if pair.winner is None}
+    shown = [row.mean for row in ranking.methods]
+    assert shown == sorted(shown, reverse=True)
 
 
 def test_the_direction_turns_the_ranking_round():
@@ -82,11 +72,6 @@ def test_the_seed_decides_and_order_does_not():
     scores, groups = methods(np.random.default_rng(2), [0, 0.1, 0.3]), tedbench_groups()
     one, other = ranked(scores, groups, seed=3), ranked(dict(reversed(scores.items())), groups, seed=3)
     assert other.methods == one.methods
-    columns, coded = (scores["method 1"] - scores["method 0"])[:, None], code_groups(groups)
-    first, again, different = (
-        simultaneous_p_values(columns, coded, alpha=0.05, n_resamples=999, seed=seed)[0] for seed in (3, 3, 4)
-    )
-    assert first == again != different
 
 
 def test_ten_equal_methods_share_all_ranks_most_of_the_time():
@@ -94,7 +79,7 @@ def test_ten_equal_methods_share_all_ranks_most_of_the_time():
     rng, groups, covered = np.random.default_rng(3), np.array(tedbench_groups()), 0
     for _ in range(120):
         scores = {str(number): 0.6 * rng.normal(size=39)[groups] + 0.8 * rng.normal(size=100) for number in range(10)}
-        rows = ranked(scores, groups, n_resamples=799).methods
+        rows = ranked(scores, groups, n_permutations=1_999).methods
         covered += all((row.rank_low, row.rank_high) == (1, 10) for row in rows)
     assert covered / 120 >= 0.9
 
@@ -132,8 +117,9 @@ def test_cliques_are_the_letters_of_a_compact_letter_display():
 
     scores = methods(np.random.default_rng(5), [0, 0.02, 0.1, 0.15, 0.3, 0.31])
     names, p_values = list(scores), np.ones((6, 6))
-    for (a, b), (p_value, _) in p_values_of(scores, tedbench_groups()).items():
-        p_values[names.index(a), names.index(b)] = p_values[names.index(b), names.index(a)] = p_value
+    for pair in decided(scores, tedbench_groups()):
+        a, b = names.index(pair.a), names.index(pair.b)
+        p_values[a, b] = p_values[b, a] = pair.adjusted_p_value
     letters = scikit_posthocs.compact_letter_display(p_values, alpha=0.05, names=names)
     cliques = ranked(scores, tedbench_groups()).cliques
     together = {frozenset(pair) for clique in cliques for pair in combinations(clique, 2)}
@@ -161,14 +147,15 @@ def test_items_that_a_method_lacks_are_left_out_for_all():
     assert last.mean == np.mean([i for i in range(12) if i != 3])
 
 
-@given(st.integers(2, 60), st.integers(0, 60), st.sampled_from([0.05, 0.1, 0.01]))
+@given(st.integers(7, 60), st.integers(0, 60), st.sampled_from([0.05, 0.1, 0.01]))
+@settings(max_examples=40, deadline=None)
 def test_success_rates_have_wilsons_interval_and_other_means_students(n, successes, alpha):
     """With one item per group a rate's interval is statsmodels' Wilson interval, and never leaves [0, 1]."""
     successes = min(n, successes)
     scores = {"a": [1.0] * successes + [0.0] * (n - successes), "b": [0.0, 1.0] * (n // 2) + [0.0] * (n % 2)}
     for reason in ({}, {"a": "incomplete"}):
-        rows = ranked(scores, range(n), fields={"is_rate": True, "unranked": reason}, alpha=alpha).methods
-        row = next(row for row in rows if row.method == "a")
+        fields = {"is_rate": True, "range": (0.0, 1.0), "unranked": reason}
+        row = next(row for row in ranked(scores, range(n), fields=fields, alpha=alpha).methods if row.method == "a")
         low, high = proportion_confint(successes, n, alpha=alpha, method="wilson")
         assert (row.ci_low, row.ci_high) == pytest.approx((low, high), abs=1e-9)
         assert 0 <= row.ci_low <= row.mean <= row.ci_high <= 1
@@ -178,26 +165,39 @@ def test_success_rates_have_wilsons_interval_and_other_means_students(n, success
             assert (row.ci_low, row.ci_high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
+def test_a_better_rate_has_no_worse_bound():
+    """72 of 72 in 18 groups takes the design effect of the methods that it stands beside, as 71 of 72 does."""
+    almost = np.ones(72)
+    almost[5] = 0.0
+    fields = {"is_rate": True, "range": (0.0, 1.0)}
+    best, second = ranked({"a": np.ones(72), "b": almost}, np.repeat(np.arange(18), 4), fields=fields).methods
+    assert (best.method, best.ci_high) == ("a", 1.0)
+    assert best.ci_low > second.ci_low
+
+
 def test_constant_differences_are_judged_by_their_signs():
-    """A method that is always .5 better is better with ten groups and unproven with four; twins are tied."""
+    """A method that is always .5 better is better with ten groups; twins are not told apart."""
     base = np.random.default_rng(6).normal(size=10)
-    scores = {"old": base, "twin": base.copy(), "new": base + 0.5}
-    ranking = ranked(scores, range(10))
+    ranking = ranked({"old": base, "twin": base.copy(), "new": base + 0.5}, range(10))
     assert [(row.rank_low, row.rank_high) for row in ranking.methods] == [(1, 1), (2, 3), (2, 3)]
     assert ranking.cliques == (("old", "twin"),)
-    few = ranked({name: values[:4] for name, values in scores.items()}, range(4))
-    assert all((row.rank_low, row.rank_high) == (1, 3) for row in few.methods)
 
 
-def test_a_pair_that_hardly_differs_does_not_blur_the_others():
-    """A twin that differs on two items has no interval of its own, and the rest keep theirs."""
-    scores = methods(np.random.default_rng(7), [0, 0.5])
-    scores["twin"] = scores["method 0"].copy()
-    scores["twin"][:2] += 0.3
-    found = p_values_of(scores, range(100))
-    assert found["method 0", "twin"][0] == 1.0
-    assert found["method 0", "method 1"][0] <= 0.05
-    assert ranked(scores, range(100)).methods[0].rank_high == 1
+def test_groups_that_leave_hardly_any_freedom_rank_nobody():
+    """Four groups, or one that holds most items, have fewer than four degrees of freedom: there are no ranks."""
+    rng = np.random.default_rng(8)
+    for groups in (np.arange(4), np.r_[np.zeros(61), np.arange(1, 40)]):
+        values = {"a": rng.normal(size=len(groups)), "b": 9 + rng.normal(size=len(groups))}
+        ranking = ranked(values, groups)
+        assert {row.rank_low for row in ranking.methods} == {None}
+        assert all("degrees of freedom: a ranking needs 4" in row.reason for row in ranking.methods)
+
+
+def test_too_many_sets_are_not_listed():
+    """Thirty pairs that differ, and no two others, make 2^30 sets: there is no list, and no waiting for it."""
+    adjacent = np.ones((60, 60), dtype=bool)
+    adjacent[np.arange(60), np.arange(60) ^ 1] = False
+    assert maximal_cliques(adjacent, most=MOST_CLIQUES) == []
 
 
 def test_nothing_to_rank_is_said():
@@ -210,9 +210,5 @@ def test_nothing_to_rank_is_said():
         ranking = ranked(values, groups)
         assert {(row.rank_low, row.rank_high, row.reason) for row in ranking.methods} == {(None, None, reason)}
         assert ranking.cliques == ()
-    for values, options in (
-        ({"a": [1.0], "b": [1.0]}, {"n_resamples": 10}),
-        ({"a": [1.0], "b": [1.0]}, {"alpha": 1.0}),
-    ):
-        with pytest.raises(OptionError):
-            ranked(values, [0], **options)
+    with pytest.raises(OptionError):
+        ranked({"a": [1.0], "b": [1.0]}, [0], alpha=1.0)

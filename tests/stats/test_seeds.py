@@ -16,8 +16,8 @@ from evalkit.errors import OptionError
 from evalkit.stats.clusters import cluster_error, code_groups
 from evalkit.stats.seeds import (
     VarianceComponents,
+    crossed_error,
     crossed_seed_effect,
-    crossed_t,
     fixed_items_interval,
     variance_components,
 )
@@ -248,7 +248,7 @@ def test_a_test_that_counts_the_shared_effect_errs_about_as_often_as_it_says(sha
     rng, rejected, blind = np.random.default_rng(11), 0, 0
     for _ in range(1_000):
         d = rng.normal(size=(30, 1)) + layout(rng, seeds=3, shared=shared)
-        found = crossed_t(d, range(30))
+        found = crossed_error(d.mean(axis=1), [d], range(30))
         rejected += abs(d.mean()) > found.error * reference.t.ppf(0.975, found.freedom)
         blind += reference.ttest_1samp(d.mean(axis=1), 0).pvalue <= 0.05
     assert rejected / 1_000 == pytest.approx(rate, abs=0.025)
@@ -260,10 +260,10 @@ def test_without_a_shared_effect_the_crossed_error_is_the_groups():
     rng, groups = np.random.default_rng(0), np.repeat(np.arange(12), 3)
     d = rng.normal(size=(36, 4))
     d -= d.mean(axis=0)
-    found = crossed_t(d, groups)
+    found = crossed_error(np.nanmean(d, axis=1), [d], groups)
     spread = cluster_error(d.mean(axis=1), code_groups(groups))
     assert (found.error, found.freedom) == (spread.error, spread.freedom)
-    assert crossed_t(d, np.zeros(36, dtype=np.intp)) is None
+    assert crossed_error(np.nanmean(d, axis=1), [d], np.zeros(36, dtype=np.intp)) is None
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_without_a_shared_effect_the_crossed_error_is_the_groups():
         lambda: fixed_items_interval(np.ones((2, 2)), np.full((2, 2), np.nan)),
         lambda: fixed_items_interval(np.ones((2, 2)), np.ones((2, 3)), paired=True),
         lambda: fixed_items_interval(np.ones((2, 2)), np.ones((2, 2)), level=1.0),
-        lambda: crossed_t(np.full((2, 2), np.nan), range(2)),
+        lambda: crossed_error(np.ones(2), [np.full((2, 2), np.nan)], range(2)),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(call):

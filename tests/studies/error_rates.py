@@ -8,7 +8,7 @@
 Counts are kept in error_rates.json after every hundred replicates; a run that was cut off goes on from there and gives
 the same figures, since every hundred has its own seed. The table beside it is made from these counts.
 
-Every figure comes from what users run: `compare_methods`, `rank_methods` and `mean_interval`. Designs: TED39, TEdBench's
+Every figure comes from what users run: `compare_methods`, `rank_methods`, `mean_interval`. Designs: TED39, TEdBench's
 100 items on 39 pictures; one group that holds 61 of 100 items; 6, 8 and 12 items. Shapes have mean 0 and variance 1;
 their items correlate by .2 within groups. Each figure is a share of replicates: at 2,000 a true rate of .05 shows as
 .05 ± .01 in 95 % of runs.
@@ -16,12 +16,12 @@ their items correlate by .2 within groups. Each figure is a share of replicates:
 
 import argparse
 import json
-import os
 import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from itertools import product
 from pathlib import Path
 from statistics import NormalDist
 
@@ -87,7 +87,7 @@ def correlated(rng: np.random.Generator, shape: str, labels: np.ndarray, columns
 
 
 def latent(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
-    """``(n, 2)`` standard normals of two methods, that share half of their variance: items are equally hard for both."""
+    """``(n, 2)`` standard normals of two methods that share half of their variance: items are equally hard for both."""
     shared, own = correlated(rng, "normal", labels), correlated(rng, "normal", labels, 2)
     return np.sqrt(0.5) * shared + np.sqrt(0.5) * own
 
@@ -111,7 +111,8 @@ def two_methods(rng: np.random.Generator, shape: str, labels: np.ndarray, differ
         a = rng.normal(size=len(labels))
         scores = {"a": a, "b": a + correlated(rng, shape, labels)[:, 0] + difference}
         return metric_of(scores)
-    z = latent(rng, labels) + [0.0, latent_shift(shape, difference) if difference else 0.0]
+    z = latent(rng, labels)
+    z[:, 1] += latent_shift(shape, difference) if difference else 0.0
     if shape == RATINGS:
         rated = 1.0 + sum((z > cut) for cut in CUTS)
         return metric_of(dict(zip("ab", rated.T, strict=True)), range=(1.0, 5.0))
@@ -268,31 +269,18 @@ def seeds(correlation: float, shared: float, k: int, *, paired: bool) -> Callabl
 
 def scenarios() -> Iterator[tuple[str, Callable[[np.random.Generator], Outcome]]]:
     """Name (what, design, shape) and replicate function of everything that is simulated."""
-    for design in DESIGNS:
-        for shape in (*CONTINUOUS, *RATES, RATINGS):
-            yield f"no difference | {design} | {shape}", no_difference(design, shape)
-            yield f"margins | {design} | {shape}", at_the_margins(design, shape)
-    for design in ("TED39", "one group of 61", "12 items", "8 items"):
-        for shape in CONTINUOUS:
-            yield f"detectable | {design} | {shape}", detectable(design, shape)
-    for design in DESIGNS:
-        for shape in ("normal", "exponential", "lognormal(1)"):
-            yield f"{METHODS} equal methods | {design} | {shape}", family(design, shape, (0.0,) * METHODS)
-            leaders = (0.5, 0.5, 0.5, 0.25, 0.0)
-            yield f"three leaders of {METHODS} | {design} | {shape}", family(design, shape, leaders)
-    for correlation in (0.0, 0.5, 0.9):
-        for shared in (0.0, 0.3):
-            for k in (4, 12):
-                yield (
-                    f"seeds, paired | {k} seeds | correlation {correlation}, shared effect {shared}",
-                    seeds(correlation, shared, k, paired=True),
-                )
-    for shared in (0.0, 0.3):
-        for k in (4, 12):
-            yield (
-                f"seeds, unpaired | {k} seeds | correlation 0, shared effect {shared}",
-                seeds(0.0, shared, k, paired=False),
-            )
+    for design, shape in product(DESIGNS, (*CONTINUOUS, *RATES, RATINGS)):
+        yield f"no difference | {design} | {shape}", no_difference(design, shape)
+        yield f"margins | {design} | {shape}", at_the_margins(design, shape)
+    for design, shape in product(("TED39", "one group of 61", "12 items", "8 items"), CONTINUOUS):
+        yield f"detectable | {design} | {shape}", detectable(design, shape)
+    for design, shape in product(DESIGNS, ("normal", "exponential", "lognormal(1)")):
+        yield f"{METHODS} equal methods | {design} | {shape}", family(design, shape, (0.0,) * METHODS)
+        yield f"three leaders of {METHODS} | {design} | {shape}", family(design, shape, (0.5, 0.5, 0.5, 0.25, 0.0))
+    for paired, correlation, shared, k in product((True, False), (0.0, 0.5, 0.9), (0.0, 0.3), (4, 12)):
+        if paired or not correlation:
+            name = f"{'paired' if paired else 'unpaired'}, correlation {correlation}, shared effect {shared}"
+            yield f"seeds | {k} seeds | {name}", seeds(correlation, shared, k, paired=paired)
 
 
 def table(results: Mapping[str, Mapping]) -> str:
@@ -360,7 +348,7 @@ def keep(name: str, entry: Mapping) -> None:
         text = json.dumps({"command": COMMAND, "seed": SEED, "versions": versions, "scenarios": ordered}, indent=1)
         temporary = RESULTS.with_suffix(".tmp")
         temporary.write_text(text + "\n")
-        os.replace(temporary, RESULTS)
+        temporary.replace(RESULTS)
         RESULTS.with_suffix(".md").write_text(table(ordered))
 
 

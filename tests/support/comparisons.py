@@ -61,12 +61,12 @@ def pair_of(metric, a, b):
         verdict = "equivalent"
     p = float(np.exp(-0.717 * abs(mean) / error - 0.416 * (mean / error) ** 2))
     return PairResult(
-        metric=metric.name, a=a.name, b=b.name, n_items=len(d), n_groups=n_groups, n_seeds=1,
+        metric=metric.name, a=a.name, b=b.name, n_items=len(d), n_total=len(d), n_groups=n_groups, n_seeds=1,
         mean_a=float(first.values.mean()), mean_b=float(second.values.mean()),
         difference=mean, ci_low=low, ci_high=high, p_value=p, adjusted_p_value=min(1.0, 3 * p), how="monte_carlo",
         effect_size_dz=mean / float(d.std(ddof=1)), win=int((sign * d > 0).sum()), tie=int((d == 0).sum()),
         loss=int((sign * d < 0).sum()), minimum_detectable_effect=2.8 * error, equivalence_p_value=None,
-        items_needed=400 if verdict == "inconclusive" else None, verdict=verdict,
+        margin=metric.margin, equivalent=None if metric.margin is None else verdict == "equivalent", verdict=verdict,
         sentence=f"{b.name} − {a.name} = {mean:+.4f} {metric.name} [{low:+.4f}, {high:+.4f}]",
     )  # fmt: skip
 

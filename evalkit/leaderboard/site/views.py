@@ -75,10 +75,7 @@ def _verdict_on_b(pair: PairResult) -> str:
     """The verdict as a table shows it."""
     if pair.difference is None:
         return "not comparable"
-    verdict = pair.verdict_on(pair.b)
-    if verdict == "inconclusive" and pair.items_needed:
-        return f"{verdict}, {pair.items_needed:,} items would decide"
-    return verdict
+    return pair.verdict_on(pair.b)
 
 
 def pictures_of(entry: LoadedEntry) -> dict[str, str]:

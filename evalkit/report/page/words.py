@@ -3,7 +3,7 @@
 from jinja2 import Environment, StrictUndefined
 
 from evalkit.comparison.records import CORRECTION_NAMES, TEST_NAMES, ComparedMetric, Comparison, PairResult
-from evalkit.formatting import counted, format_number, series
+from evalkit.formatting import counted, series
 from evalkit.report.comparison import level_of, metric_label, metric_ranking
 from evalkit.report.page import asset
 
@@ -35,11 +35,7 @@ def _of_pair(pair: PairResult) -> str:
     if pair.verdict == "equivalent":
         return f"{pair.a} and {pair.b} are equivalent, within the margin that was declared."
     if pair.verdict == "inconclusive":
-        needed = ""
-        if pair.items_needed and pair.items_needed_for:
-            difference = format_number(pair.items_needed_for)
-            needed = f" About {pair.items_needed:,} items would decide for a difference of {difference}."
-        return f"one cannot say whether {pair.a} or {pair.b} is better.{needed}"
+        return f"one cannot say whether {pair.a} or {pair.b} is better."
     better, worse = (pair.a, pair.b) if pair.verdict == "a_better" else (pair.b, pair.a)
     small = ", but by less than the margin that was declared" if pair.practically_equivalent else ""
     return f"{better} is better than {worse}{small}."
