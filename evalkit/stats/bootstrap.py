@@ -36,6 +36,8 @@ def studentized_means(residuals: Floats, sizes: Floats, *, n_resamples: int, see
     Yields:
         Chunks of ``(rows, c)``; infinite where a resample moved the mean but has no spread of its own.
     """
+    largest = np.abs(residuals).max(axis=0)
+    residuals = residuals / np.where(largest > 0, largest, 1.0)  # t* has no unit; squares of 1e300 are no numbers
     squares, crossed = np.square(residuals), residuals * sizes[:, None]
     for weights in group_weights(len(sizes), n_resamples=n_resamples, seed=seed):
         size = (weights @ sizes)[:, None]

@@ -287,7 +287,7 @@ def _without_spread(values: Floats, groups: Groups, method: str, level: float, b
     if not len(values):
         return estimate_of(groups, method, reason="no values")
     equal = bool((values == values[0]).all())
-    value = float(values[0] if equal else values.mean())
+    value = float(values[0] if equal else values.mean()) + 0.0  # never −0
     if groups.n_groups < 2:
         return estimate_of(groups, method, value, reason=ONE_GROUP)
     lowest, highest = bounds or (None, None)

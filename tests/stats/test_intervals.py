@@ -259,3 +259,12 @@ def test_grouped_rates_are_covered():
             ours = mean_interval((latent < rate).astype(float), labels, is_rate=True)
             covered += ours.low <= rate <= ours.high
         assert covered / 500 >= 0.92
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-300, 1e300])
+def test_scores_of_any_size_have_their_interval(scale):
+    """Scores whose squares are no numbers have the interval of the same scores in another unit, without a warning."""
+    values = np.random.default_rng(10).exponential(size=20)
+    for make in (group_t_interval, group_bootstrap_t_interval):
+        ours, usual = make(values * scale, range(20)), make(values, range(20))
+        assert (ours.low / scale, ours.high / scale) == pytest.approx((usual.low, usual.high), rel=1e-6)
