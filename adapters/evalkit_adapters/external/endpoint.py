@@ -13,6 +13,7 @@ from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError, NewConne
 from urllib3.util.retry import Retry
 
 from evalkit.errors import EditError
+from evalkit_adapters.external.exchange import exchange_within
 
 MAX_BYTES = 96 << 20
 """Of an answer; a 4096 × 4096 PNG in base64 has at most 67 MB."""
@@ -36,12 +37,11 @@ class Endpoint:
     url: str
     key: str | None = field(repr=False)
     time_limit: float
-    """Seconds per request, from its start to the last byte."""
+    """Seconds per request, from its start to the last byte, whatever the server does."""
     retries: int
     longest_wait: float
     """Seconds between two tries; a server that asks for more has failed."""
     requests_per_minute: float | None
-    _session: requests.Session = field(default_factory=requests.Session, repr=False)
     _free_at: float = 0.0
     """Of the monotonic clock: when a request may start."""
     _fatal_error: str = ""
@@ -86,8 +86,8 @@ class Endpoint:
                 self._pace()
             headers: Mapping[str, str] = {}
             try:
-                with self._session.request(method, url, timeout=self.time_limit, stream=True, **request) as response:
-                    headers, content = response.headers, self._body(response)
+                response, content = self._exchange(method, url, **request)
+                headers = response.headers
             except (requests.Timeout, requests.ConnectionError) as error:
                 fault = self._connection_failure(error, url)
                 if retry.total == 0 and method == "POST" and _is_unreachable(error):
@@ -124,31 +124,25 @@ class Endpoint:
         time.sleep(max(0.0, self._free_at - time.monotonic()))
         self._free_at = time.monotonic() + 60 / self.requests_per_minute
 
-    def _body(self, response: requests.Response) -> bytes:
-        """All of an answer, if it comes in time and is not too large.
+    def _exchange(self, method: str, url: str, **request: Any) -> tuple[requests.Response, bytes]:  # noqa: ANN401
+        """An answer and all of its body, if they come in time.
 
         Raises:
             EditError: It is larger than any image.
             requests.Timeout: It takes too long.
+            requests.RequestException: It is no answer.
         """
-        end, content = time.monotonic() + self.time_limit, bytearray()
-        try:
-            while block := response.raw.read1(_BLOCK_SIZE, decode_content=True):  # what is there, however little
-                content += block
-                if len(content) > MAX_BYTES:
-                    raise EditError(f"the server's answer is larger than {MAX_BYTES >> 20} MiB")
-                if time.monotonic() > end:
-                    raise requests.Timeout
-        except ReadTimeoutError:
-            raise requests.Timeout from None
-        except HTTPError as error:
-            raise requests.ConnectionError(error) from error
-        return bytes(content)
+
+        def exchange(session: requests.Session) -> tuple[requests.Response, bytes]:
+            with session.request(method, url, timeout=self.time_limit, stream=True, **request) as response:
+                return response, _body(response)
+
+        return exchange_within(self.time_limit, exchange)
 
     def _connection_failure(self, error: requests.RequestException, url: str) -> str:
         """Why there is no answer."""
         if isinstance(error, requests.Timeout):
-            return f"the server did not answer within {self.time_limit:g} s"
+            return f"the server gave no whole answer within {self.time_limit:g} s"
         return f"the connection to {urlsplit(url).netloc} failed: {_cause(error)}"
 
     def _failure_of(self, response: requests.Response, content: bytes, url: str) -> tuple[str, bool]:
@@ -173,6 +167,21 @@ class Endpoint:
         text = text.replace(self.key, "…") if self.key else text
         text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
         return text if len(text) <= _MESSAGE_LENGTH else f"{text[: _MESSAGE_LENGTH - 1]}…"
+
+
+def _body(response: requests.Response) -> bytes:
+    """All of a body, unless it is too large."""
+    content = bytearray()
+    try:
+        while block := response.raw.read1(_BLOCK_SIZE, decode_content=True):  # what is there, however little
+            content += block
+            if len(content) > MAX_BYTES:
+                raise EditError(f"the server's answer is larger than {MAX_BYTES >> 20} MiB")
+    except ReadTimeoutError:
+        raise requests.Timeout from None
+    except HTTPError as error:
+        raise requests.ConnectionError(error) from error
+    return bytes(content)
 
 
 def _failure_message(status: int, code: str, message: str) -> str:

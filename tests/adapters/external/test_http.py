@@ -225,7 +225,7 @@ def test_a_slow_answer_is_given_up_at_the_time_limit(server, tmp_path, answer):
     assert len(server.asked) == 2
     server.script = [answer]
     failed = make(HTTP, items_in(tmp_path), tmp_path / "two", run=run_of(server, time_limit=0.3, retries=0))
-    assert reason_of(failed) == "the server did not answer within 0.3 s"
+    assert reason_of(failed) == "the server gave no whole answer within 0.3 s"
 
 
 def test_requests_are_paced(server, tmp_path, monkeypatch):
