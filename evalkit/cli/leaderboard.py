@@ -118,22 +118,13 @@ def build(*, root: Path, target: Path, output: Output) -> None:
 @output_options
 def serve(*, site: Path, port: int, output: Output) -> None:
     """Show the built site on this machine, until interrupted."""
-    import functools
-    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+    from evalkit.leaderboard.site.serve import site_server
 
-    from evalkit.errors import OptionError
-
-    try:
-        server = ThreadingHTTPServer(
-            ("127.0.0.1", port), functools.partial(SimpleHTTPRequestHandler, directory=str(site))
-        )
-    except OSError as failure:
-        raise OptionError(f"Port {port} cannot be used: {failure.strerror}. Take a free one: --port 0") from failure
+    server = site_server(site, port)
     with server:
         address = f"http://127.0.0.1:{server.server_address[1]}/"
         output.json({"address": address})
         output.line(f"{site} is shown at {address}; end with Ctrl-C.")
-        sys.stdout.flush()
         server.serve_forever()
 
 

@@ -1,12 +1,8 @@
-"""The built site: its links, its downloads, what keeps it from being built, and the server that shows it."""
+"""The built site: its links, its downloads, and what keeps it from being built."""
 
 import csv
 import json
-import re
 import shutil
-import subprocess
-import sys
-import urllib.request
 from html.parser import HTMLParser
 
 import pytest
@@ -81,16 +77,3 @@ def test_a_site_is_not_built_from_what_does_not_verify(small_site, tmp_path):
     with pytest.raises(EntryError, match="The site is not built: 1 problem, the first in entries/few/v1/good"):
         build(tampered, tmp_path / "site")
     assert not (tmp_path / "site").exists()
-
-
-def test_the_site_can_be_looked_at(small_site):
-    """Serve shows it on this machine, at the address that it prints."""
-    site = small_site[1]
-    command = [sys.executable, "-m", "evalkit", "leaderboard", "serve", "--site", str(site), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        address = re.search(r"http://127.0.0.1:\d+/", server.stdout.readline()).group()
-        with urllib.request.urlopen(f"{address}few/v1/index.html") as answer:
-            shown = answer.read().decode()
-        server.terminate()
-
-    assert shown == (site / "few/v1/index.html").read_text()
