@@ -5,7 +5,7 @@ decisions and test nothing themselves.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from evalkit.errors import OptionError
 from evalkit.stats import signs
 from evalkit.stats.clusters import ClusterError, Groups, Labels, code_groups
 from evalkit.stats.multiplicity import Corrected, correct_families
-from evalkit.stats.pairs import Paired, PairTests, complete_cases, new_seeds, not_run, pair_tests
+from evalkit.stats.pairs import Paired, PairTests, complete_cases, equivalences, new_seeds, not_run, pair_tests
 from evalkit.stats.permutation import N_PERMUTATIONS, SignFlip, sign_flip_tests
 from evalkit.stats.power import groups_needed, items_needed, minimum_detectable_effect
 from evalkit.stats.records import Floor, PairComparison, VerdictName
@@ -25,6 +25,8 @@ FAMILY_EXACT_STEPS = 20_000
 """Among many methods only coarse scores (ratings, successes) are counted exactly: pair by pair it takes its time."""
 MANY_COLUMNS, N_PERMUTATIONS_MANY = 60, 9_999
 """With more pairs × metrics than this fewer permutations are drawn."""
+PAIRS_AT_ONCE = 256
+"""Pairs that share the bootstrap resamples of their tests of equivalence."""
 
 
 def compare_methods(
@@ -62,7 +64,11 @@ def compare_methods(
         for metric, steps in zip(metrics, columns, strict=True):
             yield from (_pair(metric, pair, steps, coded) for pair in chosen)
 
-    tests = [pair_tests(pair, flip, options) for pair, flip in zip(pairs(), flips, strict=True)]
+    tests: list[PairTests] = []
+    remaining = pairs()
+    while batch := list(islice(remaining, PAIRS_AT_ONCE)):
+        some = zip(batch, flips[len(tests) :], equivalences(batch, options), strict=False)
+        tests += [pair_tests(*each, options) for each in some]
     corrected = correct_families(
         [test.p_value for test in tests],
         [test.equivalence.p_value if test.equivalence else None for test in tests],

@@ -1,5 +1,6 @@
 """One pair of methods on one metric: the test that was asked for, and what stands beside it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from evalkit.arrays import Floats, Mask
 from evalkit.stats import signs
 from evalkit.stats.clusters import ClusterError, Groups, cluster_error
-from evalkit.stats.equivalence import Equivalence, equivalence_test
+from evalkit.stats.equivalence import Equivalence, equivalence_tests
 from evalkit.stats.intervals import Estimate, group_t_interval
 from evalkit.stats.permutation import SignFlip, sign_flip_test
 from evalkit.stats.rank_tests import rank_biserial, t_test, wilcoxon_signed_rank
@@ -79,20 +80,34 @@ class PairTests:
     seed_effect: float | None = None
 
 
-def pair_tests(pair: Paired, flip: SignFlip | None, options: InferenceOptions) -> PairTests:
-    """The test of difference that was asked for, and that of equivalence."""
-    equivalence = None
-    if pair.metric.margin is not None:
-        equivalence = equivalence_test(
-            pair.differences,
-            pair.groups,
-            margin=pair.metric.margin,
+def equivalences(pairs: Sequence[Paired], options: InferenceOptions) -> list[Equivalence | None]:
+    """Tests of equivalence, those on the same items at once; None where no margin was declared."""
+    found: list[Equivalence | None] = [None] * len(pairs)
+    together: dict[tuple[str, bytes], list[int]] = {}
+    for number, pair in enumerate(pairs):
+        if pair.metric.margin is not None:
+            together.setdefault((pair.metric.metric, pair.common.tobytes()), []).append(number)
+    for numbers in together.values():
+        first = pairs[numbers[0]]
+        tests = equivalence_tests(
+            np.stack([pairs[number].differences for number in numbers], axis=1),
+            first.groups,
+            margin=first.metric.margin or 0.0,
             alpha=options.alpha,
-            is_rate=pair.metric.is_rate,
-            width=pair.width,
+            is_rate=first.metric.is_rate,
+            width=first.width,
             n_resamples=options.n_resamples,
             seed=options.seed,
         )
+        for number, test in zip(numbers, tests, strict=True):
+            found[number] = test
+    return found
+
+
+def pair_tests(
+    pair: Paired, flip: SignFlip | None, equivalence: Equivalence | None, options: InferenceOptions
+) -> PairTests:
+    """The test of difference that was asked for, with that of equivalence beside it."""
     error = cluster_error(pair.differences, pair.groups)
     crossed = None if options.test == "wilcoxon" else _crossed(pair)
     if crossed is not None:

@@ -52,7 +52,7 @@ def two_sided_tail(scores: Floats) -> float:
     0.25
     """
     total = abs(float(scores.sum()))
-    return 1.0 if total == 0 else positive(2 * _upper_tail(scores, total))
+    return 1.0 if total == 0 else positive(min(1.0, 2 * _upper_tail(scores, total)))
 
 
 def saddlepoint_tail(scores: Floats) -> float:

@@ -58,6 +58,12 @@ def test_counting_subsets_agrees_with_random_permutations(values):
         assert drawn.p_value == pytest.approx(counted.p_value, abs=tolerance)
 
 
+@given(st.lists(st.integers(-1, 1), min_size=21, max_size=400))
+def test_a_counted_p_value_is_at_most_one(values):
+    """Rounding of a count of very many subsets does not make more of them than there are."""
+    assert 0 < signs.two_sided_tail(np.array(values, dtype=float)) <= 1
+
+
 @given(st.lists(st.integers(-30, 30), max_size=12))
 def test_counting_subsets_agrees_with_listing_them(values):
     """The tails by dynamic programming are those of all 2^n signed sums, whatever the ties and zeros."""
