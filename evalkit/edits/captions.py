@@ -1,6 +1,5 @@
 """Captions tables: what was edited, for folders that have neither a manifest nor a benchmark."""
 
-import csv
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -10,6 +9,7 @@ from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import json_lines
 from evalkit.edits.names import stem
 from evalkit.errors import ManifestError
+from evalkit.storage.documents import LineError, csv_rows
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "item_id": ("item_id",),
@@ -79,22 +79,20 @@ def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _csv_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            heading = file.readline()
-            file.seek(0)
-            delimiter = max(",;\t", key=heading.count)
-            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
-            for record in reader:
-                if None in record:
-                    expected = len(reader.fieldnames or ())
-                    raise ManifestError(
-                        f"{path}:{reader.line_num}: expected {expected} cells as in the heading, got "
-                        f"{expected + len(record[None])}. Put a text that holds '{delimiter}' in double quotes."
-                    )
-                yield reader.line_num, record
+        rows = csv_rows(path, strict=True)
+        _, heading = next(rows, (0, []))
+        for number, cells in rows:
+            if len(cells) > len(heading):
+                raise ManifestError(
+                    f"{path}:{number}: expected {len(heading)} cells as in the heading, got {len(cells)}. Put a text "
+                    "that holds what separates the cells in double quotes."
+                )
+            yield number, dict(zip(heading, cells, strict=False))
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}.") from error
-    except (csv.Error, UnicodeDecodeError) as error:
+    except LineError as error:
+        raise ManifestError(f"{path}:{error.number}: expected CSV in UTF-8, got something else ({error}).") from error
+    except UnicodeDecodeError as error:
         raise ManifestError(f"{path}: expected CSV in UTF-8, got something else ({error}).") from error
 
 

@@ -18,7 +18,9 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.errors import ManifestError
+from evalkit.storage import documents
 from evalkit.storage.atomic import atomic_write
+from evalkit.storage.files import open_regular
 from evalkit.storage.paths import Resolve, is_within, name_within
 
 MANIFEST_NAME = "metadata.jsonl"
@@ -147,27 +149,21 @@ def json_lines(path: Path, *, holding: bytes = b"") -> Iterator[tuple[int, dict[
         holding: Lines without these bytes are passed over too.
 
     Raises:
-        ManifestError: The file cannot be read, or a line is not one JSON object in UTF-8.
+        ManifestError: The file cannot be read, or a line is not one JSON object in UTF-8 within the bounds of
+            :mod:`evalkit.storage.documents`.
     """
     try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                text = raw.removeprefix(b"\xef\xbb\xbf").strip()
-                if text and holding in text:
-                    yield number, _object(text, f"{path}:{number}")
+        with open_regular(path) as file:
+            for number, record in documents.json_lines(file, holding=holding):
+                if not isinstance(record, dict):
+                    raise ManifestError(f"{path}:{number}: expected one JSON object, got {_short(record)}.")
+                yield number, record
+    except documents.LineError as error:
+        raise ManifestError(
+            f"{path}:{error.number}: expected one JSON object in UTF-8, got {_short(error.line)} ({error})."
+        ) from error
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _object(text: bytes, where: str) -> dict[str, Any]:
-    """One line's JSON object."""
-    try:
-        record = json.loads(text)
-    except ValueError as error:  # UnicodeDecodeError is one
-        raise ManifestError(f"{where}: expected one JSON object in UTF-8, got {_short(text)} ({error}).") from error
-    if not isinstance(record, dict):
-        raise ManifestError(f"{where}: expected one JSON object, got {_short(text)}.")
-    return record
 
 
 def _item(record: Mapping[str, Any], root: Path, resolve: Resolve, where: str) -> EditItem:
@@ -262,7 +258,7 @@ def _drop_torn_line(file: IO[bytes]) -> None:
 
 def _short(value: object) -> str:
     """A value as it reads in a message."""
-    text = value.decode(errors="replace") if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False)
+    text = value[:320].decode(errors="replace") if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 

@@ -3,10 +3,10 @@
 import errno
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,6 +15,8 @@ from evalkit.edits.problems import Severity, severity_of
 from evalkit.errors import RunError
 from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.storage.atomic import atomic_write
+from evalkit.storage.documents import MAX_JSON_BYTES, LineError, json_lines, parse_json, read_json
+from evalkit.storage.files import open_regular
 
 SCHEMA: Literal["evalkit.run/1"] = "evalkit.run/1"
 
@@ -200,27 +202,49 @@ def write_run(directory: Path, run: ScoredRun) -> None:
         ) from failure
 
 
-def read_run(directory: Path) -> ScoredRun:
+def open_run_file(path: Path) -> IO[bytes]:
+    """A file of a run directory, to read: a regular one, and no record that would fill the memory.
+
+    Raises:
+        OSError: See :func:`evalkit.storage.files.open_regular`.
+    """
+    return open_regular(path, limit=MAX_JSON_BYTES if path.name == RECORD else None)
+
+
+def read_run(directory: Path, *, opened: Callable[[Path], IO[bytes]] = open_run_file) -> ScoredRun:
     """Read a run directory.
+
+    Args:
+        directory: Which.
+        opened: Opens one of its files, or raises an OSError.
 
     Raises:
         RunError: There is none, it is damaged, or another version wrote it.
     """
+    record, path = _record(directory, opened), directory / ITEMS
+    metrics = tuple(record.metrics)
+    try:
+        with opened(path) as items:
+            if hashlib.file_digest(items, "sha256").hexdigest() != record.items_sha256:
+                raise RunError(f"{path} is not what {RECORD} recorded. Score the folder again.")
+            items.seek(0)
+            table = ScoreFrame.from_rows(_rows(items, path, metrics), metrics)
+    except OSError as failure:
+        raise RunError(f"{path} cannot be read: {failure.strerror}. Score the folder again.") from failure
+    return ScoredRun(record=record, table=table)
+
+
+def _record(directory: Path, opened: Callable[[Path], IO[bytes]]) -> RunRecord:
     path = directory / RECORD
     if not path.is_file():
         raise RunError(f"{directory} is not a run directory: it has no {RECORD}. Make one with: evalkit score FOLDER")
     try:
-        record = RunRecord.model_validate_json(path.read_bytes())
-        with (directory / ITEMS).open("rb") as items:
-            found = hashlib.file_digest(items, "sha256").hexdigest()
-    except ValidationError as failure:
-        raise RunError(f"{path} cannot be read: {first_fault(failure)}. Score the folder again.") from failure
+        with opened(path) as file:
+            return RunRecord.model_validate(parse_json(file.read()))
     except OSError as failure:
-        raise RunError(f"The run in {directory} cannot be read: {failure}. Score the folder again.") from failure
-    if found != record.items_sha256:
-        raise RunError(f"{directory / ITEMS} is not what {RECORD} recorded. Score the folder again.")
-    metrics = tuple(record.metrics)
-    return ScoredRun(record=record, table=ScoreFrame.from_rows(_rows(directory / ITEMS, metrics), metrics))
+        raise RunError(f"{path} cannot be read: {failure.strerror}. Score the folder again.") from failure
+    except ValueError as failure:
+        raise RunError(f"{path} cannot be read: {first_fault(failure)}. Score the folder again.") from failure
 
 
 def check_destination(directory: Path, folder: str) -> None:
@@ -240,7 +264,7 @@ def check_destination(directory: Path, folder: str) -> None:
     if not directory.is_dir() or not any(directory.iterdir()):
         return
     try:
-        other = json.loads((directory / RECORD).read_bytes())["folder"]["path"]
+        other = read_json(directory / RECORD)["folder"]["path"]
     except (OSError, ValueError, KeyError, TypeError):
         raise RunError(
             f"{directory} is not empty and holds no run, so nothing was written there. Name another: --output DIR"
@@ -263,32 +287,49 @@ def _lines(table: ScoreFrame) -> Iterator[dict[str, Any]]:
         yield line
 
 
-def _rows(path: Path, metrics: Sequence[str]) -> Iterator[ItemScores]:
-    expected = set(metrics)
-    with path.open("rb") as lines:
-        for number, text in enumerate(lines, start=1):
-            try:
-                line = ItemLine.model_validate_json(text)
-            except ValidationError as failure:
-                raise RunError(f"{path}:{number}: {first_fault(failure)}. Score the folder again.") from failure
-            if line.scores.keys() != expected:
-                raise RunError(
-                    f"{path}:{number}: expected scores of {', '.join(metrics)}, as in {RECORD}, got "
-                    f"{', '.join(line.scores)}. Score the folder again."
-                )
-            yield ItemScores(
-                item_id=line.item_id,
-                group=line.group,
-                seed=line.seed,
-                edit_type=line.edit_type,
-                status=line.status,
-                values=line.scores,
-                reasons=line.reasons,
+def _rows(lines: IO[bytes], path: Path, metrics: Sequence[str]) -> Iterator[ItemScores]:
+    for number, line in item_lines(lines, path):
+        if line.scores.keys() != set(metrics):
+            raise RunError(
+                f"{path}:{number}: expected scores of {', '.join(metrics)}, as in {RECORD}, got "
+                f"{', '.join(line.scores)}. Score the folder again."
             )
+        yield ItemScores(
+            item_id=line.item_id,
+            group=line.group,
+            seed=line.seed,
+            edit_type=line.edit_type,
+            status=line.status,
+            values=line.scores,
+            reasons=line.reasons,
+        )
 
 
-def first_fault(failure: ValidationError) -> str:
+def item_lines(lines: IO[bytes], path: Path | str) -> Iterator[tuple[int, ItemLine]]:
+    """The lines of an ``items.jsonl``, each with its number.
+
+    Args:
+        lines: The file, open at its beginning.
+        path: What messages call it.
+
+    Raises:
+        RunError: A line is not of its schema.
+    """
+    try:
+        for number, value in json_lines(lines):
+            try:
+                line = ItemLine.model_validate(value)
+            except ValidationError as failure:
+                raise LineError(number, first_fault(failure)) from failure
+            yield number, line
+    except LineError as failure:
+        raise RunError(f"{path}:{failure.number}: {failure}. Score the folder again.") from failure
+
+
+def first_fault(failure: ValueError) -> str:
     """Where the first thing is that is wrong with a record, and what it is."""
+    if not isinstance(failure, ValidationError):
+        return str(failure)
     first = failure.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")

@@ -1,0 +1,231 @@
+"""Reads JSON, JSON Lines, YAML and CSV within bounds, whatever their bytes are.
+
+Depth, size, digits and cells are limited far beyond what anybody needs, so that no file takes all the memory, waits for
+ever, or ends in the exhausted stack of a parser. What is wrong is a :class:`ValueError` whose text is the end of a
+sentence; who reads a file says which, and raises its own error.
+"""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import yaml
+
+from evalkit.storage.files import open_regular, read_regular
+
+MAX_DEPTH = 64
+"""Lists and objects inside of each other."""
+MAX_DIGITS = 4300
+"""Of a whole number, as in Python itself, where it takes time that grows with their square."""
+MAX_LINE_BYTES = 1 << 20
+"""Of a line of JSON Lines."""
+MAX_JSON_BYTES = 32 << 20
+"""Of a JSON file, which has to be in memory at once: what is parsed takes up to 25 times as much."""
+MAX_YAML_BYTES = 64 << 10
+"""Of a YAML file, which people write."""
+MAX_TABLE_BYTES = 64 << 20
+"""Of a file of CSV."""
+MAX_CELLS = 2_000_000
+"""Of a table: a hundred times those of 1,000 items, 20 methods and one metric each."""
+_BOM = b"\xef\xbb\xbf"
+
+
+class LineError(ValueError):
+    """What is wrong with a line of a text, as the end of a sentence."""
+
+    def __init__(self, number: int, reason: object, line: bytes = b"") -> None:
+        super().__init__(str(reason))
+        self.number = number
+        """The line's, from 1."""
+        self.line = line
+
+
+def read_json(path: Path, *, limit: int = MAX_JSON_BYTES) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """The value in a JSON file.
+
+    Raises:
+        OSError: The file cannot be read, is no regular file, or has more bytes than ``limit``.
+        ValueError: See :func:`parse_json`.
+    """
+    return parse_json(read_regular(path, limit=limit))
+
+
+def parse_json(data: bytes | str, *, long_number: Callable[[str], Any] | None = None) -> Any:  # noqa: ANN401
+    """The value of a JSON text in UTF-8, with or without a byte order mark.
+
+    Args:
+        data: The text.
+        long_number: Makes something of a whole number of more than :data:`MAX_DIGITS` digits, which is else refused.
+
+    Raises:
+        ValueError: It is no JSON, is nested deeper than :data:`MAX_DEPTH`, has a number of too many digits, or an
+            object that names a key twice.
+
+    Example:
+        >>> parse_json('{"item_id": "a", "item_id": "b"}')
+        Traceback (most recent call last):
+        ValueError: the key 'item_id' is there twice
+    """
+    try:
+        text = (data.decode("utf-8") if isinstance(data, bytes) else data).removeprefix("\ufeff")
+    except UnicodeDecodeError as failure:
+        raise ValueError(f"it is not UTF-8 text: byte {failure.start} is wrong") from None
+
+    def whole(digits: str) -> Any:  # noqa: ANN401 - whatever the caller makes of it
+        if len(digits) <= MAX_DIGITS:
+            return int(digits)
+        return long_number(digits) if long_number else _refuse_number(digits)
+
+    try:
+        value = json.loads(text, object_pairs_hook=_object, parse_int=whole)
+    except json.JSONDecodeError as failure:
+        line = f"line {failure.lineno}, " if "\n" in text.strip() else ""
+        raise ValueError(f"it is not JSON: {failure.msg}, {line}column {failure.colno}") from None
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    # So many levels take as many brackets: few texts have to be looked at twice.
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
+        raise ValueError(TOO_DEEP)
+    return value
+
+
+def json_lines(
+    file: IO[bytes], *, holding: bytes = b"", long_number: Callable[[str], Any] | None = None
+) -> Iterator[tuple[int, Any]]:
+    """The values of a file of JSON Lines, each with its line number; blank lines are passed over.
+
+    Args:
+        file: Open at its beginning.
+        holding: Lines without these bytes are passed over too.
+        long_number: As for :func:`parse_json`.
+
+    Raises:
+        LineError: A line is longer than :data:`MAX_LINE_BYTES`, or what :func:`parse_json` refuses.
+    """
+    number = 0
+    while raw := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(raw) > MAX_LINE_BYTES:
+            raise LineError(number, f"the line has more than {MAX_LINE_BYTES:,} bytes", raw)
+        line = raw.removeprefix(_BOM).strip()
+        if line and holding in line:
+            try:
+                value = parse_json(line, long_number=long_number)
+            except ValueError as failure:
+                raise LineError(number, failure, line) from failure
+            yield number, value
+
+
+def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever YAML can hold
+    """The value of a YAML text.
+
+    Raises:
+        ValueError: It is no YAML of plain values, has more than :data:`MAX_YAML_BYTES`, is nested deeper than
+            :data:`MAX_DEPTH`, has a number of more than :data:`MAX_DIGITS` digits, uses aliases, or names a key twice.
+    """
+    if len(text.encode()) > MAX_YAML_BYTES:
+        raise ValueError(f"it has more than {MAX_YAML_BYTES:,} bytes")
+    try:
+        _check_events(text)
+        return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a loader of plain values, as yaml.safe_load's
+    except yaml.MarkedYAMLError as failure:
+        mark = failure.problem_mark or failure.context_mark
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise ValueError(f"{where}{failure.problem or failure.context}") from None
+    except yaml.YAMLError as failure:
+        raise ValueError(str(failure).partition("\n")[0]) from None
+    except (LookupError, AttributeError, TypeError, RecursionError):  # a value that its own tag does not fit
+        raise ValueError("a value is not what its tag says") from None
+
+
+def csv_rows(path: Path, *, delimiter: str | None = None, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file in UTF-8, the heading first, each with the number of its last line; empty ones are left out.
+
+    Args:
+        path: The file.
+        delimiter: By default comma, semicolon or tab, whichever the heading has most of.
+        strict: Whether quotes in wrong places are refused.
+
+    Raises:
+        OSError: The file cannot be read, is no regular file, or has more than :data:`MAX_TABLE_BYTES`.
+        LineError: A row that is no CSV, has a cell of more than 131,072 characters, or is beyond :data:`MAX_CELLS`.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    with io.TextIOWrapper(open_regular(path, limit=MAX_TABLE_BYTES), encoding="utf-8-sig", newline="") as file:
+        if delimiter is None:
+            delimiter = max(",;\t", key=file.readline().count)
+            file.seek(0)
+        reader, n_cells = csv.reader(file, delimiter=delimiter, strict=strict), 0
+        while True:
+            try:
+                cells = next(reader, None)
+            except csv.Error as failure:
+                raise LineError(reader.line_num, failure) from failure
+            if cells is None:
+                return
+            n_cells += len(cells)
+            if n_cells > MAX_CELLS:
+                raise LineError(reader.line_num, f"the table has more than {MAX_CELLS:,} cells")
+            if cells:
+                yield reader.line_num, cells
+
+
+TOO_DEEP = f"it is nested too deeply: more than {MAX_DEPTH} lists and objects inside of each other"
+
+
+def _refuse_number(digits: str) -> NoReturn:
+    raise ValueError(f"the number {digits[:12]}… has {len(digits):,} digits, and {MAX_DIGITS:,} are allowed")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        _refuse_twice([name for name, _ in pairs])
+    return found
+
+
+def _refuse_twice(names: Sequence[Hashable]) -> None:
+    [(name, count)] = Counter(names).most_common(1) or [("", 0)]
+    if count > 1:
+        raise ValueError(f"the key '{name}' is there twice")
+
+
+def _is_deep(value: object) -> bool:
+    """Whether lists and objects are nested more than :data:`MAX_DEPTH` deep; asked level by level."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        containers = (each for each in level if isinstance(each, dict | list))
+        level = [inner for each in containers for inner in (each.values() if isinstance(each, dict) else each)]
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def _check_events(text: str) -> None:
+    """Refuses, while it is only taken apart, what would take long to put together."""
+    depth, numbers = 0, ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+    resolver = yaml.resolver.Resolver()
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = f"line {event.start_mark.line + 1}"
+        if isinstance(event, yaml.AliasEvent):  # one can stand for a billion nodes
+            raise ValueError(f"{line} uses an alias (*{event.anchor}), which is not read: write the value out")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ValueError(f"{line}: {TOO_DEEP}")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_DIGITS:
+            if (event.tag or resolver.resolve(yaml.ScalarNode, event.value, event.implicit)) in numbers:
+                raise ValueError(f"{line}: a number has more than {MAX_DIGITS:,} digits")
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Plain values only, and no key twice in a mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """The mapping of a node."""
+        _refuse_twice([key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
+        return super().construct_mapping(node, deep=deep)
