@@ -1,6 +1,7 @@
 """Score tables of other tools, in whatever shape they come: which column is what, and what is missing and why."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -35,6 +36,7 @@ SMALLEST, LARGEST = 1e-100, 1e100
 """Sizes between which scores can be squared and summed; what is smaller counts as 0, what is larger is refused."""
 _EMPTY = {"", "nan", "none", "null", "na", "n/a", "-", "–"}
 _TRUTHS = {"true": 1.0, "false": 0.0}
+_SEED = re.compile(r"-?[0-9]{1,100}")
 _BETWEEN = "|"
 """What stands between method and metric where each pair of them has a column."""
 
@@ -112,7 +114,7 @@ def read_groups(path: Path, columns: ColumnNames | None = None) -> dict[str, str
 
 
 def number_of(raw: Any) -> tuple[float | None, str | None]:  # noqa: ANN401 - a cell of any kind of table
-    """A cell's value, or None and the reason why there is none (a key of :data:`ABSENT`).
+    """A cell's value, or None and the reason why there is none (a key of :data:`ABSENT`); infinite if it is too large.
 
     >>> number_of("0.5"), number_of("nan"), number_of("-inf"), number_of("error")
     ((0.5, None), (None, 'empty'), (None, 'infinite'), (None, 'not_a_number'))
@@ -126,11 +128,15 @@ def number_of(raw: Any) -> tuple[float | None, str | None]:  # noqa: ANN401 - a 
         raw = _TRUTHS.get(text, text)
     try:
         value = float(raw)
+    except OverflowError:  # a whole number, which JSON writes to the last digit
+        return math.inf, None
     except (TypeError, ValueError):
         return None, "not_a_number"
     if math.isnan(value):
         return None, "empty"
-    return (None, "infinite") if math.isinf(value) else (value, None)
+    # Digits without end are a number all the same, too large as it is; the word is not.
+    written_out = isinstance(raw, str) and "inf" not in raw
+    return (None, "infinite") if math.isinf(value) and not written_out else (value, None)
 
 
 def _resolve(path: Path, present: Sequence[str], named: ColumnNames) -> ColumnNames:
@@ -212,8 +218,8 @@ def _scores(path: Path, cells: "pd.DataFrame") -> tuple[list[tuple[float | None,
         value, reason = number_of(cell.raw)
         if value is not None and abs(value) > LARGEST:
             raise DataError(
-                f"{path}, {cell.Index}: {cell.metric} of item '{one_line(cell.item)}' is {value:g}: expected a number "
-                f"up to {LARGEST:g}. Divide the column by a power of ten, or take it out of the table."
+                f"{path}, {cell.Index}: {cell.metric} of item '{one_line(cell.item)}' is {_shown(value, cell.raw)}: "
+                f"expected a number up to {LARGEST:g}. Divide the column by a power of ten, or leave it out."
             )
         if value is not None and abs(value) < SMALLEST:
             if value:
@@ -223,6 +229,11 @@ def _scores(path: Path, cells: "pd.DataFrame") -> tuple[list[tuple[float | None,
     return scores, tiny
 
 
+def _shown(value: float, raw: object) -> str:
+    """A large number in a few characters."""
+    return f"{value:g}" if math.isfinite(value) else f"{str(raw).strip():.12}…"
+
+
 def _about_tiny(path: Path, tiny: Mapping[str, Sequence[str]]) -> list[str]:
     said = f"{path.name}: counted as 0, being smaller than {SMALLEST:g}:"
     return [f"{said} {counted(len(at), 'value')} of {metric} ({listed(at)})" for metric, at in tiny.items()]
@@ -230,8 +241,8 @@ def _about_tiny(path: Path, tiny: Mapping[str, Sequence[str]]) -> list[str]:
 
 def _seed(path: Path, where: str, raw: Any) -> int | None:  # noqa: ANN401 - a cell of any kind of table
     seed = _name(raw)
-    if seed is not None and not seed.lstrip("-").isdigit():
-        raise DataError(f"{path}, {where}: the seed must be a whole number, got '{seed}'.")
+    if seed is not None and not _SEED.fullmatch(seed):
+        raise DataError(f"{path}, {where}: the seed must be a whole number, got '{seed:.40}'.")
     return None if seed is None else int(seed)
 
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -202,7 +203,7 @@ def write_run(directory: Path, run: ScoredRun) -> None:
         ) from failure
 
 
-def open_run_file(path: Path) -> IO[bytes]:
+def open_run_file(path: Path) -> BufferedReader:
     """A file of a run directory, to read: a regular one, and no record that would fill the memory.
 
     Raises:
@@ -211,7 +212,7 @@ def open_run_file(path: Path) -> IO[bytes]:
     return open_regular(path, limit=MAX_JSON_BYTES if path.name == RECORD else None)
 
 
-def read_run(directory: Path, *, opened: Callable[[Path], IO[bytes]] = open_run_file) -> ScoredRun:
+def read_run(directory: Path, *, opened: Callable[[Path], BufferedReader] = open_run_file) -> ScoredRun:
     """Read a run directory.
 
     Args:
@@ -234,7 +235,7 @@ def read_run(directory: Path, *, opened: Callable[[Path], IO[bytes]] = open_run_
     return ScoredRun(record=record, table=table)
 
 
-def _record(directory: Path, opened: Callable[[Path], IO[bytes]]) -> RunRecord:
+def _record(directory: Path, opened: Callable[[Path], BufferedReader]) -> RunRecord:
     path = directory / RECORD
     if not path.is_file():
         raise RunError(f"{directory} is not a run directory: it has no {RECORD}. Make one with: evalkit score FOLDER")

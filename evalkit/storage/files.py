@@ -3,14 +3,14 @@
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
-def open_regular(path: Path, *, limit: int | None = None, alone: bool = False) -> IO[bytes]:
+def open_regular(path: Path, *, limit: int | None = None, alone: bool = False) -> BufferedReader:
     """A file to read, once it is certain that reading it ends.
 
     Args:
