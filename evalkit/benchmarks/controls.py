@@ -16,7 +16,7 @@ from evalkit.benchmarks.base import Benchmark, LoadedBenchmark
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import write_manifest
 from evalkit.errors import OptionError, UnknownNameError
-from evalkit.images.decode import write_image
+from evalkit.images.decode import IMAGE_SUFFIXES, write_image
 
 CONTROLS: Mapping[str, str] = {
     "identity": "The source image, untouched.",
@@ -99,7 +99,7 @@ def _writer(name: str, benchmark: Benchmark, items: tuple[EditItem, ...], rng: n
 
 
 def _copy(original: Path, item: EditItem, folder: Path) -> Path:
-    path = folder / f"{item.file_stem}{original.suffix}"
+    path = folder / f"{item.file_stem}{original.suffix if original.suffix.lower() in IMAGE_SUFFIXES else ''}"
     shutil.copyfile(original, path)
     return path
 

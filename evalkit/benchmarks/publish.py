@@ -4,7 +4,6 @@ Images go along where a licence says they may, or where the user asks for them i
 are the texts, and for every image its file name, its digest and the address of these very bytes upstream.
 """
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from evalkit.benchmarks.dataset import CARD_FILE, ROWS_FILE, TEXT_FILE, table_of
 from evalkit.benchmarks.dataset_card import CardText
 from evalkit.edits.item import IMAGE_FIELDS
 from evalkit.errors import DataError, OptionError, PublishError
+from evalkit.storage.documents import read_json
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetInfo, HfApi
@@ -96,7 +96,7 @@ def _card_text(folder: Path) -> CardText:
         f"Build one with: evalkit dataset build NAME --output DIR"
     )
     try:
-        record = json.loads((folder / TEXT_FILE).read_text(encoding="utf-8"))
+        record = read_json(folder / TEXT_FILE)
         text = CardText(**{**record, "notes": tuple(record["notes"])})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise foreign from error

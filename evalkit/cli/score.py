@@ -65,7 +65,7 @@ def score(
     from evalkit.benchmarks.open import open_edits
     from evalkit.benchmarks.protocols import PROTOCOLS
     from evalkit.scoring.options import ScoreOptions
-    from evalkit.scoring.score import RUNS
+    from evalkit.scoring.score import run_directory
     from evalkit.scoring.score import score as run_score
 
     kept_to = PROTOCOLS.get(protocol) if protocol else None
@@ -75,7 +75,7 @@ def score(
         folder_options = replace(folder_options, benchmark=kept_to.benchmark)
     opened = open_edits(read_from(edits, output), **asdict(folder_options))
     output.note(summary(edits, opened.folder))
-    target = target or RUNS / (settings["name"] or opened.folder.name)
+    target = target or run_directory(settings["name"] or opened.folder.name)
     chosen = names_in(metrics) or None
     options = ScoreOptions(metrics=chosen, encoder=encoders, protocol=kept_to, device=device, **settings)
     with written_to(target, output) as directory, output.progress() as progress, engine.open(device) as workers:

@@ -11,6 +11,7 @@ from evalkit.editing.method import METHODS, MINIATURE, Adapter, MethodCard, Meth
 from evalkit.edits.manifest import RECIPE_NAME
 from evalkit.errors import OptionError, RunError
 from evalkit.storage.atomic import atomic_write
+from evalkit.storage.documents import read_json
 
 _SAME = ("method", "model", "revision", "settings", "dtype", "benchmark")
 """What all edits of one folder have in common."""
@@ -104,7 +105,7 @@ def _another(output: Path) -> str:
 
 def _read(path: Path) -> Recipe:
     try:
-        recipe = json.loads(path.read_text(encoding="utf-8"))
+        recipe = read_json(path)
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged ({error}). Move the folder away and edit again.") from error
     if not isinstance(recipe, dict):

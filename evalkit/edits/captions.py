@@ -1,5 +1,6 @@
 """Captions tables: what was edited, for folders that have neither a manifest nor a benchmark."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -80,7 +81,9 @@ def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 def _csv_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         rows = csv_rows(path, strict=True)
-        _, heading = next(rows, (0, []))
+        first, heading = next(rows, (1, []))
+        if twice := next((name for name, count in Counter(heading).items() if count > 1), None):
+            raise ManifestError(f"{path}:{first}: the heading '{twice}' stands there twice. Rename one of them.")
         for number, cells in rows:
             if len(cells) > len(heading):
                 raise ManifestError(

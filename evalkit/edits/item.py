@@ -1,12 +1,13 @@
 """The records of edits: one edit of one image, and one problem with a folder, an edit or a file."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+
+from evalkit.storage.names import file_stem
 
 Status = Literal["ok", "failed", "missing"]
 IMAGE_FIELDS = ("source_image", "edited_image", "reference_image", "edit_mask")
@@ -70,12 +71,8 @@ class EditItem:
 
     @property
     def file_stem(self) -> str:
-        """The item's id as the stem of a file name, whatever characters it holds.
-
-        >>> EditItem(item_id="../a cat").file_stem
-        '_a_cat'
-        """
-        return re.sub(r"[^\w.-]+", "_", self.item_id).strip(".") or "_"
+        """The item's id as the stem of a file name, whatever characters it holds: another for every id."""
+        return file_stem(self.item_id)
 
     def with_images(self, file: Callable[[Path], Path | None]) -> "EditItem":
         """This item with what ``file`` gives in the place of each of its image files."""

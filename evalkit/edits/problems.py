@@ -19,6 +19,7 @@ PROBLEMS = {
     "unknown_item": "a line of the manifest whose item the benchmark does not have",
     "unmatched_file": "an image that is no item's",
     "unreadable_folder": "a sub-folder that cannot be listed",
+    "unreadable_name": "a file or folder whose name is not UTF-8; it is not looked at",
     # The images
     "duplicate_output": "the same file for two items that ask for different things",
     "edited_equals_source": "an edited image with the very pixels of its source",

@@ -14,6 +14,8 @@ from evalkit.images.decode import IMAGE_SUFFIXES, sniff_format
 from evalkit.storage.paths import Resolve, is_within
 from evalkit.storage.tensors import ARTEFACT_SUFFIX
 
+MAX_FOLDERS = 64
+"""Sub-folders inside of each other that are listed."""
 _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
 """What operating systems leave behind, beside names that begin with a full stop."""
 
@@ -50,6 +52,10 @@ def scan_folder(root: Path) -> Scan:
 
 def _walk(folder: Path, root: Path, resolve: Resolve) -> Iterator[Path | Problem]:
     """The files below a folder, in an order that does not depend on the file system."""
+    if len(folder.relative_to(root).parts) > MAX_FOLDERS:
+        message = f"{shown(folder, root):.40}… lies more than {MAX_FOLDERS} folders deep and is not listed."
+        yield Problem(code="unreadable_folder", message=message, path=folder)
+        return
     try:
         with os.scandir(folder) as entries:
             found = sorted((composed(entry.name), entry.name, _kind(entry)) for entry in entries)
@@ -61,7 +67,10 @@ def _walk(folder: Path, root: Path, resolve: Resolve) -> Iterator[Path | Problem
         if name.startswith(".") or name.lower() in _JUNK:
             continue
         path = folder / name
-        if kind == "link":
+        if not _is_text(name):
+            message = f"{shown(path, root)} has a name that is not UTF-8 and is not looked at. Rename it."
+            yield Problem(code="unreadable_name", message=message, path=path)
+        elif kind == "link":
             yield from _link(path, root, resolve)
         elif kind == "folder":
             yield from _walk(path, root, resolve)
@@ -69,6 +78,15 @@ def _walk(folder: Path, root: Path, resolve: Resolve) -> Iterator[Path | Problem
             yield path
         else:  # a pipe, a socket or a device: reading it could wait for ever
             yield Problem(code="other_file", message=f"{shown(path, root)} is no regular file.", path=path)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a manifest can hold a name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

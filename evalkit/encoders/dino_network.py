@@ -1,6 +1,5 @@
 """DINO and DINOv2 as encoders of images, and the self-similarity of DINO's keys as one of pairs."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from evalkit.encoders.network import DTYPES, Network, TorchEncoder, full_precisi
 from evalkit.encoders.transformers import quietly, read_model
 from evalkit.errors import EncoderError
 from evalkit.images.pairs import ImagePair
+from evalkit.storage.documents import read_json
 
 VERSION = 1
 MODEL_TYPES = ("vit", "dinov2", "dinov2_with_registers")
@@ -150,7 +150,7 @@ class StructureEncoder:
 def _read(directory: Path) -> Any:  # noqa: ANN401 - transformers has no types
     path = directory / "config.json"
     try:
-        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+        kind = read_json(path).get("model_type")
     except (OSError, ValueError, AttributeError) as failure:
         raise EncoderError(f"{path}: expected a model's configuration, got {one_line(failure)}.") from failure
     if kind not in MODEL_TYPES:

@@ -1,6 +1,5 @@
 """The transformers backend: CLIP and SigLIP from a Hub repository or a local directory."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evalkit.encoders.base import DType, LoadedEncoder, Preprocess
 from evalkit.encoders.hub import fetch_snapshot, one_line
 from evalkit.errors import EncoderError, WeightsError
+from evalkit.storage.documents import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +81,7 @@ def _require_known_type(directory: Path) -> None:
     """Looks before anything heavy is imported."""
     path = directory / "config.json"
     try:
-        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+        kind = read_json(path).get("model_type")
     except (OSError, ValueError, AttributeError) as failure:
         raise EncoderError(f"{path}: expected a model's configuration, got {one_line(failure)}.") from failure
     if kind not in MODEL_TYPES:

@@ -1,5 +1,6 @@
 """From an edit folder to a run: ``score_folder`` computes it, ``score_into`` opens what that takes and writes it."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ from evalkit.scoring.summaries import (
     with_failures_scored,
     without_unreadable,
 )
+from evalkit.storage.names import file_stem
 from evalkit.storage.paths import origin_of
 from evalkit.storage.prefetch import Progress, in_batches, no_progress
 
@@ -79,8 +81,13 @@ def score(
                 metrics=options.metrics or opened.benchmark.default_metrics,
                 default_encoder=opened.benchmark.default_encoder,
             )
-    directory = RUNS / (options.name or opened.folder.name) if output is None else Path(output)
+    directory = run_directory(options.name or opened.folder.name) if output is None else Path(output)
     return score_into(directory, opened.folder, options, engine=engine, progress=progress)
+
+
+def run_directory(name: str) -> Path:
+    """Where the run of a name is written that nobody gives a place; below :data:`RUNS`, whatever the name is."""
+    return RUNS / file_stem(name)
 
 
 def score_into(
@@ -105,6 +112,7 @@ def score_into(
             folder is not what the protocol asks for.
     """
     options = options or ScoreOptions()
+    _require_text(folder, options)
     check_destination(directory, origin_of(folder.root))
     protocol = options.protocol
     if protocol and not set(options.metrics or ()) <= set(protocol.metrics):
@@ -121,6 +129,16 @@ def score_into(
         )
     write_run(directory, run)
     return run
+
+
+def _require_text(folder: EditFolder, options: ScoreOptions) -> None:
+    """A run names its folder and what it was opened with: before anything is computed, it is asked whether it can."""
+    for text in (origin_of(folder.root), options.name or folder.name, *folder.opened_with.values()):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(text).decode("utf-8", "backslashreplace")
+            raise OptionError(f"The name '{shown}' is not UTF-8, and a run could not name it. Rename it.") from None
 
 
 def score_folder(

@@ -1,4 +1,4 @@
-"""Reads JSON, JSON Lines, YAML and CSV within bounds, whatever their bytes are.
+"""Reads JSON, JSON Lines and CSV (YAML: :mod:`evalkit.storage.plain_yaml`) within bounds, whatever their bytes are.
 
 Depth, size, digits and cells are limited far beyond what anybody needs, so that no file takes all the memory, waits for
 ever, or ends in the exhausted stack of a parser. What is wrong is a :class:`ValueError` whose text is the end of a
@@ -14,8 +14,6 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-import yaml
-
 from evalkit.storage.files import open_regular, read_regular
 
 MAX_DEPTH = 64
@@ -26,8 +24,6 @@ MAX_LINE_BYTES = 1 << 20
 """Of a line of JSON Lines."""
 MAX_JSON_BYTES = 32 << 20
 """Of a JSON file, which has to be in memory at once: what is parsed takes up to 25 times as much."""
-MAX_YAML_BYTES = 64 << 10
-"""Of a YAML file, which people write."""
 MAX_TABLE_BYTES = 64 << 20
 """Of a file of CSV."""
 MAX_CELLS = 2_000_000
@@ -88,6 +84,11 @@ def parse_json(data: bytes | str, *, long_number: Callable[[str], Any] | None = 
         raise ValueError(f"it is not JSON: {failure.msg}, {line}column {failure.colno}") from None
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
+    if _HALF.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("a text holds half a character, a lone \\ud800 to \\udfff") from None
     # So many levels take as many brackets: few texts have to be looked at twice.
     if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
         raise ValueError(TOO_DEEP)
@@ -119,28 +120,6 @@ def json_lines(
             except ValueError as failure:
                 raise LineError(number, failure, line) from failure
             yield number, value
-
-
-def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever YAML can hold
-    """The value of a YAML text.
-
-    Raises:
-        ValueError: It is no YAML of plain values, has more than :data:`MAX_YAML_BYTES`, is nested deeper than
-            :data:`MAX_DEPTH`, has a number of more than :data:`MAX_DIGITS` digits, uses aliases, or names a key twice.
-    """
-    if len(text.encode()) > MAX_YAML_BYTES:
-        raise ValueError(f"it has more than {MAX_YAML_BYTES:,} bytes")
-    try:
-        _check_events(text)
-        return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a loader of plain values, as yaml.safe_load's
-    except yaml.MarkedYAMLError as failure:
-        mark = failure.problem_mark or failure.context_mark
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise ValueError(f"{where}{failure.problem or failure.context}") from None
-    except yaml.YAMLError as failure:
-        raise ValueError(str(failure).partition("\n")[0]) from None
-    except (LookupError, AttributeError, TypeError, RecursionError):  # a value that its own tag does not fit
-        raise ValueError("a value is not what its tag says") from None
 
 
 def csv_rows(path: Path, *, delimiter: str | None = None, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
@@ -175,8 +154,8 @@ def csv_rows(path: Path, *, delimiter: str | None = None, strict: bool = False) 
                 yield reader.line_num, cells
 
 
-_DIGITS = re.compile(r"[-+.:\w]+", re.ASCII)
-"""Whatever YAML might take for a number: decimal, hexadecimal, or in minutes and seconds."""
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""One half of a character beyond the first 65,536, beside its other half or not."""
 TOO_DEEP = f"it is nested too deeply: more than {MAX_DEPTH} lists and objects inside of each other"
 
 
@@ -187,11 +166,16 @@ def _refuse_number(digits: str) -> NoReturn:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        _refuse_twice([name for name, _ in pairs])
+        refuse_twice([name for name, _ in pairs])
     return found
 
 
-def _refuse_twice(names: Sequence[Hashable]) -> None:
+def refuse_twice(names: Sequence[Hashable]) -> None:
+    """Refuses an object whose keys are not all different.
+
+    Raises:
+        ValueError: One of the names is there twice.
+    """
     [(name, count)] = Counter(names).most_common(1) or [("", 0)]
     if count > 1:
         raise ValueError(f"the key '{name}' is there twice")
@@ -204,29 +188,3 @@ def _is_deep(value: object) -> bool:
         containers = (each for each in level if isinstance(each, dict | list))
         level = [inner for each in containers for inner in (each.values() if isinstance(each, dict) else each)]
     return any(isinstance(each, dict | list) for each in level)
-
-
-def _check_events(text: str) -> None:
-    """Refuses, while it is only taken apart, what would take long to put together."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        line = f"line {event.start_mark.line + 1}" if event.start_mark else "a line"
-        if isinstance(event, yaml.AliasEvent):  # one can stand for a billion nodes
-            raise ValueError(f"{line} uses an alias (*{event.anchor}), which is not read: write the value out")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise ValueError(f"{line}: {TOO_DEEP}")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        elif isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_DIGITS and _DIGITS.fullmatch(event.value):
-            raise ValueError(f"{line}: a number has more than {MAX_DIGITS:,} digits")
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Plain values only, and no key twice in a mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """The mapping of a node."""
-        _refuse_twice([key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
-        return super().construct_mapping(node, deep=deep)

@@ -20,6 +20,7 @@ from typing import Any
 
 from evalkit.errors import RemoteError
 from evalkit.storage.atomic import atomic_write
+from evalkit.storage.documents import parse_json
 from evalkit.storage.paths import copies_directory
 from evalkit.storage.prefetch import Progress, no_progress, prefetch
 
@@ -180,7 +181,7 @@ class Remote:
             lines = self._fs.cat_file(f"{self._root}/{self._index}").splitlines() if self._index else []
         except FileNotFoundError:
             return []
-        rows = [json.loads(line) for line in lines if line.strip()]
+        rows = [parse_json(line) for line in lines if line.strip()]
         named = dict.fromkeys(row[column] for row in rows for column in row if column.endswith("file_name"))
         return [str(self._index), *(name for name in named if isinstance(name, str) and _is_inside(name))]
 
@@ -221,7 +222,7 @@ class Remote:
         entries: dict[str, dict[str, Any]] = {}
         for line in self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else ():
             with suppress(ValueError):  # half a line is what a killed process left
-                entry = json.loads(line)
+                entry = parse_json(line)
                 entries[entry["name"]] = entry
         return {name: entry for name, entry in entries.items() if entry["remote"] is not None}
 

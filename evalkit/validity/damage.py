@@ -1,6 +1,5 @@
 """What happens to pictures on their way, and what should or should not move a metric."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from PIL import Image, ImageFilter
 from evalkit.edits.item import EditItem
 from evalkit.images.decode import read_image
 from evalkit.storage.atomic import atomic_write
+from evalkit.storage.names import file_stem
 
 BLUR = 1 / 64
 """Radius of the blur in shares of the shorter side."""
@@ -81,8 +81,7 @@ def damaged(name: str, items: Sequence[EditItem], folder: Path) -> tuple[EditIte
     damage = DAMAGES[name]
 
     def write(item: EditItem) -> EditItem:
-        seed = "" if item.seed is None else f"-{item.seed}"
-        path = folder / f"{_as_file_name(item.item_id)}{seed}{damage.suffix}"
+        path = folder / item.file_stem / f"{file_stem(str(item.seed))}{damage.suffix}"
         image = damage.apply(read_image(item.edited_image)) if item.edited_image else None
         if image is None:
             return item
@@ -92,8 +91,3 @@ def damaged(name: str, items: Sequence[EditItem], folder: Path) -> tuple[EditIte
 
     with ThreadPoolExecutor(_WRITERS) as pool:
         return tuple(pool.map(write, items))
-
-
-def _as_file_name(item_id: str) -> str:
-    """The id with what would make it a path written out, so that different ids stay different."""
-    return re.sub(r"[/\\%\0]", lambda sign: f"%{ord(sign[0]):02X}", item_id)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.edits.captions import read_captions
 from evalkit.edits.open import open_folder
 from evalkit.errors import ManifestError, OptionError
 from tests.support.folders import codes, items_named, pairs, put
@@ -108,3 +109,18 @@ def test_captions_do_not_go_with_a_benchmark(tmp_path: Path) -> None:
     """Two authorities on the captions are one too many."""
     with pytest.raises(OptionError, match="mine has captions of its own"):
         open_folder(put(tmp_path, ["a.png"]), expected=items_named("a"), captions=tmp_path / "c.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("c.jsonl", '{"item_id": "a", "target_caption": "x"}\n{"item_id":' + "[" * 30_000, "2: .* nested too deeply"),
+        ("c.csv", "item_id,target_caption\na," + "x" * 140_000 + "\n", "2: .*field larger than field limit"),
+        ("c.csv", "item_id,target_caption,item_id\na,x,b\n", "1: the heading 'item_id' stands there twice"),
+    ],
+)
+def test_a_table_beyond_the_bounds_is_refused_by_line(tmp_path, name, text, says):
+    """Neither depth nor size of a cell ends in anything but a sentence."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ManifestError, match=f"{name}:{says}"):
+        read_captions(tmp_path / name)

@@ -222,8 +222,20 @@ def test_name_that_is_no_text_can_be_shown(tmp_path: Path) -> None:
     folder = open_folder(tmp_path, pattern="c{item_id}.png")
 
     message = folder.problems[0].message
-    assert message.encode() == b"b\\xffd.png is no item's edited image."
+    assert message.encode() == b"b\\xffd.png has a name that is not UTF-8 and is not looked at. Rename it."
     json.dumps(as_json(folder, folder.problems), ensure_ascii=False).encode()
+
+
+def test_folders_inside_of_each_other_are_listed_so_far(tmp_path: Path) -> None:
+    """Beyond any real depth a folder is a problem by name, and nothing ends in an exhausted stack."""
+    (tmp_path / "cat.png").write_bytes(encoded(scene(20, 20)))
+    tmp_path.joinpath(*["d"] * 100).mkdir(parents=True)
+
+    folder = open_folder(tmp_path, pattern="c{item_id}.png")
+
+    assert [(problem.code, "lies more than 64 folders deep" in problem.message) for problem in folder.problems] == [
+        ("unreadable_folder", True)
+    ]
 
 
 def test_command_lists_problems_and_exits_with_three(mess: Messy) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.storage import documents
-from evalkit.storage.documents import LineError, csv_rows, json_lines, parse_json, parse_yaml, read_json
+from evalkit.storage.documents import LineError, csv_rows, json_lines, parse_json, read_json
+from evalkit.storage.plain_yaml import parse_yaml
 
 DEEP = documents.MAX_DEPTH + 1
 SECONDS = 20

@@ -1,7 +1,6 @@
 """The user's copy of PIE-Bench: where it lies, and the edits that its mapping file lists."""
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from evalkit.benchmarks.pie_bench.masks import mask_picture
 from evalkit.edits.item import EditItem
 from evalkit.errors import BenchmarkError, ImageError
 from evalkit.images.decode import image_digest, image_size
+from evalkit.storage.documents import read_json
 
 MAPPING = "mapping_file.json"
 IMAGES = "annotation_images"
@@ -88,7 +88,7 @@ def read_items(root: Path, edit_types: Sequence[str]) -> tuple[EditItem, ...]:
 
 def _entries(path: Path) -> dict[str, _Entry]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as failure:
         raise BenchmarkError(f"{path} cannot be read as PIE-Bench's mapping file: {failure}.") from failure
     if not isinstance(content, dict) or not content:

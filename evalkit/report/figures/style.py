@@ -1,7 +1,6 @@
 """How figures look: one colour per method in all of them, sizes that follow the content, equal files for equal data."""
 
 import io
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -137,15 +136,6 @@ def sides_of(metric: ComparedMetric) -> str:
 def direction(metric: ComparedMetric) -> str:
     """Which values are better, with an arrow."""
     return f"{'↑ higher' if metric.higher_is_better else '↓ lower'} is better"
-
-
-def file_stem(text: str) -> str:
-    """A metric's name as a part of a file name.
-
-    >>> file_stem("clip_score:hessel")
-    'clip_score-hessel'
-    """
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "metric"
 
 
 def new_figure(height: float, title: str, subtitle: str, *, width: float = WIDTH) -> Figure:

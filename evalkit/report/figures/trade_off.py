@@ -15,12 +15,12 @@ from evalkit.report.figures.style import (
     DrawnFigure,
     MethodStyle,
     direction,
-    file_stem,
     new_figure,
     printable,
 )
 from evalkit.report.figures.view import MetricView, basis_of, join_values
 from evalkit.stats.clusters import code_groups, group_deviations, satterthwaite
+from evalkit.storage.names import file_stem
 
 
 def trade_off(view: MetricView, preserved: ComparedMetric) -> DrawnFigure | None:

@@ -10,7 +10,8 @@ from evalkit.arrays import Floats
 from evalkit.comparison.records import ComparedMethod, ComparedMetric, Comparison, PairResult, RankedMethod
 from evalkit.formatting import counted
 from evalkit.report.comparison import by_mean, is_miniature, level_of
-from evalkit.report.figures.style import MethodStyle, file_stem, method_styles
+from evalkit.report.figures.style import MethodStyle, method_styles
+from evalkit.storage.names import file_stem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,6 @@ from evalkit.report.figures.style import (
     INK,
     PAPER,
     DrawnFigure,
-    file_stem,
     rendered,
 )
 from evalkit.report.figures.write import draw_figures
@@ -35,6 +34,7 @@ from evalkit.report.page import asset
 from evalkit.report.page.gallery import build_gallery
 from evalkit.report.page.words import headline, methods_section, signatures
 from evalkit.storage.atomic import atomic_write
+from evalkit.storage.names import file_stem
 
 _COLOURS = {INK: "currentColor", GREY: "var(--muted)", GRID: "var(--line)", BAND: "var(--band)", PAPER: "var(--paper)"}
 _ENLARGED = 1.3
