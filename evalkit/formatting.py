@@ -7,15 +7,19 @@ from itertools import chain, count
 DASH = "–"
 """What stands for a value that is not defined."""
 _SMALL = dict(enumerate(("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), 1))
+LEAST, GREATEST = 1e-4, 1e7
+"""Numbers beyond these are written with a power of ten instead of a row of zeros."""
 
 
 def format_score(value: float | None) -> str:
-    """A metric's value with four decimals.
+    """A metric's value with four decimals, or with its significant digits where these would all be zeros.
 
-    >>> format_score(-0.12345), format_score(None)
-    ('−0.1235', '–')
+    >>> format_score(-0.12345), format_score(0.0000123), format_score(-0.0), format_score(None)
+    ('−0.1235', '1.23e−5', '0.0000', '–')
     """
-    return DASH if value is None else _minus(f"{value:.4f}")
+    if value is None:
+        return DASH
+    return _scientific(value, 3) if 0 < abs(value) < LEAST / 2 or abs(value) >= GREATEST else _fixed(value, 4)
 
 
 def format_number(value: float | None, decimals: int | None = None) -> str:
@@ -23,21 +27,43 @@ def format_number(value: float | None, decimals: int | None = None) -> str:
 
     >>> format_number(0.00123456), format_number(12.3456), format_number(-0.5), format_number(2.0, 1)
     ('0.00123', '12.3', '−0.500', '2.0')
-    """
-    return DASH if value is None else _minus(f"{value:.{decimals_of(value) if decimals is None else decimals}f}")
-
-
-def format_signed(value: float | None, decimals: int | None = None) -> str:
-    """The same with its sign; zero has none unless decimals are asked for.
-
-    >>> format_signed(0.0049), format_signed(0.0), format_signed(0.0, 2)
-    ('+0.00490', '0', '+0.00')
+    >>> format_number(0.0000362), format_number(5.27e299), format_number(-0.001, 2)
+    ('3.62e−5', '5.27e299', '0.00')
     """
     if value is None:
         return DASH
+    if decimals is None and value and not LEAST <= abs(value) < GREATEST:
+        return _scientific(value, 3)
+    return _fixed(value, decimals_of(value) if decimals is None else decimals)
+
+
+def format_signed(value: float | None, decimals: int | None = None) -> str:
+    """The same with its sign; what is zero, or rounded to it, has none.
+
+    >>> format_signed(0.0049), format_signed(0.0), format_signed(-0.001, 2), format_signed(-1e-300)
+    ('+0.00490', '0', '0.00', '−1.00e−300')
+    """
     if value == 0 and decimals is None:
         return "0"
-    return _minus(f"{value:+.{decimals_of(value) if decimals is None else decimals}f}")
+    text = format_number(value, decimals)
+    return f"+{text}" if value is not None and value > 0 and any(digit in text for digit in "123456789") else text
+
+
+def format_alike(values: Sequence[float]) -> list[str]:
+    """Numbers with their signs and with as many decimals each, those that the largest needs.
+
+    Where one of them would become zero, each is written with its own three digits.
+
+    >>> format_alike([0.0123, -0.5]), format_alike([0.00001, 0.5])
+    (['+0.012', '−0.500'], ['+1.00e−5', '+0.500'])
+    """
+    decimals = decimals_of(max(map(abs, values), default=0.0))
+    texts = [format_signed(value, decimals) for value in values]
+    lost = any(
+        value and not any(digit in text for digit in "123456789") for value, text in zip(values, texts, strict=True)
+    )
+    large = any(abs(value) >= GREATEST for value in values)
+    return [format_signed(value) for value in values] if lost or large else texts
 
 
 def decimals_of(value: float, most: int = 9) -> int:
@@ -46,40 +72,65 @@ def decimals_of(value: float, most: int = 9) -> int:
     >>> decimals_of(0.0123), decimals_of(1234.5), decimals_of(0.0)
     (4, 0, 4)
     """
-    exponent = int(f"{value:e}".partition("e")[2])
+    exponent = int(f"{value:.2e}".partition("e")[2])
     return 4 if value == 0 else max(0, min(most, 2 - exponent))
 
 
 def format_interval(low: float | None, high: float | None, number: Callable[[float | None], str] = format_score) -> str:
-    """An interval whose ends are put into text by ``number``.
+    """An interval whose ends are put into text by ``number``, with more digits where both would read the same.
 
     >>> format_interval(0.1, 0.25), format_interval(-0.1, 0.25, format_signed), format_interval(None, None)
     ('[0.1000, 0.2500]', '[−0.100, +0.250]', '–')
+    >>> format_interval(0.25001, 0.25004)
+    '[0.25001, 0.25004]'
     """
-    return DASH if low is None or high is None else f"[{number(low)}, {number(high)}]"
+    if low is None or high is None:
+        return DASH
+    ends = number(low), number(high)
+    digits = 4
+    while ends[0] == ends[1] and low != high and digits < 17:
+        digits += 1
+        ends = _significant(low, digits), _significant(high, digits)
+    return f"[{ends[0]}, {ends[1]}]"
 
 
-def format_p(p_value: float | None) -> str:
-    """A p-value as a cell of a table shows it.
+def format_p(p_value: float | None, alpha: float = 0.05) -> str:
+    """A p-value as a cell of a table shows it: two digits, and as many more as tell it from the error rate.
 
     >>> format_p(0.03125), format_p(0.00001), format_p(0.999)
     ('0.031', '< 0.0001', '1')
+    >>> format_p(0.0496), format_p(0.0504), format_p(0.05), format_p(0.0504, alpha=0.01)
+    ('0.0496', '0.0504', '0.05', '0.05')
     """
     if p_value is None:
         return DASH
-    if p_value < 1e-4:
+    if p_value < 1e-4 <= alpha:
         return "< 0.0001"
-    return f"{p_value:.2g}" if p_value < 0.995 else "1"
+    if p_value >= 0.995:
+        return "1"
+    digits = 2
+    while digits < 17 and _compared(float(f"{p_value:.{digits}g}"), alpha) != _compared(p_value, alpha):
+        digits += 1
+    return _exponent(f"{p_value:.{digits}g}")
 
 
-def format_p_relation(p_value: float) -> str:
+def format_p_relation(p_value: float, alpha: float = 0.05) -> str:
     """A p-value as it follows the letter p in a sentence.
 
     >>> format_p_relation(0.03125), format_p_relation(0.00001)
     ('= 0.031', '< 0.0001')
     """
-    text = format_p(p_value)
+    text = format_p(p_value, alpha)
     return text if text.startswith("<") else f"= {text}"
+
+
+def format_declared(value: float) -> str:
+    """A number that somebody declared, such as a margin or an error rate, as it was declared.
+
+    >>> format_declared(0.05), format_declared(1e-6)
+    ('0.05', '1e−6')
+    """
+    return _exponent(f"{value:g}")
 
 
 def format_ranks(low: int | None, high: int | None, *, unranked: str = "not ranked") -> str:
@@ -162,6 +213,33 @@ def one_line_names(names: Iterable[str]) -> dict[str, str]:
             found[name] = next(each for each in chain([line], numbered) if each not in taken)
             taken.add(found[name])
     return found
+
+
+def _compared(p_value: float, alpha: float) -> int:
+    """Whether a p-value is below the error rate, on it, or above."""
+    return (p_value > alpha) - (p_value < alpha)
+
+
+def _fixed(value: float, decimals: int) -> str:
+    """With so many decimals; a zero has no sign."""
+    text = f"{value:.{decimals}f}"
+    return _minus(text if float(text) else text.lstrip("-"))
+
+
+def _scientific(value: float, digits: int) -> str:
+    """With a power of ten."""
+    return _exponent(f"{value:.{digits - 1}e}")
+
+
+def _significant(value: float, digits: int) -> str:
+    """With so many significant digits."""
+    return _exponent(f"{value:.{digits}g}")
+
+
+def _exponent(text: str) -> str:
+    """Python's notation of a power of ten without its zeros and its plus."""
+    mantissa, e, power = text.partition("e")
+    return _minus(f"{mantissa}e{int(power)}" if e else text)
 
 
 def _minus(text: str) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from evalkit.comparison.records import Comparison
     from evalkit.scores.external import ColumnNames
 
-RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "rank_high")
+RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "rank_high", "reason")
 MARGIN_HELP = "Differences below X do not matter.  [default: the protocol's]"
 FIGURES_HELP = "Write figures there: SVG, PDF, PNG, and the numbers behind each as CSV."
 TESTS, CORRECTIONS = ("sign_flip", "t", "wilcoxon"), ("holm", "maxt", "bh", "by", "none")
@@ -103,26 +103,34 @@ def write(comparison: "Comparison", figures: Path | None, report: Path | None, o
 
 def show(comparison: "Comparison", output: Output) -> None:
     """Verdicts first, then the ranking, the comparisons, and what must stand below them."""
-    from evalkit.report.comparison import comparison_notes, pairs_table, ranking_table, verdict_sentences
+    from evalkit.report.comparison import (
+        PAIRS_SHOWN,
+        comparison_notes,
+        omitted_pairs,
+        pairs_table,
+        ranking_table,
+        shown_sentences,
+    )
 
-    for sentence in verdict_sentences(comparison):
+    for sentence in shown_sentences(comparison):
         output.line(sentence)
     output.line()
     output.table(ranking_table(comparison))
-    output.table(pairs_table(comparison))
-    for note in comparison_notes(comparison):
+    output.table(pairs_table(comparison, PAIRS_SHOWN))
+    for note in [*omitted_pairs(comparison), *comparison_notes(comparison)]:
         output.line(f"  {note}")
 
 
 def as_json(comparison: "Comparison") -> dict[str, Any]:
     """What ``evalkit compare --json`` prints."""
     from evalkit.report.comparison import missing_reasons
-    from evalkit.report.export import PAIR_COLUMNS
+    from evalkit.report.export import pair_record
 
     return {
-        "comparisons": [{key: getattr(pair, key) for key in PAIR_COLUMNS} for pair in comparison.pairs],
+        "comparisons": [pair_record(pair) for pair in comparison.pairs],
         "ranking": [{key: getattr(row, key) for key in RANKING_KEYS} for row in comparison.ranking],
         "settings": {**comparison.settings, "notes": [*missing_reasons(comparison), *comparison.notes]},
+        "not_told_apart": {metric: [list(members) for members in sets] for metric, sets in comparison.cliques.items()},
     }
 
 

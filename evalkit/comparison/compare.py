@@ -12,18 +12,17 @@ from evalkit.comparison.failures import with_failures_scored
 from evalkit.comparison.join import REASON_WORDS, Joined, join
 from evalkit.comparison.load import Method, check_comparable, load_methods
 from evalkit.comparison.options import ComparisonOptions, ComparisonPlan, plan_comparison
-from evalkit.comparison.records import CORRECTIONS, ComparedMethod, ComparedMetric, Comparison, PairResult, sentence_of
+from evalkit.comparison.records import CORRECTIONS, ComparedMethod, ComparedMetric, Comparison, PairResult
+from evalkit.comparison.statements.pairs import sentence_of
+from evalkit.comparison.statements.rankings import ranking_notes
+from evalkit.comparison.statements.terms import Inference
 from evalkit.formatting import counted, listed, one_line
 from evalkit.scores.external import read_groups
 from evalkit.stats.compare import compare_methods, permutations_for
 from evalkit.stats.multiplicity import EXPLORATORY
 from evalkit.stats.ranking import rank_methods
-from evalkit.stats.records import Ranking
+from evalkit.stats.records import PairComparison, Ranking
 from evalkit.stats.scores import MetricScores
-
-_WILCOXON_NOTE = (
-    "p-values are Wilcoxon's, which asks about ranks; intervals are of the mean, by sign flip: they can disagree"
-)
 
 
 def compare(
@@ -57,7 +56,9 @@ def compare(
     joined = join(methods, plan.names, groups)
     notes += _group_notes(joined)
     scores = [_scores(joined, metric) for metric in plan.metrics]
-    pairs = _pairs(joined, plan, scores)
+    decided = compare_methods(scores, joined.groups, options)
+    settings_used = _settings(joined, plan, scores, len(decided))
+    pairs = _pairs(joined, plan, decided, Inference.of(settings_used))
     rankings = [
         rank_methods(of_metric, joined.groups, (pair for pair in pairs if pair.metric == of_metric.metric), options)
         for of_metric in scores
@@ -70,7 +71,7 @@ def compare(
         cliques={name: ranking.cliques for name, ranking in zip(plan.names, rankings, strict=True)},
         benchmark=next((m.record.benchmark for m in methods if m.record), None),
         baseline=options.baseline,
-        settings=_settings(joined, plan, scores, len(pairs)),
+        settings=settings_used,
         notes=tuple(
             one_line(note)
             for note in (*notes, *plan.notes, *_missing(methods, joined, plan), *_ranking_notes(rankings, joined, plan))
@@ -96,16 +97,18 @@ def _scores(joined: Joined, metric: ComparedMetric) -> MetricScores:
     )
 
 
-def _pairs(joined: Joined, plan: ComparisonPlan, scores: Sequence[MetricScores]) -> tuple[PairResult, ...]:
+def _pairs(
+    joined: Joined, plan: ComparisonPlan, decided: Sequence[PairComparison], inference: Inference
+) -> tuple[PairResult, ...]:
     """Every pair on every metric, with its sentence and the items that it leaves out."""
     metrics = {metric.name: metric for metric in plan.metrics}
     return tuple(
         PairResult.of(
             pair,
             excluded=joined.excluded(pair.a, pair.b, pair.metric),
-            sentence=sentence_of(pair, metrics[pair.metric], plan.options),
+            sentence=sentence_of(pair, metrics[pair.metric], inference),
         )
-        for pair in compare_methods(scores, joined.groups, plan.options)
+        for pair in decided
     )
 
 
@@ -148,7 +151,7 @@ def _settings(
 
 def _missing(methods: Sequence[Method], joined: Joined, plan: ComparisonPlan) -> list[str]:
     """A note for every method, metric and reason for which there are items without a value, or with the worst one."""
-    notes = [_WILCOXON_NOTE] if plan.options.test == "wilcoxon" else []
+    notes: list[str] = []
     for metric in plan.metrics:
         for method in methods:
             notes += [
@@ -174,12 +177,6 @@ def _group_notes(joined: Joined) -> list[str]:
 
 
 def _ranking_notes(rankings: Sequence[Ranking], joined: Joined, plan: ComparisonPlan) -> list[str]:
-    notes = []
-    for name, ranking in zip(plan.names, rankings, strict=True):
-        notes += [f"{row.method} is not ranked on {row.metric}: {row.reason}" for row in ranking.methods if row.reason]
-        if 0 < ranking.n_items < len(joined.items):
-            notes.append(
-                f"the ranking on {name} is over the {ranking.n_items} of {len(joined.items)} items for which all "
-                "ranked methods have a value"
-            )
-    return notes
+    n_items = {name: ranking.n_items for name, ranking in zip(plan.names, rankings, strict=True)}
+    rows = [row for ranking in rankings for row in ranking.methods]
+    return list(ranking_notes(rows, n_items, len(joined.items)))

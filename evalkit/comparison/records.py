@@ -1,16 +1,14 @@
-"""What a comparison of methods found, as records and as sentences: everything that tables, figures and pages show."""
+"""What a comparison of methods found, as records: everything that tables, figures, sentences and pages show."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
-from evalkit.formatting import counted, format_interval, format_number, format_p_relation, format_percent, format_signed
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord
 from evalkit.stats.intervals import Estimate
-from evalkit.stats.multiplicity import EXPLORATORY, Correction
+from evalkit.stats.multiplicity import Correction
 from evalkit.stats.records import PairComparison, RankedMethod, VerdictName
-from evalkit.stats.scores import InferenceOptions, Test
 
 __all__ = ["ComparedMethod", "ComparedMetric", "Comparison", "MethodVerdict", "PairResult", "RankedMethod"]
 
@@ -24,15 +22,6 @@ CORRECTIONS: Mapping[Correction, str] = {
     "none": "none",
 }
 """Corrections as the settings of a comparison name them."""
-TEST_NAMES: dict[Test, str] = {"sign_flip": "sign-flip", "t": "group-robust t", "wilcoxon": "Wilcoxon"}
-CORRECTION_NAMES = {
-    "holm": "Holm",
-    "max_t": "max-t",
-    "benjamini_hochberg": "Benjamini–Hochberg",
-    "benjamini_yekutieli": "Benjamini–Yekutieli",
-    "none": "uncorrected",
-}
-"""Corrections in words, by their names in the settings of a comparison."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +81,7 @@ class PairResult(PairComparison):
     @classmethod
     def of(cls, pair: PairComparison, *, excluded: Mapping[str, int], sentence: str) -> "PairResult":
         """The statistics of a pair with what is said of them."""
-        found = {each.name: getattr(pair, each.name) for each in fields(pair)}
+        found = {each.name: _unsigned(getattr(pair, each.name)) for each in fields(pair)}
         return cls(**found, excluded=excluded, sentence=sentence)
 
     def seen_from(self, method: str) -> "PairResult":
@@ -125,7 +114,7 @@ class PairResult(PairComparison):
                 ci_low=_negated(self.complete_cases.ci_high),
                 ci_high=_negated(self.complete_cases.ci_low),
             ),
-            bounds=self.bounds and (-self.bounds[1], -self.bounds[0]),
+            bounds=self.bounds and (0.0 - self.bounds[1], 0.0 - self.bounds[0]),
             verdict=_OTHER_SIDE.get(self.verdict, self.verdict),
         )
 
@@ -146,8 +135,13 @@ def _turned(estimate: Estimate) -> Estimate:
     return replace(estimate, value=_negated(estimate.value), low=_negated(estimate.high), high=_negated(estimate.low))
 
 
+def _unsigned(value: object) -> Any:  # noqa: ANN401 - a field of whatever type
+    """A zero without a sign; anything else as it is."""
+    return value + 0.0 if isinstance(value, float) else value
+
+
 def _negated(value: float | None) -> float | None:
-    return None if value is None else -value
+    return None if value is None else 0.0 - value  # 0 has no sign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,52 +161,3 @@ class Comparison:
     """alpha, seed, test, correction, groups, permutations, …: what it takes to get the same numbers again."""
     notes: tuple[str, ...] = ()
     """What a reader must know: items left out, metrics that could not be compared, runs that are incomplete."""
-
-
-def sentence_of(pair: PairComparison, metric: ComparedMetric, options: InferenceOptions) -> str:
-    """Difference with interval and size, p-values, wins, equivalence, what could have been found, and the verdict."""
-    if pair.difference is None:
-        return f"{pair.b} and {pair.a} cannot be compared on {metric.name}: {pair.reason}"
-    interval = "" if pair.ci_low is None else f" {format_interval(pair.ci_low, pair.ci_high, format_signed)}"
-    seeds = f", {pair.n_seeds} seeds" if pair.n_seeds > 1 else ""
-    level = format_percent(1 - options.alpha)
-    parts = [
-        f"{pair.b} − {pair.a} = {format_signed(pair.difference)} {metric.name}{interval} ({level}, "
-        f"{counted(pair.n_items, 'item')} in {counted(pair.n_groups, 'group')}{seeds}"
-        f"{'' if metric.higher_is_better else '; lower is better'})"
-    ]
-    if pair.new_seeds is not None:  # the other question: not "new items like these", but "these items, new seeds"
-        ends = format_interval(pair.new_seeds.low, pair.new_seeds.high, format_signed)
-        parts.append(f"on these very items with new seeds {ends}")
-    parts += [_p_values(pair, metric, options), f"win/tie/loss {pair.win}/{pair.tie}/{pair.loss}"]
-    if metric.margin is not None:
-        p_value = "" if pair.equivalence_p_value is None else f" (p {format_p_relation(pair.equivalence_p_value)})"
-        shown = "shown" if pair.equivalent else "not shown"
-        parts.append(f"margin ±{format_number(metric.margin)}: equivalence {shown}{p_value}")
-    if pair.minimum_detectable_effect is not None:
-        parts.append(f"MDE {format_number(pair.minimum_detectable_effect)}")
-    if pair.bounds is not None:
-        low, high = (format_signed(end) for end in pair.bounds)
-        parts.append(f"{counted(pair.n_not_run, 'item')} not run: between {low} and {high} whatever their scores")
-    return f"{'; '.join(parts)} → {conclusion(pair)}"
-
-
-def conclusion(pair: PairComparison) -> str:
-    """The verdict with the methods' names."""
-    if pair.verdict in ("a_better", "b_better"):
-        return f"{pair.a if pair.verdict == 'a_better' else pair.b} is better"
-    return str(pair.verdict)
-
-
-def _p_values(pair: PairComparison, metric: ComparedMetric, options: InferenceOptions) -> str:
-    test = TEST_NAMES[options.test]
-    if pair.p_value is None:
-        return f"no {test} p-value: {pair.reason}"
-    raw = f"{test} p {format_p_relation(pair.p_value)}"
-    if pair.n_comparisons < 2 or pair.adjusted_p_value is None:
-        return raw
-    correction = options.correction if metric.primary else EXPLORATORY[options.correction]
-    name, family = CORRECTION_NAMES[CORRECTIONS[correction]], "" if metric.primary else ", exploratory"
-    # Without a correction the same number again would read as a second result.
-    adjusted = "" if correction == "none" else f" {format_p_relation(pair.adjusted_p_value)}"
-    return f"{raw}, {name}{adjusted} ({pair.n_comparisons} comparisons{family})"

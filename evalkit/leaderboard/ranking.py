@@ -7,8 +7,9 @@ from itertools import permutations
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.compare import compare
 from evalkit.comparison.records import Comparison, PairResult, RankedMethod
+from evalkit.comparison.statements import boards
 from evalkit.leaderboard.store import LoadedEntry
-from evalkit.metrics.base import METRICS
+from evalkit.metrics.base import METRICS, Metric
 
 ALPHA = 0.05
 NOT_ALIGNED = "identity"
@@ -63,12 +64,15 @@ def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry]) -> Board:
     unranked = {name: _why_unranked(entry, protocol, pairs, by_name) for name, entry in by_name.items()}
     ranked = [entry for name, entry in by_name.items() if unranked[name] is None]
     if len(ranked) == 1:
-        unranked[ranked[0].method] = "there is no other method that passes, to be ranked against"
+        unranked[ranked[0].method] = boards.NO_OTHER
         ranked = []
     found = _among_ranked(protocol, ranked)
-    front = _front(protocol, ranked)
+    ranks = {name: _ranks(found, name, protocol) for name in by_name}
+    # The items that all of them have can be too few groups to rank anybody.
+    unranked |= {name: _reason(rows) for name, rows in ranks.items() if rows}
+    front = _front(protocol, [entry for entry in ranked if unranked[entry.method] is None])
     rows = [
-        BoardRow(entry=entry, ranks=_ranks(found, name, protocol), unranked=unranked[name], on_front=name in front)
+        BoardRow(entry=entry, ranks=ranks[name], unranked=unranked[name], on_front=name in front)
         for name, entry in by_name.items()
     ]
     return Board(
@@ -116,21 +120,20 @@ def _why_unranked(
     """What keeps an entry from being ranked."""
     name = entry.method
     if entry.card.kind == "control":
-        return "a control"
+        return boards.CONTROL
     awaited = [metric for metric in protocol.primary if metric not in entry.metrics]
     if awaited:
-        return f"awaits {' and '.join(awaited)}"
+        return boards.awaits(awaited)
     for primary, control, what in (
         (protocol.alignment, NOT_ALIGNED, "making the edit"),
         (protocol.preservation, NOT_PRESERVED, "keeping the rest"),
     ):
         metric = _defined(primary, protocol, by_name.get(control))
         if metric is None:
-            return f"the control {control} is not there to be held against"
-        p_value = _p_of_better(pairs, metric, control, name)
-        if p_value is None or p_value > ALPHA:
-            shown = "–" if p_value is None else f"{p_value:.3f}"
-            return f"not better than the control {control} at {what} ({metric}, p {shown})"
+            return boards.no_control(control)
+        pair = _pair_with(control, name, metric, pairs)
+        if not _is_better(pair, METRICS.get(metric)):
+            return boards.not_better_than(control, what, metric, pair, ALPHA)
     return None
 
 
@@ -145,14 +148,17 @@ def _defined(metric: str, protocol: Protocol, control: LoadedEntry | None) -> st
     return next((name for name in (metric, *alike) if name in scored and scored[name].n > 0), None)
 
 
-def _p_of_better(pairs: Sequence[PairResult], metric: str, control: str, name: str) -> float | None:
-    """The uncorrected p-value that a method is better than a control; 1 where it is worse, None where none is known."""
-    pair = next((pair for pair in pairs if pair.metric == metric and {pair.a, pair.b} == {control, name}), None)
-    if pair is None or pair.p_value is None:
-        return None
-    difference = pair.seen_from(name).difference
-    better = difference is not None and (difference > 0 if METRICS.get(metric).higher_is_better else difference < 0)
-    return pair.p_value if better else 1.0
+def _pair_with(control: str, name: str, metric: str, pairs: Sequence[PairResult]) -> PairResult | None:
+    """A method against a control on one metric, seen from the method."""
+    found = (pair for pair in pairs if pair.metric == metric and {pair.a, pair.b} == {control, name})
+    return next((pair.seen_from(name) for pair in found), None)
+
+
+def _is_better(pair: PairResult | None, metric: Metric) -> bool:
+    """Whether the uncorrected test finds a method better than a control."""
+    if pair is None or pair.p_value is None or pair.difference is None or pair.p_value > ALPHA:
+        return False
+    return pair.difference > 0 if metric.higher_is_better else pair.difference < 0
 
 
 def _among_ranked(protocol: Protocol, ranked: Sequence[LoadedEntry]) -> Comparison | None:
@@ -166,6 +172,11 @@ def _ranks(found: Comparison | None, method: str, protocol: Protocol) -> dict[st
     """Primary metric to a method's ranks."""
     rows = found.ranking if found else ()
     return {row.metric: row for row in rows if row.method == method and row.metric in protocol.primary}
+
+
+def _reason(ranks: Mapping[str, RankedMethod]) -> str | None:
+    """Why a method has no rank on any primary metric; None where it has one."""
+    return None if any(row.rank_low is not None for row in ranks.values()) else next(iter(ranks.values())).reason
 
 
 def _decided(pairs: Sequence[PairResult], found: Comparison | None) -> tuple[PairResult, ...]:
@@ -210,5 +221,5 @@ def _notes(protocol: Protocol, entries: Sequence[LoadedEntry]) -> list[str]:
     for metric in protocol.metrics:
         n_awaiting = sum(metric not in entry.metrics for entry in entries)
         if n_awaiting:
-            notes.append(f"{metric} awaits weights for {n_awaiting} of {len(entries)} entries")
+            notes.append(boards.awaiting(metric, n_awaiting, len(entries)))
     return notes

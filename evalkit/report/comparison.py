@@ -1,34 +1,28 @@
-"""A comparison as text: the verdicts in sentences, the ranking and the pairs as cells, and what must stand below."""
+"""A comparison as text: its sentences, the ranking and the pairs as cells, and what must stand below.
 
+What is said comes from `evalkit.comparison.statements`; here it is placed.
+"""
+
+from collections.abc import Iterator
 from operator import attrgetter
 from typing import Literal
 
-from evalkit.comparison.records import (
-    CORRECTION_NAMES,
-    TEST_NAMES,
-    ComparedMetric,
-    Comparison,
-    PairResult,
-    RankedMethod,
-)
-from evalkit.formatting import (
-    format_interval,
-    format_number,
-    format_p,
-    format_percent,
-    format_ranks,
-    format_score,
-    format_signed,
-)
+from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
+from evalkit.comparison.statements.captions import mde_words, pairs_title, ranking_title
+from evalkit.comparison.statements.pairs import detectable, effect_cells, pair_reasons, verdict_words, win_tie_loss
+from evalkit.comparison.statements.rankings import about_ranks, set_notes
+from evalkit.comparison.statements.terms import Inference, is_miniature, metric_label
+from evalkit.formatting import format_interval, format_number, format_p, format_ranks, format_score
 from evalkit.report.runs import MINIATURE_NOTE
 from evalkit.report.tables import TextTable
 
 SENTENCES = 12
-"""With more comparisons than this only those on primary metrics are put into sentences; the table has them all."""
+"""With more comparisons than this only those on primary metrics are put into sentences, and of these so many."""
+PAIRS_SHOWN = 100
+"""Rows of a terminal's table of pairs; exports have them all."""
 RANKING_HEADER = ("metric", "method", "mean", "interval", "rank")
 Mark = Literal["best", "tied", ""]
-"""The best mean, one statistically tied with it, or neither."""
-PAIRS_HEADER = ("metric", "comparison", "difference", "interval", "p", "adjusted p", "win/tie/loss", "MDE", "verdict")
+"""The best mean, one that no method is decided better than, or neither."""
 
 
 def verdict_sentences(comparison: Comparison) -> list[str]:
@@ -36,6 +30,17 @@ def verdict_sentences(comparison: Comparison) -> list[str]:
     primary = {metric.name for metric in comparison.metrics if metric.primary}
     everything = len(comparison.pairs) <= SENTENCES
     return [pair.sentence for pair in comparison.pairs if everything or pair.metric in primary]
+
+
+def shown_sentences(comparison: Comparison) -> list[str]:
+    """The sentences that a terminal shows: at most so many, the decided ones first, and how many more there are."""
+    sentences = verdict_sentences(comparison)
+    if len(sentences) <= SENTENCES:
+        return sentences
+    decided = {pair.sentence for pair in comparison.pairs if pair.winner is not None}
+    first = sorted(range(len(sentences)), key=lambda number: sentences[number] not in decided)[:SENTENCES]
+    more = f"… and {len(sentences) - SENTENCES:,} more comparisons on primary metrics: --export md has all sentences"
+    return [*(sentences[number] for number in sorted(first)), more]
 
 
 def ranking_table(comparison: Comparison) -> TextTable:
@@ -51,69 +56,71 @@ def ranking_table(comparison: Comparison) -> TextTable:
         )
         for row in comparison.ranking
     )
-    title = f"Ranking{on_benchmark(comparison)}: {level_of(comparison)} intervals, ranks that the data allow"
+    title = ranking_title(comparison)
     return TextTable(title=title, header=RANKING_HEADER, rows=rows, text_columns=frozenset({0, 1, 4}))
 
 
-def pairs_table(comparison: Comparison) -> TextTable:
-    """Every comparison with its difference, p-values and verdict."""
+def pairs_table(comparison: Comparison, most: int | None = None) -> TextTable:
+    """Comparisons with their effect, p-values and verdict.
+
+    Args:
+        comparison: What was found.
+        most: So many of them, those on primary metrics first and among these the decided ones; None for all.
+    """
     metrics = {metric.name: metric for metric in comparison.metrics}
-    rows = tuple(
-        (
-            metric_label(metrics[pair.metric]),
-            f"{pair.b} − {pair.a}",
-            format_signed(pair.difference),
-            format_interval(pair.ci_low, pair.ci_high, format_signed),
-            format_p(pair.p_value),
-            format_p(pair.adjusted_p_value),
-            f"{pair.win}/{pair.tie}/{pair.loss}",
-            format_number(pair.minimum_detectable_effect),
-            verdict_words(pair),
-        )
-        for pair in comparison.pairs
+    inference = Inference.of(comparison.settings)
+    rows = tuple(_pair_row(pair, metrics[pair.metric], inference) for pair in shown_pairs(comparison, most))
+    return TextTable(
+        title=pairs_title(comparison), header=pairs_header(inference), rows=rows, text_columns=frozenset({0, 1, 8})
     )
-    title = f"Comparisons{on_benchmark(comparison)}: {how_tested(comparison)}"
-    return TextTable(title=title, header=PAIRS_HEADER, rows=rows, text_columns=frozenset({0, 1, 8}))
+
+
+def pairs_header(inference: Inference) -> tuple[str, ...]:
+    """The heads of a table of pairs: the effect is the one that was tested."""
+    effect = "rank-biserial" if inference.is_about_ranks else "difference"
+    return ("metric", "comparison", effect, "interval", "p", "adjusted p", "win/tie/loss", "MDE", "verdict")
+
+
+def shown_pairs(comparison: Comparison, most: int | None) -> tuple[PairResult, ...]:
+    """The comparisons, or the most important of them, in their own order."""
+    pairs = comparison.pairs
+    if most is None or len(pairs) <= most:
+        return pairs
+    primary = {metric.name for metric in comparison.metrics if metric.primary}
+    first = sorted(range(len(pairs)), key=lambda n: (pairs[n].metric not in primary, pairs[n].winner is None))
+    return tuple(pairs[number] for number in sorted(first[:most]))
+
+
+def omitted_pairs(comparison: Comparison) -> Iterator[str]:
+    """Where the rows are that a terminal's table leaves out."""
+    if len(comparison.pairs) > PAIRS_SHOWN:
+        yield (
+            f"{PAIRS_SHOWN} of {len(comparison.pairs):,} comparisons are shown, decided ones on primary metrics first; "
+            "all of them: --export csv, or --json"
+        )
 
 
 def comparison_notes(comparison: Comparison) -> list[str]:
-    """What has to stand below: how it was tested, signatures, and everything that a reader must know."""
-    cliques = [
-        f"not told apart on {metric}: {'; '.join(', '.join(members) for members in sets)}"
-        for metric, sets in comparison.cliques.items()
-        if sets
-    ]
+    """What has to stand below: what ranks and sets are, what is missing, signatures, and all else to be known."""
     signatures = [metric.signature for metric in comparison.metrics if metric.signature]
-    return [*cliques, *missing_reasons(comparison), *comparison.notes, *signatures, *miniature_note(comparison)]
+    return [
+        *set_notes(comparison),
+        *filter(None, (about_ranks(comparison), mde_words(comparison))),
+        *missing_reasons(comparison),
+        *comparison.notes,
+        *signatures,
+        *miniature_note(comparison),
+    ]
 
 
 def missing_reasons(comparison: Comparison) -> list[str]:
-    """Why a pair lacks a figure, or could not have been significant."""
-    return [f"{pair.b} − {pair.a} on {pair.metric}: {pair.reason}" for pair in comparison.pairs if pair.reason]
+    """Why pairs lack a figure."""
+    return [reason for pair in comparison.pairs for reason in pair_reasons(pair)]
 
 
 def miniature_note(comparison: Comparison) -> list[str]:
     """That the numbers are a toy network's, where any is."""
     return [MINIATURE_NOTE] if any(map(is_miniature, comparison.metrics)) else []
-
-
-def is_miniature(metric: ComparedMetric) -> bool:
-    """Whether the metric was computed with a toy encoder."""
-    return "|enc:miniature" in (metric.signature or "")
-
-
-def how_tested(comparison: Comparison) -> str:
-    """How p-values were made and corrected, as a caption says it."""
-    settings = comparison.settings
-    test, correction = TEST_NAMES[settings["test"]], CORRECTION_NAMES[settings["correction"]]  # type: ignore[index]
-    words = f"{test} test by group, α = {settings['alpha']}"
-    if len(comparison.pairs) > 1:
-        words += f", {correction}{'' if settings['correction'] == 'none' else '-corrected'}"
-        if not all(metric.primary for metric in comparison.metrics) and settings["correction"] != "none":
-            exploratory = CORRECTION_NAMES[settings["exploratory_correction"]]  # type: ignore[index]
-            named = ", ".join(metric.name for metric in comparison.metrics if metric.primary)
-            words += f" on {named}; the other metrics are exploratory ({exploratory})"
-    return words
 
 
 def means_by_method(comparison: Comparison) -> dict[str, list[tuple[RankedMethod, Mark]]]:
@@ -126,43 +133,14 @@ def means_by_method(comparison: Comparison) -> dict[str, list[tuple[RankedMethod
     return {method: [column[method] for column in columns] for method in columns[0]}
 
 
-def means_caption(comparison: Comparison, best: str, tied: str) -> str:
-    """What a table of means shows, with the names of the marks of the best and of those tied with it."""
-    settings = comparison.settings
-    each = ", each metric on those for which all ranked methods have a value" if _left_out(comparison) else ""
-    return (
-        f"Means{on_benchmark(comparison)} with {level_of(comparison)} intervals and, in brackets, the ranks that the "
-        f"data allow, over {settings['n_items']} items in {settings['n_groups']} groups{each}. {best}: best mean; "
-        f"{tied}: statistically tied with the best (simultaneous bootstrap-t intervals of all differences). Pairwise "
-        f"comparisons: {how_tested(comparison)}."
-    )
-
-
-def verdict_words(pair: PairResult) -> str:
-    """The verdict with the better method's name."""
-    if pair.difference is None:
-        return "not comparable"
-    if pair.verdict in ("a_better", "b_better"):
-        return f"{pair.a if pair.verdict == 'a_better' else pair.b} better"
-    if pair.practically_equivalent:
-        return "equivalent in practice"
-    needed = f", {pair.items_needed:,} items needed" if pair.items_needed is not None else ""
-    return pair.verdict + needed
-
-
-def metric_label(metric: ComparedMetric) -> str:
-    """A metric's name with an arrow towards the better values."""
-    return f"{metric.name} {'↑' if metric.higher_is_better else '↓'}"
+def mde_cell(pair: PairResult, inference: Inference) -> str:
+    """What would be found by the share of studies asked for."""
+    return format_number(detectable(pair, inference))
 
 
 def alpha_of(comparison: Comparison) -> float:
     """The error rate that was asked for."""
-    return float(str(comparison.settings["alpha"]))
-
-
-def level_of(comparison: Comparison) -> str:
-    """The intervals' level: ``95 %``."""
-    return format_percent(1 - alpha_of(comparison))
+    return Inference.of(comparison.settings).alpha
 
 
 def by_mean(comparison: Comparison, metric: ComparedMetric) -> list[RankedMethod]:
@@ -178,10 +156,14 @@ def metric_ranking(comparison: Comparison, metric: str) -> list[RankedMethod]:
     return [row for row in comparison.ranking if row.metric == metric]
 
 
-def _left_out(comparison: Comparison) -> bool:
-    return any(pair.n_items < comparison.settings["n_items"] for pair in comparison.pairs)  # type: ignore[operator]
-
-
-def on_benchmark(comparison: Comparison) -> str:
-    """Of which benchmark, where it is known, with a space before it."""
-    return f" on {comparison.benchmark}" if comparison.benchmark else ""
+def _pair_row(pair: PairResult, metric: ComparedMetric, inference: Inference) -> tuple[str, ...]:
+    return (
+        metric_label(metric),
+        f"{pair.b} − {pair.a}",
+        *effect_cells(pair, ranks=inference.is_about_ranks),
+        format_p(pair.p_value, inference.alpha),
+        format_p(pair.adjusted_p_value, inference.alpha),
+        win_tie_loss(pair),
+        mde_cell(pair, inference),
+        verdict_words(pair, ranks=inference.is_about_ranks),
+    )

@@ -2,28 +2,37 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 from evalkit.comparison.records import Comparison, PairResult
+from evalkit.comparison.statements.captions import means_caption
+from evalkit.comparison.statements.terms import metric_label
 from evalkit.formatting import format_interval, format_ranks, format_score
 from evalkit.report import ExportFormat
-from evalkit.report.comparison import (
-    Mark,
-    comparison_notes,
-    means_by_method,
-    means_caption,
-    metric_label,
-    pairs_table,
-    verdict_sentences,
-)
+from evalkit.report.comparison import Mark, comparison_notes, means_by_method, pairs_table, verdict_sentences
 from evalkit.report.latex import latex
 from evalkit.report.tables import escape_markdown, markdown_rows, markdown_table
 
 PAIR_COLUMNS = (
     "metric", "a", "b", "n_items", "n_groups", "mean_a", "mean_b", "difference", "ci_low", "ci_high", "p_value",
-    "adjusted_p_value", "effect_size_dz", "win", "tie", "loss", "minimum_detectable_effect", "verdict",
+    "adjusted_p_value", "effect_size_dz", "win", "tie", "loss", "minimum_detectable_effect", "verdict", "n_total",
+    "n_seeds", "n_comparisons", "how", "margin", "equivalence_p_value", "practically_equivalent", "items_needed",
+    "n_not_run", "n_failed", "seed_effect", "is_open", "reason",
 )  # fmt: skip
-"""The columns of the CSV and the keys of each comparison in ``--json``."""
+"""What a pair has one value of: columns of the CSV, and keys of each comparison in ``--json``."""
+_PARTS: Mapping[str, Callable[[PairResult], object]] = {
+    "rank_biserial": lambda pair: pair.rank_biserial and pair.rank_biserial.value,
+    "rank_biserial_low": lambda pair: pair.rank_biserial and pair.rank_biserial.low,
+    "rank_biserial_high": lambda pair: pair.rank_biserial and pair.rank_biserial.high,
+    "smallest_p_value": lambda pair: pair.floor and pair.floor.smallest_p_value,
+    "groups_needed": lambda pair: pair.floor and pair.floor.groups_needed,
+    "bound_low": lambda pair: pair.bounds and pair.bounds[0],
+    "bound_high": lambda pair: pair.bounds and pair.bounds[1],
+    "new_seeds_low": lambda pair: pair.new_seeds and pair.new_seeds.low,
+    "new_seeds_high": lambda pair: pair.new_seeds and pair.new_seeds.high,
+}
+"""Columns of the CSV for what is a record of its own in ``--json``."""
 _MARKS: Mapping[Mark, str] = {"best": "**", "tied": "*", "": ""}
 
 
@@ -51,13 +60,30 @@ def markdown(comparison: Comparison) -> str:
 
 
 def comparison_csv(comparison: Comparison) -> str:
-    """One line per comparison, with the reason of what is not defined."""
-    return pairs_csv(comparison.pairs, (*PAIR_COLUMNS, "reason"))
+    """One line per comparison."""
+    return pairs_csv(comparison.pairs)
 
 
-def pairs_csv(pairs: Iterable[PairResult], columns: Sequence[str] = PAIR_COLUMNS) -> str:
+def pair_record(pair: PairResult) -> dict[str, object]:
+    """A comparison as ``--json`` has it; what was not asked for, or is not there, is null."""
+    return {
+        **{name: getattr(pair, name) for name in PAIR_COLUMNS},
+        "rank_biserial": pair.rank_biserial and asdict(pair.rank_biserial),
+        "floor": pair.floor and asdict(pair.floor),
+        "bounds": pair.bounds and list(pair.bounds),
+        "new_seeds": pair.new_seeds and asdict(pair.new_seeds),
+        "complete_cases": pair.complete_cases and asdict(pair.complete_cases),
+        "excluded": dict(pair.excluded),
+        "sentence": pair.sentence,
+    }
+
+
+def pairs_csv(pairs: Iterable[PairResult]) -> str:
     """One line per comparison, numbers in full; an empty cell is a value that is not defined."""
-    return csv_text(columns, ([getattr(pair, name) for name in columns] for pair in pairs))
+    rows = (
+        [*(getattr(pair, name) for name in PAIR_COLUMNS), *(part(pair) for part in _PARTS.values())] for pair in pairs
+    )
+    return csv_text((*PAIR_COLUMNS, *_PARTS), rows)
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

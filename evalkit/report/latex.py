@@ -4,26 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
-from evalkit.formatting import (
-    format_interval,
-    format_number,
-    format_p,
-    format_ranks,
-    format_score,
-    format_signed,
-    one_line,
-)
+from evalkit.comparison.statements.captions import means_caption, pairs_caption
+from evalkit.comparison.statements.pairs import effect_cells, verdict_words, win_tie_loss
+from evalkit.comparison.statements.terms import Inference, metric_label
+from evalkit.formatting import DASH, format_interval, format_p, format_ranks, format_score, one_line
 from evalkit.report.comparison import (
     Mark,
     comparison_notes,
-    how_tested,
-    level_of,
+    mde_cell,
     means_by_method,
-    means_caption,
-    metric_label,
     miniature_note,
-    on_benchmark,
-    verdict_words,
 )
 
 _SPECIAL: Mapping[str, str] = {
@@ -34,7 +24,7 @@ _SPECIAL: Mapping[str, str] = {
     "→": r"$\rightarrow$", "≤": r"$\leq$", "–": "--", "…": r"\ldots{}", "’": "'",
 }  # fmt: skip
 """Brackets too: one that opens a row would be read as the argument of the line break before it."""
-_HEADER = ("comparison", "difference", "$p$", "adjusted $p$", "win/tie/loss", "MDE", "verdict")
+_PAIR_COLUMNS = "lrrrrrl"
 _MARKS: Mapping[Mark, str] = {"best": r"\textbf{%s}", "tied": r"\underline{%s}", "": "%s"}
 _METRICS = 4
 """Metrics side by side."""
@@ -107,31 +97,31 @@ def _mean(ranked: RankedMethod, mark: Mark) -> tuple[str, str]:
 
 def _pairs(comparison: Comparison) -> list[str]:
     """The comparisons under the name of their metric."""
-    caption = (
-        f"Comparisons{on_benchmark(comparison)}: {how_tested(comparison)}. Intervals at {level_of(comparison)}; "
-        "MDE: minimum detectable effect."
-    )
+    inference = Inference.of(comparison.settings)
     stacked = any(len(pair.a + pair.b) > _STACK for pair in comparison.pairs)
     blocks: list[_Block] = []
     for metric in comparison.metrics:
-        heading = rf"\multicolumn{{{len(_HEADER)}}}{{l}}{{\emph{{{_escape(metric_label(metric))}}}}} \\"
-        rows = [_lines(_pair(pair, stacked=stacked)) for pair in comparison.pairs if pair.metric == metric.name]
+        heading = rf"\multicolumn{{{len(_PAIR_COLUMNS)}}}{{l}}{{\emph{{{_escape(metric_label(metric))}}}}} \\"
+        pairs = [pair for pair in comparison.pairs if pair.metric == metric.name]
+        rows = [_lines(_pair(pair, inference, stacked=stacked)) for pair in pairs]
         blocks.append(([heading, r"\addlinespace[2pt]"], rows))
-    return _tables(caption, "lrrrrrl", [_row(_HEADER)], blocks)
+    effect = "rank-biserial" if inference.is_about_ranks else "difference"
+    head = _row(["comparison", effect, "$p$", "adjusted $p$", "win/tie/loss", "MDE", "verdict"])
+    return _tables(pairs_caption(comparison), _PAIR_COLUMNS, [head], blocks)
 
 
-def _pair(pair: PairResult, *, stacked: bool) -> list[tuple[str, str]]:
+def _pair(pair: PairResult, inference: Inference, *, stacked: bool) -> list[tuple[str, str]]:
     label = (_escape(pair.b), _escape(f"− {pair.a}")) if stacked else (_escape(f"{pair.b} − {pair.a}"), "")
-    verdict, _, needed = verdict_words(pair).partition(", ")
-    interval = "" if pair.ci_low is None else format_interval(pair.ci_low, pair.ci_high, format_signed)
+    verdict, _, more = verdict_words(pair, ranks=inference.is_about_ranks).partition(", ")
+    effect, interval = effect_cells(pair, ranks=inference.is_about_ranks)
     return [
         label,
-        (_escape(format_signed(pair.difference)), _small(interval)),
-        (_escape(format_p(pair.p_value)), ""),
-        (_escape(format_p(pair.adjusted_p_value)), ""),
-        (f"{pair.win}/{pair.tie}/{pair.loss}", ""),
-        (_escape(format_number(pair.minimum_detectable_effect)), ""),
-        (_escape(verdict), _small(needed)),
+        (_escape(effect), _small("" if interval == DASH else interval)),
+        (_escape(format_p(pair.p_value, inference.alpha)), ""),
+        (_escape(format_p(pair.adjusted_p_value, inference.alpha)), ""),
+        (win_tie_loss(pair), ""),
+        (_escape(mde_cell(pair, inference)), ""),
+        (_escape(verdict), _small(more)),
     ]
 
 

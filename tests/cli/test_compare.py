@@ -53,11 +53,14 @@ def test_json_holds_the_contract_and_nothing_else(two):
     done = evalkit("compare", *two, "--json")
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
-    assert list(result) == ["comparisons", "ranking", "settings"]
+    assert list(result) == ["comparisons", "ranking", "settings", "not_told_apart"]
     (pair,) = result["comparisons"]
-    assert list(pair) == PAIR_KEYS
+    assert list(pair)[: len(PAIR_KEYS)] == PAIR_KEYS
+    assert (pair["n_total"], pair["floor"], pair["rank_biserial"], pair["margin"]) == (6, None, None, None)
+    assert pair["sentence"].startswith("b − a = +0.217")
+    assert result["not_told_apart"] == {"clip_score": []}
     assert (pair["p_value"], pair["ci_low"], pair["verdict"]) == (2 / 64, 0.1, "b_better")
-    assert [list(place) for place in result["ranking"]] == [RANKING_KEYS] * 2
+    assert [list(place) for place in result["ranking"]] == [[*RANKING_KEYS, "reason"]] * 2
     settings = result["settings"]
     assert [settings[key] for key in ("alpha", "seed", "test", "correction")] == [0.05, 0, "sign_flip", "holm"]
 
@@ -112,7 +115,8 @@ def test_groups_may_be_a_column_or_a_file(tmp_path):
 def test_the_csv_export_reads_back(two, nasty):
     """One line per comparison, numbers in full, names as they are."""
     (line,) = csv.DictReader(io.StringIO(evalkit("compare", *two, "--export", "csv").stdout))
-    assert list(line) == [*PAIR_KEYS, "reason"]
+    assert list(line)[: len(PAIR_KEYS)] == PAIR_KEYS
+    assert {"reason", "n_total", "rank_biserial_low", "groups_needed", "bound_low"} < set(line)
     assert (float(line["p_value"]), float(line["ci_high"]), line["verdict"]) == (2 / 64, 0.4, "b_better")
     (line,) = csv.DictReader(io.StringIO(evalkit("compare", nasty, "--export", "csv").stdout))
     assert (line["a"], line["b"]) == (NASTY, "=plain")

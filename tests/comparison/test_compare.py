@@ -14,7 +14,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from evalkit.cli.compare import as_json
 from evalkit.comparison.compare import compare
-from evalkit.comparison.records import CORRECTION_NAMES, CORRECTIONS, ComparedMethod
+from evalkit.comparison.records import CORRECTIONS, ComparedMethod
+from evalkit.comparison.statements.terms import CORRECTION_NAMES
 from evalkit.errors import EvalkitError, OptionError, RunError
 from evalkit.formatting import format_signed
 from tests.support.runs import A, B, random_runs, write_scores
@@ -98,7 +99,8 @@ def test_six_items_that_all_improve_have_the_answer_of_the_book(two):
     d = np.subtract(B, A)
     assert pair.effect_size_dz == pytest.approx(d.mean() / d.std(ddof=1))
     assert pair.sentence.startswith("b − a = +0.217 clip_score [+0.100, +0.400] (95 %, 6 items in 6 groups); ")
-    assert "sign-flip p = 0.031; win/tie/loss 6/0/0; MDE 0." in pair.sentence
+    assert "sign-flip p = 0.031; win/tie/loss 6/0/0; a true difference of 0." in pair.sentence
+    assert "would be found by four of five such studies" in pair.sentence
     assert pair.sentence.endswith("→ b is better")
 
 
@@ -219,7 +221,7 @@ def test_items_that_were_not_run_bound_the_difference(tmp_path):
     (pair,) = compare(runs).pairs
     known = sum(B[:5]) - sum(A[:5])
     low, high = (format_signed((known + score - A[5]) / 6) for score in (0, 1))
-    assert f"; 1 item not run: between {low} and {high} whatever their scores → " in pair.sentence
+    assert f"; on the benchmark between {low} and {high} whatever the 1 item not run would score" in pair.sentence
     runs[1] = write_scores(tmp_path / "c", missing, reasons={"clip_score": "equal_images"})
     assert "not run" not in compare(runs).pairs[0].sentence  # undefined: there is no score to imagine
 
@@ -276,7 +278,7 @@ def test_inside_the_margin_is_equivalent(tmp_path):
     (wide,) = compare(runs, margins={"clip_score": 0.01}).pairs
     (narrow,) = compare(runs, margins={"clip_score": 0.0001}).pairs
     assert (wide.verdict, narrow.verdict) == ("equivalent", "inconclusive")
-    assert "margin ±0.0100: equivalence shown" in wide.sentence
+    assert "margin ±0.01: equivalence shown" in wide.sentence
     assert narrow.items_needed > 30
 
 
@@ -290,14 +292,17 @@ def test_the_t_test_is_the_paired_t_test(two):
     assert pair.how == "group_t"
 
 
-def test_wilcoxon_is_wilcoxon_and_warns_that_it_asks_something_else(tmp_path):
-    """The exact p-value of scipy where there are no ties; the interval stays that of the mean, and a note says so."""
+def test_wilcoxon_is_wilcoxon_and_says_nothing_of_means(tmp_path):
+    """The exact p-value of scipy where there are no ties; sentence and verdict are about ranks, and not the mean."""
     rng = np.random.default_rng(1)
     a, b = rng.normal(0, 1, 12).round(4), rng.normal(0.5, 1, 12).round(4)
     runs = [write_scores(tmp_path / name, {"clip_score": v.tolist()}) for name, v in (("a", a), ("b", b))]
     comparison = compare(runs, test="wilcoxon")
     assert comparison.pairs[0].p_value == pytest.approx(stats.wilcoxon(b - a, method="exact").pvalue)
-    assert any("asks about ranks" in note for note in comparison.notes)
+    (pair,) = comparison.pairs
+    assert pair.sentence.startswith("b over a on clip_score: rank-biserial correlation ")
+    assert "would be found" not in pair.sentence
+    assert pair.winner is None or pair.sentence.endswith("is better in ranks; no difference of means follows")
 
 
 @pytest.mark.parametrize("scale", [1e-7, 1e7])

@@ -115,7 +115,7 @@ def test_a_long_board_is_laid_out_a_hundred_rows_at_a_time(page):
 
 def test_who_is_ranked_and_who_is_not(page):
     """Two methods have rank sets, the one that edits nothing says why it has none, controls are marked."""
-    assert "not ranked: not better than the control identity" in page.inner_text("#board")
+    assert "not ranked: not shown to be better than the control identity" in page.inner_text("#board")
     assert page.locator("#board tr.control").count() == 3
     assert page.locator("#board .rank").count() == 4
 

@@ -13,15 +13,16 @@ import pytest
 from PIL import Image
 
 from evalkit.benchmarks.open import open_edits
+from evalkit.comparison.statements.methods import methods_section
+from evalkit.comparison.statements.pairs import verdict_words
+from evalkit.comparison.statements.rankings import headline
 from evalkit.edits.check import edits_digest
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import write_manifest
 from evalkit.errors import BenchmarkError
 from evalkit.images.decode import write_image
-from evalkit.report.comparison import verdict_words
 from evalkit.report.page.gallery import MAX_ITEMS, MAX_THUMBNAILS, THUMBNAIL, build_gallery, spread_over
 from evalkit.report.page.render import render_page, write_page
-from evalkit.report.page.words import headline, methods_section
 from evalkit.scores.run import FolderRecord
 from tests.support.comparisons import METRICS, comparison_of
 from tests.support.folders import put
@@ -171,20 +172,14 @@ def test_verdicts_come_first(html):
     [
         ("a_better", "imagic is better than identity."),
         ("b_better", "identity is better than imagic."),
-        ("equivalent", "imagic and identity are equivalent, within the margin that was declared."),
-        (
-            "inconclusive",
-            "one cannot say whether imagic or identity is better. About 1,234 items would decide for a "
-            "difference of 0.0200.",
-        ),
+        ("equivalent", "imagic and identity are equivalent within the margin that was declared, 0.01."),
+        ("inconclusive", "no difference between imagic and identity is shown."),
     ],
 )
 def test_a_verdict_in_words(verdict, expected):
     """Each of the four verdicts has its sentence."""
     comparison = comparison_of(2, n_items=20)
-    pairs = tuple(
-        replace(pair, verdict=verdict, items_needed=1_234, items_needed_for=0.02) for pair in comparison.pairs
-    )
+    pairs = tuple(replace(pair, verdict=verdict, items_needed=1_234, margin=0.01) for pair in comparison.pairs)
 
     assert headline(replace(comparison, pairs=pairs), METRICS[0]) == f"On clip_score ↑: {expected}"
 
@@ -206,15 +201,16 @@ def test_many_methods_are_summed_up():
     """With many methods the sentence names the leaders and counts the verdicts of all pairs."""
     comparison = comparison_of(4)
     words = headline(comparison, METRICS[0])
-    ranking = tuple(replace(row, tied_with_best=row.rank_low == 1 and row.rank_high == 2) for row in comparison.ranking)
 
-    assert "the best cannot be told: it may be any of " in words
+    assert "no method is shown to be the best; by the ranks that the decisions allow it may be any of " in words
     assert [int(n) for n in re.findall(r"\b(\d+) (?:show|is|are)", words)] == [
         sum(p.metric == "clip_score" and p.verdict in kinds for p in comparison.pairs)
         for kinds in (("a_better", "b_better"), ("equivalent",), ("inconclusive",))
     ]
-    alone = tuple(replace(row, tied_with_best=row.method == "imagic") for row in ranking)
-    assert "imagic is best. Of 6 comparisons" in headline(replace(comparison, ranking=alone), METRICS[0])
+    ranks = {row.method: number for number, row in enumerate(comparison.ranking[:4], start=1)}
+    told = tuple(replace(r, rank_low=ranks[r.method], rank_high=ranks[r.method]) for r in comparison.ranking)
+    best = comparison.ranking[0].method
+    assert f"{best} is best. Of 6 comparisons" in headline(replace(comparison, ranking=told), METRICS[0])
 
 
 def test_many_sentences_are_folded_away(html, without_figures):
@@ -395,9 +391,10 @@ def test_the_methods_section_has_what_it_takes_to_repeat_it():
     text = " ".join(methods_section(comparison_of(3, n_items=20)))
 
     for words in (
-        "20 items of tedbench in 10 groups", "two-sided sign-flip test", "random arrangements", "95 % intervals",
-        "(Holm) over 3 comparisons", "(Benjamini–Hochberg)", "±0.01 for clip_score", "α = 0.05", "seed 0",
-        "evalkit 0.1.0",
+        "20 items in 10 groups of tedbench", "two-sided sign-flip test", "random assignments of signs",
+        "Pointwise 95 % intervals", "Holm, which holds the family-wise error) over 3 comparisons",
+        "Benjamini–Hochberg, which holds the false discovery rate)", "CR2", "±0.01 for clip_score", "α = 0.05",
+        "seed 0", "evalkit 0.1.0",
     ):  # fmt: skip
         assert words in text, words
 

@@ -112,7 +112,12 @@ def comparison_of(
         cliques={} if baseline else {metric.name: cliques_of(metric.name, methods, pairs) for metric in metrics},
         benchmark="tedbench",
         baseline=baseline,
-        settings={**SETTINGS, "n_items": len(item_ids), "n_groups": (len(item_ids) + 1) // 2},
+        settings={
+            **SETTINGS,
+            "n_items": len(item_ids),
+            "n_grouped": len(item_ids),
+            "n_groups": (len(item_ids) + 1) // 2,
+        },
     )
 
 

@@ -14,10 +14,11 @@ from markupsafe import Markup
 from evalkit import __version__
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.protocols import PROTOCOLS
+from evalkit.comparison.statements import boards
 from evalkit.errors import EntryError
 from evalkit.formatting import counted
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
-from evalkit.leaderboard.ranking import Board, rank_board
+from evalkit.leaderboard.ranking import ALPHA, Board, rank_board
 from evalkit.leaderboard.records import LEVELS
 from evalkit.leaderboard.records_io import write_text
 from evalkit.leaderboard.site.downloads import board_csv, board_json, scores_csv
@@ -34,7 +35,7 @@ from evalkit.leaderboard.store import OUTPUTS_FILE, Leaderboard, LoadedEntry
 from evalkit.leaderboard.thumbnails import shown_items
 from evalkit.leaderboard.verify import verify
 from evalkit.metrics.base import METRICS
-from evalkit.report.export import PAIR_COLUMNS, pairs_csv
+from evalkit.report.export import pairs_csv
 from evalkit.report.page import asset
 from evalkit.scores.run import ITEMS
 
@@ -71,6 +72,8 @@ class _Site:
             protocols=protocols,
             version=__version__,
             levels=LEVELS,
+            say=boards,
+            alpha=ALPHA,
             style=Markup(style),  # noqa: S704 - files of this project
             script=Markup(script),  # noqa: S704 - a file of this project
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -177,7 +180,7 @@ def _write_board(site: _Site, board: Board, entries: Sequence[LoadedEntry], lead
 def _write_downloads(data: Path, board: Board, entries: Sequence[LoadedEntry]) -> None:
     write_text(data / "board.json", board_json(board))
     write_text(data / "board.csv", board_csv(board))
-    write_text(data / "pairs.csv", pairs_csv(board.pairs, PAIR_COLUMNS))
+    write_text(data / "pairs.csv", pairs_csv(board.pairs))
     write_text(data / "scores.csv", scores_csv(entries))
     for entry in entries:
         write_text(data / f"{entry.method}.jsonl", (entry.path / ITEMS).read_text("utf-8"))

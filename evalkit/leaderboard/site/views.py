@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.records import PairResult, RankedMethod
-from evalkit.formatting import DASH, format_interval, format_number, format_p, format_ranks, format_signed
+from evalkit.comparison.statements import boards
+from evalkit.comparison.statements.pairs import win_tie_loss
+from evalkit.formatting import DASH, format_interval, format_p, format_ranks, format_score, format_signed
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.records import AnomalyCheck
 from evalkit.leaderboard.store import PICTURES, LoadedEntry
@@ -71,13 +73,6 @@ def pairs_of(method: str, pairs: Iterable[PairResult]) -> list[PairResult]:
     return sorted((pair.seen_from(method) for pair in pairs if method in (pair.a, pair.b)), key=lambda pair: pair.a)
 
 
-def _verdict_on_b(pair: PairResult) -> str:
-    """The verdict as a table shows it."""
-    if pair.difference is None:
-        return "not comparable"
-    return pair.verdict_on(pair.b)
-
-
 def pictures_of(entry: LoadedEntry) -> dict[str, str]:
     """Item to picture, as a data address, where the licences allow any."""
     folder = entry.path / PICTURES
@@ -100,18 +95,19 @@ def _ranks(ranked: RankedMethod | None) -> str:
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "no interval" if low is None or high is None else format_interval(low, high, format_number)
+    return "no interval" if low is None or high is None else format_interval(low, high)
 
 
 FILTERS = {
-    "number": format_number,
+    "number": format_score,
     "signed": format_signed,
     "p": format_p,
     "ranks": _ranks,
     "interval": _interval,
     "signed_interval": lambda low, high: format_interval(low, high, format_signed),
     "position": _position,
-    "verdict": _verdict_on_b,
+    "verdict": boards.verdict_on_b,
+    "wins": win_tie_loss,
     "dashed": lambda name: name.replace("_", "-"),
 }
 """What templates put values into text with, beside what Jinja brings."""

@@ -5,8 +5,15 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 
 from evalkit.comparison.records import PairResult, RankedMethod
-from evalkit.formatting import decimals_of, format_p_relation, format_signed
-from evalkit.report.comparison import how_tested
+from evalkit.comparison.statements.figures import (
+    cliques_alt,
+    cliques_caption,
+    difference_p,
+    forest_alt,
+    forest_caption,
+)
+from evalkit.comparison.statements.pairs import verdict_on_words
+from evalkit.formatting import format_alike
 from evalkit.report.figures.style import (
     BAND,
     GREY,
@@ -33,7 +40,7 @@ def forest(view: MetricView) -> DrawnFigure | None:
     if not rows:
         return None
     pairs = {row.method: view.pair(row.method) for row in rows}
-    intervals = f"{view.level} intervals; {view.basis}"
+    intervals = f"pointwise {view.level} intervals; {view.basis}"
     figure = new_figure(1.05 + ROW * len(rows), f"{printable(metric.name)}: means and differences", intervals)
     means, differences, text = figure.subplots(1, 3, sharey=True, width_ratios=[3, 3, 3.1])
     _draw_means(means, rows, view.styles)
@@ -46,18 +53,15 @@ def forest(view: MetricView) -> DrawnFigure | None:
     hide_axes(text)
     for y, (method, pair) in enumerate(pairs.items()):
         is_reference = method == view.reference
-        words = "reference" if is_reference else _difference_text(pair)
+        words = "reference" if is_reference else _difference_text(pair, view.alpha)
         text.text(0, y, words, va="center", fontsize=6.8, color=GREY if is_reference else INK)
     text.set_xlim(0, 1)
-    band = f" Shaded: differences smaller than the margin of {metric.margin:g}." if metric.margin else ""
-    best_first = ", ".join(f"{row.method} {row.mean:.4f}" for row in rows)
-    verdicts = ", ".join(f"{method} {pair.verdict_on(method)}" for method, pair in pairs.items() if pair)
+    verdicts = {method: verdict_on_words(pair, method) for method, pair in pairs.items() if pair}
     return DrawnFigure(
         name=f"forest_{view.stem}",
         title=f"Means and differences on {metric.name}",
-        caption=f"Mean {metric.name} of each method (left) and its mean paired difference to {label} (right), with "
-        f"{intervals}. p: {how_tested(view.comparison)}.{band}",
-        alt=f"Means on {metric.name}, best first: {best_first}. Against {view.reference}: {verdicts}.",
+        caption=forest_caption(view.comparison, metric, label),
+        alt=forest_alt(metric, rows, view.reference, verdicts),
         figure=figure,
         columns=("method", "mean", "ci_low", "ci_high", "reference", "difference", "difference_ci_low",
                  "difference_ci_high", "p_value", "adjusted_p_value", "margin"),
@@ -87,15 +91,11 @@ def cliques(view: MetricView) -> DrawnFigure | None:
         marks.scatter([x] * len(clique), clique, s=26, color=INK, zorder=2)
     marks.set_xlim(-0.7, max(len(sets), 4) - 0.3)
     marks.set_xlabel("a column joins methods\nthat are not told apart", fontsize=7, loc="left")
-    together = "; ".join(", ".join(rows[y].method for y in clique) for clique in sets if len(clique) > 1)
     return DrawnFigure(
         name=f"cliques_{view.stem}",
         title=f"Methods not told apart on {metric.name}",
-        caption=f"Methods by mean {metric.name}. The dots of a column are a largest set of methods of which no two "
-        f"were found to differ: {how_tested(view.comparison)} ({view.basis}). A line may "
-        "pass a method by: only dots belong to the set. Not told apart is not the same as equal.",
-        alt=f"Methods from best to worst on {metric.name}: {', '.join(row.method for row in rows)}. "
-        + (f"Not told apart: {together}." if together else "Every two of them are told apart."),
+        caption=cliques_caption(view.comparison, metric),
+        alt=cliques_alt(metric, [row.method for row in rows], [[rows[y].method for y in each] for each in sets]),
         figure=figure,
         columns=("set", "method", "mean"),
         rows=tuple((n, rows[y].method, rows[y].mean) for n, clique in enumerate(sets, 1) for y in clique),
@@ -142,12 +142,10 @@ def _draw_point(
     axes.plot([mean], [y], style.marker, color=style.colour, markerfacecolor=style.face, markersize=5, zorder=3)
 
 
-def _difference_text(pair: PairResult | None) -> str:
+def _difference_text(pair: PairResult | None, alpha: float) -> str:
     """A difference in numbers, all with the decimals that the largest of them needs."""
     if pair is None or pair.difference is None:
         return "not compared"
     numbers = [number for number in (pair.difference, pair.ci_low, pair.ci_high) if number is not None]
-    decimals = decimals_of(max(map(abs, numbers)) or 1, most=6)
-    difference, *ends = (format_signed(number, decimals) for number in numbers)
-    p = pair.adjusted_p_value if pair.adjusted_p_value is not None else pair.p_value
-    return difference + (f" [{', '.join(ends)}]" if ends else "") + ("" if p is None else f"  p {format_p_relation(p)}")
+    difference, *ends = format_alike(numbers)
+    return difference + (f" [{', '.join(ends)}]" if ends else "") + difference_p(pair, alpha)

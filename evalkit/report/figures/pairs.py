@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 
 from evalkit.arrays import Floats
 from evalkit.comparison.records import PairResult
+from evalkit.comparison.statements.figures import ecdf_alt, ecdf_caption, heat_map_alt, heat_map_caption
 from evalkit.formatting import decimals_of, format_signed
 from evalkit.report.figures.style import (
     GREY,
@@ -55,14 +56,11 @@ def ecdf(view: MetricView) -> DrawnFigure | None:
         grid[(len(panels) - 1 - column) // across, column].tick_params(labelbottom=True)
     grid[-1, 0].set_xlabel(f"difference\n{sides_of(metric)}")
     grid[0, 0].set_ylabel("share of items")
-    counts = "; ".join(f"{p.b}: better on {p.win}, tied on {p.tie}, worse on {p.loss}" for p, _, _ in panels)
     return DrawnFigure(
         name=f"ecdf_{view.stem}",
         title=f"Differences item by item on {metric.name}",
-        caption=f"Share of items whose difference in {printable(metric.name)} to {view.reference_label} is at most x "
-        f"({sides_of(metric)}). The thick jump at 0 is the items that tie; the bar on the x axis is the mean "
-        f"difference with its {view.level} interval ({view.basis}).",
-        alt=f"Cumulative shares of paired differences to {reference} on {metric.name}. {counts}.",
+        caption=ecdf_caption(view.comparison, metric, view.reference_label, sides_of(metric)),
+        alt=ecdf_alt(metric, reference, [pair for pair, _, _ in panels]),
         figure=figure,
         columns=("method", "reference", "item_id", "group", "difference"),
         rows=tuple(
@@ -114,15 +112,12 @@ def heat_map(view: MetricView) -> DrawnFigure | None:
             colour = DIVERGING(scale(pair.difference if metric.higher_is_better else -pair.difference))
             _draw_cell(axes, names.index(b), names.index(a), pair, colour, decimals_of(largest or 1, most=6))
     _label_cells(axes, [view.styles[name].label for name in names])
-    better = "; ".join(f"{a} better than {b}" for (a, b), pair in pairs.items() if pair.verdict == "b_better")
+    better = [(a, b) for (a, b), pair in pairs.items() if pair.winner == a]
     return DrawnFigure(
         name=f"heat_map_{view.stem}",
         title=f"Each method against each on {metric.name}",
-        caption=f"Colour: mean paired difference in {printable(metric.name)}, row against column, methods from best to "
-        "worst. Numbers: the difference row − column (below the diagonal) and the share of items on which the row is "
-        f"better, ties counted half (above). Verdicts at {view.level} ({view.basis}).",
-        alt=f"Pairs on {metric.name}: {better or 'no method is better than another'}; "
-        "all other pairs are equivalent or inconclusive.",
+        caption=heat_map_caption(view.comparison, metric),
+        alt=heat_map_alt(metric, better),
         figure=figure,
         columns=("row", "column", "difference", "win_rate", "adjusted_p_value", "standing_of_row"),
         rows=tuple(

@@ -8,12 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from evalkit.comparison.records import ComparedMetric
-from evalkit.formatting import counted, format_score, share_of_studies
+from evalkit.comparison.statements.figures import power_alt, power_caption
+from evalkit.formatting import counted
 from evalkit.report.comparison import alpha_of
 from evalkit.report.figures.style import GREY, GRID, INK, DrawnFigure, new_figure, printable
 from evalkit.report.figures.view import MetricView
 from evalkit.stats.clusters import cluster_error, code_groups
-from evalkit.stats.power import POWER, Design, groups_needed
+from evalkit.stats.power import Design, groups_needed
 
 POINTS = 33
 FROM, TO = 1 / 4, 16
@@ -56,18 +57,12 @@ def power_curve(view: MetricView) -> DrawnFigure | None:
     legend = f"against\n{styles[view.reference].label}"
     figure.legend(loc="outside right upper", fontsize=7.5, title=legend, alignment="left", title_fontsize=7,
                   handlelength=1.6)  # fmt: skip
-    at_present = ", ".join(f"{name} {format_score(curve.now)}" for name, curve in curves.items())
-    corrected = " (corrected)" if alpha < alpha_of(view.comparison) else ""
-    fewest = groups_needed(alpha)
-    floor = f" With fewer than {counted(fewest, 'group')} nothing can be found." if sign_flip else ""
+    at_present = {name: curve.now for name, curve in curves.items()}
     return DrawnFigure(
         name=f"power_{view.stem}",
         title=f"Differences on {metric.name} that more items would find",
-        caption=f"True difference to {view.reference_label} in {metric.name} that would be found by "
-        f"{share_of_studies(POWER)} at α = {alpha:.3g}{corrected}, by size, had they the spread and the groups of "
-        f"these: {view.basis}.{floor} The dotted line is the present size.",
-        alt=f"True difference to {view.reference} on {metric.name} that would be found by {share_of_studies(POWER)} at "
-        f"the present size: {at_present}; it halves with every four times as many items.",
+        caption=power_caption(view.comparison, metric, view.reference_label, alpha),
+        alt=power_alt(view.comparison, metric, view.reference, at_present),
         figure=figure,
         columns=("method", "reference", "items", "minimum_detectable_effect", "groups"),
         rows=tuple(

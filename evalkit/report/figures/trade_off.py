@@ -8,8 +8,8 @@ from matplotlib.patches import Ellipse
 
 from evalkit.arrays import Floats
 from evalkit.comparison.records import ComparedMethod, ComparedMetric
-from evalkit.formatting import counted
-from evalkit.report.comparison import alpha_of, is_miniature
+from evalkit.comparison.statements.figures import basis_of, trade_off_alt, trade_off_caption
+from evalkit.report.comparison import alpha_of
 from evalkit.report.figures.style import (
     GRID,
     DrawnFigure,
@@ -18,7 +18,7 @@ from evalkit.report.figures.style import (
     new_figure,
     printable,
 )
-from evalkit.report.figures.view import MetricView, basis_of, join_values
+from evalkit.report.figures.view import MetricView, join_values
 from evalkit.stats.clusters import code_groups, group_deviations, satterthwaite
 from evalkit.storage.names import file_stem
 
@@ -36,11 +36,14 @@ def trade_off(view: MetricView, preserved: ComparedMetric) -> DrawnFigure | None
     n, n_groups = len(joined.item_ids), len(set(joined.groups))
     if not n:
         return None
-    basis = basis_of(n, n_groups, miniature=any(map(is_miniature, metrics)))
+    basis = basis_of(view.comparison, metrics, n, n_groups)
     height = max(3.6, 1.3 + 0.2 * len(methods))
-    figure = new_figure(height, "Doing what was asked against keeping the rest", f"{view.level} regions; {basis}")
+    figure = new_figure(
+        height, "Doing what was asked against keeping the rest", f"pointwise {view.level} regions; {basis}"
+    )
     axes = figure.subplots()
     rows: list[tuple[object, ...]] = []
+    means: dict[str, tuple[float, float]] = {}
     for number, method in enumerate(methods):
         values, style = joined.columns[:, 2 * number : 2 * number + 2], view.styles[method.name]
         x, y = (float(mean) for mean in values.mean(axis=0))
@@ -52,18 +55,15 @@ def trade_off(view: MetricView, preserved: ComparedMetric) -> DrawnFigure | None
         axes.plot([x], [y], style.marker, color=style.colour, markerfacecolor=style.face, markersize=6,
                   label=style.label, zorder=3)  # fmt: skip
         rows.append((method.name, x, y, *spread, n, n_groups))
+        means[method.name] = x, y
     _finish(axes, *metrics)
     figure.legend(loc="outside right upper", fontsize=7.5, handlelength=1)
-    means = " · ".join(f"{row[0]}: {row[1]:.3f}, {row[2]:.3f}" for row in rows)
     asked, kept = view.metric.name, preserved.name
     return DrawnFigure(
         name=f"trade_off_{view.stem}_{file_stem(kept)}",
         title=f"{asked} against {kept}",
-        caption=f"Mean {asked} against mean {kept}; the better corner is at the top right, axes of "
-        f"lower-is-better metrics are reversed. Ellipses are {view.level} confidence regions of the mean "
-        f"from the joint group-robust covariance ({counted(n, 'item')} in {counted(n_groups, 'group')}, the unit of "
-        "resampling); hollow markers are controls.",
-        alt=f"Mean {kept} and mean {asked} of each method: {means}.",
+        caption=trade_off_caption(view.comparison, view.metric, preserved, n, n_groups),
+        alt=trade_off_alt(view.metric, preserved, means),
         figure=figure,
         columns=("method", kept, asked, "variance_x", "variance_y", "covariance", "items", "groups"),
         rows=tuple(rows),

@@ -8,8 +8,9 @@ import numpy as np
 
 from evalkit.arrays import Floats
 from evalkit.comparison.records import ComparedMethod, ComparedMetric, Comparison, PairResult, RankedMethod
-from evalkit.formatting import counted
-from evalkit.report.comparison import by_mean, is_miniature, level_of
+from evalkit.comparison.statements.figures import figure_basis
+from evalkit.comparison.statements.terms import Inference
+from evalkit.report.comparison import by_mean
 from evalkit.report.figures.style import MethodStyle, method_styles
 from evalkit.storage.names import file_stem
 
@@ -74,7 +75,12 @@ class MetricView:
     @property
     def level(self) -> str:
         """The level of all intervals."""
-        return level_of(self.comparison)
+        return Inference.of(self.comparison.settings).level
+
+    @property
+    def alpha(self) -> float:
+        """The error rate that was asked for."""
+        return Inference.of(self.comparison.settings).alpha
 
     @property
     def stem(self) -> str:
@@ -83,10 +89,8 @@ class MetricView:
 
     @property
     def basis(self) -> str:
-        """What a figure's numbers rest on, in one line: items and groups of the metric's largest pair."""
-        pairs = [pair for pair in self.comparison.pairs if pair.metric == self.metric.name]
-        n_items, n_groups = max(((pair.n_items, pair.n_groups) for pair in pairs), default=(0, 0))
-        return basis_of(n_items, n_groups, miniature=is_miniature(self.metric))
+        """What a figure's numbers rest on, in one line."""
+        return figure_basis(self.comparison, self.metric)
 
     def pair(self, method: str, other: str | None = None) -> PairResult | None:
         """A method against another, or against the reference; None where that pair was not compared."""
@@ -107,9 +111,3 @@ class MetricView:
         joined = join_values([(methods[name], self.metric.name) for name in names])
         both = joined.columns[:, [0, names.index(method)]]
         return JoinedValues(item_ids=joined.item_ids, groups=joined.groups, columns=both)
-
-
-def basis_of(n_items: int, n_groups: int, *, miniature: bool) -> str:
-    """What numbers rest on, in one line."""
-    words = f"{counted(n_items, 'item')} in {counted(n_groups, 'group')}, resampled by group"
-    return f"{words}; miniature encoder, not comparable" if miniature else words

@@ -4,22 +4,20 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult
-from evalkit.formatting import format_interval, format_number, format_p, format_ranks, format_score, format_signed
-from evalkit.report.comparison import (
-    by_mean,
-    is_miniature,
-    level_of,
-    metric_label,
-    miniature_note,
-    verdict_sentences,
-    verdict_words,
-)
+from evalkit.comparison.statements.captions import about_page, about_ranking, pairs_caption
+from evalkit.comparison.statements.methods import methods_section, signatures
+from evalkit.comparison.statements.pairs import effect_cells, effect_of, verdict_words, win_tie_loss
+from evalkit.comparison.statements.rankings import headline, row_note, set_notes
+from evalkit.comparison.statements.terms import Inference, is_miniature, metric_label
+from evalkit.formatting import format_declared, format_interval, format_p, format_ranks, format_score, format_signed
+from evalkit.report.comparison import by_mean, mde_cell, miniature_note, pairs_header, verdict_sentences
 from evalkit.report.figures.style import (
     BAND,
     GREY,
@@ -32,7 +30,6 @@ from evalkit.report.figures.style import (
 from evalkit.report.figures.write import draw_figures
 from evalkit.report.page import asset
 from evalkit.report.page.gallery import build_gallery
-from evalkit.report.page.words import headline, methods_section, signatures
 from evalkit.storage.atomic import atomic_write
 from evalkit.storage.names import file_stem
 
@@ -57,14 +54,19 @@ def render_page(comparison: Comparison) -> str:
     script = Markup(asset("page.js"))  # noqa: S704 - a file of this package
     style = Markup(asset("page.css"))  # noqa: S704 - a file of this package
     metrics = sorted(comparison.metrics, key=lambda metric: not metric.primary)
+    inference = Inference.of(comparison.settings)
     return (
-        _environment()
+        _environment(inference)
         .get_template("page.html")
         .render(
             comparison=comparison,
             metrics=metrics,
             title=_title(comparison),
-            level=level_of(comparison),
+            about=about_page(comparison),
+            about_ranking=about_ranking(comparison),
+            about_pairs=pairs_caption(comparison),
+            effect=pairs_header(inference)[2],
+            sets=set_notes(comparison),
             headlines=[headline(comparison, metric) for metric in metrics],
             sentences=verdict_sentences(comparison),
             miniature=miniature_note(comparison),
@@ -110,7 +112,7 @@ def breakable(name: str) -> Markup:
     return Markup(re.sub(r"([-_:])", r"\1<wbr>", str(escape(name))))  # noqa: S704 - escaped here
 
 
-def _environment() -> Environment:
+def _environment(inference: Inference) -> Environment:
     environment = Environment(
         loader=PackageLoader("evalkit.report.page"),
         autoescape=True,
@@ -121,13 +123,17 @@ def _environment() -> Environment:
     environment.filters.update(
         number=format_score,
         signed=format_signed,
-        plain=format_number,
-        p=format_p,
+        declared=format_declared,
+        mde=partial(mde_cell, inference=inference),
+        p=partial(format_p, alpha=inference.alpha),
         headed=metric_label,
         span=lambda row: format_interval(row.ci_low, row.ci_high),
-        difference_span=lambda pair: format_interval(pair.ci_low, pair.ci_high, format_signed),
+        effect=partial(effect_cells, ranks=inference.is_about_ranks),
+        effect_value=lambda pair: effect_of(pair, ranks=inference.is_about_ranks)[0],
+        wins=win_tie_loss,
+        note=row_note,
         ranks=lambda row: format_ranks(row.rank_low, row.rank_high),
-        verdict=verdict_words,
+        verdict=partial(verdict_words, ranks=inference.is_about_ranks),
         miniature=is_miniature,
         stem=file_stem,
         keys=sort_keys,

@@ -1,0 +1,121 @@
+"""Captions of tables and paragraphs of pages: what is shown, of how many items, and what kind of interval it has."""
+
+from evalkit.comparison.records import ComparedMetric, Comparison
+from evalkit.comparison.statements.pairs import detectable
+from evalkit.comparison.statements.rankings import about_ranks
+from evalkit.comparison.statements.terms import (
+    Inference,
+    how_tested,
+    items_and_groups,
+    on_benchmark,
+)
+from evalkit.formatting import counted, share_of_studies
+
+
+def ranking_title(comparison: Comparison) -> str:
+    """Above the table of ranks."""
+    level = Inference.of(comparison.settings).level
+    return f"Ranking{on_benchmark(comparison)}: means with pointwise {level} intervals, ranks that the decisions allow"
+
+
+def pairs_title(comparison: Comparison) -> str:
+    """Above the table of pairs."""
+    return f"Comparisons{on_benchmark(comparison)}: {how_tested(comparison)}"
+
+
+def means_caption(comparison: Comparison, best: str, tied: str) -> str:
+    """What a table of means shows, with the names of the marks of the best and of those that may be it, too."""
+    level = Inference.of(comparison.settings).level
+    return (
+        f"Means{on_benchmark(comparison)} with pointwise {level} intervals and, in brackets, ranks, "
+        f"{basis(comparison)}. {intervals_of_means(comparison)} {best}: best mean; {tied}: no method is decided "
+        f"better. {_sentence(about_ranks(comparison))}Pairwise comparisons: {how_tested(comparison)}."
+    )
+
+
+def pairs_caption(comparison: Comparison) -> str:
+    """What a table of pairs shows."""
+    effect = "Effect: rank-biserial correlation. " if Inference.of(comparison.settings).is_about_ranks else ""
+    return (
+        f"{pairs_title(comparison)}. {effect}{intervals_of_pairs(comparison)} Win, tie and loss count the items on "
+        f"which the first-named method is better, equal and worse. {mde_words(comparison)}".strip()
+    )
+
+
+def mde_words(comparison: Comparison) -> str:
+    """What MDE means; empty where there is none."""
+    inference = Inference.of(comparison.settings)
+    if all(detectable(pair, inference) is None for pair in comparison.pairs):
+        return ""
+    return (
+        f"MDE: a true difference of this size would be found by {share_of_studies(inference.power)}, at the corrected "
+        "error rate; it says nothing of the difference that was observed."
+    )
+
+
+def basis(comparison: Comparison) -> str:
+    """On how many items the means rest."""
+    inference = Inference.of(comparison.settings)
+    found = {metric.name: compared_on(comparison, metric) for metric in comparison.metrics}
+    if len(set(found.values())) == 1:
+        own = "; the mean of a method that is not ranked is over its own items" if _unranked(comparison) else ""
+        return f"over {items_and_groups(inference, *next(iter(found.values())))}{own}"
+    least, most = min(n for n, _ in found.values()), max(n for n, _ in found.values())
+    return (
+        f"each metric over the items for which all ranked methods have a value ({least:,} to {most:,} of "
+        f"{counted(inference.n_items, 'item')})"
+    )
+
+
+def intervals_of_means(comparison: Comparison) -> str:
+    """How the intervals of means are made."""
+    rates = [metric.is_rate for metric in comparison.metrics]
+    if all(rates):
+        return "Intervals: Wilson's with the design effect of the groups."
+    student = "Intervals: cluster-robust standard error (CR2), Student's t with Satterthwaite's degrees of freedom"
+    return f"{student}; of rates Wilson's with the design effect of the groups." if any(rates) else f"{student}."
+
+
+def intervals_of_pairs(comparison: Comparison) -> str:
+    """How the intervals of pairs are made."""
+    inference = Inference.of(comparison.settings)
+    how = {
+        "sign_flip": "from the same sign flips",
+        "t": "with the same cluster-robust (CR2) standard error",
+        "wilcoxon": "of the rank-biserial correlation, on Fisher's scale with a cluster-robust (CR2) standard error",
+    }[inference.test]
+    return f"Pointwise {inference.level} intervals {how}."
+
+
+def about_page(comparison: Comparison) -> str:
+    """Under the title of a page: what was compared."""
+    inference = Inference.of(comparison.settings)
+    groups = (
+        f"{counted(inference.n_items, 'item')} in {counted(inference.n_groups, 'group')} of a common source image"
+        if inference.groups_known
+        else f"{counted(inference.n_items, 'item')}, each counted as its own group: no group is known"
+    )
+    return f"{groups}; pointwise {inference.level} intervals."
+
+
+def about_ranking(comparison: Comparison) -> str:
+    """Above the rankings of a page."""
+    level = Inference.of(comparison.settings).level
+    ranks = about_ranks(comparison)
+    return f"Each method's mean with its pointwise {level} interval. {intervals_of_means(comparison)} {ranks}".strip()
+
+
+def compared_on(comparison: Comparison, metric: ComparedMetric) -> tuple[int, int]:
+    """Items and groups that the ranked methods are compared on; those of the largest pair where none is ranked."""
+    ranked = {row.method for row in comparison.ranking if row.metric == metric.name and row.rank_low is not None}
+    pairs = [pair for pair in comparison.pairs if pair.metric == metric.name]
+    together = [pair for pair in pairs if {pair.a, pair.b} <= ranked] or pairs
+    return max(((pair.n_items, pair.n_groups) for pair in together), default=(0, 0))
+
+
+def _sentence(text: str) -> str:
+    return f"{text} " if text else ""
+
+
+def _unranked(comparison: Comparison) -> bool:
+    return any(row.rank_low is None and row.mean is not None for row in comparison.ranking)

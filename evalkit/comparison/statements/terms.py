@@ -1,0 +1,115 @@
+"""Terms that all sentences share: tests, corrections, groups, and how often such studies would find a difference."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evalkit.comparison.records import ComparedMetric, Comparison
+from evalkit.formatting import counted, format_declared, format_percent, one_line, series
+
+TEST_NAMES: Mapping[str, str] = {"sign_flip": "sign-flip", "t": "group-robust t", "wilcoxon": "Wilcoxon signed-rank"}
+CROSSED = "crossed_t"
+"""How the p-value of a pair was obtained whose seeds shift all items together, whatever test was asked for."""
+CROSSED_NAME = "t over groups and seeds"
+CORRECTION_NAMES: Mapping[str, str] = {
+    "holm": "Holm",
+    "max_t": "max-t",
+    "benjamini_hochberg": "Benjamini–Hochberg",
+    "benjamini_yekutieli": "Benjamini–Yekutieli",
+    "none": "uncorrected",
+}
+"""Corrections in words, by their names in the settings of a comparison."""
+FALSE_DISCOVERY = frozenset({"benjamini_hochberg", "benjamini_yekutieli"})
+"""Corrections that hold the expected share of false ones among the decisions, and not the chance of any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """How a comparison was inferred from scores, as far as its sentences depend on it."""
+
+    test: str
+    correction: str
+    """Of the primary metrics, as `CORRECTION_NAMES` knows it."""
+    exploratory_correction: str
+    alpha: float
+    power: float
+    n_items: int
+    """Of the whole comparison."""
+    n_groups: int
+    n_grouped: int
+    """Items of which it is known what group they belong to."""
+
+    @classmethod
+    def of(cls, settings: Mapping[str, object]) -> "Inference":
+        """What the settings of a comparison say."""
+        return cls(**{name: settings[name] for name in cls.__slots__})  # type: ignore[arg-type]
+
+    @property
+    def level(self) -> str:
+        """Of the intervals: ``95 %``."""
+        return format_percent(1 - self.alpha)
+
+    @property
+    def is_about_ranks(self) -> bool:
+        """Whether ranks were tested, so that nothing said is about means."""
+        return self.test == "wilcoxon"
+
+    @property
+    def groups_known(self) -> bool:
+        """Whether it is known of any item what it shares a source image with."""
+        return self.n_grouped > 0
+
+    def correction_of(self, metric: ComparedMetric) -> str:
+        """What corrects a metric's p-values."""
+        return self.correction if metric.primary else self.exploratory_correction
+
+
+def items_and_groups(inference: Inference, n_items: int, n_groups: int) -> str:
+    """What was compared: of how many items, in how many groups, where groups are known.
+
+    >>> items_and_groups(Inference(test="t", correction="none", exploratory_correction="none", alpha=0.05, power=0.8,
+    ...                            n_items=20, n_groups=20, n_grouped=0), 8, 8)
+    '8 of 20 items, each its own group'
+    """
+    part = n_items < inference.n_items
+    items = f"{n_items:,} of {counted(inference.n_items, 'item')}" if part else counted(n_items, "item")
+    return f"{items} in {counted(n_groups, 'group')}" if inference.groups_known else f"{items}, each its own group"
+
+
+def metric_label(metric: ComparedMetric) -> str:
+    """A metric's name with an arrow towards the better values."""
+    return f"{one_line(metric.name)} {'↑' if metric.higher_is_better else '↓'}"
+
+
+def how_tested(comparison: Comparison) -> str:
+    """How p-values were made and corrected, as a caption says it."""
+    inference = Inference.of(comparison.settings)
+    crossed = (
+        f" ({CROSSED_NAME} where seeds shift all items)" if any(p.how == CROSSED for p in comparison.pairs) else ""
+    )
+    words = f"{TEST_NAMES[inference.test]} test by group{crossed}, α = {format_declared(inference.alpha)}"
+    if len(comparison.pairs) < 2:
+        return words
+    primary = [one_line(metric.name) for metric in comparison.metrics if metric.primary]
+    if len(primary) == len(comparison.metrics):
+        return f"{words}, {_corrected(inference.correction)}"
+    words += f", {_corrected(inference.correction)} on {series(primary, 'and')}; other metrics are exploratory"
+    if inference.exploratory_correction == "none":
+        return words
+    return f"{words} ({_corrected(inference.exploratory_correction)})"
+
+
+def _corrected(correction: str) -> str:
+    if correction == "none":
+        return "not corrected for the number of comparisons"
+    held = ": the false discovery rate is held" if correction in FALSE_DISCOVERY else ""
+    return f"{CORRECTION_NAMES[correction]}-corrected{held}"
+
+
+def is_miniature(metric: ComparedMetric) -> bool:
+    """Whether the metric was computed with a toy encoder."""
+    return "|enc:miniature" in (metric.signature or "")
+
+
+def on_benchmark(comparison: Comparison) -> str:
+    """Of which benchmark, where it is known, with a space before it."""
+    return f" on {one_line(comparison.benchmark)}" if comparison.benchmark else ""
