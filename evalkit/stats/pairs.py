@@ -179,7 +179,7 @@ def _t_tested(pair: Paired, options: InferenceOptions) -> PairTests:
         high=interval.high,
         p_value=p_value,
         how=None if p_value is None else "group_t",
-        reason=interval.reason,
+        reason=interval.reason or (None if p_value is not None else "the groups show no spread to test with"),
         n_differing=pair.groups.n_groups,
     )
 

@@ -199,8 +199,8 @@ def crossed_error(differences: Floats, tables: Sequence[Floats], groups: Labels)
     spread = cluster_error(differences, coded)
     if spread is None:
         return None
-    total = spread.error**2
-    noise, shared = total**2 / spread.freedom, 0.0
+    total, shared = spread.error**2, 0.0
+    parts = [(total, spread.freedom)]
     for table in tables:
         counts, effect = _counts(table), crossed_seed_effect(table, coded)
         if effect is None or not effect.variance:
@@ -208,9 +208,9 @@ def crossed_error(differences: Floats, tables: Sequence[Floats], groups: Labels)
         share = _share_of_seeds(np.isfinite(table), counts)
         seed, error = (share * ms / effect.n_items for ms in (effect.seed_mean_square, effect.error_mean_square))
         total += seed - error
-        noise += seed**2 / (effect.n_seeds - 1) + error**2 / effect.error_freedom
+        parts += [(seed, effect.n_seeds - 1.0), (error, effect.error_freedom)]
         shared += effect.variance
-    freedom = total**2 / noise if shared else spread.freedom
+    freedom = _satterthwaite(total, parts) if shared else spread.freedom
     return CrossedError(error=math.sqrt(total), freedom=freedom, seed_effect=math.sqrt(shared))
 
 
@@ -340,13 +340,18 @@ def _together(parts: list[_Spread | None]) -> tuple[float, float | None, str | N
     variance = sum(part.variance for part in known)
     if not variance:
         return 0.0, None, "the seeds make no difference on these items"
-    freedom = variance**2 / sum(part.variance**2 / part.freedom for part in known)
+    freedom = _satterthwaite(variance, [(part.variance, part.freedom) for part in known])
     if freedom >= FEWEST_DEGREES:
         return variance, freedom, None
     reason = f"the spread between seeds has {freedom:.3g} degrees of freedom, fewer than {FEWEST_DEGREES}"
     if any(part.crossed is not None and part.crossed.counts for part in known):
         reason += ", since items may share an effect of the seed"
     return variance, freedom, reason
+
+
+def _satterthwaite(total: float, parts: Sequence[tuple[float, float]]) -> float:
+    """Degrees of freedom of a variance that is made of others, each with its own; of whatever size they are."""
+    return 1 / sum((variance / total) ** 2 / freedom for variance, freedom in parts)
 
 
 def _share_of_seeds(there: Mask, counts: Floats) -> float:
