@@ -76,7 +76,7 @@ class FolderCheck:
         for item in items:
             if item.status == "ok" and item.edited_image:
                 self._edited += _image_problems(item, files, self._folder.root)
-                for problem in _other_file_problems(item, files, self._folder.root):
+                for problem in _other_file_problems(item, files):
                     self._others.setdefault((problem.code, problem.path), problem)
 
     def problems(self) -> tuple[Problem, ...]:
@@ -197,14 +197,15 @@ def _size(facts: ImageFacts) -> str:
     return f"{facts.size[0]} × {facts.size[1]}"
 
 
-def _other_file_problems(item: EditItem, files: Mapping[Path, ExaminedFile], root: Path) -> Iterator[Problem]:
+def _other_file_problems(item: EditItem, files: Mapping[Path, ExaminedFile]) -> Iterator[Problem]:
     """Sources, references and masks that cannot be read or had to be laid on white; else they are what they are."""
-    for path in (item.source_image, item.reference_image, item.edit_mask):
-        file = files.get(path) if path else None
+    for name in ("source_image", "reference_image", "edit_mask"):
+        path = getattr(item, name)
+        file = files.get(path)
         if file and file.error:
             yield Problem(code="unreadable_image", message=file.error, item_id=item.item_id, path=path)
-        elif path and path != item.edit_mask and file and file.facts and file.facts.transparent:
-            message = f"{shown(path, root)} {_TRANSPARENT}."
+        elif file and file.facts and file.facts.transparent and name != "edit_mask":
+            message = f"The {name.replace('_', ' ')} of {item.item_id} {_TRANSPARENT}."
             yield Problem(code="transparent_image", message=message, item_id=item.item_id, path=path)
 
 

@@ -231,7 +231,10 @@ class EncoderNetwork(Protocol):
 
 
 class Encoder(EncoderNetwork, Protocol):
-    """A network that turns images, and perhaps texts, into vectors of one space."""
+    """A network that turns images, and perhaps texts, into vectors of one space.
+
+    It may also have ``count_tokens``, which says of texts what :func:`~evalkit.encoders.tokens.token_numbers` gives.
+    """
 
     def encode_images(self, pixels: Pixels) -> Embeddings:
         """Embeddings of a batch of ``(n, size, size, 3)`` squares made by ``spec.preprocess``."""
