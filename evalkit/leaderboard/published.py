@@ -13,7 +13,17 @@ from evalkit.leaderboard.verify import EntryProblem
 from evalkit.scores.run import ITEMS, RECORD
 
 _OF_THE_LAST_RUN = frozenset(
-    ("folder", "problems", "versions", "started", "seconds", "n_encoded_images", "n_encoded_texts", "n_compared_pairs")
+    (
+        "folder",
+        "problems",
+        "images",
+        "versions",
+        "started",
+        "seconds",
+        "n_encoded_images",
+        "n_encoded_texts",
+        "n_compared_pairs",
+    )
 )
 """What ``run.json`` says of the latest scoring, which may be another one once metrics were added."""
 

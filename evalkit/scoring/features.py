@@ -221,10 +221,7 @@ class Features:
 
     def _missing(self, kind: ContentKind, request: Request) -> Uncached:
         wanted: list[Content] = list(request.contents)
-        if kind in (
-            "text",
-            "tokens",
-        ):  # texts of like length together: a network that ignores padding then reads little of it
+        if kind in ("text", "tokens"):  # those of like length together: where padding is ignored there is then little
             wanted.sort(key=lambda content: len(content.texts[0]))
         contents: dict[str, Content] = {}
         for content in wanted:
