@@ -32,10 +32,9 @@ GIANT = 1 << 24
 
 RESOLUTION: Mapping[DType, float] = {"fp32": 1e-5, "fp16": 1e-2, "bf16": 5e-2}
 """Measured by ``tests/studies/encoder_resolution.py`` on the true ViT-B/32 at random weights, with a margin for other
-networks. In float32 one content's embeddings lie up to 1.0e-6 apart over batch sizes and places (margin 10); in fp16
-and bf16 each lies up to 1.7e-3 and 1.2e-2 from the float32 one, two of them at most twice that apart (margins 3, 2)."""
-
-
+networks. In float32 one content's embeddings lie up to 8.2e-7 apart over instruction sets and inputs per pass (margin
+12); in fp16 and bf16 each lies up to 1.7e-3 and 1.2e-2 from the float32 one, two of them at most twice that apart
+(margins 3, 2)."""
 REACH = 4
 """Pixels of an image that is enlarged which a filter sees on either side of its centre, at most; Lanczos' are 3."""
 NUMERICS = 2
@@ -65,10 +64,11 @@ class Preprocess:
 
     size: int
     """Side of the square in pixels; 0 in ``native`` mode."""
-    mode: Literal["center", "margin", "squash", "native"] = "center"
+    mode: Literal["center", "margin", "squash", "short", "native"] = "center"
     """``center``: the short side becomes ``size`` and the middle is cropped; ``margin``: the same with an eighth
-    cropped off, 32 of 256 pixels for 224; ``squash``: both sides become ``size``; ``native``: nothing is resized, the
-    network reads images of any size."""
+    cropped off, 32 of 256 pixels for 224; ``squash``: both sides become ``size``; ``short``: the short side becomes
+    ``size``, by the network itself and without antialiasing; ``native``: nothing is resized, the network reads images
+    of any size."""
     interpolation: Literal["bicubic", "bilinear", "lanczos"] = "bicubic"
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -76,7 +76,8 @@ class Preprocess:
     @property
     def label(self) -> str:
         """The part of a signature that names the preprocessing: ``224-bicubic-aa-center``."""
-        return "native" if self.mode == "native" else f"{self.size}-{self.interpolation}-aa-{self.mode}"
+        filtered = "noaa" if self.mode == "short" else "aa"
+        return "native" if self.mode == "native" else f"{self.size}-{self.interpolation}-{filtered}-{self.mode}"
 
     def apply(self, image: Image.Image) -> Pixels:
         """The square that the network reads, before normalisation.
@@ -85,11 +86,11 @@ class Preprocess:
             image: RGB image of any size.
 
         Returns:
-            ``(size, size, 3)`` pixels, 0 to 255; in ``native`` mode those of the image itself.
+            ``(size, size, 3)`` pixels, 0 to 255; in ``short`` and ``native`` mode those of the image itself.
         """
         resample = Image.Resampling[self.interpolation.upper()]
         square = (self.size, self.size)
-        if self.mode == "native":
+        if self.mode in ("short", "native"):
             return np.asarray(image)
         if self.mode == "squash":
             return np.asarray(image.resize(square, resample))

@@ -28,6 +28,7 @@ PIE_BENCH_LONGEST = 480
 EVALUATION = Preprocess(size=SIDE, mode="margin", interpolation="bicubic", mean=MEAN, std=STD)
 """As in DINO's evaluation and in DreamBooth's, which made a metric of it: short side 256, of that the middle 224."""
 WHOLE = Preprocess(size=SIDE, mode="squash", interpolation="bilinear", mean=MEAN, std=STD)
+SHORT = Preprocess(size=SIDE, mode="short", interpolation="bilinear", mean=MEAN, std=STD)
 SETTINGS = (
     "hidden_act",
     "image_size",
@@ -81,7 +82,9 @@ class StructureEncoder:
     with the class token together. Here the whole image is squashed to 224 × 224, where Splice keeps its shape.
 
     PIE-Bench's scripts (Ju et al., ICLR 2024) send pixels of 0 to 255 through the normalisation meant for 0 to 1, and
-    resize the short side to 224 (the long one to 480 at most) as torchvision did with tensors then: not antialiased.
+    resize the short side to 224 (the long one to 480 at most) as torchvision did with tensors up to version 0.16, if
+    nothing else was said: not antialiased. The same scripts antialias under torchvision 0.17 and newer, which gives
+    another number; here it is the first whatever torchvision is installed, and the signature says ``noaa``.
 
     Args:
         directory: Holds a ViT's ``config.json`` and weights.
@@ -93,8 +96,7 @@ class StructureEncoder:
 
     def __init__(self, directory: Path, *, name: str, dtype: DType, device: torch.device, pie_bench: bool) -> None:
         self._model = _read(directory)
-        native = Preprocess(size=0, mode="native", mean=MEAN, std=STD)
-        self._spec = _spec(self._model, name, native if pie_bench else WHOLE, dtype)
+        self._spec = _spec(self._model, name, SHORT if pie_bench else WHOLE, dtype)
         self._device = device
         self._dtype = DTYPES[dtype]
         self._pie_bench = pie_bench

@@ -37,7 +37,8 @@ METRICS = (
         {"distance": PairFeature(encoder="dino_structure")}, _DISTANCE,
         "Tumanyan et al., Splicing ViT Features, CVPR 2022, eq. 4 and 5"),
     define_metric("structure_distance:pie_bench",
-        "structure_distance with PIE-Bench's pixels of 0 to 255, where 0 to 1 was meant", structure_distance,
+        "structure_distance with PIE-Bench's pixels of 0 to 255, where 0 to 1 was meant, resized without antialiasing",
+        structure_distance,
         {"distance": PairFeature(encoder="dino_structure_pie_bench")}, _DISTANCE,
         "Ju et al., PnP Inversion, ICLR 2024, as PIE-Bench's scripts compute it"),
 )

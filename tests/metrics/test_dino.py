@@ -12,6 +12,7 @@ from evalkit.errors import EncoderError, WeightsError
 from evalkit.images.pairs import ImagePair
 from evalkit.metrics.base import METRICS
 from evalkit.metrics.dino import LARGEST_DISTANCE
+from evalkit.scoring.summaries import signature
 from tests.support.models import save_quietly, tiny_dino
 from tests.support.surfaces import picture
 
@@ -104,7 +105,29 @@ def test_structure_distance_is_that_of_the_keys(vit, form):
         one, other = (keys_similarity(model, prepared(i, pie_bench=bool(form))) for i in (pair.edited, pair.source))
         assert value == pytest.approx(((one - other) ** 2).mean(), abs=1e-6)
         assert value > 1e-4
-    assert encoder.spec.preprocess.label == ("native" if form else "224-bilinear-aa-squash")
+    assert encoder.spec.preprocess.label == ("224-bilinear-noaa-short" if form else "224-bilinear-aa-squash")
+
+
+def test_pie_bench_resizes_as_torchvision_did_and_its_signature_says_so(vit):
+    """The number of torchvision up to 0.16, whatever is installed: the antialiasing of later versions gives another."""
+    from torchvision.transforms.functional import resize
+
+    directory, model = vit
+    encoder = open_encoder(f"dino_structure_pie_bench:{directory}", device="cpu")
+    pair = ImagePair(edited=picture(1, 400, 400), source=picture(2, 400, 400))
+    normal = [torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD)]
+
+    def distance(*, antialias):
+        tensors = [torch.tensor(image).permute(2, 0, 1).float() for image in (pair.edited, pair.source)]
+        resized = [resize(tensor, [224], max_size=480, antialias=antialias) for tensor in tensors]
+        one, other = (keys_similarity(model, ((tensor - normal[0]) / normal[1])[None]) for tensor in resized)
+        return ((one - other) ** 2).mean()
+
+    value = encoder.encode_pairs([pair])[0, 0]
+    assert value == pytest.approx(distance(antialias=False), abs=1e-6)
+    assert value != pytest.approx(distance(antialias=True), rel=5e-3)
+    line = str(signature(METRICS.get("structure_distance:pie_bench"), {"dino_structure_pie_bench": encoder}))
+    assert "|img:source-bicubic-aa+224-bilinear-noaa-short|" in line
 
 
 def test_pie_bench_saturates_what_the_definition_distinguishes(vit):
