@@ -95,7 +95,7 @@ def format_interval(low: float | None, high: float | None, number: Callable[[flo
 
 
 def format_p(p_value: float | None, alpha: float = 0.05) -> str:
-    """A p-value as a cell of a table shows it: two digits, and as many more as tell it from the error rate.
+    """A p-value as a cell of a table shows it: two digits, near the error rate three, or as many as tell it from that.
 
     >>> format_p(0.03125), format_p(0.00001), format_p(0.999)
     ('0.031', '< 0.0001', '1')
@@ -108,7 +108,7 @@ def format_p(p_value: float | None, alpha: float = 0.05) -> str:
         return "< 0.0001"
     if p_value >= 0.995:
         return "1"
-    digits = 2
+    digits = 3 if abs(p_value - alpha) <= alpha / 10 else 2
     while digits < 17 and _compared(float(f"{p_value:.{digits}g}"), alpha) != _compared(p_value, alpha):
         digits += 1
     return _exponent(f"{p_value:.{digits}g}")

@@ -138,11 +138,6 @@ def mde_cell(pair: PairResult, inference: Inference) -> str:
     return format_number(detectable(pair, inference))
 
 
-def alpha_of(comparison: Comparison) -> float:
-    """The error rate that was asked for."""
-    return Inference.of(comparison.settings).alpha
-
-
 def by_mean(comparison: Comparison, metric: ComparedMetric) -> list[RankedMethod]:
     """A metric's methods from the best mean to the worst; those without a mean come last."""
     rows = metric_ranking(comparison, metric.name)

@@ -72,17 +72,27 @@ def correct_families(
                 p_value=p_value,
                 equivalence_p_value=of_equivalence,
                 n_comparisons=n_comparisons,
-                level=alpha * _level(procedure, max(1, n_comparisons), max(1, n_found)),
+                level=alpha * level_share(procedure, n_comparisons, n_found),
                 factor=_factor(chosen, n_comparisons),
             )
     return [found[number] for number in range(len(p_values))]
 
 
-def _level(procedure: Procedure, n_comparisons: int, n_found: int) -> float:
-    """The share of α that an uncorrected p-value is held against."""
+def level_share(procedure: Procedure, n_comparisons: int, n_found: int) -> float:
+    """The share of α that an uncorrected p-value is held against.
+
+    Args:
+        procedure: What corrects the family.
+        n_comparisons: Its size.
+        n_found: Its discoveries.
+
+    >>> level_share("holm", 10, 4), level_share("bh", 10, 4)
+    (0.1, 0.4)
+    """
     if procedure == "none":
         return 1.0
-    return (1 if procedure == "holm" else n_found / _factor(procedure, n_comparisons)) / n_comparisons
+    found = 1 if procedure == "holm" else max(1, n_found) / _factor(procedure, n_comparisons)
+    return found / max(1, n_comparisons)
 
 
 def _factor(correction: Correction, n_comparisons: int) -> float:

@@ -260,7 +260,8 @@ def test_captions_of_figures_are_held_against_the_same_words(tmp_path_factory):
         for figure in draw_figures(comparison):
             check_words(Said(where=figure.name, text=f"{figure.caption} {figure.alt}", metrics={}))
             if figure.name.split("_")[0] in ("forest", "cliques", "heat"):
-                assert how_tested(comparison) in figure.caption
+                metric = next(m for m in comparison.metrics if figure.name.endswith(m.name))
+                assert how_tested(comparison, metric) in figure.caption
     one = Said(where="a caption", text="Means, resampled by group", metrics={})
     with pytest.raises(AuditError, match="a test that was not made"):
         check_words(one)

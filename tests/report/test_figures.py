@@ -261,7 +261,9 @@ def test_the_power_curve_halves_with_four_times_the_items_and_passes_through_the
     assert list(curve.effects) == sorted(curve.effects, reverse=True)
 
     comparison = comparison_of(3, n_items=20)
-    assert [planning_alpha(view_of(comparison, metric)) for metric in METRICS] == [0.05 / 3, 0.05]
+    n_found = sum(pair.adjusted_p_value <= 0.05 for pair in comparison.pairs if pair.metric == "lpips")
+    levels = [planning_alpha(view_of(comparison, metric)) for metric in METRICS]
+    assert levels == pytest.approx([0.05 / 3, 0.05 * max(1, n_found) / 3])
     small = curve_of(Design(standard_deviation=0.01 * 20**0.5, group_sizes=(2,)), 20, 0.05 / 3)
     assert small.now == minimum_detectable_effect(
         standard_error=0.01, degrees_of_freedom=9, alpha=0.05 / 3, n_groups=10

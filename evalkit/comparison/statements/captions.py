@@ -71,8 +71,10 @@ def intervals_of_means(comparison: Comparison) -> str:
     """How the intervals of means are made."""
     rates = [metric.is_rate for metric in comparison.metrics]
     if all(rates):
-        return "Intervals: Wilson's with the design effect of the groups."
-    student = "Intervals: cluster-robust standard error (CR2), Student's t with Satterthwaite's degrees of freedom"
+        return "Intervals of means: Wilson's with the design effect of the groups."
+    student = (
+        "Intervals of means: cluster-robust standard error (CR2), Student's t with Satterthwaite's degrees of freedom"
+    )
     return f"{student}; of rates Wilson's with the design effect of the groups." if any(rates) else f"{student}."
 
 

@@ -45,7 +45,7 @@ def forest_caption(comparison: Comparison, metric: ComparedMetric, reference: st
     how = "" if inference.is_about_ranks else f" {intervals_of_pairs(comparison)}"
     return (
         f"Mean {one_line(metric.name)} of each method with its pointwise {inference.level} interval (left) and {right} "
-        f"({figure_basis(comparison, metric)}).{how} p: {how_tested(comparison)}.{band}"
+        f"({figure_basis(comparison, metric)}).{how} p: {how_tested(comparison, metric)}.{band}"
     )
 
 
@@ -68,7 +68,7 @@ def cliques_caption(comparison: Comparison, metric: ComparedMetric) -> str:
     """Of the sets that are not told apart."""
     return (
         f"Methods by mean {one_line(metric.name)}. The dots of a column are a largest set of methods of which no two "
-        f"were decided to be one better, the other worse: {how_tested(comparison)} "
+        f"were decided to be one better, the other worse: {how_tested(comparison, metric)} "
         f"({figure_basis(comparison, metric)}). A line may pass a method by: only dots belong to the set. Not told "
         "apart is not the same as equal."
     )
@@ -101,11 +101,12 @@ def ecdf_alt(metric: ComparedMetric, reference: str, pairs: Iterable[PairResult]
 
 def heat_map_caption(comparison: Comparison, metric: ComparedMetric) -> str:
     """Of each method against each."""
-    about = " in ranks" if Inference.of(comparison.settings).is_about_ranks else ""
+    verdicts = "Verdicts in ranks" if Inference.of(comparison.settings).is_about_ranks else "Verdicts"
     return (
         f"Colour: mean paired difference in {one_line(metric.name)}, row against column, methods from best to worst. "
         "Numbers: the difference row − column (below the diagonal) and the share of items on which the row is better, "
-        f"ties counted half (above). Verdicts{about}: {how_tested(comparison)} ({figure_basis(comparison, metric)})."
+        f"ties counted half (above). {verdicts}: {how_tested(comparison, metric)} "
+        f"({figure_basis(comparison, metric)})."
     )
 
 

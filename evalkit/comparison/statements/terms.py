@@ -80,8 +80,13 @@ def metric_label(metric: ComparedMetric) -> str:
     return f"{one_line(metric.name)} {'↑' if metric.higher_is_better else '↓'}"
 
 
-def how_tested(comparison: Comparison) -> str:
-    """How p-values were made and corrected, as a caption says it."""
+def how_tested(comparison: Comparison, only: ComparedMetric | None = None) -> str:
+    """How p-values were made and corrected, as a caption says it.
+
+    Args:
+        comparison: What was found.
+        only: The metric that the caption is about; all of them by default.
+    """
     inference = Inference.of(comparison.settings)
     crossed = (
         f" ({CROSSED_NAME} where seeds shift all items)" if any(p.how == CROSSED for p in comparison.pairs) else ""
@@ -89,6 +94,9 @@ def how_tested(comparison: Comparison) -> str:
     words = f"{TEST_NAMES[inference.test]} test by group{crossed}, α = {format_declared(inference.alpha)}"
     if len(comparison.pairs) < 2:
         return words
+    if only is not None:
+        exploratory = "" if only.primary else ", exploratory"
+        return f"{words}, {_corrected(inference.correction_of(only))}{exploratory}"
     primary = [one_line(metric.name) for metric in comparison.metrics if metric.primary]
     if len(primary) == len(comparison.metrics):
         return f"{words}, {_corrected(inference.correction)}"

@@ -1,7 +1,7 @@
 """The figure of what more items would find."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,14 +9,23 @@ from matplotlib.axes import Axes
 
 from evalkit.comparison.records import ComparedMetric
 from evalkit.comparison.statements.figures import power_alt, power_caption
+from evalkit.comparison.statements.terms import Inference
 from evalkit.formatting import counted
-from evalkit.report.comparison import alpha_of
 from evalkit.report.figures.style import GREY, GRID, INK, DrawnFigure, new_figure, printable
 from evalkit.report.figures.view import MetricView
 from evalkit.stats.clusters import cluster_error, code_groups
+from evalkit.stats.multiplicity import Procedure, level_share
 from evalkit.stats.power import Design, groups_needed
 
 POINTS = 33
+_PROCEDURES: Mapping[str, Procedure] = {
+    "holm": "holm",
+    "max_t": "holm",
+    "benjamini_hochberg": "bh",
+    "benjamini_yekutieli": "by",
+    "none": "none",
+}
+"""What sets the level of one comparison, by the correction's name in the settings."""
 FROM, TO = 1 / 4, 16
 """The range of a power curve, in multiples of the present number of groups."""
 
@@ -43,6 +52,8 @@ class PowerCurve:
 def power_curve(view: MetricView) -> DrawnFigure | None:
     """What so many items would find, for each method against a reference; None where no difference varies."""
     metric, styles = view.metric, view.styles
+    if Inference.of(view.comparison.settings).is_about_ranks:
+        return None  # a test of ranks finds no difference of means
     alpha, sign_flip = planning_alpha(view), view.comparison.settings.get("test") != "t"
     curves = _curves(view, alpha, sign_flip=sign_flip)
     if not curves:
@@ -89,12 +100,13 @@ def _curves(view: MetricView, alpha: float, *, sign_flip: bool) -> dict[str, Pow
 
 
 def planning_alpha(view: MetricView) -> float:
-    """The error rate of one comparison: where the family's is corrected, its share, as in the table of pairs."""
-    comparison, alpha = view.comparison, alpha_of(view.comparison)
-    if not view.metric.primary or comparison.settings.get("correction") not in ("holm", "max_t"):
-        return alpha
-    primary = {metric.name for metric in comparison.metrics if metric.primary}
-    return alpha / max(1, sum(pair.metric in primary and pair.p_value is not None for pair in comparison.pairs))
+    """The error rate of one comparison, as in the table of pairs: its share in that of its family."""
+    comparison, inference = view.comparison, Inference.of(view.comparison.settings)
+    family = {metric.name for metric in comparison.metrics if metric.primary == view.metric.primary}
+    adjusted = [p.adjusted_p_value for p in comparison.pairs if p.metric in family and p.adjusted_p_value is not None]
+    n_found = sum(p_value <= inference.alpha for p_value in adjusted)
+    procedure = _PROCEDURES[inference.correction_of(view.metric)]
+    return inference.alpha * level_share(procedure, len(adjusted), n_found)
 
 
 def curve_of(design: Design, n_items: int, alpha: float, *, sign_flip: bool = True) -> PowerCurve | None:

@@ -9,7 +9,6 @@ from matplotlib.patches import Ellipse
 from evalkit.arrays import Floats
 from evalkit.comparison.records import ComparedMethod, ComparedMetric
 from evalkit.comparison.statements.figures import basis_of, trade_off_alt, trade_off_caption
-from evalkit.report.comparison import alpha_of
 from evalkit.report.figures.style import (
     GRID,
     DrawnFigure,
@@ -50,7 +49,7 @@ def trade_off(view: MetricView, preserved: ComparedMetric) -> DrawnFigure | None
         spread: tuple[float | None, ...] = (None, None, None)
         if found := mean_covariance(values, joined.groups):
             covariance, freedom = found
-            _draw_region(axes, (x, y), covariance, region_radius(freedom, alpha_of(view.comparison)), style)
+            _draw_region(axes, (x, y), covariance, region_radius(freedom, view.alpha), style)
             spread = (float(covariance[0, 0]), float(covariance[1, 1]), float(covariance[0, 1]))
         axes.plot([x], [y], style.marker, color=style.colour, markerfacecolor=style.face, markersize=6,
                   label=style.label, zorder=3)  # fmt: skip
