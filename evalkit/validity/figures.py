@@ -45,7 +45,7 @@ def _panel(validity: Validity) -> DrawnFigure:
     }
     shown = [kind for kind in panels if kind != "agreement" or validity.truths]
     n_lines = max(map(len, panels.values())) + 1
-    basis = f"{validity.n_items} items in {validity.n_groups} groups, resampled by group"
+    basis = f"{validity.n_items} items in {validity.n_groups} groups; intervals by group"
     basis += "; miniature encoder, not comparable" if validity.miniature else ""
     title = f"What metrics are worth on {validity.benchmark}"
     figure = new_figure(1.75 + LINE * n_lines * len(metrics), title, basis)

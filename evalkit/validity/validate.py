@@ -67,7 +67,7 @@ def validate_metrics(
 
     The true edit is the benchmark's reference image, or, where it has none, the first method's edit. Every metric is
     asked how often it prefers the true edit to a control on the same item, how far damage that is no edit moves it, and
-    whether it orders edits of the same item as the truth does. Intervals resample groups.
+    whether it orders edits of the same item as the truth does. Intervals treat groups as the sample.
 
     Args:
         metrics: Names; the benchmark's own, if none is given.

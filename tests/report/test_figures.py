@@ -305,7 +305,7 @@ def test_numbers_in_the_forest():
     (pair,) = (pair for pair in comparison.pairs if pair.metric == ALIGNED.name)
     pair = replace(pair, difference=-0.0123456, ci_low=-0.02, ci_high=0.000107, adjusted_p_value=0.0471)
     shown = {text.get_text() for text in _texts(_drawn(forest, replace(comparison, pairs=(pair,)), ALIGNED).figure)}
-    numbers = ("−0.0123 [−0.0200, +0.0001]  p = 0.047", "+0.0123 [−0.0001, +0.0200]  p = 0.047")
+    numbers = ("−0.0123 [−0.0200, +0.0001]  p = 0.0471", "+0.0123 [−0.0001, +0.0200]  p = 0.0471")
 
     assert len(shown.intersection(numbers)) == 1
 
