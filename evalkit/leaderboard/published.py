@@ -1,17 +1,24 @@
 """What is published stays: entries as they are now, held against those of the base branch."""
 
-import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from evalkit.comparison.load import signature_fields
-from evalkit.errors import EntryError
+from evalkit.errors import EntryError, RunError
+from evalkit.leaderboard.files import ENTRIES, PICTURES, read_file
+from evalkit.leaderboard.records import Entry
+from evalkit.leaderboard.records_io import parse_record
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, Leaderboard
 from evalkit.leaderboard.verify import EntryProblem
-from evalkit.scores.run import ITEMS, RECORD
+from evalkit.scores.run import ITEMS, RECORD, RunRecord, item_lines
 
+_EditKey = tuple[str, int | None]
+"""Item and seed."""
+_Facts = Mapping[str, Any]
+_KEPT = frozenset({ENTRY_FILE, OUTPUTS_FILE, RECORD, ITEMS})
 _OF_THE_LAST_RUN = frozenset(
     (
         "folder",
@@ -48,41 +55,55 @@ def published_problems(leaderboard: Leaderboard, base: str, *, maintainer: bool 
 
 
 def _problems(leaderboard: Leaderboard, base: str, *, maintainer: bool) -> Iterator[EntryProblem]:
-    listing = _git(leaderboard.root, "ls-tree", "-r", "-z", "--name-only", base, "--", "entries")
+    listing = _git(leaderboard.root, "ls-tree", "-r", "-z", "--name-only", base, "--", ENTRIES)
     before = {name for name in listing.decode().split("\0") if name}
     for name in sorted(before):
         path = leaderboard.root / name
-        if path.name not in (ENTRY_FILE, OUTPUTS_FILE, RECORD, ITEMS):
-            continue
-        if not path.exists():
-            yield EntryProblem(code="landed_changed", where=name, message="it had landed, and is not there any more")
-            continue
-        old, new = _at_base(leaderboard, base, name), path.read_bytes()
-        if old != new and (change := _change(path.name, old, new)):
+        stays = path.name in _KEPT or (path.parent.name == PICTURES and not maintainer)
+        if stays and (change := _change(path, _at_base(leaderboard, base, name))):
             yield EntryProblem(code="landed_changed", where=name, message=change)
     if maintainer:
         return
-    for path in sorted((leaderboard.root / "entries").glob(f"*/*/*/{VERIFICATION_FILE}")):
+    for path in sorted((leaderboard.root / ENTRIES).glob(f"*/*/*/{VERIFICATION_FILE}")):
         name = path.relative_to(leaderboard.root).as_posix()
-        if name not in before or _at_base(leaderboard, base, name) != path.read_bytes():
+        if name not in before or _at_base(leaderboard, base, name) != _now(path):
             message = "a verification is written by the maintainers: evalkit leaderboard rescore"
             yield EntryProblem(code="verification_changed", where=name, message=message)
 
 
-def _change(name: str, old: bytes, new: bytes) -> str | None:
-    """What a file of an entry says otherwise than it did; None where something was only added."""
-    if name == OUTPUTS_FILE:
-        return "outputs that had landed were exchanged"
+def _now(path: Path) -> bytes | None:
+    """What a file holds; None where there is none that may be read, which :func:`verify` says."""
     try:
-        if name == ITEMS:
-            return _changed_items(old, new)
-        before, now = json.loads(old), json.loads(new)
-        if name == RECORD:
-            return _changed_record(before, now)
-        changed = next((key for key, value in before.items() if key != "run_sha256" and now.get(key) != value), None)
-        return None if changed is None else f"{changed} had landed as {before[changed]!r:.80}"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "it cannot be held against what had landed: it is not of its schema"
+        return read_file(path)
+    except EntryError:
+        return None
+
+
+def _change(path: Path, old: bytes) -> str | None:
+    """What a file of an entry says otherwise than it did; None where something was only added."""
+    new = _now(path)
+    if new is None:
+        return "it had landed, and is not there any more, or cannot be read"
+    if new == old:
+        return None
+    if path.name == OUTPUTS_FILE:
+        return "outputs that had landed were exchanged"
+    if path.parent.name == PICTURES:
+        return "a picture that had landed was exchanged"
+    try:
+        if path.name == ITEMS:
+            return _changed_items(_facts_by_edit(old), _facts_by_edit(new))
+        if path.name == RECORD:
+            return _changed_record(*(parse_record(path, data, RunRecord).model_dump() for data in (old, new)))
+        before, now = (parse_record(path, data, Entry).model_dump() for data in (old, new))
+        return _changed_fields(before, now, {"run_sha256"})
+    except (EntryError, RunError) as failure:
+        return f"it cannot be held against what had landed: it is not of its schema: {failure}"
+
+
+def _changed_fields(before: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str]) -> str | None:
+    changed = next((key for key, value in before.items() if key not in free and now[key] != value), None)
+    return None if changed is None else f"{changed} had landed as {before[changed]!r:.80}"
 
 
 def _changed_record(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
@@ -96,8 +117,7 @@ def _changed_record(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | 
                 )
     added = now["metrics"].keys() > before["metrics"].keys()
     free = {*parts, "items_sha256", *(_OF_THE_LAST_RUN if added else ())}
-    changed = next((key for key, value in before.items() if key not in free and now.get(key) != value), None)
-    return None if changed is None else f"{changed} had landed as {before[changed]!r:.80}"
+    return _changed_fields(before, now, free)
 
 
 def _kept(before: Mapping[str, Any], now: Mapping[str, Any] | None) -> bool:
@@ -108,8 +128,7 @@ def _kept(before: Mapping[str, Any], now: Mapping[str, Any] | None) -> bool:
     return {**before, "signature": ""} == {**now, "signature": ""} and new.items() >= old.items()
 
 
-def _changed_items(old: bytes, new: bytes) -> str | None:
-    before, now = _facts_by_edit(old), _facts_by_edit(new)
+def _changed_items(before: Mapping[_EditKey, _Facts], now: Mapping[_EditKey, _Facts]) -> str | None:
     for edit, facts in before.items():
         changed = now.get(edit, {})
         for name, value in facts.items():
@@ -118,15 +137,15 @@ def _changed_items(old: bytes, new: bytes) -> str | None:
     return None
 
 
-def _facts_by_edit(lines: bytes) -> dict[Any, dict[str, Any]]:
+def _facts_by_edit(lines: bytes) -> dict[_EditKey, _Facts]:
     """Item and seed to everything that its line says, each reason by itself: reasons of new metrics may be added."""
-    found = {}
-    for line in lines.decode().split("\n"):
-        if line:
-            row = json.loads(line)
-            reasons = {f"the reason for no {name}": reason for name, reason in row.pop("reasons", {}).items()}
-            found[row["item_id"], row.get("seed")] = {**row, **reasons}
-    return found
+    return {
+        (line.item_id, line.seed): {
+            **line.model_dump(exclude={"item_id", "seed", "reasons"}),
+            **{f"the reason for no {name}": reason for name, reason in line.reasons.items()},
+        }
+        for _, line in item_lines(BytesIO(lines), ITEMS)
+    }
 
 
 def _at_base(leaderboard: Leaderboard, base: str, name: str) -> bytes:

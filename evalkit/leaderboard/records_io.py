@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,12 +12,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from evalkit.errors import EntryError
+from evalkit.leaderboard.files import read_file
 from evalkit.storage.atomic import atomic_write
+from evalkit.storage.documents import LineError, json_lines, parse_json
+from evalkit.storage.files import read_regular
+from evalkit.storage.plain_yaml import MAX_YAML_BYTES, parse_yaml
 
-MAX_BYTES = 256 * 1024
-"""Of a file that a person writes."""
-MAX_LINES_BYTES = 64 * 1024 * 1024
-"""Of a file with a line per edit."""
 R = TypeVar("R", bound=BaseModel)
 
 
@@ -24,17 +25,31 @@ def read_yaml(path: Path, record: type[R]) -> R:
     """A file that a person wrote.
 
     Raises:
-        EntryError: It is absent, too large, no YAML, uses anchors, or says too little or too much.
+        EntryError: It is no plain file, no YAML within bounds, or says too little or too much.
     """
-    text = _text(path, MAX_BYTES)
+    return _from_yaml(path, read_file(path), record)
+
+
+def read_own_yaml(path: Path, record: type[R]) -> R:
+    """A user's own file, which may lie anywhere, and be a link.
+
+    Raises:
+        EntryError: It is no YAML within bounds, or says too little or too much.
+    """
     try:
-        # An alias can stand for a billion nodes; nobody needs one in a card.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise EntryError(f"{path} uses a YAML alias (*name), which is not read. Write the value out.")
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as failure:
-        reason = (str(failure).splitlines() or [type(failure).__name__])[0].rstrip(".")
-        raise EntryError(f"{path} is not YAML that can be read: {reason}. Correct it.") from None
+        data = read_regular(path, limit=MAX_YAML_BYTES)
+    except OSError as failure:
+        raise EntryError(f"{path} cannot be read: {failure.strerror or failure}.") from None
+    return _from_yaml(path, data, record)
+
+
+def _from_yaml(path: Path, data: bytes, record: type[R]) -> R:
+    try:
+        value = parse_yaml(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise EntryError(f"{path} is not UTF-8 text. Convert it, and run the same command again.") from None
+    except ValueError as failure:
+        raise EntryError(f"{path} is not YAML that can be read: {failure}. Correct it.") from None
     with _refusing(str(path)):
         return record.model_validate(value)
 
@@ -43,24 +58,43 @@ def read_json(path: Path, record: type[R]) -> R:
     """A file that a command wrote.
 
     Raises:
-        EntryError: It is absent, too large, no JSON, or not of its schema.
+        EntryError: It is no plain file, no JSON within bounds, or not of its schema.
     """
-    text = _text(path, MAX_BYTES)
-    with _refusing(str(path)):
-        return record.model_validate_json(text)
+    return parse_record(path, read_file(path), record)
+
+
+def parse_record(where: Path | str, data: bytes, record: type[R]) -> R:
+    """The record that a JSON text holds.
+
+    Args:
+        where: What messages call it.
+        data: The text.
+        record: Its type.
+
+    Raises:
+        EntryError: It is no JSON within bounds, or not of its schema.
+    """
+    try:
+        value = parse_json(data)
+    except ValueError as failure:
+        raise EntryError(f"{where} cannot be read: {failure}. Make it again with: evalkit submit") from None
+    with _refusing(str(where)):
+        return record.model_validate(value)
 
 
 def read_lines(path: Path, record: type[R]) -> tuple[R, ...]:
     """A file with a record per line.
 
     Raises:
-        EntryError: It is absent, too large, or one of its lines is no JSON or not of the schema.
+        EntryError: It is no plain file, or one of its lines is no JSON within bounds or not of the schema.
     """
     found = []
-    for number, line in enumerate(_text(path, MAX_LINES_BYTES).split("\n"), start=1):
-        if line:
+    try:
+        for number, value in json_lines(BytesIO(read_file(path))):
             with _refusing(f"{path}, line {number}"):
-                found.append(record.model_validate_json(line))
+                found.append(record.model_validate(value))
+    except LineError as failure:
+        raise EntryError(f"{path}, line {failure.number}: {failure}. Make it again with: evalkit submit") from None
     return tuple(found)
 
 
@@ -69,13 +103,9 @@ def _refusing(where: str) -> Iterator[None]:
     """Puts the first thing that is wrong with a record into a sentence."""
     try:
         yield
-    except RecursionError:
-        raise EntryError(f"{where} is nested too deeply to be read.") from None
     except ValidationError as failure:
         first = failure.errors()[0]
         field, given = ".".join(str(part) for part in first["loc"]) or "the whole", first.get("input")
-        if first["type"] == "json_invalid":
-            raise EntryError(f"{where} is not JSON: {first['msg']}. Make it again with: evalkit submit") from None
         if first["type"] == "missing" or given is None:
             what = "is not filled in"
         elif first["type"] == "extra_forbidden":
@@ -111,17 +141,9 @@ def write_lines(path: Path, records: Iterable[BaseModel]) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file's bytes.
 
-
-def _text(path: Path, limit: int) -> str:
-    try:
-        if path.stat().st_size > limit:
-            raise EntryError(f"{path} has {path.stat().st_size:,} bytes: expected at most {limit:,}.")
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError:
-        raise EntryError(f"{path} is not UTF-8 text. Convert it, and run the same command again.") from None
-    except OSError as failure:
-        raise EntryError(f"{path} cannot be read: {failure.strerror or failure}.") from None
+    Raises:
+        EntryError: It is no plain file.
+    """
+    return hashlib.sha256(read_file(path)).hexdigest()

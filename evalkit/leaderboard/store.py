@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.errors import EntryError, RunError
+from evalkit.leaderboard.files import ENTRIES, PICTURES, FileFault, file_faults, link_fault, open_file
 from evalkit.leaderboard.records import SCHEMAS, Card, Entry, Level, OutputDigest, Reported, Verification
 from evalkit.leaderboard.records_io import read_json, read_lines, read_yaml
 from evalkit.scores.run import ITEMS, RECORD, MetricSummary, ScoredRun, read_run
@@ -26,7 +27,6 @@ from evalkit.scores.run import ITEMS, RECORD, MetricSummary, ScoredRun, read_run
 ENTRY_FILE = "entry.json"
 OUTPUTS_FILE = "outputs.jsonl"
 VERIFICATION_FILE = "verification.json"
-PICTURES = "pictures"
 FILES = frozenset({ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, RECORD, ITEMS, PICTURES})
 """All that an entry's folder may hold."""
 
@@ -73,16 +73,20 @@ class Leaderboard:
 
     def entry_path(self, protocol: str, method: str) -> Path:
         """Where an entry lies, or would lie."""
-        return self.root / "entries" / protocol / method
+        return self.root / ENTRIES / protocol / method
 
     def card_path(self, method: str) -> Path:
         """Where a card lies, or would lie."""
         return self.root / "methods" / f"{method}.yaml"
 
     def entry_paths(self, protocol: str | None = None) -> list[Path]:
-        """Every entry's folder, of a protocol or of all, by name."""
-        found = (self.root / "entries").glob(f"{protocol or '*/*'}/*")
-        return sorted(path for path in found if path.is_dir())
+        """Every entry's folder, of a protocol or of all, by name; what is a link, or behind one, is none."""
+        found = (self.root / ENTRIES).glob(f"{protocol or '*/*'}/*")
+        return sorted(path for path in found if path.is_dir() and not link_fault(self.root, path))
+
+    def faults(self, path: Path | None = None) -> list[FileFault]:
+        """What is no plain file, in an entry's folder or in all."""
+        return list(file_faults(self.root, path or self.root))
 
     def protocols(self) -> list[str]:
         """The protocols that there are entries for."""
@@ -96,30 +100,42 @@ class Leaderboard:
         """An entry with everything that belongs to it.
 
         Raises:
-            EntryError: One of its files is absent, damaged or not of its schema.
+            EntryError: One of its files is absent, damaged, not of its schema, or no plain file.
         """
+        for fault in self.faults(path):
+            raise EntryError(f"{fault.path} is not read: {fault.reason}.")
         record = read_json(path / ENTRY_FILE, Entry)
         try:
-            run = read_run(path)
+            run = read_run(path, opened=open_file)
         except RunError as failure:
             raise EntryError(f"{path}: its run cannot be read: {failure}") from None
         verification = path / VERIFICATION_FILE
         return LoadedEntry(
             path=path,
             record=record,
-            card=read_yaml(self.card_path(record.method), Card),
+            card=self._card(record.method),
             run=run,
             outputs=read_lines(path / OUTPUTS_FILE, OutputDigest),
             verification=read_json(verification, Verification) if verification.exists() else None,
         )
 
+    def _card(self, method: str) -> Card:
+        path = self.card_path(method)
+        if fault := link_fault(self.root, path):
+            raise EntryError(f"{fault.path} is not read: {fault.reason}.")
+        return read_yaml(path, Card)
+
     def entries(self, protocol: str) -> list[LoadedEntry]:
         """Every entry of a protocol."""
         return [self.read(path) for path in self.entry_paths(protocol)]
 
+    def reported_paths(self) -> list[Path]:
+        """The file of every table of the literature, by name."""
+        return sorted((self.root / "reported").glob("*.yaml"))
+
     def reported(self, benchmark: str | None = None) -> list[Reported]:
         """The tables of the literature, of a benchmark or of all."""
-        tables = [read_yaml(path, Reported) for path in sorted((self.root / "reported").glob("*.yaml"))]
+        tables = [read_yaml(path, Reported) for path in self.reported_paths()]
         return [table for table in tables if benchmark in (None, table.benchmark)]
 
 

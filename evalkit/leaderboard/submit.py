@@ -13,12 +13,14 @@ from evalkit.benchmarks.protocols import Protocol
 from evalkit.edits.folder import EditFolder
 from evalkit.errors import EntryError, OptionError, WeightsError
 from evalkit.leaderboard.digests import digest_outputs
+from evalkit.leaderboard.files import open_file
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.records import Card, Entry, OutputDigest, Submission
 from evalkit.leaderboard.records_io import (
     file_digest,
     read_json,
     read_lines,
+    read_own_yaml,
     read_yaml,
     write_json,
     write_lines,
@@ -77,7 +79,7 @@ def submit(
         WeightsError: The encoder's weights cannot be had; the message names the metrics that need none.
         EvalkitError: The folder cannot be read or scored.
     """
-    submission = read_yaml(card, Submission)
+    submission = read_own_yaml(card, Submission)
     protocol = get_protocol(submission.protocol)
     benchmark = covered_benchmark(protocol)
     method, card_path = submission.method, leaderboard.card_path(submission.method.name)
@@ -178,7 +180,7 @@ def _published(path: Path, submission: Submission, outputs: tuple[OutputDigest, 
         entry = read_json(path / ENTRY_FILE, Entry)
         same = (entry.declarations, entry.submitter) == (submission.declarations, submission.submitter)
         if same and read_lines(path / OUTPUTS_FILE, OutputDigest) == outputs:
-            return read_run(path)
+            return read_run(path, opened=open_file)
     raise EntryError(
         f"{path} exists already: the id '{submission.method.name}' is taken under {submission.protocol}, and landed "
         "numbers do not change. Submit a new version of a method under a new method.name."

@@ -1,16 +1,19 @@
 """A few edits of an entry as small pictures, where the licences of benchmark and method allow showing them."""
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 from evalkit.edits.item import EditItem
-from evalkit.images.decode import read_image, write_image
-from evalkit.leaderboard.store import PICTURES
+from evalkit.errors import ImageError
+from evalkit.images.decode import decode_image, read_image, write_image
+from evalkit.leaderboard.files import PICTURES
 
 N_PICTURES = 8
 """So many items, the same for every entry of a benchmark."""
 SIDE = 128
 """Pixels of the longer side."""
+_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
 
 def shown_items(items: Sequence[EditItem]) -> list[EditItem]:
@@ -25,14 +28,32 @@ def shown_items(items: Sequence[EditItem]) -> list[EditItem]:
 
 
 def write_pictures(entry: Path, items: Sequence[EditItem]) -> None:
-    """Write the entry's pictures, ``pictures/ITEM.png``; an edit that failed has none.
+    """Write the entry's pictures, ``pictures/ITEM.png``; an edit that failed has none, and one that is there stays.
 
     Raises:
         ImageError: An edited image cannot be read.
         OSError: The folder cannot be written.
     """
     for item in shown_items(items):
-        if item.edited_image:
+        path = entry / PICTURES / f"{item.file_stem}.png"
+        if item.edited_image and not path.exists():
             image = read_image(item.edited_image)
             image.thumbnail((SIDE, SIDE))
-            write_image(entry / PICTURES / f"{item.item_id}.png", image)
+            write_image(path, image)
+
+
+def picture_fault(data: bytes) -> str | None:
+    """Why bytes are no picture of an entry; None if they are one.
+
+    The header is asked first, so that nothing large is decoded; neither here nor by whoever looks at the site.
+    """
+    if not data.startswith(_PNG) or len(data) < len(_PNG) + 8:
+        return "it is no PNG"
+    width, height = struct.unpack_from(">II", data, len(_PNG))
+    if not 0 < max(width, height) <= SIDE:
+        return f"it has {width:,} × {height:,} pixels, and {SIDE} a side are allowed"
+    try:
+        decode_image(data, "it")
+    except ImageError as failure:
+        return str(failure).rstrip(".")
+    return None

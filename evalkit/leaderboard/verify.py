@@ -1,7 +1,7 @@
 """``verify``: everything that can be checked of an entry without its images, and without running anybody's code."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,12 @@ from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.load import comparable_fields, signature_fields
 from evalkit.errors import EntryError, EvalkitError
 from evalkit.leaderboard.anomalies import check_outputs
+from evalkit.leaderboard.files import PICTURES, read_file
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
-from evalkit.leaderboard.records import AnomalyCheck, Card
+from evalkit.leaderboard.records import AnomalyCheck, Card, Reported
 from evalkit.leaderboard.records_io import file_digest, read_yaml
-from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, PICTURES, Leaderboard, LoadedEntry, schemas
+from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, Leaderboard, LoadedEntry, schemas
+from evalkit.leaderboard.thumbnails import picture_fault
 from evalkit.metrics.base import METRICS, REASONS, Metric, score_of_failed
 from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.scores.run import RECORD
@@ -22,10 +24,11 @@ from evalkit.scoring.summaries import summarize
 
 CLOSE = 1e-9
 """Relative difference of means that the order of summing can make."""
-MAX_PICTURE_BYTES = 64 * 1024
 CODES: Mapping[str, str] = {
+    "no_plain_file": "a link, a device, a folder in the place of a file, or a file over its limit; it is not read",
     "unreadable": "a file is absent, damaged, or not of its schema",
     "unknown_file": "a file that no entry has",
+    "wrong_picture": "a picture that is no whole PNG, or larger than those that evalkit submit makes",
     "wrong_place": "an entry that says it is another, or a card whose name is not its file's",
     "wrong_digest": "a file is not the one that the entry was made with",
     "wrong_protocol": "metrics, encoder, benchmark or settings are not the protocol's",
@@ -62,9 +65,15 @@ class Verified:
 
 def verify(leaderboard: Leaderboard) -> Verified:
     """Check every entry, card, schema and reported table."""
-    problems = [*_schema_problems(leaderboard), *_card_problems(leaderboard), *_reported_problems(leaderboard)]
+    faults = leaderboard.faults()
+    problems = [_problem("no_plain_file", fault.path, leaderboard, fault.reason) for fault in faults]
+    faulty = {path for fault in faults for path in (fault.path, *fault.path.parents)}
+    problems += (*_schema_problems(leaderboard, faulty), *_card_problems(leaderboard, faulty))
+    problems += _reported_problems(leaderboard, faulty)
     entries: list[LoadedEntry] = []
     for path in leaderboard.entry_paths():
+        if path in faulty:
+            continue
         try:
             entries.append(leaderboard.read(path))
         except EvalkitError as failure:
@@ -115,14 +124,17 @@ def _unknown_files(checked: _Checked) -> Iterator[str]:
     if pictures.exists():
         if not (entry.card.pictures_licence and checked.benchmark.licence_id):
             yield "pictures without a licence of both the benchmark and the method"
-        ids = {item.item_id for item in checked.benchmark.items}
-        unknown += [
-            f"{PICTURES}/{path.name}"
-            for path in sorted(pictures.iterdir())
-            if path.suffix != ".png" or path.stem not in ids or path.stat().st_size > MAX_PICTURE_BYTES
-        ]
+        names = {f"{item.file_stem}.png" for item in checked.benchmark.items}
+        unknown += [f"{PICTURES}/{path.name}" for path in sorted(pictures.iterdir()) if path.name not in names]
     if unknown:
         yield f"expected only {', '.join(sorted(FILES))}, got {unknown[0]}"
+
+
+def _wrong_pictures(checked: _Checked) -> Iterator[str]:
+    folder = checked.entry.path / PICTURES
+    for path in sorted(folder.iterdir()) if folder.exists() else ():
+        if fault := picture_fault(read_file(path)):
+            yield f"{PICTURES}/{path.name}: {fault}"
 
 
 def _other_digests(checked: _Checked) -> Iterator[str]:
@@ -248,6 +260,7 @@ def _wrong_means(checked: _Checked) -> Iterator[str]:
 
 _CHECKS: tuple[tuple[str, Callable[[_Checked], Iterator[str]]], ...] = (
     ("unknown_file", _unknown_files),
+    ("wrong_picture", _wrong_pictures),
     ("wrong_digest", _other_digests),
     ("wrong_protocol", _other_protocol),
     ("wrong_protocol", _other_signatures),
@@ -282,8 +295,10 @@ def _signature_problems(entries: Sequence[LoadedEntry], leaderboard: Leaderboard
                 break
 
 
-def _card_problems(leaderboard: Leaderboard) -> Iterator[EntryProblem]:
+def _card_problems(leaderboard: Leaderboard, faulty: Collection[Path]) -> Iterator[EntryProblem]:
     for path in leaderboard.cards():
+        if path in faulty:
+            continue
         try:
             card = read_yaml(path, Card)
         except EntryError as failure:
@@ -293,22 +308,25 @@ def _card_problems(leaderboard: Leaderboard) -> Iterator[EntryProblem]:
             yield _problem("wrong_place", path, leaderboard, f"the card is called {card.name}")
 
 
-def _reported_problems(leaderboard: Leaderboard) -> Iterator[EntryProblem]:
-    folder = leaderboard.root / "reported"
-    try:
-        for table in leaderboard.reported():
-            for row in table.rows:
-                if not row.values.keys() <= table.columns.keys():
-                    message = f"{table.title}, {row.title}: a value in a column that the table does not explain"
-                    yield _problem("unreadable", folder, leaderboard, message)
-    except EntryError as failure:
-        yield _problem("unreadable", folder, leaderboard, str(failure))
+def _reported_problems(leaderboard: Leaderboard, faulty: Collection[Path]) -> Iterator[EntryProblem]:
+    for path in leaderboard.reported_paths():
+        if path in faulty:
+            continue
+        try:
+            table = read_yaml(path, Reported)
+        except EntryError as failure:
+            yield _problem("unreadable", path, leaderboard, str(failure))
+            continue
+        for row in table.rows:
+            if not row.values.keys() <= table.columns.keys():
+                message = f"{table.title}, {row.title}: a value in a column that the table does not explain"
+                yield _problem("unreadable", path, leaderboard, message)
 
 
-def _schema_problems(leaderboard: Leaderboard) -> Iterator[EntryProblem]:
+def _schema_problems(leaderboard: Leaderboard, faulty: Collection[Path]) -> Iterator[EntryProblem]:
     for name, text in schemas().items():
         path = leaderboard.root / "schema" / name
-        if not path.exists() or path.read_text("utf-8") != text:
+        if path not in faulty and (not path.exists() or read_file(path) != text.encode()):
             message = "it is not generated from the records. Write it with: evalkit leaderboard schema"
             yield _problem("stale_schema", path, leaderboard, message)
 

@@ -10,7 +10,7 @@ from evalkit.storage.documents import MAX_DEPTH, MAX_DIGITS, TOO_DEEP, refuse_tw
 
 MAX_YAML_BYTES = 64 << 10
 """Of a YAML file, which people write."""
-_DIGITS = re.compile(r"[-+.:\w]+", re.ASCII)
+_DIGITS = re.compile(r"[-+_.\d][-+_.:\w]*", re.ASCII)
 """Whatever YAML might take for a number: decimal, hexadecimal, or in minutes and seconds."""
 
 

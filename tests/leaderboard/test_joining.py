@@ -70,6 +70,32 @@ def test_the_card_in_the_readme_is_a_card():
         assert Submission.model_validate(yaml.safe_load(text)).method.name == "my_method"
 
 
+@pytest.mark.parametrize("link", ["leaderboard", "leaderboard/entries/few/v1/good/pictures/a.png"])
+def test_the_workflow_refuses_links_before_anything_is_read(tmp_path, link):
+    """A link anywhere in the submitted files ends the job in a step of its own, by git's own word."""
+    steps = yaml.safe_load(Path(".github/workflows/leaderboard.yml").read_text())["jobs"]["verify"]["steps"]
+    number, step = next((i, step) for i, step in enumerate(steps) if "git ls-files" in step.get("run", ""))
+    later = [i for i, step in enumerate(steps) if "evalkit" in step.get("run", "")]
+
+    def done():
+        for arguments in (["init", "-q"], ["add", "-A"]):
+            subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
+        return subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tmp_path, capture_output=True, text=True)
+
+    (tmp_path / "leaderboard").mkdir()
+    (tmp_path / "leaderboard" / "README.md").write_text("x")
+    assert done().returncode == 0
+    if link == "leaderboard":
+        shutil.rmtree(tmp_path / link)
+    (tmp_path / link).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / link).symlink_to("/proc/self/environ")
+    refused = done()
+
+    assert refused.returncode == 1
+    assert link in refused.stdout
+    assert number < min(later)
+
+
 @pytest.mark.parametrize("name", ["leaderboard", "pages"])
 def test_no_workflow_runs_what_a_submitter_wrote(name):
     """The workflow for pull requests installs the base branch alone, and reads nothing into a shell."""

@@ -17,6 +17,7 @@ from evalkit.benchmarks.protocols import PROTOCOLS
 from evalkit.comparison.statements import boards
 from evalkit.errors import EntryError
 from evalkit.formatting import counted
+from evalkit.leaderboard.files import read_file
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.ranking import ALPHA, Board, rank_board
 from evalkit.leaderboard.records import LEVELS
@@ -65,9 +66,9 @@ class _Site:
             lstrip_blocks=True,
         )
         self._environment.filters |= FILTERS
-        script = (templates / "site.js").read_text("utf-8")
+        script = read_file(templates / "site.js").decode()
         # The report's colours, tables and focus rings, then what only a board has.
-        style = asset("page.css") + (templates / "site.css").read_text("utf-8")
+        style = asset("page.css") + read_file(templates / "site.css").decode()
         self._environment.globals.update(
             protocols=protocols,
             version=__version__,
@@ -168,7 +169,7 @@ def _write_board(site: _Site, board: Board, entries: Sequence[LoadedEntry], lead
             f"{protocol.name}/methods/{method}.html",
             row=row,
             types=by_edit_type(row.entry),
-            pictures=pictures_of(row.entry),
+            pictures=pictures_of(row.entry, benchmark),
             captions=captions,
             pairs=pairs_of(method, board.pairs),
             anomalies=anomalies[method],
@@ -183,8 +184,8 @@ def _write_downloads(data: Path, board: Board, entries: Sequence[LoadedEntry]) -
     write_text(data / "pairs.csv", pairs_csv(board.pairs))
     write_text(data / "scores.csv", scores_csv(entries))
     for entry in entries:
-        write_text(data / f"{entry.method}.jsonl", (entry.path / ITEMS).read_text("utf-8"))
-        write_text(data / f"{entry.method}.outputs.jsonl", (entry.path / OUTPUTS_FILE).read_text("utf-8"))
+        write_text(data / f"{entry.method}.jsonl", read_file(entry.path / ITEMS).decode())
+        write_text(data / f"{entry.method}.outputs.jsonl", read_file(entry.path / OUTPUTS_FILE).decode())
 
 
 def _write_items(site: _Site, board: Board, entries: Sequence[LoadedEntry], benchmark: Benchmark) -> None:
@@ -208,7 +209,7 @@ def _write_items(site: _Site, board: Board, entries: Sequence[LoadedEntry], benc
         n_methods=len(methods),
         primary=primary,
         items=list(zip(items, means, strict=True)),
-        pictures={entry.method: pictures for entry in entries if (pictures := pictures_of(entry))},
+        pictures={entry.method: pictures for entry in entries if (pictures := pictures_of(entry, benchmark))},
         shown=shown_items(items),
         values=script_json(values),
     )

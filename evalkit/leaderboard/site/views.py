@@ -3,14 +3,16 @@
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 
+from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.records import PairResult, RankedMethod
 from evalkit.comparison.statements import boards
 from evalkit.comparison.statements.pairs import win_tie_loss
 from evalkit.formatting import DASH, format_interval, format_p, format_ranks, format_score, format_signed
 from evalkit.leaderboard.anomalies import check_outputs
+from evalkit.leaderboard.files import PICTURES, read_file
 from evalkit.leaderboard.records import AnomalyCheck
-from evalkit.leaderboard.store import PICTURES, LoadedEntry
+from evalkit.leaderboard.store import LoadedEntry
 from evalkit.metrics.base import METRICS
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import MetricSummary
@@ -73,14 +75,15 @@ def pairs_of(method: str, pairs: Iterable[PairResult]) -> list[PairResult]:
     return sorted((pair.seen_from(method) for pair in pairs if method in (pair.a, pair.b)), key=lambda pair: pair.a)
 
 
-def pictures_of(entry: LoadedEntry) -> dict[str, str]:
+def pictures_of(entry: LoadedEntry, benchmark: Benchmark) -> dict[str, str]:
     """Item to picture, as a data address, where the licences allow any."""
-    folder = entry.path / PICTURES
-    if not folder.is_dir() or not entry.card.pictures_licence:
+    if not entry.card.pictures_licence:
         return {}
+    files = {item.item_id: entry.path / PICTURES / f"{item.file_stem}.png" for item in benchmark.items}
     return {
-        path.stem: f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-        for path in sorted(folder.glob("*.png"))
+        item_id: f"data:image/png;base64,{base64.b64encode(read_file(path)).decode()}"
+        for item_id, path in files.items()
+        if path.exists()
     }
 
 
