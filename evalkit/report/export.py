@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 
@@ -33,6 +34,8 @@ _PARTS: Mapping[str, Callable[[PairResult], object]] = {
     "new_seeds_high": lambda pair: pair.new_seeds and pair.new_seeds.high,
 }
 """Columns of the CSV for what is a record of its own in ``--json``."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII)
 _MARKS: Mapping[Mark, str] = {"best": "**", "tied": "*", "": ""}
 
 
@@ -87,12 +90,19 @@ def pairs_csv(pairs: Iterable[PairResult]) -> str:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table as CSV; None is an empty cell."""
+    """A table as CSV; None is an empty cell, and no spreadsheet takes a cell for a formula."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows([_plain_cell(value) for value in row] for row in (columns, *rows))
     return text.getvalue()
+
+
+def _plain_cell(value: object) -> object:
+    """A text that begins as a formula does with an apostrophe before it; no carriage return, which would end a row."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def _means(comparison: Comparison) -> list[list[str]]:

@@ -9,7 +9,6 @@ import pytest
 
 from evalkit.errors import EntryError
 from evalkit.leaderboard.site.build import build
-from evalkit.leaderboard.site.downloads import _cell
 from evalkit.leaderboard.store import Leaderboard
 from tests.support.boards import N_ITEMS
 
@@ -60,11 +59,6 @@ def test_downloads_hold_what_is_shown(small_site):
     assert len(rows_of(site, "scores.csv")) == 6 * N_ITEMS * 3
     assert len(rows_of(site, "pairs.csv")) == 15 * 3
     assert [row["method"] for row in rows_of(site, "board.csv")] == [entry["method"] for entry in found["entries"]]
-
-
-def test_a_name_is_no_formula():
-    """What a spreadsheet would compute is text in a download."""
-    assert [_cell(text) for text in ("=1+1", "@x", "plain", -0.5)] == ["'=1+1", "'@x", "plain", -0.5]
 
 
 def test_a_site_is_not_built_from_what_does_not_verify(small_site, tmp_path):

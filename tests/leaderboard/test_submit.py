@@ -97,7 +97,7 @@ def test_a_yes_or_no_that_yaml_takes_for_a_truth_value_is_understood(card):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [("a: &a [x, x]\nb: &b [*a, *a]\n", "uses a YAML alias"), ("a: [", "is not YAML")]
+    ("content", "words"), [("a: &a [x, x]\nb: &b [*a, *a]\n", "uses an alias"), ("a: [", "is not YAML")]
 )
 def test_a_file_that_is_no_card_is_not_expanded(tmp_path, content, words):
     """Aliases, by which ten lines can stand for a billion values, are refused, and so is what is no YAML."""

@@ -28,7 +28,7 @@ def board_csv(board: Board) -> str:
     """The board as a flat table."""
     flat = []
     for record in board_records(board):
-        row = {key: _cell(value) for key, value in record.items() if not isinstance(value, Mapping)}
+        row = {key: value for key, value in record.items() if not isinstance(value, Mapping)}
         for metric, summary in record["metrics"].items():
             row |= {f"{metric}.{key}": value for key, value in summary.items() if key != "signature"}
         flat.append(row)
@@ -45,7 +45,7 @@ def scores_csv(entries: Sequence[LoadedEntry]) -> str:
         for name in entry.run.table.metrics
     )
     columns = ("method", "item_id", "group", "seed", "metric", "value", "status", "reason")
-    return csv_text(columns, ([_cell(value) for value in row] for row in rows))
+    return csv_text(columns, rows)
 
 
 def _record(row: BoardRow, metrics: Sequence[str]) -> dict[str, Any]:
@@ -71,8 +71,3 @@ def _summary(row: BoardRow, metric: str) -> dict[str, Any]:
         "rank_high": ranks.rank_high if ranks else None,
         "signature": summary.signature,
     }
-
-
-def _cell(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -1,12 +1,11 @@
 """The figures of a comparison, drawn and written: SVG, PDF and PNG, with the numbers behind each."""
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 from evalkit.comparison.records import Comparison
+from evalkit.report.export import csv_text
 from evalkit.report.figures.means import cliques, forest
 from evalkit.report.figures.pairs import ecdf, heat_map
 from evalkit.report.figures.power_curve import power_curve
@@ -81,11 +80,7 @@ def _candidates(comparison: Comparison, *, primary_only: bool) -> Iterator[Calla
 
 
 def _table(drawn: DrawnFigure) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(drawn.columns)
-    writer.writerows(drawn.rows)
-    return text.getvalue().encode("utf-8", "replace")
+    return csv_text(drawn.columns, drawn.rows).encode("utf-8", "replace")
 
 
 def _write(path: Path, content: bytes) -> Path:
