@@ -18,7 +18,7 @@ from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import MANIFEST_NAME, read_manifest, write_manifest
 from evalkit.errors import DataError, EditError, ImageError, OptionError
 from evalkit.images.decode import IMAGE_SUFFIXES, read_image, write_image
-from evalkit_adapters.external.program import failure_of, run_program
+from evalkit_adapters.external.program import StopSignals, failure_of, run_program
 
 _PLACEHOLDERS = {
     "item": (
@@ -31,8 +31,8 @@ _PLACEHOLDERS = {
 _REQUIRED = {"item": {"edited_image"}, "folder": {"manifest", "folder", "edited_images"}}
 """One of these must, or the program could not know where to write."""
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_POLL_INTERVAL = 0.5
-"""Seconds between two checks of what a program has written."""
+_POLL_INTERVAL = 0.2
+"""Seconds between two checks of what a program has written, and of signals."""
 _QUIET_PERIOD = 2.0
 """Seconds without a change after which an image counts as written."""
 _Outcome = tuple[EditItem, Image.Image | Exception]
@@ -85,25 +85,29 @@ class Command:
 
     def edit_all(self, items: Sequence[EditItem]) -> Iterator[_Outcome]:
         """One call after the other, or one call."""
-        if self.once_per == "folder":
-            yield from self._edit_folder(items)
-            return
-        for item in items:
-            try:
-                yield item, self._edit_item(item)
-            except Exception as error:  # the item's reason, whatever it is
-                yield item, error
+        with StopSignals() as signals:
+            if self.once_per == "folder":
+                yield from self._edit_folder(items, signals)
+                return
+            for item in items:
+                signals.check()
+                try:
+                    yield item, self._edit_item(item, signals)
+                except Exception as error:  # the item's reason, whatever it is
+                    yield item, error
 
-    def _edit_item(self, item: EditItem) -> Image.Image:
+    def _edit_item(self, item: EditItem, signals: StopSignals) -> Image.Image:
         with _temporary_folder() as name:
             folder = Path(name)
             job = _staged(item, folder / "source.png", folder / "edited.png", folder / "edit_mask.png")
             arguments = _fill(self.arguments, {name: getattr(job, name) for name in _PLACEHOLDERS["item"]})
+            end = self._end_of_call()
             with run_program(arguments, self.directory, folder) as process:
-                try:
-                    process.wait(self.time_limit)
-                except subprocess.TimeoutExpired:
-                    raise EditError(_timeout_message(self.time_limit)) from None
+                while process.poll() is None:
+                    if end is not None and time.monotonic() >= end:
+                        raise EditError(_timeout_message(self.time_limit))
+                    signals.check()
+                    _wait_briefly(process, end)
             if fault := failure_of(process, folder):
                 raise EditError(fault)
             path = _image_file(folder / "edited.png")
@@ -111,11 +115,12 @@ class Command:
                 raise EditError("the program ended well, and wrote no image to {edited_image}")
             return _read_edited(path)
 
-    def _edit_folder(self, items: Sequence[EditItem]) -> Iterator[_Outcome]:
-        with _temporary_folder() as name, _temporary_folder() as log:
-            folder, jobs, waiting = Path(name), [], []
+    def _edit_folder(self, items: Sequence[EditItem], signals: StopSignals) -> Iterator[_Outcome]:
+        with _temporary_folder() as name:
+            log, folder, jobs, waiting = Path(name), Path(name) / "edits", [], []
+            sources, edits, masks = (folder / part for part in ("source_images", "edited_images", "edit_masks"))
             for number, item in enumerate(items):
-                sources, edits, masks = (folder / part for part in ("source_images", "edited_images", "edit_masks"))
+                signals.check()
                 file = f"{number:05d}.png"
                 try:
                     jobs.append(_staged(item, sources / file, edits / file, masks / file))
@@ -123,11 +128,11 @@ class Command:
                 except (ImageError, OSError) as error:
                     yield item, error
             if waiting:
-                (folder / "edited_images").mkdir()
+                edits.mkdir()
                 write_manifest(folder, jobs)
-                yield from self._call(folder, Path(log), _Collector(waiting, jobs))
+                yield from self._call(folder, log, _Collector(waiting, jobs), signals)
 
-    def _call(self, folder: Path, log: Path, collector: "_Collector") -> Iterator[_Outcome]:
+    def _call(self, folder: Path, log: Path, collector: "_Collector", signals: StopSignals) -> Iterator[_Outcome]:
         """One call for all jobs of a folder: images while it runs, the rest and the failures when it has ended."""
         values = {
             "manifest": folder / MANIFEST_NAME,
@@ -135,22 +140,22 @@ class Command:
             "source_images": folder / "source_images",
             "edited_images": folder / "edited_images",
         }
-        end = None if self.time_limit is None else time.monotonic() + self.time_limit
-        late = stopped = None
+        end, late = self._end_of_call(), None
         with run_program(_fill(self.arguments, values), self.directory, log) as process:
-            try:
-                while process.poll() is None and late is None:
-                    _wait_briefly(process, end)
-                    yield from collector.finished()
-                    if end is not None and time.monotonic() >= end and process.poll() is None:
-                        late = _timeout_message(self.time_limit)
-            except KeyboardInterrupt as interruption:
-                stopped = interruption
+            while process.poll() is None and late is None and signals.received is None:
+                _wait_briefly(process, end)
+                yield from collector.finished()
+                if end is not None and time.monotonic() >= end and process.poll() is None:
+                    late = _timeout_message(self.time_limit)
         last = collector.remaining(folder, late or failure_of(process, log))
-        if stopped:
+        if signals.received is not None:
             yield from (outcome for outcome in last if not isinstance(outcome[1], Exception))
-            raise stopped
+            signals.check()
         yield from last
+
+    def _end_of_call(self) -> float | None:
+        """When a call that begins now is to be stopped, by the monotonic clock."""
+        return None if self.time_limit is None else time.monotonic() + self.time_limit
 
 
 class _Collector:
