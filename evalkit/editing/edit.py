@@ -6,8 +6,8 @@ was; an item that fails is written down with its reason, and the others go on.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,8 @@ class _Job:
 
 _Key = tuple[str, int | None]
 """Item and seed."""
+_Edits = Generator[EditItem, None, None]
+"""The finished items, while the method runs."""
 
 
 def edit_folder(
@@ -106,15 +108,16 @@ def edit_folder(
         lines = {job.key: _kept(job, earlier.get(job.key)) for job in jobs}
         todo = [job for job in jobs if lines[job.key] is None]
         lines |= {key: item for key, item in earlier.items() if key not in lines}
-        edits = _loaded_method(method, card, run, engine, progress)(todo) if todo else ()
+        edits = _loaded_method(method, card, run, engine, progress)(todo) if todo else (_ for _ in ())
         write_recipe(output, recipe)
         _write(output, lines, benchmark, card)
         made: dict[_Key, EditItem] = {}
         progress("edits", 0, len(todo))
-        for item in edits:
-            append_item(output, item, benchmark=benchmark, method=card.name)
-            made[item.item_id, item.seed] = item
-            progress("edits", len(made), len(todo))
+        with closing(edits):  # where writing fails, the method ends at once what it has started
+            for item in edits:
+                append_item(output, item, benchmark=benchmark, method=card.name)
+                made[item.item_id, item.seed] = item
+                progress("edits", len(made), len(todo))
         _write(output, lines | made, benchmark, card)
     failures = tuple(item for job in todo if (item := made[job.key]).status != "ok")
     return Edited(
@@ -189,7 +192,7 @@ def _kept(job: _Job, made: EditItem | None) -> EditItem | None:
 
 def _loaded_method(
     method: type[Adapter[Any]], card: MethodCard, run: MethodRun, engine: Engine, progress: Progress
-) -> Callable[[Sequence[_Job]], Iterator[EditItem]]:
+) -> Callable[[Sequence[_Job]], _Edits]:
     """Loads the method; from jobs to finished items."""
     if hasattr(method, "edit_all"):
         adapter: Any = loaded(method, card, replace(run, progress=progress))
@@ -200,7 +203,7 @@ def _loaded_method(
     return lambda jobs: _edits_by_source(do, card, jobs, sent=engine.distributed)
 
 
-def _edits_at_once(adapter: BatchAdapter, card: MethodCard, jobs: Sequence[_Job]) -> Iterator[EditItem]:
+def _edits_at_once(adapter: BatchAdapter, card: MethodCard, jobs: Sequence[_Job]) -> _Edits:
     """The finished items as the method gives them; those that it says nothing about last."""
     given: dict[_Key, tuple[_Job, EditItem, tuple[int, int]]] = {}
     for job in jobs:
@@ -239,7 +242,7 @@ def _edits_by_source(
     jobs: Sequence[_Job],
     *,
     sent: bool,
-) -> Iterator[EditItem]:
+) -> _Edits:
     """The finished items, source by source; files are read when their turn comes."""
     sources: dict[tuple[str, str | None, int], list[_Job]] = {}
     for job in jobs:

@@ -17,7 +17,6 @@ The exit status is the program's, down to the signal; 126 stands for one that ca
 import os
 import resource
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -141,6 +140,8 @@ def main(folder: str, arguments: list[str]) -> None:
         os.read(ended, 1 << 10)
     program.end()
     if os.getppid() != parent:
+        import shutil  # which takes as long as all the rest
+
         shutil.rmtree(folder, ignore_errors=True)
     if program.status is not None:
         exit_as(program.status)

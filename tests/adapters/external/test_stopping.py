@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.editing import edit as edit_module
 from evalkit.edits.manifest import read_manifest
+from evalkit_adapters.external import command
 from evalkit_adapters.external import program as program_module
 from evalkit_adapters.external.program import StopSignals
-from tests.support.programs import INVERT, is_alive, needs_proc, per_item, reasons
+from tests.support.programs import INVERT, is_alive, needs_proc, per_folder, per_item, reasons
 
 PATIENCE = 60.0
 """Seconds within which what takes a moment has happened on a busy machine."""
@@ -118,6 +120,22 @@ def test_at_the_time_limit_no_descendant_is_left(tmp_path):
     """Neither those in sessions of their own nor those without a parent."""
     done = per_item(tmp_path, WAITS, time_limit=3.0)
     assert reasons(done) == ["the program was stopped at the time limit of 3 s"]
+    assert len(pids_in(tmp_path)) == 4
+    assert not any(map(is_alive, pids_in(tmp_path)))
+
+
+@needs_proc
+def test_where_nothing_can_be_written_the_program_is_ended(tmp_path, monkeypatch):
+    """At once, and not when the error is forgotten, which holds the method."""
+
+    def full(*_, **__):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(command, "_QUIET_PERIOD", 0.0)
+    monkeypatch.setattr(edit_module, "append_item", full)
+    with pytest.raises(OSError, match="no space left") as held:
+        per_folder(tmp_path, f"edit(rows[0])\n{WAITS}")
+    assert held.traceback
     assert len(pids_in(tmp_path)) == 4
     assert not any(map(is_alive, pids_in(tmp_path)))
 
