@@ -15,6 +15,7 @@ from PIL import Image
 from evalkit.editing.method import Adapter, BatchAdapter, Billed, MethodCard, MethodRun
 from evalkit.editing.result import checked_picture
 from evalkit.edits.item import EditItem
+from evalkit.encoders.checkpoints import refuse_pickled
 from evalkit.errors import BrokenPluginError, EvalkitError, ImageError
 from evalkit.images.decode import decode_image
 
@@ -151,6 +152,7 @@ def loaded(method: type[Adapter[Any]], card: MethodCard, run: MethodRun) -> Adap
     except EvalkitError:
         raise
     except ANY as error:
+        refuse_pickled(error, f"A checkpoint of the method {card.name}")
         hint = f" Its package may have to be installed with the extra [{card.extra}]." if card.extra else ""
         raise BrokenPluginError(
             f"The method {card.name} cannot be loaded: {reason_of(error).rstrip('.')}.{hint}"

@@ -10,9 +10,11 @@ from urllib.error import HTTPError
 import lpips
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Preprocess, weights_digest
+from evalkit.encoders.checkpoints import refuse_pickled
 from evalkit.encoders.hub import one_line
 from evalkit.encoders.network import DTYPES, full_precision
 from evalkit.errors import EncoderError, WeightsError
@@ -199,8 +201,12 @@ def read_network(net: str, path: Path) -> lpips.LPIPS:
         warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
         model = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as failure:  # whatever a file of another kind makes of the unpickler
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as failure:  # whatever a file of another kind makes of the reader
+        refuse_pickled(failure, path)
         raise WeightsError(
             f"{path} cannot be read as weights of LPIPS on {net}: {one_line(failure)}. Delete it, or give another: "
             f"--encoder lpips_{net}:<file>"

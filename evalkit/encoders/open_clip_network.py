@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.encoders.base import Preprocess
+from evalkit.encoders.checkpoints import refuse_pickled
 from evalkit.encoders.hub import downloading, one_line
 from evalkit.errors import EncoderError, WeightsError
 
@@ -121,10 +122,11 @@ def _read_shapes(path: Path) -> Shapes:
         return {name.removeprefix("module."): tuple(tensor.shape) for name, tensor in state.items()}
     # Damage shows itself as almost any error, of four libraries.
     except Exception as failure:
+        refuse_pickled(failure, path)
         raise WeightsError(
             f"The weights in {path}: expected safetensors, or a torch file that holds a dictionary of tensors and "
-            f"nothing else, got {type(failure).__name__}: {one_line(failure)}. Files that carry code are not opened; "
-            f"save the state_dict alone, best as .safetensors"
+            f"nothing else, got {type(failure).__name__}: {one_line(failure)}. Save the state_dict alone, best as "
+            f".safetensors"
         ) from failure
 
 

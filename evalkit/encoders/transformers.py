@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.encoders.base import DType, LoadedEncoder, Preprocess
+from evalkit.encoders.checkpoints import refuse_pickled
 from evalkit.encoders.hub import fetch_snapshot, one_line
 from evalkit.errors import EncoderError, WeightsError
 from evalkit.storage.documents import read_json
@@ -167,6 +168,7 @@ def _pretrained(loader: str, directory: Path, what: str, **settings: object) -> 
         return getattr(transformers, loader).from_pretrained(directory, trust_remote_code=False, **settings)
     # It raises its own errors, the system's and those of the safetensors, tokenizers and pickle libraries.
     except Exception as failure:
+        refuse_pickled(failure, directory)
         kind, advice = EncoderError, "Save it again with save_pretrained"
         if isinstance(failure, ImportError):  # such as sentencepiece, which some tokenizers need
             advice = "Install the library that is missing: pip install <library>"

@@ -260,7 +260,7 @@ def test_files_that_do_not_hold_the_weights_are_refused(backbones, tmp_path, cap
     harmful.write_bytes(pickle.dumps(Harmful()))
     cases = {
         tmp_path / "absent.pth": "there is no .*squeezenet1_1-b8a52dc0.pth",
-        harmful: "cannot be read as weights of LPIPS on squeeze",
+        harmful: "harmful.pth is not read: it is damaged, or holds more than tensors",
         backbones["alex"][0]: "tensors are missing or of another shape.*--encoder lpips_squeeze:<file>",
     }
     for path, words in cases.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.editing.method import MethodRun
+from evalkit.encoders.checkpoints import refuse_pickled
 from evalkit.errors import BrokenPluginError, MissingExtraError, WeightsError
 
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -48,6 +49,7 @@ def open_pipeline(kind: str, run: MethodRun, **parts: Any) -> Any:  # noqa: ANN4
             f"Install it: pip install 'evalkit-editing[pipelines]'"
         ) from error
     except Exception as error:  # of half a dozen libraries: hub, files, configuration, weights
+        refuse_pickled(error, run.model)
         raise WeightsError(
             f"The base model {run.model} cannot be loaded as a {kind} "
             f"({type(error).__name__}: {(str(error) or 'no reason given').splitlines()[0]}). "

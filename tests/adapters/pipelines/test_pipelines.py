@@ -3,7 +3,12 @@
 import inspect
 import json
 import logging
+import re
+import shutil
+import traceback
 from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
 
 import diffusers
 import numpy as np
@@ -203,6 +208,21 @@ def test_what_cannot_be_opened_is_refused_with_the_next_command(name, other, sav
     with pytest.raises(WeightsError, match=rf"{where} cannot be loaded as a {METHODS.get(name).pipeline_class} ") as no:
         METHODS.get(name)().load(run_of(name, where))
     assert str(no.value).endswith("Name another with --model HUB_ID_OR_DIRECTORY")
+
+
+@pytest.mark.parametrize(
+    "file", ["unet/diffusion_pytorch_model", "text_encoder/model"], ids=["of_diffusers", "of_transformers"]
+)
+def test_weights_that_are_more_than_tensors_are_refused_with_a_safe_way(file, saved, tmp_path):
+    """The sentence is ours, and names the file among all of the pipeline's."""
+    directory = Path(shutil.copytree(saved("instruct_pix2pix"), tmp_path / "model"))
+    (directory / f"{file}.safetensors").unlink()
+    pickled = directory / f"{file.replace('/model', '/pytorch_model')}.bin"
+    torch.save({"weight": Fraction(1, 2)}, pickled)
+    with pytest.raises(WeightsError) as no:
+        METHODS.get("instruct_pix2pix")().load(run_of("instruct_pix2pix", directory))
+    assert str(no.value).startswith(f"{pickled} is not read: it is damaged, or holds more than tensors")
+    assert not re.search("weights_only.{0,20}False", "".join(traceback.format_exception(no.value)))
 
 
 def test_a_class_that_diffusers_lacks_is_refused_with_the_next_command(saved):
