@@ -63,7 +63,7 @@ class _Job:
 _Key = tuple[str, int | None]
 """Item and seed."""
 _Edits = Generator[EditItem, None, None]
-"""The finished items, while the method runs."""
+"""The finished items, while the method runs; to be closed, so that what it has started ends in any case."""
 
 
 def edit_folder(
@@ -108,12 +108,11 @@ def edit_folder(
         lines = {job.key: _kept(job, earlier.get(job.key)) for job in jobs}
         todo = [job for job in jobs if lines[job.key] is None]
         lines |= {key: item for key, item in earlier.items() if key not in lines}
-        edits = _loaded_method(method, card, run, engine, progress)(todo) if todo else (_ for _ in ())
-        write_recipe(output, recipe)
-        _write(output, lines, benchmark, card)
-        made: dict[_Key, EditItem] = {}
-        progress("edits", 0, len(todo))
-        with closing(edits):  # where writing fails, the method ends at once what it has started
+        with closing(_loaded_method(method, card, run, engine, progress)(todo) if todo else (_ for _ in ())) as edits:
+            write_recipe(output, recipe)
+            _write(output, lines, benchmark, card)
+            made: dict[_Key, EditItem] = {}
+            progress("edits", 0, len(todo))
             for item in edits:
                 append_item(output, item, benchmark=benchmark, method=card.name)
                 made[item.item_id, item.seed] = item
