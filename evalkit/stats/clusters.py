@@ -163,23 +163,34 @@ def group_deviations(columns: Floats, groups: Groups) -> Floats:
     return deviations
 
 
-def satterthwaite(sizes: Floats) -> float:
-    """Degrees of freedom of the CR2 error of a mean, if the items were independent (Bell & McCaffrey 2002).
+def satterthwaite(sizes: Floats, *, agreeing: bool = False) -> float:
+    """Degrees of freedom of the CR2 error of a mean (Bell & McCaffrey 2002; Pustejovsky & Tipton 2018).
 
-    ``SE²`` is then a sum of squares of group residuals with covariance matrix M, and varies as χ² with
-    ``ν = tr(M)² / tr(M²) = 1 / (Σ_g h_g² + Σ_{g≠k} u_g u_k)`` degrees of freedom, ``u_g = h_g²/(1 − h_g)``. G groups
-    of one size have G − 1; one that dominates the others leaves few.
+    ``SE²`` is a sum of squares of group residuals with covariance matrix M, and varies as χ² with
+    ``ν = tr(M)² / tr(M²)`` degrees of freedom. If items are independent that is ``1 / (Σ_g h_g² + Σ_{g≠k} u_g u_k)``,
+    ``u_g = h_g²/(1 − h_g)``; if those of a group agree entirely, fewer where groups differ in size. G groups of one
+    size have G − 1; one that dominates the others leaves few.
 
     Args:
         sizes: ``(G,)`` items per group, two groups or more.
+        agreeing: Whether the items of a group agree: the safer choice where an error rate must be held.
 
-    >>> round(satterthwaite(np.array([61.0] + [1.0] * 39)), 2)
-    2.61
+    >>> groups = np.array([61.0] + [1.0] * 39)
+    >>> round(satterthwaite(groups), 2), round(satterthwaite(groups, agreeing=True), 2)
+    (2.61, 1.05)
     """
     share = np.sort(sizes) / sizes.sum()
-    crossed = share**2 / (1 - share)
-    pairs = 2 * float((crossed[1:] * np.cumsum(crossed)[:-1]).sum())
-    return 1 / (float(np.square(share).sum()) + pairs)
+    if not agreeing:
+        crossed = share**2 / (1 - share)
+        pairs = 2 * float((crossed[1:] * np.cumsum(crossed)[:-1]).sum())
+        return 1 / (float(np.square(share).sum()) + pairs)
+    # M has G² entries; its trace and its squared norm are sums over groups.
+    weight, squares = 1 / (1 - share), float(np.square(share).sum())
+    trace = float((weight * (share**2 - 2 * share**3 + squares * share**2)).sum())
+    second, third, fourth = (float((weight * share**power).sum()) for power in (2, 3, 4))
+    norm = float((weight**2 * (share**4 - 4 * share**5 + 2 * squares * share**4)).sum())
+    norm += 2 * second * fourth + squares**2 * second**2 + 2 * third**2 - 4 * squares * second * third
+    return trace**2 / norm
 
 
 def to_steps(values: Floats, grid: float = GRID) -> Floats:

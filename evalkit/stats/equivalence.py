@@ -19,6 +19,7 @@ from evalkit.stats.clusters import (
     check_alpha,
     cluster_errors,
     finite_by_group,
+    satterthwaite,
 )
 
 BOOTSTRAP_GROUPS = 5_000
@@ -74,11 +75,11 @@ def equivalence_tests(
 ) -> tuple[Equivalence, ...]:
     """Two one-sided tests for each of several columns of differences on the same items.
 
-    Means: the larger p-value of the t test on the cluster-robust (CR2) error with Satterthwaite's degrees of freedom,
-    and of the same statistic held against its bootstrap-t distribution over groups. Skew that deceives the one is often
-    seen by the other, and both must agree. Rates: `tango_z`, divided by the root of the groups' design effect. That is
-    the CR2 variance over that of independent items, at least 1, averaged over the groups that differ and one more whose
-    items agree entirely, so that ties are no evidence of independence.
+    Means: the larger p-value of the t test on the cluster-robust (CR2) error, with the degrees of freedom that it has
+    where the items of a group agree, and of the same statistic held against its bootstrap-t distribution over groups.
+    Skew that deceives the one is often seen by the other, and both must agree. Rates: `tango_z`, divided by the root of
+    the groups' design effect. That is the CR2 variance over that of independent items, at least 1, averaged over the
+    groups that differ and one more whose items agree entirely, so that ties are no evidence of independence.
 
     Differences of means that are all the same have no spread. In a range of width R the share of the G groups that may
     still differ is bounded, and the worst of them differ by R: ``p = (1 − (Δ − |c|)/(R − |c|))^G`` for differences that
@@ -111,6 +112,7 @@ def equivalence_tests(
     if (varied := errors > 0).any():
         with np.errstate(over="ignore"):  # a margin may be infinitely many standard errors wide
             scaled, margins = columns[:, varied] / errors[varied], margin / errors[varied]
+        freedom = satterthwaite(coded.sizes, agreeing=True)
         p_values[varied] = _mean_p_values(scaled, coded, margins, freedom, n_resamples, seed)
         ratios[varied] = _skewness_ratios(scaled, coded)
     return tuple(_of_means(p, alpha, ratio) for p, ratio in zip(p_values.tolist(), ratios.tolist(), strict=True))

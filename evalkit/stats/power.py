@@ -186,7 +186,7 @@ def equivalence_items_needed(
     design = Design(standard_deviation=standard_deviation, design_effect=design_effect, group_sizes=tuple(group_sizes))
 
     def enough(groups: int) -> bool:
-        return equivalence_power(margin / design.error(groups), design.freedom(groups), alpha) >= power
+        return equivalence_power(margin / design.error(groups), design.freedom(groups, agreeing=True), alpha) >= power
 
     return _items(design, _first(enough, 2))
 
@@ -264,19 +264,23 @@ class Design:
         """Standard error of the mean difference."""
         return self.standard_deviation * math.sqrt(self.design_effect / (groups * self.items_per_group))
 
-    def freedom(self, groups: int) -> float:
+    def freedom(self, groups: int, *, agreeing: bool = False) -> float:
         """Degrees of freedom with so many groups of this mix; two groups of whatever sizes have one.
 
         They are Satterthwaite's for whole multiples of the mix, and lie on a line between two of them.
+
+        Args:
+            groups: At least 2.
+            agreeing: Whether the items of a group agree, as tests of equivalence assume.
         """
         if len(set(self.group_sizes)) == 1:
             return groups - 1.0
         times, most = groups / len(self.group_sizes), max(1, COUNTED_GROUPS // len(self.group_sizes))
         if times <= 1:
-            return max(1.0, (_freedom(self.group_sizes, 1) + 1) * times - 1)
+            return max(1.0, (_freedom(self.group_sizes, 1, agreeing) + 1) * times - 1)
         if times >= most:
-            return _freedom(self.group_sizes, most) * times / most
-        low, high = (_freedom(self.group_sizes, math.floor(times) + more) for more in (0, 1))
+            return _freedom(self.group_sizes, most, agreeing) * times / most
+        low, high = (_freedom(self.group_sizes, math.floor(times) + more, agreeing) for more in (0, 1))
         return low + (high - low) * (times - math.floor(times))
 
     def detectable(
@@ -302,9 +306,9 @@ class Design:
 
 
 @lru_cache(maxsize=4096)
-def _freedom(group_sizes: tuple[float, ...], times: int) -> float:
+def _freedom(group_sizes: tuple[float, ...], times: int, agreeing: bool) -> float:
     """Satterthwaite's degrees of freedom with so many groups of each size."""
-    return satterthwaite(np.tile(group_sizes, times))
+    return satterthwaite(np.tile(group_sizes, times), agreeing=agreeing)
 
 
 def _items(design: Design, groups: int | None) -> int | None:

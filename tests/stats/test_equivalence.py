@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from statsmodels.stats.weightstats import ttost_paired
 
 from evalkit.errors import OptionError
-from evalkit.stats.clusters import cluster_error, code_groups
+from evalkit.stats.clusters import cluster_error, code_groups, satterthwaite
 from evalkit.stats.equivalence import equivalence_test, equivalence_tests, tango_z
 from tests.support.grouped import tedbench_groups
 
@@ -49,7 +49,7 @@ def test_p_is_the_larger_of_the_t_and_the_bootstrap_t_test():
         d = d - d.mean() + 0.1
         spread = cluster_error(d, code_groups(groups))
         margin = 1.7 * spread.error + 0.1
-        t_alone = reference.t.cdf(-1.7, spread.freedom)
+        t_alone = reference.t.cdf(-1.7, satterthwaite(code_groups(groups).sizes, agreeing=True))
         ours = shown(d, groups, margin=margin)
         assert ours.p_value >= t_alone - 1e-9
         larger.add(bool(ours.p_value > t_alone + 1e-9))
@@ -174,7 +174,7 @@ def test_impossible_tests_are_refused(options):
 
 
 @pytest.mark.parametrize(
-    ("shape", "at_most"), [("normal", 0.062), ("exponential", 0.072), ("ties", 0.065), ("dominating", 0.085)]
+    ("shape", "at_most"), [("normal", 0.06), ("exponential", 0.07), ("ties", 0.065), ("dominating", 0.02)]
 )
 def test_a_difference_at_the_margin_is_rarely_called_equivalent(shape, at_most):
     """The one-sided error stays near .05 for skew, many ties, and one group of 61 items (1,500 samples)."""

@@ -84,7 +84,7 @@ def intervals_of_pairs(comparison: Comparison) -> str:
     how = {
         "sign_flip": "from the same sign flips",
         "t": "with the same cluster-robust (CR2) standard error",
-        "wilcoxon": "of the rank-biserial correlation, on Fisher's scale with a cluster-robust (CR2) standard error",
+        "wilcoxon": "of the rank-biserial correlation, on the arcsine scale with a cluster-robust (CR2) standard error",
     }[inference.test]
     return f"Pointwise {inference.level} intervals {how}."
 
