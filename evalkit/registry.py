@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
+from operator import attrgetter
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
@@ -153,7 +154,7 @@ class Registry(Generic[T]):
         """What has to run for the object of an entry, and what is said where that fails."""
 
         def load() -> T:
-            value: T = getattr(importlib.import_module(entry.module), entry.target.partition(":")[2])
+            value: T = attrgetter(entry.target.partition(":")[2])(importlib.import_module(entry.module))
             return self._check(value, registered=entry.name) if self._check else value
 
         return load, f"The {self.kind} '{entry.name}' is registered as {entry.target}, which cannot be imported"

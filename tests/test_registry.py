@@ -52,6 +52,13 @@ def test_installed_distributions_are_read_once(registry, monkeypatch):
     assert scans == [{"group": GROUP}]
 
 
+def test_an_object_may_lie_within_another(tmp_path, monkeypatch):
+    """As entry points have it: dots after the colon lead to attributes."""
+    monkeypatch.syspath_prepend(install(tmp_path, "dotted", {"dotted": "os:path.join"}))
+
+    assert Registry[object]("method", {}, GROUP).get("dotted") is os.path.join
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -5,6 +5,7 @@ JSON object and nothing else: while a command runs, what plug-ins, libraries and
 error. Progress bars appear on standard error when it is a terminal.
 """
 
+import atexit
 import functools
 import json
 import os
@@ -208,3 +209,11 @@ def _results_alone() -> Iterator[TextIO]:
         finally:
             os.dup2(kept, _STDOUT)
             os.close(kept)
+            atexit.register(_at_exit, stdout)  # before what others have registered meanwhile
+
+
+def _at_exit(stdout: TextIO) -> None:
+    """What is said on the way out is no result either."""
+    with suppress(OSError, ValueError):
+        stdout.flush()
+        os.dup2(_STDERR, _STDOUT)

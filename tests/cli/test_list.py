@@ -9,12 +9,18 @@ import time
 
 import pytest
 
+from evalkit.benchmarks.open import open_edits
+from evalkit.benchmarks.shapes import shapes
+from tests.support.fakes import save_picture
 from tests.support.toys import install
 
+BENCHMARKS = "evalkit.benchmarks"
+
 NOISE = "print('printed')\nimport os, sys; os.write(1, b'written'); os.system('echo said')\n"
+LEAVES = "import atexit; atexit.register(print, 'left')\n"
 HANGS = "import time; time.sleep(60)\n"
 MODULES = {
-    "noisy": f"{NOISE}def make(argument, **how): 'An encoder that speaks.'\n",
+    "noisy": f"{LEAVES}{NOISE}def make(argument, **how): 'An encoder that speaks.'\n",
     "interrupts": "raise KeyboardInterrupt\n",
     "exits": "raise SystemExit('enough')\n",
     "closes": "raise GeneratorExit\n",
@@ -48,7 +54,7 @@ def test_plugins_that_print_raise_and_hang_are_named(tmp_path, options):
         stdout, stderr = process.communicate(timeout=100)
 
     assert process.returncode == 0, stderr
-    for word in ("printed", "written", "said"):
+    for word in ("printed", "written", "said", "left"):
         assert word in stderr
         assert word not in stdout
     if not options:
@@ -65,7 +71,7 @@ def test_plugins_that_print_raise_and_hang_are_named(tmp_path, options):
 
 def test_a_plugin_that_misbehaves_when_it_is_asked_is_named(tmp_path):
     """A benchmark can be imported, and shows what it is when the list asks for it."""
-    site = install(tmp_path, "bad", {"asked": "asked:make"}, ASKED, group="evalkit.benchmarks")
+    site = install(tmp_path, "bad", {"asked": "asked:make"}, ASKED, group=BENCHMARKS)
     with started(site, "benchmarks", "--json") as process:
         stdout, stderr = process.communicate(timeout=100)
 
@@ -89,3 +95,13 @@ def test_ctrl_c_stops_a_list_that_waits_for_a_plugin(tmp_path):
     assert stdout == ""
     assert "Interrupted." in stderr
     assert time.monotonic() - sent < 20
+
+
+def test_a_benchmark_that_misbehaves_keeps_no_folder_from_being_checked(tmp_path, monkeypatch):
+    """Which benchmark a folder belongs to is found among the others."""
+    monkeypatch.syspath_prepend(install(tmp_path / "site", "bad", {"asked": "asked:make"}, ASKED, group=BENCHMARKS))
+    for item in shapes().items:
+        save_picture(tmp_path / "edits" / f"{item.item_id}.png", 1, 32)
+    opened = open_edits(tmp_path / "edits", with_images=False)
+
+    assert opened.benchmark.name == "shapes"
