@@ -17,6 +17,7 @@ from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import write_manifest
 from evalkit.errors import OptionError, UnknownNameError
 from evalkit.images.decode import IMAGE_SUFFIXES, write_image
+from evalkit.storage.atomic import atomic_update, atomic_write
 
 CONTROLS: Mapping[str, str] = {
     "identity": "The source image, untouched.",
@@ -72,11 +73,11 @@ def write_control(name: str, loaded: LoadedBenchmark, output: Path, *, rng: np.r
     benchmark, items = loaded.benchmark, loaded.items
     require_control(name, benchmark)
     write = _writer(name, benchmark, items, rng)
-    output.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        files = list(pool.map(lambda item: write(item, output), items))
-    edited = [replace(item, edited_image=file) for item, file in zip(items, files, strict=True)]
-    write_manifest(output, edited, benchmark=benchmark.name, method=name)
+    with atomic_update(output) as new:
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            files = list(pool.map(lambda item: write(item, new), items))
+        edited = [replace(item, edited_image=file) for item, file in zip(items, files, strict=True)]
+        write_manifest(new, edited, benchmark=benchmark.name, method=name)
     return output
 
 
@@ -100,7 +101,8 @@ def _writer(name: str, benchmark: Benchmark, items: tuple[EditItem, ...], rng: n
 
 def _copy(original: Path, item: EditItem, folder: Path) -> Path:
     path = folder / f"{item.file_stem}{original.suffix if original.suffix.lower() in IMAGE_SUFFIXES else ''}"
-    shutil.copyfile(original, path)
+    with atomic_write(path) as temporary:
+        shutil.copyfile(original, temporary)
     return path
 
 

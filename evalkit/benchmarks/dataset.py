@@ -21,7 +21,7 @@ from evalkit.benchmarks.dataset_card import COLUMNS, SPLIT, CardText, card_text,
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.errors import DataError, OptionError
 from evalkit.images.decode import read_image_bytes
-from evalkit.storage.atomic import atomic_write
+from evalkit.storage.atomic import atomic_update, atomic_write, finish_update, names_in_folder, remove_leftovers
 
 if TYPE_CHECKING:
     import pyarrow
@@ -60,17 +60,16 @@ def build_dataset(benchmark: Benchmark, data: Path | None, output: Path) -> Buil
         OptionError: The output folder holds something else.
         DataError: The output folder cannot be written.
     """
-    if output.exists() and not (output / TEXT_FILE).is_file() and (not output.is_dir() or any(output.iterdir())):
-        raise OptionError(
-            f"--output {output} holds something other than a data set of evalkit: expected a new or an empty folder. "
-            f"Choose another with: --output DIR"
-        )
+    _require_ours(output)
     loaded = benchmark.load(data)
     benchmark, rows = loaded.benchmark, _rows(loaded)
     try:
-        write_dataset(output, card_text(benchmark), table_of(rows))
+        remove_leftovers(output)
+        with atomic_update(output) as new:
+            write_dataset(new, card_text(benchmark), table_of(rows))
     except OSError as error:
-        raise DataError(f"The data set cannot be written to {output}: {error.strerror or error}.") from error
+        where = "" if error.filename in (None, str(output)) else f": {error.filename}"
+        raise DataError(f"The data set cannot be written to {output}{where}: {error.strerror or error}.") from error
     return BuiltDataset(
         folder=output,
         benchmark=benchmark.name,
@@ -79,6 +78,31 @@ def build_dataset(benchmark: Benchmark, data: Path | None, output: Path) -> Buil
         n_groups=len({row["group"] for row in rows}),
         n_bytes=sum((output / name).stat().st_size for name in (CARD_FILE, TEXT_FILE, ROWS_FILE)),
     )
+
+
+def _require_ours(output: Path) -> None:
+    """Raises unless a folder is new, empty or a data set of ours, be it one whose writer was killed."""
+    if output.is_dir():
+        finish_update(output)
+    if (output / TEXT_FILE).is_file() or not output.exists():
+        return
+    names, rows = names_in_folder(output), output / ROWS_FILE
+    unfinished = names == {rows.parent.name} and names_in_folder(rows.parent) <= {rows.name} and not _is_foreign(rows)
+    if not output.is_dir() or (names and not unfinished):
+        raise OptionError(
+            f"--output {output} holds something other than a data set of evalkit: expected a new or an empty folder. "
+            f"Choose another with: --output DIR"
+        )
+
+
+def _is_foreign(rows: Path) -> bool:
+    """Whether a file is a whole table that is none of ours."""
+    import pyarrow.parquet
+
+    try:
+        return not {*pyarrow.parquet.read_schema(rows).names} <= COLUMNS.keys()
+    except (OSError, pyarrow.ArrowException):
+        return False
 
 
 def write_dataset(folder: Path, text: CardText, table: "pyarrow.Table") -> None:

@@ -27,6 +27,7 @@ def make_control(name: str, benchmark: "Benchmark", data: Path | None, directory
 
     from evalkit.benchmarks.controls import require_control, write_control
     from evalkit.errors import OptionError
+    from evalkit.storage.atomic import finish_update, names_in_folder
 
     if benchmark.items:  # before anything is fetched
         require_control(name, benchmark)
@@ -36,15 +37,26 @@ def make_control(name: str, benchmark: "Benchmark", data: Path | None, directory
         if given and parameter.name in _WHOLE:
             option = parameter.opts[0]
             raise OptionError(f"{name} is a control: all items, once, without a model. Leave {option} out.")
-    if directory.is_dir() and any(directory.iterdir()):
-        raise OptionError(f"{directory} is not empty. Name another folder for the control: --output DIR")
-    loaded = benchmark.load(data)
     try:
-        write_control(name, loaded, directory, rng=np.random.default_rng(0))
+        finished = finish_update(directory) and _is_control(directory, name, benchmark)
+        if not finished and names_in_folder(directory):
+            raise OptionError(f"{directory} is not empty. Name another folder for the control: --output DIR")
+        loaded = benchmark.load(data)
+        if not finished:
+            write_control(name, loaded, directory, rng=np.random.default_rng(0))
     except OSError as failure:
-        raise OptionError(f"{directory} cannot be written: {failure.strerror}. Name another: --output DIR") from failure
+        where = failure.filename or directory
+        raise OptionError(f"{where} cannot be written: {failure.strerror}. Name another: --output DIR") from failure
     n_edited = len(loaded.items)
     output.json({"method": name, "folder": str(directory), "n_edited": n_edited})
     output.line(f"The control {name} of {benchmark.title}: {n_edited} edits")
     output.line(f"Wrote {directory}")
     output.line(f"Next: evalkit score {directory}")
+
+
+def _is_control(directory: Path, name: str, benchmark: "Benchmark") -> bool:
+    """Whether a folder, whose writer was killed at the very end, holds the edits of a control."""
+    from evalkit.edits.manifest import read_manifest
+
+    manifest = read_manifest(directory)
+    return (manifest.method, manifest.benchmark) == (name, benchmark.name)

@@ -9,6 +9,7 @@ import click
 
 from evalkit.cli.output import ExitCode, Output, output_options
 from evalkit.cli.submit import DIRECTORY, LEADERBOARD
+from evalkit.errors import OptionError
 from evalkit.formatting import DASH, counted
 
 if TYPE_CHECKING:
@@ -99,7 +100,12 @@ def build(*, root: Path, target: Path, output: Output) -> None:
     from evalkit.leaderboard.site.build import build
     from evalkit.leaderboard.store import Leaderboard
 
-    built = build(Leaderboard(root), target)
+    try:
+        built = build(Leaderboard(root), target)
+    except OSError as failure:
+        raise OptionError(
+            f"{failure.filename or target} cannot be written: {failure.strerror}. Name another place: --output DIR"
+        ) from failure
     output.json(
         {
             "output": str(built.output),

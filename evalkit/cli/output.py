@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
-from evalkit.errors import EvalkitError
+from evalkit.errors import DataError, EvalkitError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -179,6 +179,10 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 if debug:
                     raise
                 output.fail(failure)
+            except OSError as failure:  # a disk that is full, a file that is not for us
+                if debug or failure.filename is None:
+                    raise
+                output.fail(DataError(f"{os.fsdecode(failure.filename)}: {failure.strerror or failure}."))
             except KeyboardInterrupt:
                 output.note("Interrupted. What was finished is kept; the same command goes on from there.")
                 sys.exit(ExitCode.INTERRUPTED)

@@ -1,6 +1,8 @@
 """``submit``: from a folder of edits and a card to an entry of the leaderboard."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -26,12 +28,13 @@ from evalkit.leaderboard.records_io import (
     write_lines,
     write_yaml,
 )
-from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, Leaderboard
+from evalkit.leaderboard.store import ENTRY_FILE, FILES, OUTPUTS_FILE, Leaderboard
 from evalkit.leaderboard.thumbnails import write_pictures
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import RECORD, RunRecord, ScoredRun, read_run, write_run
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_into
+from evalkit.storage.atomic import atomic_update, finish_update, names_in_folder
 from evalkit.storage.prefetch import Progress, no_progress
 
 
@@ -87,27 +90,56 @@ def submit(
     path = leaderboard.entry_path(protocol.name, method.name)
     edits = protocol_edits(folder, protocol, data)
     outputs = _covered(edits, protocol, benchmark)
-    before = _published(path, submission, outputs)
-    asked = _metrics_to_score(protocol, metrics, before, path)
-    _check_card(card_path, method)
-    scored = _score(edits, asked, method.name, protocol, device, progress)
-    run = _merged(before, scored, protocol) if before else scored
-    write_run(path, run)
-    write_lines(path / OUTPUTS_FILE, outputs)
-    submitted = read_json(path / ENTRY_FILE, Entry).submitted if before else datetime.now(UTC).date()
-    if method.pictures_licence and benchmark.licence_id:
-        write_pictures(path, edits.items)
-    write_yaml(card_path, method)
-    # The entry goes last: whoever finds one can rely on the files that it names.
-    write_json(path / ENTRY_FILE, entry := _entry(path, submission, submitted))
+    with _write_errors(path):
+        finished = finish_update(path)
+        before = _published(path, submission, outputs)
+        asked = _metrics_to_score(protocol, metrics, before)
+        if before and not asked and not finished:
+            raise EntryError(f"{path} exists already and has all of these metrics. There is nothing to add.")
+        _check_card(card_path, method)
+        if asked:
+            scored = _score(edits, asked, method.name, protocol, device, progress)
+            run = _merged(before, scored, protocol) if before else scored
+            if method.pictures_licence and benchmark.licence_id:
+                write_pictures(path, edits.items)
+            write_yaml(card_path, method)
+            _write_entry(path, submission, run, outputs)
+    return _submitted(path, card_path, protocol, completed=before is not None and not finished)
+
+
+def _submitted(path: Path, card: Path, protocol: Protocol, *, completed: bool) -> Submitted:
+    """The entry as it lies there."""
+    run = read_run(path, opened=open_file)
     return Submitted(
         path=path,
-        entry=entry,
-        card=card_path,
+        entry=read_json(path / ENTRY_FILE, Entry),
+        card=card,
         run=run,
         awaiting=tuple(name for name in protocol.metrics if name not in run.record.metrics),
-        completed=before is not None,
+        completed=completed,
     )
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    """Says in a sentence which file of an entry could not be written."""
+    try:
+        yield
+    except OSError as failure:
+        raise EntryError(
+            f"{failure.filename or path} cannot be written: {failure.strerror or failure}. The entry is as it was "
+            "before: make room there, and run the same command again."
+        ) from failure
+
+
+def _write_entry(path: Path, submission: Submission, run: ScoredRun, outputs: Sequence[OutputDigest]) -> None:
+    """All files of an entry at once: what had landed is replaced by the whole, or stays."""
+    landed = (path / ENTRY_FILE).exists()
+    submitted = read_json(path / ENTRY_FILE, Entry).submitted if landed else datetime.now(UTC).date()
+    with atomic_update(path) as new:
+        write_run(new, run)
+        write_lines(new / OUTPUTS_FILE, outputs)
+        write_json(new / ENTRY_FILE, _entry(new, submission, submitted))
 
 
 def _entry(path: Path, submission: Submission, submitted: date) -> Entry:
@@ -176,28 +208,31 @@ def _published(path: Path, submission: Submission, outputs: tuple[OutputDigest, 
     """The run of the entry that is there, where it is of these very edits."""
     if not path.exists():
         return None
-    if (path / ENTRY_FILE).exists():
-        entry = read_json(path / ENTRY_FILE, Entry)
-        same = (entry.declarations, entry.submitter) == (submission.declarations, submission.submitter)
-        if same and read_lines(path / OUTPUTS_FILE, OutputDigest) == outputs:
-            return read_run(path, opened=open_file)
+    if not (path / ENTRY_FILE).exists():
+        if foreign := names_in_folder(path) - FILES:
+            raise EntryError(
+                f"{path} holds '{min(foreign)}', which is no file of an entry: nothing was written there. Move it away."
+            )
+        shutil.rmtree(path)  # what a killed submission left: without that file nothing has landed
+        return None
+    entry = read_json(path / ENTRY_FILE, Entry)
+    same = (entry.declarations, entry.submitter) == (submission.declarations, submission.submitter)
+    if same and read_lines(path / OUTPUTS_FILE, OutputDigest) == outputs:
+        return read_run(path, opened=open_file)
     raise EntryError(
         f"{path} exists already: the id '{submission.method.name}' is taken under {submission.protocol}, and landed "
         "numbers do not change. Submit a new version of a method under a new method.name."
     )
 
 
-def _metrics_to_score(protocol: Protocol, metrics: Sequence[str], before: ScoredRun | None, path: Path) -> list[str]:
+def _metrics_to_score(protocol: Protocol, metrics: Sequence[str], before: ScoredRun | None) -> list[str]:
     unknown = [name for name in metrics if name not in protocol.metrics]
     if unknown:
         raise OptionError(
             f"{protocol.name} has no metric '{unknown[0]}': expected some of {', '.join(protocol.metrics)}."
         )
     scored = before.record.metrics if before else {}
-    asked = [name for name in metrics or protocol.metrics if name not in scored]
-    if not asked:
-        raise EntryError(f"{path} exists already and has all of these metrics. There is nothing to add.")
-    return asked
+    return [name for name in metrics or protocol.metrics if name not in scored]
 
 
 def _check_card(path: Path, card: Card) -> None:

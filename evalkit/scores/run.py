@@ -15,7 +15,7 @@ from evalkit.edits.item import Status
 from evalkit.edits.problems import Severity, severity_of
 from evalkit.errors import RunError
 from evalkit.scores.frame import ItemScores, ScoreFrame
-from evalkit.storage.atomic import atomic_write
+from evalkit.storage.atomic import atomic_write, names_in_folder
 from evalkit.storage.documents import MAX_JSON_BYTES, LineError, json_lines, parse_json, read_json
 from evalkit.storage.files import open_regular
 
@@ -167,6 +167,8 @@ class ItemLine(BaseModel):
 
 RECORD = "run.json"
 ITEMS = "items.jsonl"
+_BEGINNING = b'{"item_id": '
+"""Of every line of the items."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +200,7 @@ def write_run(directory: Path, run: ScoredRun) -> None:
     except OSError as failure:
         cause = "the disk is full" if failure.errno == errno.ENOSPC else failure.strerror
         raise RunError(
-            f"The run directory {directory} cannot be written: {cause}. "
+            f"{failure.filename or directory} cannot be written: {cause}. "
             "What was encoded is kept: name another place with --output and run the same command again."
         ) from failure
 
@@ -262,7 +264,8 @@ def check_destination(directory: Path, folder: str) -> None:
         raise RunError(
             f"{directory} is a file, and a run directory was to be written there. Name another: --output DIR"
         )
-    if not directory.is_dir() or not any(directory.iterdir()):
+    names = names_in_folder(directory)
+    if not names or (names == {ITEMS} and _is_unfinished(directory / ITEMS)):
         return
     try:
         other = read_json(directory / RECORD)["folder"]["path"]
@@ -272,6 +275,15 @@ def check_destination(directory: Path, folder: str) -> None:
         ) from None
     if other != folder:
         raise RunError(f"{directory} holds the run of another folder, {other}. Name another: --output DIR")
+
+
+def _is_unfinished(items: Path) -> bool:
+    """Whether items without a record are what a killed writer left: the record goes last."""
+    try:
+        with open_run_file(items) as file:
+            return file.read(len(_BEGINNING)) == _BEGINNING
+    except OSError:
+        return False
 
 
 def _lines(table: ScoreFrame) -> Iterator[dict[str, Any]]:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from evalkit.errors import RemoteError
-from evalkit.storage.atomic import atomic_write
+from evalkit.storage.atomic import atomic_write, remove_leftovers
 from evalkit.storage.documents import parse_json
 from evalkit.storage.paths import copies_directory
 from evalkit.storage.prefetch import Progress, no_progress, prefetch
@@ -76,6 +76,7 @@ class Remote:
             RemoteError: The folder is not there, or cannot be read.
         """
         known = self._copied()
+        remove_leftovers(self.folder)
         with self._explained(), ThreadPoolExecutor(THREADS) as pool:
             there = self._listed(pool, required=required)
             for name in known.keys() - there.keys():
@@ -88,7 +89,7 @@ class Remote:
             ]
 
             def get(name: str) -> None:
-                with atomic_write(self.folder / name) as temporary:
+                with atomic_write(self.folder / name, tidy=False) as temporary:
                     self._fs.get_file(f"{self._root}/{name}", str(temporary))
                 self._record(name, there[name], _local_state(self.folder / name))
 

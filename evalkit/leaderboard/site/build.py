@@ -120,7 +120,7 @@ def build(leaderboard: Leaderboard, output: Path) -> Built:
     site.page("reported.html", "reported.html", reported=leaderboard.reported())
     site.page("read.html", "read.html")
     site.page("submit.html", "submit.html")
-    (output / ".nojekyll").touch()
+    write_text(output / ".nojekyll", "")
     n_bytes = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     return Built(output=output, boards=tuple(boards), n_pages=site.n_pages, n_bytes=n_bytes)
 
