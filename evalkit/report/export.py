@@ -9,7 +9,7 @@ from dataclasses import asdict
 from evalkit.comparison.records import Comparison, PairResult
 from evalkit.comparison.statements.captions import means_caption
 from evalkit.comparison.statements.terms import metric_label
-from evalkit.formatting import format_interval, format_ranks, format_score
+from evalkit.formatting import format_interval, format_ranks, format_score, one_line
 from evalkit.report import ExportFormat
 from evalkit.report.comparison import Mark, comparison_notes, means_by_method, pairs_table, verdict_sentences
 from evalkit.report.latex import latex
@@ -56,7 +56,7 @@ def markdown(comparison: Comparison) -> str:
             "",
             *markdown_table(pairs_table(comparison)),
             "",
-            *(f"- {escape_markdown(note)}" for note in comparison_notes(comparison)),
+            *(f"- {_note(note, comparison)}" for note in comparison_notes(comparison)),
             "",
         ]
     )
@@ -103,6 +103,12 @@ def _plain_cell(value: object) -> object:
         return value
     text = value.replace("\r\n", "\n").replace("\r", "\n")
     return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
+
+
+def _note(note: str, comparison: Comparison) -> str:
+    """A note escaped, a signature as code: what is copied from there is the signature itself."""
+    is_signature = any(note == metric.signature for metric in comparison.metrics) and "`" not in note
+    return f"`{one_line(note)}`" if is_signature else escape_markdown(note)
 
 
 def _means(comparison: Comparison) -> list[list[str]]:

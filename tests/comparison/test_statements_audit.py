@@ -19,9 +19,12 @@ from evalkit.comparison.compare import compare
 from evalkit.comparison.statements.methods import MEASURED
 from evalkit.comparison.statements.terms import how_tested
 from evalkit.errors import EvalkitError
+from evalkit.leaderboard.protocol import get_protocol
+from evalkit.leaderboard.ranking import rank_board
+from evalkit.leaderboard.store import Leaderboard
 from evalkit.report.figures.write import draw_figures
 from tests.support.audit import AuditError, Said, audit, check_words
-from tests.support.audit_boards import audit_board, board_of_runs
+from tests.support.audit_boards import audit_board, board_of_runs, shown_by_name
 
 NAMES = ("alpha", "b_2", "g x", "g\nx", "δ", "e&f", "[red]", "50 %", "a#b", "h^i", "{j}", "k~")
 METRICS = {"quality": "any", "clip_score": "unit", "correct": "rate", "lpips": "lower"}
@@ -158,6 +161,13 @@ def test_what_a_board_says_is_true(tmp_path_factory, design):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         audit_board(*board_of_runs(root, *board_scores(design)))
+
+
+@pytest.mark.parametrize("name", ["shapes/v1", "tedbench/v1"])
+def test_what_the_published_boards_say_is_true(name):
+    """The boards of this repository, as they are built from their entries."""
+    entries = shown_by_name(Leaderboard(Path("leaderboard")).entries(name))
+    audit_board(rank_board(get_protocol(name), entries), entries)
 
 
 def board_scores(design):
