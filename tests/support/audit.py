@@ -136,6 +136,8 @@ def check_verdicts(said, comparison):
             said.expect(metric.margin is not None, f"{key}: {said.verdicts[key]} without a margin")
             shown = p_value is not None and p_value <= comparison.settings["alpha"]
             said.expect(shown, f"{key}: {said.verdicts[key]} at p = {p_value}")
+            also = pairs[key].practically_equivalent
+            said.expect(also == said.verdicts[key].startswith("different"), f"{key}: {said.verdicts[key]}")
 
 
 def check_ranks(said, comparison):
