@@ -55,11 +55,14 @@ class Supervised:
 
     def signal(self, number: int) -> None:
         """Sends a signal to all of them."""
-        with suppress(OSError):  # the group is empty
-            os.killpg(self._process.pid, number)
+        self._signal_group(number)
         for pid in descendants(os.getpid()):
             with suppress(OSError):  # it has ended, or belongs to another user
                 os.kill(pid, number)
+
+    def _signal_group(self, number: int) -> None:
+        with suppress(OSError):  # it is empty
+            os.killpg(self._process.pid, number)
 
     def end(self) -> None:
         """Ends all of them, politely at first if the program still runs."""
@@ -69,10 +72,10 @@ class Supervised:
             while self.reap() and time.monotonic() < until:
                 time.sleep(0.02)
         until = time.monotonic() + KILLING_LIMIT
-        self.signal(signal.SIGKILL)
+        self._signal_group(signal.SIGKILL)
         while self.reap() and time.monotonic() < until:
-            time.sleep(0.005)
             self.signal(signal.SIGKILL)  # those too that were started meanwhile
+            time.sleep(0.005)
 
 
 def descendants(ancestor: int) -> list[int]:
