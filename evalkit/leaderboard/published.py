@@ -1,5 +1,6 @@
 """What is published stays: entries as they are now, held against those of the base branch."""
 
+import os
 import subprocess
 from collections.abc import Collection, Iterator, Mapping
 from io import BytesIO
@@ -8,7 +9,7 @@ from typing import Any
 
 from evalkit.comparison.load import signature_fields
 from evalkit.errors import EntryError, RunError
-from evalkit.leaderboard.files import ENTRIES, PICTURES, read_file
+from evalkit.leaderboard.files import ENTRIES, PICTURES, link_fault, read_file
 from evalkit.leaderboard.records import Entry
 from evalkit.leaderboard.records_io import parse_record
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, Leaderboard
@@ -56,32 +57,31 @@ def published_problems(leaderboard: Leaderboard, base: str, *, maintainer: bool 
 
 def _problems(leaderboard: Leaderboard, base: str, *, maintainer: bool) -> Iterator[EntryProblem]:
     listing = _git(leaderboard.root, "ls-tree", "-r", "-z", "--name-only", base, "--", ENTRIES)
-    before = {name for name in listing.decode().split("\0") if name}
+    before = {name for name in os.fsdecode(listing).split("\0") if name}
     for name in sorted(before):
         path = leaderboard.root / name
         stays = path.name in _KEPT or (path.parent.name == PICTURES and not maintainer)
-        if stays and (change := _change(path, _at_base(leaderboard, base, name))):
+        if stays and (change := _change(path, _at_base(leaderboard, base, name), _now(leaderboard, path))):
             yield EntryProblem(code="landed_changed", where=name, message=change)
     if maintainer:
         return
-    for path in sorted((leaderboard.root / ENTRIES).glob(f"*/*/*/{VERIFICATION_FILE}")):
+    for path in leaderboard.paths(f"{ENTRIES}/*/*/*/{VERIFICATION_FILE}"):
         name = path.relative_to(leaderboard.root).as_posix()
-        if name not in before or _at_base(leaderboard, base, name) != _now(path):
+        if name not in before or _at_base(leaderboard, base, name) != _now(leaderboard, path):
             message = "a verification is written by the maintainers: evalkit leaderboard rescore"
             yield EntryProblem(code="verification_changed", where=name, message=message)
 
 
-def _now(path: Path) -> bytes | None:
+def _now(leaderboard: Leaderboard, path: Path) -> bytes | None:
     """What a file holds; None where there is none that may be read, which :func:`verify` says."""
     try:
-        return read_file(path)
+        return None if link_fault(leaderboard.root, path) else read_file(path)
     except EntryError:
         return None
 
 
-def _change(path: Path, old: bytes) -> str | None:
+def _change(path: Path, old: bytes, new: bytes | None) -> str | None:
     """What a file of an entry says otherwise than it did; None where something was only added."""
-    new = _now(path)
     if new is None:
         return "it had landed, and is not there any more, or cannot be read"
     if new == old:

@@ -80,9 +80,12 @@ class Leaderboard:
         return self.root / "methods" / f"{method}.yaml"
 
     def entry_paths(self, protocol: str | None = None) -> list[Path]:
-        """Every entry's folder, of a protocol or of all, by name; what is a link, or behind one, is none."""
-        found = (self.root / ENTRIES).glob(f"{protocol or '*/*'}/*")
-        return sorted(path for path in found if path.is_dir() and not link_fault(self.root, path))
+        """Every entry's folder, of a protocol or of all, by name."""
+        return [path for path in self.paths(f"{ENTRIES}/{protocol or '*/*'}/*") if path.is_dir()]
+
+    def paths(self, pattern: str) -> list[Path]:
+        """What fits a pattern, by name; what is a link, or behind one, does not."""
+        return sorted(path for path in self.root.glob(pattern) if not link_fault(self.root, path))
 
     def faults(self, path: Path | None = None) -> list[FileFault]:
         """What is no plain file, in an entry's folder or in all."""
@@ -94,7 +97,7 @@ class Leaderboard:
 
     def cards(self) -> Iterator[Path]:
         """The file of every method's card, by name."""
-        return iter(sorted((self.root / "methods").glob("*.yaml")))
+        return iter(self.paths("methods/*.yaml"))
 
     def read(self, path: Path) -> LoadedEntry:
         """An entry with everything that belongs to it.
@@ -131,7 +134,7 @@ class Leaderboard:
 
     def reported_paths(self) -> list[Path]:
         """The file of every table of the literature, by name."""
-        return sorted((self.root / "reported").glob("*.yaml"))
+        return self.paths("reported/*.yaml")
 
     def reported(self, benchmark: str | None = None) -> list[Reported]:
         """The tables of the literature, of a benchmark or of all."""

@@ -11,7 +11,7 @@ from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.load import comparable_fields, signature_fields
 from evalkit.errors import EntryError, EvalkitError
 from evalkit.leaderboard.anomalies import check_outputs
-from evalkit.leaderboard.files import PICTURES, read_file
+from evalkit.leaderboard.files import PICTURES, link_fault, read_file
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.records import AnomalyCheck, Card, Reported
 from evalkit.leaderboard.records_io import file_digest, read_yaml
@@ -326,7 +326,9 @@ def _reported_problems(leaderboard: Leaderboard, faulty: Collection[Path]) -> It
 def _schema_problems(leaderboard: Leaderboard, faulty: Collection[Path]) -> Iterator[EntryProblem]:
     for name, text in schemas().items():
         path = leaderboard.root / "schema" / name
-        if path not in faulty and (not path.exists() or read_file(path) != text.encode()):
+        if path in faulty or link_fault(leaderboard.root, path):
+            continue
+        if not path.exists() or read_file(path) != text.encode():
             message = "it is not generated from the records. Write it with: evalkit leaderboard schema"
             yield _problem("stale_schema", path, leaderboard, message)
 

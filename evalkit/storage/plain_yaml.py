@@ -8,7 +8,7 @@ import yaml
 
 from evalkit.storage.documents import MAX_DEPTH, MAX_DIGITS, TOO_DEEP, refuse_twice
 
-MAX_YAML_BYTES = 64 << 10
+MAX_YAML_BYTES = 256 << 10
 """Of a YAML file, which people write."""
 _DIGITS = re.compile(r"[-+_.\d][-+_.:\w]*", re.ASCII)
 """Whatever YAML might take for a number: decimal, hexadecimal, or in minutes and seconds."""

@@ -97,12 +97,12 @@ def test_a_json_file_that_is_too_large_is_not_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[" * 60_000, "line 1: it is nested too deeply"),
+        ("[" * 200_000, "line 1: it is nested too deeply"),
         ("{" * 60_000, "line 1: it is nested too deeply"),
         ("- " * 30_000, "line 1: it is nested too deeply"),
         ("? " * 30_000, "line 1: it is nested too deeply"),
         ("\n".join(" " * i + "a:" for i in range(300)), "line 65: it is nested too deeply"),
-        ("x" * 70_000, "it has more than 65,536 bytes"),
+        ("x" * 270_000, "it has more than 262,144 bytes"),
         ("a: " + "7" * 5000, "line 1: a number has more than 4,300 digits"),
         ("a: 0x" + "f" * 5000, "line 1: a number has more than 4,300 digits"),
         ("a: " + "1:" * 5000 + "1", "line 1: a number has more than 4,300 digits"),
