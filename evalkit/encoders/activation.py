@@ -8,7 +8,6 @@ and shapes, and under the wrong one every score is wrong. Tensors do not say it 
 """
 
 import hashlib
-import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.errors import EncoderError, WeightsError
+from evalkit.storage.documents import read_json
 
 QUICKGELU, GELU = "-quickgelu", "-gelu"
 CONFIG = "open_clip_config.json"
@@ -99,8 +99,8 @@ def _of_config(path: Path) -> Activation | None:
     if not path.name.startswith("open_clip_") or not config.is_file():
         return None
     try:
-        quick_gelu = json.loads(config.read_text(encoding="utf-8"))["model_cfg"].get("quick_gelu", False)
-    except (ValueError, KeyError, AttributeError, TypeError) as failure:
+        quick_gelu = read_json(config)["model_cfg"].get("quick_gelu", False)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as failure:
         raise EncoderError(f"{config}: expected a model_cfg, as open_clip writes it.") from failure
     return Activation(quick_gelu=bool(quick_gelu), evidence=f"says {config}")
 

@@ -84,8 +84,11 @@ class Leaderboard:
         return [path for path in self.paths(f"{ENTRIES}/{protocol or '*/*'}/*") if path.is_dir()]
 
     def paths(self, pattern: str) -> list[Path]:
-        """What fits a pattern, by name; what is a link, or behind one, does not."""
-        return sorted(path for path in self.root.glob(pattern) if not link_fault(self.root, path))
+        """What fits a pattern, by name; links do not, and no folder is looked into through one."""
+        found = [self.root]
+        for part in pattern.split("/"):
+            found = [path for folder in found for path in folder.glob(part) if not path.is_symlink()]
+        return sorted(found)
 
     def faults(self, path: Path | None = None) -> list[FileFault]:
         """What is no plain file, in an entry's folder or in all."""

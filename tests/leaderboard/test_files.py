@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -117,16 +118,29 @@ KINDS = {
 }
 
 
+_opened: list[str] = []
+"""What is opened or listed, while a test looks; a hook cannot be taken away again."""
+sys.addaudithook(lambda event, details: _opened.append(str(details[0])) if event in ("open", "os.scandir") else None)
+
+
+def leads_out(path, root):
+    """Whether what was opened below the test's own folder is none of the leaderboard's own files and folders."""
+    return path.startswith(str(root.parent)) and not Path(os.path.realpath(path)).is_relative_to(root)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_no_plain_file_is_a_problem_by_name(copied, secret, kind):
-    """It is named, with what it is; every other entry is reported; nothing is built, and nothing of it is shown."""
+    """It is named, with what it is; every other entry is reported; nothing is built, and nothing of it is opened."""
     shutil.copytree(SITE, copied.root / "site")
     (copied.root / "reported").mkdir()
     tamper, reason = KINDS[kind]
     path = tamper(copied.root, secret)
+    _opened.clear()
     verified = verify(copied)
     first = verified.problems[0]
 
+    assert _opened
+    assert [path for path in _opened if leads_out(path, copied.root)] == []
     assert (first.code, first.where) == ("no_plain_file", path.relative_to(copied.root).as_posix())
     assert reason in first.message
     assert SECRET not in str(verified)
@@ -210,8 +224,10 @@ def test_what_has_landed_is_not_compared_through_a_link(copied, secret, kind):
     publish(copied)
     tamper, _ = KINDS[kind]
     tamper(copied.root, secret)
+    _opened.clear()
     problems = published_problems(copied, "main")
 
+    assert [path for path in _opened if leads_out(path, copied.root)] == []
     assert SECRET not in str(problems)
     assert {problem.code for problem in problems} == {"landed_changed"}
 

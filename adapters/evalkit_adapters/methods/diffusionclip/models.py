@@ -4,7 +4,6 @@ The published kind diffuses pixels (a ``DDPMPipeline``); the latent kind is ours
 neither's own weights are ever changed: others are put in for the length of one call.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch.func import functional_call
 
 from evalkit.editing.method import MINIATURE, MethodRun
 from evalkit.errors import WeightsError
+from evalkit.storage.documents import read_json
 from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
 from evalkit_adapters.diffusion.loading import open_pipeline
 from evalkit_adapters.diffusion.schedule import Schedule
@@ -129,7 +129,7 @@ def _pipeline_class(run: MethodRun) -> str:
             path = Path(run.model) / "model_index.json"
         else:
             path = Path(hf_hub_download(run.model, "model_index.json", revision=run.revision))
-        return str(json.loads(path.read_text(encoding="utf-8"))["_class_name"])
+        return str(read_json(path)["_class_name"])
     except Exception as error:  # of the hub's client, the file system and JSON
         raise WeightsError(
             f"The base model {run.model} cannot be loaded as a DDPM or a Stable Diffusion pipeline "
