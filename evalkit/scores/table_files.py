@@ -1,5 +1,7 @@
 """The files of other tools' tables as records: CSV, JSON, JSON Lines and Parquet, and where each record stands."""
 
+import math
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,6 +17,7 @@ from evalkit.storage.documents import (
     csv_rows,
     json_lines,
     parse_json,
+    too_many_cells,
 )
 from evalkit.storage.files import open_regular, read_regular
 
@@ -41,8 +44,8 @@ def read_records(path: Path) -> "pd.DataFrame":
         raise DataError(f"{path} is no table that can be read: expected one of {', '.join(SUFFIXES)}, got '{kind}'.")
     try:
         if kind == ".parquet":
-            return _of_records(path, _parquet_records(path))
-        return _of_records(path, (_csv_records if kind in (".csv", ".tsv") else _json_records)(path))
+            return _of_records(path, _parquet_records(path), math.inf)
+        return _of_records(path, (_csv_records if kind in (".csv", ".tsv") else _json_records)(path), MAX_CELLS)
     except LineError as failure:
         raise DataError(f"{path}, line {failure.number}: {failure}.") from None
     except UnicodeDecodeError as failure:
@@ -54,7 +57,7 @@ def read_records(path: Path) -> "pd.DataFrame":
         raise DataError(f"{path} is not a {name} file that can be read: {failure}.") from failure
 
 
-def _of_records(path: Path, records: Iterable[tuple[str, Any]]) -> "pd.DataFrame":
+def _of_records(path: Path, records: Iterable[tuple[str, Any]], max_cells: float) -> "pd.DataFrame":
     """A table of objects, those inside of others as ``outer.inner``."""
     import pandas as pd
 
@@ -68,22 +71,21 @@ def _of_records(path: Path, records: Iterable[tuple[str, Any]]) -> "pd.DataFrame
         index.append(where)
         rows.append(row)
         columns.update(row)
-        if len(rows) * len(columns) > MAX_CELLS:
-            raise DataError(
-                f"{path}, {where}: the table has more than {MAX_CELLS:,} cells up to here, which is too large."
-            )
+        if len(rows) * len(columns) > max_cells:
+            raise DataError(f"{path}, {where}: {too_many_cells()}.")
     if not rows:
         raise DataError(f"{path} holds no rows: expected one per item.")
     return pd.DataFrame(rows, index=index, dtype=object)
 
 
 def _parquet_records(path: Path) -> Iterator[tuple[str, Any]]:
+    """Each row; a large table takes a large file, or it is a few cells repeated without end."""
     from pyarrow import parquet
 
     with open_regular(path) as file, parquet.ParquetFile(file) as table:
         size = table.metadata
-        if size.num_rows * size.num_columns > MAX_CELLS:
-            raise ValueError(f"it has {size.num_rows:,} rows of {size.num_columns:,} cells, which is too large")
+        if size.num_rows * size.num_columns > max(MAX_CELLS, os.fstat(file.fileno()).st_size):
+            raise ValueError(f"it has {size.num_rows:,} rows of {size.num_columns:,} cells in a few bytes")
         for number, record in enumerate(table.read().to_pylist(), start=1):
             yield f"row {number}", record
 

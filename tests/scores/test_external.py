@@ -2,7 +2,10 @@
 
 import json
 
+import numpy as np
 import pandas
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -276,3 +279,14 @@ def test_a_column_per_method_gets_told_how_to_say_so(tmp_path):
 
     path.write_text("item_id,ours|score,theirs|score\nx,1,2\ny,2,1\n")
     assert {pair.a for pair in compare([path]).pairs} == {"ours"}
+
+
+def test_a_parquet_file_of_a_few_bytes_holds_no_billion_cells(tmp_path):
+    """What repeats one cell without end is refused from its metadata."""
+    cells = pa.array(["a"]).dictionary_encode()
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(3_000_000, np.int32)), cells.dictionary)
+    pq.write_table(pa.table({"item": column}), tmp_path / "t.parquet")
+    assert (tmp_path / "t.parquet").stat().st_size < 100_000
+
+    with pytest.raises(DataError, match="it has 3,000,000 rows of 1 cells in a few bytes"):
+        read_table(tmp_path / "t.parquet")

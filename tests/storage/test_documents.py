@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import time
 from contextlib import suppress
 
@@ -159,3 +161,17 @@ def test_csv_beyond_the_bounds_is_refused_by_line(tmp_path, text, number, messag
     with pytest.raises(LineError, match=message) as failure:
         list(csv_rows(path, strict=True))
     assert failure.value.number == number
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", ["{},", "[],", "[[[[[]]]]],", '{"a":{}},', '"",'])
+def test_the_largest_json_fits_into_a_gigabyte(unit):
+    """What takes most memory for its size is read, or refused, within little more than a gigabyte of address space."""
+    code = (
+        "import resource\n"
+        "from evalkit.storage.documents import MAX_JSON_BYTES, parse_json\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (1_200 << 20,) * 2)\n"
+        f"unit = {unit!r}\n"
+        "parse_json(('[' + unit * (MAX_JSON_BYTES // len(unit) - 1) + '0]').encode())\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -17,6 +17,8 @@ from evalkit.images.decode import image_digest, image_size
 from evalkit.storage.documents import read_json
 
 MAPPING = "mapping_file.json"
+MAX_BYTES = 64 << 20
+"""Of the mapping file, which holds a mask of each image."""
 IMAGES = "annotation_images"
 _READERS = 8
 
@@ -88,7 +90,7 @@ def read_items(root: Path, edit_types: Sequence[str]) -> tuple[EditItem, ...]:
 
 def _entries(path: Path) -> dict[str, _Entry]:
     try:
-        content = read_json(path)
+        content = read_json(path, limit=MAX_BYTES)
     except (OSError, ValueError) as failure:
         raise BenchmarkError(f"{path} cannot be read as PIE-Bench's mapping file: {failure}.") from failure
     if not isinstance(content, dict) or not content:
