@@ -199,6 +199,16 @@ def drawn(tmp_path_factory, **changes):
     return compared(tmp_path_factory, {**design, **changes})
 
 
+def test_names_that_take_two_lines_are_read_back(tmp_path):
+    """Long names with quotes and line breaks are the same methods on every surface."""
+    values = np.random.default_rng(0).normal(0, 1, (20, 2)).round(6)
+    names = ("second\nline of a name", 'first "with" quotes')
+    with (tmp_path / "table.csv").open("w", newline="") as file:
+        rows = ([item, name, values[item, k]] for item in range(20) for k, name in enumerate(names))
+        csv.writer(file).writerows([["item_id", "method", "score"], *rows])
+    audit(compare([tmp_path / "table.csv"]))
+
+
 def of_pair(decided, **changes):
     """Changes the first pair that is decided, or the first that is not."""
 

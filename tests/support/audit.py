@@ -274,7 +274,7 @@ def latex_said(comparison, names):
         if heading:
             metric = _metric_of(heading[1])
         cells = [cell.strip() for cell in this.removesuffix(r" \\").split(" & ")]
-        if len(cells) == 7 and cells[0] and cells[0] != "comparison":
+        if len(cells) == 7 and cells[0] and cells[0] != "comparison" and not cells[0].startswith("− "):
             second = [cell.strip() for cell in below.removesuffix(r" \\").split(" & ")]
             second = second if len(second) == 7 else [""] * 7
             label = f"{cells[0]} {second[0]}".strip()
