@@ -101,7 +101,7 @@ def submit(
             scored = _score(edits, asked, method.name, protocol, device, progress)
             run = _merged(before, scored, protocol) if before else scored
             if method.pictures_licence and benchmark.licence_id:
-                write_pictures(path, edits.items)
+                write_pictures(path, edits.items, keep=before is not None)
             write_yaml(card_path, method)
             _write_entry(path, submission, run, outputs)
     return _submitted(path, card_path, protocol, completed=before is not None and not finished)

@@ -27,8 +27,13 @@ def shown_items(items: Sequence[EditItem]) -> list[EditItem]:
     return turns[:N_PICTURES]
 
 
-def write_pictures(entry: Path, items: Sequence[EditItem]) -> None:
-    """Write the entry's pictures, ``pictures/ITEM.png``; an edit that failed has none, and one that is there stays.
+def write_pictures(entry: Path, items: Sequence[EditItem], *, keep: bool = False) -> None:
+    """Write the entry's pictures, ``pictures/ITEM.png``; an edit that failed has none.
+
+    Args:
+        entry: Its folder.
+        items: Its edits.
+        keep: Whether pictures that are there stay as they are, being those of an entry that has landed.
 
     Raises:
         ImageError: An edited image cannot be read.
@@ -36,7 +41,10 @@ def write_pictures(entry: Path, items: Sequence[EditItem]) -> None:
     """
     for item in shown_items(items):
         path = entry / PICTURES / f"{item.file_stem}.png"
-        if item.edited_image and not path.exists():
+        if keep and path.exists():
+            continue
+        path.unlink(missing_ok=True)
+        if item.edited_image:
             image = read_image(item.edited_image)
             image.thumbnail((SIDE, SIDE))
             write_image(path, image)

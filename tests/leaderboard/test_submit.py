@@ -11,6 +11,7 @@ from evalkit.errors import EntryError, OptionError
 from evalkit.leaderboard.records import Submission
 from evalkit.leaderboard.records_io import read_yaml
 from evalkit.leaderboard.submit import submit
+from evalkit.leaderboard.thumbnails import write_pictures
 from evalkit.leaderboard.verify import verify
 from evalkit.scores.run import read_run
 from tests.support.boards import FEW, N_ITEMS, card_of, edits, few, known, write_card
@@ -175,3 +176,19 @@ def test_pictures_are_kept_where_the_method_has_a_licence_for_them(small_leaderb
 
     assert len(shown) == 8
     assert shown == {path.name for path in (small_leaderboard.entry_path("few/v1", "fair") / "pictures").iterdir()}
+
+
+def test_pictures_of_an_entry_that_is_there_stay(tmp_path):
+    """Metrics may be added later with another library, whose PNGs have other bytes; what a killed command left goes."""
+    items = [replace(item, edited_image=item.source_image) for item in few().load().items[:4]]
+    write_pictures(tmp_path, items)
+    first = min((tmp_path / "pictures").iterdir())
+    expected = first.read_bytes()
+    first.write_bytes(b"another library's")
+
+    write_pictures(tmp_path, items, keep=True)
+    assert first.read_bytes() == b"another library's"
+    write_pictures(tmp_path, items)
+    assert first.read_bytes() == expected
+    write_pictures(tmp_path, [item.without_edit("failed", "it could not") for item in items])
+    assert list((tmp_path / "pictures").iterdir()) == []
