@@ -18,6 +18,7 @@ OTHERS = 256 << 10
 """Bytes of any other file: a card, a table of the literature, a template."""
 _FOLDERS = {ENTRIES: 4, "methods": 1, "reported": 1, "schema": 1}
 """So many folders, itself included, lie inside of each other."""
+_TOP = frozenset((name,) for name in (*_FOLDERS, "site"))
 _TEMPLATES_DEPTH = 4
 
 
@@ -80,6 +81,8 @@ def _faults_in(root: Path, folder: Path) -> Iterator[FileFault]:
     for name, status in found:
         path = folder / name
         parts = path.relative_to(root).parts
+        if parts[0].startswith("."):  # such as git's own, in which nothing of ours lies
+            continue
         if stat.S_ISDIR(status.st_mode):
             if _may_be_folder(parts):
                 yield from _faults_in(root, path)
@@ -87,7 +90,7 @@ def _faults_in(root: Path, folder: Path) -> Iterator[FileFault]:
                 yield FileFault(path=path, reason="it is a folder, and no folder belongs there")
         elif fault := file_fault(status, limit=_limit(path), alone=True):
             yield FileFault(path=path, reason=fault)
-        elif parts[-1] == PICTURES and _may_be_folder(parts):
+        elif parts in _TOP or (parts[-1] == PICTURES and _may_be_folder(parts)):
             yield FileFault(path=path, reason="it is a file, and a folder belongs there")
 
 

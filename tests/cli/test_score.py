@@ -277,3 +277,35 @@ def test_an_encoder_that_says_nothing_about_itself_is_listed(tmp_path, monkeypat
     listed = evalkit("list", "encoders")
     assert listed.exit_code == 0
     assert "silent" in listed.stdout
+
+
+@pytest.mark.parametrize("method", ["../escaped", "/absolute", "a\0b", "a" * 300, "..", "nul", "a/../../b", "."])
+@pytest.mark.parametrize("named", ["in the manifest", "by --name"])
+def test_no_name_decides_where_a_run_is_written(tmp_path, monkeypatch, method, named):
+    """Whatever a method or a run is called, its run is one folder below evalkit_runs, and is called so."""
+    folder, work = write_folder(tmp_path / "edits"), tmp_path / "deep" / "work"
+    work.mkdir(parents=True)
+    monkeypatch.chdir(work)
+    lines = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
+    more = ["--name", method] if named == "by --name" else []
+    if not more:
+        lines = [{**line, "method": method} for line in lines]
+        (folder / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    before = set(tmp_path.rglob("*"))
+    done = evalkit("score", folder, "--metrics", "l1", *more)
+    new = {path for path in set(tmp_path.rglob("*")) - before if "cache" not in path.relative_to(tmp_path).parts}
+
+    assert done.exit_code == 0, done.stderr
+    (run,) = (work / "evalkit_runs").iterdir()
+    assert read_run(run).record.run == method
+    assert new == {work / "evalkit_runs", run, run / "run.json", run / "items.jsonl"}
+
+
+def test_a_folder_that_no_record_can_name_is_refused_before_anything_is_written(tmp_path):
+    """A name that is not UTF-8 is one sentence, the second time as the first."""
+    folder = write_folder(tmp_path / "n\udcff")
+    for _ in range(2):
+        done = evalkit("score", folder, "--metrics", "l1", "--output", tmp_path / "run")
+        assert done.exit_code == 1
+        assert r"n\xff' is not UTF-8, and a run could not name it. Rename it." in done.stderr
+        assert not (tmp_path / "run").exists()

@@ -111,6 +111,7 @@ KINDS = {
     "folder for a file": (made(f"{ENTRY}/entry.json", Path.mkdir), "it is a folder, and no folder belongs there"),
     "folder for a picture": (made("picture", Path.mkdir), "it is a folder, and no folder belongs there"),
     "file for a folder": (made(f"{ENTRY}/pictures", Path.touch), "it is a file, and a folder belongs there"),
+    "file for the entries": (made("entries", Path.touch), "it is a file, and a folder belongs there"),
     "endless record": (made(f"{ENTRY}/entry.json", endless), "it has 68,719,476,736 bytes, and 1,048,576 are"),
     "endless items": (made(f"{ENTRY}/items.jsonl", endless), "it has 68,719,476,736 bytes, and 16,777,216 are"),
     "endless picture": (made("picture", endless), "it has 68,719,476,736 bytes, and 65,536 are allowed"),
@@ -144,7 +145,7 @@ def test_what_is_no_plain_file_is_a_problem_by_name(copied, secret, kind):
     assert (first.code, first.where) == ("no_plain_file", path.relative_to(copied.root).as_posix())
     assert reason in first.message
     assert SECRET not in str(verified)
-    if kind not in ("linked board", "linked methods"):
+    if kind not in ("linked board", "linked methods", "file for the entries"):
         assert {entry.method for entry in verified.entries} >= {"fair", "lazy", "identity", "reference"}
     with pytest.raises(EntryError, match="The site is not built: "):
         build(copied, secret.parent / "site")
