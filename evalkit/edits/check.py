@@ -25,11 +25,11 @@ from evalkit.formatting import series
 from evalkit.images.decode import (
     IMAGE_SUFFIXES,
     SUFFIXES,
-    decode_image,
     image_digest,
     image_size,
     read_image_bytes,
     sniff_format,
+    with_decoded,
 )
 from evalkit.images.facts import ImageFacts, facts_of
 from evalkit.images.pairs import TINY, misfit
@@ -127,10 +127,10 @@ def _examine(path: Path, root: Path, *, decode: bool) -> ExaminedFile:
             facts = ImageFacts(size=image_size(path), format=sniff_format(path) or "")
             return ExaminedFile(digest=image_digest(path), facts=facts)
         data = read_image_bytes(path)
-        decoded = decode_image(data, shown(path, root))
+        facts = with_decoded(data, shown(path, root), facts_of)
     except ImageError as error:
         return ExaminedFile(error=str(error))
-    return ExaminedFile(digest=hashlib.sha256(data).hexdigest(), facts=facts_of(decoded))
+    return ExaminedFile(digest=hashlib.sha256(data).hexdigest(), facts=facts)
 
 
 def _remarks(path: Path, facts: ImageFacts, root: Path) -> Iterator[tuple[str, str]]:

@@ -26,7 +26,7 @@ PROBLEMS = {
     "repeated_seed": "the same file for two seeds of one item",
     "other_aspect": "images that are held against each other and differ in aspect ratio; neither is stretched",
     "tiny_image": "an image too small to judge",
-    "unreadable_image": "a file that is damaged, no image, or has too many pixels",
+    "unreadable_image": "a file that is damaged, no image, or larger than what is decoded",
     # The run
     "cache_unavailable": "the embedding cache cannot be used; the run goes on without, and keeps nothing",
     # The texts

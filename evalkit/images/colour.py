@@ -15,6 +15,8 @@ from evalkit.errors import ImageError
 
 Profile = Literal["none", "srgb", "converted", "ignored"]
 _HALF_LEVEL = 0.5 / 255
+_STRIP = 1 << 21
+"""Pixels that are brought to RGB at a time, so that of large images little is in memory twice."""
 _SAME_COLOUR = 2
 """Levels of 255 by which sRGB profiles of different makers move a colour, through rounding alone."""
 
@@ -35,12 +37,37 @@ def flatten(image: Image.Image, *, format_name: str) -> Flat:
     """Brings a decoded image to RGB: range, then colour, then transparency.
 
     Args:
-        image: Decoded, upright image of any mode.
+        image: Decoded image of any mode; a large one of mode RGB is changed in place.
         format_name: Pillow's name of the file format, which decides what 32-bit integers mean.
 
     Raises:
         ImageError: The pixels have no defined range.
     """
+    width, height = image.size
+    rows = max(1, _STRIP // width)
+    if height <= rows or _is_plain(image):
+        return _flat(image, format_name)
+    result = image if image.mode == "RGB" else Image.new("RGB", image.size)
+    transparent = False
+    profile: Profile = "none"
+    for top in range(0, height, rows):
+        box = (0, top, width, min(top + rows, height))
+        flat = _flat(image.crop(box), format_name)
+        result.paste(flat.image, box)
+        transparent, profile = transparent or flat.transparent, flat.profile
+    return Flat(image=result, transparent=transparent, profile=profile)
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Whether the image is what it should become."""
+    if image.mode != "RGB" or "transparency" in image.info:
+        return False
+    embedded = image.info.get("icc_profile")
+    return not embedded or _transform(embedded, "RGB")[1] is None
+
+
+def _flat(image: Image.Image, format_name: str) -> Flat:
+    """The same of an image, or strip of one, that is small enough to be in memory several times."""
     embedded = image.info.get("icc_profile")
     colour, alpha = _split_alpha(_eight_bit(image, format_name))
     rgb, profile = _to_srgb(colour, embedded)

@@ -9,7 +9,8 @@ Whatever comes in, 8-bit sRGB comes out, by rules that every metric relies on:
   read as 0 to 1 and refused outside of it.
 * An embedded ICC profile is converted to sRGB, relative colorimetric with black-point compensation. A broken profile
   is ignored, as viewers do; so are PNG's gAMA and cHRM.
-* An image of more than :data:`MAX_PIXELS` pixels is refused from its header, before anything is decoded.
+* What would take too much memory or time is refused from its header, before anything is decoded, by the limits of
+  :mod:`evalkit.images.bounds`.
 
 Every function may be called from several threads at once: no setting of Pillow is changed or depended on.
 """
@@ -22,20 +23,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
-from PIL import ExifTags, Image, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageFile
 
 from evalkit.errors import ImageError
-from evalkit.images.colour import Flat, Profile, flatten
+from evalkit.images.bounds import (
+    MAX_BYTES,
+    check_memory,
+    check_profile,
+    check_size,
+    in_turn,
+    limited,
+    memory_needed,
+)
+from evalkit.images.colour import Profile, flatten
+from evalkit.images.headers import check_body, check_exif, check_header, has_second_frame
 from evalkit.storage.atomic import atomic_write
 
 RULES_VERSION = "1"
 """Raised whenever a rule of decoding or colour changes a pixel; a part of the key of every feature that is kept."""
-MAX_PIXELS = 178_956_970
-"""Where Pillow, too, takes an image for a decompression bomb; 12,000 × 9,000 is 108 million."""
-MAX_BYTES = 2 << 30
-"""Larger than any file that holds that many pixels without padding."""
 SUFFIXES = {
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -72,6 +79,17 @@ _DECODERS = {
 _HEAD = 16
 _UPRIGHT = 1
 _SIDEWAYS = (5, 6, 7, 8)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes an image upright, by EXIF orientation."""
+Known = TypeVar("Known")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +117,7 @@ def read_image(path: Path) -> Image.Image:
         A loaded image of mode RGB: 8-bit sRGB, upright, without metadata.
 
     Raises:
-        ImageError: The file is absent, empty, truncated, not an image, or has too many pixels.
+        ImageError: The file is absent, empty, truncated, not an image, or asks for more than is allowed.
     """
     return decode_image(read_image_bytes(path), path).image
 
@@ -111,10 +129,10 @@ def read_image_bytes(path: Path) -> bytes:
         ImageError: There is no such file, or it is no regular file, empty, or larger than :data:`MAX_BYTES`.
     """
     with _naming(path):
-        size = _require_file(path).stat().st_size
-        if not 0 < size <= MAX_BYTES:
-            raise ImageError("the file is empty" if size == 0 else f"the file has {size:,} bytes")
-        return path.read_bytes()
+        data = _require_file(path).read_bytes()
+        if not data:
+            raise ImageError("the file is empty")
+        return data
 
 
 def decode_image(data: bytes, name: Path | str) -> Decoded:
@@ -127,23 +145,49 @@ def decode_image(data: bytes, name: Path | str) -> Decoded:
     Raises:
         ImageError: As for :func:`read_image`.
     """
+    return with_decoded(data, name, lambda decoded: decoded)
+
+
+def with_decoded(data: bytes, name: Path | str, use: Callable[[Decoded], Known]) -> Known:
+    """Decodes the bytes of an image file, for somebody who does not keep the pixels.
+
+    Of large images only one at a time is decoded and used, however many threads there are.
+
+    Args:
+        data: The whole file.
+        name: What messages call it.
+        use: What is to be known of the image.
+
+    Raises:
+        ImageError: As for :func:`read_image`.
+    """
     with _naming(name), _opened(io.BytesIO(data)) as image:
-        rotated = _orientation(image) != _UPRIGHT
-        animated = bool(getattr(image, "is_animated", False))
-        deep = image.mode.startswith(("I", "F")) or any(";16" in str(tile[3]) for tile in image.tile)
-        image.load()
+        turned = _orientation(image) != _UPRIGHT
+        needed = memory_needed(image, len(data), decoder=check_body(data, image), turned=turned)
+        check_memory(needed, image.size)
+        with in_turn(needed):
+            return use(_decoded(image, data, rotated=turned))
+
+
+def _decoded(image: ImageFile.ImageFile, data: bytes, *, rotated: bool) -> Decoded:
+    """The image with its pixels, which its header allows."""
+    animated = has_second_frame(data) if image.format == "GIF" else bool(getattr(image, "is_animated", False))
+    deep = image.mode.startswith(("I", "F")) or any(";16" in str(tile[3]) for tile in image.tile)
+    image.load()
+    orientation = _orientation(image)
+    if orientation != _UPRIGHT and not rotated:
         # A PNG's orientation may stand behind its pixels.
-        rotated = rotated or _orientation(image) != _UPRIGHT
-        flat = _upright_and_flat(image)
-        return Decoded(
-            image=flat.image,
-            format=image.format or "",
-            transparent=flat.transparent,
-            profile=flat.profile,
-            deep=deep,
-            rotated=rotated,
-            animated=animated,
-        )
+        check_memory(memory_needed(image, len(data), turned=True), image.size)
+    flat = flatten(image, format_name=image.format or "")
+    return Decoded(
+        image=_turned(flat.image, orientation),
+        format=image.format or "",
+        transparent=flat.transparent,
+        profile=flat.profile,
+        deep=deep,
+        rotated=rotated or orientation != _UPRIGHT,
+        animated=animated,
+    )
 
 
 def image_digest(path: Path) -> str:
@@ -162,7 +206,7 @@ def image_size(path: Path) -> tuple[int, int]:
     (A PNG whose EXIF data stand behind its pixels is measured as it lies.)
 
     Raises:
-        ImageError: The file is no image, or has too many pixels.
+        ImageError: The file is no image, or asks for more than is allowed.
     """
     with _naming(path), _require_file(path).open("rb") as file, _opened(file) as image:
         width, height = image.size
@@ -198,9 +242,10 @@ def write_image(path: Path, image: Image.Image) -> None:
 
 
 def _require_file(path: Path) -> Path:
-    """The path of a regular file; asked before opening, as reading a pipe would wait for ever."""
+    """The path of a regular file of at most :data:`MAX_BYTES`; a pipe, once opened, would be waited for for ever."""
     if not path.is_file():
         raise ImageError("it is not a file" if path.exists() else "there is no such file")
+    limited("its bytes", path.stat().st_size, MAX_BYTES)
     return path
 
 
@@ -217,12 +262,13 @@ def _opened(file: IO[bytes]) -> ImageFile.ImageFile:
     format_name = _format_of(file.read(_HEAD))
     if format_name is None:
         raise ImageError(f"it is not a {', '.join(SUFFIXES)} file")
-    file.seek(0)
+    n_bytes = file.seek(0, io.SEEK_END)
+    check_header(file, format_name)
     module, _, decoder = _DECODERS[format_name].partition(".")
     image: ImageFile.ImageFile = getattr(importlib.import_module(f"PIL.{module}"), decoder)(file)
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"its {width:,} × {height:,} pixels are more than the {MAX_PIXELS:,} that are allowed")
+    check_size(*image.size)
+    check_profile(image)
+    check_memory(memory_needed(image, n_bytes), image.size)
     return image
 
 
@@ -230,6 +276,7 @@ def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 where it says nothing that can be read."""
     if image.format == "PNG" and getattr(image, "tile", None) and "exif" not in image.info:
         return _UPRIGHT  # asking would decode the pixels
+    check_exif(image.info.get("exif") or b"")
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT)
     except Exception:  # damaged metadata rotate nothing
@@ -249,18 +296,14 @@ def rgb_image(image: Image.Image) -> Image.Image:
     with _naming("The image"):
         format_name = image.format or ""
         image.load()
-        upright = image if _orientation(image) == _UPRIGHT else ImageOps.exif_transpose(image)
-        flat = flatten(upright, format_name=format_name)
-        return flat.image.copy() if flat.image is image else flat.image
+        return _turned(flatten(image.copy(), format_name=format_name).image, _orientation(image))
 
 
-def _upright_and_flat(image: ImageFile.ImageFile) -> Flat:
-    """The loaded image, turned and brought to RGB, free of its file and its metadata."""
-    if _orientation(image) != _UPRIGHT:
-        ImageOps.exif_transpose(image, in_place=True)
-    flat = flatten(image, format_name=image.format or "")
-    flat.image.info = {}
-    return flat
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    """The image upright, without metadata."""
+    upright = image if orientation == _UPRIGHT else image.transpose(_TURNS[orientation])
+    upright.info = {}
+    return upright
 
 
 @contextmanager

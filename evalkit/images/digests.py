@@ -4,7 +4,7 @@ import hashlib
 
 from PIL import Image
 
-_STRIP = 1 << 22
+_STRIP = 1 << 20
 """Pixels that are hashed at a time, so that no second copy of a large image is made."""
 
 

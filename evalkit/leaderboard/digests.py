@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from evalkit.edits.item import EditItem
-from evalkit.images.decode import decode_image, read_image_bytes
+from evalkit.images.decode import Decoded, read_image_bytes, with_decoded
 from evalkit.images.digests import pixel_digest
 from evalkit.leaderboard.records import OutputDigest
 
@@ -29,7 +29,7 @@ def _output(item: EditItem, sources: dict[Path, str]) -> OutputDigest:
     if item.edited_image is None:
         return OutputDigest(item_id=item.item_id, seed=item.seed, status="failed")
     data = read_image_bytes(item.edited_image)
-    pixels = pixel_digest(decode_image(data, item.label).image)
+    pixels = with_decoded(data, item.label, _digest)
     return OutputDigest(
         item_id=item.item_id,
         seed=item.seed,
@@ -40,4 +40,8 @@ def _output(item: EditItem, sources: dict[Path, str]) -> OutputDigest:
 
 
 def _pixels_in(path: Path) -> str:
-    return pixel_digest(decode_image(read_image_bytes(path), path).image)
+    return with_decoded(read_image_bytes(path), path, _digest)
+
+
+def _digest(decoded: Decoded) -> str:
+    return pixel_digest(decoded.image)

@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from PIL import Image
 
 from evalkit import __version__
 from evalkit.arrays import Floats
@@ -17,7 +16,7 @@ from evalkit.benchmarks.protocols import Protocol
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem
 from evalkit.errors import EntryError
-from evalkit.images.decode import read_image, write_image
+from evalkit.images.decode import decode_image, read_image, write_image
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.digests import digest_outputs
 from evalkit.leaderboard.protocol import get_protocol
@@ -254,5 +253,5 @@ def _through_jpeg(item: EditItem, path: Path) -> EditItem:
         return item
     file = BytesIO()
     read_image(item.edited_image).save(file, "JPEG", quality=JPEG_QUALITY)
-    write_image(path, Image.open(file).convert("RGB"))
+    write_image(path, decode_image(file.getvalue(), item.label).image)
     return replace(item, edited_image=path)

@@ -234,7 +234,7 @@ class Features:
         """Files that cannot be decoded, with those of the same bytes."""
         for path, message in unreadable.items():
             alike = [other for other, digest in self.digests.items() if digest == self.digests[path]]
-            self.unreadable.update(dict.fromkeys(alike, message))
+            self.unreadable |= {other: message.replace(str(path), str(other), 1) for other in alike}
 
     def _results(self, units: Sequence[Batches]) -> Iterator[tuple[ScoreUnit, ScoreResult]]:
         """What came of units; one that no worker survives is divided, and what none survives is given up."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from evalkit.edits.check import ExaminedFile, FolderCheck
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
+from evalkit.edits.problems import shown
 from evalkit.encoders.tokens import TokenCount
 from evalkit.metrics.base import Metric
 from evalkit.scores.run import ImageCounts
@@ -25,6 +26,7 @@ class Inspection:
 
     def __init__(self, folder: EditFolder, metrics: Sequence[Metric], features: Features) -> None:
         self._features = features
+        self._root = folder.root
         self._check = FolderCheck(folder, estimate_captions=False)
         self._encoded = distinct_texts(metrics)
         self._captions: list[Problem] = []
@@ -36,7 +38,9 @@ class Inspection:
         """Look at those items whose features were prepared last."""
         features = self._features
         files = {path: ExaminedFile(digest=features.digests.get(path), facts=f) for path, f in features.facts.items()}
-        files |= {path: ExaminedFile(error=message) for path, message in features.unreadable.items()}
+        for path, message in features.unreadable.items():
+            # As the check of a folder names it.
+            files[path] = ExaminedFile(error=message.replace(str(path), shown(path, self._root), 1))
         self._check.add(items, files)
         for feature in self._encoded:
             told = [item for item in items if getattr(item, feature.field)]

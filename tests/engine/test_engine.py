@@ -171,7 +171,7 @@ def test_a_picture_that_kills_its_workers_is_unreadable_and_those_beside_it_are_
         return data in getattr(unit, "files", {}).values()
 
     run = scored(folder, tmp_path / "run", Posted(deadly))
-    message = f"{poison} cannot be used as an image: 3 workers died of it, one after the other."
+    message = f"{poison.name} cannot be used as an image: 3 workers died of it, one after the other."
     assert [p.message for p in run.record.problems if p.code == "unreadable_image"] == [message]
     left_out = 0
     for row, before in zip(run.table.rows, local.table.rows, strict=True):

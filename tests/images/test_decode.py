@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from evalkit.errors import ImageError
+from evalkit.images.bounds import MAX_PIXELS
 from evalkit.images.decode import (
-    MAX_PIXELS,
     decode_image,
     image_digest,
     image_size,
