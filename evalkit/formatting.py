@@ -197,6 +197,16 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
+def abridged(text: str, longest: int = 2_000) -> str:
+    """A message whose middle is left out where names in it are longer than anybody reads.
+
+    >>> abridged("the column " + "x" * 50 + " is unknown", 34)
+    'the column xxxxxxx … xx is unknown'
+    """
+    end = longest // 3
+    return text if len(text) <= longest else f"{text[: longest - end - 5]} … {text[-end - 2 :]}"
+
+
 def one_line_names(names: Iterable[str]) -> dict[str, str]:
     """Each name as one line; different names stay different.
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import click
 
 from evalkit.errors import DataError, EvalkitError
+from evalkit.formatting import abridged
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,9 +119,10 @@ class Output:
 
     def fail(self, failure: EvalkitError) -> NoReturn:
         """End the process with the failure's message."""
+        message = abridged(str(failure))
         if self.as_json:
-            self.json({"error": {"type": type(failure).__name__, "message": str(failure)}})
-        self.note(f"Error: {failure}")
+            self.json({"error": {"type": type(failure).__name__, "message": message}})
+        self.note(f"Error: {message}")
         sys.exit(ExitCode.ERROR)
 
     @contextmanager

@@ -10,6 +10,7 @@ from evalkit.benchmarks.controls import CONTROLS, controls_of
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.load import comparable_fields, signature_fields
 from evalkit.errors import EntryError, EvalkitError
+from evalkit.formatting import abridged
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.files import PICTURES, link_fault, read_file
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
@@ -334,4 +335,6 @@ def _schema_problems(leaderboard: Leaderboard, faulty: Collection[Path]) -> Iter
 
 
 def _problem(code: str, path: Path, leaderboard: Leaderboard, message: str) -> EntryProblem:
-    return EntryProblem(code=code, where=path.relative_to(leaderboard.root).as_posix(), message=message)
+    return EntryProblem(
+        code=code, where=path.relative_to(leaderboard.root).as_posix(), message=abridged(message, 1_200)
+    )

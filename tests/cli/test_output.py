@@ -7,6 +7,7 @@ from rich.table import Table
 
 from evalkit.cli.output import Output
 from evalkit.edits.item import Problem
+from evalkit.errors import DataError
 
 
 def test_line_breaks_and_escapes_in_names_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,3 +45,14 @@ def test_half_a_character_can_be_printed(capfd: pytest.CaptureFixture[str]) -> N
     written = capfd.readouterr().out.splitlines()
     assert json.loads("".join(written[:-1])) == {"got": "\ud800"}
     assert written[-1] == r"got \ud800"
+
+
+def test_a_message_is_no_longer_than_anybody_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a column with a name of 100,000 letters the place before it and the advice behind it are shown."""
+    with pytest.raises(SystemExit):
+        Output().fail(DataError(f"t.csv has no column '{'x' * 100_000}'. Say which: --item-column NAME"))
+
+    written = capsys.readouterr().err
+    assert len(written) < 2_100
+    assert written.startswith("Error: t.csv has no column 'xxx")
+    assert written.endswith("xxx'. Say which: --item-column NAME\n")
