@@ -162,3 +162,28 @@ def test_functions_and_files_stay_small():
                 if length > 40:
                     too_long.append(f"{path}:{node.lineno} {node.name} has {length} lines")
     assert too_long == []
+
+
+def test_what_others_wrote_is_read_within_bounds():
+    """JSON, YAML and CSV have one reader each; files of the leaderboard are opened in one place."""
+    own = {  # what these parse, evalkit wrote itself, or a server answered
+        "evalkit/cli/list.py",
+        "evalkit/encoders/cache.py",
+        "evalkit/benchmarks/tedbench/records.py",
+        "evalkit/benchmarks/shapes/recogniser.py",
+        "adapters/evalkit_adapters/external/endpoint.py",
+    }
+    readers = {"evalkit/storage/documents.py", "evalkit/storage/plain_yaml.py"}
+    parsers = {"json.load", "json.loads", "yaml.load", "yaml.safe_load", "csv.reader", "csv.DictReader"}
+    assert {str(path) for path in [*FILES, *ADAPTER_FILES] if calls_in(path) & parsers} - own == readers
+    openers = {"open", "read_text", "read_bytes"}
+    of_board = [path for path in FILES if path.is_relative_to(PACKAGE / "leaderboard")]
+    # What is served is the site that was built.
+    assert {str(path) for path in of_board for name in calls_in(path) if name.split(".")[-1] in openers} == {
+        "evalkit/leaderboard/site/serve.py",
+    }
+
+
+def calls_in(path: Path) -> set[str]:
+    """Everything that a file calls, as it is written there."""
+    return {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}

