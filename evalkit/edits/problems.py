@@ -28,6 +28,7 @@ PROBLEMS = {
     "tiny_image": "an image too small to judge",
     "unreadable_image": "a file that is damaged, no image, or larger than what is decoded",
     # The run
+    "changed_while_scored": "a file that was written, added or removed meanwhile: the scores are of what was read",
     "cache_unavailable": "the embedding cache cannot be used; the run goes on without, and keeps nothing",
     # The texts
     "empty_caption": "a caption without a word",

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
@@ -257,9 +258,12 @@ class Features:
 
         def read(path: Path) -> FileBytes:
             try:
-                return self._reader.read(path)
+                data = self._reader.read(path)
             except ImageError as failure:
                 return failure
+            if sha256(data).hexdigest() != self.digests[path]:  # its numbers are kept under that name
+                return ImageError(f"{path} changed while it was scored. Score the folder again.")
+            return data
 
         paths = [tuple(dict.fromkeys(p for b in unit for c in b.contents for p in c.files)) for unit in units]
         names = {batch.feature.encoder for unit in units for batch in unit} - {"none"}

@@ -24,6 +24,7 @@ from evalkit.formatting import counted, listed
 from evalkit.metrics.base import Metric, get_metrics
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord, ProblemRecord, RunRecord, ScoredRun, check_destination, write_run
+from evalkit.scoring.changes import Snapshot
 from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.features import Features
 from evalkit.scoring.inspection import Inspection, count_images
@@ -211,6 +212,7 @@ def _score_chunks(
     names = tuple(metric.name for metric in metrics)
     frames, digests = [ScoreFrame.from_rows([], names)], dict[Path, str]()
     inspection, unreadable = Inspection(folder, metrics, features), dict[Path, str]()
+    before = Snapshot.of(folder)
     for chunk in in_batches(folder.items, CHUNK):
         requests = requests_of(metrics, chunk)
         features.prepare({**requests, **requests_about(metrics, chunk)})
@@ -224,7 +226,7 @@ def _score_chunks(
         progress("scoring items", sum(map(len, frames)), len(folder.items))
     _refuse_unreadable(unreadable.values(), missing)
     table = with_failures_scored(ScoreFrame.concatenate(frames), metrics, missing)
-    return table, digests, list(inspection.problems())
+    return table, digests, [*inspection.problems(), *before.changes(folder)]
 
 
 def _folder_record(folder: EditFolder, digests: Mapping[Path, str]) -> FolderRecord:
