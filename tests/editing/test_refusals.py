@@ -229,7 +229,7 @@ def test_an_item_whose_texts_or_source_changed_is_edited_again(tmp_path):
 
 def test_no_item_id_leads_out_of_the_folder(tmp_path):
     """Whatever an item is called, its file lies in a folder of its own below the output."""
-    ids = ["../../evil", "/etc/passwd", "a b/c", "..", "Zürich 1", ".hidden"]
+    ids = ["../../evil", "/etc/passwd", "a b/c", "..", "Zürich 1", ".hidden", "a/b", "a:b", "a_b"]
     items = [replace(toy_items(tmp_path, 1)[0], item_id=item_id) for item_id in ids]
     assert make(Toy, items, tmp_path / "out").n_edited == len(ids)
     parents = {item.edited_image.parent for item in read_manifest(tmp_path / "out").items}
