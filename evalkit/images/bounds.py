@@ -12,13 +12,15 @@ The largest files that pass take some seconds of one core each (``tests/studies/
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
-from PIL import Image, ImageFile
+from PIL import ImageFile
 
 from evalkit.errors import ImageError
 
+Known = TypeVar("Known")
 MAX_SIDE = 65_535
 """Pixels of one side: what a JPEG can have."""
 MAX_PIXELS = 1 << 27
@@ -31,6 +33,9 @@ MAX_METADATA = 16 << 20
 """Bytes of all that is not pixels: comments, EXIF, XMP, thumbnails and colour profiles."""
 MAX_PROFILE = 4 << 20
 """Bytes of a colour profile; those of printing presses have two million."""
+MAX_ELEMENTS = 64
+MAX_ELEMENT_BYTES = 16 << 10
+"""Of the chain by which a colour profile may describe a conversion."""
 MAX_BLOCKS = 1000
 """Pieces of metadata: chunks, segments or tags."""
 MAX_PARTS = 1 << 16
@@ -57,7 +62,9 @@ _COPIES = {"WEBP": 3, "AVIF": 3}
 """How often the file is in memory while it is read; once for others."""
 _SMALL = 48 << 20
 """What is converted at a time, and everything else that does not grow with the image."""
-_turn = threading.RLock()
+_PROFILE_TAGS = 100
+"""As many tags of a colour profile are looked at by lcms; it reads no profile that has more."""
+_turn = threading.Lock()
 
 
 def limited(what: str, found: int, limit: int) -> None:
@@ -134,20 +141,36 @@ def check_canvas(width: int, height: int, format_name: str, n_bytes: int) -> Non
     check_memory(needed, (width, height))
 
 
-def check_profile(image: Image.Image) -> None:
-    """Refuses an embedded colour profile that is too large.
+def check_profile(profile: bytes) -> None:
+    """Refuses a colour profile that is too large, or takes too long to be evaluated.
+
+    Profiles may describe a conversion as a chain of elements (ICC.1:2022, §10.16), which may be the same bytes a
+    hundred thousand times. No camera, scanner or editor is known to write any.
 
     Raises:
-        ImageError: It has more bytes than :data:`MAX_PROFILE`.
+        ImageError: It has more bytes than :data:`MAX_PROFILE`, or such a chain is too long.
     """
-    limited("its bytes of colour profile", len(image.info.get("icc_profile") or b""), MAX_PROFILE)
+    limited("its bytes of colour profile", len(profile), MAX_PROFILE)
+    n_tags = min(int.from_bytes(profile[128:132], "big"), _PROFILE_TAGS)
+    for at in range(136, 136 + 12 * n_tags, 12):
+        start, size = (int.from_bytes(profile[here : here + 4], "big") for here in (at, at + 4))
+        if profile[start : start + 4] == b"mpet":
+            n_elements = int.from_bytes(profile[start + 12 : start + 16], "big")
+            limited("its elements of a colour profile", n_elements, MAX_ELEMENTS)
+            limited("its bytes of elements of a colour profile", size, MAX_ELEMENT_BYTES)
 
 
-@contextmanager
-def in_turn(needed: int) -> Iterator[None]:
-    """Waits until no other thread has a large image in the works, where this one is large, too."""
+def in_turn(needed: int, work: Callable[[], Known]) -> Known:
+    """Does some work; if it is large, after that of all other threads, and in a thread of its own.
+
+    Every thread keeps what it has freed for itself (the C library's arenas), so that large work in several would take
+    several times the memory, even one after the other.
+
+    Args:
+        needed: The bytes that it takes.
+        work: What is to be done.
+    """
     if needed < _LARGE:
-        yield
-    else:
-        with _turn:
-            yield
+        return work()
+    with _turn, ThreadPoolExecutor(1) as alone:
+        return alone.submit(work).result()

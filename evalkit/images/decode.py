@@ -23,13 +23,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
 from PIL import ExifTags, Image, ImageFile
 
 from evalkit.errors import ImageError
 from evalkit.images.bounds import (
     MAX_BYTES,
+    Known,
     check_memory,
     check_profile,
     check_size,
@@ -89,7 +90,6 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes an image upright, by EXIF orientation."""
-Known = TypeVar("Known")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,12 +161,12 @@ def with_decoded(data: bytes, name: Path | str, use: Callable[[Decoded], Known])
     Raises:
         ImageError: As for :func:`read_image`.
     """
-    with _naming(name), _opened(io.BytesIO(data)) as image:
+    with _naming(name):
+        image = _opened(io.BytesIO(data))
         turned = _orientation(image) != _UPRIGHT
         needed = memory_needed(image, len(data), decoder=check_body(data, image), turned=turned)
         check_memory(needed, image.size)
-        with in_turn(needed):
-            return use(_decoded(image, data, rotated=turned))
+        return in_turn(needed, lambda: use(_decoded(image, data, rotated=turned)))
 
 
 def _decoded(image: ImageFile.ImageFile, data: bytes, *, rotated: bool) -> Decoded:
@@ -174,9 +174,10 @@ def _decoded(image: ImageFile.ImageFile, data: bytes, *, rotated: bool) -> Decod
     animated = has_second_frame(data) if image.format == "GIF" else bool(getattr(image, "is_animated", False))
     deep = image.mode.startswith(("I", "F")) or any(";16" in str(tile[3]) for tile in image.tile)
     image.load()
+    # What a PNG says of colour and orientation may stand behind its pixels.
+    check_profile(image.info.get("icc_profile") or b"")
     orientation = _orientation(image)
     if orientation != _UPRIGHT and not rotated:
-        # A PNG's orientation may stand behind its pixels.
         check_memory(memory_needed(image, len(data), turned=True), image.size)
     flat = flatten(image, format_name=image.format or "")
     return Decoded(
@@ -267,7 +268,7 @@ def _opened(file: IO[bytes]) -> ImageFile.ImageFile:
     module, _, decoder = _DECODERS[format_name].partition(".")
     image: ImageFile.ImageFile = getattr(importlib.import_module(f"PIL.{module}"), decoder)(file)
     check_size(*image.size)
-    check_profile(image)
+    check_profile(image.info.get("icc_profile") or b"")
     check_memory(memory_needed(image, n_bytes), image.size)
     return image
 

@@ -154,6 +154,15 @@ def exif_of(n_tags: int, size: int) -> bytes:
     return b"Exif\0\0" + tiff(tags, bytes(size))
 
 
+def chain_profile(n_elements: int) -> bytes:
+    """A colour profile that converts by a chain of elements, all of which are the same bytes."""
+    numbers = (1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0)
+    matrix = b"matf" + bytes(4) + struct.pack(">HH12f", 3, 3, *numbers)
+    head = b"mpet" + bytes(4) + struct.pack(">HHI", 3, 3, n_elements)
+    chain = head + struct.pack(">II", 16 + 8 * n_elements, len(matrix)) * n_elements + matrix
+    return pictures.icc(b"RGB ", {b"D2B0": chain, b"D2B1": chain, b"cprt": b"text" + bytes(4) + b"none\0"}, version=4)
+
+
 def cases() -> Iterator[tuple[str, str, Callable[[], bytes]]]:
     """Name, a word of the refusal or an empty one, and how the file is made."""
     yield "jpeg, 2000 scans", "scans", lambda: jpeg(2000, 5000)

@@ -4,6 +4,7 @@
 
     python -m tests.images.limited hostile     # each under the limit that is stated
     python -m tests.images.limited full        # each under what its header says that it takes
+    python -m tests.images.limited together    # large ones in four threads: how much is taken at once, in images
 """
 
 import json
@@ -11,6 +12,7 @@ import resource
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from evalkit.errors import ImageError
@@ -18,6 +20,7 @@ from evalkit.images import decode
 from evalkit.images.bounds import MAX_MEMORY, check_memory
 from evalkit.images.facts import facts_of
 from tests.images import hostile
+from tests.support.fuzzing import peak_bytes
 
 WARM = 100
 """Pixels of the side of the first image, which brings everything into memory that is only needed once."""
@@ -41,11 +44,24 @@ def outcome(data: bytes) -> dict[str, str | float]:
     return {"sentence": sentence, "seconds": time.process_time() - started}
 
 
+def together() -> float:
+    """Peak memory of four threads that decode eight images of 25 million pixels, in such images."""
+    side = 5000
+    data = hostile.jpeg(0, side, progressive=False)
+    before = peak_bytes()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(outcome, [data] * 8))
+    return (peak_bytes() - before) / (4 * side * side)
+
+
 def main(which: str) -> None:
     """Print one JSON object, by name of the file."""
     warnings.simplefilter("ignore")
     for _, data in hostile.full(WARM):
         outcome(data)
+    if which == "together":
+        sys.stdout.write(json.dumps({"images": together()}))
+        return
     results = {}
     if which == "full":
 

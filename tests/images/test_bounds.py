@@ -46,6 +46,12 @@ def test_an_image_takes_no_more_memory_than_its_header_says():
     assert {name: one["sentence"] for name, one in outcomes("full").items() if one["sentence"]} == {}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process's memory")
+def test_threads_do_not_multiply_the_memory_of_large_images():
+    """Four threads that decode eight large images have one of them in memory at a time."""
+    assert outcomes("together")["images"] < 1.5
+
+
 def test_header_alone_refuses_the_same(tmp_path):
     """Where only sizes are asked for, what opening alone would take is refused too."""
     path = tmp_path / "image"

@@ -103,17 +103,17 @@ def linear_profile() -> bytes:
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
     tags[b"desc"] = b"desc" + bytes(4) + struct.pack(">I", len(name) + 1) + name + bytes(79)
     tags[b"cprt"] = b"text" + bytes(4) + b"none\0"
-    return _icc(b"RGB ", tags)
+    return icc(b"RGB ", tags)
 
 
-def _icc(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+def icc(space: bytes, tags: dict[bytes, bytes], version: int = 2) -> bytes:
     """A display profile: header, tag table, tags."""
     table, body, offset = b"", b"", 128 + 4 + 12 * len(tags)
     for key, data in tags.items():
         table += key + struct.pack(">II", offset + len(body), len(data))
         body += data + bytes(-len(data) % 4)
     content = struct.pack(">I", len(tags)) + table + body
-    head = struct.pack(">I4sI4s4s4s", 128 + len(content), bytes(4), 0x02400000, b"mntr", space, b"XYZ ")
+    head = struct.pack(">I4sI4s4s4s", 128 + len(content), bytes(4), version << 24 | 0x400000, b"mntr", space, b"XYZ ")
     head += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
     return head.ljust(128, b"\0") + content
 
