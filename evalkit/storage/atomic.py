@@ -175,8 +175,9 @@ def _naming(draft: Path, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes | os.PathLike) else draft
-        if error.errno is not None and named.is_relative_to(draft):
-            error.filename, error.filename2 = str(path / named.relative_to(draft)), None
-            error.strerror = os.strerror(error.errno)
+        given = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes | os.PathLike)]
+        named = [name for name in map(Path, map(os.fsdecode, given)) if name.is_relative_to(draft)]
+        if error.errno is not None and (named or not given):
+            error.filename = str(path / named[0].relative_to(draft) if named else path)
+            error.filename2, error.strerror = None, os.strerror(error.errno)
         raise

@@ -103,3 +103,15 @@ def test_a_full_disk_names_the_file_and_not_its_draft(tmp_path: Path) -> None:
             attempt()
         assert failure.value.filename == str(tmp_path / "table")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_that_does_not_fit_names_the_copy(tmp_path: Path) -> None:
+    """Copying names the original first, and that is not what could not be written."""
+
+    def copy() -> None:
+        with atomic_write(tmp_path / "copy") as temporary:
+            raise OSError(errno.ENOSPC, "No space left on device", "original", None, str(temporary))
+
+    with pytest.raises(OSError, match="No space left") as failure:
+        copy()
+    assert (failure.value.filename, failure.value.filename2) == (str(tmp_path / "copy"), None)

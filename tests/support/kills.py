@@ -1,8 +1,8 @@
 """Kills commands at each of their writes, gives the same command again, and holds what comes out against a whole run.
 
-``python -m tests.support.kills CASE [--all]`` prints one JSON object. A write is whatever Python reports to an audit
-hook before it is done: a file opened to be written, a folder made, a name changed or removed. At the renaming of a
-draft the process is killed twice: with the draft whole, and with half of it.
+``python -m tests.support.kills CASE [--all | --limit BYTES]`` prints one JSON object. A write is whatever
+Python reports to an audit hook before it is done: a file opened to be written, a folder made, a name changed or
+removed. At the renaming of a draft the process is killed twice: with the draft whole, and with half of it.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,28 +71,28 @@ class Writes:
 
 def in_child(work: Path, do: Callable[[], None], kill: Kill | None = None) -> tuple[int, list[str]]:
     """Runs something in a process of its own, in a folder; its exit status, and the kinds of writes that it made."""
-    with tempfile.TemporaryFile() as told:
-        pid = os.fork()
-        if pid == 0:
-            status = 1
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.chdir(work)
+            writes = Writes(work, kill)
+            sys.addaudithook(writes)
             try:
-                os.chdir(work)
-                writes = Writes(work, kill)
-                sys.addaudithook(writes)
-                try:
-                    do()
-                    status = 0
-                except SystemExit as end:
-                    status = end.code if isinstance(end.code, int) else 1
-                told.write(json.dumps(writes.kinds).encode())
-                told.flush()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        told.seek(0)
-        return status, json.loads(told.read() or b"[]")
+                do()
+                status = 0
+            except SystemExit as end:
+                status = end.code if isinstance(end.code, int) else 1
+            os.write(writer, json.dumps(writes.kinds).encode())
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as told:
+        kinds = json.loads(told.read() or "[]")
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), kinds
 
 
 def command(argv: tuple[str, ...]) -> None:
@@ -131,8 +132,8 @@ def contents(work: Path) -> dict[str, tuple[str, int]]:
     }
 
 
-def tried(case: Case, root: Path, *, whole: bool) -> dict[str, Any]:
-    """Kills a case at each of its writes, or at one of each kind; what came of it."""
+def prepared(case: Case, root: Path) -> tuple[Path, Callable[[], None]]:
+    """The folder in which a case runs, and what makes it new; what is cached is cached afterwards."""
     work, template = root / "work", root / "template"
     template.mkdir()
     work.mkdir()
@@ -144,8 +145,40 @@ def tried(case: Case, root: Path, *, whole: bool) -> dict[str, Any]:
         shutil.copytree(template / "work", work)
 
     fresh()
-    assert in_child(work, lambda: command(case.argv))[0] == 0  # what is cached is cached from now on
+    assert in_child(work, lambda: command(case.argv))[0] == 0
     fresh()
+    return work, fresh
+
+
+def limited(case: Case, root: Path, n_bytes: int) -> dict[str, Any]:
+    """Runs a case where no file can grow beyond some bytes, then where it can; what it said, and what it left."""
+    import resource
+
+    work, fresh = prepared(case, root)
+    before = contents(work)
+    assert in_child(work, lambda: command(case.argv))[0] == 0
+    expected = {name: digest for name, (digest, _) in contents(work).items()}
+    fresh()
+    reader, writer = os.pipe()
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
+        os.dup2(writer, 2)
+        command(case.argv)
+
+    status, _ = in_child(work, limit)
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as told:
+        said = told.read()
+    drafts = [name for name in contents(work).keys() - before.keys() if Path(name).name.startswith(".")]
+    again, _ = in_child(work, lambda: command(case.argv))
+    found = {name: digest for name, (digest, _) in contents(work).items()}
+    return {"status": status, "said": said, "drafts": drafts, "again": again, "equal": found == expected}
+
+
+def tried(case: Case, root: Path, *, whole: bool) -> dict[str, Any]:
+    """Kills a case at each of its writes, or at one of each kind; what came of it."""
+    work, fresh = prepared(case, root)
     before = contents(work)
     status, kinds = in_child(work, lambda: command(case.argv))
     expected = {name: digest for name, (digest, _) in contents(work).items()}
@@ -288,8 +321,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("case", choices=CASES)
     parser.add_argument("--all", action="store_true", dest="whole")
+    parser.add_argument("--limit", type=int, metavar="BYTES")
     chosen = parser.parse_args()
-    import torch  # noqa: F401 - once, for all children
+    for library in ("torch", "datasets", "matplotlib.figure", "evalkit.leaderboard.site.build"):
+        import_module(library)  # once, for all children
 
     from evalkit.benchmarks.base import BENCHMARKS
     from evalkit.benchmarks.protocols import PROTOCOLS
@@ -300,7 +335,11 @@ def main() -> None:
     PROTOCOLS._builtin["four/v1"] = f"{__name__}:FOUR"
     with tempfile.TemporaryDirectory() as root, without_clock():
         os.environ["EVALKIT_CACHE"] = f"{root}/cache"
-        result = tried(CASES[chosen.case], Path(root), whole=chosen.whole)
+        case = CASES[chosen.case]
+        if chosen.limit is None:
+            result = tried(case, Path(root), whole=chosen.whole)
+        else:
+            result = limited(case, Path(root), chosen.limit)
     print(json.dumps(result))  # noqa: T201 - the result
 
 
