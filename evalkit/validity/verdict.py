@@ -35,7 +35,7 @@ _PREFERRED = {
 }
 _GOOD = {
     "alignment": "prefers the true edit to every control",
-    "preservation": "prefers the true edit to another picture, and does not reward doing nothing",
+    "preservation": "prefers the true edit to another picture",
 }
 
 
@@ -112,10 +112,13 @@ def _preference(found: AgainstControl) -> str | None:
 
 
 def _unsure(found: AgainstControl) -> str | None:
-    """That nothing was shown, where the interval has one half in it and more."""
-    if found.ci_low is None or found.ci_high is None or not found.ci_low <= 0.5 <= found.ci_high:
+    """That nothing was shown, where the interval has one half in it and more, or there is none."""
+    if found.probability is None:
         return None
-    return f"not shown to see {_UNSEEN.get(found.control, found.control)} (too few items)"
+    unseen = _UNSEEN.get(found.control, found.control)
+    if found.ci_low is None or found.ci_high is None:
+        return f"not shown to see {unseen} (no interval)"
+    return f"not shown to see {unseen} (too few items)" if found.ci_low <= 0.5 <= found.ci_high else None
 
 
 def _moved(by_name: Mapping[str, AgainstControl]) -> list[str]:

@@ -46,6 +46,7 @@ def test_a_metric_that_prefers_the_true_edit_everywhere_has_no_finding():
         (against("wrong_attribute", 0.5, 0.4, 0.6), "blind to a wrong edit"),
         (against("shuffled_caption", 0.55, 0.45, 0.65), "blind to the captions"),
         (against("shuffled_caption", 0.6, 0.2, 0.9), "not shown to see the captions (too few items)"),
+        (against("identity", 1.0, None, None), "not shown to see doing nothing (no interval)"),
         (against("identity", 0.65, 0.55, 0.72), "cannot rank single items (65 % against doing nothing)"),
     ],
 )
