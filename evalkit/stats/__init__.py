@@ -5,9 +5,9 @@
 `intervals` hold the mean of one method, `power` and `seeds` plan a study, `agreement` says whether a metric measures
 anything.
 
-What they stand on: `clusters` (items that come in groups), `permutation` (the primary test), `signs`
-(counted, listed or drawn) and `bootstrap`, `rank_tests` (shown beside the primary test), `equivalence`, `multiplicity`.
+What they stand on: `clusters` (items that come in groups), `permutation` (the primary test), `signs` (counted, listed
+or drawn) and `bootstrap`, `rank_tests` (in its place where they are asked for), `equivalence`, `multiplicity`.
 
-The unit of inference is the group, items that share a source image; ignoring that makes one true null in five
-"significant" instead of one in twenty (tests/studies/error_rates.json).
+The unit of inference is the group, items that share a source image; ignoring that calls two equal methods different in
+one study of nine instead of one of twenty (TEdBench's groups; tests/studies/error_rates.md).
 """

@@ -1,8 +1,8 @@
-"""Other tests of the same differences, to be shown beside the primary one and never instead of it.
+"""Other tests than the primary one: t, and signed ranks with the effect that they are about.
 
 With skewed differences Wilcoxon's test rejects a true "no mean difference" up to three times in four: it asks about
-another quantity. The rank and sign tests flip the signs of whole groups, as the primary test does; with one item per
-group they are the textbook's, exact with ties and zeros.
+another quantity. It flips the signs of whole groups, as the primary test does; with one item per group it is the
+textbook's, exact with ties and zeros.
 """
 
 import math
@@ -134,26 +134,6 @@ def wilcoxon_signed_rank(
     ranks[steps != 0] = _doubled_midranks(np.abs(steps[steps != 0]))
     ranks *= np.sign(steps)
     return _flip_signs(ranks, coded, exact_steps)
-
-
-def sign_test(differences: Floats, groups: Labels, *, grid: float = GRID) -> float | None:
-    """P-value of the exact sign test: are positive differences as frequent as negative ones? Zeros say nothing.
-
-    With one item per group it is the binomial test of wins against losses; of successes and failures it is McNemar's.
-
-    Args:
-        differences: ``(n,)``, finite; rounded to the grid.
-        groups: ``(n,)``; the signs of a group are flipped together.
-        grid: Unit to which the differences are rounded.
-
-    Raises:
-        OptionError: Lengths differ or a value is not finite.
-
-    >>> sign_test(np.array([1.0, 2.0, 0.0, 3.0, 0.5]), range(5))
-    0.125
-    """
-    differences, coded = finite_by_group(differences, groups)
-    return _flip_signs(np.sign(to_steps(differences, grid)), coded, signs.EXACT_STEPS)
 
 
 def _flip_signs(scores: Floats, groups: Groups, exact_steps: int) -> float | None:

@@ -8,9 +8,11 @@ from scipy import stats as reference
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.contingency_tables import mcnemar
 
+from evalkit.stats import signs
 from evalkit.stats.clusters import cluster_error, code_groups
 from evalkit.stats.multiplicity import adjust
-from evalkit.stats.rank_tests import rank_biserial, sign_test, t_test, wilcoxon_signed_rank
+from evalkit.stats.permutation import sign_flip_test
+from evalkit.stats.rank_tests import rank_biserial, t_test, wilcoxon_signed_rank
 from tests.support.grouped import all_permutations, tedbench_groups
 
 
@@ -62,41 +64,28 @@ def test_many_items_use_the_normal_curve_with_the_correction_for_ties():
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.integers(0, 5)), min_size=1, max_size=14))
 def test_groups_are_flipped_together(rows):
-    """Signed ranks and signs are summed by group before their signs are flipped."""
+    """Signed ranks are summed by group before their signs are flipped."""
     d, groups = np.array([value for value, _ in rows], dtype=float), [group for _, group in rows]
     kept = d != 0
     ranks = np.zeros(len(d))
     ranks[kept] = reference.rankdata(np.abs(d[kept])) if kept.any() else 0
-    for p_value, scores in ((wilcoxon_signed_rank(d, groups), ranks * np.sign(d)), (sign_test(d, groups), np.sign(d))):
-        sums = all_permutations(2 * scores, groups)
-        assert p_value == pytest.approx(np.mean(np.abs(sums) >= abs(sums[0])), abs=1e-12)
+    sums = all_permutations(2 * ranks * np.sign(d), groups)
+    assert wilcoxon_signed_rank(d, groups) == pytest.approx(np.mean(np.abs(sums) >= abs(sums[0])), abs=1e-12)
 
 
-@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 5))
-def test_the_sign_test_is_the_binomial_test_of_wins(wins, losses, zeros):
-    """With singleton groups it is scipy's exact binomial test, zeros left out."""
-    d = np.r_[np.ones(wins), -np.ones(losses), np.zeros(zeros)]
-    if not len(d):
-        assert sign_test(d, []) is None
-        return
-    expected = reference.binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
-    assert sign_test(d, range(len(d))) == pytest.approx(expected, abs=1e-12)
-
-
-def test_the_sign_test_is_exact_for_a_hundred_thousand_items():
-    """Counting has a closed form where all scores are alike."""
+def test_signs_are_counted_exactly_for_a_hundred_thousand_items():
+    """Counting has a closed form where all scores are alike: scipy's binomial test."""
     d = np.r_[np.ones(50_400), -np.ones(49_600)]
-    expected = reference.binomtest(50_400, 100_000).pvalue
-    assert sign_test(d, range(len(d))) == pytest.approx(expected, rel=1e-9)
+    assert signs.two_sided_tail(d) == pytest.approx(reference.binomtest(50_400, 100_000).pvalue, rel=1e-9)
 
 
 @given(*[st.integers(0, 12)] * 4)
-def test_of_successes_and_failures_it_is_mcnemars_exact_test(both, only_a, only_b, neither):
+def test_of_successes_and_failures_the_sign_flip_is_mcnemars_exact_test(both, only_a, only_b, neither):
     """Only the items on which the methods disagree count, as in statsmodels' test."""
     d = np.r_[np.zeros(both), -np.ones(only_a), np.ones(only_b), np.zeros(neither)]
     if only_a + only_b:
         expected = mcnemar([[both, only_a], [only_b, neither]], exact=True).pvalue
-        assert sign_test(d, range(len(d))) == pytest.approx(min(1.0, expected), abs=1e-12)
+        assert sign_flip_test(d, range(len(d))).p_value == pytest.approx(min(1.0, expected), abs=1e-12)
 
 
 def test_pairwise_wilcoxon_with_holm_is_scikit_posthocs():

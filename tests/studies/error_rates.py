@@ -243,17 +243,21 @@ def family(design: str, shape: str, means: tuple[float, ...]) -> Callable[[np.ra
     return replicate
 
 
-def seeds(correlation: float, shared: float, k: int, *, paired: bool) -> Callable[[np.random.Generator], Outcome]:
-    """Two methods of the same mean, 30 items, k seeds: on these items with new seeds, and on new items."""
-    n = 30
+def seeds(kind: str, correlation: float, shared: float, k: int) -> Callable[[np.random.Generator], Outcome]:
+    """Two methods of the same mean, 30 items, k seeds: on these items with new seeds, and on new items.
+
+    Seeds are paired (the same of both methods), unpaired (others of each), or unnamed: nobody knows which is which.
+    """
+    n, first = 30, tuple(map(str, range(k)))
+    second = first if kind == "paired" else tuple(map(str, range(k, 2 * k)))
+    labels = {} if kind == "unnamed" else {"a": first, "b": second}
 
     def replicate(rng: np.random.Generator) -> Outcome:
         items = rng.normal(size=(n, 1)) + 0.5 * rng.normal(size=(2, n, 1))
         both = rng.normal(size=(n, k))
         noise = np.sqrt(correlation) * both + np.sqrt(1 - correlation) * rng.normal(size=(2, n, k))
         a, b = items + noise + shared * rng.normal(size=(2, 1, k))
-        names = tuple(map(str, range(k)))
-        metric = metric_of({"a": a, "b": b}, seed_labels={"a": names, "b": names} if paired else {})
+        metric = metric_of({"a": a, "b": b}, seed_labels=labels)
         (pair,) = compare_methods([metric], range(n), InferenceOptions(**FAST))
         truth = float((items[1] - items[0]).mean())
         found = pair.new_seeds
@@ -277,10 +281,12 @@ def scenarios() -> Iterator[tuple[str, Callable[[np.random.Generator], Outcome]]
     for design, shape in product(DESIGNS, ("normal", "exponential", "lognormal(1)")):
         yield f"{METHODS} equal methods | {design} | {shape}", family(design, shape, (0.0,) * METHODS)
         yield f"three leaders of {METHODS} | {design} | {shape}", family(design, shape, (0.5, 0.5, 0.5, 0.25, 0.0))
-    for paired, correlation, shared, k in product((True, False), (0.0, 0.5, 0.9), (0.0, 0.3), (4, 12)):
-        if paired or not correlation:
-            name = f"{'paired' if paired else 'unpaired'}, correlation {correlation}, shared effect {shared}"
-            yield f"seeds | {k} seeds | {name}", seeds(correlation, shared, k, paired=paired)
+    for kind, correlation, shared, k in product(
+        ("paired", "unpaired", "unnamed"), (0.0, 0.5, 0.9), (0.0, 0.3), (4, 12)
+    ):
+        if kind == "paired" or not correlation:
+            name = f"{kind}, correlation {correlation}, shared effect {shared}"
+            yield f"seeds | {k} seeds | {name}", seeds(kind, correlation, shared, k)
 
 
 def table(results: Mapping[str, Mapping]) -> str:
