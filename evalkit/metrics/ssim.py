@@ -37,7 +37,8 @@ def multiscale_similarity(edited: Pixels, source: Pixels) -> tuple[float]:
 
     Of each channel the product over scales: the contrast-structure terms of the four finer ones and the full similarity
     of the coarsest, each clamped at 0, to the powers of :data:`SCALES` (Wang et al. 2003, eq. 7). Then the mean over
-    channels, as in pytorch-msssim and piq. Each scale is the one before averaged over 2 × 2 pixels.
+    channels, as in pytorch-msssim and piq. Each scale is the one before averaged over 2 × 2 pixels; how an odd side is
+    halved, on which no two packages agree, is pytorch-msssim's way: with a row of zeros before it.
     """
     if min(source.shape[:2]) < WINDOW << (len(SCALES) - 1):
         return (np.nan,)
@@ -124,8 +125,9 @@ def _reflected(image: Pixels) -> Pixels:
 
 
 def _halved(image: PixelLevels) -> Floats:
-    """Means over blocks of 2 × 2; an odd last row or column is dropped."""
-    height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
-    blocks = image[:height, :width].reshape(height // 2, 2, width // 2, 2, -1)
-    halved: Floats = blocks.mean(axis=(1, 3))
+    """Means over blocks of 2 × 2, a row or column of zeros before an odd side."""
+    height, width, channels = image.shape
+    even = np.zeros((height + height % 2, width + width % 2, channels))
+    even[height % 2 :, width % 2 :] = image
+    halved: Floats = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2, channels).mean(axis=(1, 3))
     return halved

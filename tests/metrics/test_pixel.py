@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 from PIL import Image
@@ -68,8 +69,6 @@ def value(name, edited, source, background=None):
 
 def unit(image):
     """Unit floats with the channels first, in a batch of one."""
-    import torch
-
     return torch.tensor(image / 255, dtype=torch.float64).permute(2, 0, 1)[None]
 
 
@@ -90,6 +89,14 @@ def similarity_map(one, other):
     return luminance, (2 * cov + 9e-4) / (vx + vy + 9e-4)
 
 
+def halved(image):
+    """Averages over 2 × 2, with torch's pooling, zeros around odd sides: pytorch-msssim's way."""
+    from torch.nn.functional import avg_pool2d
+
+    padding = [side % 2 for side in image.shape[:2]]
+    return avg_pool2d(torch.tensor(image).permute(2, 0, 1)[None], 2, padding=padding)[0].permute(1, 2, 0).numpy()
+
+
 def multiscale(one, other):
     """Of each channel the product over five scales, from the maps of each; then the mean over channels."""
     products = np.ones(3)
@@ -97,9 +104,7 @@ def multiscale(one, other):
         luminance, contrast = similarity_map(one, other)
         terms = luminance * contrast if scale == 4 else contrast
         products *= np.maximum(terms.mean(axis=(0, 1)), 0) ** weight
-        height, width = one.shape[0] // 2 * 2, one.shape[1] // 2 * 2
-        corners = [(row, column) for row in (0, 1) for column in (0, 1)]
-        one, other = (sum(i[r:height:2, c:width:2] / 4 for r, c in corners) for i in (one, other))
+        one, other = (halved(image.astype(float)) for image in (one, other))
     return products.mean()
 
 

@@ -34,7 +34,7 @@ TABLE = Path(__file__).with_suffix(".md")
 DIFFERS = 1e-4
 HEADING = ("metric", "its mean", "peer", "call", "largest", "median", f"items > {DIFFERS:g}", "because it")
 RIM = "also counts windows that hang over the image's rim, reflected"
-ODD = "pads a scale of odd size before halving it; here the odd row is dropped"
+ODD = "repeats the first row of a scale of odd size; here, as in pytorch-msssim, zeros come before it"
 TENSORS = "resizes tensors, which rounds otherwise than Pillow"
 
 
@@ -123,7 +123,7 @@ def pixel_peers() -> list[Peer]:
         ("ssim", "piq", "ssim(downsample=False)", tensors("piq.ssim", downsample=False, **one), ""),
         ("ssim", "piq", "ssim", tensors("piq.ssim", **one), "first shrinks images of 384 pixels and more"),
         ("ssim", "torchmetrics", ssim, tensors(f"{image}.{ssim}", **one), RIM),
-        ("ssim:multiscale", "pytorch-msssim", "ms_ssim", tensors("pytorch_msssim.ms_ssim", **one), ODD),
+        ("ssim:multiscale", "pytorch-msssim", "ms_ssim", tensors("pytorch_msssim.ms_ssim", **one), ""),
         ("ssim:multiscale", "piq", "multi_scale_ssim", tensors("piq.multi_scale_ssim", **one), ODD),
         ("ssim:multiscale", "torchmetrics", multiscale, tensors(f"{image}.{multiscale}", **one),
          f"averages channels before the product, and {RIM}"),
