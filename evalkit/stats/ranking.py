@@ -108,9 +108,10 @@ def _why_unranked(ranked: Sequence[str], common: Groups) -> str | None:
     freedom = satterthwaite(common.sizes)
     if freedom >= FEWEST_DEGREES - 1e-9:
         return None
+    largest = f", the largest with {common.sizes.max():.0f} of {len(common)} items," if common.sizes.max() > 1 else ""
     return (
-        f"{common.n_groups} groups, the largest with {common.sizes.max():.0f} of {len(common)} items, leave "
-        f"{freedom:.3g} degrees of freedom: a ranking needs {FEWEST_DEGREES:.0f}"
+        f"{common.n_groups} groups{largest} leave {freedom:.3g} degrees of freedom: a ranking needs "
+        f"{FEWEST_DEGREES:.0f}"
     )
 
 
