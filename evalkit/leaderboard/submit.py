@@ -13,7 +13,7 @@ from evalkit.benchmarks.controls import CONTROLS, controls_of
 from evalkit.benchmarks.open import open_edits
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.edits.folder import EditFolder
-from evalkit.errors import EntryError, OptionError, WeightsError
+from evalkit.errors import EntryError, OptionError, RunError, WeightsError
 from evalkit.leaderboard.digests import digest_outputs
 from evalkit.leaderboard.files import open_file
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
@@ -265,6 +265,10 @@ def _score(
         except WeightsError as failure:
             raise WeightsError(
                 f"{failure} To submit what needs no weights now, and the rest by the same command later: --metrics A,B"
+            ) from failure
+        except RunError as failure:
+            raise EntryError(
+                f"There is no room for temporary files: {failure.__cause__}. Choose: TMPDIR=DIR"
             ) from failure
     return replace(run, record=_public(run.record, edits.root))
 

@@ -179,5 +179,6 @@ def _naming(draft: Path, path: Path) -> Iterator[None]:
         named = [name for name in map(Path, map(os.fsdecode, given)) if name.is_relative_to(draft)]
         if error.errno is not None and (named or not given):
             error.filename = str(path / named[0].relative_to(draft) if named else path)
-            error.filename2, error.strerror = None, os.strerror(error.errno)
+            error.strerror = os.strerror(error.errno)
+            del error.filename2  # None would be shown as a second name
         raise
