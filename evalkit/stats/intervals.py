@@ -14,6 +14,7 @@ from evalkit.arrays import Floats
 from evalkit.errors import OptionError
 from evalkit.stats.bootstrap import studentized_means
 from evalkit.stats.clusters import (
+    GRID,
     ONE_GROUP,
     ClusterError,
     Groups,
@@ -291,9 +292,11 @@ def _without_spread(values: Floats, groups: Groups, method: str, level: float, b
     if groups.n_groups < 2:
         return estimate_of(groups, method, value, reason=ONE_GROUP)
     lowest, highest = bounds or (None, None)
-    if equal and lowest is not None and highest is not None and value in (lowest, highest):
+    if lowest is not None and highest is not None:
         room = (1 - (1 - level) ** (1 / groups.n_groups)) * (highest - lowest)
-        ends = (lowest, lowest + room) if value == lowest else (highest - room, highest)
-        return estimate_of(groups, "exact_bound", value, ends)
+        # Rounding leaves a cosine of equals a little beside 1.
+        for end, ends in ((lowest, (lowest, lowest + room)), (highest, (highest - room, highest))):
+            if (np.abs(values - end) <= GRID).all():
+                return estimate_of(groups, "exact_bound", value, ends)
     what = "all values are equal" if equal else "all groups have the same mean"
     return estimate_of(groups, method, value, reason=f"{what}: there is no spread to make an interval of")

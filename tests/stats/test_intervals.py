@@ -268,3 +268,15 @@ def test_scores_of_any_size_have_their_interval(scale):
     for make in (group_t_interval, group_bootstrap_t_interval):
         ours, usual = make(values * scale, range(20)), make(values, range(20))
         assert (ours.low / scale, ours.high / scale) == pytest.approx((usual.low, usual.high), rel=1e-6)
+
+
+def test_what_rounding_leaves_of_the_best_value_has_the_bound_of_the_best_value():
+    """Cosines of equal pictures are 1 but for the last bits, of single precision too."""
+    bounds = (-1.0, 1.0)
+    exact = mean_interval(np.ones(10), range(10), is_rate=False, bounds=bounds)
+    near = mean_interval(1 - 1e-7 * np.arange(10.0) % 3e-7, range(10), is_rate=False, bounds=bounds)
+    same = mean_interval(np.full(10, 1 - 6e-8), range(10), is_rate=False, bounds=bounds)
+    assert exact.low == pytest.approx(1 - 2 * (1 - 0.05**0.1))
+    assert same.method == exact.method == "exact_bound"
+    assert same.low == exact.low
+    assert near.low is not None
