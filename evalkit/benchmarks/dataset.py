@@ -21,7 +21,7 @@ from evalkit.benchmarks.dataset_card import COLUMNS, SPLIT, CardText, card_text,
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.errors import DataError, OptionError
 from evalkit.images.decode import read_image_bytes
-from evalkit.storage.atomic import atomic_update, atomic_write, finish_update, names_in_folder, remove_leftovers
+from evalkit.storage.atomic import atomic_update, atomic_write, finish_update, names_in_folder, remove_drafts_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -64,7 +64,8 @@ def build_dataset(benchmark: Benchmark, data: Path | None, output: Path) -> Buil
     loaded = benchmark.load(data)
     benchmark, rows = loaded.benchmark, _rows(loaded)
     try:
-        remove_leftovers(output)
+        for name in (ROWS_FILE, CARD_FILE, TEXT_FILE):
+            remove_drafts_of(output / name)
         with atomic_update(output) as new:
             write_dataset(new, card_text(benchmark), table_of(rows))
     except OSError as error:
@@ -86,8 +87,9 @@ def _require_ours(output: Path) -> None:
         finish_update(output)
     if (output / TEXT_FILE).is_file() or not output.exists():
         return
-    names, rows = names_in_folder(output), output / ROWS_FILE
-    unfinished = names == {rows.parent.name} and names_in_folder(rows.parent) <= {rows.name} and not _is_foreign(rows)
+    names, rows = names_in_folder(output, (CARD_FILE, TEXT_FILE)), output / ROWS_FILE
+    below = names_in_folder(rows.parent, (rows.name,))
+    unfinished = names == {rows.parent.name} and below <= {rows.name} and not _is_foreign(rows)
     if not output.is_dir() or (names and not unfinished):
         raise OptionError(
             f"--output {output} holds something other than a data set of evalkit: expected a new or an empty folder. "

@@ -209,7 +209,7 @@ def _published(path: Path, submission: Submission, outputs: tuple[OutputDigest, 
     if not path.exists():
         return None
     if not (path / ENTRY_FILE).exists():
-        if foreign := names_in_folder(path) - FILES:
+        if foreign := names_in_folder(path, FILES) - FILES:
             raise EntryError(
                 f"{path} holds '{min(foreign)}', which is no file of an entry: nothing was written there. Move it away."
             )

@@ -264,7 +264,7 @@ def check_destination(directory: Path, folder: str) -> None:
         raise RunError(
             f"{directory} is a file, and a run directory was to be written there. Name another: --output DIR"
         )
-    names = names_in_folder(directory)
+    names = names_in_folder(directory, (ITEMS, RECORD))
     if not names or (names == {ITEMS} and _is_unfinished(directory / ITEMS)):
         return
     try:

@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def atomic_write(path: Path, *, tidy: bool = True) -> Iterator[Path]:
         with _naming(draft, path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if tidy:
-                _remove_drafts_of(path)
+                remove_drafts_of(path)
             with _locked(draft, os.O_RDWR | os.O_CREAT):
                 yield draft
                 with draft.open("rb") as file:  # a full disk may show only here
@@ -96,7 +96,7 @@ def finish_update(folder: Path) -> bool:
     Raises:
         OSError: The folder cannot be written.
     """
-    _remove_drafts_of(folder / _UPDATE)
+    remove_drafts_of(folder / _UPDATE)
     ready = folder / _UPDATE
     if ready.is_symlink() or not ready.is_dir():
         return False
@@ -108,10 +108,16 @@ def finish_update(folder: Path) -> bool:
     return True
 
 
-def names_in_folder(folder: Path) -> set[str]:
-    """The names in a folder, without drafts: empty too where the folder is not there."""
+def names_in_folder(folder: Path, ours: Collection[str] = ()) -> set[str]:
+    """The names in a folder, without drafts of our own files and of updates: empty too where the folder is not there.
+
+    Args:
+        folder: Which.
+        ours: The names of the files that are written there; what looks like the draft of another is somebody's file.
+    """
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
-    return {name for name in names if name != _UPDATE and not _DRAFT.fullmatch(name)}
+    drafts = {name for name in names if (draft := _DRAFT.fullmatch(name)) and draft[1] in {*ours, _UPDATE}}
+    return names - drafts - {_UPDATE}
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -129,7 +135,12 @@ def _draft_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
 
 
-def _remove_drafts_of(path: Path) -> None:
+def remove_drafts_of(path: Path) -> None:
+    """Removes the drafts of a file that killed writers left.
+
+    Raises:
+        OSError: One of them cannot be removed.
+    """
     prefix, left = f".{path.name}.", list[str]()
     with suppress(FileNotFoundError), os.scandir(path.parent) as entries:
         left = [entry.name for entry in entries if entry.name.startswith(prefix)]  # many files, hardly ever a draft

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 from huggingface_hub import DatasetCard, constants
@@ -31,6 +32,9 @@ needs_official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason=f"the official
 # huggingface_hub 2.4 calls its own HTTP client in a way that the client deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning")
 FILES = ("README.md", "benchmark.json", "data/test-00000-of-00001.parquet")
+
+
+ROWS = "test-00000-of-00001.parquet"
 
 
 def edit(number: int, source: str, **more: Any) -> EditItem:
@@ -150,6 +154,22 @@ def test_building_again_changes_nothing(benchmark: Benchmark, tmp_path: Path) ->
     build_dataset(benchmark, None, tmp_path / "a")
     build_dataset(benchmark, None, tmp_path / "b")
     assert read_all(tmp_path / "a") == read_all(tmp_path / "b") == first
+
+
+@pytest.mark.parametrize("left", [f".{ROWS}.1.1", ROWS])
+def test_what_a_killed_build_left_is_replaced(benchmark: Benchmark, tmp_path: Path, left: str) -> None:
+    """Half a table, or its draft, is no data set of somebody's; a whole table of other columns is."""
+    data = tmp_path / "out" / "data"
+    data.mkdir(parents=True)
+    (data / left).write_bytes(b'{"item_id": "item-0", "gro')
+    build_dataset(benchmark, None, tmp_path / "out")
+    build_dataset(benchmark, None, tmp_path / "whole")
+    assert read_all(tmp_path / "out") == read_all(tmp_path / "whole")
+
+    (tmp_path / "other" / "data").mkdir(parents=True)
+    pyarrow.parquet.write_table(pyarrow.table({"mine": [1]}), tmp_path / "other" / "data" / ROWS)
+    with pytest.raises(OptionError, match="holds something other than a data set"):
+        build_dataset(benchmark, None, tmp_path / "other")
 
 
 def test_what_cannot_be_built_leaves_all_as_it_is(benchmark: Benchmark, tmp_path: Path) -> None:

@@ -42,6 +42,22 @@ def test_a_directory_with_anything_else_in_it_is_left_alone(tmp_path, run):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.parametrize("left", [[".items.jsonl.1.1"], ["items.jsonl"], ["items.jsonl", ".run.json.1.1"]])
+def test_what_a_killed_writer_left_is_replaced(tmp_path, run, left):
+    """Items without a record, and drafts of either, are no run of somebody's; beside anything else all stays."""
+    (tmp_path / "run").mkdir()
+    for name in left:
+        (tmp_path / "run" / name).write_bytes(b'{"item_id": "item-0", "gro')
+    for other in ("notes.txt", ".lib.so.1.2"):
+        (tmp_path / "run" / other).write_text("mine")
+        with pytest.raises(RunError, match="holds no run"):
+            write_run(tmp_path / "run", run)
+        assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted([*left, other])
+        (tmp_path / "run" / other).unlink()
+    write_run(tmp_path / "run", run)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["items.jsonl", "run.json"]
+
+
 def test_the_run_of_another_folder_is_not_replaced(tmp_path, run):
     """Two folders of one name do not overwrite each other's runs."""
     write_run(tmp_path / "run", run)

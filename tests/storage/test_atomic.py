@@ -82,6 +82,11 @@ def test_an_update_changes_all_files_or_none(tmp_path: Path) -> None:
         (new / "below" / "b").write_text("3")
         (new / "a").write_text("2")
         assert names_in_folder(folder) == {"a", "notes"}
+        (folder / ".a.1.1").write_text("half")
+        (folder / ".so.1.2").write_text("a library")
+        assert names_in_folder(folder, ("a",)) == {"a", "notes", ".so.1.2"}
+        (folder / ".a.1.1").unlink()
+        (folder / ".so.1.2").unlink()
     files = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
     assert files == {"a": "2", "notes": "mine", "below/b": "3"}
     assert not finish_update(folder)
