@@ -197,12 +197,19 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
+_LINE_ENDS = {ord(end): ascii(end)[1:-1] for end in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"}
+"""What ends a line, written out."""
+
+
 def abridged(text: str, longest: int = 2_000) -> str:
-    """A message whose middle is left out where names in it are longer than anybody reads.
+    r"""A message on one line, whose middle is left out where names in it are longer than anybody reads.
 
     >>> abridged("the column " + "x" * 50 + " is unknown", 34)
     'the column xxxxxxx … xx is unknown'
+    >>> print(abridged("the column a" + chr(10) + "b is unknown"))
+    the column a\nb is unknown
     """
+    text = text.translate(_LINE_ENDS)
     end = longest // 3
     return text if len(text) <= longest else f"{text[: longest - end - 5]} … {text[-end - 2 :]}"
 

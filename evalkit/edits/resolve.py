@@ -11,6 +11,7 @@ from evalkit.edits.manifest import Manifest
 from evalkit.edits.names import composed, tolerant
 from evalkit.edits.problems import shown
 from evalkit.edits.scan import Scan
+from evalkit.formatting import listed
 
 Seed = int | None
 Candidates = Mapping[int, Mapping[Seed, Sequence[EditItem]]]
@@ -192,7 +193,7 @@ def _without_edit(expected: EditItem, candidates: Sequence[EditItem], root: Path
         if candidates:
             names = [shown(one.edited_image, root) if one.edited_image else one.status for one in candidates]
             code = "duplicate_item"
-            why = f"{len(candidates)} files claim to be it, and none is taken: {', '.join(names)}"
+            why = f"{len(candidates)} files claim to be it, and none is taken: {listed(names)}"
         item = expected.without_edit("missing", why)
     verb = "failed" if item.status == "failed" else "has no edited image"
     return item, Problem(code=code, message=f"{item.label} {verb}: {why}.", item_id=item.item_id)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import DataError
+from evalkit.formatting import one_line
 from evalkit.storage.documents import (
     MAX_CELLS,
     MAX_JSON_BYTES,
@@ -51,10 +52,15 @@ def read_records(path: Path) -> "pd.DataFrame":
     except UnicodeDecodeError as failure:
         raise DataError(f"{path} is not UTF-8 text: {failure}. Convert it, and run the same command again.") from None
     except OSError as failure:
-        raise DataError(f"{path} cannot be read: {failure.strerror or failure}.") from failure
-    except ValueError as failure:  # pyarrow's are ValueErrors
+        raise DataError(f"{path} cannot be read: {failure.strerror or _clause(failure)}.") from failure
+    except ValueError as failure:
         name = "Parquet" if kind == ".parquet" else kind[1:].upper()
-        raise DataError(f"{path} is not a {name} file that can be read: {failure}.") from failure
+        raise DataError(f"{path} is not a {name} file that can be read: {_clause(failure)}.") from failure
+
+
+def _clause(failure: Exception) -> str:
+    """What pyarrow says, in several sentences and lines, as the end of one; its errors are OSErrors and ValueErrors."""
+    return one_line(str(failure)).rstrip(".")
 
 
 def _of_records(path: Path, records: Iterable[tuple[str, Any]], max_cells: float) -> "pd.DataFrame":

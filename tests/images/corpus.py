@@ -122,7 +122,7 @@ def promise_size(data: bytearray, rng: random.Random) -> None:
         data[at + 8 : at + 12] = struct.pack("<I", width)
 
 
-def examine(data: bytes) -> str | None:
+def examine(_name: str, data: bytes) -> str | None:
     """Decodes an image; what else than pixels or a sentence comes of it, is raised."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

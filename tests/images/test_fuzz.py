@@ -31,7 +31,7 @@ def test_cases_are_the_same_each_time():
 def test_faults_are_seen():
     """What raises, takes its memory, or complains in several lines, is a fault."""
 
-    def examine(data):
+    def examine(_name, data):
         if data[:1] == b"r":
             raise ValueError
         if data[:1] == b"m":

@@ -4,10 +4,11 @@
 
     python -m tests.studies.fuzz images --cases 20000             # prints the table, lists faults, exit code 3 if any
     python -m tests.studies.fuzz images --cases 20000 --write     # and puts it into fuzz.md in place of the last one
-    python -m tests.studies.fuzz images --only 4711               # one case again, its file written beside
+    python -m tests.studies.fuzz documents --only 4711            # one case again, its file written beside
 
-A case is the same on every machine: ``--seed`` and its number name it. One process; a crash of a decoder ends it with
-Python's traceback, and the number of the case is the last line of standard error.
+A case is the same on every machine: ``--seed`` and its number name it. Ctrl-C ends after the case that is tried, with
+the table of those so far. One process; a crash of a decoder ends it with Python's traceback, and the number of the case
+is the last line of standard error.
 """
 
 import argparse
@@ -15,16 +16,18 @@ import faulthandler
 import platform
 import random
 import re
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import PIL
 
+from tests.cli.documents import DOCUMENTS
 from tests.images.corpus import IMAGES
 from tests.support.fuzzing import MUTATORS, FuzzCase, FuzzKind, fuzz, spoilt
 
-KINDS: Mapping[str, FuzzKind] = {"images": IMAGES}
+KINDS: Mapping[str, FuzzKind] = {"documents": DOCUMENTS, "images": IMAGES}
 """By the name on the command line."""
 RESULTS = Path(__file__).with_suffix(".md")
 HEAD = """# What came of spoilt files
@@ -86,16 +89,20 @@ def main() -> int:
         name = sorted(seeds)[options.only % len(seeds)]
         rng = random.Random(f"{options.seed}/{options.only}")
         Path("case.bin").write_bytes(data := spoilt(seeds, name, rng, (*MUTATORS, *kind.mutators)))
-        print(f"{name}, {len(data)} bytes, now in case.bin: {kind.examine(data) or 'decoded'}")
+        print(f"{name}, {len(data)} bytes, now in case.bin: {kind.examine(name, data) or 'decoded'}")
         return 0
-    cases = []
-    for number, case in enumerate(fuzz(kind, options.cases, options.seed)):
-        print(f"\r{number + 1} of {options.cases}", end="", file=sys.stderr, flush=True)
+    cases: list[FuzzCase] = []
+    interrupted: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: interrupted.append(number))
+    for case in fuzz(kind, options.cases, options.seed):
         cases.append(case)
+        print(f"\r{len(cases)} of {options.cases}", end="", file=sys.stderr, flush=True)
         if case.outcome == "fault":
             print(f"\n{case.name}: {case.why}", file=sys.stderr)
+        if interrupted:
+            break
     print(file=sys.stderr)
-    print(text := section(options.kind, cases, f"python -m tests.studies.fuzz {options.kind} --cases {options.cases}"))
+    print(text := section(options.kind, cases, f"python -m tests.studies.fuzz {options.kind} --cases {len(cases)}"))
     if options.write:
         write(options.kind, text)
     return 3 if any(case.outcome == "fault" for case in cases) else 0

@@ -4,6 +4,7 @@ A case is named by kind and number, and is the same on every machine. Memory is 
 """
 
 import random
+import re
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +17,8 @@ Outcome = Literal["sentence", "decoded", "fault"]
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 LARGEST = 1 << 20
 """Bytes of a spoilt file."""
-LONGEST = 400
-"""Letters of a sentence."""
+ENDING = re.compile(r"([^.]\.|: (evalkit|--)[^\n]*)$")
+"""A sentence ends in a full stop, in a command, or in an option to give."""
 Mutator = Callable[[bytearray, random.Random], None]
 
 
@@ -27,14 +28,17 @@ class FuzzKind:
 
     seeds: Callable[[], Mapping[str, bytes]]
     """Files by the family under which they are counted; ``family/more`` counts as ``family``."""
-    examine: Callable[[bytes], str | None]
-    """Raises what may not be raised; returns the sentence of a refusal, None where the file was read."""
+    examine: Callable[[str, bytes], str | None]
+    """Called with the name of the file that was spoilt, and what it holds now. Raises what may not be raised; returns
+    the sentence of a refusal, None where the file was read."""
     bytes_limit: int
     """Of memory, for one case."""
     seconds_limit: float
     """Of processor time, for one case."""
     mutators: Sequence[Mutator] = ()
     """Besides those of bytes."""
+    longest: int = 400
+    """Letters of a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +83,14 @@ def _examined(kind: FuzzKind, name: str, data: bytes) -> FuzzCase:
     outcome: Outcome = "decoded"
     why = ""
     try:
-        sentence = kind.examine(data)
+        sentence = kind.examine(name.partition(" #")[0], data)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         outcome, why = "fault", repr(error)
     else:
         if sentence is not None:
-            ill_formed = "\n" in sentence or len(sentence) > LONGEST or not sentence.endswith(".")
-            outcome, why = ("fault" if ill_formed else "sentence"), sentence
+            outcome, why = ("sentence" if _is_sentence(sentence, kind.longest) else "fault"), sentence
     seconds, peak = time.process_time() - started, max(0, peak_bytes() - before)
     if peak > kind.bytes_limit or seconds > kind.seconds_limit:
         outcome, why = "fault", f"{peak >> 20} MiB, {seconds:.1f} s"
@@ -95,6 +98,10 @@ def _examined(kind: FuzzKind, name: str, data: bytes) -> FuzzCase:
     return FuzzCase(
         name=name, family=family, outcome=outcome, why=why, n_bytes=len(data), seconds=seconds, peak_bytes=peak
     )
+
+
+def _is_sentence(text: str, longest: int) -> bool:
+    return "\n" not in text and len(text) <= longest and bool(ENDING.search(text))
 
 
 def _resetpeak_bytes() -> int:
