@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.formatting import (
+    abridged,
     format_alike,
     format_declared,
     format_interval,
@@ -86,3 +87,9 @@ def test_p_values_near_the_error_rate_have_the_digits_that_tell_them_apart():
 def test_what_was_declared_stands_as_it_was_declared():
     """A margin of 0.05 is 0.05, and not 0.0500."""
     assert [format_declared(x) for x in (0.05, 0.005, 1e-6, 3.0)] == ["0.05", "0.005", "1e−6", "3"]
+
+
+def test_a_message_is_one_line_of_bounded_length():
+    """Names come from anybody's files: they neither end the line of a message nor fill a page."""
+    assert abridged("a\nb\u2028c is unknown") == r"a\nb\u2028c is unknown"
+    assert len(abridged("\n" * 5000)) == 2000

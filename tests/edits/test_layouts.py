@@ -94,6 +94,13 @@ def test_two_files_for_one_item_are_both_refused(tmp_path: Path) -> None:
     assert folder.items[0].reason == "2 files claim to be it, and none is taken: a.png, old/a.png"
 
 
+def test_many_files_for_one_item_are_counted(tmp_path: Path) -> None:
+    """A reason stays one that can be read, however many files claim to be an item."""
+    folder = open_folder(put(tmp_path, [f"{n:02}/a.png" for n in range(40)]), expected=items_named("a", "b"))
+
+    assert (folder.items[0].reason or "").endswith("04/a.png, and 35 more")
+
+
 def test_ambiguous_names_are_listed(tmp_path: Path) -> None:
     """A tolerated spelling of two items is neither's; an exact one is its own."""
     folder = open_folder(put(tmp_path, ["CAT.png", "dog.png"]), expected=items_named("Cat", "cat", "dog", "Dog"))
