@@ -12,6 +12,7 @@ from evalkit.benchmarks.protocols import PROTOCOLS, Protocol
 from evalkit.comparison.load import Method
 from evalkit.comparison.records import ComparedMetric
 from evalkit.errors import OptionError, RunError
+from evalkit.formatting import listed
 from evalkit.metrics.base import METRICS, Metric
 from evalkit.scores.external import ColumnNames
 from evalkit.stats.clusters import check_alpha
@@ -149,7 +150,10 @@ def _agreed(protocol: Protocol, agreed: Mapping[str, float], options: Comparison
 def _choose(methods: Sequence[Method], options: ComparisonOptions) -> tuple[list[str], list[str]]:
     """The metrics to compare, and notes on those that only some methods have, and on columns that are none."""
     metrics = options.metrics
-    everywhere = [name for name in methods[0].table.metrics if all(name in m.table.metrics for m in methods)]
+    of_others = [frozenset(method.table.metrics) for method in methods[1:]]
+    everywhere = dict.fromkeys(
+        name for name in methods[0].table.metrics if all(name in metrics for metrics in of_others)
+    )
     for name in metrics:
         without = next((method for method in methods if name not in method.table.metrics), None)
         if without is not None:
@@ -164,13 +168,13 @@ def _choose(methods: Sequence[Method], options: ComparisonOptions) -> tuple[list
     if metrics:
         return list(dict.fromkeys(metrics)), []
     partly = [name for name in somewhere if name not in everywhere]
-    notes = [f"not compared, since only some methods have them: {', '.join(partly)}"] if partly else []
+    notes = [f"not compared, since only some methods have them: {listed(partly, 20)}"] if partly else []
     asked = {*METRICS.names(), *options.primary, *options.lower_is_better, *options.margins}
-    constant = [name for name in everywhere if name not in asked and _is_constant(methods, name)]
+    constant = dict.fromkeys(name for name in everywhere if name not in asked and _is_constant(methods, name))
     if constant and len(constant) < len(everywhere):
-        notes.append(f"not compared, since they never vary: {', '.join(constant)}")
-        everywhere = [name for name in everywhere if name not in constant]
-    return everywhere, notes
+        notes.append(f"not compared, since they never vary: {listed([*constant], 20)}")
+        everywhere = dict.fromkeys(name for name in everywhere if name not in constant)
+    return list(everywhere), notes
 
 
 def _is_constant(methods: Sequence[Method], name: str) -> bool:

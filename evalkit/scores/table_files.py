@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+MAX_COLUMNS = 4_000
+"""Of a table: ten times those of a hundred methods with a few metrics each."""
 _JUDGED_NAME = re.compile(r"\W*([A-Za-z](?:.*\w)?)\W*")
 _JUDGED_NUMBER = re.compile(r"\W*(\d+(?:\.\d+)?)\W*")
 """What stands before and behind the colon of a line ``Name: number`` of a judge's answer."""
@@ -77,6 +79,8 @@ def _of_records(path: Path, records: Iterable[tuple[str, Any]], max_cells: float
         index.append(where)
         rows.append(row)
         columns.update(row)
+        if len(columns) > MAX_COLUMNS:
+            raise DataError(f"{path}, {where}: the table has more than {MAX_COLUMNS:,} columns up to here; split it.")
         if len(rows) * len(columns) > max_cells:
             raise DataError(f"{path}, {where}: {too_many_cells()}.")
     if not rows:

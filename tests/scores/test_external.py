@@ -236,6 +236,7 @@ def test_a_value_without_a_row_is_absent(tmp_path):
         ("t.csv", "item,seed,x\na,--1,1\n", "line 2: the seed must be a whole number, got '--1'"),
         ("t.csv", "item,seed,x\na," + "7" * 5000 + ",1\n", "line 2: the seed must be a whole number, got '7{40}'"),
         ("t.jsonl", "".join(f'{{"item": {i}, "x{i}": 1}}\n' for i in range(3200)), "more than 10,000,000"),
+        ("t.csv", ",".join(f"x{i}" for i in range(5000)) + "\n" + ",1" * 4999, "more than 4,000 columns"),
         ("t.parquet", "item,score", r"is not a Parquet file that can be read: [^\n]*\w\.$"),
         ("t.xlsx", "x", "expected one of .csv, .tsv.*got '.xlsx'"),
     ],
