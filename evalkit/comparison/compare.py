@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evalkit import __version__
-from evalkit.comparison.failures import with_failures_scored
+from evalkit.comparison.failures import FAILURE_RATE, with_failures_scored
 from evalkit.comparison.join import REASON_WORDS, Joined, join
 from evalkit.comparison.load import Method, check_comparable, load_methods
 from evalkit.comparison.options import ComparisonOptions, ComparisonPlan, plan_comparison
@@ -92,7 +92,8 @@ def _scores(joined: Joined, metric: ComparedMetric) -> MetricScores:
         is_rate=metric.is_rate,
         unranked=joined.unranked[metric.name],
         not_run={method: joined.not_run(method, metric.name) for method in scores},
-        failed={method: joined.failed(method) for method in scores},
+        # Of the failure rate nothing was given: failing is what it measures.
+        failed={} if metric.name == FAILURE_RATE.name else {method: joined.failed(method) for method in scores},
         seed_labels={method: joined.seed_labels(method, metric.name) for method in scores},
     )
 

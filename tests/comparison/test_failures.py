@@ -81,6 +81,8 @@ def test_the_failure_rate_is_a_rate_of_its_own(tmp_path):
     assert (metric.name, metric.is_rate, metric.range, metric.primary) == ("failure_rate", True, (0.0, 1.0), False)
     pair = pair_on(comparison, "failure_rate")
     assert (pair.mean_a, pair.mean_b, pair.win, pair.tie, pair.loss) == (0.0, pytest.approx(1 / 6), 0, 5, 1)
+    assert (pair.n_failed, pair.complete_cases) == (0, None)  # failing is what it measures: nothing was given
+    assert pair_on(comparison, "clip_score").complete_cases.n_items == 5
     assert [metric.name for metric in compare([runs[0], f"c={runs[0]}"]).metrics] == ["clip_score"]
 
 
