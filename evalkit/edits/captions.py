@@ -10,6 +10,7 @@ from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import json_lines
 from evalkit.edits.names import stem
 from evalkit.errors import ManifestError
+from evalkit.formatting import listed
 from evalkit.storage.documents import LineError, csv_rows
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -51,7 +52,7 @@ def read_captions(path: Path) -> ExpectedItems:
         if not item_id:
             raise ManifestError(
                 f"{where}: expected an item_id, a source_image_file_name or an edited_image_file_name; "
-                f"got the columns {', '.join(str(name) for name in record) or 'of an empty row'}."
+                f"got the columns {listed([repr(name) for name in record], 20) or 'of an empty row'}."
             )
         if item_id in items:
             raise ManifestError(

@@ -18,6 +18,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.errors import ManifestError
+from evalkit.formatting import listed
 from evalkit.storage import documents
 from evalkit.storage.atomic import atomic_write
 from evalkit.storage.files import open_regular
@@ -172,7 +173,7 @@ def _item(record: Mapping[str, Any], root: Path, resolve: Resolve, where: str) -
     if edited is None and status is None:
         raise ManifestError(
             f"{where}: expected the column edited_image_file_name, or a status that says why there is none "
-            f'("failed", "missing"); got the columns {", ".join(record) or "of an empty object"}.'
+            f'("failed", "missing"); got the columns {listed([*map(repr, record)], 20) or "of an empty object"}.'
         )
     values = {name: value for name, value in record.items() if value is not None}
     for name in ("source_attributes", "target_attributes"):

@@ -81,7 +81,7 @@ def test_sources_inside_the_folder_are_no_edits(tmp_path: Path) -> None:
     [
         ("item_id,target_caption\na,x\na,y\n", r":3: the item 'a' stands in line 2 already"),
         ("item_id,target_caption\na,one, two\n", ":2: expected 2 cells as in the heading, got 3.*double quotes"),
-        ("target_caption\nx\n", ":2: expected an item_id, .*got the columns target_caption"),
+        ("target_caption\nx\n", ":2: expected an item_id, .*got the columns 'target_caption'"),
         ("item_id,prompt\na,x\n", "got 1 rows without any. The headings that are read: item_id, "),
         ("item_id,target_caption\n", "got 0 rows without any"),
         ("\0", "expected CSV in UTF-8|without any"),

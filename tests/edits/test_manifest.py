@@ -177,7 +177,7 @@ def test_what_editors_and_other_tools_add_does_no_harm(tmp_path: Path) -> None:
         ({"edited_image_file_name": "a.png"}, "column item_id: field required; got nothing"),
         (
             {"item_id": "a", "edited_image": "a.png"},
-            "expected the column edited_image_file_name.*item_id, edited_image",
+            "expected the column edited_image_file_name.*'item_id', 'edited_image'",
         ),
         ({}, "got the columns of an empty object"),
         ([1], "expected one JSON object, got"),
