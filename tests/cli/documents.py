@@ -222,11 +222,7 @@ def _outcome(command: tuple[str, ...]) -> str | None:
     if result.exit_code == 1:
         return result.stderr.removeprefix("Error: ").removesuffix("\n")
     first = found["problems"][0] if found else {"message": "there are problems"}
-    return (
-        first["message"]
-        if "item_id" in first
-        else f"{first.get('where', 'entries')}: {first['message'].removesuffix('.')}."
-    )
+    return first["message"] if "item_id" in first else f"{first.get('where', 'entries')}: '{first['message']}'."
 
 
 DOCUMENTS = FuzzKind(
