@@ -36,6 +36,8 @@ _STDERR = 2
 _LAYOUT = "\n\t"
 _STEERING = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 """What moves a terminal's cursor, changes its colours, or turns the order of letters around."""
+_PLAIN = str.maketrans("−–→↑↓±≤≥α·…“”’", '-->^v+<>a*.""\'')
+"""Signs of ours in ASCII, one for one, so that tables stay in line."""
 _VISIBLE = {code: ascii(chr(code))[1:-1] for code in _STEERING if chr(code) not in _LAYOUT}
 
 
@@ -61,6 +63,8 @@ class Output:
         self.as_json = as_json
         self.debug = debug
         self._stdout = stdout or sys.stdout
+        # Standard error replaces what it cannot write by itself.
+        self._encoding = getattr(self._stdout, "encoding", None) or "utf-8"
 
     @functools.cached_property
     def _console(self) -> "Console":
@@ -75,13 +79,13 @@ class Output:
         """The command's result as one object; printed only under ``--json``."""
         if self.as_json:
             # JSON writes half a character as the replacement does: backslash, u, four digits.
-            text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+            text = json.dumps(value, indent=2, ensure_ascii=not self._is_unicode, allow_nan=False)
             click.echo(_encodable(text), file=self._stdout)
 
     def line(self, text: str = "") -> None:
         """A line of the result, for a person."""
         if not self.as_json:
-            click.echo(visible(text), file=self._stdout)
+            click.echo(self._writable(visible(text)), file=self._stdout)
 
     def table(self, table: "TextTable | Table") -> None:
         """A table of the result, for a person."""
@@ -91,8 +95,19 @@ class Output:
             from evalkit.report.tables import TextTable, terminal_table
 
             drawn = terminal_table(table, self._console.width) if isinstance(table, TextTable) else table
-            parts = [Segment(visible(part.text), part.style) for part in self._console.render(drawn)]
+            shown = self._console.render(drawn)
+            parts = [Segment(self._writable(visible(part.text)), part.style) for part in shown]
             self._console.print(Segments(parts), end="")
+
+    @property
+    def _is_unicode(self) -> bool:
+        return self._encoding.lower().startswith("utf")
+
+    def _writable(self, text: str) -> str:
+        """The text in letters that standard output has, signs written out in as many columns as they take."""
+        if self._is_unicode:
+            return text
+        return text.translate(_PLAIN).encode(self._encoding, "replace").decode(self._encoding)
 
     def note(self, text: str) -> None:
         """A remark on standard error."""

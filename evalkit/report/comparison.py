@@ -70,8 +70,13 @@ def pairs_table(comparison: Comparison, most: int | None = None) -> TextTable:
     metrics = {metric.name: metric for metric in comparison.metrics}
     inference = Inference.of(comparison.settings)
     rows = tuple(_pair_row(pair, metrics[pair.metric], inference) for pair in shown_pairs(comparison, most))
+    header = pairs_header(inference)
     return TextTable(
-        title=pairs_title(comparison), header=pairs_header(inference), rows=rows, text_columns=frozenset({0, 1, 8})
+        title=pairs_title(comparison),
+        header=header,
+        rows=rows,
+        text_columns=frozenset({0, 1, 8}),
+        spare_columns=tuple(header.index(name) for name in ("MDE", "win/tie/loss", "p")),
     )
 
 

@@ -1,9 +1,9 @@
 """Tables of text, drawn for a terminal or in Markdown."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from evalkit.formatting import one_line
 
@@ -22,6 +22,8 @@ class TextTable:
     rows: tuple[tuple[str, ...], ...]
     text_columns: frozenset[int] = frozenset({0})
     """Columns of words; all others hold numbers and are set flush right."""
+    spare_columns: tuple[int, ...] = ()
+    """Columns that a narrow terminal does without, the first of them first."""
 
 
 def terminal_table(table: TextTable, width: int) -> "Table":
@@ -29,9 +31,13 @@ def terminal_table(table: TextTable, width: int) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=Text(table.title), title_justify="left")
+    table, left_out = _narrowed(table, width)
+    caption = Text(f"left out on so narrow a terminal: {', '.join(left_out)}") if left_out else None
+    drawn = Table(title=Text(table.title), title_justify="left", caption=caption, caption_justify="left")
+    widths = _column_widths(table, width)
     for index, name in enumerate(table.header):
-        drawn.add_column(name, justify="left" if index in table.text_columns else "right", overflow="fold")
+        justify: Literal["left", "right"] = "left" if index in table.text_columns else "right"
+        drawn.add_column(name, justify=justify, overflow="fold", width=widths[index] if widths else None)
     names = [row[0] for row in table.rows]
     first = ["" if name == before else name for name, before in zip(names, [None, *names], strict=False)]
     rows = [(name, *row[1:]) for name, row in zip(first, table.rows, strict=True)]
@@ -57,6 +63,43 @@ def markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
 def escape_markdown(text: str) -> str:
     """The text on one line, and nothing but text to Markdown."""
     return _MARKDOWN.sub(r"\\\1", one_line(text))
+
+
+def _narrowed(table: TextTable, width: int) -> tuple[TextTable, list[str]]:
+    """The table without as many spare columns as it takes for no word and number to be broken, and their names."""
+    left_out: set[int] = set()
+    for column in table.spare_columns:
+        if _column_widths(_without(table, left_out), width) is not None:
+            break
+        left_out.add(column)
+    return _without(table, left_out), [table.header[column] for column in sorted(left_out)]
+
+
+def _without(table: TextTable, columns: Set[int]) -> TextTable:
+    kept = [column for column in range(len(table.header)) if column not in columns]
+    return TextTable(
+        title=table.title,
+        header=tuple(table.header[column] for column in kept),
+        rows=tuple(tuple(row[column] for column in kept) for row in table.rows),
+        text_columns=frozenset(new for new, column in enumerate(kept) if column in table.text_columns),
+    )
+
+
+def _column_widths(table: TextTable, width: int) -> list[int] | None:
+    """Widths at which cells break at spaces only, the widest columns given what is left; None where none are."""
+    from rich.cells import cell_len
+
+    columns = list(zip(table.header, *table.rows, strict=True))
+    whole = [max(cell_len(line) for cell in column for line in cell.splitlines() or [""]) for column in columns]
+    widths = [max(cell_len(word) for cell in column for word in cell.split() or [""]) for column in columns]
+    room = width - (3 * len(columns) + 1) - sum(widths)
+    if room < 0:
+        return None
+    while room and widths != whole:
+        narrowest = max(range(len(widths)), key=lambda column: whole[column] - widths[column])
+        widths[narrowest] += 1
+        room -= 1
+    return widths
 
 
 def _fits(table: TextTable, width: int) -> bool:
