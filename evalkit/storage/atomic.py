@@ -155,7 +155,7 @@ def _locked(draft: Path, flags: int) -> Iterator[None]:
     if sys.platform == "win32":  # where nobody can remove a file that is open
         yield
         return
-    descriptor = os.open(draft, flags | os.O_CLOEXEC)
+    descriptor = os.open(draft, flags | os.O_CLOEXEC, 0o666)
     try:
         with suppress(OSError):  # a file system without locks: all its drafts count as being written
             fcntl.flock(descriptor, fcntl.LOCK_EX)

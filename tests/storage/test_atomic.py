@@ -120,3 +120,11 @@ def test_a_copy_that_does_not_fit_names_the_copy(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left") as failure:
         copy()
     assert str(failure.value) == f"[Errno {errno.ENOSPC}] No space left on device: '{tmp_path / 'copy'}'"
+
+
+def test_what_is_written_can_be_read_by_others_and_run_by_nobody(tmp_path):
+    """Files have the rights that ``open`` gives them."""
+    with atomic_write(tmp_path / "ours") as temporary:
+        temporary.write_text("x")
+    (tmp_path / "plain").write_text("x")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
