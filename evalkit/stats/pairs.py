@@ -52,9 +52,12 @@ class Paired:
 
     @property
     def seeds_paired(self) -> bool:
-        """Whether the columns of both tables are the same seeds."""
+        """Whether the columns of both tables are the same seeds, and every item of the pair has the same of them."""
         labels = self.metric.seed_labels.get(self.a)
-        return labels is not None and labels == self.metric.seed_labels.get(self.b)
+        if labels is None or labels != self.metric.seed_labels.get(self.b):
+            return False
+        first, second = (np.isfinite(table[self.common]) for table in self.tables)
+        return bool((first == second).all())
 
     @property
     def width(self) -> float | None:

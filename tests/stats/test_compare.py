@@ -140,6 +140,19 @@ def test_seeds_answer_their_own_question():
     assert (low + high) / 2 == pytest.approx(pair.difference, abs=1e-6)
 
 
+def test_an_item_without_a_common_seed_unpairs_the_seeds():
+    """Where the methods have other seeds of an item each is taken by itself, and a shared effect is still seen."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(20, 1)) + 0.1 * rng.normal(size=(20, 4))
+    b = a + 0.1 * rng.normal(size=(20, 4)) + np.arange(4.0)
+    labels = {"seed_labels": {"a": tuple("0123"), "b": tuple("0123")}}
+    (paired,) = compare_all({"a": a, "b": b}, range(20), fields=labels)
+    a[0], b[0] = [0.1, np.nan, np.nan, np.nan], [np.nan, 0.2, 0.3, np.nan]
+    (unpaired,) = compare_all({"a": a, "b": b}, range(20), fields=labels)
+    assert (paired.new_seeds.paired, unpaired.new_seeds.paired) == (True, False)
+    assert paired.how == unpaired.how == "crossed_t"
+
+
 def test_missing_scores_are_left_out_pairwise():
     """An item without a score of either method is not used, and no common item is a result without figures."""
     a, b = [0.1, None, 0.3, 0.4, 0.5, 0.6, 0.1], [0.2, 0.3, math.nan, 0.6, 0.6, 0.9, 0.3]
