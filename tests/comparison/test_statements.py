@@ -156,6 +156,8 @@ def test_failed_edits_are_said_beside_the_complete_cases(tmp_path):
     pair = replace(comparison.pairs[0], n_failed=2, complete_cases=complete)
     words = sentence_of(pair, comparison.metrics[0], Inference.of(comparison.settings))
     assert "; on 2 items an edit failed and was given a score; on the 28 that both edited +0.0200 [−0.0100, +" in words
+    of_ranks = Inference.of({**comparison.settings, "test": "wilcoxon"})
+    assert "that both edited" not in sentence_of(pair, comparison.metrics[0], of_ranks)  # a difference of means
 
 
 def test_a_name_is_one_line_and_stays_distinct(tmp_path):

@@ -38,7 +38,7 @@ def sentence_of(pair: PairComparison, metric: ComparedMetric, inference: Inferen
         *_seeds(pair),
         _p_values(pair, metric, inference),
         f"win/tie/loss {win_tie_loss(pair)}",
-        *_failures(pair),
+        *_failures(pair, inference),
         *_equivalence(pair, inference),
         *_detectable(pair, inference),
     ]
@@ -218,9 +218,9 @@ def _new_seeds(found: SeedInterval) -> str:
     return f"on these very items with new seeds {ends}, seeds {'paired' if found.paired else 'not paired'}"
 
 
-def _failures(pair: PairComparison) -> Iterator[str]:
+def _failures(pair: PairComparison, inference: Inference) -> Iterator[str]:
     if pair.n_failed:
-        complete = _complete(pair.complete_cases)
+        complete = "" if inference.is_about_ranks else _complete(pair.complete_cases)  # which is about means
         yield f"on {counted(pair.n_failed, 'item')} an edit failed and was given a score{complete}"
 
 
