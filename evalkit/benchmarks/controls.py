@@ -4,6 +4,7 @@
 preserved. ``reference`` is the perfect edit, where the benchmark has it. A benchmark may bring more.
 """
 
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.benchmarks.base import Benchmark, LoadedBenchmark
+from evalkit.edits.asked import ASKED, as_record, together
 from evalkit.edits.item import EditItem
-from evalkit.edits.manifest import write_manifest
+from evalkit.edits.manifest import RECIPE_NAME, write_manifest
 from evalkit.errors import OptionError, UnknownNameError
 from evalkit.images.decode import IMAGE_SUFFIXES, write_image
 from evalkit.storage.atomic import atomic_update, atomic_write
@@ -51,16 +53,24 @@ def require_control(name: str, benchmark: Benchmark) -> None:
         )
 
 
-def write_control(name: str, loaded: LoadedBenchmark, output: Path, *, rng: np.random.Generator) -> Path:
-    """Writes a control method's edits of a benchmark: one image per item, and their manifest.
+def write_control(
+    name: str,
+    loaded: LoadedBenchmark,
+    output: Path,
+    *,
+    rng: np.random.Generator,
+    items: Sequence[EditItem] | None = None,
+) -> Path:
+    """Writes a control method's edits of a benchmark: one image per item, their manifest, and what was asked for.
 
     Where a control gives a file of the benchmark, it is copied byte for byte.
 
     Args:
         name: One of :func:`controls_of`.
-        loaded: What is edited.
+        loaded: The benchmark.
         output: The edit folder; made if it is not there.
         rng: For the controls that draw lots.
+        items: Some of its items, whose edits are those that they would have among all; all by default.
 
     Returns:
         ``output``.
@@ -70,14 +80,17 @@ def write_control(name: str, loaded: LoadedBenchmark, output: Path, *, rng: np.r
         OptionError: ``shuffled_source`` of a benchmark with a single source image.
         OSError: The folder cannot be written.
     """
-    benchmark, items = loaded.benchmark, loaded.items
+    benchmark, items = loaded.benchmark, loaded.items if items is None else items
     require_control(name, benchmark)
-    write = _writer(name, benchmark, items, rng)
+    write = _writer(name, benchmark, loaded.items, rng)
     with atomic_update(output) as new:
         with ThreadPoolExecutor(_WRITERS) as pool:
             files = list(pool.map(lambda item: write(item, new), items))
         edited = [replace(item, edited_image=file) for item, file in zip(items, files, strict=True)]
         write_manifest(new, edited, benchmark=benchmark.name, method=name)
+        asked = as_record(together((item.item_id, item.seed) for item in items))
+        recipe = {"method": name, "benchmark": benchmark.name, ASKED: asked}
+        (new / RECIPE_NAME).write_text(json.dumps(recipe, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return output
 
 

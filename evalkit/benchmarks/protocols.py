@@ -63,18 +63,19 @@ class Protocol:
         """The metrics whose p-values form the confirmatory family."""
         return self.alignment, self.preservation
 
-    def covered(self, items: Sequence[EditItem]) -> tuple[EditItem, ...]:
+    def covered(self, items: Sequence[EditItem], benchmark_items: Sequence[str] = ()) -> tuple[EditItem, ...]:
         """Those of a benchmark's items that the protocol is about, with every seed of them.
 
         Args:
             items: In the benchmark's order.
+            benchmark_items: The ids of all that it has, where ``items`` may be a part of them.
         """
-        kept = set(islice(dict.fromkeys(item.item_id for item in items), self.n_items))
+        kept = set(islice(benchmark_items or dict.fromkeys(item.item_id for item in items), self.n_items))
         return tuple(item for item in items if item.item_id in kept)
 
     def part_of(self, folder: EditFolder) -> EditFolder:
         """A folder without the items that the protocol is not about, and without what is wrong with those."""
-        items = self.covered(folder.items)
+        items = self.covered(folder.items, folder.benchmark_items)
         dropped = {item.item_id for item in folder.items} - {item.item_id for item in items}
         problems = tuple(problem for problem in folder.problems if problem.item_id not in dropped)
         return replace(folder, items=items, problems=problems)

@@ -1,11 +1,9 @@
 """``evalkit edit``: runs a method over a benchmark, or over the user's own pictures."""
 
-import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,47 +12,17 @@ import click
 from evalkit.cli.control import make_control
 from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.inputs import FolderOrUrl, PathOrUrl, written_to
-from evalkit.cli.output import ExitCode, Output, names_in, output_options
+from evalkit.cli.items import ItemOptions
+from evalkit.cli.output import ExitCode, Output, command_line, names_in, output_options
 
 if TYPE_CHECKING:
     from evalkit.benchmarks.base import Benchmark
     from evalkit.editing import Edited
     from evalkit.editing.method import Adapter, MethodCard, MethodRun, Precision
-    from evalkit.edits.item import EditItem
 
 _SHOWN = 5
 """Failures that are named."""
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ItemOptions:
-    """What the user wants to be edited."""
-
-    benchmark: str | None
-    data: Path | None
-    sources: Path | None
-    captions: Path | None
-    items: str | None
-    limit: int | None
-
-    @functools.cached_property
-    def of_benchmark(self) -> "Benchmark | None":
-        """The benchmark, where the items are one's."""
-        from evalkit.benchmarks.base import BENCHMARKS
-
-        return BENCHMARKS.get(self.benchmark)() if self.benchmark and not self.sources and not self.captions else None
-
-    def chosen(self) -> "tuple[EditItem, ...]":
-        """The items with their source images, those that the user named, the first of them if there is a limit."""
-        from evalkit.edits.sources import source_items
-        from evalkit.errors import OptionError
-
-        if self.of_benchmark:
-            return _named(self.of_benchmark.load(self.data).items, self.items)[: self.limit]
-        if self.sources and self.captions and not self.benchmark and not self.data:
-            return _named(source_items(self.sources, self.captions), self.items)[: self.limit]
-        raise OptionError("Say what to edit: either --benchmark NAME, or --sources DIR with --captions FILE.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +50,7 @@ class ModelOptions:
     help="The edit folder; one that was begun goes on.",
 )
 @click.option("--seeds", default="0", show_default=True, metavar="S,S", help="One edit of each item per seed.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first items.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first items; score then misses no others.")
 @click.option("--items", metavar="ID,ID", help='Only these items; "*" and "?" stand for other characters.')
 @click.option(
     "--model", help="Base model: Hub identifier, directory, or miniature.  [default: the benchmark's, card's]"
@@ -122,13 +90,15 @@ def edit(
     benchmark = wanted.of_benchmark
     with written_to(target, output) as directory:
         if benchmark and method not in METHODS.names() and method in {*CONTROLS, *benchmark.controls}:
-            make_control(method, benchmark, wanted.data, directory, output)
+            make_control(method, benchmark, wanted, directory, output)
+            output.line(_next(target, wanted))
             return
         adapter = METHODS.get(method)
         card = adapter.card
         run = _run(card, how, benchmark, engine, output)
         done = _edited(adapter, run, wanted, _seeds(seeds), directory, engine, output)
-    _show(card, run, done, target, part=bool(benchmark and (wanted.items or wanted.limit)), output=output)
+    _show(card, run, done, target, output)
+    output.line(_next(target, wanted, *(["--missing", "floor"] if done.failures else [])))
     if done.failures:
         sys.exit(ExitCode.PROBLEMS)
 
@@ -159,17 +129,19 @@ def _edited(
         )
 
 
-def _show(
-    card: "MethodCard", run: "MethodRun", done: "Edited", target: PathOrUrl, *, part: bool, output: Output
-) -> None:
+def _next(target: PathOrUrl, wanted: ItemOptions, *more: str) -> str:
+    """What to type next; of the benchmark's own files whoever scores must know as whoever edits."""
+    data = ["--data", str(wanted.data)] if wanted.data else []
+    return f"Next: {command_line('score', target, *data, *more)}"
+
+
+def _show(card: "MethodCard", run: "MethodRun", done: "Edited", target: PathOrUrl, output: Output) -> None:
     output.json(_plain(card, run, done))
     kept = f", {done.n_kept} kept from before" if done.n_kept else ""
     charged = "".join(f", charged {cost:.4g} {currency}" for currency, cost in done.costs.items())
     output.line(f"{card.title}: {done.n_edited} edits in {done.seconds:.1f} s{charged}{kept}")
     output.first([f"{item.label} failed: {item.reason}" for item in done.failures], _SHOWN, indent=2)
     output.line(f"Wrote {target}")
-    missing = " --missing floor" if done.failures else " --missing intersect" if part else ""
-    output.line(f"Next: evalkit score {target}{missing}")
 
 
 @contextmanager
@@ -227,24 +199,6 @@ def _run(
         dtype=how.dtype,
         artefacts=how.artefacts,
     )
-
-
-def _named(items: "tuple[EditItem, ...]", listed: str | None) -> "tuple[EditItem, ...]":
-    """The items that the user named, all of them where no name was given."""
-    from evalkit.errors import OptionError
-    from evalkit.registry import nearest
-
-    patterns = names_in(listed)
-    ids = [item.item_id for item in items]
-    for pattern in patterns:
-        if not any(_fits(item_id, pattern) for item_id in ids):
-            near = nearest(pattern, ids) or f"The first are: {', '.join(ids[:5])}."
-            raise OptionError(f"No item is called '{pattern}'. {near.strip()}")
-    return tuple(item for item in items if not patterns or any(_fits(item.item_id, pattern) for pattern in patterns))
-
-
-def _fits(item_id: str, pattern: str) -> bool:
-    return item_id == pattern or fnmatchcase(item_id, pattern.replace("[", "[[]"))
 
 
 def _seeds(text: str) -> tuple[int, ...]:

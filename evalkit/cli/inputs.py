@@ -80,11 +80,11 @@ def written_to(location: PathOrUrl, output: Output) -> Iterator[Path]:
 
 def _remote(url: str) -> "Remote":
     """The folder behind a URL, whose manifest and run record say what the other files hold."""
-    from evalkit.edits.manifest import MANIFEST_NAME
+    from evalkit.edits.manifest import MANIFEST_NAME, RECIPE_NAME
     from evalkit.scores.run import RECORD
     from evalkit.storage.remote import Remote
 
-    return Remote(url, index=MANIFEST_NAME, last=(MANIFEST_NAME, RECORD))
+    return Remote(url, index=MANIFEST_NAME, beside=(RECIPE_NAME,), last=(MANIFEST_NAME, RECORD))
 
 
 if TYPE_CHECKING:
@@ -136,9 +136,11 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def summary(location: "Path | str", folder: "EditFolder") -> str:
     """What was recognised, in one line."""
     owner = f" of {folder.benchmark}" if folder.benchmark else ""
+    n_all = len(folder.benchmark_items)
+    asked = f"; it was asked to hold {folder.n_items} of the {n_all} items" if folder.n_items < n_all else ""
     return (
         f"{location}: {folder.layout} layout{owner}; {folder.n_matched} of {folder.n_files} image files matched, "
-        f"{folder.n_edited} of {len(folder.items)} edited images found."
+        f"{folder.n_edited} of {len(folder.items)} edited images found{asked}."
     )
 
 

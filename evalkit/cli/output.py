@@ -9,6 +9,7 @@ import atexit
 import functools
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -174,6 +175,11 @@ def visible(text: str) -> str:
 
 def _encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def command_line(*words: object) -> str:
+    """A command of evalkit as it can be pasted into a shell, whatever its words hold."""
+    return shlex.join(["evalkit", *map(str, words)])
 
 
 def names_in(listed: str | None) -> list[str]:

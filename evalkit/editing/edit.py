@@ -15,6 +15,7 @@ from typing import Any
 from evalkit.editing.method import Adapter, BatchAdapter, MethodCard, MethodRun, checked_card
 from evalkit.editing.recipe import Recipe, recipe_of, require_same, write_recipe
 from evalkit.editing.units import ANY, EditWork, Made, SourceUnit, loaded, made_of
+from evalkit.edits.asked import Asked, ItemSeed, together
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import MANIFEST_NAME, append_item, mend_manifest, read_manifest, write_manifest
 from evalkit.edits.sources import copy_sources
@@ -52,7 +53,7 @@ class _Job:
     output: Path
 
     @property
-    def key(self) -> "_Key":
+    def key(self) -> ItemSeed:
         return self.item.item_id, self.seed
 
     @property
@@ -60,8 +61,6 @@ class _Job:
         return self.output / self.item.file_stem / f"{self.seed}.png"
 
 
-_Key = tuple[str, int | None]
-"""Item and seed."""
 _Edits = Generator[EditItem, None, None]
 """The finished items, while the method runs; to be closed, so that what it has started ends in any case."""
 
@@ -102,7 +101,7 @@ def edit_folder(
     card, engine, start = checked_card(method), engine or LocalEngine(), time.perf_counter()
     _check(method, card, items, engine)
     with _locked(output):
-        recipe, earlier = _begun_before(output, recipe_of(method, card, run, benchmark, seeds), card)
+        recipe, earlier = _begun_before(output, recipe_of(method, card, run, benchmark, _asked(items, seeds)), card)
         items = copy_sources(items, output / "sources") if keep_sources else items
         jobs = [_Job(item, seed, output) for item in items for seed in dict.fromkeys(seeds)]
         lines = {job.key: _kept(job, earlier.get(job.key)) for job in jobs}
@@ -111,7 +110,7 @@ def edit_folder(
         with closing(_loaded_method(method, card, run, engine, progress)(todo) if todo else (_ for _ in ())) as edits:
             write_recipe(output, recipe)
             _write(output, lines, benchmark, card)
-            made: dict[_Key, EditItem] = {}
+            made: dict[ItemSeed, EditItem] = {}
             progress("edits", 0, len(todo))
             for item in edits:
                 append_item(output, item, benchmark=benchmark, method=card.name)
@@ -136,11 +135,15 @@ def _check(method: type[Adapter[Any]], card: MethodCard, items: Sequence[EditIte
     _require_names(items)
 
 
-def _begun_before(output: Path, recipe: Recipe, card: MethodCard) -> tuple[Recipe, dict[_Key, EditItem]]:
+def _asked(items: Iterable[EditItem], seeds: Sequence[int]) -> Asked:
+    return together((item.item_id, seed) for item in items for seed in seeds)
+
+
+def _begun_before(output: Path, recipe: Recipe, card: MethodCard) -> tuple[Recipe, dict[ItemSeed, EditItem]]:
     """The recipe to go on with, and the lines of earlier runs; a folder in which nothing was made starts anew."""
     earlier = _earlier(output)
     if any(item.status == "ok" for item in earlier.values()):
-        return require_same(output, recipe, card), earlier
+        return require_same(output, recipe, card, earlier), earlier
     return recipe, {}
 
 
@@ -166,7 +169,7 @@ def _require_names(items: Sequence[EditItem]) -> None:
         names[name.casefold()] = item.item_id
 
 
-def _earlier(output: Path) -> dict[_Key, EditItem]:
+def _earlier(output: Path) -> dict[ItemSeed, EditItem]:
     """The lines of earlier runs; what a killed one left unfinished is cleared away."""
     remove_leftovers(output)
     if not (output / MANIFEST_NAME).exists():
@@ -204,7 +207,7 @@ def _loaded_method(
 
 def _edits_at_once(adapter: BatchAdapter, card: MethodCard, jobs: Sequence[_Job]) -> _Edits:
     """The finished items as the method gives them; those that it says nothing about last."""
-    given: dict[_Key, tuple[_Job, EditItem, tuple[int, int]]] = {}
+    given: dict[ItemSeed, tuple[_Job, EditItem, tuple[int, int]]] = {}
     for job in jobs:
         try:
             source = _source(job.item, card)
@@ -340,7 +343,7 @@ def _with_article(need: str) -> str:
     return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
-def _write(output: Path, lines: Mapping[_Key, EditItem | None], benchmark: str | None, card: MethodCard) -> None:
+def _write(output: Path, lines: Mapping[ItemSeed, EditItem | None], benchmark: str | None, card: MethodCard) -> None:
     """The manifest, one line for each item and seed that something is known of."""
     write_manifest(output, filter(None, lines.values()), benchmark=benchmark, method=card.name)
 

@@ -1,13 +1,14 @@
 """``method.json``: how the edits of a folder are made, and the guard against mixing two ways in one folder."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from evalkit import __version__
 from evalkit.editing.method import METHODS, MINIATURE, Adapter, MethodCard, MethodRun
+from evalkit.edits.asked import ASKED, Asked, ItemSeed, as_record, asked_of, edits_in, together
 from evalkit.edits.manifest import RECIPE_NAME
 from evalkit.errors import OptionError, RunError
 from evalkit.storage.atomic import atomic_write
@@ -17,13 +18,13 @@ _SAME = ("method", "model", "revision", "settings", "dtype", "benchmark")
 """What all edits of one folder have in common."""
 _LIBRARIES = ("torch", "diffusers", "transformers")
 Recipe = dict[str, Any]
-"""Card, settings, base model, seeds, versions."""
+"""Card, settings, base model, what was asked for, versions."""
 
 
 def recipe_of(
-    method: type[Adapter[Any]], card: MethodCard, run: MethodRun, benchmark: str | None, seeds: Sequence[int]
+    method: type[Adapter[Any]], card: MethodCard, run: MethodRun, benchmark: str | None, asked: Asked
 ) -> Recipe:
-    """Everything that a run's edits follow from, beside the items."""
+    """Everything that a run's edits follow from, and which they are."""
     return {
         "method": card.name,
         "title": card.title,
@@ -36,7 +37,8 @@ def recipe_of(
         "dtype": run.dtype,
         "device": run.device,
         "benchmark": benchmark,
-        "seeds": list(seeds),
+        "seeds": _seeds(asked),
+        ASKED: as_record(asked),
         "versions": {
             "evalkit": __version__,
             **_provider(method),
@@ -55,8 +57,14 @@ def _provider(method: type[Adapter[Any]]) -> dict[str, str]:
     return {point.dist.name: point.dist.version for point in points if point.dist}
 
 
-def require_same(output: Path, recipe: Recipe, card: MethodCard) -> Recipe:
-    """The recipe with the seeds of the edits that are there already.
+def require_same(output: Path, recipe: Recipe, card: MethodCard, earlier: Iterable[ItemSeed]) -> Recipe:
+    """The recipe with what was asked for before.
+
+    Args:
+        output: The folder.
+        recipe: Of this run.
+        card: Of its method.
+        earlier: The edits that the folder knows of, which are all that was asked for where its recipe does not say it.
 
     Raises:
         OptionError: They were made in another way, or by something else.
@@ -75,7 +83,12 @@ def require_same(output: Path, recipe: Recipe, card: MethodCard) -> Recipe:
                 f"has {json.dumps(recipe[name])}. One folder holds one method's edits. Choose another: "
                 f"{_another(output)}"
             )
-    return recipe | {"seeds": sorted({*before.get("seeds", []), *recipe["seeds"]})}
+    asked = together([*edits_in(asked_of(before) or together(earlier)), *edits_in(asked_of(recipe) or {})])
+    return recipe | {"seeds": _seeds(asked), ASKED: as_record(asked)}
+
+
+def _seeds(asked: Asked) -> list[int]:
+    return sorted({seed for _, seed in edits_in(asked) if seed is not None})
 
 
 def _shaping(recipe: Recipe, name: str, card: MethodCard) -> Any:  # noqa: ANN401 - whatever the file holds

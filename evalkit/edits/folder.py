@@ -44,6 +44,8 @@ class EditFolder:
     benchmark: str | None = None
     method: str | None = None
     """The method's name, where a manifest gives it."""
+    benchmark_items: tuple[str, ...] = ()
+    """The ids of all items of its benchmark, in its order, of which it may have been asked to hold a part."""
     opened_with: Mapping[str, str] = field(default_factory=dict)
     """The options that it was opened with, by name; paths are absolute."""
 

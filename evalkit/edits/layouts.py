@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
+from evalkit.edits.asked import Seed
 from evalkit.edits.folder import ExpectedItems, LayoutName
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.names import LEVELS, NameIndex, Pattern, Reading, tolerant
 from evalkit.edits.problems import shown
-from evalkit.edits.resolve import Matches, Seed
+from evalkit.edits.resolve import Matches
 from evalkit.edits.scan import Scan
 
 Slot = tuple[int, Seed]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from evalkit.edits.asked import read_asked
 from evalkit.edits.captions import read_captions
 from evalkit.edits.folder import EditFolder, ExpectedItems
 from evalkit.edits.item import EditItem
@@ -35,8 +36,9 @@ def open_folder(
 ) -> EditFolder:
     """Finds out which file of a folder is which item's edited image.
 
-    A manifest is believed unless ``captions`` or ``pattern`` say otherwise; then names decide, and never the order
-    of the files. What does not fit is a problem of the result, not an error.
+    A manifest is believed unless ``captions`` or ``pattern`` say otherwise, and no more is expected than ``evalkit
+    edit`` was asked for; else names decide, and never the order of the files. What does not fit is a problem of the
+    result, not an error.
 
     Args:
         root: The folder. Sub-folders are searched; links that lead out of it are not followed.
@@ -57,15 +59,15 @@ def open_folder(
         )
     scan = _scan_edits(root, sources, captions)
     source_scan = scan_folder(_folder(sources)) if sources else Scan(root=Path(), images=(), problems=())
-    manifest = None
+    manifest, asked = None, None
     if (root / MANIFEST_NAME).is_file() and not captions and not pattern:
-        manifest = _manifest_of(root, expected)
-        matches, source_names = match_manifest(manifest, scan, expected), {}
+        manifest, asked = _manifest_of(root, expected), read_asked(root)
+        matches, source_names = match_manifest(manifest, scan, expected, asked), {}
     else:
         parsed = Pattern(pattern) if pattern else None
         known = expected or _expected(scan, captions, parsed, source_scan.images)
         matches, source_names = _best_layout(scan, known, parsed).matches(), dict(known.source_names)
-    resolved = resolve(matches, root)
+    resolved = resolve(matches, root, asked)
     grouped = with_groups(with_sources(resolved.items, source_names, source_scan.images), source_names)
     links = [problem for problem in source_scan.problems if problem.code != "other_file"]
     return EditFolder(
@@ -77,6 +79,7 @@ def open_folder(
         problems=(*scan.problems, *matches.problems, *resolved.problems, *links, *grouped.problems),
         benchmark=expected.benchmark if expected else manifest.benchmark if manifest else None,
         method=manifest.method if manifest else None,
+        benchmark_items=tuple(item.item_id for item in expected.items) if expected else (),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from evalkit.edits.asked import Asked, Seed
 from evalkit.edits.folder import ExpectedItems, LayoutName
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.manifest import Manifest
@@ -13,7 +14,6 @@ from evalkit.edits.problems import shown
 from evalkit.edits.scan import Scan
 from evalkit.formatting import listed
 
-Seed = int | None
 Candidates = Mapping[int, Mapping[Seed, Sequence[EditItem]]]
 """The edits that were found, by the position of the expected item that they are of, and by seed."""
 
@@ -44,22 +44,25 @@ class Resolved:
     problems: tuple[Problem, ...]
 
 
-def resolve(matches: Matches, root: Path) -> Resolved:
+def resolve(matches: Matches, root: Path, asked: Asked | None = None) -> Resolved:
     """Takes what was found exactly once; everything else becomes ``missing``, with the reason.
 
-    Of two files for one item none is taken: there is no rule by which one would be right. A seed that at least half
-    of the seeded items have is expected of every item that has no file without a seed.
+    Of two files for one item none is taken: there is no rule by which one would be right. Where it is not known which
+    seeds were asked for, one that at least half of the seeded items have is expected of every item that has no file
+    without a seed.
 
     Args:
         matches: What was found.
         root: The folder, for messages.
+        asked: What the folder was asked to hold, where it is known.
     """
     items: list[EditItem] = []
     problems: list[Problem] = []
     common = _common_seeds(matches.candidates)
     for position, expected in enumerate(matches.items):
         by_seed = matches.candidates.get(position, {})
-        for seed in _expected_seeds(by_seed, common):
+        wanted = asked.get(expected.item_id, frozenset()) if asked else None
+        for seed in _expected_seeds(by_seed, common if wanted is None else wanted, known=wanted is not None):
             candidates = by_seed.get(seed, ())
             if len(candidates) == 1 and candidates[0].status == "ok":
                 items.append(candidates[0])
@@ -70,7 +73,9 @@ def resolve(matches: Matches, root: Path) -> Resolved:
     return Resolved(items=tuple(items), problems=tuple(problems))
 
 
-def match_manifest(manifest: Manifest, scan: Scan, expected: ExpectedItems | None) -> Matches:
+def match_manifest(
+    manifest: Manifest, scan: Scan, expected: ExpectedItems | None, asked: Asked | None = None
+) -> Matches:
     """The edits that a manifest lists, as far as their files are there.
 
     Args:
@@ -78,6 +83,7 @@ def match_manifest(manifest: Manifest, scan: Scan, expected: ExpectedItems | Non
         scan: The folder's files.
         expected: The items of the benchmark that it holds edits of, which knows better what each item asks for;
             without one, the first line of each item counts.
+        asked: What the folder was asked to hold, where it is known: no other item is expected.
     """
     rows, used = _with_files(manifest.items, scan)
     problems = [
@@ -86,7 +92,8 @@ def match_manifest(manifest: Manifest, scan: Scan, expected: ExpectedItems | Non
         if composed(str(path)) not in used
     ]
     known = {item.item_id: item for item in expected.items} if expected else _first_lines(rows)
-    positions = {item_id: position for position, item_id in enumerate(known)}
+    wanted = _wanted(known, rows, asked, expected) if asked else known
+    positions = {item_id: position for position, item_id in enumerate(wanted)}
     candidates: dict[int, dict[Seed, list[EditItem]]] = {}
     differing: dict[str, Problem] = {}
     for row in rows:
@@ -102,12 +109,22 @@ def match_manifest(manifest: Manifest, scan: Scan, expected: ExpectedItems | Non
     n_matched = sum(row.edited_image is not None and row.item_id in known for row in rows)
     return Matches(
         layout="manifest",
-        items=tuple(known.values()),
+        items=tuple(wanted.values()),
         candidates=candidates,
         problems=tuple(problems),
         n_files=n_matched + sum(problem.code in ("unmatched_file", "unknown_item") for problem in problems),
         n_matched=n_matched,
     )
+
+
+def _wanted(
+    known: Mapping[str, EditItem], rows: Iterable[EditItem], asked: Asked, expected: ExpectedItems | None
+) -> Mapping[str, EditItem]:
+    """The items that the folder should hold, or holds; without a benchmark of some no more is known than the id."""
+    if expected is None:
+        return {**known, **{item_id: EditItem(item_id=item_id) for item_id in asked if item_id not in known}}
+    wanted = {*asked, *(row.item_id for row in rows)}
+    return {item_id: item for item_id, item in known.items() if item_id in wanted}
 
 
 def _first_lines(rows: Iterable[EditItem]) -> dict[str, EditItem]:
@@ -174,10 +191,16 @@ def _common_seeds(candidates: Candidates) -> set[int]:
     return {seed for seed, count in counts.items() if 2 * count >= n_seeded}
 
 
-def _expected_seeds(present: Iterable[Seed], common: set[int]) -> list[Seed]:
-    """The seeds that the folder should hold of an item, in order; None, the file without a seed, comes first."""
+def _expected_seeds(present: Iterable[Seed], others: Iterable[Seed], *, known: bool) -> list[Seed]:
+    """The seeds that the folder should hold of an item, in order; None, the file without a seed, comes first.
+
+    Args:
+        present: Those that it holds.
+        others: Those that were asked for, or that items have in general.
+        known: Whether it is known that they were asked for.
+    """
     seeds = set(present)
-    wanted = seeds if None in seeds else seeds | common
+    wanted = seeds if None in seeds and not known else seeds.union(others)
     return sorted(wanted or {None}, key=lambda seed: (seed is not None, seed or 0))
 
 

@@ -42,15 +42,18 @@ class Remote:
         url: The folder's.
         index: The name of a JSON Lines file that names all others in columns which end with ``file_name``; it says
             what there is where a server lists no folders.
+        beside: Names of files beside the index that may be there too.
         last: Names of files that say what others hold, and are written after them.
 
     Raises:
         RemoteError: Nobody here speaks the URL's protocol.
     """
 
-    def __init__(self, url: str, *, index: str | None = None, last: Collection[str] = ()) -> None:
+    def __init__(
+        self, url: str, *, index: str | None = None, beside: Collection[str] = (), last: Collection[str] = ()
+    ) -> None:
         self.url = url.rstrip("/")
-        self._index, self._last = index, last
+        self._index, self._beside, self._last = index, beside, last
         self._protocol = self.url.partition("://")[0].lower()
         home = copies_directory() / hashlib.sha256(self.url.encode()).hexdigest()[:16]
         self.folder = home / (PurePosixPath(self.url.partition("://")[2]).name or "folder")
@@ -184,7 +187,8 @@ class Remote:
             return []
         rows = [parse_json(line) for line in lines if line.strip()]
         named = dict.fromkeys(row[column] for row in rows for column in row if column.endswith("file_name"))
-        return [str(self._index), *(name for name in named if isinstance(name, str) and _is_inside(name))]
+        inside = (name for name in named if isinstance(name, str) and _is_inside(name))
+        return [str(self._index), *self._beside, *inside]
 
     def _state_if_there(self, name: str) -> str | None:
         try:

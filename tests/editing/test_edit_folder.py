@@ -54,7 +54,7 @@ def test_a_package_may_register_a_method_that_one_of_its_modules_defines():
     """Its version is recorded too, though the entry point names the package and the class is another module's."""
     method = METHODS.get("text2live")
     assert method.__module__ == "evalkit_adapters.methods.text2live.method"
-    assert recipe_of(method, method.card, RUN, None, (0,))["versions"]["evalkit-editing"] == __version__
+    assert recipe_of(method, method.card, RUN, None, {})["versions"]["evalkit-editing"] == __version__
 
 
 def test_progress_starts_at_nothing_and_ends_with_all(tmp_path):

@@ -152,7 +152,10 @@ def test_a_folder_on_the_hub_is_scored_and_the_run_written_back(edits, tmp_path,
 
 
 def test_a_folder_on_the_web_is_read_by_its_manifest(edits):
-    """A web server lists no folders, and need not: the manifest says what there is; what it lacks is missing."""
+    """A web server lists no folders: the manifest says what there is, and the recipe what there should be.
+
+    What it lacks is missing.
+    """
     asked = []
 
     class Handler(SimpleHTTPRequestHandler):
@@ -163,14 +166,18 @@ def test_a_folder_on_the_web_is_read_by_its_manifest(edits):
             self.send_error(403)
 
     (edits / "edited" / "2.png").unlink()
+    recipe = {"asked": [{"items": ["never made"], "seeds": [None]}]}
+    (edits / "method.json").write_text(json.dumps(recipe))
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=edits.parent)) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}/edits"
         found = json.loads(ran("check", url, "--json", code=3).stdout)
         server.shutdown()
 
-    assert (found["n_items"], found["n_edited"]) == (N, N - 1)
-    assert [problem["code"] for problem in found["problems"]] == ["missing_edited_image"]
+    assert (found["n_items"], found["n_edited"]) == (N + 1, N - 1)
+    missing = [p["item_id"] for p in found["problems"] if p["code"] == "missing_edited_image"]
+    assert missing[-1] == "never made"
+    assert len(missing) == 2
 
 
 def test_only_what_is_new_is_fetched(memory, edits, monkeypatch):
