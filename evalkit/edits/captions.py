@@ -11,7 +11,8 @@ from evalkit.edits.manifest import json_lines
 from evalkit.edits.names import stem
 from evalkit.errors import ManifestError
 from evalkit.formatting import listed
-from evalkit.storage.documents import LineError, csv_rows
+from evalkit.storage.delimited import csv_rows
+from evalkit.storage.documents import LineError
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "item_id": ("item_id",),
@@ -81,7 +82,7 @@ def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _csv_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
-        rows = csv_rows(path, strict=True)
+        rows = csv_rows(path)
         first, heading = next(rows, (1, []))
         if twice := next((name for name, count in Counter(heading).items() if count > 1), None):
             raise ManifestError(f"{path}:{first}: the heading '{twice}' stands there twice. Rename one of them.")
@@ -96,7 +97,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         raise ManifestError(f"{path} cannot be read: {error.strerror}.") from error
     except LineError as error:
         raise ManifestError(f"{path}:{error.number}: expected CSV in UTF-8, got something else ({error}).") from error
-    except UnicodeDecodeError as error:
+    except ValueError as error:
         raise ManifestError(f"{path}: expected CSV in UTF-8, got something else ({error}).") from error
 
 

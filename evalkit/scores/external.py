@@ -2,15 +2,16 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import DataError
 from evalkit.formatting import counted, listed, one_line, one_line_names
+from evalkit.scores.directions import higher_is_better
 from evalkit.scores.frame import ItemScores, ScoreFrame
-from evalkit.scores.table_files import read_records
+from evalkit.storage import tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,9 @@ SMALLEST, LARGEST = 1e-100, 1e100
 _EMPTY = {"", "nan", "none", "null", "na", "n/a", "-", "–"}
 _TRUTHS = {"true": 1.0, "false": 0.0}
 _SEED = re.compile(r"-?[0-9]{1,100}")
+_JUDGED_NAME = re.compile(r"\W*([A-Za-z](?:.*\w)?)\W*")
+_JUDGED_NUMBER = re.compile(r"\W*(\d+(?:\.\d+)?)\W*")
+"""What stands before and behind the colon of a line ``Name: number`` of a judge's answer."""
 _BETWEEN = "|"
 """What stands between method and metric where each pair of them has a column."""
 
@@ -85,7 +89,7 @@ def read_table(path: Path, columns: ColumnNames | None = None) -> ExternalTable:
         DataError: The table cannot be read, a column is absent, an item has no name, two rows give the same value, an
             item has two groups, or a value is larger than any score.
     """
-    table = read_records(path)
+    table, how = _read(path)
     chosen = _resolve(path, list(table.columns), columns or ColumnNames())
     cells, remarks = (_long if chosen.metric and chosen.value else _melted)(path, table, chosen)
     cells["metric"] = cells["metric"].map(one_line_names(cells["metric"]))
@@ -96,7 +100,7 @@ def read_table(path: Path, columns: ColumnNames | None = None) -> ExternalTable:
         methods=_frames(path, cells, scores, groups),
         ungrouped=frozenset(set(cells["item"]) - groups.keys()),
         zeroed=frozenset(tiny),
-        notes=(f"{path.name} was read by its columns: {read_as}", *remarks, *_about_tiny(path, tiny)),
+        notes=(*how, f"{path.name} was read by its columns: {read_as}", *remarks, *_about_tiny(path, tiny)),
     )
 
 
@@ -106,11 +110,44 @@ def read_groups(path: Path, columns: ColumnNames | None = None) -> dict[str, str
     Raises:
         DataError: The table cannot be read, has no such columns, or gives an item two groups.
     """
-    table = read_records(path)
+    table, _ = _read(path)
     chosen = _resolve(path, list(table.columns), columns or ColumnNames())
     if chosen.group is None:
         raise DataError(f"{path} has no group column: expected one called 'group' beside the item's.")
     return _groups(path, _rows(path, table, replace(chosen, method=None)))
+
+
+def _read(path: Path) -> tuple["pd.DataFrame", tuple[str, ...]]:
+    """The table, indexed by where each record stands, and what was guessed to read it."""
+    import pandas as pd
+
+    table = tables.read_table(path, value="score", known=_is_column)
+    index, rows = zip(*((where, _with_judged(record)) for where, record in table.rows), strict=True)
+    return pd.DataFrame(rows, index=index, dtype=object), table.notes
+
+
+def _with_judged(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record whose only value is a judge's answer, with what its lines ``Name: number`` say."""
+    answer = record.get("score")
+    named = dict(_judged(answer)) if isinstance(answer, str) else {}
+    if not named:
+        return record
+    rest = {name: cell for name, cell in record.items() if name != "score"}
+    return {**rest, **named, "average": sum(named.values()) / len(named)}
+
+
+def _judged(answer: str) -> Iterator[tuple[str, float]]:
+    """What the lines ``Name: number`` of a judge's answer say."""
+    for line in answer.splitlines():
+        before, _, behind = line.partition(":")
+        name, number = _JUDGED_NAME.fullmatch(before), _JUDGED_NUMBER.fullmatch(behind)
+        if name and number:
+            yield name[1].strip(), float(number[1])
+
+
+def _is_column(name: str) -> bool:
+    """Whether a name is a column's, as far as names say it."""
+    return higher_is_better(name) is not None or any(name.lower() in guesses for guesses in GUESSES.values())
 
 
 def number_of(raw: Any) -> tuple[float | None, str | None]:  # noqa: ANN401 - a cell of any kind of table

@@ -1,12 +1,12 @@
-"""Reads JSON, JSON Lines and CSV (YAML: :mod:`evalkit.storage.plain_yaml`) within bounds, whatever their bytes are.
+"""Reads JSON and JSON Lines within bounds, whatever their bytes are.
+
+YAML: :mod:`evalkit.storage.plain_yaml`; tables, in whatever format: :mod:`evalkit.storage.tables`.
 
 Depth, size, digits and cells are limited far beyond what anybody needs, so that no file takes all the memory, waits for
 ever, or ends in the exhausted stack of a parser. What is wrong is a :class:`ValueError` whose text is the end of a
 sentence; who reads a file says which, and raises its own error.
 """
 
-import csv
-import io
 import json
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from evalkit.storage.files import open_regular, read_regular
+from evalkit.storage.files import read_regular
 
 MAX_DEPTH = 64
 """Lists and objects inside of each other."""
@@ -120,38 +120,6 @@ def json_lines(
             except ValueError as failure:
                 raise LineError(number, failure, line) from failure
             yield number, value
-
-
-def csv_rows(path: Path, *, delimiter: str | None = None, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV file in UTF-8, each with the number of its last line; the heading first, without empty ones.
-
-    Args:
-        path: The file.
-        delimiter: By default comma, semicolon or tab, whichever the heading has most of.
-        strict: Whether quotes in wrong places are refused.
-
-    Raises:
-        OSError: The file cannot be read, is no regular file, or has more than :data:`MAX_TABLE_BYTES`.
-        LineError: A row that is no CSV, has a cell of more than 131,072 characters, or is beyond :data:`MAX_CELLS`.
-        UnicodeDecodeError: It is not UTF-8.
-    """
-    with io.TextIOWrapper(open_regular(path, limit=MAX_TABLE_BYTES), encoding="utf-8-sig", newline="") as file:
-        if delimiter is None:
-            delimiter = max(",;\t", key=file.readline().count)
-            file.seek(0)
-        reader, n_cells = csv.reader(file, delimiter=delimiter, strict=strict), 0
-        while True:
-            try:
-                cells = next(reader, None)
-            except csv.Error as failure:
-                raise LineError(reader.line_num, failure) from failure
-            if cells is None:
-                return
-            n_cells += len(cells)
-            if n_cells > MAX_CELLS:
-                raise LineError(reader.line_num, too_many_cells())
-            if cells:
-                yield reader.line_num, cells
 
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")

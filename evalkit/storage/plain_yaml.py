@@ -14,8 +14,12 @@ _DIGITS = re.compile(r"[-+_.\d][-+_.:\w]*", re.ASCII)
 """Whatever YAML might take for a number: decimal, hexadecimal, or in minutes and seconds."""
 
 
-def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever YAML can hold
+def parse_yaml(text: str, *, as_written: bool = False) -> Any:  # noqa: ANN401 - whatever YAML can hold
     """The value of a YAML text.
+
+    Args:
+        text: The text.
+        as_written: Whether numbers, truths and dates stay texts: ``0001``, ``No``, ``1_000``.
 
     Raises:
         ValueError: It is no YAML of plain values, has more than :data:`MAX_YAML_BYTES`, is nested deeper than
@@ -25,7 +29,7 @@ def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever YAML can hold
         raise ValueError(f"it has more than {MAX_YAML_BYTES:,} bytes")
     try:
         _check_events(text)
-        return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a loader of plain values, as yaml.safe_load's
+        return yaml.load(text, Loader=_AsWritten if as_written else _UniqueKeys)  # noqa: S506 - plain values only
     except yaml.MarkedYAMLError as failure:
         mark = failure.problem_mark or failure.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
@@ -60,3 +64,12 @@ class _UniqueKeys(yaml.SafeLoader):
         """The mapping of a node."""
         refuse_twice([key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
         return super().construct_mapping(node, deep=deep)
+
+
+class _AsWritten(_UniqueKeys):
+    """Texts, where nothing is not meant."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as the class has it that it is derived from
+        sign: [(tag, pattern) for tag, pattern in resolvers if tag.endswith((":null", ":merge"))]
+        for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }

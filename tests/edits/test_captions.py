@@ -85,7 +85,7 @@ def test_sources_inside_the_folder_are_no_edits(tmp_path: Path) -> None:
         ("item_id,prompt\na,x\n", "got 1 rows without any. The headings that are read: item_id, "),
         ("item_id,target_caption\n", "got 0 rows without any"),
         ("\0", "expected CSV in UTF-8|without any"),
-        (b"item_id,target_caption\n\xff,x\n", "expected CSV in UTF-8"),
+        ("item_id,target_caption\nкот,x\n".encode("cp1251"), "expected CSV in UTF-8"),
     ],
 )
 def test_faulty_captions_table_is_explained(content: str | bytes, says: str, tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ def test_a_value_without_a_row_is_absent(tmp_path):
         ("t.csv", "item,score\n1,0.5,7\n", "line 2: expected 2 cells as in the header, got 3"),
         ("t.csv", 'item,score\n"1\n2",0.5\n\n3\n', "line 5: expected 2 cells as in the header, got 1"),
         ("t.csv", 'item,score\n"1\n2",0.5\n\n3,4,5,6\n', "line 5: expected 2 cells as in the header, got 4"),
-        ("t.csv", 'item,score\n"1,0.5\n', "line 2: expected 2 cells as in the header, got 1"),
+        ("t.csv", 'item,score\n"1,0.5\n', "line 2: unexpected end of data"),
         ("t.csv", "item,score\n" + 200_000 * "x", "line 2: field larger than field limit"),
         ("t.csv", "item,score,score\n1,0.5,7\n", "line 1: the column 'score' is there more than once"),
         ("t.csv", "item,score\n,0.5\n", "line 2: the column 'item' is empty"),
@@ -238,7 +238,8 @@ def test_a_value_without_a_row_is_absent(tmp_path):
         ("t.jsonl", "".join(f'{{"item": {i}, "x{i}": 1}}\n' for i in range(3200)), "more than 10,000,000"),
         ("t.csv", ",".join(f"x{i}" for i in range(5000)) + "\n" + ",1" * 4999, "more than 4,000 columns"),
         ("t.parquet", "item,score", r"is not a Parquet file that can be read: [^\n]*\w\.$"),
-        ("t.xlsx", "x", "expected one of .csv, .tsv.*got '.xlsx'"),
+        ("t.xlsx", "x", r"t\.xlsx is not an Excel file that can be read: File is not a zip file\.$"),
+        ("t.xls", "x", r"expected one of .csv, .tsv.*got '.xls'\. Save it as .xlsx\."),
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_trusted_is_refused_by_line(tmp_path, name, text, message):
@@ -248,10 +249,15 @@ def test_a_table_that_cannot_be_trusted_is_refused_by_line(tmp_path, name, text,
         read_table(tmp_path / name)
 
 
-def test_text_in_another_encoding_is_refused(tmp_path):
-    """Latin-1 would give wrong item names."""
+def test_text_in_another_encoding_is_read_aloud_or_refused(tmp_path):
+    """Latin-1 is told by its letters, which are shown; what could be anything is refused with what to do."""
     (tmp_path / "t.csv").write_bytes("item,score\nnaïve,1\n".encode("latin-1"))
-    with pytest.raises(DataError, match="is not UTF-8"):
+    external = read_table(tmp_path / "t.csv")
+    assert [row.item_id for row in external.methods["t"].rows] == ["naïve"]
+    assert external.notes[0].startswith("t.csv: its text is not UTF-8 and was read as Windows-1252 ('naïve')")
+
+    (tmp_path / "t.csv").write_bytes("item,score\nкот,1\n".encode("cp1251"))
+    with pytest.raises(DataError, match=r"t\.csv: it is not UTF-8 text.*cannot be told\. Save it as UTF-8"):
         read_table(tmp_path / "t.csv")
 
 

@@ -1,0 +1,83 @@
+"""Which way other tools' metrics are better, as far as their names say it."""
+
+import re
+
+_LESS = """
+    l1 l2 lp mse rmse mae mape nmse sse lpips dists dreamsim gmsd deltae ciede ciedede fid kid fvd cmmd niqe ilniqe piqe
+    brisque epe wer cer ece nll bpp perplexity ppl error errors err distance distances dist loss divergence kl emd
+    chamfer hausdorff wasserstein deviation artifact artifacts distortion leakage bias toxicity failure failures fail
+    failed time times latency runtime duration seconds secs sec ms cost memory vram flops macs rank
+"""
+_MORE = """
+    psnr ssim msssim fsim vif uqi clip clipscore cliptext clipdir clipiqa siglip blip dino dinov similarity
+    similarities sim cosine accuracy acc precision recall specificity iou miou giou dice jaccard auc auroc auprc map
+    ndcg
+    success successes successful correct correctness right match matches hit hits pass passed quality rating ratings
+    grade overall average preference preferences preferred win wins won winrate consistency coherence alignment
+    aligned fidelity faithfulness preservation preserved realism naturalness compliance adherence following harmony
+    seamlessness aesthetic aesthetics beauty sharpness detail details imagereward reward pickscore pick hps hpsv vqa
+    vqascore tifa dsg viescore nima musiq maniqa topiq qalign mos elo correlation spearman pearson kendall agreement
+    votes vote likes thumbs yes judgement judgment diversity
+"""
+_EITHER = "score scores value values points rate"
+"""Of which more is better, unless another word of the name says what of."""
+_NEGATED = "neg negative negated inv inverse inverted minus one"
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_NORM = re.compile(r"(?<![A-Za-z])[lL][12](?![0-9])")
+_SAID = {
+    "lower is better": False,
+    "less is better": False,
+    "smaller is better": False,
+    "higher is better": True,
+    "more is better": True,
+    "larger is better": True,
+}
+_DIRECTIONS = {
+    **dict.fromkeys(_LESS.split(), False),
+    **dict.fromkeys(_MORE.split(), True),
+}
+
+
+def higher_is_better(name: str) -> bool | None:
+    """Whether more is better, by a metric's name; None where that says nothing.
+
+    A name is split at every sign that is no letter and at capitals, and the last word that is known decides: what is
+    measured stands at the end of ``clip_distance`` and of ``l1_similarity``.
+
+    >>> [higher_is_better(name) for name in ("lpips-vgg", "StructureDistance", "L1 similarity", "lpips_score")]
+    [False, False, True, False]
+    >>> higher_is_better("PSNR (dB)"), higher_is_better("score"), higher_is_better("charm"), higher_is_better("FID ↓")
+    (True, True, None, False)
+    >>> higher_is_better("1 - lpips"), higher_is_better("negative_mse")
+    (None, None)
+    """
+    if ("↓" in name) != ("↑" in name):
+        return "↑" in name
+    plain = " ".join(re.sub(r"[\W_]+", " ", name.lower()).split())
+    if said := [more for words, more in _SAID.items() if words in plain]:
+        return said[0]
+    words = words_of(name)
+    if re.match(r"\s*(1\s*)?[-−]", name) or any(word in _NEGATED.split() for word in words):
+        return None
+    known = [_DIRECTIONS[word] for word in words if word in _DIRECTIONS]
+    if known:
+        return known[-1]
+    return True if any(word in _EITHER.split() for word in words) else None
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name in lower case: split at capitals and at every sign that is no letter; L1 and L2 are words.
+
+    >>> words_of("bg_lpips1"), words_of("meanL1"), words_of("LPIPSAlex"), words_of("CLIPScore")
+    (['bg', 'lpips'], ['mean', 'l1'], ['lpips', 'alex'], ['clip', 'score'])
+    """
+    spaced = re.sub(r"(?<=[a-z])(?=L[12](?![0-9]))", " ", name)
+    found = sorted(
+        [(match.start(), match[0]) for match in _NORM.finditer(spaced)]
+        + [
+            (match.start(), match[0])
+            for match in _WORD.finditer(spaced)
+            if match[0] not in "lL" or not _NORM.match(spaced, match.start())
+        ]
+    )
+    return [word.lower() for _, word in found]
