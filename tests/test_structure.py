@@ -173,7 +173,7 @@ def test_what_others_wrote_is_read_within_bounds():
         "evalkit/benchmarks/shapes/recogniser.py",
         "adapters/evalkit_adapters/external/endpoint.py",
     }
-    readers = {"evalkit/storage/documents.py", "evalkit/storage/plain_yaml.py"}
+    readers = {f"evalkit/storage/{name}.py" for name in ("delimited", "documents", "plain_yaml")}
     parsers = {"json.load", "json.loads", "yaml.load", "yaml.safe_load", "csv.reader", "csv.DictReader"}
     assert {str(path) for path in [*FILES, *ADAPTER_FILES] if calls_in(path) & parsers} - own == readers
     openers = {"open", "read_text", "read_bytes"}
