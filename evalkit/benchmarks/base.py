@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from evalkit.edits.folder import ExpectedItems
 from evalkit.edits.item import EditItem
+from evalkit.images.stored import AnyImage
 from evalkit.registry import Registry
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ class Benchmark:
         """
         root = self.locate(data, near=near)
         benchmark = self.read(root) if self.read else self
-        items = tuple(item.with_images(root.joinpath) for item in benchmark.items)
+        items = tuple(item.with_images(partial(_below, root)) for item in benchmark.items)
         return LoadedBenchmark(benchmark=benchmark, root=root, items=items)
 
     @property
@@ -121,6 +123,10 @@ class LoadedBenchmark:
             source_names={item.item_id: item.source_image.name for item in self.items if item.source_image},
             edited_names=self.benchmark.edited_names,
         )
+
+
+def _below(root: Path, image: AnyImage) -> AnyImage:
+    return root / image if isinstance(image, Path) else image
 
 
 BENCHMARKS: Registry[Callable[[], Benchmark]] = Registry(

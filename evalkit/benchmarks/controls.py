@@ -5,7 +5,6 @@ preserved. ``reference`` is the perfect edit, where the benchmark has it. A benc
 """
 
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,7 +17,8 @@ from evalkit.edits.asked import ASKED, as_record, together
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import RECIPE_NAME, write_manifest
 from evalkit.errors import OptionError, UnknownNameError
-from evalkit.images.decode import IMAGE_SUFFIXES, write_image
+from evalkit.images.decode import IMAGE_SUFFIXES, SUFFIXES, read_image_bytes, sniff_format, write_image
+from evalkit.images.stored import AnyImage
 from evalkit.storage.atomic import atomic_update, atomic_write
 
 CONTROLS: Mapping[str, str] = {
@@ -112,10 +112,13 @@ def _writer(name: str, benchmark: Benchmark, items: tuple[EditItem, ...], rng: n
     return lambda item, folder: _copy(getattr(item, field), item, folder)
 
 
-def _copy(original: Path, item: EditItem, folder: Path) -> Path:
-    path = folder / f"{item.file_stem}{original.suffix if original.suffix.lower() in IMAGE_SUFFIXES else ''}"
+def _copy(original: AnyImage, item: EditItem, folder: Path) -> Path:
+    suffix = original.suffix
+    if suffix.lower() not in IMAGE_SUFFIXES:
+        suffix = SUFFIXES[found][0] if (found := sniff_format(original)) else ""
+    path = folder / f"{item.file_stem}{suffix}"
     with atomic_write(path) as temporary:
-        shutil.copyfile(original, temporary)
+        temporary.write_bytes(read_image_bytes(original))
     return path
 
 
@@ -130,7 +133,7 @@ def following(names: Sequence[str], rng: np.random.Generator) -> dict[str, str]:
     return dict(zip(circle, [*circle[1:], circle[0]], strict=True))
 
 
-def _other_sources(items: tuple[EditItem, ...], rng: np.random.Generator) -> dict[str, Path]:
+def _other_sources(items: tuple[EditItem, ...], rng: np.random.Generator) -> dict[str, AnyImage]:
     """For each group another group's source, so that every source is used once."""
     sources = {_group(item): item.source_image for item in reversed(items) if item.source_image}
     groups = list(dict.fromkeys(_group(item) for item in items))

@@ -21,6 +21,7 @@ from evalkit.benchmarks.dataset_card import COLUMNS, SPLIT, CardText, card_text,
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.errors import DataError, OptionError
 from evalkit.images.decode import read_image_bytes
+from evalkit.images.stored import AnyImage
 from evalkit.storage.atomic import atomic_update, atomic_write, finish_update, names_in_folder, remove_drafts_of
 
 if TYPE_CHECKING:
@@ -146,25 +147,25 @@ def table_of(rows: list[dict[str, Any]]) -> "pyarrow.Table":
 
 def _rows(loaded: LoadedBenchmark) -> list[dict[str, Any]]:
     """One row per edit, without the columns that no edit has anything in."""
-    read: dict[Path, bytes] = {}
+    read: dict[AnyImage, bytes] = {}
     rows = [_row(item, loaded.root, read, loaded.benchmark.source_urls) for item in loaded.items]
     used = [name for name in COLUMNS if any(row[name] is not None for row in rows)]
     return [{name: row[name] for name in used} for row in rows]
 
 
-def _row(item: EditItem, root: Path, read: dict[Path, bytes], urls: Mapping[str, str]) -> dict[str, Any]:
+def _row(item: EditItem, root: Path, read: dict[AnyImage, bytes], urls: Mapping[str, str]) -> dict[str, Any]:
     """One edit; ``read`` keeps each file's bytes for the other edits of it."""
     if item.source_image is None:
         raise DataError(f"{item.label} has no source image: a benchmark's items must have one.")
 
-    def image(path: Path | None) -> dict[str, Any] | None:
+    def image(path: AnyImage | None) -> dict[str, Any] | None:
         if path is None:
             return None
         if path not in read:
             read[path] = read_image_bytes(path)
         return {"bytes": read[path], "path": path.name}
 
-    source, name = image(item.source_image), item.source_image.relative_to(root).as_posix()
+    source, name = image(item.source_image), _name_of(item.source_image, root)
     digest = hashlib.sha256(read[item.source_image]).hexdigest()
     return {
         "item_id": item.item_id,
@@ -182,6 +183,11 @@ def _row(item: EditItem, root: Path, read: dict[Path, bytes], urls: Mapping[str,
         "source_sha256": digest,
         "source_url": urls.get(name),
     }
+
+
+def _name_of(image: AnyImage, root: Path) -> str:
+    """What a benchmark calls an image."""
+    return image.relative_to(root).as_posix() if isinstance(image, Path) else image.name
 
 
 def _sorted(attributes: Mapping[str, str] | None) -> dict[str, str] | None:

@@ -81,7 +81,7 @@ def _with_edited_images(folder: EditFolder, edited_image: Callable[[Path], Path]
     """The folder with the edited images in the place of the files that hold them among others."""
     items, problems = list[EditItem](), list(folder.problems)
     for item in folder.items:
-        found = edited_image(item.edited_image) if item.edited_image else None
+        found = edited_image(item.edited_image) if isinstance(item.edited_image, Path) else item.edited_image
         if item.edited_image and found != item.edited_image:
             message = f"{shown(item.edited_image, folder.root)} is a strip of images, of which the last is used."
             problems.append(

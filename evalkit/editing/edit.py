@@ -23,6 +23,7 @@ from evalkit.engine.base import Engine, Lost
 from evalkit.engine.local import LocalEngine
 from evalkit.errors import EditError, ImageError, OptionError
 from evalkit.images.decode import image_digest, image_size, read_image_bytes, write_image
+from evalkit.images.stored import AnyImage, StoredImage
 from evalkit.storage.atomic import remove_leftovers
 from evalkit.storage.prefetch import Progress, no_progress
 
@@ -180,7 +181,12 @@ def _earlier(output: Path) -> dict[ItemSeed, EditItem]:
 
 def _kept(job: _Job, made: EditItem | None) -> EditItem | None:
     """What an earlier run made of the job, if it is there and was made of the same source and texts."""
-    if made is None or made.status != "ok" or made.edited_image is None or not made.edited_image.is_file():
+    if (
+        made is None
+        or made.status != "ok"
+        or not isinstance(made.edited_image, Path)
+        or not made.edited_image.is_file()
+    ):
         return None
     for name in ("source_caption", "target_caption", "instruction"):
         if (getattr(job.item, name) or None) != getattr(made, name):
@@ -272,14 +278,16 @@ def _unit(alike: Sequence[_Job], card: MethodCard, caption: str | None, *, sent:
     except ImageError as error:
         source = error
     items = tuple(_visible_fields(job.item, card) for job in alike)
-    masks = {item.edit_mask for item in items if sent and item.edit_mask and item.edit_mask.is_file()}
+    given = {item.edit_mask for item in items if item.edit_mask}
+    # Methods get files; one that is a cell of a table is made one where the method runs.
+    masks = [mask for mask in given if isinstance(mask, StoredImage) or (sent and mask.is_file())]
     return SourceUnit(
         source=source,
         name=str(path),
         caption=caption,
         seed=alike[0].seed,
         items=items,
-        masks={mask: mask.read_bytes() for mask in masks},
+        masks={mask: read_image_bytes(mask) for mask in masks},
     )
 
 
@@ -318,7 +326,7 @@ def _visible_fields(item: EditItem, card: MethodCard) -> EditItem:
     return EditItem(item_id=item.item_id, **{need: getattr(item, need) for need in card.needs | card.takes})
 
 
-def _source(item: EditItem, card: MethodCard) -> Path:
+def _source(item: EditItem, card: MethodCard) -> AnyImage:
     """The source image of an item that has all that the method needs."""
     for need in sorted(card.needs):
         if not getattr(item, need):

@@ -18,6 +18,7 @@ from evalkit.edits.item import EditItem
 from evalkit.encoders.checkpoints import refuse_pickled
 from evalkit.errors import BrokenPluginError, EvalkitError, ImageError
 from evalkit.images.decode import decode_image
+from evalkit.images.stored import AnyImage
 
 REASON = 400
 """Characters of a reason; some libraries raise pages."""
@@ -37,7 +38,7 @@ class SourceUnit:
     seed: int
     items: tuple[EditItem, ...]
     """As the method sees them."""
-    masks: Mapping[Path, bytes] = field(default_factory=dict)
+    masks: Mapping[AnyImage, bytes] = field(default_factory=dict)
     """Their edit masks, for workers that may not see the files."""
 
 
@@ -128,7 +129,7 @@ def made_of(item_id: str, made: object, size: tuple[int, int]) -> Made:
 
 
 @contextmanager
-def _local_copies(masks: Mapping[Path, bytes]) -> Iterator[Mapping[Path, Path]]:
+def _local_copies(masks: Mapping[AnyImage, bytes]) -> Iterator[Mapping[AnyImage, Path]]:
     """Files that were sent along, each under a name that can be opened here."""
     if not masks:
         yield {}

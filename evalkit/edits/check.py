@@ -33,6 +33,7 @@ from evalkit.images.decode import (
 )
 from evalkit.images.facts import ImageFacts, facts_of
 from evalkit.images.pairs import TINY, misfit
+from evalkit.images.stored import AnyImage
 from evalkit.storage.prefetch import Progress, in_batches, no_progress, prefetch
 
 CHUNK = 1000
@@ -67,10 +68,10 @@ class FolderCheck:
         self._folder = folder
         self._estimate_captions = estimate_captions
         self._edited: list[Problem] = []
-        self._others: dict[tuple[str, Path | None], Problem] = {}
-        self._digests: dict[Path, str] = {}
+        self._others: dict[tuple[str, AnyImage | None], Problem] = {}
+        self._digests: dict[AnyImage, str] = {}
 
-    def add(self, items: Iterable[EditItem], files: Mapping[Path, ExaminedFile]) -> None:
+    def add(self, items: Iterable[EditItem], files: Mapping[AnyImage, ExaminedFile]) -> None:
         """Look at some items, whose files were examined; one without an edited image is passed over."""
         self._digests |= {path: file.digest for path, file in files.items() if file.digest}
         for item in items:
@@ -103,7 +104,7 @@ def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress 
     """
     edits = (item for item in folder.items if item.status == "ok" and item.edited_image)
     found, done = FolderCheck(folder), 0
-    files: dict[Path, ExaminedFile] = {}
+    files: dict[AnyImage, ExaminedFile] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
         for chunk in in_batches(edits, CHUNK):
             paths = dict.fromkeys(path for item in chunk for path in item.images)
@@ -120,7 +121,7 @@ def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress 
     return found.problems()
 
 
-def _examine(path: Path, root: Path, *, decode: bool) -> ExaminedFile:
+def _examine(path: AnyImage, root: Path, *, decode: bool) -> ExaminedFile:
     """What is to be known about one file."""
     try:
         if not decode:
@@ -133,7 +134,7 @@ def _examine(path: Path, root: Path, *, decode: bool) -> ExaminedFile:
     return ExaminedFile(digest=hashlib.sha256(data).hexdigest(), facts=facts)
 
 
-def _remarks(path: Path, facts: ImageFacts, root: Path) -> Iterator[tuple[str, str]]:
+def _remarks(path: AnyImage, facts: ImageFacts, root: Path) -> Iterator[tuple[str, str]]:
     """Code and message of what is worth knowing of an edited image."""
     name, suffix = shown(path, root), path.suffix.lower()
     if suffix in IMAGE_SUFFIXES and suffix not in SUFFIXES.get(facts.format, ()):
@@ -148,7 +149,7 @@ def _remarks(path: Path, facts: ImageFacts, root: Path) -> Iterator[tuple[str, s
     yield from ((code, f"{name} {text}.") for applies, code, text in remarks if applies)
 
 
-def _image_problems(item: EditItem, files: Mapping[Path, ExaminedFile], root: Path) -> Iterator[Problem]:
+def _image_problems(item: EditItem, files: Mapping[AnyImage, ExaminedFile], root: Path) -> Iterator[Problem]:
     """What is to be said about one item's edited image."""
     path = item.edited_image
     if path is None:
@@ -178,7 +179,7 @@ def _image_problems(item: EditItem, files: Mapping[Path, ExaminedFile], root: Pa
             yield _unchanged(item, "has the very pixels of its source image")
 
 
-def _misfits(item: EditItem, files: Mapping[Path, ExaminedFile]) -> Iterator[str]:
+def _misfits(item: EditItem, files: Mapping[AnyImage, ExaminedFile]) -> Iterator[str]:
     """A sentence about the images of an item whose aspect ratio is not that of what they are held against, if any."""
     others = []
     for field, frames in _FRAMES.items():
@@ -197,7 +198,7 @@ def _size(facts: ImageFacts) -> str:
     return f"{facts.size[0]} × {facts.size[1]}"
 
 
-def _other_file_problems(item: EditItem, files: Mapping[Path, ExaminedFile]) -> Iterator[Problem]:
+def _other_file_problems(item: EditItem, files: Mapping[AnyImage, ExaminedFile]) -> Iterator[Problem]:
     """Sources, references and masks that cannot be read or had to be laid on white; else they are what they are."""
     for name in ("source_image", "reference_image", "edit_mask"):
         path = getattr(item, name)
@@ -242,7 +243,7 @@ def _caption_problems(item: EditItem, *, estimate: bool) -> Iterator[Problem]:
         yield Problem(code="equal_captions", message=message, item_id=item.item_id)
 
 
-def duplicates(items: Iterable[EditItem], digests: Mapping[Path, str]) -> Iterator[Problem]:
+def duplicates(items: Iterable[EditItem], digests: Mapping[AnyImage, str]) -> Iterator[Problem]:
     """Edits that are their own sources, and edited images that several items or seeds share.
 
     Args:
@@ -263,7 +264,7 @@ def duplicates(items: Iterable[EditItem], digests: Mapping[Path, str]) -> Iterat
             yield from _shared_output(same)
 
 
-def edits_digest(items: Iterable[EditItem], known: Mapping[Path, str] | None = None) -> str:
+def edits_digest(items: Iterable[EditItem], known: Mapping[AnyImage, str] | None = None) -> str:
     """SHA-256 over every item's id, seed and edited file: equal for folders that hold the same edits, in any order.
 
     Args:

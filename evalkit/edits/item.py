@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from evalkit.images.stored import AnyImage
 from evalkit.storage.names import file_stem
 
 Status = Literal["ok", "failed", "missing"]
 IMAGE_FIELDS = ("source_image", "edited_image", "reference_image", "edit_mask")
-"""The fields of an item that are files."""
+"""The fields of an item that are images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +26,13 @@ class EditItem:
     """Stable identifier, unique within a benchmark."""
     seed: int | None = None
     """The method's random seed, where several images were made for one item."""
-    source_image: Path | None = None
+    source_image: AnyImage | None = None
     """File of the image before the edit."""
-    edited_image: Path | None = None
+    edited_image: AnyImage | None = None
     """File that the method produced."""
-    reference_image: Path | None = None
+    reference_image: AnyImage | None = None
     """File of the ground-truth edit, where a data set has one."""
-    edit_mask: Path | None = None
+    edit_mask: AnyImage | None = None
     """File of the region that may change: white may, black is background."""
     source_caption: str | None = None
     """Text that describes the image before the edit."""
@@ -65,7 +65,7 @@ class EditItem:
         return self.item_id if self.seed is None else f"{self.item_id} (seed {self.seed})"
 
     @property
-    def images(self) -> tuple[Path, ...]:
+    def images(self) -> tuple[AnyImage, ...]:
         """All image files that it has, in the order of :data:`IMAGE_FIELDS`."""
         return tuple(path for name in IMAGE_FIELDS if (path := getattr(self, name)))
 
@@ -74,9 +74,9 @@ class EditItem:
         """The item's id as the stem of a file name, whatever characters it holds: another for every id."""
         return file_stem(self.item_id)
 
-    def with_images(self, file: Callable[[Path], Path | None]) -> "EditItem":
+    def with_images(self, file: Callable[[AnyImage], AnyImage | None]) -> "EditItem":
         """This item with what ``file`` gives in the place of each of its image files."""
-        given: dict[str, Path] = {name: path for name in IMAGE_FIELDS if (path := getattr(self, name))}
+        given: dict[str, AnyImage] = {name: path for name in IMAGE_FIELDS if (path := getattr(self, name))}
         changed: dict[str, Any] = {name: found for name, path in given.items() if (found := file(path)) != path}
         return replace(self, **changed) if changed else self
 
@@ -94,4 +94,4 @@ class Problem:
     message: str
     """One sentence for a person."""
     item_id: str | None = None
-    path: Path | None = None
+    path: AnyImage | None = None

@@ -95,7 +95,7 @@ def write_manifest(
     Args:
         folder: The folder that the edited images lie in; made if it is not there.
         items: One per line. A source image, reference image or edit mask outside the folder is left out of its line:
-            such a file belongs to the benchmark.
+            it belongs to the benchmark or the data set.
         benchmark: Name of the benchmark, repeated on every line.
         method: Name of the method, repeated on every line.
 
@@ -233,7 +233,7 @@ def _line(item: EditItem, folder: Path, resolve: Resolve, benchmark: str | None,
     for name in _FIELDS:
         value = getattr(item, name)
         if name in IMAGE_FIELDS:
-            row[f"{name}_file_name"] = name_within(value, folder, resolve) if value else None
+            row[f"{name}_file_name"] = name_within(value, folder, resolve) if isinstance(value, Path) else None
         else:
             row[name] = dict(value) if isinstance(value, Mapping) else value
     if item.edited_image and row["edited_image_file_name"] is None:

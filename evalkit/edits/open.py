@@ -24,6 +24,7 @@ from evalkit.edits.resolve import match_manifest, resolve
 from evalkit.edits.scan import Scan, scan_folder
 from evalkit.edits.sources import with_groups, with_sources
 from evalkit.errors import LayoutError, OptionError
+from evalkit.images.stored import AnyImage
 
 
 def open_folder(
@@ -120,8 +121,8 @@ def _scan_edits(root: Path, sources: Path | None, captions: Path | None) -> Scan
     # As the sources may be the whole folder, only a proper sub-folder is set apart.
     apart = [path for path in apart if path.is_relative_to(root.resolve()) and path != root.resolve()]
 
-    def remains(path: Path | None) -> bool:
-        return path is None or not any(path.resolve().is_relative_to(other) for other in apart)
+    def remains(path: AnyImage | None) -> bool:
+        return not isinstance(path, Path) or not any(path.resolve().is_relative_to(other) for other in apart)
 
     if not apart:
         return scan

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from evalkit.edits.item import Problem
+from evalkit.images.stored import AnyImage, StoredImage
 
 Severity = Literal["problem", "notice"]
 
@@ -66,7 +67,9 @@ def is_notice(problem: Problem) -> bool:
     return severity_of(problem.code) == "notice"
 
 
-def shown(path: Path, root: Path) -> str:
+def shown(path: AnyImage, root: Path) -> str:
     """A file of a folder as it reads in messages: relative, with forward slashes, whatever bytes its name holds."""
+    if isinstance(path, StoredImage):
+        return path.within(root)
     relative = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
     return os.fsencode(relative).decode("utf-8", "backslashreplace")

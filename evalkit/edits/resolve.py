@@ -13,6 +13,7 @@ from evalkit.edits.names import composed, tolerant
 from evalkit.edits.problems import shown
 from evalkit.edits.scan import Scan
 from evalkit.formatting import listed
+from evalkit.images.stored import AnyImage, StoredImage
 
 Candidates = Mapping[int, Mapping[Seed, Sequence[EditItem]]]
 """The edits that were found, by the position of the expected item that they are of, and by seed."""
@@ -142,7 +143,9 @@ def _with_files(rows: Iterable[EditItem], scan: Scan) -> tuple[list[EditItem], s
     otherwise = {key: path for path in scan.images if (key := composed(str(path))) != str(path)}
     used: set[str] = set()
 
-    def located(path: Path) -> Path | None:
+    def located(path: AnyImage) -> AnyImage | None:
+        if isinstance(path, StoredImage):
+            return path
         if not path.is_file():
             key = composed(str(path))
             path = otherwise.get(key, Path(key))

@@ -1,6 +1,5 @@
 """Source images: which item's they are, what groups they make, and the user's own as items to be edited."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,8 @@ from evalkit.edits.resolve import Resolved
 from evalkit.edits.scan import scan_folder
 from evalkit.errors import ImageError, LayoutError
 from evalkit.formatting import listed
-from evalkit.images.decode import SUFFIXES, image_digest, sniff_format
+from evalkit.images.decode import SUFFIXES, image_digest, read_image_bytes, sniff_format
+from evalkit.images.stored import AnyImage
 from evalkit.storage.atomic import atomic_write
 
 
@@ -37,10 +37,10 @@ def with_groups(items: Sequence[EditItem], source_names: Mapping[str, str]) -> R
     Returns:
         The items, and a problem for each source image that cannot be read.
     """
-    digests: dict[Path, str | None] = {}
+    digests: dict[AnyImage, str | None] = {}
     problems: list[Problem] = []
 
-    def digest_of(source: Path) -> str | None:
+    def digest_of(source: AnyImage) -> str | None:
         try:
             return image_digest(source)
         except ImageError as error:
@@ -95,7 +95,7 @@ def copy_sources(items: Sequence[EditItem], folder: Path) -> tuple[EditItem, ...
         OSError: The folder cannot be written.
     """
 
-    def copied(path: Path | None) -> Path | None:
+    def copied(path: AnyImage | None) -> Path | None:
         if path is None:
             return None
         # By its content, as everybody else who reads the folder goes by the suffix.
@@ -103,7 +103,7 @@ def copy_sources(items: Sequence[EditItem], folder: Path) -> tuple[EditItem, ...
         copy = folder / f"{image_digest(path)[:16]}{suffix}"
         if not copy.exists():
             with atomic_write(copy) as temporary:
-                shutil.copyfile(path, temporary)
+                temporary.write_bytes(read_image_bytes(path))
         return copy
 
     return tuple(replace(item, source_image=copied(item.source_image)) for item in items)

@@ -12,12 +12,12 @@ from torchvision.transforms import functional as transforms
 
 from evalkit.arrays import Pixels
 from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Preprocess, settings_digest, weights_digest
-from evalkit.encoders.hub import one_line
 from evalkit.encoders.network import DTYPES, Network, TorchEncoder, full_precision
 from evalkit.encoders.transformers import quietly, read_model
 from evalkit.errors import EncoderError
 from evalkit.images.pairs import ImagePair
 from evalkit.storage.documents import read_json
+from evalkit.storage.hub import one_line
 
 VERSION = 1
 MODEL_TYPES = ("vit", "dinov2", "dinov2_with_registers")

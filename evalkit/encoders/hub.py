@@ -1,12 +1,12 @@
 """Weights from the Hugging Face Hub, fetched by its own client, and the one message for when they cannot be had."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
 from evalkit.errors import WeightsError
+from evalkit.storage.hub import hub_reason
 
 SETTINGS = ("*.json", "*.txt", "*.model")
 """Configuration, vocabulary and tokenizer files of a model repository."""
@@ -80,32 +80,10 @@ def downloading(what: str, repo_id: str, local: str, otherwise: str = DRY_RUN) -
     # Clients raise their own errors, the system's, and those of the HTTP library beneath, which differs by version.
     except Exception as failure:
         raise WeightsError(
-            f"{what} cannot be downloaded from {constants.ENDPOINT}/{repo_id}: {_reason(failure)}. Give a copy that "
+            f"{what} cannot be downloaded from {constants.ENDPOINT}/{repo_id}: {hub_reason(failure)}. Give a copy that "
             f"you have: --encoder {local}. {otherwise}"
         ) from failure
 
 
 def _matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     return [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]
-
-
-def _reason(failure: Exception) -> str:
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
-
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        return "HF_HUB_OFFLINE forbids it, and they are not in the local cache"
-    if isinstance(failure, GatedRepoError):
-        return "the repository is gated (accept its terms on its page, then: hf auth login)"
-    if isinstance(failure, RepositoryNotFoundError):
-        return "there is no such repository, or it is private (then: hf auth login)"
-    if isinstance(failure, HfHubHTTPError):
-        return f"the server answers {failure.response.status_code}"
-    if isinstance(failure, FileNotFoundError):
-        return one_line(failure)
-    return f"the server cannot be reached ({type(failure).__name__}: {one_line(failure)})"
-
-
-def one_line(failure: BaseException) -> str:
-    """What an exception says, as part of a sentence."""
-    text = " ".join(str(failure).split()) or type(failure).__name__
-    return (text if len(text) <= 300 else f"{text[:300]}…").rstrip(" .")

@@ -15,10 +15,10 @@ from torch.nn import functional
 
 from evalkit.encoders.base import DType, Embeddings, EncoderSpec, Preprocess, weights_digest
 from evalkit.encoders.checkpoints import refuse_pickled
-from evalkit.encoders.hub import one_line
 from evalkit.encoders.network import DTYPES, full_precision
 from evalkit.errors import EncoderError, WeightsError
 from evalkit.images.pairs import ImagePair
+from evalkit.storage.hub import one_line
 from evalkit.storage.prefetch import in_batches
 
 VERSION = 1

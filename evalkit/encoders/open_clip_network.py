@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.encoders.base import Preprocess
 from evalkit.encoders.checkpoints import refuse_pickled
-from evalkit.encoders.hub import downloading, one_line
+from evalkit.encoders.hub import downloading
 from evalkit.errors import EncoderError, WeightsError
+from evalkit.storage.hub import one_line
 
 if TYPE_CHECKING:
     import torch

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.encoders.base import DType, LoadedEncoder, Preprocess
 from evalkit.encoders.checkpoints import refuse_pickled
-from evalkit.encoders.hub import fetch_snapshot, one_line
+from evalkit.encoders.hub import fetch_snapshot
 from evalkit.errors import EncoderError, WeightsError
 from evalkit.storage.documents import read_json
+from evalkit.storage.hub import one_line
 
 if TYPE_CHECKING:
     import torch

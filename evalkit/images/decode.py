@@ -27,7 +27,7 @@ from typing import IO
 
 from PIL import ExifTags, Image, ImageFile
 
-from evalkit.errors import ImageError
+from evalkit.errors import ImageError, RemoteError
 from evalkit.images.bounds import (
     MAX_BYTES,
     Known,
@@ -40,6 +40,7 @@ from evalkit.images.bounds import (
 )
 from evalkit.images.colour import Profile, flatten
 from evalkit.images.headers import check_body, check_exif, check_header, has_second_frame
+from evalkit.images.stored import AnyImage, StoredImage
 from evalkit.storage.atomic import atomic_write
 
 RULES_VERSION = "1"
@@ -110,7 +111,7 @@ class Decoded:
     animated: bool
 
 
-def read_image(path: Path) -> Image.Image:
+def read_image(path: AnyImage) -> Image.Image:
     """An image file as metrics see it.
 
     Returns:
@@ -122,20 +123,21 @@ def read_image(path: Path) -> Image.Image:
     return decode_image(read_image_bytes(path), path).image
 
 
-def read_image_bytes(path: Path) -> bytes:
+def read_image_bytes(path: AnyImage) -> bytes:
     """A file's bytes, for callers that both hash and decode them.
 
     Raises:
         ImageError: There is no such file, or it is no regular file, empty, or larger than :data:`MAX_BYTES`.
+        RemoteError: It lies behind a URL that cannot be read.
     """
-    with _naming(path):
-        data = _require_file(path).read_bytes()
+    with _naming(path), _opened_file(path) as file:
+        data = file.read()
         if not data:
             raise ImageError("the file is empty")
         return data
 
 
-def decode_image(data: bytes, name: Path | str) -> Decoded:
+def decode_image(data: bytes, name: AnyImage | str) -> Decoded:
     """Decodes the bytes of an image file.
 
     Args:
@@ -148,7 +150,7 @@ def decode_image(data: bytes, name: Path | str) -> Decoded:
     return with_decoded(data, name, lambda decoded: decoded)
 
 
-def with_decoded(data: bytes, name: Path | str, use: Callable[[Decoded], Known]) -> Known:
+def with_decoded(data: bytes, name: AnyImage | str, use: Callable[[Decoded], Known]) -> Known:
     """Decodes the bytes of an image file, for somebody who does not keep the pixels.
 
     Of large images only one at a time is decoded and used, however many threads there are.
@@ -191,17 +193,17 @@ def _decoded(image: ImageFile.ImageFile, data: bytes, *, rotated: bool) -> Decod
     )
 
 
-def image_digest(path: Path) -> str:
+def image_digest(path: AnyImage) -> str:
     """SHA-256 of a file's bytes, in hexadecimal; equal files are the same image whatever their names.
 
     Raises:
         ImageError: The file cannot be read.
     """
-    with _naming(path), _require_file(path).open("rb") as file:
+    with _naming(path), _opened_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: AnyImage) -> tuple[int, int]:
     """Width and height in pixels as :func:`read_image` would give them, from the header alone.
 
     (A PNG whose EXIF data stand behind its pixels is measured as it lies.)
@@ -209,19 +211,19 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: The file is no image, or asks for more than is allowed.
     """
-    with _naming(path), _require_file(path).open("rb") as file, _opened(file) as image:
+    with _naming(path), _opened_file(path) as file, _opened(file) as image:
         width, height = image.size
         # Pillow has already swapped the sides of a TIFF.
         sideways = _orientation(image) in _SIDEWAYS and image.format != "TIFF"
         return (height, width) if sideways else (width, height)
 
 
-def sniff_format(path: Path) -> str | None:
+def sniff_format(path: AnyImage) -> str | None:
     """The image format that a file's first bytes announce, such as ``PNG``; None for anything else."""
     try:
-        with path.open("rb") as file:
+        with io.BytesIO(path.read()) if isinstance(path, StoredImage) else path.open("rb") as file:
             return _format_of(file.read(_HEAD))
-    except OSError:
+    except (OSError, ImageError):
         return None
 
 
@@ -242,12 +244,19 @@ def write_image(path: Path, image: Image.Image) -> None:
         Image.frombytes("RGB", image.size, image.tobytes()).save(temporary, "PNG", compress_level=6)
 
 
-def _require_file(path: Path) -> Path:
-    """The path of a regular file of at most :data:`MAX_BYTES`; a pipe, once opened, would be waited for for ever."""
+@contextmanager
+def _opened_file(path: AnyImage) -> Iterator[io.BufferedReader | io.BytesIO]:
+    """A regular file of at most :data:`MAX_BYTES`, opened; a pipe, once opened, would be waited for for ever."""
+    if isinstance(path, StoredImage):
+        data = path.read()
+        limited("its bytes", len(data), MAX_BYTES)
+        yield io.BytesIO(data)
+        return
     if not path.is_file():
         raise ImageError("it is not a file" if path.exists() else "there is no such file")
     limited("its bytes", path.stat().st_size, MAX_BYTES)
-    return path
+    with path.open("rb") as file:
+        yield file
 
 
 def _format_of(head: bytes) -> str | None:
@@ -308,10 +317,12 @@ def _turned(image: Image.Image, orientation: int) -> Image.Image:
 
 
 @contextmanager
-def _naming(name: Path | str) -> Iterator[None]:
+def _naming(name: AnyImage | str) -> Iterator[None]:
     """Whatever reading or decoding raises, as one sentence that names the file."""
     try:
         yield
+    except RemoteError:  # no fault of the image
+        raise
     except Exception as error:  # hostile bytes make decoders raise almost anything
         why = str(error) if isinstance(error, ImageError) else _reason(error)
         raise ImageError(f"{name} cannot be used as an image: {why}.") from error

@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from evalkit.edits.item import EditItem
 from evalkit.images.decode import Decoded, read_image_bytes, with_decoded
 from evalkit.images.digests import pixel_digest
+from evalkit.images.stored import AnyImage
 from evalkit.leaderboard.records import OutputDigest
 
 _READERS = 4
@@ -25,7 +25,7 @@ def digest_outputs(items: Sequence[EditItem]) -> tuple[OutputDigest, ...]:
         return tuple(pool.map(lambda item: _output(item, pixels), items))
 
 
-def _output(item: EditItem, sources: dict[Path, str]) -> OutputDigest:
+def _output(item: EditItem, sources: dict[AnyImage, str]) -> OutputDigest:
     if item.edited_image is None:
         return OutputDigest(item_id=item.item_id, seed=item.seed, status="failed")
     data = read_image_bytes(item.edited_image)
@@ -39,7 +39,7 @@ def _output(item: EditItem, sources: dict[Path, str]) -> OutputDigest:
     )
 
 
-def _pixels_in(path: Path) -> str:
+def _pixels_in(path: AnyImage) -> str:
     return with_decoded(read_image_bytes(path), path, _digest)
 
 

@@ -10,9 +10,8 @@ from evalkit.edits.item import Problem
 from evalkit.edits.manifest import MANIFEST_NAME
 from evalkit.edits.problems import shown
 from evalkit.images.decode import IMAGE_SUFFIXES
-
-State = tuple[int, int, int]
-"""What changes when a file is written: size, time of the last change, and which file it is."""
+from evalkit.images.stored import State, file_state
+from evalkit.storage.paths import is_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,9 @@ class Snapshot:
     def changes(self, folder: EditFolder) -> list[Problem]:
         """What was written, added or removed since, one problem for each file."""
         now = Snapshot.of(folder).states
-        owners = {path: item.item_id for item in reversed(folder.items) for path in item.images}
+        owners = {
+            path: item.item_id for item in reversed(folder.items) for path in item.images if isinstance(path, Path)
+        }
         problems = []
         for path in dict.fromkeys([*self.states, *now]):
             before, after = self.states.get(path), now.get(path)
@@ -47,8 +48,12 @@ def _files(folder: EditFolder) -> Iterator[Path]:
     yield folder.root / MANIFEST_NAME
     folders = {folder.root}
     for item in folder.items:
-        yield from item.images
-        if item.edited_image:
+        for image in item.images:
+            if isinstance(image, Path):
+                yield image
+            elif not is_url(image.location):
+                yield Path(image.location)
+        if isinstance(item.edited_image, Path):
             folders.add(item.edited_image.parent)
     for parent in sorted(folders):
         if parent.is_dir():
@@ -61,7 +66,6 @@ def _is_image(path: Path) -> bool:
 
 def _state(path: Path) -> State | None:
     try:
-        found = path.stat()
+        return file_state(path)
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ino

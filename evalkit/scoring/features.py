@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from evalkit.errors import CacheError, EngineError, ImageError
 from evalkit.images.decode import image_digest, read_image_bytes
 from evalkit.images.facts import ImageFacts, facts_from
 from evalkit.images.pairs import Misfit, misfit
+from evalkit.images.stored import AnyImage
 from evalkit.metrics.base import Metric, Scores, Vectors
 from evalkit.metrics.features import Feature, FeatureKey, ItemFeature, PairFeature
 from evalkit.scoring.encoders import start
@@ -55,11 +55,11 @@ DOING: Mapping[ContentKind, str] = {
 class FileReader:
     """Files by their paths, read from disk; images in memory can be read in the same way."""
 
-    def digest(self, path: Path) -> str:
+    def digest(self, path: AnyImage) -> str:
         """SHA-256 of a file, in hexadecimal; raises an ImageError where it cannot be read."""
         return image_digest(path)
 
-    def read(self, path: Path) -> bytes:
+    def read(self, path: AnyImage) -> bytes:
         """A file's bytes; raises an ImageError where it cannot be read."""
         return read_image_bytes(path)
 
@@ -96,13 +96,13 @@ class Features:
         self._batch_size = batch_size
         self._reader = reader or FileReader()
         self._progress = progress
-        self.digests: dict[Path, str] = {}
+        self.digests: dict[AnyImage, str] = {}
         """SHA-256 of the image files that were last asked for."""
         self._content_digests: dict[Content, str] = {}
-        self.facts: dict[Path, ImageFacts] = {}
+        self.facts: dict[AnyImage, ImageFacts] = {}
         """What the image files are like that were last asked about, but for unreadable ones."""
-        self._unexamined: set[Path] = set()
-        self.unreadable: dict[Path, str] = {}
+        self._unexamined: set[AnyImage] = set()
+        self.unreadable: dict[AnyImage, str] = {}
         """Image files that could not be decoded, each with the reason."""
         self.n_computed: dict[ContentKind, int] = dict.fromkeys(DOING, 0)
         """Vectors of images and of texts, pairs and items that were computed, and not known from an earlier run."""
@@ -157,8 +157,8 @@ class Features:
         stacked = np.stack([np.stack([found[digest] for digest in row]) for row in rows])
         return stacked[:, 0] if stacked.shape[1] == 1 else stacked
 
-    def _digest(self, paths: Sequence[Path]) -> None:
-        def digest(path: Path) -> str | ImageError:
+    def _digest(self, paths: Sequence[AnyImage]) -> None:
+        def digest(path: AnyImage) -> str | ImageError:
             try:
                 return self._reader.digest(path)
             except ImageError as failure:
@@ -181,7 +181,7 @@ class Features:
         if self._unexamined:
             self._store.describe(self._key(FILE), key_label(FILE, None))
 
-    def _known_facts(self, files: Request | None) -> dict[Path, ImageFacts]:
+    def _known_facts(self, files: Request | None) -> dict[AnyImage, ImageFacts]:
         readable = [content for content in (files.contents if files else ()) if content.files[0] in self.digests]
         digests = [self._digest_of(content) for content in readable]
         found = self._store.get(self._key(FILE), FILE.key.kind, digests) if digests else {}
@@ -231,7 +231,7 @@ class Features:
         digests = self._store.missing(self._key(request.feature), kind, contents)
         return Uncached(feature=request.feature, contents=contents, digests=frozenset(digests))
 
-    def _note_unreadable(self, unreadable: Mapping[Path, str]) -> None:
+    def _note_unreadable(self, unreadable: Mapping[AnyImage, str]) -> None:
         """Files that cannot be decoded, with those of the same bytes."""
         for path, message in unreadable.items():
             alike = [other for other, digest in self.digests.items() if digest == self.digests[path]]
@@ -256,7 +256,7 @@ class Features:
     def _with_files(self, units: Sequence[Batches]) -> Iterator[ScoreUnit]:
         """Units with their files, a few of which are read before they are asked for."""
 
-        def read(path: Path) -> FileBytes:
+        def read(path: AnyImage) -> FileBytes:
             try:
                 data = self._reader.read(path)
             except ImageError as failure:

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from evalkit.edits.check import ExaminedFile, FolderCheck
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.problems import shown
 from evalkit.encoders.tokens import TokenCount
+from evalkit.images.stored import AnyImage
 from evalkit.metrics.base import Metric
 from evalkit.scores.run import ImageCounts
 from evalkit.scoring.features import Features
@@ -81,7 +81,7 @@ class Inspection:
 
 def count_images(problems: Iterable[Problem]) -> ImageCounts:
     """How many images were changed, or could not be held against another, of those that problems name."""
-    named: dict[str, set[Path | None]] = {}
+    named: dict[str, set[AnyImage | None]] = {}
     for problem in problems:
         named.setdefault(problem.code, set()).add(problem.path)
     counts = Counter({code: len(paths) for code, paths in named.items()})

@@ -15,6 +15,7 @@ from evalkit.encoders.base import AnyEncoder
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.errors import ImageError, OptionError
 from evalkit.images.decode import rgb_image
+from evalkit.images.stored import AnyImage
 from evalkit.metrics.base import get_metrics
 from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.features import Features, FileReader
@@ -157,7 +158,7 @@ class _MemoryReader(FileReader):
     """Images in memory as files that can be hashed and decoded like any other."""
 
     def __init__(self) -> None:
-        self._files: dict[Path, bytes] = {}
+        self._files: dict[AnyImage, bytes] = {}
 
     def added(self, name: str, value: Any) -> Path | list[Path] | None:  # noqa: ANN401 - images in any form
         """The paths by which images are known from now on."""
@@ -174,10 +175,10 @@ class _MemoryReader(FileReader):
         self._files[Path(name)] = b"P6 %d %d 255\n" % image.size + image.tobytes()
         return Path(name)
 
-    def digest(self, path: Path) -> str:
+    def digest(self, path: AnyImage) -> str:
         """SHA-256 of an image, in hexadecimal."""
         return sha256(self._files[path]).hexdigest()
 
-    def read(self, path: Path) -> bytes:
+    def read(self, path: AnyImage) -> bytes:
         """An image's bytes."""
         return self._files[path]

@@ -19,7 +19,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
@@ -27,6 +26,7 @@ from evalkit.encoders.base import EncoderSpec, decoding_rules, library_versions,
 from evalkit.errors import OptionError
 from evalkit.images.facts import FACTS_VERSION
 from evalkit.images.pairs import MASK_RULE, SIZE_RULE
+from evalkit.images.stored import AnyImage
 from evalkit.metrics.base import Metric
 from evalkit.metrics.features import (
     TEXT_FIELDS,
@@ -55,7 +55,7 @@ class Content:
     Of a pair the other image comes first, then the edited one, then the mask if it takes part.
     """
 
-    files: tuple[Path, ...] = ()
+    files: tuple[AnyImage, ...] = ()
     texts: tuple[str, ...] = ()
 
 
@@ -178,7 +178,7 @@ def contents_of(feature: Feature, item: EditItem) -> tuple[Content, ...]:
         files = tuple(getattr(item, name) for name in feature.takes if name in IMAGE_FIELDS)
         return (Content(files, tuple(getattr(item, name) for name in feature.takes if name not in IMAGE_FIELDS)),)
     value: Any = getattr(item, feature.field)
-    if isinstance(value, Path):
+    if isinstance(value, AnyImage):
         return (Content((value, *masks)),)
     if isinstance(value, str):
         return tuple(Content((), (text,)) for text in fill(feature.template, value))

@@ -21,6 +21,7 @@ from evalkit.encoders.cache import EmbeddingCache
 from evalkit.engine.base import Engine
 from evalkit.errors import CacheError, MissingItemsError, OptionError
 from evalkit.formatting import counted, listed
+from evalkit.images.stored import AnyImage
 from evalkit.metrics.base import Metric, get_metrics
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord, ProblemRecord, RunRecord, ScoredRun, check_destination, write_run
@@ -203,15 +204,15 @@ def score_folder(
 
 def _score_chunks(
     folder: EditFolder, metrics: Sequence[Metric], features: Features, missing: Missing, progress: Progress
-) -> tuple[ScoreFrame, dict[Path, str], list[Problem]]:
+) -> tuple[ScoreFrame, dict[AnyImage, str], list[Problem]]:
     """All items by all metrics, the SHA-256 of their files, and what there is to say of folder, images and captions.
 
     Raises:
         MissingItemsError: Under ``missing="fail"``, images that metrics need are unreadable.
     """
     names = tuple(metric.name for metric in metrics)
-    frames, digests = [ScoreFrame.from_rows([], names)], dict[Path, str]()
-    inspection, unreadable = Inspection(folder, metrics, features), dict[Path, str]()
+    frames, digests = [ScoreFrame.from_rows([], names)], dict[AnyImage, str]()
+    inspection, unreadable = Inspection(folder, metrics, features), dict[AnyImage, str]()
     before = Snapshot.of(folder)
     for chunk in in_batches(folder.items, CHUNK):
         requests = requests_of(metrics, chunk)
@@ -229,7 +230,7 @@ def _score_chunks(
     return table, digests, [*inspection.problems(), *before.changes(folder)]
 
 
-def _folder_record(folder: EditFolder, digests: Mapping[Path, str]) -> FolderRecord:
+def _folder_record(folder: EditFolder, digests: Mapping[AnyImage, str]) -> FolderRecord:
     return FolderRecord(
         path=origin_of(folder.root),
         layout=folder.layout,

@@ -3,13 +3,13 @@
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from evalkit import __version__
 from evalkit.edits.item import IMAGE_FIELDS, EditItem
 from evalkit.encoders.base import ABSENT, AnyEncoder, library_versions
 from evalkit.images.pairs import ALPHA_RULE, ASPECT_RULE, MASK_RULE, SIZE_RULE
+from evalkit.images.stored import AnyImage
 from evalkit.metrics.base import Metric, Signature, score_of_failed
 from evalkit.metrics.features import ItemFeature
 from evalkit.scores.frame import NO_EDIT, ItemScores, ScoreFrame
@@ -23,7 +23,7 @@ LIBRARIES = (*MEASURING, "pillow", "torch", "open_clip_torch", "transformers")
 """Whose versions a record names, with those that its encoders name."""
 
 
-def without_unreadable(item: EditItem, unreadable: Mapping[Path, str]) -> EditItem:
+def without_unreadable(item: EditItem, unreadable: Mapping[AnyImage, str]) -> EditItem:
     """An item without the images that cannot be decoded; without its edited image it is missing."""
     broken = {name for name in IMAGE_FIELDS if getattr(item, name) in unreadable}
     if item.edited_image and "edited_image" in broken:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,6 +29,7 @@ from evalkit.errors import EncoderError, EngineError, ImageError
 from evalkit.images.decode import decode_image
 from evalkit.images.facts import ImageFacts, facts_of
 from evalkit.images.pairs import align, masked
+from evalkit.images.stored import AnyImage
 from evalkit.metrics.features import TEXT_FIELDS, Feature, FeatureKey, PairFeature, VectorFeature
 from evalkit.scoring.requests import FILE, Content, FileFeature, InputFeature, TokenFeature, environment
 from evalkit.storage.prefetch import in_batches
@@ -63,8 +63,8 @@ class ScoreUnit:
     """The cache keys of the encoders that it needs: what the run says that they are."""
     environment: tuple[tuple[str, str], ...]
     """Of the machine that asks, which must be the worker's."""
-    files: Mapping[Path, FileBytes] = field(default_factory=dict)
-    unexamined: frozenset[Path] = frozenset()
+    files: Mapping[AnyImage, FileBytes] = field(default_factory=dict)
+    unexamined: frozenset[AnyImage] = frozenset()
     """Files of which it is not known what they are like; that is among the numbers of a unit that decodes them."""
 
     @property
@@ -85,7 +85,7 @@ class ScoreResult:
     """The numbers that a unit's batches gave, and the files that could not be read."""
 
     numbers: Mapping[FeatureKey, Mapping[Content, Numbers]]
-    unreadable: Mapping[Path, str]
+    unreadable: Mapping[AnyImage, str]
     """Files that cannot be decoded, each with the reason; contents with such a file have no numbers."""
 
 
@@ -229,14 +229,14 @@ class _UnitImages:
         self._files = unit.files
         uses = Counter(path for content in unit.contents for path in content.files)
         self._locks = {path: threading.Lock() for path, n in uses.items() if n > 1}
-        self._shared: dict[Path, Image.Image] = {}
-        self._pixels: dict[Path, Pixels] = {}
+        self._shared: dict[AnyImage, Image.Image] = {}
+        self._pixels: dict[AnyImage, Pixels] = {}
         self._unexamined = unit.unexamined
-        self.facts: dict[Path, ImageFacts] = {}
+        self.facts: dict[AnyImage, ImageFacts] = {}
         """Of the files that were decoded, those of which nothing was known."""
-        self.unreadable: dict[Path, str] = {}
+        self.unreadable: dict[AnyImage, str] = {}
 
-    def open(self, paths: Iterable[Path]) -> list[Image.Image] | None:
+    def open(self, paths: Iterable[AnyImage]) -> list[Image.Image] | None:
         """The images of a content; None if one of them cannot be decoded."""
         opened = []
         for path in paths:
@@ -246,14 +246,14 @@ class _UnitImages:
                 self.unreadable[path] = str(failure)
         return opened if not any(path in self.unreadable for path in paths) else None
 
-    def pixels(self, path: Path, image: Image.Image) -> Pixels:
+    def pixels(self, path: AnyImage, image: Image.Image) -> Pixels:
         """The array of an image: for one that is shared always the same, by which networks know it again."""
         if path not in self._locks:
             return np.asarray(image)
         with self._locks[path]:
             return self._pixels.setdefault(path, np.asarray(image)) if path not in self._pixels else self._pixels[path]
 
-    def _image(self, path: Path) -> Image.Image:
+    def _image(self, path: AnyImage) -> Image.Image:
         if path not in self._locks:
             return self._decoded(path)
         with self._locks[path]:
@@ -261,7 +261,7 @@ class _UnitImages:
                 self._shared[path] = self._decoded(path)
             return self._shared[path]
 
-    def _decoded(self, path: Path) -> Image.Image:
+    def _decoded(self, path: AnyImage) -> Image.Image:
         file = self._files[path]
         if isinstance(file, ImageError):
             raise file
@@ -336,7 +336,7 @@ def _pair_units(missing: Sequence[Uncached]) -> Iterator[Batches]:
                 features.append(each.feature)
     # Side by side, an edit's contents with and without its mask have their images decoded once.
     paths = dict.fromkeys(path for content in wanted for path in content.files[:2])
-    rank: dict[Path, int] = {path: number for number, path in enumerate(paths)}
+    rank: dict[AnyImage, int] = {path: number for number, path in enumerate(paths)}
     ordered = sorted(wanted, key=lambda content: (rank[content.files[0]], rank[content.files[1]]))
     for _, edits in groupby(ordered, key=lambda content: content.files[0]):
         for group in in_batches(edits, EDITS):

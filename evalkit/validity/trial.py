@@ -79,7 +79,7 @@ def score_systems(
     wanted = tuple({metric.name: metric for metric in (*metrics, *truth_metrics(systems[0].items))}.values())
     runs = {}
     for number, system in enumerate(systems, start=1):
-        root = next((item.edited_image.parent for item in system.items if item.edited_image), Path())
+        root = next((path.parent for item in system.items if isinstance(path := item.edited_image, Path)), Path())
         folder = EditFolder(
             root=root, layout="manifest", items=system.items, n_files=0, n_matched=0, benchmark=benchmark
         )

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tests.support.hub_http import Handler
 from tests.support.hub_repo import Blob, Kind, Repo
@@ -101,3 +102,37 @@ class HubServer:
         assert self._http is not None
         self._http.shutdown()
         self._http.server_close()
+
+
+def use_in_process(hub: HubServer, monkeypatch: Any, home: Path, *, token: str | None = None) -> None:
+    """Has the clients of this process, whatever they read when they were imported, ask this Hub until a test is over.
+
+    Args:
+        hub: A running server.
+        monkeypatch: The fixture of the test.
+        home: For caches.
+        token: Logged in with this one; None is not logged in.
+    """
+    import datasets
+    from huggingface_hub import HfFileSystem, constants
+
+    template = f"{hub.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    for name, value in {
+        "ENDPOINT": hub.endpoint,
+        "HUGGINGFACE_CO_URL_TEMPLATE": template,
+        "HF_HUB_DISABLE_XET": True,
+        "HF_HUB_DISABLE_PROGRESS_BARS": True,
+        "HF_HUB_CACHE": str(home / "hub"),
+    }.items():
+        monkeypatch.setattr(constants, name, value)
+    for name, value in {
+        "HF_ENDPOINT": hub.endpoint,
+        "HUB_DATASETS_URL": f"{hub.endpoint}/datasets/{{repo_id}}/resolve/{{revision}}/{{path}}",
+        "HF_DATASETS_CACHE": home / "datasets",
+    }.items():
+        monkeypatch.setattr(datasets.config, name, value)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    HfFileSystem.clear_instance_cache()

@@ -167,7 +167,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def auth_check(self, kind: str, repo_id: str, write: str | None = None) -> None:
         """Whether the caller may see, or change, a repository."""
-        self.repo(kind, repo_id, write=bool(write))
+        repo = self.repo(kind, repo_id, write=bool(write))
+        if repo.gated and not self.authorized:
+            raise RefusalError(403, f"Access to {repo_id} is restricted.", "GatedRepo")
         self.send_json({})
 
     def refs(self, kind: str, repo_id: str) -> None:

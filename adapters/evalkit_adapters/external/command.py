@@ -17,7 +17,8 @@ from evalkit.editing.method import NEEDS, MethodCard, MethodRun, Setting
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import MANIFEST_NAME, read_manifest, write_manifest
 from evalkit.errors import DataError, EditError, ImageError, OptionError
-from evalkit.images.decode import IMAGE_SUFFIXES, read_image, write_image
+from evalkit.images.decode import IMAGE_SUFFIXES, read_image, read_image_bytes, write_image
+from evalkit.images.stored import AnyImage
 from evalkit_adapters.external.program import StopSignals, failure_of, run_program
 
 _PLACEHOLDERS = {
@@ -290,15 +291,15 @@ def _staged(item: EditItem, source: Path, edited: Path, mask: Path) -> EditItem:
     """The item with copies of its images, so that a program can do no harm to the originals.
 
     Raises:
-        ImageError: The source image cannot be read.
-        OSError: The edit mask cannot be copied.
+        ImageError: The source image, or the edit mask, cannot be read.
+        OSError: The copies cannot be written.
     """
     if item.source_image:
         write_image(source, read_image(item.source_image))
     if item.edit_mask:  # as it is: a program may count on its single channel
         mask = mask.with_suffix(item.edit_mask.suffix)
         mask.parent.mkdir(exist_ok=True)
-        shutil.copyfile(item.edit_mask, mask)
+        mask.write_bytes(read_image_bytes(item.edit_mask))
     return replace(item, source_image=source, edited_image=edited, edit_mask=mask if item.edit_mask else None)
 
 
@@ -314,9 +315,11 @@ def _key(item: EditItem) -> tuple[str, int | None]:
     return item.item_id, item.seed
 
 
-def _image_file(path: Path | None) -> Path | None:
+def _image_file(path: AnyImage | None) -> Path | None:
     """The file, or one of its name in another format."""
-    if path is None or path.is_file():
+    if not isinstance(path, Path):
+        return None
+    if path.is_file():
         return path
     others = (path.with_suffix(suffix) for suffix in sorted(IMAGE_SUFFIXES))
     return next((other for other in others if other.is_file()), None)

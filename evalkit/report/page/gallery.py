@@ -15,6 +15,7 @@ from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import MANIFEST_NAME
 from evalkit.errors import BenchmarkError, EvalkitError, LayoutError
 from evalkit.images.decode import read_image
+from evalkit.images.stored import AnyImage
 from evalkit.scores.run import FolderRecord
 from evalkit.storage.paths import is_url
 from evalkit.storage.remote import Remote
@@ -95,7 +96,7 @@ def build_gallery(comparison: Comparison) -> Gallery:
     limit = max(1, min(MAX_ITEMS, MAX_THUMBNAILS // (len(names) + 1)))
     chosen = spread_over(item_ids, {i: d[metric] for i, d in differences.items() if metric in d}, limit)
     folders = _open_folders(comparison)
-    sources: dict[Path, GalleryPicture] = {}
+    sources: dict[AnyImage, GalleryPicture] = {}
     rows = tuple(_row(item_id, names, scores, differences[item_id], folders, sources) for item_id in chosen)
     return Gallery(
         rows=rows,
@@ -121,7 +122,7 @@ def spread_over(item_ids: Sequence[str], differences: Mapping[str, float], limit
     return [item_id for item_id in item_ids if item_id in chosen]
 
 
-def thumbnail(path: Path, alt: str) -> GalleryPicture:
+def thumbnail(path: AnyImage, alt: str) -> GalleryPicture:
     """A small JPEG of an image file as a ``data:`` address, or the reason why it cannot be read."""
     try:
         image = read_image(path)
@@ -199,7 +200,7 @@ def _row(
     scores: Mapping[str, Mapping[str, ItemValues]],
     differences: ItemValues,
     folders: _Folders,
-    sources: dict[Path, GalleryPicture],
+    sources: dict[AnyImage, GalleryPicture],
 ) -> GalleryRow:
     item = folders.items.get(item_id, EditItem(item_id=item_id))
     texts = (("source", item.source_caption), ("asked for", item.target_caption), ("instruction", item.instruction))
@@ -214,7 +215,7 @@ def _row(
     )
 
 
-def _source(item: EditItem, sources: dict[Path, GalleryPicture]) -> GalleryPicture:
+def _source(item: EditItem, sources: dict[AnyImage, GalleryPicture]) -> GalleryPicture:
     path = item.source_image
     if path is None:
         return GalleryPicture(reason="no source image")
