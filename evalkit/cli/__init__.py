@@ -1,15 +1,17 @@
 """The command line: one file per command, imported here, each keeping its heavy imports inside the function."""
 
-import importlib
+from pathlib import Path
 
 import click
 
 from evalkit import __version__
+from evalkit.cli.command import LazyGroup
 
 COMMANDS = {
     "cache": "evalkit.cli.cache:cache",
     "check": "evalkit.cli.check:check",
     "compare": "evalkit.cli.compare:compare",
+    "completion": "evalkit.cli.completion:completion",
     "dataset": "evalkit.cli.dataset:dataset",
     "demo": "evalkit.cli.demo:demo",
     "edit": "evalkit.cli.edit:edit",
@@ -22,26 +24,22 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
-    """Imports a command's file when that command, or the group's help, is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """The commands' names, in the order in which help shows them."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
-        """The command of that name, or None."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(__version__, prog_name="evalkit")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Measure text-guided image editing, and say how sure the numbers are.
 
     Start with: evalkit demo
     """
+    from evalkit.cli.project import default_map, find_project_file
+    from evalkit.errors import OptionError
+
+    if path := find_project_file(Path.cwd()):
+        try:
+            ctx.default_map = default_map(main, ctx, path)
+        except OptionError as failure:
+            ctx.fail(str(failure))
+        ctx.meta["evalkit.project_file"] = str(path)

@@ -5,18 +5,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evalkit.cli.command import EvalkitGroup
 from evalkit.cli.output import Output, output_options
 
 if TYPE_CHECKING:
     from evalkit.encoders.cache import CachedEncoder, CacheInfo
 
 
-@click.group()
+@click.group(cls=EvalkitGroup)
 def cache() -> None:
     """Show or clear the embeddings that are kept between runs."""
 
 
-@cache.command()
+@cache.command(examples=["evalkit cache info"])
 @output_options
 def info(*, output: Output) -> None:
     """Show where the cache is and what it holds."""
@@ -40,7 +41,7 @@ def info(*, output: Output) -> None:
         output.table(table)
 
 
-@cache.command()
+@cache.command(examples=["evalkit cache clear --encoder miniature --yes"])
 @click.option("--encoder", metavar="NAME", help="Only this one's: its name or fingerprint in evalkit cache info.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output_options

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, folder_options, read_from, summary
 from evalkit.cli.output import ExitCode, Output, output_options
 
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 NOTICES_SHOWN = 5
 
 
-@click.command()
+@click.command(
+    cls=EvalkitCommand,
+    examples=[
+        "evalkit check outputs/ --sources photos/ --captions captions.csv",
+    ],
+)
 @click.argument("location", metavar="PATH", type=FolderOrUrl(exists=True))
 @folder_options
 @click.option("--decode/--no-decode", default=True, help="Decode the images, or look at headers and bytes only.")

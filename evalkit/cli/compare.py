@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.inputs import column_options, runs_from
 from evalkit.cli.output import Output, names_in, output_options
 from evalkit.errors import OptionError
@@ -21,7 +22,13 @@ TESTS, CORRECTIONS = ("sign_flip", "t", "wilcoxon"), ("holm", "maxt", "bh", "by"
 DIRECTORY, FILE = click.Path(file_okay=False, path_type=Path), click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(
+    cls=EvalkitCommand,
+    examples=[
+        "evalkit compare runs/ours runs/baseline --margin clip_score=0.005",
+        "evalkit compare scores_ours.csv scores_baseline.csv --report report.html",
+    ],
+)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--metrics", metavar="A,B", help="Which metrics.  [default: all that every method has]")
 @click.option("--primary", metavar="A,B", help="The confirmatory family.  [default: the protocol's, or the first]")

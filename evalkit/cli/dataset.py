@@ -6,15 +6,16 @@ from typing import Any
 
 import click
 
+from evalkit.cli.command import EvalkitGroup
 from evalkit.cli.output import Output, output_options
 
 
-@click.group()
+@click.group(cls=EvalkitGroup)
 def dataset() -> None:
     """Build a benchmark as a Hugging Face data set, and publish it."""
 
 
-@dataset.command()
+@dataset.command(examples=["evalkit dataset build shapes --output data/shapes"])
 @click.argument("name")
 @click.option("--data", type=click.Path(path_type=Path), help="A local copy of the benchmark's files.")
 @click.option("--output", "output_dir", type=click.Path(path_type=Path), required=True, help="Where to write it.")
@@ -34,7 +35,7 @@ def build(name: str, *, data: Path | None, output_dir: Path, output: Output) -> 
     output.line(f"Publish it with: evalkit dataset publish {built.folder} --repo-id NAMESPACE/NAME")
 
 
-@dataset.command()
+@dataset.command(examples=["evalkit dataset publish data/shapes --repo-id NAMESPACE/shapes"])
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--repo-id", required=True, help="NAMESPACE/NAME on the Hub; made if it does not exist.")
 @click.option("--with-images", is_flag=True, help="Push images even if no licence is known for them.")

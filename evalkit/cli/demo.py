@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.output import Output, output_options
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ N_SOURCES = 10
 """The fewest with which the exact test of one pair can pass a correction for all 21."""
 
 
-@click.command()
+@click.command(cls=EvalkitCommand, examples=["evalkit demo --output evalkit_demo"])
 @click.option(
     "--output",
     "directory",

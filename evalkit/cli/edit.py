@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.control import make_control
 from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.inputs import FolderOrUrl, PathOrUrl, written_to
@@ -36,7 +37,13 @@ class ModelOptions:
     artefacts: Path | None
 
 
-@click.command()
+@click.command(
+    cls=EvalkitCommand,
+    examples=[
+        "evalkit edit sdedit --benchmark shapes --seeds 0,1 --output edits/sdedit",
+        "evalkit edit identity --sources photos/ --captions captions.csv --output edits/identity",
+    ],
+)
 @click.argument("method")
 @click.option("--benchmark", metavar="NAME", help="What to edit: evalkit list benchmarks.")
 @click.option("--data", metavar="DIR", type=DIRECTORY, help="A local copy of the benchmark's own files.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.command import EvalkitGroup
 from evalkit.cli.output import ExitCode, Output, output_options
 from evalkit.cli.submit import DIRECTORY, LEADERBOARD
 from evalkit.errors import OptionError
@@ -21,12 +22,12 @@ ROOT = click.option(
 )
 
 
-@click.group()
+@click.group(cls=EvalkitGroup)
 def leaderboard() -> None:
     """Check the leaderboard's entries, and build its site."""
 
 
-@leaderboard.command()
+@leaderboard.command(examples=["evalkit leaderboard verify --base origin/main"])
 @ROOT
 @click.option("--base", metavar="REF", help="Branch with what is published, which must not have changed.")
 @click.option("--maintainer", is_flag=True, help="With --base: verifications may change.")
@@ -62,7 +63,7 @@ def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) ->
         sys.exit(ExitCode.PROBLEMS)
 
 
-@leaderboard.command()
+@leaderboard.command(examples=["evalkit leaderboard rescore shapes/v1/my_method --outputs edits/my_method"])
 @click.argument("entry", metavar="PROTOCOL/METHOD")
 @click.option("--outputs", type=DIRECTORY, required=True, help="The edits that were submitted.")
 @click.option("--reproduction", type=DIRECTORY, help="Edits made anew with the method, of a fifth of the groups.")
@@ -91,7 +92,7 @@ def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options:
     output.line(f"Wrote {path / VERIFICATION_FILE}")
 
 
-@leaderboard.command()
+@leaderboard.command(examples=["evalkit leaderboard build --output build/site"])
 @ROOT
 @click.option("--output", "target", type=click.Path(file_okay=False, path_type=Path), default=SITE, show_default=True)
 @output_options
@@ -118,7 +119,7 @@ def build(*, root: Path, target: Path, output: Output) -> None:
     output.line(f"Look at it: evalkit leaderboard serve --site {built.output}")
 
 
-@leaderboard.command()
+@leaderboard.command(examples=["evalkit leaderboard serve build/site"])
 @click.option("--site", type=DIRECTORY, default=SITE, show_default=True, help="What build wrote.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
 @output_options
@@ -134,7 +135,11 @@ def serve(*, site: Path, port: int, output: Output) -> None:
         server.serve_forever()
 
 
-@leaderboard.command()
+@leaderboard.command(
+    examples=[
+        "evalkit leaderboard export shapes/v1/my_method --dataset-id you/shapes --url https://you.example --output hub"
+    ]
+)
 @click.argument("entry", metavar="PROTOCOL/METHOD")
 @click.option("--dataset-id", required=True, help="The benchmark's data set on the Hub, NAMESPACE/NAME.")
 @click.option("--url", required=True, help="Where the entry can be seen: its page on the site.")
@@ -153,7 +158,7 @@ def export(*, entry: str, dataset_id: str, url: str, target: Path, root: Path, o
         output.line(f"Wrote {path}")
 
 
-@leaderboard.command()
+@leaderboard.command(examples=["evalkit leaderboard schema"])
 @ROOT
 @output_options
 def schema(*, root: Path, output: Output) -> None:

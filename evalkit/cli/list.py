@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.output import Output, output_options
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _SHOWN = {
 """The facts that stand below a summary, where JSON has more."""
 
 
-@click.command(name="list")
+@click.command(name="list", cls=EvalkitCommand, examples=["evalkit list metrics"])
 @click.argument("kind", type=click.Choice(KINDS))
 @output_options
 def list_names(kind: str, *, output: Output) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.inputs import column_options, runs_from
 from evalkit.cli.output import Output, names_in, output_options
 
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
     from evalkit.scores.external import ColumnNames
 
 
-@click.command()
+@click.command(
+    cls=EvalkitCommand,
+    examples=[
+        "evalkit power runs/ours runs/baseline",
+        "evalkit power --sd 0.03 --icc 0.2 --group-size 2.5 --effect 0.01",
+    ],
+)
 @click.argument("pilot", nargs=-1, metavar="[RUN [RUN]]")
 @click.option("--sd", type=float, metavar="X", help="Standard deviation of the items' differences, without a pilot.")
 @click.option("--icc", type=click.FloatRange(0, 1), help="With --sd: correlation within groups.  [default: 0]")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, folder_options, read_from, summary, written_to
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
@@ -26,7 +27,13 @@ ENCODER_HELP = (
 )
 
 
-@click.command()
+@click.command(
+    cls=EvalkitCommand,
+    examples=[
+        "evalkit score outputs/ --sources photos/ --captions captions.csv",
+        "evalkit score edits/sdedit --metrics clip_score,l1",
+    ],
+)
 @click.argument("edits", metavar="PATH", type=FolderOrUrl(exists=True))
 @folder_options
 @click.option("--encoder", "encoders", metavar="SPEC", multiple=True, help=ENCODER_HELP)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.output import Output, names_in, output_options
 
 LEADERBOARD = Path("leaderboard")
@@ -11,7 +12,7 @@ LEADERBOARD = Path("leaderboard")
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(cls=EvalkitCommand, examples=["evalkit submit edits/sdedit --card my_method.yaml"])
 @click.argument("folder", type=DIRECTORY)
 @click.option("--card", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
 @click.option("--metrics", metavar="A,B", help="Some of the protocol's metrics.  [default: all]")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.inputs import column_options
 from evalkit.cli.output import Output, output_options
@@ -21,7 +22,7 @@ DIRECTORY = click.Path(file_okay=False, path_type=Path)
 RESULT, PAGE = "validity.json", "validity.md"
 
 
-@click.command()
+@click.command(cls=EvalkitCommand, examples=["evalkit validate clip_score --benchmark shapes"])
 @click.argument("names", nargs=-1, metavar="[METRIC...] [PATH...]")
 @click.option("--benchmark", metavar="NAME", required=True, help="Whose items the metrics are tried on.")
 @click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="The benchmark's files.")
