@@ -46,6 +46,8 @@ if TYPE_CHECKING:  # for readers and type checkers; nothing of it is imported he
     from evalkit.scoring.measure import measure as measure
     from evalkit.scoring.options import ScoreOptions as ScoreOptions
     from evalkit.scoring.score import score as score
+    from evalkit.scoring.several import ScoredFolders as ScoredFolders
+    from evalkit.scoring.several import score_each as score_each
 
 _PUBLIC = {
     "evalkit.benchmarks.base": ("Benchmark",),
@@ -68,6 +70,7 @@ _PUBLIC = {
     "evalkit.scoring.measure": ("measure",),
     "evalkit.scoring.options": ("ScoreOptions",),
     "evalkit.scoring.score": ("score",),
+    "evalkit.scoring.several": ("ScoredFolders", "score_each"),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = ["__version__", *sorted(_MODULE_OF)]

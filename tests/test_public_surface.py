@@ -82,7 +82,8 @@ def test_the_readmes_python_runs(tmp_path, monkeypatch, capsys):
     exec(second, {})
     printed = capsys.readouterr().out.splitlines()
     assert 0 < float(printed[0].split()[0]) < 1
-    assert "clip_score" in printed[2]
+    assert [line.split()[0] for line in printed[1:3]] == ["runs/mine", "runs/theirs"]
+    assert "clip_score" in printed[3]
 
 
 def test_contributings_metric_can_be_used():

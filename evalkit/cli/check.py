@@ -1,15 +1,15 @@
-"""``evalkit check``: what is wrong with a folder, without a model."""
+"""``evalkit check``: what is wrong with folders, without a model."""
 
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from evalkit.cli.command import EvalkitCommand
-from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, folder_options, read_from, summary
+from evalkit.cli.folders import FolderArguments, NamedFolder, failures_as_json, folder_arguments, show_failures
+from evalkit.cli.inputs import FolderOptions, folder_options, summary
 from evalkit.cli.output import ExitCode, Output, output_options
 
 if TYPE_CHECKING:
@@ -26,33 +26,50 @@ NOTICES_SHOWN = 5
         "evalkit check outputs/ --sources photos/ --captions captions.csv",
     ],
 )
-@click.argument("location", metavar="PATH", type=FolderOrUrl(exists=True))
+@folder_arguments
 @folder_options
 @click.option("--decode/--no-decode", default=True, help="Decode the images, or look at headers and bytes only.")
 @output_options
-def check(location: PathOrUrl, *, folder_options: FolderOptions, decode: bool, output: Output) -> None:
-    """List what is wrong with the edited images in PATH; no model is loaded.
+def check(folders: FolderArguments, *, folder_options: FolderOptions, decode: bool, output: Output) -> None:
+    """List what is wrong with the edited images in PATH, or in each of several; no model is loaded.
 
     Exits with 3 if there are problems. Notices, which are handled by a documented rule, do not count.
     """
+    from evalkit.edits.problems import is_notice
+
+    found = folders.open(folder_options, output, _opener(folder_options, output))
+    checked: list[dict[str, Any]] = []
+    grave = False
+    for one in found:
+        if one.opened:
+            problems = _checked(one, one.opened.folder, output, decode=decode)
+            checked.append(as_json(one.opened.folder, problems))
+            grave = grave or not all(map(is_notice, problems))
+    failures = {one.location: one.failure for one in found if one.failure}
+    if folders.several:
+        output.json({"folders": checked, "failed": failures_as_json(failures)})
+        show_failures(failures, output)
+    else:
+        output.json(checked[0])
+    if grave or failures:
+        sys.exit(ExitCode.PROBLEMS)
+
+
+def _checked(one: NamedFolder, folder: "EditFolder", output: Output, *, decode: bool) -> "Sequence[Problem]":
+    """What is wrong with a folder, shown."""
     from evalkit.edits.check import check_folder
     from evalkit.edits.problems import is_notice
 
-    opened = _opened(read_from(location, output), folder_options, output)
-    folder = opened.folder
     with output.progress() as progress:
         problems = check_folder(folder, decode=decode, progress=progress)
     grave = [problem for problem in problems if not is_notice(problem)]
     minor = [problem for problem in problems if is_notice(problem)]
-    if output.as_json:
-        output.json(as_json(folder, problems))
-    output.line(summary(location, folder))
+    output.line(summary(one.location, folder))
     output.problems("Problems", grave, shown=len(grave))
     output.problems("Notices", minor, shown=NOTICES_SHOWN)
     if not problems:
         output.line("Nothing is wrong with it.")
-    if grave:
-        sys.exit(ExitCode.PROBLEMS)
+    return problems
 
 
 def as_json(folder: "EditFolder", problems: "Sequence[Problem]") -> dict[str, Any]:
@@ -81,15 +98,18 @@ def as_json(folder: "EditFolder", problems: "Sequence[Problem]") -> dict[str, An
     }
 
 
-def _opened(path: Path, options: FolderOptions, output: Output) -> "OpenedFolder":
-    """The folder, with the benchmark's own images if they can be had: much can be checked without them."""
+def _opener(options: FolderOptions, output: Output) -> "Callable[[Path, dict[str, Any]], OpenedFolder]":
+    """Opens a folder with the benchmark's own images if they can be had: much can be checked without them."""
     from evalkit.benchmarks.open import open_edits
     from evalkit.errors import BenchmarkError
 
-    try:
-        return open_edits(path, **asdict(options))
-    except BenchmarkError as failure:
-        if options.data is not None:
-            raise
-        output.note(f"{failure} What needs a source image is not checked.")
-        return open_edits(path, **asdict(options), with_images=False)
+    def opened(path: Path, named: dict[str, Any]) -> "OpenedFolder":
+        try:
+            return open_edits(path, **named)
+        except BenchmarkError as failure:
+            if options.data is not None:
+                raise
+            output.note(f"{failure} What needs a source image is not checked.")
+            return open_edits(path, **named, with_images=False)
+
+    return opened

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit.cli.command import EvalkitCommand
+from evalkit.cli.command_lines import command_line
 from evalkit.cli.control import make_control
 from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.inputs import FolderOrUrl, PathOrUrl, written_to
 from evalkit.cli.items import ItemOptions
-from evalkit.cli.output import ExitCode, Output, command_line, names_in, output_options
+from evalkit.cli.output import ExitCode, Output, names_in, output_options
 
 if TYPE_CHECKING:
     from evalkit.benchmarks.base import Benchmark

@@ -9,7 +9,6 @@ import atexit
 import functools
 import json
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -93,12 +92,18 @@ class Output:
         if not self.as_json:
             from rich.segment import Segment, Segments
 
-            from evalkit.report.tables import TextTable, terminal_table
+            from evalkit.report.tables import TextTable, parts_of, terminal_table
 
-            drawn = terminal_table(table, self._console.width) if isinstance(table, TextTable) else table
-            shown = self._console.render(drawn)
-            parts = [Segment(self._writable(visible(part.text)), part.style) for part in shown]
-            self._console.print(Segments(parts), end="")
+            width = self._console.width
+            drawn = (
+                [terminal_table(part, width) for part in parts_of(table, width)]
+                if isinstance(table, TextTable)
+                else [table]
+            )
+            for one in drawn:
+                shown = self._console.render(one)
+                segments = [Segment(self._writable(visible(segment.text)), segment.style) for segment in shown]
+                self._console.print(Segments(segments), end="")
 
     @property
     def _is_unicode(self) -> bool:
@@ -175,11 +180,6 @@ def visible(text: str) -> str:
 
 def _encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def command_line(*words: object) -> str:
-    """A command of evalkit as it can be pasted into a shell, whatever its words hold."""
-    return shlex.join(["evalkit", *map(str, words)])
 
 
 def names_in(listed: str | None) -> list[str]:

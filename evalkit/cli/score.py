@@ -1,20 +1,34 @@
-"""``evalkit score``: one folder, one run."""
+"""``evalkit score``: one folder, one run; or several, side by side."""
 
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from evalkit.cli.command import EvalkitCommand
+from evalkit.cli.command_lines import command_line
 from evalkit.cli.engine import EngineOptions, engine_options
-from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, folder_options, read_from, summary, written_to
+from evalkit.cli.folders import (
+    FolderArguments,
+    NamedFolder,
+    failures_as_json,
+    folder_arguments,
+    refuse_all_failed,
+    show_failures,
+)
+from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, folder_options, summary, written_to
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
-from evalkit.errors import OptionError
+from evalkit.errors import EvalkitError, OptionError
+from evalkit.formatting import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from evalkit.benchmarks.open import OpenedFolder
     from evalkit.benchmarks.protocols import Protocol
     from evalkit.scores.run import RunRecord
+    from evalkit.scoring.options import ScoreOptions
 
 MISSING_HELP = (
     "An item without an edited image: score nothing; score it like the run's worst edit, or like one without merit "
@@ -32,14 +46,20 @@ ENCODER_HELP = (
     examples=[
         "evalkit score outputs/ --sources photos/ --captions captions.csv",
         "evalkit score edits/sdedit --metrics clip_score,l1",
+        "evalkit score --each edits --metrics clip_score,l1",
     ],
 )
-@click.argument("edits", metavar="PATH", type=FolderOrUrl(exists=True))
+@folder_arguments
 @folder_options
 @click.option("--encoder", "encoders", metavar="SPEC", multiple=True, help=ENCODER_HELP)
 @click.option("--metrics", metavar="A,B", help="Which metrics.  [default: the benchmark's]")
 @click.option("--protocol", metavar="NAME", help="Fix benchmark, metrics and encoder: evalkit list protocols.")
-@click.option("--output", "target", type=FolderOrUrl(), help="Run directory.  [default: evalkit_runs/<name>]")
+@click.option(
+    "--output",
+    "target",
+    type=FolderOrUrl(),
+    help="Run directory; of several runs their folder.  [default: below evalkit_runs]",
+)
 @click.option("--name", help="The run's name.  [default: the method in the manifest, or the folder's name]")
 @click.option("--missing", type=click.Choice(["fail", "floor", "intersect"]), default="fail", help=MISSING_HELP)
 @click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, help="Coverage of the intervals.")
@@ -53,8 +73,8 @@ ENCODER_HELP = (
 @engine_options
 @output_options
 def score(
-    edits: PathOrUrl,
     *,
+    folders: FolderArguments,
     folder_options: FolderOptions,
     encoders: tuple[str, ...],
     metrics: str | None,
@@ -65,45 +85,117 @@ def score(
     output: Output,
     **settings: Any,  # noqa: ANN401 - fields of ScoreOptions
 ) -> None:
-    """Score the edited images in PATH.
+    """Score the edited images in PATH; or in several PATHs, or with --each DIR, those of one method in each.
 
-    Prints means with intervals, signatures and problems, and writes a run directory.
+    Prints means with intervals, signatures and problems, and writes a run directory for each.
     """
-    from evalkit.benchmarks.open import open_edits
     from evalkit.benchmarks.protocols import PROTOCOLS
     from evalkit.scoring.options import ScoreOptions
-    from evalkit.scoring.score import run_directory
-    from evalkit.scoring.score import score as run_score
 
     kept_to = PROTOCOLS.get(protocol) if protocol else None
     if kept_to and metrics:
         raise OptionError(f"{kept_to.name} fixes the metrics: leave --metrics out.")
     if kept_to and not folder_options.benchmark:
         folder_options = replace(folder_options, benchmark=kept_to.benchmark)
-    opened = open_edits(read_from(edits, output), **asdict(folder_options))
-    output.note(summary(edits, opened.folder))
-    target = target or run_directory(settings["name"] or opened.folder.name)
     chosen = names_in(metrics) or None
     options = ScoreOptions(metrics=chosen, encoder=encoders, protocol=kept_to, device=device, **settings)
-    with written_to(target, output) as directory, output.progress() as progress, engine.open(device) as workers:
-        run = run_score(opened, directory, options, engine=workers, progress=progress)
-    _show(run.record, kept_to, target, output)
-    if any(problem.severity == "problem" for problem in run.record.problems):
+    found = folders.open(folder_options, output)
+    for one in found:
+        if one.opened:
+            output.note(summary(one.location, one.opened.folder))
+    if folders.several:
+        records = _score_several(found, target, options, engine, output)
+    else:
+        records = [_score_one(one.opened, target, options, engine, output) for one in found if one.opened]
+    if len(records) < len(found) or any(p.severity == "problem" for record in records for p in record.problems):
         sys.exit(ExitCode.PROBLEMS)
 
 
-def _show(record: "RunRecord", protocol: "Protocol | None", target: PathOrUrl, output: Output) -> None:
+def _score_one(
+    opened: "OpenedFolder", target: PathOrUrl | None, options: "ScoreOptions", engine: EngineOptions, output: Output
+) -> "RunRecord":
     from evalkit.report.runs import protocol_table, run_notes, run_table
+    from evalkit.scoring.directories import names_of_runs, run_directory
+    from evalkit.scoring.score import score as run_score
 
-    output.json(as_json(record, protocol))
+    if target is None:
+        own = opened.folder.name
+        name = options.name or names_of_runs([opened.folder])[0]
+        if name not in (options.name, own):
+            taken = run_directory(own)
+            output.note(f"{taken} is another folder's: this run is called {name}. Choose: --name NAME or --output DIR")
+        options, target = replace(options, name=name), run_directory(name)
+    with written_to(target, output) as directory, output.progress() as progress, engine.open(options.device) as workers:
+        record = run_score(opened, directory, options, engine=workers, progress=progress).record
+    output.json(as_json(record, options.protocol))
     output.table(run_table(record))
-    if protocol:
-        output.table(protocol_table(record, protocol))
+    if options.protocol:
+        output.table(protocol_table([record], options.protocol))
     for note in run_notes(record):
         output.line(f"  {note}")
     output.line(f"Wrote {target}")
-    output.problems("Problems", [problem for problem in record.problems if problem.severity == "problem"])
-    output.problems("Notices", [problem for problem in record.problems if problem.severity == "notice"])
+    _show_problems(record, output)
+    return record
+
+
+def _score_several(
+    found: "Sequence[NamedFolder]",
+    target: PathOrUrl | None,
+    options: "ScoreOptions",
+    engine: EngineOptions,
+    output: Output,
+) -> "list[RunRecord]":
+    """Scores several folders, and shows them in one table."""
+    from evalkit.scoring.directories import RUNS
+    from evalkit.scoring.several import comparable, score_each
+
+    parent = target or RUNS
+    opened = {one.opened.folder.root: one for one in found if one.opened}
+    with written_to(parent, output) as local, output.progress() as progress, engine.open(options.device) as workers:
+        scored = score_each(
+            [one.opened for one in opened.values() if one.opened], local, options, engine=workers, progress=progress
+        )
+    failures = {one.location: one.failure for one in found if one.failure}
+    failures |= {opened[root].location: failure for root, failure in scored.failures.items()}
+    refuse_all_failed(found, failures)
+    records = {f"{str(parent).rstrip('/')}/{path.name}": run.record for path, run in scored.runs.items()}
+    following = command_line("compare", *records) if comparable(list(scored.runs.values())) else None
+    output.json(
+        {
+            "runs": [as_json(record, options.protocol) | {"directory": path} for path, record in records.items()],
+            "failed": failures_as_json(failures),
+            "next": following,
+        }
+    )
+    _show_several(records, failures, options.protocol, output)
+    if following:
+        output.line(f"Next: {following}")
+    return list(records.values())
+
+
+def _show_several(
+    records: "Mapping[str, RunRecord]",
+    failures: "Mapping[PathOrUrl, EvalkitError]",
+    protocol: "Protocol | None",
+    output: Output,
+) -> None:
+    """One table, what must stand under it, and what is wrong with each folder."""
+    from evalkit.report.runs import protocol_table, run_notes, runs_table
+
+    output.table(runs_table({record.run: record for record in records.values()}, counted(len(records), "run")))
+    if protocol:
+        output.table(protocol_table(list(records.values()), protocol))
+    for note in dict.fromkeys(note for record in records.values() for note in run_notes(record)):
+        output.line(f"  {note}")
+    for path, record in records.items():
+        output.line(f"Wrote {path}")
+        _show_problems(record, output, of=f" of {record.run}")
+    show_failures(failures, output)
+
+
+def _show_problems(record: "RunRecord", output: Output, *, of: str = "") -> None:
+    for title, severity in (("Problems", "problem"), ("Notices", "notice")):
+        output.problems(f"{title}{of}", [problem for problem in record.problems if problem.severity == severity])
 
 
 def as_json(record: "RunRecord", protocol: "Protocol | None" = None) -> dict[str, Any]:

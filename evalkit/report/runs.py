@@ -1,6 +1,6 @@
 """Scored runs as tables: one run, several side by side, and one as a protocol prints it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.formatting import format_interval, format_number, format_percent, format_score
@@ -29,22 +29,29 @@ def run_table(record: RunRecord) -> TextTable:
 
 
 def runs_table(records: Mapping[str, RunRecord], title: str) -> TextTable:
-    """Several runs side by side: a row per run, a column per metric, each mean with its interval."""
-    first = next(iter(records.values()))
+    """Several runs side by side: a row per run, a column per metric that any has, each mean with its interval."""
+    labels = {name: _label(name, metric) for record in records.values() for name, metric in record.metrics.items()}
     rows = tuple(
-        (run, *(f"{format_score(s.mean)}\n{format_interval(s.ci_low, s.ci_high)}" for s in record.metrics.values()))
+        (run, str(record.n_edited), *(_cell(record.metrics.get(name)) for name in labels))
         for run, record in records.items()
     )
-    header = ("run", *(_label(name, summary) for name, summary in first.metrics.items()))
-    return TextTable(title=title, header=header, rows=rows)
+    return TextTable(title=title, header=("run", "edits", *labels.values()), rows=rows, continues=True)
 
 
-def protocol_table(record: RunRecord, protocol: Protocol) -> TextTable:
-    """One run in the columns, the order and the scales of a protocol's table."""
-    titles = (_label(column.title, record.metrics[column.metric]) for column in protocol.columns)
-    cells = tuple(str(cell["text"]) for cell in protocol_cells(record, protocol))
+def _cell(metric: MetricSummary | None) -> str:
+    """A mean with its interval below it."""
+    if metric is None:
+        return ""
+    interval = "" if metric.mean is None else f"\n{format_interval(metric.ci_low, metric.ci_high)}"
+    return f"{format_score(metric.mean)}{interval}"
+
+
+def protocol_table(records: Sequence[RunRecord], protocol: Protocol) -> TextTable:
+    """Runs in the columns, the order and the scales of a protocol's table."""
+    titles = (_label(column.title, records[0].metrics[column.metric]) for column in protocol.columns)
+    rows = tuple((record.run, *(str(cell["text"]) for cell in protocol_cells(record, protocol))) for record in records)
     title = f"As {protocol.name} prints it"
-    return TextTable(title=title, header=("run", *titles), rows=((record.run, *cells),))
+    return TextTable(title=title, header=("run", *titles), rows=rows, continues=len(records) > 1)
 
 
 def protocol_cells(record: RunRecord, protocol: Protocol) -> list[dict[str, str | float | None]]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from evalkit.formatting import one_line
@@ -24,6 +24,8 @@ class TextTable:
     """Columns of words; all others hold numbers and are set flush right."""
     spare_columns: tuple[int, ...] = ()
     """Columns that a narrow terminal does without, the first of them first."""
+    continues: bool = False
+    """Whether it goes on below, with the first column again, where a terminal is too narrow for all columns."""
 
 
 def terminal_table(table: TextTable, width: int) -> "Table":
@@ -48,6 +50,21 @@ def terminal_table(table: TextTable, width: int) -> "Table":
         # Text, and not str: a method may be called "[red]".
         drawn.add_row(*map(Text, row))
     return drawn
+
+
+def parts_of(table: TextTable, width: int) -> list[TextTable]:
+    """What stands below each other on a terminal of that width: a table that continues is cut between columns."""
+    if not table.continues:
+        return [table]
+    found, first = list[TextTable](), 1
+    while first < len(table.header):
+        last = first + 1
+        while last < len(table.header) and _frame(_columns(table, [0, *range(first, last + 1)])) <= width:
+            last += 1
+        part = _columns(table, [0, *range(first, last)])
+        found.append(replace(part, title="" if found else table.title))
+        first = last
+    return found
 
 
 def markdown_table(table: TextTable) -> list[str]:
@@ -76,7 +93,10 @@ def _narrowed(table: TextTable, width: int) -> tuple[TextTable, list[str]]:
 
 
 def _without(table: TextTable, columns: Set[int]) -> TextTable:
-    kept = [column for column in range(len(table.header)) if column not in columns]
+    return _columns(table, [column for column in range(len(table.header)) if column not in columns])
+
+
+def _columns(table: TextTable, kept: Sequence[int]) -> TextTable:
     return TextTable(
         title=table.title,
         header=tuple(table.header[column] for column in kept),
@@ -100,6 +120,15 @@ def _column_widths(table: TextTable, width: int) -> list[int] | None:
         widths[narrowest] += 1
         room -= 1
     return widths
+
+
+def _frame(table: TextTable) -> int:
+    """The width at which no line of a cell is broken."""
+    from rich.cells import cell_len
+
+    lines = [[line for cell in column for line in cell.splitlines()] for column in zip(*table.rows, strict=True)]
+    widths = (max(map(cell_len, [name, *column])) for name, column in zip(table.header, lines, strict=True))
+    return 3 * len(table.header) + 1 + sum(widths)
 
 
 def _fits(table: TextTable, width: int) -> bool:

@@ -14,7 +14,12 @@ from evalkit.scoring.units import EncoderAnswer, ScoreResult, ScoreUnit, ScoreWo
 
 
 def open_encoders(
-    metrics: Iterable[Metric], options: ScoreOptions, *, cache: FeatureCache | None = None, engine: Engine | None = None
+    metrics: Iterable[Metric],
+    options: ScoreOptions,
+    *,
+    cache: FeatureCache | None = None,
+    engine: Engine | None = None,
+    opened: dict[EncoderConfig, AnyEncoder] | None = None,
 ) -> dict[str, AnyEncoder]:
     """The encoders that some metrics go through, by the names that their features use.
 
@@ -23,6 +28,7 @@ def open_encoders(
         options: What the encoders are.
         cache: Remembers what those of this process turned out to be, if it is given.
         engine: If its workers are elsewhere, they open the encoders; nothing is loaded here.
+        opened: Those that were opened before, with the same cache; what is opened now joins them.
 
     Raises:
         OptionError: Two specifications are for the same.
@@ -34,9 +40,12 @@ def open_encoders(
         name: EncoderConfig(spec=spec, device=device, dtype=options.dtype, compiled=options.compiled)
         for name, spec in specs.items()
     }
-    opened = {name: config.open(cache) for name, config in configs.items()}
+    opened = {} if opened is None else opened
+    for config in configs.values():
+        if config not in opened:
+            opened[config] = config.open(cache)
     if engine is None or not engine.distributed:
-        return dict(opened)
+        return {name: opened[config] for name, config in configs.items()}
     work = ScoreWork(encoders=tuple(configs.items()))
     return {name: RemoteEncoder(name, engine, work) for name in configs}
 

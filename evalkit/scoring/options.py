@@ -1,10 +1,11 @@
 """How a folder is scored: one record, which travels whole."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from evalkit.benchmarks.base import Benchmark
     from evalkit.benchmarks.protocols import Protocol
     from evalkit.encoders.base import DType
 
@@ -46,3 +47,14 @@ class ScoreOptions:
     """Images that are prepared and encoded together; it does not change a score."""
     cached: bool = True
     """Whether features are kept between runs."""
+
+
+def completed(options: ScoreOptions, benchmark: "Benchmark | None") -> ScoreOptions:
+    """The options with what a folder's benchmark decides where they leave it open."""
+    if benchmark is None:
+        return options
+    options = replace(options, benchmark_version=options.benchmark_version or benchmark.version)
+    if options.protocol is not None:
+        return options
+    metrics = options.metrics or benchmark.default_metrics
+    return replace(options, metrics=metrics, default_encoder=benchmark.default_encoder)

@@ -1,10 +1,10 @@
-"""From an edit folder to a run: ``score_folder`` computes it, ``score_into`` opens what that takes and writes it."""
+"""From edit folders to runs: ``score_folder`` computes one, ``score_into`` opens what that takes and writes it."""
 
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,20 +17,21 @@ from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.problems import severity_of
 from evalkit.encoders.base import AnyEncoder, FeatureCache, precision
-from evalkit.encoders.cache import EmbeddingCache
 from evalkit.engine.base import Engine
-from evalkit.errors import CacheError, MissingItemsError, OptionError
+from evalkit.errors import MissingItemsError, OptionError
 from evalkit.formatting import counted, listed
 from evalkit.images.stored import AnyImage
 from evalkit.metrics.base import Metric, get_metrics
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord, ProblemRecord, RunRecord, ScoredRun, check_destination, write_run
 from evalkit.scoring.changes import Snapshot
+from evalkit.scoring.directories import names_of_runs, run_directory
 from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.features import Features
 from evalkit.scoring.inspection import Inspection, count_images
-from evalkit.scoring.options import DEFAULT_METRICS, Missing, ScoreOptions
+from evalkit.scoring.options import DEFAULT_METRICS, Missing, ScoreOptions, completed
 from evalkit.scoring.requests import requests_about, requests_of
+from evalkit.scoring.resources import Resources, open_resources
 from evalkit.scoring.summaries import (
     encoder_record,
     score_items,
@@ -39,12 +40,9 @@ from evalkit.scoring.summaries import (
     with_failures_scored,
     without_unreadable,
 )
-from evalkit.storage.names import file_stem
 from evalkit.storage.paths import origin_of
 from evalkit.storage.prefetch import Progress, in_batches, no_progress
 
-RUNS = Path("evalkit_runs")
-"""Where run directories are written that nobody names."""
 CHUNK = 2000
 """Items whose vectors are in memory at a time; at 512 numbers, two images and two texts each, 17 MB at most."""
 _NAMED = 10
@@ -64,7 +62,8 @@ def score(
 
     Args:
         edits: The folder; or, where more must be said of it, what :func:`evalkit.open_edits` gave.
-        output: The run directory; ``evalkit_runs/<name>`` by default. A run of the same folder there is replaced.
+        output: The run directory; ``evalkit_runs/<name>`` by default, under another name where that is taken. A run of
+            the same folder there is replaced.
         options: How. What they leave open is the benchmark's, where the folder holds edits of one.
         engine: Whose workers compute; by default this process does.
         progress: Called with the kind of work, how much is done and how much there is.
@@ -74,22 +73,11 @@ def score(
         EvalkitError: The folder cannot be understood, or what :func:`score_into` raises.
     """
     opened = edits if isinstance(edits, OpenedFolder) else open_edits(Path(edits))
-    options = replace(options or ScoreOptions(), **changes)
-    if opened.benchmark:
-        options = replace(options, benchmark_version=options.benchmark_version or opened.benchmark.version)
-        if options.protocol is None:
-            options = replace(
-                options,
-                metrics=options.metrics or opened.benchmark.default_metrics,
-                default_encoder=opened.benchmark.default_encoder,
-            )
-    directory = run_directory(options.name or opened.folder.name) if output is None else Path(output)
-    return score_into(directory, opened.folder, options, engine=engine, progress=progress)
-
-
-def run_directory(name: str) -> Path:
-    """Where the run of a name is written that nobody gives a place; below :data:`RUNS`, whatever the name is."""
-    return RUNS / file_stem(name)
+    options = completed(replace(options or ScoreOptions(), **changes), opened.benchmark)
+    if output is None:
+        options = replace(options, name=options.name or names_of_runs([opened.folder])[0])
+        output = run_directory(options.name or "")
+    return score_into(Path(output), opened.folder, options, engine=engine, progress=progress)
 
 
 def score_into(
@@ -99,6 +87,7 @@ def score_into(
     *,
     engine: Engine | None = None,
     progress: Progress = no_progress,
+    resources: Resources | None = None,
 ) -> ScoredRun:
     """Score an edit folder and write its run directory.
 
@@ -108,6 +97,7 @@ def score_into(
         options: How.
         engine: Whose workers compute; by default this process does. Its device is the workers'.
         progress: Called with the kind of work, how much is done and how much there is.
+        resources: What it shares with other runs, if it does.
 
     Raises:
         EvalkitError: A name is unknown, items are missing, weights cannot be had, the run cannot be written, or the
@@ -124,10 +114,10 @@ def score_into(
         folder = protocol.part_of(folder)
         _require(protocol, folder, metrics, options)
         options = replace(options, default_encoder=protocol.encoder)
-    with open_cache(enabled=options.cached) as (cache, problems):
-        encoders = open_encoders(metrics, options, cache=cache, engine=engine)
+    with nullcontext(resources) if resources else open_resources(cached=options.cached) as shared:
+        encoders = open_encoders(metrics, options, cache=shared.cache, engine=engine, opened=shared.encoders)
         run = score_folder(
-            folder, metrics, encoders, cache, options, engine=engine, problems=problems, progress=progress
+            folder, metrics, encoders, shared.cache, options, engine=engine, problems=shared.problems, progress=progress
         )
     write_run(directory, run)
     return run
@@ -290,16 +280,3 @@ def _require(protocol: Protocol, folder: EditFolder, metrics: Sequence[Metric], 
     )
     if mismatch:
         raise OptionError(f"{mismatch} Leave --protocol out to score the folder in another way.")
-
-
-@contextmanager
-def open_cache(*, enabled: bool) -> Iterator[tuple[EmbeddingCache, tuple[Problem, ...]]]:
-    """The cache, or one in memory with the reason, so that an unusable cache does not stop a run."""
-    with ExitStack() as stack:
-        try:
-            cache = EmbeddingCache.open() if enabled else EmbeddingCache.in_memory()
-            problems: tuple[Problem, ...] = ()
-        except CacheError as failure:
-            cache = EmbeddingCache.in_memory()
-            problems = (Problem(code="cache_unavailable", message=f"{failure} Scoring went on without it."),)
-        yield stack.enter_context(cache), problems

@@ -14,7 +14,7 @@ from evalkit.engine.base import Engine
 from evalkit.metrics.base import REASONS, Metric, get_metrics
 from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.options import ScoreOptions
-from evalkit.scoring.score import open_cache
+from evalkit.scoring.resources import open_resources
 from evalkit.stats.agreement import superiority
 from evalkit.stats.intervals import group_t_interval
 from evalkit.storage.prefetch import Progress, no_progress
@@ -86,12 +86,12 @@ def validate_metrics(
     chosen = get_metrics(metrics or known.default_metrics)
     loaded = known.load(options.data, near=options.methods[0] if options.methods else None)
     systems = collect_systems(loaded, options.methods, work, limit=options.limit, seed=options.seed)
-    with open_cache(enabled=options.cached) as (cache, problems):
+    with open_resources(cached=options.cached) as shared:
         through = (*chosen, *truth_metrics(systems.true.items))
         scoring = ScoreOptions(encoder=options.encoder or known.default_encoder, device=options.device)
-        networks = open_encoders(through, scoring, cache=cache, engine=engine)
+        networks = open_encoders(through, scoring, cache=shared.cache, engine=engine)
         runs = score_systems(
-            systems.all, chosen, networks, cache, benchmark=benchmark, engine=engine, progress=progress
+            systems.all, chosen, networks, shared.cache, benchmark=benchmark, engine=engine, progress=progress
         )
     trial = make_trial(loaded.items, systems, runs, options.human, options.level, options.seed)
     judged = tuple(_judged(metric, trial) for metric in chosen)
@@ -106,7 +106,7 @@ def validate_metrics(
         seed=options.seed,
         miniature=any("enc:miniature" in metric.signature for metric in judged),
         metrics=judged,
-        notes=(*systems.notes, *(problem.message for problem in problems)),
+        notes=(*systems.notes, *(problem.message for problem in shared.problems)),
     )
 
 

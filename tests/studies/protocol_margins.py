@@ -39,7 +39,7 @@ from evalkit.metrics.base import METRICS, Metric
 from evalkit.scores.run import ScoredRun
 from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.options import ScoreOptions
-from evalkit.scoring.score import open_cache
+from evalkit.scoring.resources import open_resources
 from evalkit.validity.damage import damaged
 from evalkit.validity.systems import System, collect_systems
 from evalkit.validity.trial import score_systems
@@ -90,10 +90,15 @@ def _plain(item: EditItem) -> EditItem:
 
 def scored(systems: list[System], metrics: list[Metric], benchmark: str) -> Runs:
     """All values."""
-    with open_cache(enabled=True) as (cache, _):
-        encoders = open_encoders(metrics, ScoreOptions(encoder=MINIATURE, device="cpu"), cache=cache)
+    with open_resources(cached=True) as shared:
+        encoders = open_encoders(metrics, ScoreOptions(encoder=MINIATURE, device="cpu"), cache=shared.cache)
         return score_systems(
-            systems, metrics, encoders, cache, benchmark=benchmark, progress=lambda what, done, n: print(what, done, n)
+            systems,
+            metrics,
+            encoders,
+            shared.cache,
+            benchmark=benchmark,
+            progress=lambda what, done, n: print(what, done, n),
         )
 
 

@@ -1,0 +1,91 @@
+"""Several folders, one method's edits each, scored side by side."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evalkit.benchmarks.open import OpenedFolder, open_edits
+from evalkit.engine.base import Engine
+from evalkit.errors import BrokenPluginError, EncoderError, EngineError, EvalkitError, OptionError, UnknownNameError
+from evalkit.scores.run import ScoredRun
+from evalkit.scoring.directories import RUNS, names_of_runs, run_directory
+from evalkit.scoring.options import ScoreOptions, completed
+from evalkit.scoring.resources import open_resources
+from evalkit.scoring.score import score_into
+from evalkit.storage.prefetch import Progress, no_progress
+
+_OF_ALL = (BrokenPluginError, EncoderError, EngineError, UnknownNameError)
+"""What is no folder's fault, and would be the same with the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredFolders:
+    """Runs of several folders, and the folders that could not be scored."""
+
+    runs: dict[Path, ScoredRun]
+    """By their run directories, in the order of the folders."""
+    failures: dict[Path, EvalkitError]
+    """By the folders."""
+
+
+def score_each(
+    folders: Iterable[str | Path | OpenedFolder],
+    output: str | Path = RUNS,
+    options: ScoreOptions | None = None,
+    *,
+    engine: Engine | None = None,
+    progress: Progress = no_progress,
+    **changes: Any,  # noqa: ANN401 - fields of the options
+) -> ScoredFolders:
+    """Score several folders, one method's edits each, into a run directory each; encoders are loaded once.
+
+    A folder that cannot be scored does not keep the others from it.
+
+    Args:
+        folders: As :func:`evalkit.score` takes one.
+        output: The folder of the run directories, which are called as the folders are, with as many of the folders
+            around these as tell them apart.
+        options: How, for all.
+        engine: Whose workers compute; by default this process does.
+        progress: Called with the kind of work, how much is done and how much there is.
+        **changes: Options that differ from ``options``, by name.
+
+    Raises:
+        OptionError: One name is given for all of them.
+        EvalkitError: What is wrong concerns all folders: an unknown metric, weights that cannot be had.
+    """
+    options, output = replace(options or ScoreOptions(), **changes), Path(output)
+    if options.name:
+        raise OptionError(f"'{options.name}' is the name of one run, and there are several. Leave --name out.")
+    failures: dict[Path, EvalkitError] = {}
+    opened: list[OpenedFolder] = []
+    for one in folders:
+        try:
+            opened.append(one if isinstance(one, OpenedFolder) else open_edits(Path(one)))
+        except EvalkitError as failure:
+            failures[Path(str(one))] = failure
+    names = names_of_runs([one.folder for one in opened], output)
+    runs: dict[Path, ScoredRun] = {}
+    with open_resources(cached=options.cached) as shared:
+        for one, name in zip(opened, names, strict=True):
+            directory, own = run_directory(name, output), replace(completed(options, one.benchmark), name=name)
+            try:
+                runs[directory] = score_into(
+                    directory, one.folder, own, engine=engine, progress=progress, resources=shared
+                )
+            except _OF_ALL:
+                raise
+            except EvalkitError as failure:
+                failures[one.folder.root] = failure
+    return ScoredFolders(runs=runs, failures=failures)
+
+
+def comparable(runs: Sequence[ScoredRun]) -> bool:
+    """Whether ``evalkit compare`` would compare some runs: they share a metric, signed alike, and an item."""
+    if len(runs) < 2:
+        return False
+    signed = [{(name, metric.signature) for name, metric in run.record.metrics.items() if metric.n} for run in runs]
+    about = {(run.record.benchmark, run.record.benchmark_version) for run in runs}
+    items = [{row.item_id for row in run.table.rows} for run in runs]
+    return len(about) == 1 and bool(set.intersection(*signed)) and all(items[0] & other for other in items[1:])

@@ -1,0 +1,240 @@
+"""Several folders in one command: one table, a run directory each, and what is wrong said of each."""
+
+import json
+import shlex
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from evalkit import score_each
+from evalkit.cli import main
+from evalkit.errors import OptionError, UnknownNameError
+from evalkit.report.tables import TextTable, parts_of
+from evalkit.scores.run import read_run
+from tests.support.fakes import save_picture, write_folder
+
+N = 4
+
+
+@pytest.fixture(autouse=True)
+def own_work(tmp_path, monkeypatch):
+    """A cache and a working directory of the test's own."""
+    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+
+def evalkit(*arguments, code=0):
+    """Run a command in this process."""
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert done.exit_code == code, done.output
+    return done
+
+
+@pytest.fixture
+def own(tmp_path):
+    """The options that name sources and captions of four items."""
+    rows = ["item_id,source_caption,target_caption"]
+    for number in range(N):
+        save_picture(tmp_path / "sources" / f"i{number}.png", number)
+        rows.append(f"i{number},A thing.,Another thing {number}.")
+    (tmp_path / "captions.csv").write_text("\n".join(rows) + "\n")
+    return ["--sources", tmp_path / "sources", "--captions", tmp_path / "captions.csv", "--metrics", "l1"]
+
+
+def method(folder, seed, n=N, name="i{}.png"):
+    """One method's edits."""
+    for number in range(n):
+        save_picture(folder / name.format(number), 100 * seed + number)
+    return folder
+
+
+def test_each_sub_folder_is_a_run_of_one_table(tmp_path, own):
+    """Rows by folder, run directories below --output, and the next command works when it is pasted."""
+    for seed, name in enumerate(("first", "my second", "third")):
+        method(tmp_path / "methods" / name, seed + 1)
+    done = evalkit("score", "--each", tmp_path / "methods", *own, "--output", tmp_path / "my runs")
+    runs = {path.name: read_run(path).record for path in (tmp_path / "my runs").iterdir()}
+    assert {record.run for record in runs.values()} == {"first", "my second", "third"}
+    assert done.stdout.startswith("3 runs")
+    for record in runs.values():
+        (row,) = [line for line in done.stdout.splitlines() if f"│ {record.run}" in line]
+        assert f"{record.metrics['l1'].mean:.4f}" in row
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("Next: evalkit compare ")
+    compared = evalkit(*shlex.split(last)[2:], "--json")
+    assert len(json.loads(compared.stdout)["comparisons"]) == 3
+
+
+def test_folders_of_one_name_get_those_of_their_parents(tmp_path, own):
+    """Two folders called outputs are two runs, together and one after the other, and stay what they are."""
+    folders = [method(tmp_path / name / "outputs", seed) for seed, name in ((1, "one"), (2, "two"))]
+    first = evalkit("score", *folders, *own, "--json")
+    names = [run["run"] for run in json.loads(first.stdout)["runs"]]
+    assert names == ["one-outputs", "two-outputs"]
+    assert [run["run"] for run in json.loads(evalkit("score", *folders, *own, "--json").stdout)["runs"]] == names
+    shutil.rmtree("evalkit_runs")
+    for folder, expected in zip(folders, ("outputs", "two-outputs"), strict=True):
+        done = evalkit("score", folder, *own)
+        assert f"Wrote evalkit_runs/{expected}\n" in done.stdout
+        assert ("this run is called two-outputs" in done.stderr) == (expected == "two-outputs")
+        assert read_run(tmp_path / "work" / "evalkit_runs" / expected).record.run == expected
+    means = {read_run(path).record.metrics["l1"].mean for path in (tmp_path / "work" / "evalkit_runs").iterdir()}
+    assert len(means) == 2
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("x/a/outputs", "y/a/outputs", "y/b/outputs"),
+        ("a-b/c", "a/b-c", "c"),
+        ("Outputs", "x/outputs"),
+        ("x/a", "x/b/a", "a-2", "x/x/a", "b-a"),
+    ],
+)
+def test_no_two_runs_share_a_directory_whatever_the_folders_are_called(tmp_path, own, folders):
+    """Joined names that collide, and names that differ in case alone, are told apart too; a second time by the same."""
+    made = [method(tmp_path / "edits" / name, seed) for seed, name in enumerate(folders, start=1)]
+    for _ in range(2):
+        runs = json.loads(evalkit("score", *made, *own, "--json").stdout)["runs"]
+        directories = [run["directory"].casefold() for run in runs]
+        assert len(set(directories)) == len(folders)
+        found = [read_run(tmp_path / "work" / run["directory"]).record.folder.path for run in runs]
+        assert found == [str(folder) for folder in made]
+    assert len(list((tmp_path / "work" / "evalkit_runs").iterdir())) == len(folders)
+
+
+def test_somebodys_folder_below_evalkit_runs_is_not_written_to(tmp_path, own):
+    """Where the name is taken by something that is no run, another is found."""
+    (tmp_path / "work" / "evalkit_runs" / "mine").mkdir(parents=True)
+    (tmp_path / "work" / "evalkit_runs" / "mine" / "notes.txt").write_text("kept")
+    evalkit("score", method(tmp_path / "edits" / "mine", 1), *own)
+    assert [path.name for path in (tmp_path / "work" / "evalkit_runs" / "mine").iterdir()] == ["notes.txt"]
+    assert read_run(tmp_path / "work" / "evalkit_runs" / "edits-mine").record.run == "edits-mine"
+
+
+def test_one_folder_that_cannot_be_read_does_not_lose_the_others(tmp_path, own):
+    """It is named with its reason in both commands, exit code 3; one with problems has them under its name."""
+    method(tmp_path / "methods" / "good", 1)
+    method(tmp_path / "methods" / "partial", 2, n=3)
+    (tmp_path / "methods" / "empty").mkdir()
+    done = evalkit("score", "--each", tmp_path / "methods", *own, "--missing", "intersect", "--json", code=3)
+    result = json.loads(done.stdout)
+    assert [run["run"] for run in result["runs"]] == ["good", "partial"]
+    assert [problem["code"] for problem in result["runs"][1]["problems"]] == ["missing_edited_image"]
+    assert [failed["folder"] for failed in result["failed"]] == [str(tmp_path / "methods" / "empty")]
+    shown = evalkit("score", "--each", tmp_path / "methods", *own, "--missing", "intersect", code=3).stdout
+    assert "Problems of partial (1):\n  missing_edited_image (1)" in shown
+    assert "Problems of good" not in shown
+    assert f"Left out (1 folder):\n  {tmp_path / 'methods' / 'empty'}: " in shown
+    assert shown.splitlines()[-1].startswith("Next: evalkit compare ")
+    done = evalkit("score", "--each", tmp_path / "methods", *own, "--json", code=3)
+    assert [failed["error"]["type"] for failed in json.loads(done.stdout)["failed"]] == [
+        "LayoutError",
+        "MissingItemsError",
+    ]
+    checked = json.loads(evalkit("check", "--each", tmp_path / "methods", *own[:4], "--json", code=3).stdout)
+    assert [folder["n_edited"] for folder in checked["folders"]] == [4, 3]
+    assert [failed["folder"] for failed in checked["failed"]] == [str(tmp_path / "methods" / "empty")]
+
+
+def test_where_none_can_be_scored_it_is_an_error(tmp_path, own):
+    """Exit code 1, each folder named with its reason; what is the same for all is said once."""
+    for name in ("a", "b"):
+        (tmp_path / "methods" / name).mkdir(parents=True)
+    done = evalkit("score", "--each", tmp_path / "methods", *own, code=1)
+    assert done.stderr.count("Error: ") == 1
+    assert all(f"{tmp_path / 'methods' / name}: " in done.stderr for name in ("a", "b"))
+    folders = [method(tmp_path / "good" / name, seed) for seed, name in enumerate("ab")]
+    done = evalkit("score", *folders, *own[:4], "--metrics", "l2", code=1)
+    assert done.stderr.count("There is no metric 'l2'") == 1
+
+
+def test_a_folder_of_methods_is_recognised_and_the_command_that_is_named_works(tmp_path, own, monkeypatch):
+    """Files that every method has are not called twice there: each folder opens by itself, and it is said how."""
+    for seed, name in enumerate(("first", "second")):
+        method(tmp_path / "my methods" / name, seed + 1, n=4 - 2 * seed)
+    for command, more in (("score", own), ("check", own[:4])):
+        done = evalkit(command, tmp_path / "my methods", *more, code=1)
+        assert "holds a folder for each of 2 methods: first, second." in done.stderr
+        words = shlex.split(done.stderr.partition("Type: evalkit ")[2])
+        assert words[:3] == [command, "--each", str(tmp_path / "my methods")]
+        again = evalkit(*words, "--json", code=3)
+        assert len(json.loads(again.stdout)["runs" if command == "score" else "folders"]) == (
+            1 if command == "score" else 2
+        )
+
+
+def test_manifests_in_sub_folders_are_recognised_without_options(tmp_path):
+    """What nothing was said about, and has no manifest of its own, is looked into."""
+    for name in ("a", "b"):
+        write_folder(tmp_path / "edits" / name)
+    done = evalkit("score", tmp_path / "edits", "--metrics", "l1", code=1)
+    assert "holds a folder for each of 2 methods: a, b. Type: evalkit score --each" in done.stderr
+
+
+def test_what_is_no_methods_folder_is_passed_over(tmp_path, own):
+    """Sources, hidden folders and runs beside the methods are not taken for one; nor does a folder count twice."""
+    root = tmp_path / "project"
+    method(root / "ours", 1)
+    method(root / ".old", 2)
+    shutil.copytree(tmp_path / "sources", root / "data" / "sources")
+    options = ["--sources", root / "data" / "sources", *own[2:]]
+    for _ in range(2):  # the second time the runs lie there
+        result = json.loads(
+            evalkit("score", root / "ours", "--each", root, *options, "--output", root / "runs", "--json").stdout
+        )
+        assert [run["run"] for run in result["runs"]] == ["ours"]
+        assert (result["failed"], result["next"]) == ([], None)
+
+
+def test_one_network_is_loaded_for_all(tmp_path, own, monkeypatch):
+    """Encoders are opened once, whatever the number of folders; in Python as on the command line."""
+    from evalkit.encoders import miniature
+
+    loads, load = [], miniature.load
+    monkeypatch.setattr(miniature, "load", lambda *args, **more: loads.append(args) or load(*args, **more))
+    monkeypatch.setattr("evalkit.encoders.load.ENCODERS.get", lambda name: miniature.load)
+    folders = [write_folder(tmp_path / name) for name in ("a", "b", "c")]
+    for number, picture in enumerate(picture for folder in folders for picture in sorted(folder.rglob("*.png"))):
+        save_picture(picture, number)
+    scored = score_each(folders, tmp_path / "runs", encoder="miniature", metrics=["clip_score"], device="cpu")
+    assert [path.name for path in scored.runs] == ["a", "b", "c"]
+    assert len(loads) == 1
+
+
+def test_what_concerns_all_folders_is_raised_and_one_name_is_refused(tmp_path):
+    """In Python failures of single folders are returned, and everything else is an exception."""
+    folder = write_folder(tmp_path / "a")
+    scored = score_each([folder, tmp_path / "nowhere"], tmp_path / "runs", metrics=["l1"])
+    assert [path.name for path in scored.runs] == ["a"]
+    assert list(scored.failures) == [tmp_path / "nowhere"]
+    with pytest.raises(UnknownNameError):
+        score_each([folder], tmp_path / "runs", metrics=["l2"])
+    with pytest.raises(OptionError, match="Leave --name out"):
+        score_each([folder], tmp_path / "runs", name="x")
+    with pytest.raises(OptionError, match="Leave --name out"):
+        score_each([folder, folder], tmp_path / "runs", name="x")
+
+
+def test_no_path_at_all_is_wrong_usage():
+    """Neither PATH nor --each."""
+    for command in ("score", "check"):
+        assert "Missing argument 'PATH'" in evalkit(command, code=2).stderr
+
+
+@pytest.mark.parametrize("width", [30, 80, 81, 200])
+def test_a_table_that_continues_breaks_no_cell(width):
+    """Each part has the first column, all columns are there in order, and what is wider than the terminal if alone."""
+    header = ("run", "edits", "clip_directional_similarity ↑", "l1 ↓", "psnr ↑", "ssim ↑")
+    rows = tuple((f"method {n}", "10", *["0.1234\n[0.1000, 0.2000]"] * 4) for n in range(3))
+    table = TextTable(title="3 runs", header=header, rows=rows, continues=True)
+    parts = parts_of(table, width)
+    assert [part.title for part in parts] == ["3 runs", *[""] * (len(parts) - 1)]
+    assert all(part.header[0] == "run" for part in parts)
+    assert [name for part in parts for name in part.header[1:]] == list(header[1:])
+    for part in parts:
+        columns = zip(part.header, *part.rows, strict=True)
+        frame = 3 * len(part.header) + 1 + sum(max(len(x) for cell in c for x in cell.split("\n")) for c in columns)
+        assert frame <= width or len(part.header) == 2
