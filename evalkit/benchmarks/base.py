@@ -1,13 +1,14 @@
 """What a benchmark is, and where benchmarks are found."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from evalkit.edits.folder import ExpectedItems
-from evalkit.edits.item import EditItem
+from evalkit.edits.item import EditItem, Problem
+from evalkit.edits.sources import with_groups
 from evalkit.images.stored import AnyImage
 from evalkit.registry import Registry
 
@@ -19,7 +20,7 @@ class Locate(Protocol):
     """Finds, fetches or draws a benchmark's files."""
 
     def __call__(self, data: Path | None = None, *, near: Path | None = None) -> Path:
-        """The directory that holds the benchmark's files, verified.
+        """The directory, or the file, that holds the benchmark's files, verified.
 
         Args:
             data: The user's local copy; None looks at ``EVALKIT_DATA``, then beside ``near``, then in the cache, and
@@ -72,6 +73,19 @@ class Benchmark:
     read: "Callable[[Path], Benchmark] | None" = None
     """Gives this benchmark with its items and its version, where they are read from the directory that ``locate``
     returns. Raises a BenchmarkError where they cannot be."""
+    language: str = "en"
+    """Of its texts, as BCP 47 has it."""
+    default_protocol: str | None = None
+    """The protocol under which its numbers are usually reported."""
+    stated_items: int | None = None
+    stated_groups: int | None = None
+    """How many there are, as far as that is known before ``read`` has counted them."""
+    variants: tuple[str, ...] = ()
+    """Names of its other lists of edits: ``name:variant`` is a benchmark too."""
+    beside: tuple[str, ...] = ()
+    """Patterns of files that its official scripts write beside the edited images."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with the data that were read."""
     edited_image: Callable[[Path], Path] | None = None
     """Gives the file of the edited image, for a benchmark whose own scripts write more than that into a file."""
 
@@ -124,17 +138,43 @@ class LoadedBenchmark:
             edited_names=self.benchmark.edited_names,
         )
 
+    def grouped(self) -> "LoadedBenchmark":
+        """The same with a group for every item: where the benchmark has none, by the bytes of the source image."""
+        if all(item.group for item in self.items):
+            return self
+        return replace(self, items=with_groups(self.items, {}).items)
+
 
 def _below(root: Path, image: AnyImage) -> AnyImage:
     return root / image if isinstance(image, Path) else image
 
 
-BENCHMARKS: Registry[Callable[[], Benchmark]] = Registry(
+class Benchmarks(Registry[Callable[[], Benchmark]]):
+    """Benchmarks by name, which may also be that of a card's variant, or the path of a card of the user's own."""
+
+    def get(self, name: str) -> Callable[[], Benchmark]:
+        """What makes the benchmark called ``name``: ``tedbench``, ``gedit_bench:cn`` or ``my_benchmark.yaml``.
+
+        Raises:
+            UnknownNameError: There is none.
+            BrokenPluginError: The name is registered and its object cannot be imported.
+            BenchmarkError: The card is wrong.
+        """
+        from evalkit.benchmarks.cards import card_benchmark, find_card
+
+        card = find_card(name)
+        return partial(card_benchmark, *card) if card else super().get(name)
+
+
+CARDS = tuple(path.stem for path in sorted((Path(__file__).parent / "cards").glob("*.yaml")))
+"""The benchmarks that are data, whose list of edits is known only when these are opened."""
+BENCHMARKS = Benchmarks(
     "benchmark",
     {
         "tedbench": "evalkit.benchmarks.tedbench:tedbench",
         "shapes": "evalkit.benchmarks.shapes:shapes",
         "pie_bench": "evalkit.benchmarks.pie_bench:pie_bench",
+        **{name: f"evalkit.benchmarks.cards:{name}" for name in CARDS},
     },
     "evalkit.benchmarks",
 )

@@ -82,7 +82,7 @@ def write_control(
     """
     benchmark, items = loaded.benchmark, loaded.items if items is None else items
     require_control(name, benchmark)
-    write = _writer(name, benchmark, loaded.items, rng)
+    write = _writer(name, loaded, rng)
     with atomic_update(output) as new:
         with ThreadPoolExecutor(_WRITERS) as pool:
             files = list(pool.map(lambda item: write(item, new), items))
@@ -94,10 +94,10 @@ def write_control(
     return output
 
 
-def _writer(name: str, benchmark: Benchmark, items: tuple[EditItem, ...], rng: np.random.Generator) -> _Writer:
+def _writer(name: str, loaded: LoadedBenchmark, rng: np.random.Generator) -> _Writer:
     """What writes one item's edited image into a folder and returns the file."""
-    if name in benchmark.controls:
-        draw = benchmark.controls[name]
+    if name in loaded.benchmark.controls:
+        draw = loaded.benchmark.controls[name]
 
         def drawn(item: EditItem, folder: Path) -> Path:
             path = folder / f"{item.file_stem}.png"
@@ -106,8 +106,8 @@ def _writer(name: str, benchmark: Benchmark, items: tuple[EditItem, ...], rng: n
 
         return drawn
     if name == "shuffled_source":
-        other = _other_sources(items, rng)
-        return lambda item, folder: _copy(other[_group(item)], item, folder)
+        other = _other_sources(loaded.grouped().items, rng)
+        return lambda item, folder: _copy(other[item.item_id], item, folder)
     field = "reference_image" if name == "reference" else "source_image"
     return lambda item, folder: _copy(getattr(item, field), item, folder)
 
@@ -134,12 +134,13 @@ def following(names: Sequence[str], rng: np.random.Generator) -> dict[str, str]:
 
 
 def _other_sources(items: tuple[EditItem, ...], rng: np.random.Generator) -> dict[str, AnyImage]:
-    """For each group another group's source, so that every source is used once."""
+    """For each item the source of another group, the same for all of its group: every group's is used once."""
     sources = {_group(item): item.source_image for item in reversed(items) if item.source_image}
     groups = list(dict.fromkeys(_group(item) for item in items))
     if len(groups) < 2:
         raise OptionError(f"The control 'shuffled_source' needs two source images or more, got {len(groups)}.")
-    return {group: sources[other] for group, other in following(groups, rng).items()}
+    others = {group: sources[other] for group, other in following(groups, rng).items()}
+    return {item.item_id: others[_group(item)] for item in items}
 
 
 def _group(item: EditItem) -> str:

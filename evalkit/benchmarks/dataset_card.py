@@ -20,7 +20,7 @@ COLUMNS = {
     "target_caption": "text that describes the wanted result",
     "instruction": "the same edit as an order",
     "edit_type": "one of the types above",
-    "group": "edits that share a source image, told by its bytes",
+    "group": "edits that belong together: as the benchmark says, else those with the same bytes of their source image",
     "source_attributes": "what is true of the source image, attribute by attribute",
     "target_attributes": "what would be true of a perfect edit",
     "source_file_name": "the official file of the source image",
@@ -44,6 +44,7 @@ class CardText:
     citation: str | None
     notes: tuple[str, ...]
     edit_types: Mapping[str, str]
+    language: str = "en"
 
 
 def card_text(benchmark: Benchmark) -> CardText:
@@ -59,6 +60,7 @@ def card_text(benchmark: Benchmark) -> CardText:
         citation=benchmark.citation,
         notes=benchmark.notes,
         edit_types=benchmark.edit_types,
+        language=benchmark.language,
     )
 
 
@@ -70,12 +72,13 @@ def render_card(text: CardText, rows: Sequence[Mapping[str, Any]], columns: Mapp
         rows: The data set's rows; images are not looked at and may be left out.
         columns: Name to type of the columns that the data set has; the card says so if none is an image.
     """
-    groups = _distinct(rows, "group")
+    groups, sources = _distinct(rows, "group"), _distinct(rows, "source_sha256")
+    in_groups = "" if len(groups) == len(sources) else f" in {len(groups)} groups"
     fields = {
         "header": _header(text, len(rows)),
         "title": text.title,
         "description": text.description,
-        "summary": f"{len(rows)} edits of {len(groups)} source images.",
+        "summary": f"{len(rows)} edits of {len(sources)} source images{in_groups}.",
         "version": text.version,
         "upstream": f" Upstream: <{text.homepage}>" if text.homepage else "",
         "split": SPLIT,
@@ -98,7 +101,7 @@ def _header(text: CardText, n_rows: int) -> str:
 
     bounds = (("n<1K", 1_000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000))
     data = DatasetCardData(
-        language="en",
+        language=text.language,
         license=text.licence_id or "unknown",
         pretty_name=text.title,
         task_categories=["image-to-image"],
@@ -126,25 +129,27 @@ def _counts(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [
         ("edits", str(len(rows))),
         ("source files", str(len(_distinct(rows, "source_file_name")))),
-        ("groups: source images that differ in bytes", str(len(per_group))),
+        ("source images that differ in bytes", str(len(_distinct(rows, "source_sha256")))),
+        ("groups", str(len(per_group))),
         ("edits per group: least, median, most", _spread(per_group)),
         ("different source captions", str(len(_distinct(rows, "source_caption")))),
         ("different target captions", str(len(_distinct(rows, "target_caption")))),
+        ("different instructions", str(len(_distinct(rows, "instruction")))),
         ("words per target caption: least, median, most", _spread(_words(rows, "target_caption"))),
     ]
 
 
 def _types(text: CardText, rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    counts = Counter(row["edit_type"] for row in rows)
+    counts = Counter(row.get("edit_type") for row in rows)
     return [(f"`{name}`", str(counts[name]), definition) for name, definition in text.edit_types.items()]
 
 
 def _distinct(rows: Sequence[Mapping[str, Any]], column: str) -> set[Any]:
-    return {row[column] for row in rows if row[column] is not None}
+    return {row[column] for row in rows if row.get(column) is not None}
 
 
 def _words(rows: Sequence[Mapping[str, Any]], column: str) -> list[int]:
-    return [len(row[column].split()) for row in rows if row[column] is not None]
+    return [len(row[column].split()) for row in rows if row.get(column) is not None]
 
 
 def _spread(numbers: Iterable[int]) -> str:

@@ -1,12 +1,13 @@
 """Open an edit folder together with the benchmark that it belongs to."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
-from evalkit.benchmarks.base import BENCHMARKS, Benchmark
+from evalkit.benchmarks.base import BENCHMARKS, CARDS, Benchmark, LoadedBenchmark
 from evalkit.edits.folder import EditFolder, ExpectedItems
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.open import infer_benchmark, open_folder
@@ -36,7 +37,7 @@ def open_edits(
 
     Args:
         root: The folder.
-        benchmark: The benchmark's name; inferred where it is None.
+        benchmark: The benchmark's name, or the path of its card; inferred where it is None.
         data: A local copy of the benchmark's files.
         sources: Source images, for a folder without a benchmark.
         captions: CSV or JSONL with the captions, to go with ``sources``.
@@ -48,27 +49,67 @@ def open_edits(
         BenchmarkError: The benchmark's files cannot be had.
         DataError: The folder cannot be read as any layout.
     """
-    chosen = BENCHMARKS.get(benchmark)() if benchmark else None
-    if chosen is None and sources is None:
-        inferred = infer_benchmark(root, _known())
-        chosen = BENCHMARKS.get(inferred)() if inferred in BENCHMARKS.names() else None
+    chosen, notes = _chosen(root, benchmark) if benchmark or sources is None else (None, ())
     expected = chosen.without_files if chosen else None
     if chosen and (with_images or not chosen.items):
         loaded = chosen.load(data, near=root)
         chosen, expected = loaded.benchmark, loaded.expected
     folder = open_folder(root, expected=expected, sources=sources, captions=captions, pattern=pattern)
-    if chosen and chosen.edited_image:
-        folder = _with_edited_images(folder, chosen.edited_image)
+    folder = _as_benchmark_has_it(folder, chosen) if chosen else folder
     paths = {"data": data, "sources": sources, "captions": captions}
     options = {"benchmark": benchmark, "pattern": pattern} | {k: str(p.resolve()) for k, p in paths.items() if p}
     opened_with = {name: value for name, value in options.items() if value}
-    return OpenedFolder(folder=replace(folder, opened_with=opened_with), benchmark=chosen)
+    folder = replace(folder, opened_with=opened_with, problems=(*notes, *folder.problems))
+    return OpenedFolder(folder=folder, benchmark=chosen)
+
+
+def open_edits_of(loaded: LoadedBenchmark, root: Path) -> EditFolder:
+    """Open a folder of edits of a benchmark whose files are at hand.
+
+    Raises:
+        DataError: The folder cannot be read as any layout.
+    """
+    return _as_benchmark_has_it(open_folder(root, expected=loaded.expected), loaded.benchmark)
+
+
+def _chosen(root: Path, name: str | None) -> tuple[Benchmark | None, tuple[Problem, ...]]:
+    """The benchmark that is named, or that a folder's manifest or file names point to; and what is to be said of it."""
+    if name:
+        return BENCHMARKS.get(name)(), ()
+    inferred = infer_benchmark(root, _known())
+    if (
+        inferred is None or inferred.partition(":")[0] in BENCHMARKS.names()
+    ):  # of a file nobody but the user may name it
+        return BENCHMARKS.get(inferred)() if inferred else None, ()
+    message = (
+        f"The manifest names the benchmark '{inferred}', which is not known here: its edits are taken as the manifest "
+        "has them. If it is a card of your own, give it with: --benchmark FILE"
+    )
+    return None, (Problem(code="unknown_benchmark", message=message),)
+
+
+def _as_benchmark_has_it(folder: EditFolder, benchmark: Benchmark) -> EditFolder:
+    """A folder as its benchmark's own scripts write it, with the edited images that its files hold."""
+    if benchmark.edited_image:
+        folder = _with_edited_images(folder, benchmark.edited_image)
+    problems = (problem for problem in folder.problems if not _is_beside(problem, benchmark.beside))
+    return replace(folder, problems=(*benchmark.problems, *problems))
+
+
+def _is_beside(problem: Problem, patterns: Sequence[str]) -> bool:
+    """Whether a problem is about a file that a benchmark's own scripts write beside the edits."""
+    if problem.code != "unmatched_file" or problem.path is None:
+        return False
+    return any(fnmatchcase(problem.path.name, pattern) for pattern in patterns)
 
 
 def _known() -> Iterator[ExpectedItems]:
-    """The items of every benchmark; a broken plug-in must not keep a folder of another one from being scored."""
+    """The items of every benchmark that knows them before its data are opened.
+
+    A broken plug-in must not keep a folder of another one from being scored.
+    """
     for entry in BENCHMARKS.entries():
-        if (make := entry.value) is not None:
+        if (make := entry.value) is not None and entry.name not in CARDS:
             with suppress(BrokenPluginError):
                 yield entry.ask(partial(_without_files, make), f"The benchmark '{entry.name}' cannot be read")
 

@@ -157,6 +157,8 @@ PROTOCOLS: Registry[Protocol] = Registry(
         "pie_bench/v2": "evalkit.benchmarks.protocols:PIE_BENCH_V2",
         "tedbench/v1": "evalkit.benchmarks.protocols:TEDBENCH_V1",
         "shapes/v1": "evalkit.benchmarks.protocols:SHAPES_V1",
+        "magicbrush/v1": "evalkit.benchmarks.protocols:MAGICBRUSH_V1",
+        "magicbrush:multi_turn/v1": "evalkit.benchmarks.protocols:MAGICBRUSH_MULTI_TURN_V1",
     },
     "evalkit.protocols",
 )
@@ -243,5 +245,41 @@ SHAPES_V1 = Protocol(
         "every attribute; L1 of the background agrees best with the closeness to the reference edit (an L1 itself) "
         "and does not reward doing nothing (tests/studies/metric_validity.md). Margins are the noise of re-encoding "
         "and reseeding (tests/studies/protocol_margins.md), which did not move edit success: it has none."
+    ),
+)
+MAGICBRUSH_V1 = Protocol(
+    name="magicbrush/v1",
+    title="The five columns of MagicBrush's table, single turn",
+    benchmark="magicbrush",
+    benchmark_version="v1",
+    n_items=1053,
+    encoder="open_clip:ViT-B-32-quickgelu/openai",
+    columns=(
+        ProtocolColumn(metric="l1_reference", title="L1"),
+        ProtocolColumn(metric="mse_reference", title="L2"),
+        ProtocolColumn(metric="clip_reference_similarity", title="CLIP-I"),
+        ProtocolColumn(metric="dino_reference_similarity", title="DINO"),
+        ProtocolColumn(metric="clip_score:cosine", title="CLIP-T"),
+    ),
+    alignment="clip_reference_similarity",
+    preservation="l1_reference",
+    evidence=(
+        "The columns are those of the authors' evaluation/image_eval.py, every one but CLIP-T against the true edit; "
+        "L2 is a mean of squares there too, and CLIP-T is with the local description of the true edit. As there, an "
+        "edit of another size is resized to the true one's with Pillow's bicubic filter, CLIP is ViT-B/32, DINO is "
+        "ViT-S/16 of the middle of 256 pixels, and a mean is over turns. Otherwise than there, precision is fp32 "
+        "where theirs is fp16 on a GPU, an edit whose aspect ratio is off by more than 2 % is not stretched but has "
+        "no L1 and L2, and a caption of more than 77 tokens is cut where theirs ends in an error. The primary metrics "
+        "are CLIP-I and L1, one of what is seen and one of pixels; noise was not measured: there are no margins."
+    ),
+)
+MAGICBRUSH_MULTI_TURN_V1 = replace(
+    MAGICBRUSH_V1,
+    name="magicbrush:multi_turn/v1",
+    title="The five columns of MagicBrush's table, multi-turn",
+    benchmark="magicbrush:multi_turn",
+    n_items=535,
+    evidence=MAGICBRUSH_V1.evidence.replace(
+        "a mean is over turns", "a mean is over sessions, each with the last edit that was made turn by turn"
     ),
 )

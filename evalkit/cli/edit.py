@@ -129,7 +129,7 @@ def _edited(
             items,
             directory,
             run=replace(run, device=opened.device),
-            benchmark=wanted.benchmark,
+            benchmark=wanted.of_benchmark.name if wanted.of_benchmark else None,
             seeds=seeds,
             keep_sources=not wanted.benchmark,
             engine=opened,
@@ -138,9 +138,11 @@ def _edited(
 
 
 def _next(target: PathOrUrl, wanted: ItemOptions, *more: str) -> str:
-    """What to type next; of the benchmark's own files whoever scores must know as whoever edits."""
+    """What to type next; whoever scores must know of a card of the user's own, and of a benchmark's files."""
+    name = wanted.of_benchmark.name if wanted.of_benchmark else None
+    own = ["--benchmark", str(wanted.benchmark)] if name != wanted.benchmark else []
     data = ["--data", str(wanted.data)] if wanted.data else []
-    return f"Next: {command_line('score', target, *data, *more)}"
+    return f"Next: {command_line('score', target, *own, *data, *more)}"
 
 
 def _show(card: "MethodCard", run: "MethodRun", done: "Edited", target: PathOrUrl, output: Output) -> None:

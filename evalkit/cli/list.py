@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KINDS = ("metrics", "encoders", "benchmarks", "methods", "protocols")
 _SHOWN = {
     "metrics": ("better", "family", "range", "reference"),
-    "benchmarks": ("version", "items", "groups", "encoder", "licence"),
+    "benchmarks": ("version", "items", "groups", "language", "edit_types", "variants", "protocol", "licence"),
     "protocols": ("benchmark", "encoder", "columns", "alignment", "preservation", "margins", "evidence"),
     "methods": ("needs", "takes", "miniature", "edit_types", "settings", "cannot"),
 }
@@ -77,7 +77,9 @@ def _spoken(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, dict):
         return ", ".join(value)
-    return ", ".join(map(str, value)).replace("_", " ") if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(name if ":" in name else name.replace("_", " ") for name in map(str, value))
+    return str(value)
 
 
 def _registry(kind: str) -> "Registry[Any]":
@@ -112,9 +114,13 @@ def _facts(kind: str, entry: "RegistryEntry[Any]") -> dict[str, Any]:
         return {
             "title": benchmark.title,
             "version": benchmark.version,
-            "items": len(benchmark.items) or None,
-            "groups": benchmark.n_groups or None,
+            "items": len(benchmark.items) or benchmark.stated_items,
+            "groups": benchmark.n_groups or benchmark.stated_groups,
+            "language": benchmark.language,
+            "edit_types": list(benchmark.edit_types),
+            "variants": [f"{benchmark.name}:{variant}" for variant in benchmark.variants],
             "encoder": benchmark.default_encoder,
+            "protocol": benchmark.default_protocol,
             "licence": benchmark.licence,
         }
     if kind == "protocols":

@@ -15,6 +15,7 @@ PROBLEMS = {
     "broken_link": "a symbolic link to nothing",
     "duplicate_item": "several files for one item and seed; none is taken",
     "missing_edited_image": "an expected item without a file",
+    "other_benchmark": "data of a benchmark that are not as its card says",
     "failed_edit": "the method reported that it could not make this edit",
     "symlink_outside_folder": "a symbolic link that leads out of the folder; it is not followed",
     "unknown_item": "a line of the manifest whose item the benchmark does not have",
@@ -52,6 +53,7 @@ NOTICES = {
     "size_differs": "an edited image of another size than its source, to which metrics of pixels resize it",
     "strip_of_images": "a strip of panels as the benchmark's own scripts write it, of which the last is used",
     "suffix_mismatch": "a suffix that promises another format than the file holds; the content counts",
+    "unknown_benchmark": "a manifest of a benchmark that is not known here; its own texts and images are used",
     "transparent_image": "transparent pixels, composited on white",
 }
 """What is worth knowing: handled by a documented rule."""

@@ -42,6 +42,11 @@ def clip_score_torchmetrics(edited_image: Vectors, target_caption: Vectors) -> S
     return Scores(values=100.0 * cosines.values, reasons=cosines.reasons)
 
 
+def clip_score_cosine(edited_image: Vectors, target_caption: Vectors) -> Scores:
+    """The cosine itself per item, in [−1, 1], which others clamp at 0."""
+    return cosine_scores(edited_image, target_caption)
+
+
 def clip_score_pie_bench(edited_image: Vectors, target_caption: Vectors, differences: Vectors) -> Scores:
     """``100 · max(cos, 0)`` per item of the edited part, all else blackened, and the whole target caption, in [0, 100].
 
@@ -170,6 +175,8 @@ METRICS = (
         "100 · cos(edited image, target caption), clamped at 0 after the mean, as torchmetrics does",
         clip_score_torchmetrics, _IMAGE_TEXT, (-100.0, 100.0, "up", 0.0), "torchmetrics.multimodal.CLIPScore",
         "alignment", summarize="clamped_mean"),
+    define_metric("clip_score:cosine", "cos(edited image, target caption), not clamped", clip_score_cosine, _IMAGE_TEXT,
+        _COSINE, "Zhang et al., MagicBrush, NeurIPS 2023 (CLIP-T)", "alignment"),
     define_metric("clip_score:pie_bench",
         "100 · max(cos, 0) per item, of the edited part, all else blackened, and the target caption",
         clip_score_pie_bench, _EDITED_PART, (0.0, 100.0, "up", 0.0),

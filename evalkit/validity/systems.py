@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from evalkit.benchmarks.base import Benchmark, LoadedBenchmark
+from evalkit.benchmarks.base import LoadedBenchmark
 from evalkit.benchmarks.controls import controls_of, following, write_control
-from evalkit.benchmarks.open import open_edits
+from evalkit.benchmarks.open import open_edits_of
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
 from evalkit.validity.damage import DAMAGES, damaged
@@ -68,14 +68,10 @@ def collect_systems(
         OptionError: There are neither reference images nor methods, or no item that all methods have.
         EvalkitError: A folder cannot be read.
     """
-    benchmark, root = loaded.benchmark, loaded.root
-    names = _distinct_names(methods)
-    folders = {
-        name: open_edits(path, benchmark=benchmark.name, data=root).folder
-        for name, path in zip(names, methods, strict=True)
-    }
+    benchmark, names = loaded.benchmark, _distinct_names(methods)
+    folders = {name: open_edits_of(loaded, path) for name, path in zip(names, methods, strict=True)}
     edited = {name: [item for item in folder.items if item.status == "ok"] for name, folder in folders.items()}
-    kept = _common(benchmark, edited.values(), limit)
+    kept = _common(loaded.items, edited.values(), limit)
     notes: list[str] = []
     if len(kept) < len(benchmark.items):
         of_which = f"those of the first {limit} source images" if limit else "those that all methods have"
@@ -109,16 +105,16 @@ def _controls(loaded: LoadedBenchmark, kept: set[str], work: Path, seed: int, no
         except OptionError as failure:
             notes.append(str(failure))
             continue
-        items = open_edits(folder, benchmark=loaded.benchmark.name, data=loaded.root).folder.items
+        items = open_edits_of(loaded, folder).items
         controls.append(System(name=name, kind="control", items=_of(items, kept)))
     return controls
 
 
-def _common(benchmark: Benchmark, edited: Iterable[Sequence[EditItem]], limit: int | None) -> set[str]:
+def _common(expected: Sequence[EditItem], edited: Iterable[Sequence[EditItem]], limit: int | None) -> set[str]:
     """The ids of the items that every method has, of the first groups."""
-    kept = {item.item_id for item in benchmark.items}.intersection(*({i.item_id for i in items} for items in edited))
-    groups = list(dict.fromkeys(item.group for item in benchmark.items if item.item_id in kept))[:limit]
-    kept &= {item.item_id for item in benchmark.items if item.group in groups}
+    kept = {item.item_id for item in expected}.intersection(*({i.item_id for i in items} for items in edited))
+    groups = list(dict.fromkeys(item.group for item in expected if item.item_id in kept))[:limit]
+    kept &= {item.item_id for item in expected if item.group in groups}
     if not kept:
         raise OptionError("No item has an edited image in every folder: there is nothing to try the metrics on.")
     return kept

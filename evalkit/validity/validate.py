@@ -71,7 +71,7 @@ def validate_metrics(
 
     Args:
         metrics: Names; the benchmark's own, if none is given.
-        benchmark: Its name.
+        benchmark: Its name, or the path of its card.
         work: Where controls and damaged edits are written.
         options: How.
         engine: Whose workers compute; by default this process does. Its device is the workers'.
@@ -84,19 +84,19 @@ def validate_metrics(
     options = replace(options or ValidateOptions(), **changes)
     known = BENCHMARKS.get(benchmark)()
     chosen = get_metrics(metrics or known.default_metrics)
-    loaded = known.load(options.data, near=options.methods[0] if options.methods else None)
+    loaded = known.load(options.data, near=options.methods[0] if options.methods else None).grouped()
     systems = collect_systems(loaded, options.methods, work, limit=options.limit, seed=options.seed)
     with open_resources(cached=options.cached) as shared:
         through = (*chosen, *truth_metrics(systems.true.items))
         scoring = ScoreOptions(encoder=options.encoder or known.default_encoder, device=options.device)
         networks = open_encoders(through, scoring, cache=shared.cache, engine=engine)
         runs = score_systems(
-            systems.all, chosen, networks, shared.cache, benchmark=benchmark, engine=engine, progress=progress
+            systems.all, chosen, networks, shared.cache, benchmark=known.name, engine=engine, progress=progress
         )
     trial = make_trial(loaded.items, systems, runs, options.human, options.level, options.seed)
     judged = tuple(_judged(metric, trial) for metric in chosen)
     return Validity(
-        benchmark=benchmark,
+        benchmark=known.name,
         benchmark_version=loaded.benchmark.version,
         true_edit=systems.true.name,
         methods=tuple(systems.methods),
@@ -106,7 +106,7 @@ def validate_metrics(
         seed=options.seed,
         miniature=any("enc:miniature" in metric.signature for metric in judged),
         metrics=judged,
-        notes=(*systems.notes, *(problem.message for problem in shared.problems)),
+        notes=(*systems.notes, *(problem.message for problem in (*loaded.benchmark.problems, *shared.problems))),
     )
 
 

@@ -208,6 +208,7 @@ def test_card_counts_what_there_is() -> None:
         {
             "group": item.group,
             "source_file_name": str(item.source_image),
+            "source_sha256": item.group,
             "source_caption": item.source_caption,
             "target_caption": item.target_caption,
             "edit_type": item.edit_type,

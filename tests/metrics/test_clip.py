@@ -18,6 +18,7 @@ INVARIANCES = {
     "clip_score": {"scale", "rotate"},
     "clip_score:hessel": {"scale", "rotate"},
     "clip_score:torchmetrics": {"scale", "rotate"},
+    "clip_score:cosine": {"scale", "rotate"},
     "clip_score:pie_bench": {"scale", "rotate"},
     "clip_directional_similarity": {"scale", "rotate", "swap_both"},
     "clip_directional_similarity:loss": {"scale", "rotate", "swap_both"},
@@ -62,6 +63,7 @@ def reference(name, f):
                     "clip_score": max(similarity, 0),
                     "clip_score:hessel": 2.5 * max(similarity, 0),
                     "clip_score:torchmetrics": 100 * similarity,
+                    "clip_score:cosine": similarity,
                     "clip_score:pie_bench": 100 * max(similarity, 0),
                 }[name]
             )

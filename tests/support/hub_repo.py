@@ -109,13 +109,15 @@ class Commit:
 
 @dataclass(slots=True)
 class Repo:
-    """A repository with one branch."""
+    """A repository with one branch, and names for commits of it."""
 
     kind: Kind
     repo_id: str
     private: bool = False
     gated: bool = False
     commits: list[Commit] = field(default_factory=list)
+    names: dict[str, Commit] = field(default_factory=dict)
+    """Other revisions, such as ``refs/convert/parquet``."""
 
     @property
     def head(self) -> Commit:
@@ -128,9 +130,11 @@ class Repo:
         return self.head
 
     def find(self, revision: str) -> Commit | None:
-        """The commit of ``main`` or of forty hexadecimal digits."""
+        """The commit of ``main``, of another name or of forty hexadecimal digits."""
         if revision in ("main", "refs/heads/main"):
             return self.head
+        if revision in self.names:
+            return self.names[revision]
         return next((commit for commit in self.commits if commit.oid == revision), None)
 
     def info(self, commit: Commit) -> dict[str, Any]:

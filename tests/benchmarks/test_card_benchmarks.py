@@ -1,0 +1,209 @@
+"""Every benchmark that is a card, on invented data of its shape: from the Hub and a copy, edited, scored, built."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from evalkit.benchmarks.base import BENCHMARKS
+from evalkit.benchmarks.cards import find_card
+from evalkit.benchmarks.cards.record import read_card
+from evalkit.benchmarks.controls import controls_of
+from evalkit.cli import main
+from evalkit.images.decode import read_image
+from tests.support.cards import HUB_FILES, write_imgedit, write_magicbrush
+from tests.support.hub import HubServer, use_in_process
+from tests.support.hub_repo import Blob
+
+COPIES = {"magicbrush": write_magicbrush, "magicbrush:multi_turn": write_magicbrush, "imgedit": write_imgedit}
+ON_HUB = (
+    "magicbrush:dev",
+    "magicbrush:dev_multi_turn",
+    "emu_edit",
+    "emu_edit:validation",
+    "gedit_bench",
+    "gedit_bench:cn",
+    "kontext_bench",
+)
+ALL = (*COPIES, *ON_HUB)
+ITEMS = {
+    "magicbrush": ["11-1", "27-1", "27-2", "27-3", "305-1"],
+    "magicbrush:multi_turn": ["11", "27", "305"],
+    "magicbrush:dev": ["11-1", "27-1", "27-2", "27-3", "305-1"],
+    "magicbrush:dev_multi_turn": ["11", "27", "305"],
+    "emu_edit": ["0", "7", "14"],
+    "emu_edit:validation": ["0", "7", "14"],
+    "gedit_bench": ["suben0000", "tonen0001"],
+    "gedit_bench:cn": ["subcn0000", "toncn0001"],
+    "imgedit": ["41", "7", "103"],
+    "kontext_bench": ["000_0", "001_1", "002_2"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("EVALKIT_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A Hub with the invented data sets, each at the revision that its card names."""
+    with HubServer() as server:
+        use_in_process(server, monkeypatch, tmp_path / "home")
+        yield server
+
+
+def source_of(name):
+    """Where a benchmark's rows are, as its card says."""
+    return read_card(*find_card(name)).source
+
+
+def served(hub, name):
+    """The benchmark's repository on the Hub."""
+    source = source_of(name)
+    files = HUB_FILES[source.hub]()
+    repo = hub.add_repo("dataset", source.hub, {"README.md": b"# A card\n"})
+    if source.revision:
+        repo.names[source.revision] = repo.commit("data", {path: Blob.at(path, data) for path, data in files.items()})
+        hub.objects |= {blob.sha256: blob.content for blob in repo.head.files.values() if blob.is_large}
+
+
+def copy_of(name, folder):
+    """The user's own copy of the benchmark."""
+    if name in COPIES:
+        return COPIES[name](folder)
+    for path, data in HUB_FILES[source_of(name).hub]().items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    return folder
+
+
+def evalkit(*arguments):
+    """The command, in this process."""
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def contents(items):
+    """What is known of items, with the very pixels of their images."""
+    for item in items:
+        images = [np.asarray(read_image(image)).tolist() for image in item.images]
+        texts = (item.item_id, item.group, item.edit_type, item.instruction, item.source_caption, item.target_caption)
+        yield texts, images
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_benchmark_has_the_edits_that_its_data_hold(name, tmp_path):
+    """Items in the order of the rows, each with a source and an instruction; another number than its card's is said."""
+    loaded = BENCHMARKS.get(name)().load(copy_of(name, tmp_path / "copy"))
+    benchmark = loaded.benchmark
+    assert [item.item_id for item in loaded.items] == ITEMS[name]
+    assert all(item.source_image and item.instruction for item in loaded.items)
+    assert {item.edit_type for item in loaded.items} - {None} <= benchmark.edit_types.keys()
+    assert re.fullmatch(r"v1@[0-9a-f]{12}", benchmark.version)
+    expected = [f"{benchmark.title}: expected {benchmark.stated_items} edits"] if benchmark.stated_items else []
+    assert [problem.message.partition(" edits")[0] + " edits" for problem in benchmark.problems] == expected
+
+
+@pytest.mark.parametrize("name", ON_HUB)
+def test_the_hub_and_a_copy_give_the_same_benchmark(name, tmp_path, hub):
+    """Items, pixels and version are equal; a single file of the copy will do too."""
+    served(hub, name)
+    theirs, ours = BENCHMARKS.get(name)().load(), BENCHMARKS.get(name)().load(copy_of(name, tmp_path / "copy"))
+    assert list(contents(theirs.items)) == list(contents(ours.items))
+    assert theirs.benchmark.version == ours.benchmark.version
+    file = next((tmp_path / "copy").rglob(f"*{source_of(name).split}*/*.parquet"), None) or next(
+        (tmp_path / "copy").rglob(f"*{source_of(name).split}*.parquet")
+    )
+    assert BENCHMARKS.get(name)().load(file).benchmark.version == ours.benchmark.version
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_benchmark_is_edited_and_scored_with_controls(name, tmp_path, hub):
+    """Controls are written; what is named next scores them; only the small number of edits is wrong."""
+    data = ("--data", copy_of(name, tmp_path / "copy")) if name in COPIES else ()
+    if name in ON_HUB:
+        served(hub, name)
+    loaded = BENCHMARKS.get(name)().load(data[1] if data else None)
+    has_truth = "magicbrush" in name
+    assert controls_of(loaded.benchmark) == (("identity", "shuffled_source") + (("reference",) if has_truth else ()))
+    for control in controls_of(loaded.benchmark):
+        edited = evalkit("edit", control, "--benchmark", name, *data, "--output", tmp_path / control)
+        assert edited.exit_code == 0, edited.output
+    metrics = "l1,l1_reference" if has_truth else "l1"
+    scored = evalkit("score", tmp_path / "shuffled_source", *data, "--metrics", metrics, "--json")
+    answer = json.loads(scored.stdout)
+    codes = {problem["code"] for problem in answer["problems"] if problem["severity"] == "problem"}
+    assert codes <= {"other_benchmark", "duplicate_output", "equal_captions"}
+    assert scored.exit_code == (3 if codes else 0)
+    assert answer["metrics"]["l1"]["n"] == len(ITEMS[name])
+    assert answer["metrics"]["l1"]["mean"] > 0
+    if has_truth:
+        perfect = json.loads(evalkit("score", tmp_path / "reference", *data, "--metrics", metrics, "--json").stdout)
+        assert perfect["metrics"]["l1_reference"]["mean"] == 0
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_benchmark_is_built_as_a_data_set(name, tmp_path):
+    """``datasets`` opens what is built, with every edit and its source image."""
+    import datasets
+
+    built = evalkit(
+        "dataset", "build", name, "--data", copy_of(name, tmp_path / "copy"), "--output", tmp_path / "built"
+    )
+    assert built.exit_code == 0, built.output
+    rows = datasets.load_dataset(str(tmp_path / "built"), split="test", cache_dir=str(tmp_path / "hf"))
+    assert list(rows["item_id"]) == ITEMS[name]
+    assert rows[0]["source_image"].size == (48, 32)
+    card = (tmp_path / "built" / "README.md").read_text()
+    assert f"{len(ITEMS[name])} edits" in card
+    assert f"language: {'zh' if name.endswith(':cn') else 'en'}" in card
+
+
+@pytest.mark.parametrize("name", ["magicbrush", "gedit_bench"])
+def test_metrics_are_validated_on_a_benchmark(name, tmp_path):
+    """With true edits by themselves, else with the edits of a method for them."""
+    data = ("--data", copy_of(name, tmp_path / "copy"))
+    method = []
+    if name == "gedit_bench":
+        assert evalkit("edit", "shuffled_source", "--benchmark", name, *data, "--output", tmp_path / "m").exit_code == 0
+        method = [tmp_path / "m"]
+    answer = evalkit("validate", "l1", *method, "--benchmark", name, *data, "--output", tmp_path / "work", "--json")
+    assert answer.exit_code == 0, answer.output
+    assert json.loads(answer.stdout)["n_items"] == len(ITEMS[name])
+
+
+def test_two_rows_with_one_image_are_one_group(tmp_path):
+    """Where a benchmark does not say what belongs together, the bytes of the source images do."""
+    loaded = BENCHMARKS.get("kontext_bench")().load(copy_of("kontext_bench", tmp_path / "copy"))
+    assert {item.group for item in loaded.items} == {None}
+    first, second, third = (item.group for item in loaded.grouped().items)
+    assert first == second != third
+
+
+def test_a_repository_without_the_columns_is_refused(tmp_path, hub):
+    """What is missing is named with what there is."""
+    source = source_of("emu_edit")
+    files = {
+        f"data/test-{path.rsplit('/')[-1]}": data
+        for path, data in HUB_FILES["black-forest-labs/kontext-bench"]().items()
+    }
+    repo = hub.add_repo("dataset", source.hub, files)
+    repo.names[source.revision] = repo.head
+    answer = evalkit("edit", "identity", "--benchmark", "emu_edit", "--output", tmp_path / "out")
+    assert answer.exit_code == 1
+    assert (
+        "hf://facebook/emu_edit_test_set: there is no column 'idx', which the card names. It has: image,"
+        in answer.output
+    )
+
+
+def test_a_hub_that_is_not_there_is_one_sentence(tmp_path, hub):
+    """Without a network or a copy there are no items; nothing falls back to something else."""
+    answer = evalkit("edit", "identity", "--benchmark", "kontext_bench", "--output", tmp_path / "out")
+    assert answer.exit_code == 1
+    assert "black-forest-labs/kontext-bench" in answer.output
+    assert "Traceback" not in answer.output
