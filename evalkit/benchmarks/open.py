@@ -1,6 +1,6 @@
 """Open an edit folder together with the benchmark that it belongs to."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -8,11 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from evalkit.benchmarks.base import BENCHMARKS, CARDS, Benchmark, LoadedBenchmark
+from evalkit.edits.dataset_items import dataset_folder, dataset_sources
+from evalkit.edits.dataset_rows import Dataset
+from evalkit.edits.datasets import is_dataset, open_dataset
 from evalkit.edits.folder import EditFolder, ExpectedItems
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.open import infer_benchmark, open_folder
 from evalkit.edits.problems import shown
-from evalkit.errors import BrokenPluginError
+from evalkit.errors import BrokenPluginError, OptionError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,24 +27,30 @@ class OpenedFolder:
 
 
 def open_edits(
-    root: Path,
+    root: Path | str,
     *,
     benchmark: str | None = None,
     data: Path | None = None,
-    sources: Path | None = None,
+    sources: Path | str | None = None,
     captions: Path | None = None,
     pattern: str | None = None,
+    mapped: str | Mapping[str, str] | None = None,
+    split: str | None = None,
+    config: str | None = None,
     with_images: bool = True,
 ) -> OpenedFolder:
     """Open a folder, with the benchmark that is named, or that its manifest or file names point to.
 
     Args:
-        root: The folder.
+        root: The folder; or a data set with edited images in a column, see :func:`evalkit.edits.datasets.open_dataset`.
         benchmark: The benchmark's name, or the path of its card; inferred where it is None.
         data: A local copy of the benchmark's files.
-        sources: Source images, for a folder without a benchmark.
+        sources: Source images, for a folder without a benchmark; or a data set of them, with what else its rows say.
         captions: CSV or JSONL with the captions, to go with ``sources``.
         pattern: How files are named.
+        mapped: Which columns are which of our fields; as a text, a line ``FIELD=HEADING`` for each.
+        split: Of the data set.
+        config: Of the data set.
         with_images: Whether the benchmark's own images are needed; without them nothing is fetched.
 
     Raises:
@@ -49,16 +58,30 @@ def open_edits(
         BenchmarkError: The benchmark's files cannot be had.
         DataError: The folder cannot be read as any layout.
     """
-    chosen, notes = _chosen(root, benchmark) if benchmark or sources is None else (None, ())
+    rows = _rows(root, sources, benchmark, captions, pattern, split=split, config=config)
+    holds_edits = rows is not None and sources is None
+    is_known = rows or sources
+    chosen, notes = _chosen(Path(root), benchmark) if benchmark or not is_known else (None, ())
     expected = chosen.without_files if chosen else None
     if chosen and (with_images or not chosen.items):
-        loaded = chosen.load(data, near=root)
+        loaded = chosen.load(data, near=None if holds_edits else Path(root))
         chosen, expected = loaded.benchmark, loaded.expected
-    folder = open_folder(root, expected=expected, sources=sources, captions=captions, pattern=pattern)
+    fields = _fields(mapped)
+    if rows and holds_edits:
+        folder = dataset_folder(rows, fields, expected)
+    elif rows:
+        expected = dataset_sources(rows, fields)
+        folder, notes = open_folder(Path(root), expected=expected, pattern=pattern), expected.problems
+    else:
+        paths = {"sources": Path(sources) if sources else None, "captions": captions}
+        folder = open_folder(Path(root), expected=expected, pattern=pattern, **paths)
     folder = _as_benchmark_has_it(folder, chosen) if chosen else folder
-    paths = {"data": data, "sources": sources, "captions": captions}
-    options = {"benchmark": benchmark, "pattern": pattern} | {k: str(p.resolve()) for k, p in paths.items() if p}
-    opened_with = {name: value for name, value in options.items() if value}
+    texts = {"benchmark": benchmark, "pattern": pattern, "split": split, "config": config}
+    texts["mapped"] = "\n".join(f"{field}={heading}" for field, heading in fields.items())
+    texts |= {name: str(path.resolve()) for name, path in (("data", data), ("captions", captions)) if path}
+    if sources:
+        texts["sources"] = rows.location if rows else str(Path(sources).resolve())
+    opened_with = {name: value for name, value in texts.items() if value}
     folder = replace(folder, opened_with=opened_with, problems=(*notes, *folder.problems))
     return OpenedFolder(folder=folder, benchmark=chosen)
 
@@ -101,6 +124,40 @@ def _is_beside(problem: Problem, patterns: Sequence[str]) -> bool:
     if problem.code != "unmatched_file" or problem.path is None:
         return False
     return any(fnmatchcase(problem.path.name, pattern) for pattern in patterns)
+
+
+def _rows(
+    root: Path | str,
+    sources: Path | str | None,
+    benchmark: str | None,
+    captions: Path | None,
+    pattern: str | None,
+    *,
+    split: str | None,
+    config: str | None,
+) -> Dataset | None:
+    """The data set that holds the edits, or their sources, if there is one.
+
+    Raises:
+        OptionError: An option contradicts it, or goes with a data set alone.
+    """
+    location = sources or root
+    if ((captions or pattern) and not sources) or not is_dataset(location):
+        if split or config:
+            raise OptionError(f"{location} is no data set: leave --split and --config out.")
+        return None
+    if sources and (benchmark or captions):
+        other, what = ("--captions", "texts") if captions else ("--benchmark", "items")
+        raise OptionError(f"The rows of {sources} say what its {what} are. Leave {other} out, or --sources.")
+    return open_dataset(location, split=split, config=config)
+
+
+def _fields(mapped: str | Mapping[str, str] | None) -> Mapping[str, str]:
+    """Field to heading, as the user said it."""
+    if not isinstance(mapped, str):
+        return mapped or {}
+    fields = [line.partition("=")[::2] for line in mapped.splitlines()]
+    return {field.strip(): heading.strip() for field, heading in fields}
 
 
 def _known() -> Iterator[ExpectedItems]:

@@ -9,7 +9,7 @@ import click
 
 from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.folders import FolderArguments, NamedFolder, failures_as_json, folder_arguments, show_failures
-from evalkit.cli.inputs import FolderOptions, folder_options, summary
+from evalkit.cli.inputs import FolderOptions, PathOrUrl, folder_options, summary
 from evalkit.cli.output import ExitCode, Output, output_options
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def as_json(folder: "EditFolder", problems: "Sequence[Problem]") -> dict[str, An
     from evalkit.edits.problems import is_notice, shown
 
     return {
-        "folder": shown(folder.root, Path()),
+        "folder": folder.url or shown(folder.root, Path()),
         "layout": folder.layout,
         "benchmark": folder.benchmark,
         "method": folder.method,
@@ -98,12 +98,12 @@ def as_json(folder: "EditFolder", problems: "Sequence[Problem]") -> dict[str, An
     }
 
 
-def _opener(options: FolderOptions, output: Output) -> "Callable[[Path, dict[str, Any]], OpenedFolder]":
+def _opener(options: FolderOptions, output: Output) -> "Callable[[PathOrUrl, dict[str, Any]], OpenedFolder]":
     """Opens a folder with the benchmark's own images if they can be had: much can be checked without them."""
     from evalkit.benchmarks.open import open_edits
     from evalkit.errors import BenchmarkError
 
-    def opened(path: Path, named: dict[str, Any]) -> "OpenedFolder":
+    def opened(path: PathOrUrl, named: dict[str, Any]) -> "OpenedFolder":
         try:
             return open_edits(path, **named)
         except BenchmarkError as failure:

@@ -11,7 +11,7 @@ import click
 from evalkit.cli.command_lines import same_command
 from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, read_from
 from evalkit.cli.output import Output
-from evalkit.errors import EvalkitError
+from evalkit.errors import EvalkitError, OptionError
 from evalkit.formatting import counted
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ class FolderArguments:
         for location, read in self._locations(options, output):
             try:
                 path = read()
-                if path.resolve() not in found:
-                    found[path.resolve()] = NamedFolder(location=location, opened=_opened(path, options, opener))
+                known = path.resolve() if isinstance(path, Path) else path
+                if known not in found:
+                    found[known] = NamedFolder(location=location, opened=_opened(path, options, opener))
             except EvalkitError as failure:
                 if not self.several:
                     raise
@@ -65,7 +66,7 @@ class FolderArguments:
         refuse_all_failed(folders, {folder.location: folder.failure for folder in folders if folder.failure})
         return folders
 
-    def _locations(self, options: FolderOptions, output: Output) -> Iterator[tuple[PathOrUrl, Callable[[], Path]]]:
+    def _locations(self, options: FolderOptions, output: Output) -> Iterator[tuple[PathOrUrl, Callable[[], PathOrUrl]]]:
         """Each folder as it reads in messages, and what gives its path."""
         from evalkit.benchmarks.method_folders import sub_folders
 
@@ -73,18 +74,21 @@ class FolderArguments:
             yield location, functools.partial(read_from, location, output)
         apart = [path for path in asdict(options).values() if isinstance(path, Path)]
         for parent in self.each:
-            for path in sub_folders(read_from(parent, output), apart):
+            folder = read_from(parent, output)
+            if isinstance(folder, str):
+                raise OptionError(f"{folder} is a data set, which has no sub-folders: leave --each out.")
+            for path in sub_folders(folder, apart):
                 location = f"{parent.rstrip('/')}/{path.name}" if isinstance(parent, str) else path
                 yield location, functools.partial(Path, path)
 
 
-Opener = Callable[[Path, dict[str, Any]], "OpenedFolder"]
+Opener = Callable[[PathOrUrl, dict[str, Any]], "OpenedFolder"]
 
 
 def folder_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds ``PATH…`` and ``--each`` to a command and passes them as one ``folders`` record."""
 
-    @click.argument("paths", metavar="[PATH]...", nargs=-1, type=FolderOrUrl(exists=True))
+    @click.argument("paths", metavar="[PATH]...", nargs=-1, type=FolderOrUrl(exists=True, dataset=True))
     @click.option(
         "--each", metavar="DIR", multiple=True, type=FolderOrUrl(exists=True), help="Every sub-folder of DIR."
     )
@@ -134,7 +138,7 @@ def show_failures(failures: Mapping[PathOrUrl, EvalkitError], output: Output) ->
         output.line(f"  {location}: {failure}")
 
 
-def _opened(path: Path, options: FolderOptions, opener: "Opener | None") -> "OpenedFolder":
+def _opened(path: PathOrUrl, options: FolderOptions, opener: "Opener | None") -> "OpenedFolder":
     """A folder; one that holds several methods' is refused with the command that scores or checks each.
 
     Raises:
@@ -152,7 +156,7 @@ def _opened(path: Path, options: FolderOptions, opener: "Opener | None") -> "Ope
             return opened
     except LayoutError as error:
         failure = error
-    methods = method_folders(path, named)
+    methods = method_folders(path, named) if isinstance(path, Path) else []
     if len(methods) < 2:
         if failure:
             raise failure

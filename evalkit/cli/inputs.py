@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,27 +20,34 @@ class FolderOrUrl(click.ParamType):  # type: ignore[type-arg]  # it has a type i
 
     Args:
         exists: Whether the path must lead to a folder; a URL is looked at when it is used.
+        dataset: Whether it may be the Parquet file of a data set.
     """
 
     name = "directory or URL"
 
-    def __init__(self, *, exists: bool = False) -> None:
+    def __init__(self, *, exists: bool = False, dataset: bool = False) -> None:
         self._path = click.Path(exists=exists, file_okay=False, path_type=Path)
+        self._file = click.Path(exists=exists, path_type=Path) if dataset else self._path
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> PathOrUrl:  # noqa: ANN401
         """The URL as it is, or the path."""
         from evalkit.storage.paths import is_url
 
-        return value if isinstance(value, str) and is_url(value) else self._path.convert(value, param, ctx)
+        if isinstance(value, str) and is_url(value):
+            return value
+        kind = self._file if str(value).lower().endswith(".parquet") else self._path
+        return kind.convert(value, param, ctx)
 
 
-def read_from(location: PathOrUrl, output: Output) -> Path:
-    """The folder, or the local copy of what is behind a URL, brought up to date.
+def read_from(location: PathOrUrl, output: Output) -> PathOrUrl:
+    """The folder, or the local copy of what is behind a URL, brought up to date; a data set stays where it is.
 
     Raises:
         RemoteError: The URL cannot be read.
     """
-    if isinstance(location, Path):
+    from evalkit.edits.datasets import is_dataset, is_hub
+
+    if isinstance(location, Path) or (is_hub(location) and is_dataset(location)):
         return location
     with output.progress() as progress:
         return _remote(location).pull(progress)
@@ -98,9 +105,15 @@ class FolderOptions:
 
     benchmark: str | None
     data: Path | None
-    sources: Path | None
+    sources: PathOrUrl | None
     captions: Path | None
     pattern: str | None
+    mapped: str
+    split: str | None
+    config: str | None
+
+
+SOURCES_HELP = "Source images, for a folder without a benchmark; or a data set: a Parquet file, hf://OWNER/NAME."
 
 
 def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,24 +123,24 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--benchmark", metavar="NAME", help="What was edited; inferred from the manifest or the file names.")
     @click.option("--data", type=directory, help="A local copy of the benchmark's own files.")
-    @click.option("--sources", type=directory, help="Source images, for a folder without a benchmark.")
+    @click.option("--sources", type=FolderOrUrl(exists=True, dataset=True), help=SOURCES_HELP)
     @click.option("--captions", type=file, help="CSV or JSONL with the captions of each item, to go with --sources.")
     @click.option(
         "--pattern",
         metavar="P",
         help='How files are named: "{item_id}", "{source}", "{target_caption}", "{seed}" and "*".',
     )
+    @click.option("--map", "mapped", metavar="FIELD=HEADING", multiple=True, help="A column by its heading.")
+    @click.option("--split", metavar="NAME", help="Of the data set in PATH or --sources.")
+    @click.option("--config", metavar="NAME", help="The configuration of the data set in PATH or --sources.")
     @functools.wraps(command)
     def wrapped(
         *args: Any,  # noqa: ANN401 - click passes options
-        benchmark: str | None,
-        data: Path | None,
-        sources: Path | None,
-        captions: Path | None,
-        pattern: str | None,
+        mapped: tuple[str, ...],
         **kwargs: Any,  # noqa: ANN401 - click passes options
     ) -> Any:  # noqa: ANN401 - whatever the command returns
-        chosen = FolderOptions(benchmark=benchmark, data=data, sources=sources, captions=captions, pattern=pattern)
+        given = {field.name: kwargs.pop(field.name) for field in fields(FolderOptions) if field.name != "mapped"}
+        chosen = FolderOptions(**given, mapped="\n".join(mapped))
         return command(*args, folder_options=chosen, **kwargs)
 
     return wrapped
@@ -136,11 +149,14 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def summary(location: "Path | str", folder: "EditFolder") -> str:
     """What was recognised, in one line."""
     owner = f" of {folder.benchmark}" if folder.benchmark else ""
+    found = f"{folder.n_edited} of {len(folder.items)} edited images found"
+    if folder.layout == "dataset":
+        return f"{location}: a data set{owner}; {found}."
     n_all = len(folder.benchmark_items)
     asked = f"; it was asked to hold {folder.n_items} of the {n_all} items" if folder.n_items < n_all else ""
     return (
         f"{location}: {folder.layout} layout{owner}; {folder.n_matched} of {folder.n_files} image files matched, "
-        f"{folder.n_edited} of {len(folder.items)} edited images found{asked}."
+        f"{found}{asked}."
     )
 
 

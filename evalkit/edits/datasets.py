@@ -1,260 +1,69 @@
-"""Data sets with images in their columns: which files they consist of, and what stands in their rows.
+"""Data sets with images in their columns are found: a file, a directory or a repository on the Hub, and its rows.
 
-A data set is a Parquet file, a directory of them, an imagefolder, or any of these on the Hugging Face Hub. Its texts
-are read when it is opened; its images stay where they are, and are read when somebody asks for their bytes
-(:mod:`evalkit.images.stored`).
+Directories and repositories of Parquet files are read as the library ``datasets`` reads them, by its own rules for
+splits and configurations. An imagefolder is known by its ``metadata.csv``, ``.jsonl`` or ``.parquet``.
 """
 
-import posixpath
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from evalkit.errors import LayoutError, ManifestError, OptionError, RemoteError
+from evalkit.edits.dataset_rows import FILE_NAME, Dataset
+from evalkit.edits.manifest import MANIFEST_NAME, is_manifest
+from evalkit.errors import DataError, LayoutError, OptionError, RemoteError
 from evalkit.formatting import listed
 from evalkit.images.decode import IMAGE_SUFFIXES
-from evalkit.images.stored import AnyImage, StoredImage, open_parquet
-from evalkit.storage.documents import parse_json
 from evalkit.storage.hub import hub_reason, one_line
-from evalkit.storage.paths import is_url
 
-if TYPE_CHECKING:
-    import pyarrow.parquet
-
-Row = tuple[str, Mapping[str, Any]]
-"""Where it stands, as messages call it, and its cells by column."""
-ROWS = 1000
-"""Whose texts are read at a time."""
 ANSWER_SECONDS = 30.0
 """How long the Hub may take to say what a repository holds."""
+TABLES = (".parquet", ".csv", ".tsv", ".jsonl", ".json")
+"""What can hold the rows of a data set."""
+_METADATA = tuple(f"metadata{suffix}" for suffix in (".csv", ".jsonl", ".parquet"))
 _HUB = re.compile(r"hf://(?:datasets/)?(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?(?:/(?P<path>.+?))?/*", re.ASCII)
 _DEPTH = 3
 """Folders inside of each other in which a data set's files are looked for."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dataset:
-    """A data set, or one split of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Directory:
+    """A directory of files, here or on the Hub."""
 
-    location: str
-    """Its absolute path; or ``hf://datasets/owner/name@commit``, whatever revision was asked for."""
-    name: str
-    files: tuple[str, ...]
-    """Paths or URLs of its Parquet files, in the order of its rows."""
+    given: str
     root: str
-    """The directory, or its URL, that files named in it are relative to."""
-    split: str | None = None
-    config: str | None = None
-    names: frozenset[str] | None = None
-    """On the Hub: the names of all files."""
+    """Its path, or the URL of a repository at a commit."""
+    name: str
+    files: Sequence[str]
+    """Relative to ``root``."""
+    library_path: str
+    """What the library ``datasets`` opens it by."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    path: str = ""
+    """The part of it that was named; of a repository."""
+    is_remote: bool = False
 
-    @property
-    def revision(self) -> str | None:
-        """The commit, of one on the Hub."""
-        found = re.match(r"hf://datasets/[^@]+@([^/]+)", self.location)
-        return found[1] if found else None
+    def holding(self, *names: str) -> list[str]:
+        """The metadata of imagefolders, or other files of these names."""
+        return [file for file in self.files if PurePosixPath(file).name in names]
 
-    @cached_property
-    def schema(self) -> "pyarrow.Schema":
-        """Its columns with their types."""
-        with _reading(self.files[0]), open_parquet(self.files[0]) as file:
-            return file.schema_arrow
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The names of its columns."""
-        return tuple(self.schema.names)
-
-    @cached_property
-    def pictures(self) -> frozenset[str]:
-        """The columns whose cells hold images, or names of image files."""
-        stored = {field.name for field in self.schema if _holds_bytes(field.type) and not self._is_other(field.name)}
-        texts = [name for name in self.columns if _is_text(self.schema.field(name).type)]
-        first = [row for _, row in self._rows(self.files[0], texts, (), limit=ROWS)]
-        return frozenset(stored | {name for name in texts if any(_names_image(row[name]) for row in first)})
-
-    def rows(self, columns: Collection[str] | None = None, pictures: Collection[str] | None = None) -> Iterator[Row]:
-        """The rows of all files, in order; the bytes of images are not read.
-
-        Args:
-            columns: Those that are wanted; all by default.
-            pictures: Those of them that are images, :attr:`pictures` by default. In their cells are images that can be
-                read, or None.
-
-        Raises:
-            ManifestError: A file is damaged.
-            RemoteError: The Hub cannot be reached.
-        """
-        wanted = self.columns if columns is None else [name for name in self.columns if name in columns]
-        images = [name for name in wanted if name in (self.pictures if pictures is None else pictures)]
-        for file in self.files:
-            yield from self._rows(file, [name for name in wanted if name not in images], images)
-
-    def _rows(
-        self, file: str, texts: Sequence[str], pictures: Sequence[str], limit: int | None = None
-    ) -> Iterator[Row]:
-        with _reading(file), open_parquet(file) as opened:
-            present = opened.schema_arrow.names
-            if absent := [name for name in (*texts, *pictures) if name not in present]:
-                raise ManifestError(
-                    f"{file}: expected the columns of {self.files[0]}, got {listed(present, 20)} without {absent[0]}."
-                )
-            cells = {name: _Cells(opened, name) for name in pictures}
-            leaves = [*texts, *(leaf for each in cells.values() for leaf in each.leaves)]
-            number = 0
-            for batch in opened.iter_batches(ROWS, columns=leaves, use_threads=False):
-                for record in batch.to_pylist():
-                    row = {name: self._text(name, record[name]) for name in texts}
-                    row |= {name: each.image(self, file, number, record.get(name)) for name, each in cells.items()}
-                    yield f"{self.short(file)}, row {number}", row
-                    number += 1
-                    if number == limit:
-                        return
-
-    def short(self, file: str) -> str:
-        """One of its files as it reads in messages."""
-        return file.removeprefix(f"{self.root}/")
-
-    def file(self, name: str, beside: str) -> AnyImage | None:
-        """An image file that a cell names, looked for beside the file of the rows, then from the root.
-
-        On the Hub it is one of the same repository and revision, or None. It need not be there.
-        """
-        bases = dict.fromkeys((self.root, beside.rpartition("/")[0]))
-        if self.names is None:
-            paths = [Path(base) / name for base in bases]
-            return next((path for path in reversed(paths) if path.is_file()), paths[0])
-        top, *_ = bases
-        inside = [posixpath.normpath(f"{base.removeprefix(top)}/{name}").lstrip("/") for base in bases]
-        found = next((path for path in reversed(inside) if path in self.names), inside[0])
-        return StoredImage(f"{top}/{found}") if found != "." else None
-
-    @cached_property
-    def _features(self) -> Mapping[str, Any]:
-        """What ``datasets`` wrote about the columns, if it wrote the files."""
-        try:
-            info = parse_json((self.schema.metadata or {})[b"huggingface"])["info"]["features"]
-        except (KeyError, TypeError, ValueError):
-            return {}
-        return info if isinstance(info, dict) else {}
-
-    def _is_other(self, name: str) -> bool:
-        """Whether a column is said to hold sound or films."""
-        feature = self._features.get(name)
-        return isinstance(feature, dict) and feature.get("_type") not in (None, "Image", "Value")
-
-    def _text(self, name: str, value: object) -> object:
-        """A value; of a column of classes, the name of the class."""
-        feature = self._features.get(name)
-        names = feature.get("names") if isinstance(feature, dict) else None
-        if isinstance(names, list) and isinstance(value, int) and 0 <= value < len(names):
-            return names[value]
-        return value
-
-
-class _Cells:
-    """Which cells of an image column hold bytes, which name a file, and which are empty; known without the bytes.
-
-    Args:
-        file: An open Parquet file.
-        name: Of the column.
-    """
-
-    def __init__(self, file: "pyarrow.parquet.ParquetFile", name: str) -> None:
-        self._name = name
-        kind = file.schema_arrow.field(name).type
-        self._is_text = _is_text(kind)
-        self.leaves: list[str] = []
-        """What must be read to tell."""
-        if self._is_text:
-            self.leaves = [name]
-        elif _holds_bytes(kind) and kind.num_fields and kind.get_field_index("path") >= 0:
-            self.leaves = [f"{name}.path"]
-        self._empty = frozenset[int]() if self._is_text else _without_bytes(file, name)
-
-    def image(self, dataset: Dataset, file: str, row: int, cell: object) -> AnyImage | None:
-        """What is in a row, whose other values were read."""
-        name = cell if self._is_text else cell.get("path") if isinstance(cell, dict) else None
-        if self._is_text or row in self._empty:
-            return dataset.file(name, file) if isinstance(name, str) and name else None
-        return StoredImage(file, row, self._name, name if isinstance(name, str) else "")
-
-
-def _without_bytes(file: "pyarrow.parquet.ParquetFile", name: str) -> frozenset[int]:
-    """The rows in which a column has no bytes: as the file's statistics say it, else by looking."""
-    metadata, empty, start = file.metadata, set[int](), 0
-    leaves = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
-    leaf = f"{name}.bytes" if f"{name}.bytes" in leaves else name
-    for group in range(metadata.num_row_groups):
-        part = metadata.row_group(group)
-        statistics = part.column(leaves.index(leaf)).statistics
-        n_empty = statistics.null_count if statistics is not None and statistics.has_null_count else None
-        if n_empty == part.num_rows:
-            empty.update(range(start, start + part.num_rows))
-        elif n_empty != 0:
-            row = start
-            for batch in file.iter_batches(16, row_groups=[group], columns=[leaf], use_threads=False):
-                array = batch.column(0)
-                cells = array.field("bytes") if array.type.num_fields else array
-                empty.update(row + index for index, filled in enumerate(cells.is_valid().to_pylist()) if not filled)
-                row += len(cells)
-        start += part.num_rows
-    return frozenset(empty)
-
-
-def _holds_bytes(kind: "pyarrow.DataType") -> bool:
-    """Whether cells of a type hold bytes, or bytes and the name of a file."""
-    import pyarrow.types as types
-
-    if types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0 and _holds_bytes(kind.field("bytes").type)
-    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
-
-
-def _is_text(kind: "pyarrow.DataType") -> bool:
-    import pyarrow.types as types
-
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
-
-
-def _names_image(value: object) -> bool:
-    return isinstance(value, str) and PurePosixPath(value.replace("\\", "/")).suffix.lower() in IMAGE_SUFFIXES
-
-
-@contextmanager
-def _reading(file: str) -> Iterator[None]:
-    """Whatever reading a file raises, as one sentence."""
-    try:
-        yield
-    except (OSError, ValueError, NotImplementedError) as failure:
-        if is_url(file) and not isinstance(failure, ValueError):
-            raise RemoteError(f"{file} cannot be read: {hub_reason(failure)}. Run the same command again.") from failure
-        raise ManifestError(
-            f"{file} cannot be read: {getattr(failure, 'strerror', None) or one_line(failure)}."
-        ) from failure
-
-
-def is_dataset(location: str | Path) -> bool:
-    """Whether a path is a data set's, by the names of its files: a Parquet file, or a directory of nothing else."""
-    path = Path(location)
-    if path.is_file():
-        return path.suffix.lower() == ".parquet"
-    return path.is_dir() and bool(_parquet_below(path)) and not _holds_images(path)
-
-
-def _parquet_below(folder: Path) -> list[Path]:
-    patterns = ["/".join(["*"] * depth) for depth in range(_DEPTH)]
-    return sorted(
-        path for pattern in patterns for path in folder.glob(f"{pattern}/*.parquet" if pattern else "*.parquet")
-    )
-
-
-def _holds_images(folder: Path) -> bool:
-    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.rglob("*"))
+    def dataset(self, files: Iterable[str], split: str | None, config: str | None) -> Dataset:
+        """The data set of some of its files, given relative to ``root`` or whole."""
+        whole = f"{self.root}/{self.path}".rstrip("/")
+        below = f"{self.root}/" if self.root != "." else ""
+        return Dataset(
+            given=self.given,
+            location=whole if self.is_remote else str(Path(whole).resolve()),
+            name=self.name,
+            files=tuple(f"{below}{file}" if file in self.files else file for file in files),
+            root=self.root,
+            split=split,
+            config=config,
+            names=frozenset(self.files) if self.is_remote else None,
+        )
 
 
 def open_dataset(
@@ -263,7 +72,8 @@ def open_dataset(
     """Finds the files of a data set.
 
     Args:
-        location: A Parquet file, a directory of Parquet files, or ``hf://owner/name`` with or without ``@revision``.
+        location: A Parquet file; a directory of Parquet files, or an imagefolder; ``hf://owner/name`` with or without
+            ``@revision``, or a file or directory in it.
         split: Which; needed where there are several.
         config: Which of the data set's configurations; needed where there are several.
         revision: Of one on the Hub, instead of ``@revision``: a branch, a tag or a commit.
@@ -278,84 +88,187 @@ def open_dataset(
 
     >>> open_dataset("hf://owner/name@v1.0", split="test").rows()  # doctest: +SKIP
     """
-    if isinstance(location, str) and location.startswith("hf://"):
-        return _on_hub(location, split, config, revision)
-    path = Path(location).absolute()
-    if path.is_file():
+    given = str(location)
+    if is_hub(location):
+        directory = _on_hub(given, revision)
+        single = directory.path if directory.path in directory.files else None
+    else:
+        path = Path(location)
+        if not path.exists():
+            raise LayoutError(f"Expected a data set, got {location}, which does not exist.")
+        single = path.name if path.is_file() else None
+        directory = _local(path, given)
+    if single:
         if split or config:
-            raise OptionError(f"{location} is one file: --split and --config choose among the files of a directory.")
-        return Dataset(location=str(path), name=path.stem, files=(str(path),), root=str(path.parent))
-    if not path.is_dir():
-        raise LayoutError(f"Expected a data set, got {location}, which does not exist.")
-    files, split = _chosen(str(path), {}, split, config, str(location))
-    return Dataset(location=str(path), name=path.name, files=files, root=str(path), split=split, config=config)
+            raise OptionError(f"{given} is one file: --split and --config choose among the files of a directory.")
+        return directory.dataset([single], None, None)
+    is_imagefolder = directory.holding(*_METADATA) and not config
+    found = _imagefolder(directory, split) if is_imagefolder else _by_library(directory, split, config)
+    return replace(found, name="-".join(filter(None, (found.name, config, split))))
 
 
-def _on_hub(location: str, split: str | None, config: str | None, revision: str | None) -> Dataset:
+def is_hub(location: str | Path) -> bool:
+    """Whether a location is on the Hugging Face Hub."""
+    return isinstance(location, str) and location.startswith("hf://")
+
+
+def is_dataset(location: str | Path) -> bool:
+    """Whether what is to be scored is a data set, and no folder of edited images.
+
+    It is by its Parquet files with images, or by the metadata of an imagefolder; not if there is a manifest.
+
+    Raises:
+        OptionError: It is no address of the Hub.
+        RemoteError: The Hub has no such data set, or cannot be reached.
+    """
+    if is_hub(location):
+        directory = _on_hub(str(location), None)
+        if directory.path in directory.files:
+            return True
+    else:
+        path = Path(location)
+        if not path.is_dir():
+            return path.is_file() and path.suffix.lower() == ".parquet"
+        directory = _local(path, str(location))
+    if any(_is_manifest(directory, file) for file in directory.holding(MANIFEST_NAME)):
+        return False
+    if any(_names_files(directory, file) for file in directory.holding(*_METADATA)):
+        return True
+    tables = [file for file in directory.files if file.lower().endswith(".parquet")]
+    if directory.is_remote:
+        return bool(tables) or not any(PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES for file in directory.files)
+    return any(_holds_images(directory, file) for file in tables)
+
+
+def _is_manifest(directory: _Directory, file: str) -> bool:
+    opened = directory.dataset([file], None, None)
+    return is_manifest(opened.copy_of(opened.files[0]))
+
+
+def _holds_images(directory: _Directory, file: str) -> bool:
+    with suppress(DataError):
+        return bool(directory.dataset([file], None, None).stored_pictures)
+    return False
+
+
+def _names_files(directory: _Directory, file: str) -> bool:
+    """Whether a table of metadata names image files as those of imagefolders do."""
+    with suppress(DataError):
+        columns = directory.dataset([file], None, None).columns
+        return any(name.endswith(FILE_NAME) for name in columns)
+    return False
+
+
+def _local(path: Path, given: str) -> _Directory:
+    """A directory, or that of a file, with those of its files that could hold rows."""
+    root = path.parent if path.is_file() else path
+    patterns = ["*/" * depth + "*" for depth in range(_DEPTH)] if path.is_dir() else [path.name]
+    found = sorted(file for pattern in patterns for file in root.glob(pattern) if file.suffix.lower() in TABLES)
+    return _Directory(
+        given=given,
+        root=str(root),
+        name=path.stem if path.is_file() else path.resolve().name,
+        files=[file.relative_to(root).as_posix() for file in found if file.is_file()],
+        library_path=str(root.resolve()),
+        path=path.name if path.is_file() else "",
+    )
+
+
+def _on_hub(given: str, revision: str | None) -> _Directory:
+    """A repository at the commit that a revision names, and what lies in the part of it that was asked for."""
     from huggingface_hub import HfApi
 
-    parts = _HUB.fullmatch(location)
+    parts = _HUB.fullmatch(given)
     if parts is None:
-        raise OptionError(f"{location}: expected hf://OWNER/NAME, hf://OWNER/NAME@REVISION or a file in it.")
-    repo_id, path = parts["repo"], parts["path"]
+        raise OptionError(f"{given}: expected hf://OWNER/NAME, hf://OWNER/NAME@REVISION, or a file in it.")
+    repo_id, path = parts["repo"], parts["path"] or ""
     revision = revision or parts["revision"]
-    with _hub_errors(repo_id, revision):
+    with hub_errors(repo_id, revision):
         info = HfApi().dataset_info(repo_id, revision=revision, timeout=ANSWER_SECONDS)
         if info.gated:
             HfApi().auth_check(repo_id, repo_type="dataset")
-    root = f"hf://datasets/{repo_id}@{info.sha}"
-    names = frozenset(file.rfilename for file in info.siblings or ())
-    name = repo_id.partition("/")[2]
-    if path and path in names:
-        return Dataset(location=f"{root}/{path}", name=name, files=(f"{root}/{path}",), root=root, names=names)
-    options = {"revision": info.sha} | ({"data_dir": path} if path else {})
-    with _hub_errors(repo_id, revision):
-        files, split = _chosen(repo_id, options, split, config, location)
-    return Dataset(location=root, name=name, files=files, root=root, split=split, config=config, names=names)
+    names = [file.rfilename for file in info.siblings or ()]
+    inside = [name for name in names if not path or name == path or name.startswith(f"{path}/")]
+    if path and not inside:
+        raise LayoutError(f"{given}: there is no {path} in the data set {repo_id}.")
+    return _Directory(
+        given=given,
+        root=f"hf://datasets/{repo_id}@{info.sha}",
+        name=PurePosixPath(path).stem if path in names else repo_id.partition("/")[2],
+        files=inside,
+        library_path=repo_id,
+        options={"revision": info.sha} | ({"data_dir": path} if path else {}),
+        path=path,
+        is_remote=True,
+    )
+
+
+def _imagefolder(directory: _Directory, split: str | None) -> Dataset:
+    """The image files that a table names: one for all, or one in the folder of each split."""
+    by_folder: dict[str, list[str]] = defaultdict(list)
+    for file in sorted(directory.holding(*_METADATA)):
+        below = PurePosixPath(file).parent.relative_to(directory.path or ".")
+        by_folder[below.parts[0] if below.parts else ""].append(file)
+    if "" in by_folder:
+        by_folder = {"": by_folder[""]}
+    files, chosen = _chosen(directory, by_folder, split)
+    return directory.dataset(files, chosen or None, None)
+
+
+def _by_library(directory: _Directory, split: str | None, config: str | None) -> Dataset:
+    """The files of a split, as ``datasets`` finds them."""
+    import datasets
+
+    given, where, options = directory.given, directory.library_path, directory.options
+    explained = hub_errors(where, options["revision"]) if directory.is_remote else nullcontext()
+    try:
+        with explained:
+            builder = datasets.load_dataset_builder(where, config, **options)
+    except FileNotFoundError as failure:
+        raise LayoutError(f"{given} holds no data set: expected Parquet files with columns of images.") from failure
+    except ValueError as failure:
+        names = datasets.get_dataset_config_names(where, **options)
+        if not config and len(names) < 2:
+            raise LayoutError(f"{given} cannot be read as a data set: {one_line(failure)}.") from failure
+        what = f"has no configuration '{config}'" if config else "has several configurations"
+        raise OptionError(f"{given} {what}. Choose one: --config {names[0]} ({listed(names, 20)})") from failure
+    by_split = {str(name): list(map(str, files)) for name, files in (builder.config.data_files or {}).items()}
+    files, split = _chosen(directory, by_split, split)
+    tables = [file for file in files if file.lower().endswith(TABLES)]
+    if not tables:
+        kinds = sorted({PurePosixPath(file).suffix or file for file in files})
+        raise LayoutError(f"{given}: expected Parquet files with columns of images, got files like {listed(kinds, 5)}.")
+    return directory.dataset(tables, split, config)
 
 
 def _chosen(
-    path: str, options: Mapping[str, Any], split: str | None, config: str | None, shown: str
-) -> tuple[tuple[str, ...], str | None]:
-    """The files of a split, as ``datasets`` finds them, and the split's name."""
-    import datasets
-    from datasets.exceptions import DataFilesNotFoundError
-
-    try:
-        builder = datasets.load_dataset_builder(path, config, **options)
-    except DataFilesNotFoundError as failure:
-        raise LayoutError(
-            f"{shown} holds no files of a data set: expected Parquet files with image columns."
-        ) from failure
-    except ValueError as failure:
-        names = datasets.get_dataset_config_names(path, **options)
-        what = f"has no configuration '{config}'" if config else "has several configurations"
-        raise OptionError(f"{shown} {what}. Choose one: --config {names[0]} ({listed(names, 20)})") from failure
-    by_split = {str(name): list(map(str, files)) for name, files in (builder.config.data_files or {}).items()}
+    directory: _Directory, by_split: Mapping[str, Sequence[str]], split: str | None
+) -> tuple[Sequence[str], str]:
+    """The files of the split that was asked for, or of the only one, and its name."""
     if split is None and len(by_split) == 1:
         split = next(iter(by_split))
-    if split not in by_split:
+    if split is None or split not in by_split:
         what = f"has no split '{split}'" if split else "has several splits"
-        raise OptionError(f"{shown} {what}. Choose one: --split {next(iter(by_split))} ({listed([*by_split], 20)})")
-    files = tuple(file for file in by_split[split] if file.lower().endswith(".parquet"))
-    if not files:
-        kinds = sorted({PurePosixPath(file).suffix for file in by_split[split]})
-        raise LayoutError(f"{shown}: expected Parquet files with image columns, got files named {listed(kinds, 5)}.")
-    return files, split
+        choose = f"Choose one: --split {next(iter(by_split))} ({listed([*by_split], 20)})"
+        choose = choose if any(by_split) else "Leave --split out."
+        raise OptionError(f"{directory.given} {what}. {choose}")
+    return by_split[split], split
 
 
 @contextmanager
-def _hub_errors(repo_id: str, revision: str | None) -> Iterator[None]:
+def hub_errors(repo_id: str, revision: str | None) -> Iterator[None]:
     """Says what the Hub's refusals mean, and what to do."""
+    from datasets.data_files import EmptyDatasetError
+    from datasets.exceptions import DataFilesNotFoundError
     from huggingface_hub import constants
     from huggingface_hub.errors import HFValidationError
 
     page = f"{constants.ENDPOINT}/datasets/{repo_id}{f'@{revision}' if revision else ''}"
     try:
         yield
-    except (OptionError, LayoutError):
-        raise
     except HFValidationError as failure:
         raise OptionError(f"hf://{repo_id} is malformed: expected hf://OWNER/NAME.") from failure
+    except (ValueError, DataFilesNotFoundError, EmptyDatasetError):  # no failure of the Hub
+        raise
     except Exception as failure:  # clients raise the system's errors and those of the HTTP library beneath
         raise RemoteError(f"The data set {page} cannot be read: {hub_reason(failure)}.") from failure

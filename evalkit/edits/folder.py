@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from evalkit.edits.item import EditItem, Problem
+from evalkit.storage.paths import origin_of
 
-LayoutName = Literal["manifest", "official", "item_id", "parallel", "pattern"]
+LayoutName = Literal["manifest", "official", "item_id", "parallel", "pattern", "dataset"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class ExpectedItems:
     """``item_id`` to the name of its source image, where it is known."""
     edited_names: Mapping[str, str] = field(default_factory=dict)
     """``item_id`` to the name of its edited image, where one is prescribed."""
+    problems: tuple[Problem, ...] = ()
+    """What is to be said about them, before a folder is looked at."""
     unclear: frozenset[Path] = frozenset()
     """Files whose names describe several items equally well."""
 
@@ -46,13 +49,22 @@ class EditFolder:
     """The method's name, where a manifest gives it."""
     benchmark_items: tuple[str, ...] = ()
     """The ids of all items of its benchmark, in its order, of which it may have been asked to hold a part."""
+    url: str | None = None
+    """Its address, of a data set on the Hub; ``root`` then stands for it in messages, and is nowhere."""
+    title: str | None = None
+    """What it is called, where that is not the name of its folder."""
     opened_with: Mapping[str, str] = field(default_factory=dict)
     """The options that it was opened with, by name; paths are absolute."""
 
     @property
     def name(self) -> str:
         """What a run of it is called that nobody names: the method of its manifest, or the folder's own name."""
-        return self.method or self.root.resolve().name
+        return self.method or self.title or self.root.resolve().name
+
+    @property
+    def origin(self) -> str:
+        """Its URL, or that of what it is a copy of, else its absolute path."""
+        return self.url or origin_of(self.root)
 
     @property
     def n_edited(self) -> int:

@@ -87,6 +87,18 @@ def benchmark_of(path: Path) -> str | None:
     return None
 
 
+def is_manifest(path: Path) -> bool:
+    """Whether a ``metadata.jsonl`` says what was edited, and not what else lies in a Hugging Face imagefolder.
+
+    One that cannot be read is taken for one, so that what is wrong with it is said.
+    """
+    try:
+        first = next(json_lines(path), (1, {"status": "ok"}))[1]
+    except ManifestError:
+        return True
+    return "edited_image_file_name" in first or "status" in first
+
+
 def write_manifest(
     folder: Path, items: Iterable[EditItem], *, benchmark: str | None = None, method: str | None = None
 ) -> Path:

@@ -14,6 +14,7 @@ PROBLEMS = {
     "ambiguous_name": "a file name that fits several items equally well",
     "broken_link": "a symbolic link to nothing",
     "duplicate_item": "several files for one item and seed; none is taken",
+    "missing_named_file": "a source, reference or mask that a table names and that is not there",
     "missing_edited_image": "an expected item without a file",
     "other_benchmark": "data of a benchmark that are not as its card says",
     "failed_edit": "the method reported that it could not make this edit",
@@ -40,10 +41,11 @@ PROBLEMS = {
 
 NOTICES = {
     "animated_image": "an animation, of which the first frame is used",
-    "caption_differs": "a target caption in the manifest that is not the benchmark's, which is used",
+    "caption_differs": "a target caption other than the benchmark's, or that of the item's first edit, which is used",
     "colour_profile": "an ICC profile that was converted to sRGB, or could not be used",
     "cut_caption": "a caption of more tokens than the encoder reads, of which it does not see the end",
     "deep_image": "more than 8 bits per channel, scaled to 8",
+    "guessed": "what was taken for what it seems to be, with the option that says otherwise",
     "indistinct_captions": "captions that differ only in what the encoder does not read, and are one to it",
     "long_caption": "a caption that most text encoders would cut, as far as can be told without one",
     "missing_source_image": "items whose source image is not known; metrics that need one are undefined",

@@ -103,7 +103,7 @@ def match_manifest(
             problems.append(_unknown(row, expected))
             continue
         if row.item_id not in differing and _captions_differ(item, row):
-            differing[row.item_id] = _caption_differs(item, row)
+            differing[row.item_id] = _caption_differs(item, row, expected)
             problems.append(differing[row.item_id])
         edit = _completed(item, row) if expected else row
         candidates.setdefault(positions[row.item_id], {}).setdefault(row.seed, []).append(edit)
@@ -174,10 +174,11 @@ def _captions_differ(item: EditItem, row: EditItem) -> bool:
     return ours is not None and theirs is not None and ours != theirs and tolerant(ours) != tolerant(theirs)
 
 
-def _caption_differs(item: EditItem, row: EditItem) -> Problem:
-    message = (
-        f"{row.item_id}: the manifest says '{row.target_caption}', the benchmark '{item.target_caption}', which counts."
-    )
+def _caption_differs(item: EditItem, row: EditItem, expected: ExpectedItems | None) -> Problem:
+    ours, theirs = f"'{item.target_caption}'", f"'{row.target_caption}'"
+    message = f"{row.item_id}: the manifest says {theirs}, the benchmark {ours}, which counts."
+    if expected is None:
+        message = f"{row.item_id}: of one edit the caption is {theirs}, of the first it is {ours}, which counts."
     return Problem(code="caption_differs", message=message, item_id=row.item_id)
 
 

@@ -8,7 +8,6 @@ from evalkit.edits.folder import EditFolder
 from evalkit.errors import RunError
 from evalkit.scores.run import check_destination
 from evalkit.storage.names import file_stem
-from evalkit.storage.paths import origin_of
 
 RUNS = Path("evalkit_runs")
 """Where run directories are written that nobody names."""
@@ -29,7 +28,7 @@ def names_of_runs(folders: Sequence[EditFolder], parent: Path = RUNS) -> list[st
         folders: Different ones.
         parent: Where the run directories will lie.
     """
-    origins = [origin_of(folder.root) for folder in folders]
+    origins = [folder.origin for folder in folders]
     levels = [0] * len(folders)
     while True:
         names = [_name(folder, level) for folder, level in zip(folders, levels, strict=True)]

@@ -40,7 +40,6 @@ from evalkit.scoring.summaries import (
     with_failures_scored,
     without_unreadable,
 )
-from evalkit.storage.paths import origin_of
 from evalkit.storage.prefetch import Progress, in_batches, no_progress
 
 CHUNK = 2000
@@ -72,7 +71,7 @@ def score(
     Raises:
         EvalkitError: The folder cannot be understood, or what :func:`score_into` raises.
     """
-    opened = edits if isinstance(edits, OpenedFolder) else open_edits(Path(edits))
+    opened = edits if isinstance(edits, OpenedFolder) else open_edits(edits)
     options = completed(replace(options or ScoreOptions(), **changes), opened.benchmark)
     if output is None:
         options = replace(options, name=options.name or names_of_runs([opened.folder])[0])
@@ -105,7 +104,7 @@ def score_into(
     """
     options = options or ScoreOptions()
     _require_text(folder, options)
-    check_destination(directory, origin_of(folder.root))
+    check_destination(directory, folder.origin)
     protocol = options.protocol
     if protocol and not set(options.metrics or ()) <= set(protocol.metrics):
         raise OptionError(f"{protocol.name} fixes the metrics: leave --metrics out.")
@@ -125,7 +124,7 @@ def score_into(
 
 def _require_text(folder: EditFolder, options: ScoreOptions) -> None:
     """A run names its folder and what it was opened with: before anything is computed, it is asked whether it can."""
-    for text in (origin_of(folder.root), options.name or folder.name, *folder.opened_with.values()):
+    for text in (folder.origin, options.name or folder.name, *folder.opened_with.values()):
         try:
             text.encode()
         except UnicodeEncodeError:
@@ -222,7 +221,7 @@ def _score_chunks(
 
 def _folder_record(folder: EditFolder, digests: Mapping[AnyImage, str]) -> FolderRecord:
     return FolderRecord(
-        path=origin_of(folder.root),
+        path=folder.origin,
         layout=folder.layout,
         digest=edits_digest(folder.items, digests),
         n_files=folder.n_files,

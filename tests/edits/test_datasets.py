@@ -266,9 +266,10 @@ def test_a_file_without_rows_has_none(tmp_path):
 
 
 def test_data_sets_are_known_by_their_files(tmp_path):
-    """A Parquet file is one, so is a directory of nothing else; a folder of images is none."""
+    """A Parquet file is one, so is a directory of some with images in them; a folder of images is none."""
     data = parquet(pair_rows(1))
     assert is_dataset(write_parquet(tmp_path / "a.parquet", pair_rows(1)))
     assert is_dataset(written(tmp_path / "set", {"data/a.parquet": data, "README.md": b"# A"}))
-    assert not is_dataset(written(tmp_path / "edits", {"a.png": picture(1), "captions.parquet": data}))
+    captions = parquet([{"item_id": "a", "target_caption": "a drawing"}])
+    assert not is_dataset(written(tmp_path / "edits", {"a.png": picture(1), "captions.parquet": captions}))
     assert not is_dataset(tmp_path / "nope")

@@ -181,11 +181,13 @@ def _open_folders(comparison: Comparison) -> _Folders:
 
 def _open(folder: FolderRecord, found: _Folders) -> Sequence[EditItem]:
     """The items of a folder, which is opened as it was for scoring."""
-    root = Remote(folder.path, index=MANIFEST_NAME).pull() if is_url(folder.path) else Path(folder.path)
-    if not root.is_dir():
+    root: Path | str = folder.path if folder.layout == "dataset" else Path(folder.path)
+    if is_url(folder.path) and folder.layout != "dataset":
+        root = Remote(folder.path, index=MANIFEST_NAME).pull()
+    if not is_url(str(root)) and not Path(root).exists():
         raise LayoutError(f"{folder.path} is not there any more.")
-    texts = ("benchmark", "pattern")
-    options = {name: value if name in texts else Path(value) for name, value in folder.opened_with.items()}
+    paths = ("data", "captions")
+    options = {name: Path(value) if name in paths else value for name, value in folder.opened_with.items()}
     open_again = partial(open_edits, root, **options)  # type: ignore[arg-type]
     try:
         return open_again(with_images=found.no_sources is None).folder.items
