@@ -13,7 +13,7 @@ from evalkit.report import ExportFormat
 
 if TYPE_CHECKING:
     from evalkit.comparison.records import Comparison
-    from evalkit.scores.external import ColumnNames
+    from evalkit.scores.columns import ColumnNames
 
 RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "rank_high", "reason")
 MARGIN_HELP = "Differences below X do not matter.  [default: the protocol's]"
@@ -38,7 +38,8 @@ DIRECTORY, FILE = click.Path(file_okay=False, path_type=Path), click.Path(dir_ok
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every random number.")
 @click.option("--test", type=click.Choice(TESTS), default="sign_flip", show_default=True)
 @click.option("--correction", type=click.Choice(CORRECTIONS), default="holm", show_default=True)
-@click.option("--lower-is-better", metavar="A,B", help="Metrics of other tools of which less is better.")
+@click.option("--higher-is-better", multiple=True, metavar="A,B", help="Other tools' metrics of which more is better.")
+@click.option("--lower-is-better", multiple=True, metavar="A,B", help="Other tools' metrics of which less is better.")
 @column_options
 @click.option("--export", "to", type=click.Choice(get_args(ExportFormat)), help="Print the tables in this format.")
 @click.option("--figures", type=DIRECTORY, metavar="DIR", help=FIGURES_HELP)
@@ -49,7 +50,8 @@ def compare(
     *,
     metrics: str | None,
     primary: str | None,
-    lower_is_better: str | None,
+    higher_is_better: tuple[str, ...],
+    lower_is_better: tuple[str, ...],
     margins: tuple[str, ...],
     columns: "ColumnNames",
     groups: Path | None,
@@ -61,8 +63,8 @@ def compare(
 ) -> None:
     """Compare two or more methods item by item: better, worse, equivalent or inconclusive.
 
-    RUN is a run directory, or a table that another tool wrote (CSV, TSV, JSON, JSON Lines, Parquet) with a row per
-    item; NAME=RUN gives the method another name. A run directory may be a URL.
+    RUN is a run directory, or a table of scores per item that another tool wrote (CSV, TSV, Excel, JSON, JSON Lines,
+    YAML, Parquet), of one method or of several; NAME=RUN gives the method another name. A run directory may be a URL.
     """
     if to is not None and output.as_json:
         raise click.UsageError("--export and --json both take standard output: choose one.")
@@ -72,7 +74,8 @@ def compare(
         runs_from(runs, output),
         metrics=names_in(metrics),
         primary=names_in(primary),
-        lower_is_better=names_in(lower_is_better),
+        higher_is_better=names_in(",".join(higher_is_better)),
+        lower_is_better=names_in(",".join(lower_is_better)),
         margins=margins_in(margins),
         columns=columns,
         groups=groups,

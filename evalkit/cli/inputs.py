@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalkit.cli.output import Output
+from evalkit.cli.output import Output, names_in
 
 PathOrUrl = str | Path
 """A URL, or a path."""
@@ -160,37 +160,43 @@ def summary(location: "Path | str", folder: "EditFolder") -> str:
     )
 
 
+_COLUMN_OPTIONS = (
+    click.option("--item-column", metavar="A,B", help="Tables: the column that names the items, or those that do."),
+    click.option("--method-column", metavar="NAME", help="Tables: the column that names the method."),
+    click.option(
+        "--method-columns", metavar="A,B", help="Tables: columns that are methods, with a score of each item."
+    ),
+    click.option("--seed-column", metavar="NAME", help="Tables: the column with the seed."),
+    click.option("--metric-column", metavar="NAME", help="Long tables: the column that names the metric."),
+    click.option("--value-column", metavar="NAME", help="Long tables: the column with the value."),
+    click.option(
+        "--items-are",
+        type=click.Choice(["outer", "inner"]),
+        help="JSON and YAML: which names of {a: {b: x}} are the items.",
+    ),
+    click.option(
+        "--groups", metavar="NAME|FILE", help="Tables: the column of groups; or a table of items and groups; or none."
+    ),
+)
+
+
 def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options that say which column is what, and hands on ``columns`` and ``groups``."""
 
-    @click.option("--item-column", metavar="NAME", help="Tables: the column that names the items.")
-    @click.option("--method-column", metavar="NAME", help="Tables: the column that names the method.")
-    @click.option("--seed-column", metavar="NAME", help="Tables: the column with the seed.")
-    @click.option("--metric-column", metavar="NAME", help="Long tables: the column that names the metric.")
-    @click.option("--value-column", metavar="NAME", help="Long tables: the column with the value.")
-    @click.option("--groups", metavar="NAME|FILE", help="Tables: the column of groups; or a table of items and groups.")
     @functools.wraps(command)
-    def wrapped(
-        *args: Any,  # noqa: ANN401 - click passes options
-        item_column: str | None,
-        method_column: str | None,
-        seed_column: str | None,
-        metric_column: str | None,
-        value_column: str | None,
-        groups: str | None,
-        **kwargs: Any,  # noqa: ANN401 - click passes options
-    ) -> Any:  # noqa: ANN401 - whatever the command returns
-        from evalkit.scores.external import ColumnNames
+    def wrapped(*args: Any, groups: str | None, **kwargs: Any) -> Any:  # noqa: ANN401 - click passes options
+        from evalkit.scores.columns import ColumnNames
 
         file = Path(groups) if groups is not None and Path(groups).is_file() else None
+        named = {part: kwargs.pop(f"{part}_column") for part in ("item", "method", "seed", "metric", "value")}
         columns = ColumnNames(
-            item=item_column,
-            method=method_column,
-            seed=seed_column,
+            **named,
             group=groups if file is None else None,
-            metric=metric_column,
-            value=value_column,
+            methods=tuple(names_in(kwargs.pop("method_columns"))),
+            items_are=kwargs.pop("items_are"),
         )
         return command(*args, columns=columns, groups=file, **kwargs)
 
+    for option in reversed(_COLUMN_OPTIONS):
+        wrapped = option(wrapped)
     return wrapped

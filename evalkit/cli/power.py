@@ -12,7 +12,7 @@ from evalkit.cli.output import Output, names_in, output_options
 
 if TYPE_CHECKING:
     from evalkit.planning.plan import StudyPlan
-    from evalkit.scores.external import ColumnNames
+    from evalkit.scores.columns import ColumnNames
 
 
 @click.command(

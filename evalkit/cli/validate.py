@@ -14,7 +14,7 @@ from evalkit.cli.output import Output, output_options
 from evalkit.errors import OptionError, UnknownNameError
 
 if TYPE_CHECKING:
-    from evalkit.scores.external import ColumnNames
+    from evalkit.scores.columns import ColumnNames
     from evalkit.validity.records import Validity
 
 WORK = Path("evalkit_validity")

@@ -47,7 +47,7 @@ def compare(
         OptionError: An option names what is not there, or does not fit the others.
     """
     options = replace(options or ComparisonOptions(), **settings)
-    methods, notes = load_methods(sources, options.columns)
+    methods, notes = load_methods(sources, options.columns, options.named_metrics)
     plan = plan_comparison(methods, options)
     notes += check_comparable(methods, plan.names)
     methods, metrics, of_failures = with_failures_scored(methods, plan.metrics)
@@ -86,6 +86,7 @@ def _scores(joined: Joined, metric: ComparedMetric) -> MetricScores:
         metric=metric.name,
         scores=scores,
         higher_is_better=metric.higher_is_better,
+        direction_known=metric.direction_known,
         primary=metric.primary,
         margin=metric.margin,
         range=metric.range,

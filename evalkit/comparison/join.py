@@ -10,8 +10,8 @@ from evalkit.arrays import Floats, Indices, Mask
 from evalkit.comparison.load import Method
 from evalkit.errors import OptionError, RunError
 from evalkit.metrics.base import REASONS
-from evalkit.scores.external import ABSENT
 from evalkit.scores.frame import ScoreFrame, factorize
+from evalkit.scores.numbers import ABSENT
 
 NOT_COMMON = "not_common"
 REASON_WORDS: Mapping[str, str] = {

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.errors import OptionError, RunError
-from evalkit.formatting import one_line_names
-from evalkit.scores.external import ColumnNames, read_table
+from evalkit.formatting import listed, one_line_names
+from evalkit.scores.columns import ColumnNames
+from evalkit.scores.external import read_table
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import RunRecord, read_run
 
@@ -41,16 +42,21 @@ class Method:
     """None for scores of other tools."""
     ungrouped: frozenset[str] = frozenset()
     """Items of which nobody says with which others they share a source image."""
+    guessed_groups: str | None = None
+    """The column that was taken for one of groups, though its name does not say so."""
     zeroed: frozenset[str] = frozenset()
     """Metrics with values so small that they count as 0."""
 
 
-def load_methods(sources: Sequence[str | Path], columns: ColumnNames | None = None) -> tuple[list[Method], list[str]]:
+def load_methods(
+    sources: Sequence[str | Path], columns: ColumnNames | None = None, metrics: Sequence[str] = ()
+) -> tuple[list[Method], list[str]]:
     """The methods of run directories and tables, with remarks on how they were read.
 
     Args:
         sources: Paths, each optionally as ``NAME=PATH`` to give a method another name.
         columns: Of the tables, what cannot be guessed.
+        metrics: Names that are metrics, whatever else tables could mean by them.
 
     Raises:
         RunError: A run cannot be read, or two methods have the same name.
@@ -59,9 +65,10 @@ def load_methods(sources: Sequence[str | Path], columns: ColumnNames | None = No
     """
     methods: list[Method] = []
     notes: list[str] = []
+    columns = replace(columns or ColumnNames(), metrics=tuple(metrics))
     for source in sources:
         name, path = _named(str(source))
-        found, remarks = ([_run(path)], []) if path.is_dir() else _table(path, columns)
+        found, remarks = ([_run(path)], []) if path.is_dir() else _table(path, columns, is_alone=len(sources) == 1)
         if name is not None:
             if len(found) > 1:
                 raise OptionError(f"{path} holds {len(found)} methods, which cannot all be called '{name}'.")
@@ -69,6 +76,8 @@ def load_methods(sources: Sequence[str | Path], columns: ColumnNames | None = No
         methods += found
         notes += remarks
     _refuse_namesakes(methods)
+    methods, about_groups = _without_guessed_groups(methods)
+    notes += about_groups
     lines = one_line_names(method.name for method in methods)
     return [replace(method, name=lines[method.name]) for method in methods], notes
 
@@ -159,13 +168,41 @@ def _run(path: Path) -> Method:
     return Method(name=run.record.run, source=str(path), table=run.table, record=run.record)
 
 
-def _table(path: Path, columns: ColumnNames | None) -> tuple[list[Method], list[str]]:
-    external = read_table(path, columns)
+def _table(path: Path, columns: ColumnNames, *, is_alone: bool) -> tuple[list[Method], list[str]]:
+    external = read_table(path, columns, is_alone=is_alone)
     methods = [
-        Method(name=name, source=str(path), table=table, ungrouped=external.ungrouped, zeroed=external.zeroed)
+        Method(
+            name=name,
+            source=str(path),
+            table=table,
+            ungrouped=external.ungrouped,
+            guessed_groups=external.guessed_groups,
+            zeroed=external.zeroed,
+        )
         for name, table in external.methods.items()
     ]
     return methods, list(external.notes)
+
+
+def _without_guessed_groups(methods: Sequence[Method]) -> tuple[list[Method], list[str]]:
+    """The methods, without groups that were only guessed where two tables do not agree about them, and a note."""
+    agreed: dict[str, str] = {}
+    differ = False
+    for method in methods:
+        for item, group in method.table.groups():
+            if item not in method.ungrouped:
+                differ = differ or agreed.setdefault(item, group) != group
+    guessed = [method for method in methods if method.guessed_groups]
+    if not (differ and guessed):
+        return list(methods), []
+    names = listed(list(dict.fromkeys(f"'{method.guessed_groups}'" for method in guessed)))
+    without = [
+        replace(method, ungrouped=frozenset(dict(method.table.groups())), guessed_groups=None)
+        if method in guessed
+        else method
+        for method in methods
+    ]
+    return without, [f"{names} differs between tables for one item, and is no column of groups"]
 
 
 def _refuse_namesakes(methods: Sequence[Method]) -> None:

@@ -1,7 +1,8 @@
 """What a comparison is asked to do, checked before anything is computed."""
 
 import math
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +15,10 @@ from evalkit.comparison.records import ComparedMetric
 from evalkit.errors import OptionError, RunError
 from evalkit.formatting import listed
 from evalkit.metrics.base import METRICS, Metric
-from evalkit.scores.external import ColumnNames
+from evalkit.scores.columns import ColumnNames
+from evalkit.scores.directions import higher_is_better
 from evalkit.stats.clusters import check_alpha
 from evalkit.stats.scores import InferenceOptions
-
-_LOWER = ("lpips", "mse", "rmse", "l1", "l2", "mae", "structure_distance", "dreamsim", "dists", "error", "distance")
-"""Well-known metrics, by the first or last part of their names, of which less is better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +30,8 @@ class ComparisonOptions(InferenceOptions):
     primary: Sequence[str] = ()
     """Metrics whose p-values form the confirmatory family; if none is given, those of the protocol that all runs were
     scored under, or the first metric. The others are exploratory."""
+    higher_is_better: Sequence[str] = ()
+    """Metrics of other tools of which more is better, whatever their names say."""
     lower_is_better: Sequence[str] = ()
     """Metrics of other tools of which less is better."""
     margins: Mapping[str, float] = field(default_factory=dict)
@@ -40,6 +41,11 @@ class ComparisonOptions(InferenceOptions):
     """A table that says which items belong together, instead of what runs and tables say."""
     columns: ColumnNames | None = None
     """Of the tables, what cannot be guessed."""
+
+    @property
+    def named_metrics(self) -> tuple[str, ...]:
+        """Every metric that is named."""
+        return (*self.metrics, *self.primary, *self.higher_is_better, *self.lower_is_better, *self.margins)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +74,7 @@ def plan_comparison(methods: Sequence[Method], options: ComparisonOptions) -> Co
     chosen, left_out = _choose(methods, options)
     _refuse_others(chosen, options)
     known = {name: METRICS.get(name) for name in set(METRICS.names()).intersection(chosen)}
-    directions, assumed = _directions(methods, chosen, known, options.lower_is_better)
+    directions, assumed = _directions(methods, chosen, known, options)
     primary, margins = list(options.primary), dict(options.margins)
     protocol = _protocol_of(methods)
     if protocol is not None:
@@ -77,15 +83,18 @@ def plan_comparison(methods: Sequence[Method], options: ComparisonOptions) -> Co
         primary = primary or [name for name in protocol.primary if name in chosen]
         margins = {**agreed, **margins}
     if not primary:
-        primary = chosen[:1]
+        directed = [name for name in chosen if directions[name] is not None]
+        primary = (directed or chosen)[:1]
         if len(chosen) > 1 or left_out:
-            left_out.append(f"nobody named the primary metric: it is {chosen[0]}, the first. Another: --primary NAME")
+            first = "the first" if primary == chosen[:1] else "the first of which it is known which way is better"
+            left_out.append(f"nobody named the primary metric: it is {primary[0]}, {first}. Another: --primary NAME")
     signed = next((method.record for method in methods if method.record), None)
     scales, rates = _scales(methods, chosen, known)
     compared = tuple(
         ComparedMetric(
             name=name,
-            higher_is_better=directions[name],
+            higher_is_better=directions[name] is not False,
+            direction_known=directions[name] is not None,
             family=known[name].family if name in known else "unknown",
             primary=name in primary,
             signature=signed.metrics[name].signature if signed else None,
@@ -108,8 +117,8 @@ def _check(methods: Sequence[Method], options: ComparisonOptions) -> None:
         columns = methods[0].table.metrics if methods and methods[0].record is None else ()
         if len(columns) > 1:
             ways_out += (
-                f". Or, if its columns {', '.join(columns[:3])} are methods, head each with method and metric, such as "
-                f"'{columns[0]}|score'"
+                ". Or, if some of its columns are methods with a score each: --method-columns "
+                f"{shlex.quote(','.join(columns[:3]))}"
             )
         raise RunError(f"A comparison needs two methods or more; got {', '.join(names) or 'none'}. {ways_out}")
     if options.baseline is not None and options.baseline not in names:
@@ -123,6 +132,7 @@ def _refuse_others(chosen: Sequence[str], options: ComparisonOptions) -> None:
     """Refuse options about metrics that are not compared."""
     for option, asked in (
         ("primary", options.primary),
+        ("higher-is-better", options.higher_is_better),
         ("lower-is-better", options.lower_is_better),
         ("margin", options.margins),
     ):
@@ -169,7 +179,7 @@ def _choose(methods: Sequence[Method], options: ComparisonOptions) -> tuple[list
         return list(dict.fromkeys(metrics)), []
     partly = [name for name in somewhere if name not in everywhere]
     notes = [f"not compared, since only some methods have them: {listed(partly, 20)}"] if partly else []
-    asked = {*METRICS.names(), *options.primary, *options.lower_is_better, *options.margins}
+    asked = {*METRICS.names(), *options.named_metrics}
     constant = dict.fromkeys(name for name in everywhere if name not in asked and _is_constant(methods, name))
     if constant and len(constant) < len(everywhere):
         notes.append(f"not compared, since they never vary: {listed([*constant], 20)}")
@@ -189,34 +199,43 @@ def _values(methods: Sequence[Method], name: str) -> Floats:
 
 
 def _directions(
-    methods: Sequence[Method], chosen: Sequence[str], known: Mapping[str, Metric], lower_is_better: Sequence[str]
-) -> tuple[dict[str, bool], list[str]]:
-    """Whether more is better, for each metric, and a note on what was assumed."""
-    directions: dict[str, bool] = {}
-    assumed: dict[bool, list[str]] = {True: [], False: []}
+    methods: Sequence[Method], chosen: Sequence[str], known: Mapping[str, Metric], options: ComparisonOptions
+) -> tuple[dict[str, bool | None], list[str]]:
+    """Whether more is better, for each metric, None where nobody knows; and notes on what was assumed."""
+    said = {**dict.fromkeys(options.higher_is_better, True), **dict.fromkeys(options.lower_is_better, False)}
+    if twice := set(options.higher_is_better) & set(options.lower_is_better):
+        raise OptionError(f"--higher-is-better and --lower-is-better both name '{min(twice)}'. Leave one of them out.")
+    directions: dict[str, bool | None] = {}
+    assumed: dict[bool | None, list[str]] = {True: [], False: [], None: []}
     for name in chosen:
         recorded = next((method.record.metrics[name] for method in methods if method.record), None)
         if recorded is not None or name in known:
             directions[name] = recorded.higher_is_better if recorded else known[name].higher_is_better
-            if name in lower_is_better and directions[name]:
-                raise OptionError(f"--lower-is-better names '{name}', of which evalkit knows that more is better.")
-        elif name in lower_is_better:
-            directions[name] = False
+            if said.get(name, directions[name]) != directions[name]:
+                option, word = ("lower", "more") if directions[name] else ("higher", "less")
+                raise OptionError(f"--{option}-is-better names '{name}', of which evalkit knows that {word} is better.")
+        elif name in said:
+            directions[name] = said[name]
         else:
-            directions[name] = not _sounds_lower(name)
+            directions[name] = higher_is_better(name)
             assumed[directions[name]].append(name)
-    notes = [
-        f"assumed that {word} is better, by the name only: {', '.join(assumed[higher])}"
-        + ("; if not so, name them with --lower-is-better" if higher else "")
-        for higher, word in ((True, "more"), (False, "less"))
-        if assumed[higher]
-    ]
-    return directions, notes
+    return directions, [*_assumed(assumed)]
 
 
-def _sounds_lower(name: str) -> bool:
-    lower = name.lower()
-    return any(lower == known or lower.startswith(f"{known}_") or lower.endswith(f"_{known}") for known in _LOWER)
+def _assumed(names: Mapping[bool | None, Sequence[str]]) -> Iterator[str]:
+    """What was taken from metrics' names, and what they do not say."""
+    for more, word, option in ((True, "more", "lower"), (False, "less", "higher")):
+        if names[more]:
+            yield (
+                f"assumed that {word} is better, by the name only: {', '.join(names[more])}; if not so, name them with "
+                f"--{option}-is-better"
+            )
+    if names[None]:
+        given = shlex.quote(",".join(names[None]))
+        yield (
+            f"nobody is called better on {', '.join(names[None])}, since the names do not say which way is better: "
+            f"--higher-is-better {given}, or --lower-is-better {given}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

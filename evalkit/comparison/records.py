@@ -46,6 +46,8 @@ class ComparedMetric:
 
     name: str
     higher_is_better: bool
+    direction_known: bool = True
+    """Whether it is known which way is better; nobody is called better otherwise."""
     family: Literal["alignment", "preservation", "ground_truth", "unknown"]
     primary: bool
     """Whether its p-values form the confirmatory family; others are exploratory."""

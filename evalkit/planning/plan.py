@@ -12,7 +12,8 @@ from evalkit.arrays import Floats
 from evalkit.comparison.join import join
 from evalkit.comparison.load import check_comparable, load_methods
 from evalkit.errors import OptionError
-from evalkit.scores.external import ColumnNames, read_groups
+from evalkit.scores.columns import ColumnNames
+from evalkit.scores.external import read_groups
 from evalkit.stats.clusters import Labels, code_groups
 from evalkit.stats.power import (
     POWER,
@@ -168,7 +169,7 @@ def basis_from_pilot(
         RunError: The runs are not comparable.
         DataError: A table cannot be read.
     """
-    methods, notes = load_methods(sources, columns)
+    methods, notes = load_methods(sources, columns, () if metric is None else (metric,))
     names = [method.name for method in methods]
     if len(methods) > 2:
         raise OptionError(f"A pilot has one method or two; got {len(names)}: {', '.join(names)}. Leave some out.")

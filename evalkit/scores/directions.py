@@ -2,10 +2,13 @@
 
 import re
 
+_DISTANCES = """
+    l1 l2 mse rmse mae mape nmse sse lpips dists dreamsim gmsd deltae ciede fid kid fvd cmmd niqe ilniqe piqe brisque
+"""
+"""Names of metrics that are nothing else."""
 _LESS = """
-    l1 l2 lp mse rmse mae mape nmse sse lpips dists dreamsim gmsd deltae ciede ciedede fid kid fvd cmmd niqe ilniqe piqe
-    brisque epe wer cer ece nll bpp perplexity ppl error errors err distance distances dist loss divergence kl emd
-    chamfer hausdorff wasserstein deviation artifact artifacts distortion leakage bias toxicity failure failures fail
+    lp epe wer cer ece nll bpp perplexity ppl error errors err distance distances dist loss divergence kl emd chamfer
+    hausdorff wasserstein deviation artifact artifacts distortion leakage bias toxicity failure failures fail
     failed time times latency runtime duration seconds secs sec ms cost memory vram flops macs rank
 """
 _MORE = """
@@ -17,7 +20,8 @@ _MORE = """
     aligned fidelity faithfulness preservation preserved realism naturalness compliance adherence following harmony
     seamlessness aesthetic aesthetics beauty sharpness detail details imagereward reward pickscore pick hps hpsv vqa
     vqascore tifa dsg viescore nima musiq maniqa topiq qalign mos elo correlation spearman pearson kendall agreement
-    votes vote likes thumbs yes judgement judgment diversity
+    votes vote likes thumbs yes instruction instructions integrity plausibility relevance completeness
+    judgement judgment diversity
 """
 _EITHER = "score scores value values points rate"
 """Of which more is better, unless another word of the name says what of."""
@@ -33,7 +37,7 @@ _SAID = {
     "larger is better": True,
 }
 _DIRECTIONS = {
-    **dict.fromkeys(_LESS.split(), False),
+    **dict.fromkeys((*_DISTANCES.split(), *_LESS.split()), False),
     **dict.fromkeys(_MORE.split(), True),
 }
 
@@ -63,6 +67,11 @@ def higher_is_better(name: str) -> bool | None:
     if known:
         return known[-1]
     return True if any(word in _EITHER.split() for word in words) else None
+
+
+def distance_in(name: str) -> str | None:
+    """The metric of which less is better that a name holds, as ``lpips`` in ``lpips_ours``; None if it holds none."""
+    return next((word for word in words_of(name) if word in _DISTANCES.split()), None)
 
 
 def words_of(name: str) -> list[str]:

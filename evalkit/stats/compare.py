@@ -179,6 +179,7 @@ def _compared(pair: Paired, tests: PairTests, corrected: Corrected, options: Inf
         items_needed=_needed(pair, tests.error, corrected.level, options) if verdict == "inconclusive" else None,
         floor=_floor(tests, corrected, options),
         verdict=verdict,
+        undirected=significant and verdict == "inconclusive",
         practically_equivalent=significant and verdict == "equivalent",
         reason=tests.reason,
         **_missing(pair, options),
@@ -202,6 +203,8 @@ def _decide(
     | difference shown | equivalent, and different | a or b better |
     | not shown | equivalent | inconclusive |
 
+    Where nobody knows which way is better, a difference that is shown leaves the verdict inconclusive.
+
     A difference is established where its corrected p-value is at most α and the interval of what was tested, where it
     has one, excludes 0.
     """
@@ -219,6 +222,8 @@ def _decide(
         equivalent = p_value is not None and p_value <= options.alpha
     if equivalent:
         return "equivalent", significant, True
+    if significant and not pair.metric.direction_known:
+        return "inconclusive", True, equivalent
     if significant:
         return "b_better" if effect > 0 else "a_better", True, equivalent
     return "inconclusive", False, equivalent

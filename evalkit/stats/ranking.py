@@ -17,6 +17,7 @@ from evalkit.stats.scores import InferenceOptions, MetricScores
 
 FEWEST_DEGREES = 4.0
 """Methods are not ranked on groups that leave fewer degrees of freedom."""
+NO_DIRECTION = "nobody knows which way is better"
 MOST_CLIQUES = 100
 """More sets than this tell nobody anything."""
 
@@ -56,7 +57,7 @@ def rank_methods(
     pooled = (
         pooled_design_effect([means[name][common] for name in ranked], coded.where(common)) if metric.is_rate else None
     )
-    reason = _why_unranked(ranked, coded.where(common))
+    reason = _why_unranked(ranked, coded.where(common)) or (None if metric.direction_known else NO_DIRECTION)
     reasons = {name: metric.unranked.get(name, reason) for name in names}
     tested = [pair for pair in pairs if pair.a in ranked and pair.b in ranked]
     ranks = _rank_sets(ranked, tested)

@@ -100,6 +100,8 @@ class PairComparison:
     floor: Floor | None = None
     """Why no difference could have been significant; None where one could."""
     verdict: VerdictName
+    undirected: bool = False
+    """A difference is shown, and nobody knows which way is better: the verdict is inconclusive."""
     practically_equivalent: bool = False
     """Different beyond chance and inside the margin."""
     reason: str | None = None

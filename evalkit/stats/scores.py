@@ -50,6 +50,8 @@ class MetricScores:
     scores: Mapping[str, Floats]
     """Method to ``(n, seeds)``, NaN where there is no value; the items are the same for all."""
     higher_is_better: bool
+    direction_known: bool = True
+    """Whether it is known which way is better; nobody is decided to be better otherwise."""
     primary: bool = True
     """Whether its p-values form the confirmatory family."""
     margin: float | None = None

@@ -13,7 +13,8 @@ from evalkit.encoders.base import AnyEncoder, FeatureCache
 from evalkit.engine.base import Engine
 from evalkit.errors import DataError, OptionError
 from evalkit.metrics.base import Metric, get_metrics
-from evalkit.scores.external import ColumnNames, read_table
+from evalkit.scores.columns import ColumnNames
+from evalkit.scores.external import read_table
 from evalkit.scores.run import ScoredRun
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_folder

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from evalkit.comparison.compare import compare
 from evalkit.errors import DataError, OptionError, RunError
-from evalkit.scores.external import ColumnNames, number_of, read_groups, read_table
+from evalkit.scores.columns import ColumnNames
+from evalkit.scores.external import read_groups, read_table
+from evalkit.scores.numbers import number_of
 
 SCORES = {
     ("ddim+p2p", "psnr"): [17.5, 20.25, None, 19.0],
@@ -105,14 +107,16 @@ def test_pie_bench_results_are_compared(tmp_path):
     assert not any("by the name only" in note for note in comparison.notes)
 
 
-def test_the_direction_of_a_metric_that_nobody_knows_is_assumed_aloud(tmp_path):
-    """More is taken for better where the name gives no other hint, and that is said."""
-    (tmp_path / "t.csv").write_text("item,method,charm\na,x,1\nb,x,2\na,y,3\nb,y,5\n")
+def test_the_direction_of_a_metric_is_assumed_from_its_name_aloud(tmp_path):
+    """What a name says of the direction is said, and where it says nothing how to say it."""
+    (tmp_path / "t.csv").write_text("item,method,charm,wit_score\na,x,1,1\nb,x,2,2\na,y,3,1\nb,y,5,3\n")
     comparison = compare([tmp_path / "t.csv"])
-    assert [metric.higher_is_better for metric in comparison.metrics] == [True]
-    assert any("more is better, by the name only: charm" in note for note in comparison.notes)
+    assert [metric.direction_known for metric in comparison.metrics] == [False, True]
+    assert [metric.primary for metric in comparison.metrics] == [False, True]
+    assert any("more is better, by the name only: wit_score; if not so" in note for note in comparison.notes)
+    assert any("nobody is called better on charm, since" in note for note in comparison.notes)
     turned = compare([tmp_path / "t.csv"], lower_is_better=["charm"])
-    assert [metric.higher_is_better for metric in turned.metrics] == [False]
+    assert [metric.higher_is_better for metric in turned.metrics] == [False, True]
 
 
 def test_a_judges_csv_is_read(tmp_path):
@@ -278,11 +282,12 @@ def test_every_number_survives_as_text(value):
 
 
 def test_a_column_per_method_gets_told_how_to_say_so(tmp_path):
-    """Columns that could be methods or metrics are refused with how to head them as methods, which works."""
+    """Columns that could be methods, beside others that are metrics, are refused with the option, which works."""
     path = tmp_path / "scores.csv"
-    path.write_text("item_id,ours,theirs\nx,1,2\ny,2,1\n")
-    with pytest.raises(RunError, match=r"two methods or more; got scores.*ours, theirs are methods.*'ours\|score'"):
+    path.write_text("item_id,ours,theirs,psnr\nx,1,2,3\ny,2,1,4\n")
+    with pytest.raises(RunError, match=r"got scores\..* if some of its columns .* --method-columns ours,theirs,psnr"):
         compare([path])
+    assert {pair.a for pair in compare([path], columns=ColumnNames(methods=("ours", "theirs"))).pairs} == {"ours"}
 
     path.write_text("item_id,ours|score,theirs|score\nx,1,2\ny,2,1\n")
     assert {pair.a for pair in compare([path]).pairs} == {"ours"}

@@ -1,5 +1,6 @@
 """What is said of two methods on one metric."""
 
+import shlex
 from collections.abc import Iterator
 
 from evalkit.comparison.records import ComparedMetric, PairResult
@@ -54,6 +55,8 @@ def conclusion(pair: PairComparison, inference: Inference) -> str:
     if pair.verdict == "equivalent":
         also = "different, by less than the margin" if pair.practically_equivalent else "equivalent within the margin"
         return "; ".join([f"{also} of {format_declared(pair.margin or 0.0)}{_common(pair)}", *_whatever(pair)])
+    if pair.undirected:
+        return "; ".join([f"a difference is shown{_common(pair)}; {_undirected(pair)}", *_whatever(pair)])
     parts = ["inconclusive: no difference is shown"]
     p_value = pair.p_value if pair.adjusted_p_value is None else pair.adjusted_p_value
     if p_value is not None and p_value <= inference.alpha:
@@ -92,6 +95,8 @@ def _in_a_cell(pair: PairComparison, decided: str) -> str:
         return decided + (f" on {pair.n_items:,} common items, open on the benchmark" if pair.is_open else "")
     if pair.verdict == "equivalent":
         return "different, by less than the margin" if pair.practically_equivalent else "equivalent"
+    if pair.undirected:
+        return "different, direction unknown"
     if pair.floor is not None:
         what = "groups" if pair.floor.n_differing == pair.n_groups else "that differ"
         return f"inconclusive, {pair.floor.groups_needed:,} {what} needed at least"
@@ -108,6 +113,8 @@ def plain_verdict(pair: PairComparison, inference: Inference) -> str:
         if pair.practically_equivalent:
             return f"{pair.a} and {pair.b} differ, by less than the margin that was declared, {margin}."
         return f"{pair.a} and {pair.b} are equivalent within the margin that was declared, {margin}."
+    if pair.undirected:
+        return f"{pair.a} and {pair.b} differ; {_undirected(pair)}."
     if pair.winner is None:
         because = f"; the design {floor_words(pair, inference)}" if pair.floor is not None else ""
         of_ranks = " in ranks" if inference.is_about_ranks else ""
@@ -115,6 +122,12 @@ def plain_verdict(pair: PairComparison, inference: Inference) -> str:
     loser = pair.b if pair.winner == pair.a else pair.a
     where = " in ranks" if inference.is_about_ranks else ""
     return f"{pair.winner} is better than {loser}{where}{_reach(pair)}."
+
+
+def _undirected(pair: PairComparison) -> str:
+    """Why a difference that is shown has no winner, and what gives it one."""
+    name = shlex.quote(one_line(pair.metric))
+    return f"which of them is better is not known: say it with --higher-is-better {name} or --lower-is-better {name}"
 
 
 def floor_words(pair: PairComparison, inference: Inference) -> str:

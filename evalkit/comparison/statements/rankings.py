@@ -27,7 +27,7 @@ def headline(comparison: Comparison, metric: ComparedMetric) -> str:
 
 def tally(pairs: Sequence[PairResult], inference: Inference) -> str:
     """How many comparisons ended how."""
-    decided = sum(pair.winner is not None for pair in pairs)
+    decided = sum(pair.winner is not None or pair.undirected for pair in pairs)
     equivalent = sum(pair.verdict == "equivalent" for pair in pairs)
     also = sum(pair.practically_equivalent for pair in pairs)
     undecided = len(pairs) - decided - equivalent

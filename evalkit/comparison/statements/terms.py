@@ -77,6 +77,8 @@ def items_and_groups(inference: Inference, n_items: int, n_groups: int) -> str:
 
 def metric_label(metric: ComparedMetric) -> str:
     """A metric's name with an arrow towards the better values."""
+    if not metric.direction_known:
+        return one_line(metric.name)
     return f"{one_line(metric.name)} {'↑' if metric.higher_is_better else '↓'}"
 
 

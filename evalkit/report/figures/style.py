@@ -130,11 +130,15 @@ def printable(text: str) -> str:
 def sides_of(metric: ComparedMetric) -> str:
     """Which side of 0 is better, along an axis of differences; the spaces stay apart in SVG."""
     gap = "\N{NO-BREAK SPACE}" * 3
+    if not metric.direction_known:
+        return f"← less{gap}more →"
     return f"← worse{gap}better →" if metric.higher_is_better else f"← better{gap}worse →"
 
 
 def direction(metric: ComparedMetric) -> str:
     """Which values are better, with an arrow."""
+    if not metric.direction_known:
+        return "(which way is better is not known)"
     return f"{'↑ higher' if metric.higher_is_better else '↓ lower'} is better"
 
 
