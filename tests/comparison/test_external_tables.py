@@ -371,7 +371,7 @@ def test_seeds_that_pandas_wrote_as_floats_are_whole(tmp_path):
     assert (pair.n_items, pair.n_seeds) == (6, 2)
     assert pair.difference == pytest.approx((B - A).mean())
     path = one_table(tmp_path, "score", seed=["0.5"] * 2 * N)
-    with pytest.raises(DataError, match="line 2: the seed must be a whole number, got '0.5'"):
+    with pytest.raises(DataError, match=r"line 2: the seed must be a whole number, got '0\.5'"):
         compare([path])
 
 
