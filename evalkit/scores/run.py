@@ -345,5 +345,5 @@ def first_fault(failure: ValueError) -> str:
         return str(failure)
     first = failure.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    message = "expected an object" if first["type"] == "model_type" else first["msg"].removeprefix("ParsedCell error, ")
+    message = "expected an object" if first["type"] == "model_type" else first["msg"].removeprefix("Value error, ")
     return f"{where}: {message}" if where else message
