@@ -17,8 +17,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "test", "correction", "seed",
     ),
     "Columns of other tools' tables": (
-        "item_column", "method_column", "seed_column", "metric_column", "value_column", "method_columns", "groups", "items_are",
-        "higher_is_better", "lower_is_better",
+        "item_column", "method_column", "seed_column", "metric_column", "value_column", "method_columns", "groups",
+        "items_are", "higher_is_better", "lower_is_better",
     ),
     "How it is computed": (
         "device", "dtype", "compiled", "batch_size", "cached", "artefacts", "name_of_engine", "address", "workers",
