@@ -17,9 +17,17 @@ if TYPE_CHECKING:
 
 RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "rank_high", "reason")
 MARGIN_HELP = "Differences below X do not matter.  [default: the protocol's]"
-FIGURES_HELP = "Write figures there: SVG, PDF, PNG, and the numbers behind each as CSV."
+FIGURES_HELP = "Write the main figures there, with an index: SVG, PDF, PNG, and the numbers behind each as CSV."
+ALL_FIGURES_HELP = "With --figures: write every figure of every metric."
 TESTS, CORRECTIONS = ("sign_flip", "t", "wilcoxon"), ("holm", "maxt", "bh", "by", "none")
 DIRECTORY, FILE = click.Path(file_okay=False, path_type=Path), click.Path(dir_okay=False, path_type=Path)
+
+
+def needs_figures(context: click.Context, _: click.Parameter, given: bool) -> bool:
+    """Refuse ``--figures-all`` without the directory that they go to."""
+    if given and context.params.get("figures") is None:
+        raise click.UsageError("--figures-all says how many figures, --figures DIR where to: give both.")
+    return given
 
 
 @click.command(
@@ -42,7 +50,8 @@ DIRECTORY, FILE = click.Path(file_okay=False, path_type=Path), click.Path(dir_ok
 @click.option("--lower-is-better", multiple=True, metavar="A,B", help="Other tools' metrics of which less is better.")
 @column_options
 @click.option("--export", "to", type=click.Choice(get_args(ExportFormat)), help="Print the tables in this format.")
-@click.option("--figures", type=DIRECTORY, metavar="DIR", help=FIGURES_HELP)
+@click.option("--figures", type=DIRECTORY, metavar="DIR", is_eager=True, help=FIGURES_HELP)
+@click.option("--figures-all", "all_figures", is_flag=True, callback=needs_figures, help=ALL_FIGURES_HELP)
 @click.option("--report", type=FILE, metavar="FILE.html", help="Write one page with it all.")
 @output_options
 def compare(
@@ -57,6 +66,7 @@ def compare(
     groups: Path | None,
     to: ExportFormat | None,
     figures: Path | None,
+    all_figures: bool,
     report: Path | None,
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
@@ -88,17 +98,20 @@ def compare(
         output.line(export(comparison, to).rstrip("\n"))
     else:
         show(comparison, output)
-    write(comparison, figures, report, output)
+    write(comparison, figures, report, output, all_figures=all_figures)
 
 
-def write(comparison: "Comparison", figures: Path | None, report: Path | None, output: Output) -> None:
+def write(
+    comparison: "Comparison", figures: Path | None, report: Path | None, output: Output, *, all_figures: bool = False
+) -> None:
     """The figures and the page, where they were asked for."""
     try:
         if figures is not None:
             from evalkit.report.figures.write import draw_figures, write_figures
 
-            files = write_figures(draw_figures(comparison), figures)
-            output.note(f"Wrote {len(files)} files to {figures}" if files else "There was nothing to draw.")
+            files = write_figures(draw_figures(comparison, everything=all_figures), figures)
+            shown = f", shown in {files[-1]}" if files else ""
+            output.note(f"Wrote {len(files)} files to {figures}{shown}" if files else "There was nothing to draw.")
         if report is not None:
             from evalkit.report.page.render import write_page
 

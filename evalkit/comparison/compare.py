@@ -55,10 +55,10 @@ def compare(
     groups = None if options.groups is None else read_groups(options.groups, options.columns)
     joined = join(methods, plan.names, groups)
     notes += _group_notes(joined)
-    scores = [_scores(joined, metric) for metric in plan.metrics]
+    scores = [metric_scores(joined, metric) for metric in plan.metrics]
     decided = compare_methods(scores, joined.groups, options)
     settings_used = _settings(joined, plan, scores, len(decided))
-    pairs = _pairs(joined, plan, decided, Inference.of(settings_used))
+    pairs = pair_results(joined, plan.metrics, decided, Inference.of(settings_used))
     rankings = [
         rank_methods(of_metric, joined.groups, (pair for pair in pairs if pair.metric == of_metric.metric), options)
         for of_metric in scores
@@ -79,7 +79,7 @@ def compare(
     )
 
 
-def _scores(joined: Joined, metric: ComparedMetric) -> MetricScores:
+def metric_scores(joined: Joined, metric: ComparedMetric) -> MetricScores:
     """One metric's scores, as the statistics take them."""
     scores = joined.scores(metric.name)
     return MetricScores(
@@ -99,11 +99,11 @@ def _scores(joined: Joined, metric: ComparedMetric) -> MetricScores:
     )
 
 
-def _pairs(
-    joined: Joined, plan: ComparisonPlan, decided: Sequence[PairComparison], inference: Inference
+def pair_results(
+    joined: Joined, compared: Sequence[ComparedMetric], decided: Sequence[PairComparison], inference: Inference
 ) -> tuple[PairResult, ...]:
     """Every pair on every metric, with its sentence and the items that it leaves out."""
-    metrics = {metric.name: metric for metric in plan.metrics}
+    metrics = {metric.name: metric for metric in compared}
     return tuple(
         PairResult.of(
             pair,

@@ -107,6 +107,22 @@ class ScoreFrame:
         """Each row's item and group."""
         return zip(_listed(self.items["item_id"]), _listed(self.items["group"]), strict=True)
 
+    def edit_types(self) -> Iterator[tuple[str, str | None]]:
+        """Each row's item and edit type."""
+        return zip(_listed(self.items["item_id"]), _listed(self.items["edit_type"]), strict=True)
+
+    def where(self, rows: Mask) -> "ScoreFrame":
+        """Some of the rows: those that are true."""
+        texts = [
+            {
+                name: _categories([text for text, chosen in zip(_listed(column), rows, strict=True) if chosen])
+                for name, column in zip(table.column_names, table.itercolumns(), strict=True)
+            }
+            for table in (self.items, self.reasons)
+        ]
+        values = {metric: _numbers(self.column(metric)[rows]) for metric in self.metrics}
+        return ScoreFrame(items=pa.table(texts[0]), values=pa.table(values), reasons=pa.table(texts[1]))
+
     def column(self, metric: str) -> Floats:
         """``(rows,)`` values of a metric, NaN where there is none."""
         values, valid = _to_numpy(self.values[metric].combine_chunks(), np.float64)

@@ -258,13 +258,23 @@ def test_figures_and_page_are_written_and_named(two, tmp_path):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["comparisons"][0]["verdict"] == "b_better"
     kinds = {file.name.removesuffix("_clip_score.svg") for file in figures.glob("*.svg")}
-    assert kinds == {"forest", "ecdf", "heat_map", "power"}
-    assert f"Wrote 17 files to {figures}" in done.stderr
+    assert kinds == {"means", "forest", "ecdf", "heat_map"}
+    assert f"Wrote 17 files to {figures}, shown in {figures / 'index.html'}" in done.stderr
     assert f"Wrote {page}" in done.stderr
     text = page.read_text("utf-8")
     assert "On clip_score ↑: b is better than a." in text
     assert "The pictures of a are not shown: " in text
     assert "is not there any more" in text
+
+
+def test_all_figures_are_written_where_they_are_asked_for(two, tmp_path):
+    """The flag adds the figures that the handful leaves out, and needs a directory."""
+    done = evalkit("compare", *two, "--figures", tmp_path / "figures", "--figures-all")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "figures" / "power_clip_score.svg").is_file()
+    done = evalkit("compare", *two, "--figures-all")
+    assert done.exit_code == 2
+    assert "--figures DIR where to: give both" in done.stderr
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(two, tmp_path):

@@ -132,7 +132,7 @@ def audited(tmp_path_factory, design, **options):
 
 @pytest.fixture(autouse=True)
 def _without_figures(monkeypatch):
-    monkeypatch.setattr("evalkit.report.page.render.draw_figures", lambda *_, **__: iter(()))
+    monkeypatch.setattr("evalkit.report.page.render.draw_for_page", lambda *_, **__: iter(()))
 
 
 SETTINGS = {"suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
@@ -277,7 +277,7 @@ def test_captions_of_figures_are_held_against_the_same_words(tmp_path_factory):
     """No caption or alternative text names a test that was not made, or a number that is none."""
     for test in ("sign_flip", "t", "wilcoxon"):
         comparison = drawn(tmp_path_factory, asked={"test": test})
-        for figure in draw_figures(comparison):
+        for figure in draw_figures(comparison, everything=True):
             check_words(Said(where=figure.name, text=f"{figure.caption} {figure.alt}", metrics={}))
             if figure.name.split("_")[0] in ("forest", "cliques", "heat"):
                 metric = next(m for m in comparison.metrics if figure.name.endswith(m.name))

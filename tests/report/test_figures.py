@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from evalkit.report.figures.means import cliques, forest
-from evalkit.report.figures.pairs import ecdf, heat_map
+from evalkit.report.figures.means import cliques, crowded_leaders, forest, means
+from evalkit.report.figures.pairs import common_scales, ecdf, heat_map
 from evalkit.report.figures.power_curve import curve_of, planning_alpha, power_curve
 from evalkit.report.figures.style import (
     COLOURS,
@@ -22,9 +22,9 @@ from evalkit.report.figures.style import (
     short_labels,
     with_fixed_layout,
 )
-from evalkit.report.figures.trade_off import mean_covariance, region_radius, trade_off
+from evalkit.report.figures.trade_off import crowded, mean_covariance, region_radius, trade_off
 from evalkit.report.figures.view import MetricView
-from evalkit.report.figures.write import FORMATS, draw_figures, write_figures
+from evalkit.report.figures.write import FORMATS, draw_figures, draw_for_page, write_figures
 from evalkit.scores.frame import ScoreFrame
 from evalkit.stats.clusters import cluster_error, code_groups
 from evalkit.stats.power import Design, minimum_detectable_effect
@@ -46,17 +46,31 @@ def table_of(drawn):
 
 def test_writes_every_format_with_its_numbers_and_a_caption(tmp_path):
     """Each figure comes as SVG, PDF and PNG, with a CSV of its numbers and its caption in one page of captions."""
-    files = write_figures(draw_figures(comparison_of(2, n_items=20, metrics=METRICS[:1])), tmp_path / "figures")
+    comparison = comparison_of(2, n_items=20, metrics=METRICS[:1])
+    files = write_figures(draw_figures(comparison, everything=True), tmp_path / "figures")
 
-    assert sorted({file.suffix for file in files}) == [".csv", ".md", ".pdf", ".png", ".svg"]
+    assert sorted({file.suffix for file in files}) == [".csv", ".html", ".pdf", ".png", ".svg"]
     stems = {file.stem for file in files if file.suffix == ".svg"}
-    assert stems == {f"{kind}_clip_score" for kind in ("forest", "cliques", "ecdf", "heat_map", "power")}
+    assert stems == {f"{kind}_clip_score" for kind in ("means", "forest", "cliques", "ecdf", "heat_map", "power")}
     starts = {".svg": b"<?xml", ".pdf": b"%PDF", ".png": b"\x89PNG"}
     assert all(file.read_bytes().startswith(starts.get(file.suffix, b"")) for file in files)
-    captions = (tmp_path / "figures" / "captions.md").read_text()
-    assert all(f"## {stem}\n" in captions for stem in stems)
+    assert files[-1].name == "index.html"
+    index = files[-1].read_text()
+    assert all(f'<img src="{stem}.svg"' in index and f'href="{stem}.pdf"' in index for stem in stems)
+    assert "sign-flip test by group" in index
     rows = list(csv.reader(io.StringIO((tmp_path / "figures" / "forest_clip_score.csv").read_text())))
     assert [row[0] for row in rows] == ["method", "identity", "imagic"]
+
+
+def test_a_handful_is_drawn_unless_all_are_asked_for():
+    """The first primary metric's figures and one trade-off; all metrics' with everything."""
+    names = [drawn.name for drawn in draw_figures(comparison_of(3, n_items=20))]
+    everything = [drawn.name for drawn in draw_figures(comparison_of(3, n_items=20), everything=True)]
+
+    assert names == [*(f"{kind}_clip_score" for kind in ("means", "forest", "ecdf", "heat_map")),
+                     "trade_off_clip_score_lpips"]  # fmt: skip
+    assert len(everything) == 13
+    assert set(names) < set(everything)
 
 
 def test_equal_data_give_equal_files():
@@ -69,19 +83,22 @@ def test_equal_data_give_equal_files():
 
 def test_all_captions_name_level_and_unit_of_resampling():
     """Every caption says how sure its intervals or verdicts are, and what was resampled."""
-    drawn = list(draw_figures(comparison_of(3, n_items=20)))
+    drawn = list(draw_figures(comparison_of(3, n_items=20), everything=True))
 
-    assert len(drawn) == 11
+    assert len(drawn) == 13
     for one in drawn:
         assert "95 %" in one.caption or "α = 0.0" in one.caption, one.name
         assert "20 items in 10 groups" in one.caption, one.name
         assert one.alt
 
 
+@pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize("n_methods", [2, 12])
-def test_no_texts_overlap_or_leave_the_figure(n_methods):
-    """With two methods or twelve, with long names, no text lies on another or is cut off."""
-    for drawn in draw_figures(comparison_of(n_methods, n_items=20), primary_only=True):
+def test_no_texts_overlap_or_leave_the_figure(n_methods, narrow):
+    """With two methods or twelve, with long names, no text lies on another or is cut off, nor on a phone."""
+    comparison = comparison_of(n_methods, n_items=20)
+    of_metric = [drawn for drawn in draw_figures(comparison, everything=True) if not drawn.name.endswith("_lpips")]
+    for drawn in draw_for_page(comparison, narrow=True) if narrow else of_metric:
         renderer = FigureCanvasAgg(drawn.figure).get_renderer()
         boxes = [(text, text.get_window_extent(renderer)) for text in _texts(drawn.figure)]
         width, height = drawn.figure.canvas.get_width_height()
@@ -183,6 +200,64 @@ def test_the_distribution_shows_ties_as_a_jump():
     assert high - low == pytest.approx(12 / 60)
 
 
+def test_a_panel_that_would_collapse_has_its_own_scale():
+    """Panels share one axis; those that would fill less than a sixth of it share another, and so on."""
+    wide, other, small, smaller = (-1.0, 0.2), (-0.4, 0.4), (-0.01, 0.05), (-0.0001, 0.0)
+    scales = common_scales([wide, small, other, smaller, small])
+
+    assert scales[0] == scales[2] == pytest.approx((-1.07, 0.47))
+    assert scales[1] == scales[4]
+    assert len(set(scales)) == 3
+    for (low, high), (left, right) in zip((wide, small, other, smaller, small), scales, strict=True):
+        assert left < low
+        assert high < right
+        assert high - low > (right - left) / 8
+    assert common_scales([(0.0, 0.0)] * 2) == [(-1.0, 1.0)] * 2
+
+
+def test_regions_that_crowd_are_enlarged():
+    """Three or more in a small part of the picture are found; those that fill it are not."""
+
+    def box(x, y, half=0.01):
+        return np.array([[x - half, y - half], [x + half, y + half]])
+
+    crowd = [box(0.9, 0.9), box(0.91, 0.92), box(0.89, 0.9)]
+    assert crowded([box(0, 0), *crowd, box(0.5, 0.1)]) == [1, 2, 3]
+    assert crowded([box(0, 0), box(0.5, 0.5), box(1, 1), box(1, 0)]) == []
+    assert crowded(crowd[:2]) == []
+    assert crowded([box(0, 0, 0)] * 4) == []
+
+
+def test_the_leaders_are_enlarged_where_the_axis_of_all_does_not_tell_them_apart():
+    """Only those that no other is decided better than, only where they stand first, and only where they crowd."""
+    rows = view_of(comparison_of(3, n_items=20), ALIGNED).with_mean
+
+    def at(*means, tied):
+        return [
+            replace(rows[0], mean=mean, ci_low=mean - 0.01, ci_high=mean + 0.01, tied_with_best=number < tied)
+            for number, mean in enumerate(means)
+        ]
+
+    assert len(crowded_leaders(at(0.9, 0.91, 0.1, tied=2))) == 2
+    assert crowded_leaders(at(0.9, 0.91, 0.1, tied=1)) == []
+    assert crowded_leaders(at(0.9, 0.91, tied=2)) == []
+    assert crowded_leaders(at(0.9, 0.5, 0.1, tied=2)) == []
+    assert crowded_leaders(at(tied=0)) == []
+
+
+def test_means_stand_beside_their_ranks():
+    """Each bar goes from the least to the greatest rank; rows that no method is decided better than are shaded."""
+    comparison = comparison_of(4, n_items=20)
+    drawn = _drawn(means, comparison, ALIGNED)
+    rows = table_of(drawn)
+    bars = [line.get_xdata().tolist() for line in drawn.figure.axes[-1].lines]
+
+    assert bars == [[row["rank_low"] - 0.32, row["rank_high"] + 0.32] for row in rows]
+    shaded = list(drawn.figure.axes[-1].patches)
+    assert len(shaded) == sum(row["tied_with_best"] for row in rows) > 0
+    assert "Shaded: no method is decided better." in drawn.caption
+
+
 def test_sets_need_not_be_neighbours():
     """A set of methods that are not told apart has dots at its members only, however far apart their ranks are."""
     comparison = comparison_of(3, n_items=20)
@@ -210,9 +285,11 @@ def test_the_heat_map_marks_what_is_not_decided():
 
 def test_with_a_baseline_there_are_no_sets_and_no_heat_map():
     """Figures that need all pairs are left out where only pairs with the baseline were compared."""
-    names = {drawn.name for drawn in draw_figures(comparison_of(3, n_items=20, baseline="identity"), primary_only=True)}
+    names = {drawn.name for drawn in draw_figures(comparison_of(3, n_items=20, baseline="identity"), everything=True)}
 
-    assert names == {"forest_clip_score", "ecdf_clip_score", "power_clip_score", "trade_off_clip_score_lpips"}
+    assert names == {
+        f"{kind}_{metric}" for kind in ("means", "forest", "ecdf", "power") for metric in ("clip_score", "lpips")
+    } | {"trade_off_clip_score_lpips"}
 
 
 def test_joint_covariance_has_the_group_robust_errors_on_its_diagonal():
@@ -296,7 +373,7 @@ def test_degenerate_scores_leave_figures_out_and_raise_nothing():
     )
 
     assert power_curve(view_of(same, ALIGNED)) is None
-    assert [drawn.name for drawn in draw_figures(nothing)] == ["trade_off_clip_score_lpips"]
+    assert [drawn.name for drawn in draw_figures(nothing, everything=True)] == ["trade_off_clip_score_lpips"]
 
 
 def test_numbers_in_the_forest():

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -20,15 +21,20 @@ from evalkit.edits.check import edits_digest
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import write_manifest
 from evalkit.errors import BenchmarkError
+from evalkit.formatting import format_interval, format_score
 from evalkit.images.decode import write_image
-from evalkit.report.page.gallery import MAX_ITEMS, MAX_THUMBNAILS, THUMBNAIL, build_gallery, spread_over
-from evalkit.report.page.render import render_page, write_page
+from evalkit.report.page.cells import means_columns
+from evalkit.report.page.gallery import MAX_ITEMS, MAX_PICTURES, build_gallery, choose_items
+from evalkit.report.page.pictures import THUMBNAIL
+from evalkit.report.page.render import render_page, script_data, write_page
+from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord
+from tests.support.audit import Tables
 from tests.support.comparisons import METRICS, comparison_of
 from tests.support.folders import put
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}'
-VOID = {"meta", "img", "br", "path", "use", "rect", "link", "wbr"}
+VOID = {"meta", "img", "br", "path", "use", "rect", "link", "wbr", "input"}
 
 
 class Page(HTMLParser):
@@ -106,7 +112,7 @@ def scored(root, **options):
 @pytest.fixture
 def without_figures(monkeypatch):
     """Pages without their figures, for tests of the rest."""
-    monkeypatch.setattr("evalkit.report.page.render.draw_figures", lambda *_, **__: iter(()))
+    monkeypatch.setattr("evalkit.report.page.render.draw_for_page", lambda *_, **__: iter(()))
 
 
 @pytest.fixture(scope="module")
@@ -149,22 +155,115 @@ def test_nothing_in_a_name_or_caption_can_act(folders):
     hostile = comparison_of(2, names=names, n_items=4, folders={HOSTILE: folders["imagic"], **folders})
     page = Page(render_page(replace(hostile, benchmark="my own", notes=(HOSTILE,))))
 
-    assert len(page.all("script")) == 1
+    assert page.all("script") == [{"type": "application/json", "id": "data"}, {}]
     assert not [attributes for _, attributes in page.elements if any(name.startswith("on") for name in attributes)]
-    assert {image["src"][:23] for image in page.all("img")} == {"data:image/jpeg;base64,"}
+    assert {image["src"][:23] for image in page.all("img") if "src" in image} == {"data:image/jpeg;base64,"}
     assert any(HOSTILE in image["alt"] for image in page.all("img"))
-    assert ("li", HOSTILE) in page.texts
-    assert ("button", HOSTILE) in page.texts
+    assert ("li", f"{HOSTILE}.") in page.texts
+    assert ("option", f"{HOSTILE} scores best") in page.texts
     assert (page.open, page.wrong) == ([], [])
 
 
-def test_verdicts_come_first(html):
-    """The first section says in words what was found, with each metric's direction, before any table or picture."""
-    first = html.index("On clip_score ↑: ")
+def test_the_answer_comes_first(html):
+    """What was found on the primary metric, in one sentence, then the table of means, then a figure, then the rest."""
+    order = ["On clip_score ↑: ", "<table", "<figure", 'id="trade-off"', 'id="pairs"', 'id="gallery"', 'id="methods"']
+    places = [html.index(part, html.index("<main>")) for part in order]
 
-    assert 'class="verdicts"' in html[:first]
-    assert first < min(html.index("<table"), html.index("<img"), html.index("<svg"))
-    assert first < html.index("identity − imagic = ")
+    assert places == sorted(places)
+    assert html.count('class="answer"') == 1
+    assert html.index('class="answer"') < places[0] < html.index("</p>", html.index('class="answer"'))
+
+
+def test_the_table_of_means_marks_what_is_not_told_apart_from_the_best():
+    """Each cell has mean, interval, ranks and mark, which are said below; over five metrics make two tables."""
+    many = tuple(replace(METRICS[0], name=f"m{n}", primary=n == 0) for n in range(6))
+    comparison = comparison_of(3, n_items=20)
+    both = replace(
+        comparison, metrics=many,
+        pairs=tuple(replace(p, metric=m.name) for m in many for p in comparison.pairs if p.metric == "clip_score"),
+        ranking=tuple(replace(r, metric=m.name) for m in many for r in comparison.ranking if r.metric == "clip_score"),
+        cliques={m.name: () for m in many},
+    )  # fmt: skip
+    columns = means_columns(both, many)
+    page = Tables(render_page(both))
+    tables = [(head, rows) for (caption, rows), head in zip(page.tables, page.heads, strict=True) if "Means" in caption]
+
+    assert [len(head) for head, _ in tables] == [6, 2]
+    assert tables[0][0][1] == "m0 ↑ primary"
+    for row, mark in columns[0].cells.values():
+        (cell,) = (cells[1] for cells in tables[0][1] if cells[0] == row.method)
+        sign = {"best": "● ", "tied": "○ ", "": ""}[mark]
+        assert cell.startswith(f"{sign}{format_score(row.mean)} {row.rank_low}")
+        assert cell.endswith(format_interval(row.ci_low, row.ci_high))
+    assert "●: best mean; ○: no method is decided better." in page.words
+
+
+def test_edit_types_have_a_table_that_says_what_it_is():
+    """A column per type with its items; exploratory, and which correction holds; no section without types."""
+    comparison = typed(comparison_of(3, n_items=24, metrics=METRICS), ["style", "object"])
+    page = Tables(render_page(comparison))
+    (table,) = (head for (caption, _), head in zip(page.tables, page.heads, strict=True) if "edit type" in caption)
+
+    assert table == ["method", "style 12 items", "object 12 items"]
+    (about,) = (words for words in page.words if words.startswith("Exploratory: "))
+    assert "Benjamini–Hochberg-corrected" in about
+    assert "over all 6 comparisons of all edit types" in about
+    assert 'id="types"' not in render_page(comparison_of(3, n_items=24))
+
+
+def typed(comparison, types):
+    """The comparison with edit types that take turns item by item."""
+    methods = tuple(
+        replace(
+            method,
+            table=ScoreFrame.from_rows(
+                [replace(row, edit_type=types[n % len(types)]) for n, row in enumerate(method.table.rows)],
+                method.table.metrics,
+            ),
+        )
+        for method in comparison.methods
+    )
+    return replace(comparison, methods=methods)
+
+
+def test_pairs_are_a_matrix_with_the_numbers_of_each_as_data():
+    """One matrix per metric, a cell for each two methods, and behind it every number of the pair."""
+    comparison = comparison_of(4, n_items=20)
+    page = Tables(render_page(comparison))
+    matrices = [rows for caption, rows in page.tables if caption.startswith("Rows against columns")]
+
+    assert [len(rows) for rows in matrices] == [4, 4]
+    assert len(page.data["pairs"]) == len(comparison.pairs)
+    assert page.data["heads"][:4] == ["comparison", "verdict", "difference", "interval"]
+    for known, pair in zip(page.data["pairs"], comparison.pairs, strict=True):
+        assert known["cells"][0] == f"{pair.b} − {pair.a}"
+        assert known["sentence"] == pair.sentence
+    with_baseline = Tables(render_page(comparison_of(4, n_items=20, baseline="identity")))
+    cells = [cell for caption, rows in with_baseline.tables if "Rows" in caption for row in rows for cell in row[1:]]
+    assert sum(bool(cell) for cell in cells) == 2 * 2 * 3
+
+
+def test_nobody_is_called_better_where_nobody_knows_the_direction():
+    """The matrix says different, the heading has no arrow, and no item has a best method."""
+    metrics = (replace(METRICS[0], direction_known=False), METRICS[1])
+    comparison = comparison_of(2, n_items=20, metrics=metrics)
+    (pair, other) = comparison.pairs
+    pair = replace(pair, verdict="inconclusive", undirected=True)
+    page = Tables(render_page(replace(comparison, pairs=(pair, other))))
+    (caption, rows), *_ = [found for found in page.tables if found[0].startswith("Rows against columns")]
+
+    assert "≠ different" in caption
+    assert all(cell.endswith("different, direction unknown") for row in rows for cell in row[1:] if cell)
+    assert page.heads[0][1] == "clip_score primary"
+    assert page.data["higher"] == [None, False]
+
+
+def test_data_cannot_end_its_element():
+    """Whatever a name holds, the JSON in the page stays JSON."""
+    text = str(script_data({"</script><script>": ["<!--", "\u2028", "&"]}))
+
+    assert "<" not in text
+    assert json.loads(text) == {"</script><script>": ["<!--", "\u2028", "&"]}
 
 
 @pytest.mark.parametrize(
@@ -213,13 +312,10 @@ def test_many_methods_are_summed_up():
     assert f"{best} is best. Of 6 comparisons" in headline(replace(comparison, ranking=told), METRICS[0])
 
 
-def test_many_sentences_are_folded_away(html, without_figures):
-    """A few sentences are open; as many as ten methods have are folded, so that the ranking stays near the top."""
-    many = render_page(comparison_of(10, n_items=10))
-
-    assert Page(html).all("details") == [{"open": None}]
-    assert Page(many).all("details") == [{}]
-    assert "In full, to paste: 45 comparisons" in many
+def test_what_is_long_is_folded_away(html):
+    """Pairs, sentences, notes and other metrics are closed until somebody opens them."""
+    assert Page(html).all("details") == [{}, {}, {"class": "print"}, {}]
+    assert "In full, to paste: 2 comparisons" in html
 
 
 def test_it_can_be_used_with_a_screen_reader(html):
@@ -231,11 +327,11 @@ def test_it_can_be_used_with_a_screen_reader(html):
     assert page.all("html")[0]["lang"] == "en"
     assert tags.count("h1") == 1
     assert all(header.get("scope") in ("col", "row") for header in page.all("th"))
-    assert tags.count("caption") == tags.count("table") == 5
-    assert all(image["alt"] and image["width"] and image["height"] for image in page.all("img"))
+    assert tags.count("caption") == tags.count("table") == 3
+    pictures = [image for image in page.all("img") if "src" in image]
+    assert all(image["alt"] and image["width"] and image["height"] for image in pictures)
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in page.all("svg"))
     assert all(button["type"] == "button" for button in page.all("button"))
-    assert all(region["tabindex"] == "0" for region in page.all("div") if region.get("role") == "region")
     ids = {attributes.get("id") for _, attributes in page.elements}
     assert {attributes["aria-labelledby"] for _, attributes in page.elements if "aria-labelledby" in attributes} <= ids
 
@@ -245,9 +341,10 @@ def test_text_has_enough_contrast(html, scheme):
     """Every text colour stands out from every ground that it lies on by 4.5 : 1, in the light and in the dark."""
     blocks = re.findall(r":root \{(.*?)\}", html, re.DOTALL)
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", blocks[0 if scheme == "light" else 1]))
-    grounds = dict.fromkeys(("ink", "muted", "link"), ("paper", "soft")) | {"warn-ink": ("warn",)}
+    grounds = {"ink": ("paper", "soft", "band", "better", "worse"), "warn-ink": ("warn",)}
+    grounds |= dict.fromkeys(("muted", "link"), ("paper", "soft"))
 
-    assert set(colours) == {"paper", "ink", "muted", "line", "band", "soft", "link", "warn", "warn-ink"}
+    assert set(colours) == {name for pair in grounds.items() for name in (pair[0], *pair[1])} | {"line"}
     for text, names in grounds.items():
         for ground in names:
             assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
@@ -256,7 +353,7 @@ def test_text_has_enough_contrast(html, scheme):
 def test_pictures_are_small_and_their_number_is_bounded(html):
     """Thumbnails have at most so many pixels, and a page never has more items and pictures than it says."""
     sizes = []
-    for image in Page(html).all("img"):
+    for image in [image for image in Page(html).all("img") if "src" in image]:
         with Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) as opened:
             sizes.append(opened.size)
 
@@ -264,27 +361,30 @@ def test_pictures_are_small_and_their_number_is_bounded(html):
     for n_methods in (2, 12):
         gallery = build_gallery(comparison_of(n_methods, n_items=200))
         assert len(gallery.rows) <= MAX_ITEMS
-        assert len(gallery.rows) * (n_methods + 1) <= MAX_THUMBNAILS
+        assert len(gallery.rows) * (n_methods + 1) <= MAX_PICTURES
         assert gallery.n_items == 200
 
 
-def test_the_items_shown_span_all_differences_and_their_number_is_said(without_figures):
-    """Of too many items both extremes and evenly many between them are shown, in the order of the data."""
-    ids = [f"i{n}" for n in range(101)]
-    chosen = spread_over(ids, {item_id: float((7 * n) % 101) for n, item_id in enumerate(ids)}, 11)
+def test_the_items_shown_are_chosen_and_their_number_is_said(without_figures):
+    """Of too many items a third are the most disputed, a third the worst of the rest, the others spread evenly."""
+    values = {f"i{n}": [float(n), float(n) + (50.0 if n % 10 == 0 else n / 100)] for n in range(101)}
+    chosen = choose_items(values, METRICS[0], 12)
 
-    assert sorted((7 * ids.index(item_id)) % 101 for item_id in chosen) == list(range(0, 101, 10))
-    assert chosen == sorted(chosen, key=ids.index)
+    assert set(chosen.disputed) <= {f"i{n}" for n in range(0, 101, 10)}
+    assert chosen.worst == ("i1", "i2", "i3", "i4")
+    assert len(chosen.items) == len(set(chosen.items)) == 12
+    assert choose_items(values, METRICS[1], 12).worst == ("i100", "i90", "i80", "i99")
+    assert choose_items({"a": [], "b": [1.0]}, METRICS[0], 12).items == ("b", "a")
     many, few = (render_page(comparison_of(2, n_items=n)) for n in (80, 10))
-    assert "60 of 80 items are shown, evenly spread over the differences on clip_score" in many
+    assert "60 of 80 items are shown, by clip_score: the 20 on which methods differ most" in many
     assert "All 10 items are shown." in few
     assert "No pictures: the scores come from tables that name no edit folder." in few
 
 
 def test_an_item_shows_source_edits_and_scores(comparison):
-    """A row has the captions, the source, each method's edit or why there is none, its scores and their difference."""
+    """A row has the captions, the source, each method's edit or why there is none, and its scores."""
     gallery = build_gallery(comparison)
-    first, last = gallery.rows[1], gallery.rows[3]
+    first, last = (next(row for row in gallery.rows if row.item_id == f"item00{n}") for n in (1, 3))
 
     assert first.texts == (("source", "a photo of a dog"), ("asked for", "a photo of a cat"))
     assert first.source.alt == "Source image: a photo of a dog"
@@ -294,22 +394,21 @@ def test_an_item_shows_source_edits_and_scores(comparison):
     for metric in ("clip_score", "lpips"):
         scores = {m.name: m.table.rows[1].values[metric] for m in comparison.methods}
         assert {name: values[metric] for name, values in first.scores.items()} == scores
-        assert first.differences[metric] == scores["identity"] - scores["imagic"]
 
 
-def test_sort_keys_hold_each_metric_in_the_order_of_the_choice(comparison, html):
-    """A cell's values stand in the order of the metrics that one can choose to sort by."""
-    options = re.findall(r"<option>([^<]*)", html)
+def test_an_edit_has_its_score_on_each_metric(comparison, html):
+    """An edit's scores stand in the order of the metrics that one can choose."""
+    choice = re.search(r'<select id="gallery-metric".*?</select>', html, re.DOTALL).group()
     values = comparison.methods[0].table.rows[0].values
 
-    assert options == ["clip_score", "lpips"]
-    assert f'data-v="{values["clip_score"]:.9g}|{values["lpips"]:.9g}"' in html
+    assert re.findall(r"<option[^>]*>([^<]*)", choice) == ["clip_score", "lpips (exploratory)"]
+    assert f'data-s="{format_score(values["clip_score"])}|{format_score(values["lpips"])}"' in html
 
 
 def test_signatures_are_on_the_page(html):
     """Each signature stands in the methods section; a score of another tool says that it has none."""
-    assert METRICS[0].signature in html
-    assert "lpips: scores of another tool" in html
+    assert METRICS[0].signature in html.replace("<wbr>", "")
+    assert "lpips: scores of another tool" in html.replace("<wbr>", "")
     assert "miniature" not in html
 
 
@@ -322,7 +421,7 @@ def test_folders_that_are_gone_are_named(tmp_path, without_figures):
         text.endswith("imagic are not shown: " + str(tmp_path / "gone is not there any more."))
         for _, text in page.texts
     )
-    assert not page.all("img")
+    assert not [image for image in page.all("img") if "src" in image]
 
 
 def test_a_folder_that_has_changed_since_is_named(folders, tmp_path):
@@ -366,7 +465,7 @@ def test_sources_that_some_folder_brings_are_enough(folders, monkeypatch, first)
             opened = replace(opened, folder=replace(opened.folder, items=items))
         return opened
 
-    monkeypatch.setattr("evalkit.report.page.gallery.open_edits", without_benchmark)
+    monkeypatch.setattr("evalkit.report.page.pictures.open_edits", without_benchmark)
     gallery = build_gallery(comparison_of(2, n_items=4, folders=folders))
 
     assert len(asked) == 1
@@ -382,7 +481,7 @@ def test_a_toy_encoder_is_labelled():
     page = render_page(comparison_of(2, n_items=10, metrics=(toy, METRICS[1])))
 
     assert '<p class="warn">Miniature encoder: a dry run' in page
-    assert len(re.findall(r'<span class="tag">miniature</span>', page)) == 3
+    assert len(re.findall(r'<span class="tag">miniature</span>', page)) == 1
     assert "miniature encoder, not comparable" in page
 
 

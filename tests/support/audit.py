@@ -290,18 +290,47 @@ def page_said(comparison, names):
     page = Tables(render_page(comparison))
     said = Said(where="page", text=" ".join(page.words), metrics=_by_label(comparison))
     said.about_ranks = comparison.settings["test"] == "wilcoxon"
-    for caption, rows in page.tables:
-        kind, _, metric = caption.partition(" on ")
-        for row in rows:
-            if kind == "Ranking":
-                said.ranks[metric, row[0]] = ranks_of(row[1])
-                said.means[metric, row[0]] = number(row[2]), *interval(row[3])
-            elif kind == "Comparisons":
-                _read_pair(said, names, metric, row[0], row[2], row[3], re.sub(r" \([^()]*\)$", "", row[1]))
+    for pair in page.data["pairs"]:
+        label, verdict, effect, ends, *_ = pair["cells"]
+        _read_pair(said, names, pair["metric"], label, effect, ends, re.sub(r" \([^()]*\)$", "", verdict))
+    matrices = iter(sorted(comparison.metrics, key=lambda metric: not metric.primary))
+    for (caption, rows), head in zip(page.tables, page.heads, strict=True):
+        if re.fullmatch(r"Means(, part \d+)?", caption):
+            for row in rows:
+                for label, cell in zip(head[1:], row[1:], strict=True):
+                    _read_marked(said, re.sub(r"( [↑↓])?( primary)?$", "", label), row[0], cell)
+        elif caption.startswith("Rows against columns"):
+            _check_matrix(said, next(matrices).name, [row[0].partition(" ")[2] for row in rows], rows)
     for words in page.words:
         _read_sets(said, words[:1].lower() + words[1:].removesuffix("."))
         _read_headline(said, words, comparison)
     return _finished(said, comparison)
+
+
+def _read_marked(said, metric, method, cell):
+    found = re.fullmatch(rf"([●○] )?({NUMBER}|–)(?: (\d+(?:–\d+)?))?(?: (\[.*\]))?", cell)
+    said.expect(found, f"a mean that cannot be read: {cell!r}")
+    ranks = said.ranks[metric, method] = ranks_of(found[3] or "")
+    said.means[metric, method] = number(found[2]), *interval(found[4] or "")
+    may_be_best = bool(ranks) and ranks[0] == 1
+    if found[1] != "● ":
+        said.expect(
+            may_be_best == (found[1] == "○ "), f"{method} is marked {found[1]!r} on {metric}, with ranks {ranks}"
+        )
+
+
+def _check_matrix(said, metric, order, rows):
+    """A cell says of the row what the pair says."""
+    for name, cells in zip(order, (row[1:] for row in rows), strict=True):
+        for other, cell in zip(order, cells, strict=True):
+            key = (metric, other, name) if (metric, other, name) in said.verdicts else (metric, name, other)
+            if name == other or key not in said.verdicts:
+                said.expect(cell == "", f"{name} against {other} on {metric} says {cell!r}")
+                continue
+            winner = {"▲": name, "▼": other}.get(cell[:1])
+            said.expect(winner == said.winner(key), f"{name} against {other} on {metric} says {cell!r}")
+            equivalent = re.match(r"equivalent|different, by less", said.verdicts[key])
+            said.expect((cell[:1] == "=") == bool(equivalent), f"{name} against {other} on {metric} says {cell!r}")
 
 
 def json_said(comparison):
@@ -366,7 +395,7 @@ def _read_sets(said, line):
 
 def _read_headline(said, words, comparison):
     """Best is who has the first rank alone; the counts are those of the verdicts."""
-    found = re.match(r"On (\S+) [↑↓]: (.*)", words)
+    found = re.match(r"(?:On )?(\S+) [↑↓][:.] (.*)", words)
     if not found:
         return
     metric = found[1]
@@ -413,12 +442,12 @@ def _plain_latex(text, names):
 
 
 class Tables(HTMLParser):
-    """The tables of a page, by their captions, and its paragraphs and list entries as text."""
+    """The tables of a page with their captions and heads, its paragraphs and list entries as text, and its data."""
 
     def __init__(self, html):
         super().__init__()
-        self.tables, self.words = [], []
-        self._cell = self._block = self._caption = None
+        self.tables, self.heads, self.words, self.data = [], [], [], None
+        self._cell = self._block = self._caption = self._script = None
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
@@ -431,8 +460,10 @@ class Tables(HTMLParser):
             self.tables[-1][1].append([])
         elif tag in ("td", "th") and self.tables:
             self._cell = ""
-        elif tag in ("p", "li"):
+        elif tag in ("p", "li", "summary"):
             self._block = ""
+        elif tag == "script":
+            self._script = dict(attrs).get("type", "")
 
     def handle_endtag(self, tag):
         """A cell or a block of text ends."""
@@ -442,13 +473,18 @@ class Tables(HTMLParser):
             self.tables[-1][1][-1].append(" ".join(self._cell.split()))
             self._cell = None
         elif tag == "table":
-            self.tables[-1][1] = self.tables[-1][1][1:]
-        elif tag in ("p", "li") and self._block is not None:
+            head, *self.tables[-1][1] = self.tables[-1][1]
+            self.heads.append(head)
+        elif tag == "script":
+            self._script = None
+        elif tag in ("p", "li", "summary") and self._block is not None:
             self.words.append(" ".join(self._block.split()))
             self._block = None
 
     def handle_data(self, data):
         """Text."""
+        if self._script == "application/json":
+            self.data = json.loads(data)
         if self._caption is not None:
             self._caption += data
         if self._cell is not None:

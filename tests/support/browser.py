@@ -3,6 +3,7 @@
 import os
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -21,3 +22,11 @@ def chromium():
             yield browser
         finally:
             browser.close()
+
+
+def accessibility_faults(page):
+    """What axe finds wrong with an open page: the rule and the first element of each fault."""
+    script = Path(pytest.importorskip("axe_playwright_python").__file__).parent / "axe.min.js"
+    page.evaluate(script.read_text("utf-8"))  # evaluated by the browser itself, which no policy of the page forbids
+    found = page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")
+    return [f"{fault['id']}: {fault['nodes'][0]['html'][:200]}" for fault in found["violations"]]

@@ -1,15 +1,18 @@
 """Captions of tables and paragraphs of pages: what is shown, of how many items, and what kind of interval it has."""
 
+from collections.abc import Mapping
+
 from evalkit.comparison.records import ComparedMetric, Comparison
 from evalkit.comparison.statements.pairs import detectable
 from evalkit.comparison.statements.rankings import about_ranks
 from evalkit.comparison.statements.terms import (
     Inference,
+    how_corrected,
     how_tested,
     items_and_groups,
     on_benchmark,
 )
-from evalkit.formatting import counted, share_of_studies
+from evalkit.formatting import counted, listed, one_line, share_of_studies
 
 
 def ranking_title(comparison: Comparison) -> str:
@@ -28,8 +31,47 @@ def means_caption(comparison: Comparison, best: str, tied: str) -> str:
     level = Inference.of(comparison.settings).level
     return (
         f"Means{on_benchmark(comparison)} with pointwise {level} intervals and, in brackets, ranks, "
-        f"{basis(comparison)}. {intervals_of_means(comparison)} {best}: best mean; {tied}: no method is decided "
-        f"better. {_sentence(about_ranks(comparison))}Pairwise comparisons: {how_tested(comparison)}."
+        f"{basis(comparison)}. {intervals_of_means(comparison)} {about_marks(best, tied)}. "
+        f"{_sentence(about_ranks(comparison))}Pairwise comparisons: {how_tested(comparison)}."
+    )
+
+
+def about_marks(best: str, tied: str) -> str:
+    """What marks in a table of means say.
+
+    >>> about_marks("bold", "italics")
+    'bold: best mean; italics: no method is decided better'
+    """
+    return f"{best}: best mean; {tied}: no method is decided better"
+
+
+def about_edit_types(of: Mapping[str, Comparison], left_out: Mapping[str, str], n_untyped: int) -> str:
+    """Above a table of edit types: what kind of evidence it is, and what corrects it.
+
+    Args:
+        of: Edit type to the comparison on its items.
+        left_out: Edit type to the reason why nothing can be compared on it.
+        n_untyped: Items without an edit type.
+    """
+    first = next(iter(of.values()))
+    inference = Inference.of(first.settings)
+    n_tests = sum(pair.p_value is not None for comparison in of.values() for pair in comparison.pairs)
+    corrected = (
+        f"decisions between methods are {how_corrected(inference.exploratory_correction)} over all {n_tests:,} "
+        "comparisons of all edit types"
+    )
+    reasons: dict[str, list[str]] = {}
+    for name, comparison in of.items():
+        for row in comparison.ranking:
+            if row.reason and one_line(name) not in reasons.setdefault(row.reason, []):
+                reasons[row.reason].append(one_line(name))
+    unranked = "".join(f" Not ranked on {listed(names)}: {reason}." for reason, names in reasons.items())
+    without = [f"{one_line(name)} is left out: {reason}" for name, reason in left_out.items()]
+    untyped = [f"{counted(n_untyped, 'item')} of no known type"] if n_untyped else []
+    more = f" Not shown: {'; '.join([*without, *untyped])}." if without or untyped else ""
+    return (
+        f"Exploratory: nobody declared these comparisons beforehand. Means with pointwise {inference.level} intervals "
+        f"on the items of each edit type; {corrected}.{unranked}{more}"
     )
 
 

@@ -15,6 +15,7 @@ from evalkit.formatting import (
     format_declared,
     format_number,
     format_p_relation,
+    format_ranks,
     format_score,
     one_line,
     share_of_studies,
@@ -31,6 +32,22 @@ def basis_of(comparison: Comparison, metrics: Iterable[ComparedMetric], n_items:
     """What numbers on so many items rest on, in one line."""
     words = items_and_groups(Inference.of(comparison.settings), n_items, n_groups)
     return f"{words}; miniature encoder, not comparable" if any(map(is_miniature, metrics)) else words
+
+
+def means_caption(comparison: Comparison, metric: ComparedMetric) -> str:
+    """Of means and ranks."""
+    level = Inference.of(comparison.settings).level
+    return (
+        f"Mean {one_line(metric.name)} of each method with its pointwise {level} interval (left) and the ranks that "
+        f"the decisions allow (right): {how_tested(comparison, metric)} ({figure_basis(comparison, metric)}). Shaded: "
+        "no method is decided better. Hollow markers are controls."
+    )
+
+
+def means_alt(metric: ComparedMetric, rows: Sequence[RankedMethod]) -> str:
+    """What can be seen of means and ranks."""
+    said = [f"{row.method} {format_score(row.mean)}, rank {format_ranks(row.rank_low, row.rank_high)}" for row in rows]
+    return f"Means on {one_line(metric.name)}, best first: {'; '.join(said)}."
 
 
 def forest_caption(comparison: Comparison, metric: ComparedMetric, reference: str) -> str:
@@ -81,15 +98,18 @@ def cliques_alt(metric: ComparedMetric, order: Sequence[str], sets: Iterable[Seq
     return f"Methods from best to worst on {one_line(metric.name)}: {', '.join(order)}. {told}"
 
 
-def ecdf_caption(comparison: Comparison, metric: ComparedMetric, reference: str, sides: str) -> str:
+def ecdf_caption(
+    comparison: Comparison, metric: ComparedMetric, reference: str, sides: str, *, n_scales: int = 1
+) -> str:
     """Of the differences item by item."""
+    own = " Panels with a dashed axis have a scale of their own." if n_scales > 1 else ""
     inference = Inference.of(comparison.settings)
     bar = "the mean difference"
     if not inference.is_about_ranks:
         bar += f" with its pointwise {inference.level} interval"
     return (
         f"Share of items whose difference in {one_line(metric.name)} to {reference} is at most x ({sides}). The thick "
-        f"jump at 0 is the items that tie; the bar on the x axis is {bar} ({figure_basis(comparison, metric)})."
+        f"jump at 0 is the items that tie; the bar on the x axis is {bar} ({figure_basis(comparison, metric)}).{own}"
     )
 
 
@@ -152,16 +172,17 @@ def power_alt(
 
 
 def trade_off_caption(
-    comparison: Comparison, asked: ComparedMetric, kept: ComparedMetric, n_items: int, n_groups: int
+    comparison: Comparison, asked: ComparedMetric, kept: ComparedMetric, n_items: int, n_groups: int, *, zoomed: bool
 ) -> str:
     """Of doing what was asked against keeping the rest, on the items that have both."""
     inference = Inference.of(comparison.settings)
+    enlarged = " The second panel enlarges the framed part of the first." if zoomed else ""
     return (
         f"Mean {one_line(asked.name)} against mean {one_line(kept.name)}; the better corner is at the top right, axes "
         f"of lower-is-better metrics are reversed. Ellipses are pointwise {inference.level} confidence regions of each "
         f"method's two means, from their joint cluster-robust covariance "
         f"({items_and_groups(inference, n_items, n_groups)}): whether two methods differ is not seen from them. Hollow "
-        "markers are controls."
+        f"markers are controls.{enlarged}"
     )
 
 

@@ -12,7 +12,14 @@ SHOWN = 6
 
 
 def headline(comparison: Comparison, metric: ComparedMetric) -> str:
-    """What was found on one metric, in words."""
+    """What was found on one metric, in words, and where there are several comparisons how many ended how."""
+    pairs = [pair for pair in comparison.pairs if pair.metric == metric.name]
+    found = answer(comparison, metric)
+    return found if len(pairs) == 1 else f"{found} {tally(pairs, Inference.of(comparison.settings))}"
+
+
+def answer(comparison: Comparison, metric: ComparedMetric) -> str:
+    """What was found on one metric, in one sentence."""
     pairs = [pair for pair in comparison.pairs if pair.metric == metric.name]
     inference = Inference.of(comparison.settings)
     if len(pairs) == 1:
@@ -22,7 +29,7 @@ def headline(comparison: Comparison, metric: ComparedMetric) -> str:
         if comparison.baseline is not None
         else _leaders([row for row in comparison.ranking if row.metric == metric.name], inference)
     )
-    return f"On {metric_label(metric)}: {leaders}. {tally(pairs, inference)}"
+    return f"On {metric_label(metric)}: {leaders}."
 
 
 def tally(pairs: Sequence[PairResult], inference: Inference) -> str:

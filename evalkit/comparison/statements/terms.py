@@ -98,17 +98,18 @@ def how_tested(comparison: Comparison, only: ComparedMetric | None = None) -> st
         return words
     if only is not None:
         exploratory = "" if only.primary else ", exploratory"
-        return f"{words}, {_corrected(inference.correction_of(only))}{exploratory}"
+        return f"{words}, {how_corrected(inference.correction_of(only))}{exploratory}"
     primary = [one_line(metric.name) for metric in comparison.metrics if metric.primary]
     if len(primary) == len(comparison.metrics):
-        return f"{words}, {_corrected(inference.correction)}"
-    words += f", {_corrected(inference.correction)} on {series(primary, 'and')}; other metrics are exploratory"
+        return f"{words}, {how_corrected(inference.correction)}"
+    words += f", {how_corrected(inference.correction)} on {series(primary, 'and')}; other metrics are exploratory"
     if inference.exploratory_correction == "none":
         return words
-    return f"{words} ({_corrected(inference.exploratory_correction)})"
+    return f"{words} ({how_corrected(inference.exploratory_correction)})"
 
 
-def _corrected(correction: str) -> str:
+def how_corrected(correction: str) -> str:
+    """What corrects p-values, in words."""
     if correction == "none":
         return "not corrected for the number of comparisons"
     held = ": the false discovery rate is held" if correction in FALSE_DISCOVERY else ""

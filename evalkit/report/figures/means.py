@@ -1,8 +1,10 @@
-"""Figures of means: the forest plot, and who is not told apart from whom."""
+"""Figures of means: with ranks, with differences to a reference, and who is not told apart from whom."""
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from evalkit.comparison.records import PairResult, RankedMethod
 from evalkit.comparison.statements.figures import (
@@ -11,11 +13,14 @@ from evalkit.comparison.statements.figures import (
     difference_p,
     forest_alt,
     forest_caption,
+    means_alt,
+    means_caption,
 )
 from evalkit.comparison.statements.pairs import verdict_on_words
 from evalkit.formatting import format_alike
 from evalkit.report.figures.style import (
     BAND,
+    COLLAPSED,
     GREY,
     GRID,
     INK,
@@ -32,6 +37,44 @@ from evalkit.report.figures.view import MetricView
 ROW = 0.27
 """Inches per method."""
 _DIFFERENCE = ("difference", "ci_low", "ci_high", "p_value", "adjusted_p_value")
+
+
+def means(view: MetricView) -> DrawnFigure | None:
+    """Means with their intervals, and beside them the ranks that the decisions allow; None where there is no mean."""
+    metric, rows = view.metric, view.with_mean
+    if not rows:
+        return None
+    leaders = [] if view.narrow else crowded_leaders(rows)
+    title = f"{printable(metric.name)}: means and ranks"
+    foot = "" if view.narrow else f"pointwise {view.level} intervals; {view.basis}"
+    figure = new_figure(0.92 + 0.19 * len(rows), title, foot, width=view.width)
+    ratios = [1.6, 1.4, 1] if leaders else [2.4, 1]
+    left, *enlarged, right = figure.subplots(1, len(ratios), sharey=True, width_ratios=ratios)
+    _draw_means(left, rows, view.styles)
+    left.set_xlabel(direction(metric))
+    for axes in enlarged:
+        _draw_means(axes, leaders, view.styles)
+        _enlarge(left, axes, len(leaders))
+    for y, row in enumerate(rows):
+        if row.tied_with_best:
+            for axes in (left, *enlarged, right):
+                axes.axhspan(y - 0.5, y + 0.5, color=BAND, linewidth=0, zorder=0)
+        _draw_ranks(right, y, row, view.styles[row.method])
+    left.set_yticks(range(len(rows)), [view.styles[row.method].label for row in rows])
+    left.set_ylim(len(rows) - 0.4, -0.6)
+    _finish_ranks(right, rows, ticks=5 if view.narrow else 9)
+    return DrawnFigure(
+        name=f"means_{view.stem}",
+        title=f"Means and ranks on {metric.name}",
+        caption=means_caption(view.comparison, metric),
+        alt=means_alt(metric, rows),
+        figure=figure,
+        columns=("method", "mean", "ci_low", "ci_high", "rank_low", "rank_high", "tied_with_best"),
+        rows=tuple(
+            (row.method, row.mean, row.ci_low, row.ci_high, row.rank_low, row.rank_high, row.tied_with_best)
+            for row in rows
+        ),
+    )
 
 
 def forest(view: MetricView) -> DrawnFigure | None:
@@ -115,6 +158,52 @@ def _draw_means(
     axes.locator_params(axis="x", nbins=5)
     axes.grid(axis="x", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def crowded_leaders(rows: Sequence[RankedMethod]) -> list[RankedMethod]:
+    """The methods that no other is decided better than, where the axis of all means does not tell them apart.
+
+    They must be the first ones, so that they stand in the same rows of their own panel.
+    """
+    leaders = list(takewhile(lambda row: row.tied_with_best, rows))
+    whole, part = _span(rows), _span(leaders)
+    return leaders if 1 < len(leaders) < len(rows) and 0 < part < COLLAPSED * whole else []
+
+
+def _span(rows: Sequence[RankedMethod]) -> float:
+    """From the least end of their intervals to the greatest."""
+    shown = [end for row in rows for end in (row.mean, row.ci_low, row.ci_high) if end is not None]
+    return max(shown, default=0.0) - min(shown, default=0.0)
+
+
+def _enlarge(whole: Axes, part: Axes, n_leaders: int) -> None:
+    """Mark in the panel of all means what the other one holds."""
+    low, high = part.get_xlim()
+    frame = Rectangle((low, -0.5), high - low, n_leaders, fill=False, edgecolor=GREY, linewidth=0.8, zorder=4)
+    frame.set_linestyle((0, (3, 2)))
+    whole.add_patch(frame)
+    part.tick_params(axis="y", length=0, labelleft=False)
+    part.spines["left"].set_visible(False)
+    part.locator_params(axis="x", nbins=4)
+    part.set_xlabel("framed part, enlarged")
+
+
+def _finish_ranks(axes: Axes, rows: Sequence[RankedMethod], *, ticks: int) -> None:
+    axes.tick_params(axis="y", length=0, labelleft=False)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlim(0.5, max(sum(row.rank_low is not None for row in rows), 2) + 0.5)
+    axes.locator_params(axis="x", integer=True, nbins=ticks)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("rank")
+
+
+def _draw_ranks(axes: Axes, y: int, row: RankedMethod, style: MethodStyle) -> None:
+    """The set of a method's ranks, as a bar from the least to the greatest."""
+    if row.rank_low is None or row.rank_high is None:
+        return
+    ends = [row.rank_low - 0.32, row.rank_high + 0.32]
+    axes.plot(ends, [y, y], color=style.colour, linewidth=5, solid_capstyle="butt", zorder=2)
 
 
 def _draw_differences(

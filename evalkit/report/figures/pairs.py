@@ -13,6 +13,7 @@ from evalkit.comparison.records import PairResult
 from evalkit.comparison.statements.figures import ecdf_alt, ecdf_caption, heat_map_alt, heat_map_caption
 from evalkit.formatting import decimals_of, format_signed
 from evalkit.report.figures.style import (
+    COLLAPSED,
     GREY,
     INK,
     ON_DARK,
@@ -47,19 +48,23 @@ def ecdf(view: MetricView) -> DrawnFigure | None:
     down = math.ceil(len(panels) / across)
     title = f"{printable(metric.name)}: item by item, against {styles[reference].label}"
     figure = new_figure(0.95 + 1.65 * down, title, view.basis, width=[4.2, 6.0, 7.2][across - 1])
-    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-    for axes, (pair, _, differences) in zip(grid.flat, panels, strict=False):
+    grid = figure.subplots(down, across, sharey=True, squeeze=False)
+    scales = common_scales([_ends(pair, differences) for pair, _, differences in panels])
+    for axes, (pair, _, differences), scale in zip(grid.flat, panels, scales, strict=False):
         _draw_ecdf(axes, pair, differences, styles[pair.b])
+        axes.set_xlim(*scale)
+        if scale != max(scales, key=lambda ends: ends[1] - ends[0]):
+            axes.spines["bottom"].set_linestyle((0, (3, 2)))
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    for column in range(across):
-        grid[(len(panels) - 1 - column) // across, column].tick_params(labelbottom=True)
     grid[-1, 0].set_xlabel(f"difference\n{sides_of(metric)}")
     grid[0, 0].set_ylabel("share of items")
     return DrawnFigure(
         name=f"ecdf_{view.stem}",
         title=f"Differences item by item on {metric.name}",
-        caption=ecdf_caption(view.comparison, metric, view.reference_label, sides_of(metric)),
+        caption=ecdf_caption(
+            view.comparison, metric, view.reference_label, sides_of(metric), n_scales=len(set(scales))
+        ),
         alt=ecdf_alt(metric, reference, [pair for pair, _, _ in panels]),
         figure=figure,
         columns=("method", "reference", "item_id", "group", "difference"),
@@ -69,6 +74,28 @@ def ecdf(view: MetricView) -> DrawnFigure | None:
             for item_id, group, difference in zip(both.item_ids, both.groups, differences, strict=True)
         ),
     )
+
+
+def common_scales(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The ends of each panel's axis: one for all, but panels that would collapse on it have one of their own.
+
+    >>> common_scales([(-1.0, 0.5), (0.0, 1.0), (-0.01, 0.01)])
+    [(-1.1, 1.1), (-1.1, 1.1), (-0.011, 0.011)]
+    """
+    low, high = min(low for low, _ in spans), max(high for _, high in spans)
+    small = [number for number, (least, most) in enumerate(spans) if most - least < COLLAPSED * (high - low)]
+    room = 0.05 * (high - low) or 1.0
+    found = [(round(low - room, 9), round(high + room, 9))] * len(spans)
+    if small:
+        for number, scale in zip(small, common_scales([spans[number] for number in small]), strict=True):
+            found[number] = scale
+    return found
+
+
+def _ends(pair: PairResult, differences: Floats) -> tuple[float, float]:
+    """What a panel must show: every difference, the interval, and 0."""
+    shown = [0.0, float(differences.min()), float(differences.max()), *filter(None, (pair.ci_low, pair.ci_high))]
+    return min(shown), max(shown)
 
 
 def _draw_ecdf(axes: Axes, pair: PairResult, differences: Floats, style: MethodStyle) -> None:

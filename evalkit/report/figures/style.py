@@ -29,7 +29,12 @@ MARKERS = "osD^vPX*ph<>"
 LINES = ("-", "--", ":")
 WIDTH = 7.2
 """Inches: the text width of a page."""
+NARROW = 3.6
+"""Inches: a column of two, and the screen of a phone."""
+COLLAPSED = 1 / 6
+"""Of a common axis: what fills less of it cannot be read there."""
 LONGEST_LABEL = 34
+LONGEST_NARROW = 18
 
 FigureFormat = Literal["svg", "pdf", "png"]
 _STYLE: dict[Any, Any] = {
@@ -91,9 +96,9 @@ class MethodStyle:
         return PAPER if self.hollow else self.colour
 
 
-def method_styles(names: Sequence[str]) -> dict[str, MethodStyle]:
+def method_styles(names: Sequence[str], longest: int = LONGEST_LABEL) -> dict[str, MethodStyle]:
     """Each method's style, by the order in which methods were given."""
-    labels = short_labels(names)
+    labels = short_labels(names, longest)
     return {
         name: MethodStyle(
             label=labels[name],
@@ -106,13 +111,13 @@ def method_styles(names: Sequence[str]) -> dict[str, MethodStyle]:
     }
 
 
-def short_labels(names: Sequence[str]) -> dict[str, str]:
+def short_labels(names: Sequence[str], longest: int = LONGEST_LABEL) -> dict[str, str]:
     """Names as they fit into a figure: printable, cut in the middle where long, and still different."""
     labels: dict[str, str] = {}
     for name in names:
         label = printable(name)
-        if len(label) > LONGEST_LABEL:
-            half = LONGEST_LABEL // 2
+        if len(label) > longest:
+            half = longest // 2
             label = f"{label[:half]}…{label[1 - half :]}"
         taken, number = set(labels.values()), 2
         uncounted = label
@@ -146,7 +151,8 @@ def new_figure(height: float, title: str, subtitle: str, *, width: float = WIDTH
     """An empty figure with its title and, below, what the numbers rest on."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.suptitle(title, x=0.012, ha="left", fontsize=9.5, fontweight="bold")
-    figure.supxlabel(subtitle, x=0.012, ha="left", fontsize=7, color=GREY)
+    if subtitle:
+        figure.supxlabel(subtitle, x=0.012, ha="left", fontsize=7, color=GREY)
     return figure
 
 
@@ -173,11 +179,17 @@ def with_fixed_layout(drawn: DrawnFigure) -> DrawnFigure:
     return drawn
 
 
-def rendered(drawn: DrawnFigure, file_format: FigureFormat) -> bytes:
-    """The bytes of a figure's file; the same data give the same bytes."""
+def rendered(drawn: DrawnFigure, file_format: FigureFormat, *, salt: str = "") -> bytes:
+    """The bytes of a figure's file; the same data give the same bytes.
+
+    Args:
+        drawn: The figure.
+        file_format: Of the file.
+        salt: Makes the ids in an SVG others than those of the same figure elsewhere on a page.
+    """
     buffer = io.BytesIO()
     metadata = {"svg": {"Date": None, "Title": drawn.title}, "pdf": {"CreationDate": None}, "png": {}}[file_format]
-    with figure_style(), mpl.rc_context({"svg.hashsalt": drawn.name}):
+    with figure_style(), mpl.rc_context({"svg.hashsalt": drawn.name + salt}):
         drawn.figure.savefig(buffer, format=file_format, dpi=200, metadata=metadata)
     data = buffer.getvalue()
     return data.replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif") if file_format == "svg" else data

@@ -11,7 +11,7 @@ from evalkit.comparison.records import ComparedMethod, ComparedMetric, Compariso
 from evalkit.comparison.statements.figures import figure_basis
 from evalkit.comparison.statements.terms import Inference
 from evalkit.report.comparison import by_mean
-from evalkit.report.figures.style import MethodStyle, method_styles
+from evalkit.report.figures.style import LONGEST_LABEL, LONGEST_NARROW, NARROW, WIDTH, MethodStyle, method_styles
 from evalkit.storage.names import file_stem
 
 
@@ -46,6 +46,8 @@ class MetricView:
 
     comparison: Comparison
     metric: ComparedMetric
+    narrow: bool = False
+    """Whether figures are for a phone: half as wide, with shorter labels."""
 
     @cached_property
     def methods(self) -> list[RankedMethod]:
@@ -60,7 +62,13 @@ class MetricView:
     @cached_property
     def styles(self) -> dict[str, MethodStyle]:
         """Method to its colour, marker and label, the same in every figure."""
-        return method_styles([method.name for method in self.comparison.methods])
+        longest = LONGEST_NARROW if self.narrow else LONGEST_LABEL
+        return method_styles([method.name for method in self.comparison.methods], longest)
+
+    @property
+    def width(self) -> float:
+        """Inches."""
+        return NARROW if self.narrow else WIDTH
 
     @property
     def reference(self) -> str:

@@ -2,40 +2,52 @@
 
 import base64
 import hashlib
+import json
+import math
 import re
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from evalkit.comparison.records import ComparedMetric, Comparison, PairResult
-from evalkit.comparison.statements.captions import about_page, about_ranking, pairs_caption
-from evalkit.comparison.statements.methods import methods_section, signatures
-from evalkit.comparison.statements.pairs import effect_cells, effect_of, verdict_words, win_tie_loss
-from evalkit.comparison.statements.rankings import headline, row_note, set_notes
-from evalkit.comparison.statements.terms import Inference, is_miniature, metric_label
-from evalkit.formatting import format_declared, format_interval, format_p, format_ranks, format_score, format_signed
-from evalkit.report.comparison import by_mean, mde_cell, miniature_note, pairs_header, verdict_sentences
-from evalkit.report.figures.style import (
-    BAND,
-    GREY,
-    GRID,
-    INK,
-    PAPER,
-    DrawnFigure,
-    rendered,
+from evalkit.comparison.edit_types import by_edit_type
+from evalkit.comparison.records import ComparedMetric, Comparison
+from evalkit.comparison.statements.captions import (
+    about_edit_types,
+    about_marks,
+    about_page,
+    about_ranking,
+    pairs_caption,
 )
-from evalkit.report.figures.write import draw_figures
+from evalkit.comparison.statements.methods import methods_section, signatures
+from evalkit.comparison.statements.rankings import answer, headline, set_notes, tally
+from evalkit.comparison.statements.terms import Inference, is_miniature, metric_label
+from evalkit.formatting import counted, format_declared, format_interval, format_ranks, format_score
+from evalkit.report.comparison import by_mean, miniature_note, verdict_sentences
+from evalkit.report.figures.style import BAND, GREY, GRID, INK, PAPER, DrawnFigure, rendered
+from evalkit.report.figures.write import draw_for_page
 from evalkit.report.page import asset
-from evalkit.report.page.gallery import build_gallery
+from evalkit.report.page.cells import MARKS, means_columns, pair_cells, pair_heads, type_panels
+from evalkit.report.page.gallery import Gallery, build_gallery
 from evalkit.storage.atomic import atomic_write
-from evalkit.storage.names import file_stem
 
 _COLOURS = {INK: "currentColor", GREY: "var(--muted)", GRID: "var(--line)", BAND: "var(--band)", PAPER: "var(--paper)"}
 _ENLARGED = 1.3
 """Type of 8 points is small among a page's 12."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFigure:
+    """A figure as a page holds it."""
+
+    name: str
+    caption: str
+    wide: Markup
+    narrow: Markup
+    """For a phone."""
 
 
 def write_page(comparison: Comparison, path: Path) -> None:
@@ -50,43 +62,39 @@ def write_page(comparison: Comparison, path: Path) -> None:
 
 
 def render_page(comparison: Comparison) -> str:
-    """The page as text: verdicts first, then tables, figures, the items, and the methods section to paste."""
+    """The page as text: the answer, edit types, the trade-off, pairs, items, and the methods section to paste."""
     script = Markup(asset("page.js"))  # noqa: S704 - a file of this package
-    style = Markup(asset("page.css"))  # noqa: S704 - a file of this package
     metrics = sorted(comparison.metrics, key=lambda metric: not metric.primary)
-    inference = Inference.of(comparison.settings)
+    figures = _figures(comparison)
+    gallery = build_gallery(comparison)
     return (
-        _environment(inference)
+        _environment()
         .get_template("page.html")
         .render(
-            comparison=comparison,
-            metrics=metrics,
-            title=_title(comparison),
-            about=about_page(comparison),
-            about_ranking=about_ranking(comparison),
-            about_pairs=pairs_caption(comparison),
-            effect=pairs_header(inference)[2],
-            sets=set_notes(comparison),
-            headlines=[headline(comparison, metric) for metric in metrics],
-            sentences=verdict_sentences(comparison),
-            miniature=miniature_note(comparison),
-            figures=[(drawn, inline_svg(drawn)) for drawn in draw_figures(comparison, primary_only=True)],
-            gallery=build_gallery(comparison),
-            methods=methods_section(comparison),
+            **_answer(comparison, metrics),
+            **_edit_types(comparison, [metric for metric in metrics if metric.primary]),
+            **_pairs(comparison, metrics),
+            figures=[figure for figure in figures if figure.name.startswith("means")],
+            trade_offs=[figure for figure in figures if figure.name.startswith("trade_off")],
+            gallery=gallery,
+            about_gallery=_about_gallery(comparison, gallery),
+            across=balanced(len(comparison.methods) + gallery.pictures),
+            edit_types=list(dict.fromkeys(row.edit_type for row in gallery.rows if row.edit_type)),
+            paragraphs=methods_section(comparison),
             signatures=signatures(comparison),
             script=script,
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            style=style,
+            style=Markup(asset("page.css")),  # noqa: S704 - a file of this package
         )
     )
 
 
-def inline_svg(drawn: DrawnFigure) -> Markup:
+def inline_svg(drawn: DrawnFigure, suffix: str = "") -> Markup:
     """A figure as an element of a page: it scales, follows the page's colours, and shares no id with another.
 
     Ids that are referred to hold a hash of the figure's name; those of groups count from one in every figure, and go.
     """
-    svg = rendered(drawn, "svg").decode()
+    svg = rendered(drawn, "svg", salt=suffix).decode()
     svg = re.sub(r'<metadata>.*?</metadata>|<style.*?</style>|(?<=<g) id="[^"]*"', "", svg, flags=re.DOTALL)
     for ours, of_page in _COLOURS.items():
         svg = svg.replace(ours, of_page)
@@ -97,10 +105,9 @@ def inline_svg(drawn: DrawnFigure) -> Markup:
     return Markup(named + rest)  # noqa: S704 - matplotlib has escaped what is in it
 
 
-def sort_keys(values: "dict[str, float] | None", metrics: list[ComparedMetric]) -> str:
-    """A cell's values, metric by metric, as the script reads them."""
-    found = values or {}
-    return "|".join("" if (value := found.get(metric.name)) is None else f"{value:.9g}" for metric in metrics)
+def sort_keys(values: Mapping[str, float], metrics: Sequence[ComparedMetric]) -> str:
+    """An edit's scores, metric by metric, as the script shows and sorts them."""
+    return "|".join(format_score(values.get(metric.name)) for metric in metrics)
 
 
 def breakable(name: str) -> Markup:
@@ -109,10 +116,89 @@ def breakable(name: str) -> Markup:
     >>> breakable("a_b<c")
     Markup('a_<wbr>b&lt;c')
     """
-    return Markup(re.sub(r"([-_:])", r"\1<wbr>", str(escape(name))))  # noqa: S704 - escaped here
+    return Markup(re.sub(r"([-_:|/])", r"\1<wbr>", str(escape(name))))  # noqa: S704 - escaped here
 
 
-def _environment(inference: Inference) -> Environment:
+def script_data(value: object) -> Markup:
+    r"""A value as JSON inside a script element, which nothing in it can end.
+
+    >>> print(script_data(["</script>"]))
+    ["\u003c/script>"]
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704
+
+
+def sentence(text: str) -> str:
+    """A note as a sentence of its own.
+
+    >>> sentence("a note")
+    'A note.'
+    """
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
+
+
+def _answer(comparison: Comparison, metrics: Sequence[ComparedMetric]) -> dict[str, object]:
+    """What the first section shows."""
+    return {
+        "comparison": comparison,
+        "metrics": metrics,
+        "title": _title(comparison),
+        "about": about_page(comparison),
+        "miniature": miniature_note(comparison),
+        "answers": {metric.name: answer(comparison, metric) for metric in metrics},
+        "headlines": {metric.name: headline(comparison, metric) for metric in metrics},
+        "columns": means_columns(comparison, metrics),
+        "methods": [row.method for row in by_mean(comparison, metrics[0])],
+        "marks": MARKS,
+        "legend": about_marks(MARKS["best"], MARKS["tied"]),
+        "about_ranking": about_ranking(comparison),
+        "sets": set_notes(comparison),
+        "notes": list(comparison.notes),
+    }
+
+
+def _edit_types(comparison: Comparison, metrics: Sequence[ComparedMetric]) -> dict[str, object]:
+    """What the section of edit types shows, on the primary metrics."""
+    types = by_edit_type(comparison, metrics)
+    return {
+        "types": types,
+        "type_metrics": metrics,
+        "type_panels": type_panels(types),
+        "about_types": about_edit_types(types.of, types.left_out, types.n_untyped) if types.of else "",
+    }
+
+
+def _pairs(comparison: Comparison, metrics: Sequence[ComparedMetric]) -> dict[str, object]:
+    """What the section of pairs shows, and the data that the script shows on demand."""
+    inference = Inference.of(comparison.settings)
+    matrix, cells = pair_cells(comparison, metrics)
+    first = [pair for pair in comparison.pairs if pair.metric == metrics[0].name]
+    data = {
+        "heads": pair_heads(inference),
+        "pairs": cells,
+        "higher": [metric.higher_is_better if metric.direction_known else None for metric in metrics],
+    }
+    return {
+        "about_pairs": pairs_caption(comparison),
+        "tally": f"{metric_label(metrics[0])}. {tally(first, inference)}",
+        "matrix": matrix,
+        "sentences": verdict_sentences(comparison),
+        "data": script_data(data),
+    }
+
+
+def _figures(comparison: Comparison) -> list[PageFigure]:
+    """Every figure twice, for a desktop and for a phone."""
+    both = zip(draw_for_page(comparison), draw_for_page(comparison, narrow=True), strict=True)
+    return [
+        PageFigure(name=wide.name, caption=wide.caption, wide=inline_svg(wide), narrow=inline_svg(narrow, "narrow"))
+        for wide, narrow in both
+    ]
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("evalkit.report.page"),
         autoescape=True,
@@ -122,29 +208,41 @@ def _environment(inference: Inference) -> Environment:
     )
     environment.filters.update(
         number=format_score,
-        signed=format_signed,
         declared=format_declared,
-        mde=partial(mde_cell, inference=inference),
-        p=partial(format_p, alpha=inference.alpha),
+        counted=counted,
         headed=metric_label,
+        sentence=sentence,
         span=lambda row: format_interval(row.ci_low, row.ci_high),
-        effect=partial(effect_cells, ranks=inference.is_about_ranks),
-        effect_value=lambda pair: effect_of(pair, ranks=inference.is_about_ranks)[0],
-        wins=win_tie_loss,
-        note=row_note,
         ranks=lambda row: format_ranks(row.rank_low, row.rank_high),
-        verdict=partial(verdict_words, ranks=inference.is_about_ranks),
         miniature=is_miniature,
-        stem=file_stem,
         keys=sort_keys,
         breakable=breakable,
     )
-    environment.globals.update(ranking=by_mean, pairs=_pairs)
+    environment.globals.update(ranking=by_mean)
     return environment
 
 
-def _pairs(comparison: Comparison, metric: ComparedMetric) -> Iterator[PairResult]:
-    return (pair for pair in comparison.pairs if pair.metric == metric.name)
+def balanced(n: int, most: int = 7) -> int:
+    """How many of n pictures stand side by side, so that all rows have as many.
+
+    >>> balanced(3), balanced(8), balanced(21)
+    (3, 4, 7)
+    """
+    return math.ceil(n / math.ceil(n / most))
+
+
+def _about_gallery(comparison: Comparison, gallery: Gallery) -> str:
+    chosen, seeds = gallery.chosen, max((pair.n_seeds for pair in comparison.pairs), default=1)
+    shown = f"All {gallery.n_items:,} items are shown."
+    if len(gallery.rows) < gallery.n_items:
+        shown = (
+            f"{len(gallery.rows):,} of {gallery.n_items:,} items are shown, by {gallery.metric}: the "
+            f"{len(chosen.disputed)} on which methods differ most, of the others the {len(chosen.worst)} on which "
+            f"their mean is worst, and {len(chosen.spread)} spread evenly between."
+        )
+    if seeds > 1:
+        shown += " Scores are means over seeds; where there are several, the picture is of the first."
+    return f"{shown} A picture opens beside its source." if gallery.pictures else shown
 
 
 def _title(comparison: Comparison) -> str:
