@@ -47,7 +47,12 @@ class ModelOptions:
 )
 @click.argument("method")
 @click.option("--benchmark", metavar="NAME", help="What to edit: evalkit list benchmarks.")
-@click.option("--data", metavar="DIR", type=DIRECTORY, help="A local copy of the benchmark's own files.")
+@click.option(
+    "--data",
+    metavar="DIR|FILE",
+    type=click.Path(exists=True, path_type=Path),
+    help="A local copy of the benchmark's own files.",
+)
 @click.option("--sources", metavar="DIR", type=DIRECTORY, help="Your own source images, instead of a benchmark.")
 @click.option("--captions", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Their CSV or JSONL.")
 @click.option(

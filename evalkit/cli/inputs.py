@@ -122,7 +122,12 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
     file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
     @click.option("--benchmark", metavar="NAME", help="What was edited; inferred from the manifest or the file names.")
-    @click.option("--data", type=directory, help="A local copy of the benchmark's own files.")
+    @click.option(
+        "--data",
+        metavar="DIR|FILE",
+        type=click.Path(exists=True, path_type=Path),
+        help="A local copy of the benchmark's own files.",
+    )
     @click.option("--sources", type=FolderOrUrl(exists=True, dataset=True), help=SOURCES_HELP)
     @click.option("--captions", type=file, help="CSV or JSONL with the captions of each item, to go with --sources.")
     @click.option(

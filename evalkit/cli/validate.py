@@ -25,7 +25,7 @@ RESULT, PAGE = "validity.json", "validity.md"
 @click.command(cls=EvalkitCommand, examples=["evalkit validate clip_score --benchmark shapes"])
 @click.argument("names", nargs=-1, metavar="[METRIC...] [PATH...]")
 @click.option("--benchmark", metavar="NAME", required=True, help="Whose items the metrics are tried on.")
-@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="The benchmark's files.")
+@click.option("--data", type=click.Path(exists=True, path_type=Path), help="The benchmark's files.")
 @click.option("--encoder", metavar="SPEC", help="Network behind the CLIP metrics.  [default: the benchmark's]")
 @click.option("--human", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A table of human scores.")
 @click.option("--human-column", metavar="NAME", help="Its column of scores, more is better.")

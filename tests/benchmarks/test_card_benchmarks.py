@@ -2,6 +2,9 @@
 
 import json
 import re
+import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from evalkit.benchmarks.cards.record import read_card
 from evalkit.benchmarks.controls import controls_of
 from evalkit.cli import main
 from evalkit.images.decode import read_image
-from tests.support.cards import HUB_FILES, write_imgedit, write_magicbrush
+from tests.support.cards import HUB_FILES, kontext_rows, write_imgedit, write_magicbrush
 from tests.support.hub import HubServer, use_in_process
 from tests.support.hub_repo import Blob
 
@@ -174,6 +177,58 @@ def test_metrics_are_validated_on_a_benchmark(name, tmp_path):
     answer = evalkit("validate", "l1", *method, "--benchmark", name, *data, "--output", tmp_path / "work", "--json")
     assert answer.exit_code == 0, answer.output
     assert json.loads(answer.stdout)["n_items"] == len(ITEMS[name])
+
+
+def test_an_imagefolder_is_a_copy_too(tmp_path):
+    """What the Hub holds of KontextBench: a table of file names beside the images, in the folder of the split."""
+    folder = tmp_path / "kontext" / "test"
+    folder.mkdir(parents=True)
+    lines = []
+    for row in kontext_rows():
+        image = row.pop("image")
+        (folder / image["path"]).write_bytes(image["bytes"])
+        lines.append(json.dumps({"file_name": image["path"], **row}))
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    first = BENCHMARKS.get("kontext_bench")().load(folder.parent)
+    second = BENCHMARKS.get("kontext_bench")().load(copy_of("kontext_bench", tmp_path / "copy"))
+    assert list(contents(first.items)) == list(contents(second.items))
+    assert first.benchmark.version == second.benchmark.version
+
+
+def test_arrow_files_are_refused_with_what_makes_them_readable(tmp_path):
+    """What the Hub holds of GEdit-Bench; the command that is named gives the same benchmark."""
+    import datasets
+
+    theirs = copy_of("gedit_bench", tmp_path / "copy")
+    saved = tmp_path / "saved"
+    file = next(theirs.rglob("*.parquet"))
+    datasets.Dataset.from_parquet(str(file), cache_dir=str(tmp_path / "hf")).save_to_disk(saved)
+    answer = evalkit("edit", "identity", "--benchmark", "gedit_bench", "--data", saved, "--output", tmp_path / "out")
+    assert answer.exit_code == 1
+    command = answer.output[answer.output.index("python -c") :].replace("\n", " ").strip()
+    subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True, capture_output=True)
+    converted = BENCHMARKS.get("gedit_bench")().load(tmp_path / "saved.parquet")
+    assert converted.benchmark.version == BENCHMARKS.get("gedit_bench")().load(theirs).benchmark.version
+
+
+def test_a_copy_of_another_split_is_refused_with_the_way_out(tmp_path):
+    """Which of a folder's files is meant is not guessed; the file can be named."""
+    copy = copy_of("emu_edit", tmp_path / "copy")
+    [test] = copy.rglob("test-*")
+    only = tmp_path / "only" / "part.parquet"
+    only.parent.mkdir()
+    only.write_bytes(test.read_bytes())
+    answer = evalkit(
+        "edit", "shuffled_source", "--benchmark", "emu_edit", "--data", only.parent, "--output", tmp_path / "a"
+    )
+    assert answer.exit_code == 1
+    assert (
+        "has no split 'test' of Emu Edit test set, test. If one of its files is that, give it: --data FILE"
+        in answer.output
+    )
+    named = evalkit("edit", "shuffled_source", "--benchmark", "emu_edit", "--data", only, "--output", tmp_path / "b")
+    assert named.exit_code == 0, named.output
+    assert evalkit("check", tmp_path / "b", "--data", only).exit_code == 3
 
 
 def test_two_rows_with_one_image_are_one_group(tmp_path):

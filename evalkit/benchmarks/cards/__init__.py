@@ -14,7 +14,7 @@ from pathlib import Path
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.cards.items import card_items
 from evalkit.benchmarks.cards.record import CARDS, BenchmarkCard, read_card
-from evalkit.benchmarks.cards.rows import dataset_rows, shaped, table_rows, tables_in
+from evalkit.benchmarks.cards.rows import shaped, table_rows, tables_in
 from evalkit.errors import BenchmarkError
 
 _OWN = re.compile(r"(.+\.ya?ml)(?::([^:/\\]+))?")
@@ -90,6 +90,8 @@ def _locate(card: BenchmarkCard, path: Path, data: Path | None = None, *, near: 
 def _opened(benchmark: Benchmark, card: BenchmarkCard, path: Path, root: Path) -> Benchmark:
     """The benchmark with the items of its data, whose digest becomes a part of the version."""
     if card.source.hub:
+        from evalkit.benchmarks.cards.datasets import dataset_rows
+
         rows = dataset_rows(card, None if root == path.absolute() else root)
     else:
         rows = table_rows(root, card.source)

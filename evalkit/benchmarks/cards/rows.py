@@ -1,14 +1,13 @@
 """The rows of a benchmark: in the tables of a copy, or in a data set."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
-from evalkit.benchmarks.cards.record import SUFFIXES, BenchmarkCard, Source
+from evalkit.benchmarks.cards.record import SUFFIXES, Source
 from evalkit.benchmarks.cards.template import Template
-from evalkit.edits.item import IMAGE_FIELDS
-from evalkit.errors import BenchmarkError, EvalkitError
+from evalkit.errors import BenchmarkError, DataError
 from evalkit.storage.documents import read_json
 from evalkit.storage.files import read_regular
 from evalkit.storage.plain_yaml import parse_yaml
@@ -49,45 +48,6 @@ def table_rows(root: Path, source: Source) -> list[TableRow]:
     ]
 
 
-def dataset_rows(card: BenchmarkCard, data: Path | None) -> list[TableRow]:
-    """The rows of a data set: of the user's copy, or of the one on the Hub. Its images stay where they are.
-
-    Raises:
-        BenchmarkError: It has no column that the card names.
-        EvalkitError: It cannot be opened or read.
-    """
-    from evalkit.edits.datasets import open_dataset
-
-    source = card.source
-    if data is None:
-        where = f"hf://{source.hub}"
-        dataset = open_dataset(where, split=source.split, config=source.config, revision=source.revision)
-    else:
-        where = str(data)
-        dataset = open_dataset(data, split=None if data.is_file() else source.split)
-    named = [("", name) for name in (*card.where, source.explode, source.merge) if name]
-    wanted: dict[str, bool] = {}
-    for field, name in (*named, *card.names):
-        column = own_column(name, dataset.columns)
-        if column in dataset.columns:
-            wanted[column] = wanted.get(column, False) or field in IMAGE_FIELDS
-        elif column not in (*MADE, *card.optional):
-            _refuse_column(column, where, dataset.columns)
-    pictures = [column for column, is_image in wanted.items() if is_image]
-    return [TableRow(place, values) for place, values in dataset.rows(wanted, pictures)]
-
-
-def own_column(name: str, columns: Collection[str]) -> str:
-    """The column of a row whose value a name in braces is made of.
-
-    >>> own_column("first.image.stem", ["image"])
-    'image'
-    """
-    for made in MADE:
-        name = name.removeprefix(f"{made}.")
-    return name if name in columns else name.partition(".")[0]
-
-
 def tables_in(root: Path, source: Source) -> list[Path]:
     """The files in a folder that are a source's tables, in the order of their names."""
     template = Template(source.table or "")
@@ -113,10 +73,11 @@ def shaped(rows: Sequence[TableRow], source: Source, where: Mapping[str, str | t
 def require_column(name: str, rows: Sequence[TableRow]) -> None:
     """Raises a BenchmarkError if no row has a column."""
     if rows and not any(name in row.values for row in rows):
-        _refuse_column(name, rows[0].where, dict.fromkeys(key for row in rows for key in row.values))
+        refuse_column(name, rows[0].where, dict.fromkeys(key for row in rows for key in row.values))
 
 
-def _refuse_column(name: str, where: str, columns: Iterable[str]) -> NoReturn:
+def refuse_column(name: str, where: str, columns: Iterable[str]) -> NoReturn:
+    """Raises a BenchmarkError that says what columns there are."""
     raise BenchmarkError(f"{where}: there is no column '{name}', which the card names. It has: {', '.join(columns)}.")
 
 
@@ -140,12 +101,21 @@ def read_document(path: Path) -> Any:  # noqa: ANN401 - whatever JSON and YAML c
 def _read(path: Path, levels: Sequence[str]) -> Iterator[TableRow]:
     if path.suffix.lower() in (".json", *SUFFIXES):
         yield from _nested(read_document(path), levels or (NUMBER,), str(path), {})
-        return
+    else:
+        yield from plain_rows(path)
+
+
+def plain_rows(path: Path) -> Iterator[TableRow]:
+    """The rows of a table that is not nested.
+
+    Raises:
+        BenchmarkError: It cannot be read.
+    """
     from evalkit.storage.tables import read_table
 
     try:
         table = read_table(path, value="value")
-    except EvalkitError as failure:
+    except DataError as failure:
         raise BenchmarkError(str(failure)) from failure
     for where, record in table.rows:
         yield TableRow(f"{path}, {where}", record)
