@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.cards import find_card
@@ -19,6 +20,7 @@ from evalkit.images.decode import read_image
 from tests.support.cards import HUB_FILES, kontext_rows, write_imgedit, write_magicbrush
 from tests.support.hub import HubServer, use_in_process
 from tests.support.hub_repo import Blob
+from tests.support.pie_bench import picture
 
 COPIES = {"magicbrush": write_magicbrush, "magicbrush:multi_turn": write_magicbrush, "imgedit": write_imgedit}
 ON_HUB = (
@@ -262,3 +264,38 @@ def test_a_hub_that_is_not_there_is_one_sentence(tmp_path, hub):
     assert answer.exit_code == 1
     assert "black-forest-labs/kontext-bench" in answer.output
     assert "Traceback" not in answer.output
+
+
+def test_l1_and_l2_are_those_of_the_authors_formula(tmp_path):
+    """Mean absolute and squared differences of unit floats to the true edit, to whose size an edit is resized."""
+    loaded = BENCHMARKS.get("magicbrush")().load(write_magicbrush(tmp_path / "copy"))
+    absolute, squared = [], []
+    (tmp_path / "edits").mkdir()
+    for number, item in enumerate(loaded.items):
+        edited = picture(700 + number, (96, 64) if number % 2 else (48, 32))
+        edited.save(tmp_path / "edits" / f"{item.item_id}.png")
+        truth = Image.open(item.reference_image).convert("RGB")
+        one, other = (np.asarray(image, np.float64) / 255 for image in (edited.resize(truth.size), truth))
+        absolute.append(np.abs(one - other).mean())
+        squared.append(((one - other) ** 2).mean())
+    options = (
+        "--benchmark",
+        "magicbrush",
+        "--data",
+        tmp_path / "copy",
+        "--metrics",
+        "l1_reference,mse_reference",
+        "--json",
+    )
+    metrics = json.loads(evalkit("score", tmp_path / "edits", *options).stdout)["metrics"]
+    assert metrics["l1_reference"]["mean"] == pytest.approx(np.mean(absolute), abs=1e-9)
+    assert metrics["mse_reference"]["mean"] == pytest.approx(np.mean(squared), abs=1e-9)
+
+
+def test_a_part_of_a_benchmark_is_not_scored_under_its_protocol(tmp_path):
+    """The protocol is about all of the edits, and says how many there must be."""
+    copy = write_magicbrush(tmp_path / "copy")
+    evalkit("edit", "shuffled_source", "--benchmark", "magicbrush", "--data", copy, "--output", tmp_path / "edits")
+    answer = evalkit("score", tmp_path / "edits", "--data", copy, "--protocol", "magicbrush/v1")
+    assert answer.exit_code == 1
+    assert "magicbrush/v1 fixes the number of items: expected 1053, got 5" in answer.output
