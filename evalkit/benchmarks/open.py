@@ -76,7 +76,9 @@ def open_edits(
         paths = {"sources": Path(sources) if sources else None, "captions": captions}
         folder = open_folder(Path(root), expected=expected, pattern=pattern, **paths)
     folder = _as_benchmark_has_it(folder, chosen) if chosen else folder
-    texts = {"benchmark": benchmark, "pattern": pattern, "split": split, "config": config}
+    is_name = chosen is None or chosen.name == benchmark
+    named = benchmark if is_name or not benchmark else str(Path(benchmark).resolve())
+    texts = {"benchmark": named, "pattern": pattern, "split": split, "config": config}
     texts["mapped"] = "\n".join(f"{field}={heading}" for field, heading in fields.items())
     texts |= {name: str(path.resolve()) for name, path in (("data", data), ("captions", captions)) if path}
     if sources:
@@ -100,10 +102,10 @@ def _chosen(root: Path, name: str | None) -> tuple[Benchmark | None, tuple[Probl
     if name:
         return BENCHMARKS.get(name)(), ()
     inferred = infer_benchmark(root, _known())
-    if (
-        inferred is None or inferred.partition(":")[0] in BENCHMARKS.names()
-    ):  # of a file nobody but the user may name it
-        return BENCHMARKS.get(inferred)() if inferred else None, ()
+    if inferred is None:
+        return None, ()
+    if inferred.partition(":")[0] in BENCHMARKS.names():  # and not a file, which nobody but the user may name
+        return BENCHMARKS.get(inferred)(), ()
     message = (
         f"The manifest names the benchmark '{inferred}', which is not known here: its edits are taken as the manifest "
         "has them. If it is a card of your own, give it with: --benchmark FILE"

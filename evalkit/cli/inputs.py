@@ -118,7 +118,6 @@ SOURCES_HELP = "Source images, for a folder without a benchmark; or a data set: 
 
 def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the folder options to a command and passes them as one ``folder_options`` record."""
-    directory = click.Path(exists=True, file_okay=False, path_type=Path)
     file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
     @click.option("--benchmark", metavar="NAME", help="What was edited; inferred from the manifest or the file names.")

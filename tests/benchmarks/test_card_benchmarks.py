@@ -17,7 +17,7 @@ from evalkit.benchmarks.cards.record import read_card
 from evalkit.benchmarks.controls import controls_of
 from evalkit.cli import main
 from evalkit.images.decode import read_image
-from tests.support.cards import HUB_FILES, kontext_rows, write_imgedit, write_magicbrush
+from tests.support.cards import HUB_FILES, kontext_rows, rows_as_parquet, write_imgedit, write_magicbrush
 from tests.support.hub import HubServer, use_in_process
 from tests.support.hub_repo import Blob
 from tests.support.pie_bench import picture
@@ -71,10 +71,10 @@ def served(hub, name):
     """The benchmark's repository on the Hub."""
     source = source_of(name)
     files = HUB_FILES[source.hub]()
-    repo = hub.add_repo("dataset", source.hub, {"README.md": b"# A card\n"})
+    repo = hub.add_repo("dataset", source.hub, files)
     if source.revision:
-        repo.names[source.revision] = repo.commit("data", {path: Blob.at(path, data) for path, data in files.items()})
-        hub.objects |= {blob.sha256: blob.content for blob in repo.head.files.values() if blob.is_large}
+        repo.names[source.revision] = repo.head
+        repo.commit("something else", {"README.md": Blob.at("README.md", b"# Moved\n")})
 
 
 def copy_of(name, folder):
@@ -120,9 +120,9 @@ def test_the_hub_and_a_copy_give_the_same_benchmark(name, tmp_path, hub):
     theirs, ours = BENCHMARKS.get(name)().load(), BENCHMARKS.get(name)().load(copy_of(name, tmp_path / "copy"))
     assert list(contents(theirs.items)) == list(contents(ours.items))
     assert theirs.benchmark.version == ours.benchmark.version
-    file = next((tmp_path / "copy").rglob(f"*{source_of(name).split}*/*.parquet"), None) or next(
-        (tmp_path / "copy").rglob(f"*{source_of(name).split}*.parquet")
-    )
+    split = source_of(name).split
+    found = [path for path in (tmp_path / "copy").rglob("*") if path.suffix in (".parquet", ".jsonl")]
+    file = next(path for path in found if split in path.relative_to(tmp_path).as_posix())
     assert BENCHMARKS.get(name)().load(file).benchmark.version == ours.benchmark.version
 
 
@@ -181,17 +181,11 @@ def test_metrics_are_validated_on_a_benchmark(name, tmp_path):
     assert json.loads(answer.stdout)["n_items"] == len(ITEMS[name])
 
 
-def test_an_imagefolder_is_a_copy_too(tmp_path):
-    """What the Hub holds of KontextBench: a table of file names beside the images, in the folder of the split."""
-    folder = tmp_path / "kontext" / "test"
-    folder.mkdir(parents=True)
-    lines = []
-    for row in kontext_rows():
-        image = row.pop("image")
-        (folder / image["path"]).write_bytes(image["bytes"])
-        lines.append(json.dumps({"file_name": image["path"], **row}))
-    (folder / "metadata.jsonl").write_text("\n".join(lines))
-    first = BENCHMARKS.get("kontext_bench")().load(folder.parent)
+def test_an_imagefolder_and_a_parquet_file_are_the_same_benchmark(tmp_path):
+    """A column of images is headed by the files that are named there, or by its own name."""
+    file = tmp_path / "rows.parquet"
+    file.write_bytes(rows_as_parquet(kontext_rows()))
+    first = BENCHMARKS.get("kontext_bench")().load(file)
     second = BENCHMARKS.get("kontext_bench")().load(copy_of("kontext_bench", tmp_path / "copy"))
     assert list(contents(first.items)) == list(contents(second.items))
     assert first.benchmark.version == second.benchmark.version
@@ -244,10 +238,7 @@ def test_two_rows_with_one_image_are_one_group(tmp_path):
 def test_a_repository_without_the_columns_is_refused(tmp_path, hub):
     """What is missing is named with what there is."""
     source = source_of("emu_edit")
-    files = {
-        f"data/test-{path.rsplit('/')[-1]}": data
-        for path, data in HUB_FILES["black-forest-labs/kontext-bench"]().items()
-    }
+    files = {"data/test-00000-of-00001.parquet": rows_as_parquet(kontext_rows())}
     repo = hub.add_repo("dataset", source.hub, files)
     repo.names[source.revision] = repo.head
     answer = evalkit("edit", "identity", "--benchmark", "emu_edit", "--output", tmp_path / "out")

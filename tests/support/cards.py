@@ -165,6 +165,16 @@ def rows_as_parquet(rows: Iterator[dict[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
+def imagefolder(folder: str, rows: Iterator[dict[str, Any]]) -> dict[str, bytes]:
+    """Rows as a table beside the images that they name."""
+    files, lines = {}, []
+    for row in rows:
+        image = row.pop("image")
+        files[f"{folder}/{image['path']}"] = image["bytes"]
+        lines.append(json.dumps({"file_name": image["path"], **row}))
+    return {**files, f"{folder}/metadata.jsonl": "\n".join(lines).encode()}
+
+
 _KINDS = {str: "string", int: "int64", bool: "bool"}
 HUB_FILES = {
     "osunlp/MagicBrush": lambda: {"data/dev-00000-of-00001-ab.parquet": rows_as_parquet(magicbrush_rows())},
@@ -172,6 +182,6 @@ HUB_FILES = {
         f"data/{split}-00000-of-00001.parquet": rows_as_parquet(emu_rows(split)) for split in ("validation", "test")
     },
     "stepfun-ai/GEdit-Bench": lambda: {"default/train/0000.parquet": rows_as_parquet(gedit_rows())},
-    "black-forest-labs/kontext-bench": lambda: {"default/test/0000.parquet": rows_as_parquet(kontext_rows())},
+    "black-forest-labs/kontext-bench": lambda: imagefolder("test", kontext_rows()),
 }
 """Repository to its files in the revision that the cards name."""
