@@ -83,7 +83,7 @@ class Benchmark:
     variants: tuple[str, ...] = ()
     """Names of its other lists of edits: ``name:variant`` is a benchmark too."""
     beside: tuple[str, ...] = ()
-    """Patterns of files that its official scripts write beside the edited images."""
+    """Patterns, of names or of paths below a folder, of what its official scripts write beside the edited images."""
     problems: tuple[Problem, ...] = ()
     """What is wrong with the data that were read."""
     edited_image: Callable[[Path], Path] | None = None

@@ -76,9 +76,7 @@ def open_edits(
         paths = {"sources": Path(sources) if sources else None, "captions": captions}
         folder = open_folder(Path(root), expected=expected, pattern=pattern, **paths)
     folder = _as_benchmark_has_it(folder, chosen) if chosen else folder
-    is_name = chosen is None or chosen.name == benchmark
-    named = benchmark if is_name or not benchmark else str(Path(benchmark).resolve())
-    texts = {"benchmark": named, "pattern": pattern, "split": split, "config": config}
+    texts = {"benchmark": _lasting(benchmark, chosen), "pattern": pattern, "split": split, "config": config}
     texts["mapped"] = "\n".join(f"{field}={heading}" for field, heading in fields.items())
     texts |= {name: str(path.resolve()) for name, path in (("data", data), ("captions", captions)) if path}
     if sources:
@@ -95,6 +93,11 @@ def open_edits_of(loaded: LoadedBenchmark, root: Path) -> EditFolder:
         DataError: The folder cannot be read as any layout.
     """
     return _as_benchmark_has_it(open_folder(root, expected=loaded.expected), loaded.benchmark)
+
+
+def _lasting(name: str | None, benchmark: Benchmark | None) -> str | None:
+    """The name of a benchmark as it leads there from anywhere: of a card of the user's own its absolute path."""
+    return name if name is None or benchmark is None or benchmark.name == name else str(Path(name).resolve())
 
 
 def _chosen(root: Path, name: str | None) -> tuple[Benchmark | None, tuple[Problem, ...]]:
@@ -117,15 +120,17 @@ def _as_benchmark_has_it(folder: EditFolder, benchmark: Benchmark) -> EditFolder
     """A folder as its benchmark's own scripts write it, with the edited images that its files hold."""
     if benchmark.edited_image:
         folder = _with_edited_images(folder, benchmark.edited_image)
-    problems = (problem for problem in folder.problems if not _is_beside(problem, benchmark.beside))
+    problems = (problem for problem in folder.problems if not _is_beside(problem, folder.root, benchmark.beside))
     return replace(folder, problems=(*benchmark.problems, *problems))
 
 
-def _is_beside(problem: Problem, patterns: Sequence[str]) -> bool:
+def _is_beside(problem: Problem, root: Path, patterns: Sequence[str]) -> bool:
     """Whether a problem is about a file that a benchmark's own scripts write beside the edits."""
-    if problem.code != "unmatched_file" or problem.path is None:
+    path = problem.path
+    if problem.code not in ("unmatched_file", "other_file") or not isinstance(path, Path):
         return False
-    return any(fnmatchcase(problem.path.name, pattern) for pattern in patterns)
+    relative = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    return any(fnmatchcase(name, pattern) for name in (path.name, relative) for pattern in patterns)
 
 
 def _rows(

@@ -132,7 +132,7 @@ class BenchmarkCard(_Record):
     edited_names: Rule | None = None
     """Where the official scripts expect the edited image, below the folder of a method."""
     beside: tuple[str, ...] = ()
-    """Patterns of other files that the official scripts write into that folder."""
+    """Patterns, of names or of paths below that folder, of what else the official scripts write into it."""
     variants: tuple[str, ...] = ()
     """In the file, each with the fields that are other ones then."""
 
