@@ -21,24 +21,23 @@ def cache() -> None:
 @output_options
 def info(*, output: Output) -> None:
     """Show where the cache is and what it holds."""
-    from rich.table import Table
+    from evalkit.report.tables import TextTable
 
     found = _info()
     output.json(asdict(found))
     output.line(f"{found.path}: {found.n_entries:,} embeddings, {_megabytes(found.n_bytes)} on disk.")
     if found.encoders:
-        table = Table("encoder", "fingerprint", "images", "texts", "pairs", "items", "size")
-        for encoder in found.encoders:
-            table.add_row(
+        header = ("encoder", "fingerprint", "images", "texts", "pairs", "items", "size")
+        rows = tuple(
+            (
                 _name(encoder),
                 encoder.fingerprint[:12],
-                f"{encoder.n_images:,}",
-                f"{encoder.n_texts:,}",
-                f"{encoder.n_pairs:,}",
-                f"{encoder.n_items:,}",
+                *(f"{n:,}" for n in (encoder.n_images, encoder.n_texts, encoder.n_pairs, encoder.n_items)),
                 _megabytes(encoder.n_bytes),
             )
-        output.table(table)
+            for encoder in found.encoders
+        )
+        output.table(TextTable(title="", header=header, rows=rows, text_columns=frozenset({0, 1})))
 
 
 @cache.command(examples=["evalkit cache clear --encoder miniature --yes"])

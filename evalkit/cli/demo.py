@@ -130,9 +130,11 @@ def _show_runs(records: "Mapping[str, RunRecord]", loaded: "LoadedBenchmark", ou
 
 def _show_notes(records: "Mapping[str, RunRecord]", output: Output) -> None:
     """What is to be known about the runs, each note once."""
-    from evalkit.report.runs import run_notes
+    from evalkit.report.runs import run_notes, signature_lines
 
     output.line()
-    for note in dict.fromkeys(note for record in records.values() for note in run_notes(record)):
-        output.line(f"  {note}")
+    for note in run_notes(*records.values()):
+        output.text(f"  {note}", indent="  ")
+    for line in signature_lines(records.values()):
+        output.line(f"  {line}")
     output.line()

@@ -10,8 +10,6 @@ from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.output import Output, output_options
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from evalkit.editing.method import MethodCard
     from evalkit.registry import Registry, RegistryEntry
 
@@ -30,16 +28,13 @@ _SHOWN = {
 @output_options
 def list_names(kind: str, *, output: Output) -> None:
     """List the metrics, encoders, benchmarks, methods or protocols that are installed."""
-    from rich.table import Table
-
     rows = [_row(kind, entry) for entry in _registry(kind).entries()]
     output.json(rows)
-    table = Table("name", "summary", show_lines=True)
-    for column in table.columns:
-        column.overflow = "fold"
     for row in rows:
-        table.add_row(row["name"], _summary(row, _SHOWN.get(kind, ())), style="red" if row["error"] else None)
-    output.table(table)
+        output.line(row["name"])
+        for text in _summary(row, _SHOWN.get(kind, ())):
+            output.text(f"  {text}", indent="  ")
+        output.line()
     for row in rows:
         if row["error"]:
             output.note(row["error"])
@@ -59,15 +54,12 @@ def _row(kind: str, entry: "RegistryEntry[Any]") -> dict[str, Any]:
     return {"name": entry.name, **facts, "provider": entry.provider, "error": error}
 
 
-def _summary(row: dict[str, Any], shown: tuple[str, ...]) -> "Text":
-    """What a name stands for, and below it the facts that tell it from the others."""
-    from rich.text import Text
-
+def _summary(row: dict[str, Any], shown: tuple[str, ...]) -> list[str]:
+    """What a name stands for, and the facts that tell it from the others."""
     if row["error"]:
-        return Text(f"broken, of {row['provider']}")
-    text = Text(row.get("summary") or row.get("title") or "")
+        return [f"broken, of {row['provider']}"]
     facts = [f"{name.replace('_', ' ')}: {value}" for name in shown if (value := _spoken(row[name]))]
-    return text.append("\n" + " · ".join(facts), style="dim") if facts else text
+    return [text for text in (row.get("summary") or row.get("title"), " · ".join(facts)) if text]
 
 
 def _spoken(value: object) -> str:

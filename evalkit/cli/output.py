@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -22,7 +23,6 @@ from evalkit.formatting import abridged
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from evalkit.edits.item import Problem
     from evalkit.report.tables import TextTable
@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 _STDOUT = 1
 """Its descriptor."""
 _STDERR = 2
+_USUAL_WIDTH, _LEAST_WIDTH = 80, 20
+"""Columns where nobody says how many there are, and the fewest that tables are laid out for."""
 _LAYOUT = "\n\t"
 _STEERING = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 """What moves a terminal's cursor, changes its colours, or turns the order of letters around."""
-_PLAIN = str.maketrans("−–→↑↓±≤≥α·…“”’", '-->^v+<>a*.""\'')
+_PLAIN = str.maketrans("−–→↑↓±≤≥α·•─…“”’", '-->^v+<>a.*-.""\'')
 """Signs of ours in ASCII, one for one, so that tables stay in line."""
 _VISIBLE = {code: ascii(chr(code))[1:-1] for code in _STEERING if chr(code) not in _LAYOUT}
 
@@ -67,13 +69,20 @@ class Output:
         self._encoding = getattr(self._stdout, "encoding", None) or "utf-8"
 
     @functools.cached_property
+    def width(self) -> int:
+        """Columns that there are: what COLUMNS says, else the terminal's, and 80 in a pipe or a file."""
+        told = os.environ.get("COLUMNS", "")
+        columns = int(told) if told.isdecimal() else 0
+        with suppress(OSError, ValueError):  # no terminal; no descriptor
+            columns = columns or os.get_terminal_size(self._stdout.fileno()).columns
+        return max(columns or _USUAL_WIDTH, _LEAST_WIDTH)
+
+    @functools.cached_property
     def _console(self) -> "Console":
         from rich.console import Console
 
-        # A pipe has no width: tables must not be cut to 80 columns in a file.
-        width = None if self._stdout.isatty() else 200
         # Names come from files: what looks like markup in them is part of the name.
-        return Console(file=self._stdout, soft_wrap=False, width=width, highlight=False, markup=False, emoji=False)
+        return Console(file=self._stdout, width=self.width, highlight=False, markup=False, emoji=False)
 
     def json(self, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
         """The command's result as one object; printed only under ``--json``."""
@@ -85,25 +94,45 @@ class Output:
     def line(self, text: str = "") -> None:
         """A line of the result, for a person."""
         if not self.as_json:
-            click.echo(self._writable(visible(text)), file=self._stdout)
+            click.echo(self._shown(text), file=self._stdout)
 
-    def table(self, table: "TextTable | Table") -> None:
-        """A table of the result, for a person."""
+    def text(self, text: str, indent: str = "") -> None:
+        """Sentences of the result, for a person: broken between words where they are longer than a line.
+
+        Args:
+            text: What is said. A command or a path that is to be copied goes through `line` instead.
+            indent: What the lines after the first begin with.
+        """
         if not self.as_json:
-            from rich.segment import Segment, Segments
+            from evalkit.report.terminal import folded
 
-            from evalkit.report.tables import TextTable, parts_of, terminal_table
+            for line in folded(self._shown(text), self.width, indent):
+                click.echo(line, file=self._stdout)
 
-            width = self._console.width
-            drawn = (
-                [terminal_table(part, width) for part in parts_of(table, width)]
-                if isinstance(table, TextTable)
-                else [table]
-            )
-            for one in drawn:
-                shown = self._console.render(one)
-                segments = [Segment(self._writable(visible(segment.text)), segment.style) for segment in shown]
-                self._console.print(Segments(segments), end="")
+    def table(self, table: "TextTable") -> None:
+        """A table of the result, for a person, and an empty line below it."""
+        if self.as_json:
+            return
+        from rich.segment import Segment, Segments
+
+        from evalkit.report.terminal import terminal_table
+
+        # Written out before it is laid out, so that every cell is as wide as it is shown.
+        cells = tuple(tuple(map(self._cell, row)) for row in table.rows)
+        table = replace(table, title=self._cell(table.title), header=tuple(map(self._cell, table.header)), rows=cells)
+        for line in Segment.split_lines(self._console.render(terminal_table(table, self.width))):
+            while line and not line[-1].text.strip():
+                line.pop()
+            *parts, last = line or [Segment("")]
+            parts += [Segment(last.text.rstrip(), last.style), Segment.line()]
+            self._console.print(Segments(Segment(self._writable(part.text), part.style) for part in parts), end="")
+        self.line()
+
+    def _shown(self, text: str) -> str:
+        return self._writable(visible(text))
+
+    def _cell(self, text: str) -> str:
+        return self._shown(text).replace("\t", r"\t")
 
     @property
     def _is_unicode(self) -> bool:
@@ -113,7 +142,7 @@ class Output:
         """The text in letters that standard output has, signs written out in as many columns as they take."""
         if self._is_unicode:
             return text
-        return text.translate(_PLAIN).encode(self._encoding, "replace").decode(self._encoding)
+        return text.translate(_PLAIN).encode(self._encoding, "backslashreplace").decode(self._encoding)
 
     def note(self, text: str) -> None:
         """A remark on standard error."""
@@ -185,6 +214,17 @@ def _encodable(text: str) -> str:
 def names_in(listed: str | None) -> list[str]:
     """The names of an option ``A,B``."""
     return [name.strip() for name in (listed or "").split(",") if name.strip()]
+
+
+signature_option = click.option(
+    "--signature",
+    "signatures",
+    type=click.Choice(["short", "full"]),
+    default="short",
+    show_default=True,
+    help="Show one line per run, or all that can change a number, metric by metric.",
+)
+"""Adds ``--signature`` to a command, which gets it as ``signatures``."""
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,15 +18,15 @@ from evalkit.cli.folders import (
     show_failures,
 )
 from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, folder_options, summary, written_to
-from evalkit.cli.output import ExitCode, Output, names_in, output_options
+from evalkit.cli.output import ExitCode, Output, names_in, output_options, signature_option
 from evalkit.errors import EvalkitError, OptionError
-from evalkit.formatting import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from evalkit.benchmarks.open import OpenedFolder
     from evalkit.benchmarks.protocols import Protocol
+    from evalkit.report.runs import SignatureLength
     from evalkit.scores.run import RunRecord
     from evalkit.scoring.options import ScoreOptions
 
@@ -70,6 +70,7 @@ ENCODER_HELP = (
     "--batch-size", type=click.IntRange(min=1), default=32, help="Images prepared at a time; changes no score."
 )
 @click.option("--cache/--no-cache", "cached", default=True, help="Keep embeddings between runs.")
+@signature_option
 @engine_options
 @output_options
 def score(
@@ -82,6 +83,7 @@ def score(
     target: PathOrUrl | None,
     device: str,
     engine: EngineOptions,
+    signatures: "SignatureLength",
     output: Output,
     **settings: Any,  # noqa: ANN401 - fields of ScoreOptions
 ) -> None:
@@ -104,17 +106,22 @@ def score(
         if one.opened:
             output.note(summary(one.location, one.opened.folder))
     if folders.several:
-        records = _score_several(found, target, options, engine, output)
+        records = _score_several(found, target, options, engine, signatures, output)
     else:
-        records = [_score_one(one.opened, target, options, engine, output) for one in found if one.opened]
+        records = [_score_one(one.opened, target, options, engine, signatures, output) for one in found if one.opened]
     if len(records) < len(found) or any(p.severity == "problem" for record in records for p in record.problems):
         sys.exit(ExitCode.PROBLEMS)
 
 
 def _score_one(
-    opened: "OpenedFolder", target: PathOrUrl | None, options: "ScoreOptions", engine: EngineOptions, output: Output
+    opened: "OpenedFolder",
+    target: PathOrUrl | None,
+    options: "ScoreOptions",
+    engine: EngineOptions,
+    signatures: "SignatureLength",
+    output: Output,
 ) -> "RunRecord":
-    from evalkit.report.runs import protocol_table, run_notes, run_table
+    from evalkit.report.runs import run_table
     from evalkit.scoring.directories import names_of_runs, run_directory
     from evalkit.scoring.score import score as run_score
 
@@ -129,10 +136,7 @@ def _score_one(
         record = run_score(opened, directory, options, engine=workers, progress=progress).record
     output.json(as_json(record, options.protocol))
     output.table(run_table(record))
-    if options.protocol:
-        output.table(protocol_table([record], options.protocol))
-    for note in run_notes(record):
-        output.line(f"  {note}")
+    _show_below([record], options.protocol, signatures, output)
     output.line(f"Wrote {target}")
     _show_problems(record, output)
     return record
@@ -143,9 +147,11 @@ def _score_several(
     target: PathOrUrl | None,
     options: "ScoreOptions",
     engine: EngineOptions,
+    signatures: "SignatureLength",
     output: Output,
 ) -> "list[RunRecord]":
     """Scores several folders, and shows them in one table."""
+    from evalkit.report.runs import runs_table
     from evalkit.scoring.directories import RUNS
     from evalkit.scoring.several import comparable, score_each
 
@@ -167,30 +173,29 @@ def _score_several(
             "next": following,
         }
     )
-    _show_several(records, failures, options.protocol, output)
+    output.table(runs_table({record.run: record for record in records.values()}))
+    _show_below(list(records.values()), options.protocol, signatures, output)
+    for path, record in records.items():
+        output.line(f"Wrote {path}")
+        _show_problems(record, output, of=f" of {record.run}")
+    show_failures(failures, output)
     if following:
         output.line(f"Next: {following}")
     return list(records.values())
 
 
-def _show_several(
-    records: "Mapping[str, RunRecord]",
-    failures: "Mapping[PathOrUrl, EvalkitError]",
-    protocol: "Protocol | None",
-    output: Output,
+def _show_below(
+    records: "Sequence[RunRecord]", protocol: "Protocol | None", signatures: "SignatureLength", output: Output
 ) -> None:
-    """One table, what must stand under it, and what is wrong with each folder."""
-    from evalkit.report.runs import protocol_table, run_notes, runs_table
+    """What stands under the table of one run or of several."""
+    from evalkit.report.runs import protocol_table, run_notes, signature_lines
 
-    output.table(runs_table({record.run: record for record in records.values()}, counted(len(records), "run")))
     if protocol:
-        output.table(protocol_table(list(records.values()), protocol))
-    for note in dict.fromkeys(note for record in records.values() for note in run_notes(record)):
-        output.line(f"  {note}")
-    for path, record in records.items():
-        output.line(f"Wrote {path}")
-        _show_problems(record, output, of=f" of {record.run}")
-    show_failures(failures, output)
+        output.table(protocol_table(records, protocol))
+    for note in run_notes(*records):
+        output.text(f"  {note}", indent="    ")
+    for line in signature_lines(records, signatures):
+        output.line(f"  {line}")
 
 
 def _show_problems(record: "RunRecord", output: Output, *, of: str = "") -> None:
@@ -200,7 +205,7 @@ def _show_problems(record: "RunRecord", output: Output, *, of: str = "") -> None
 
 def as_json(record: "RunRecord", protocol: "Protocol | None" = None) -> dict[str, Any]:
     """What ``evalkit score --json`` prints of a run."""
-    from evalkit.report.runs import protocol_cells
+    from evalkit.report.runs import protocol_cells, signature_lines
 
     shown = {"mean", "ci_low", "ci_high", "n", "n_groups", "n_undefined", "higher_is_better", "signature"}
     return {
@@ -212,5 +217,6 @@ def as_json(record: "RunRecord", protocol: "Protocol | None" = None) -> dict[str
         "metrics": {name: summary.model_dump(include=shown) for name, summary in record.metrics.items()},
         "problems": [problem.model_dump() for problem in record.problems],
         "images": record.images.model_dump() if record.images else None,
+        "signature": signature_lines([record])[0],
         **({"protocol": {"name": protocol.name, "columns": protocol_cells(record, protocol)}} if protocol else {}),
     }

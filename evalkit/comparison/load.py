@@ -10,6 +10,7 @@ from evalkit.scores.columns import ColumnNames
 from evalkit.scores.external import read_table
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import RunRecord, read_run
+from evalkit.scores.signatures import comparable_fields
 
 _SETTING = {
     "enc": "encoder",
@@ -19,9 +20,6 @@ _SETTING = {
     "alpha": "what transparent pixels lie on",
     "aspect": "what is done about other aspect ratios",
 }
-UNSIGNED = {"alpha": "white", "aspect": "stretch"}
-"""What a signature without these fields stands for: older versions did it without saying so, and a metric that holds no
-two images against each other has nothing to say of their aspect ratios."""
 _OPTION = {
     "missing": "--missing POLICY",
     "benchmark": "--benchmark NAME",
@@ -106,25 +104,6 @@ def check_comparable(methods: Sequence[Method], metrics: Sequence[str]) -> list[
     if len(runs) < len(methods):
         notes.append("scores of other tools carry no signature: whether they were made alike cannot be checked")
     return notes
-
-
-def signature_fields(line: str) -> dict[str, str]:
-    """A signature's fields.
-
-    >>> signature_fields("clip_score|enc:a/b@c|v:1")
-    {'metric': 'clip_score', 'enc': 'a/b@c', 'v': '1'}
-    """
-    metric, *pairs = line.split("|")
-    return {"metric": metric, **{key: value for key, _, value in (pair.partition(":") for pair in pairs)}}
-
-
-def comparable_fields(line: str) -> dict[str, str]:
-    """All that a signature says, or leaves to be understood, apart from the version of evalkit.
-
-    >>> comparable_fields("l1|dtype:fp64|alpha:white|aspect:2%|v:1|evalkit:0.1.0")
-    {'alpha': 'white', 'aspect': '2%', 'metric': 'l1', 'dtype': 'fp64', 'v': '1'}
-    """
-    return {key: value for key, value in (UNSIGNED | signature_fields(line)).items() if key != "evalkit"}
 
 
 def _settings(record: RunRecord, metrics: Sequence[str]) -> dict[str, dict[str, str | None]]:

@@ -7,7 +7,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from evalkit.comparison.load import signature_fields
 from evalkit.errors import EntryError, RunError
 from evalkit.leaderboard.files import ENTRIES, PICTURES, link_fault, read_file
 from evalkit.leaderboard.records import Entry
@@ -15,6 +14,7 @@ from evalkit.leaderboard.records_io import parse_record
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, Leaderboard
 from evalkit.leaderboard.verify import EntryProblem
 from evalkit.scores.run import ITEMS, RECORD, RunRecord, item_lines
+from evalkit.scores.signatures import signature_fields
 
 _EditKey = tuple[str, int | None]
 """Item and seed."""

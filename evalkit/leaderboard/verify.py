@@ -8,7 +8,6 @@ from pathlib import Path
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.controls import CONTROLS, controls_of
 from evalkit.benchmarks.protocols import Protocol
-from evalkit.comparison.load import comparable_fields, signature_fields
 from evalkit.errors import EntryError, EvalkitError
 from evalkit.formatting import abridged
 from evalkit.leaderboard.anomalies import check_outputs
@@ -21,6 +20,7 @@ from evalkit.leaderboard.thumbnails import picture_fault
 from evalkit.metrics.base import METRICS, REASONS, Metric, score_of_failed
 from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.scores.run import RECORD
+from evalkit.scores.signatures import comparable_fields, signature_fields
 from evalkit.scoring.summaries import summarize
 
 CLOSE = 1e-9

@@ -1,57 +1,83 @@
 """Scored runs as tables: one run, several side by side, and one as a protocol prints it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from evalkit.benchmarks.protocols import Protocol
-from evalkit.formatting import format_interval, format_number, format_percent, format_score
+from evalkit.formatting import (
+    DASH,
+    counted,
+    format_interval,
+    format_number,
+    format_percent,
+    format_score,
+    listed,
+    one_line,
+)
 from evalkit.metrics.base import REASONS
-from evalkit.report.tables import TextTable
+from evalkit.report.tables import TextTable, in_columns
 from evalkit.scores.run import MetricSummary, RunRecord
+from evalkit.scores.signatures import short_signature
 
 MINIATURE_NOTE = "miniature encoder: a dry run on a toy network, not comparable with any published number"
+SignatureLength = Literal["short", "full"]
+"""One line for a run, or a line for each of its metrics."""
 
 
 def run_table(record: RunRecord) -> TextTable:
-    """One run: a row per metric with its mean, interval, and how many items stand behind it."""
+    """One run: a row per metric with its mean, its interval, and on how many items they rest where that differs."""
+    found = list(record.metrics.items())
+    same = len({(summary.n, summary.n_groups) for _, summary in found}) == 1
     rows = tuple(
         (
-            _label(name, summary),
+            label(name, summary.higher_is_better),
             format_score(summary.mean),
             format_interval(summary.ci_low, summary.ci_high),
-            str(summary.n),
-            str(summary.n_groups),
-            str(summary.n_undefined or ""),
+            *(() if same else (f"{summary.n:,}", f"{summary.n_groups:,}")),
+            f"{summary.n_undefined:,}" if summary.n_undefined else "",
         )
-        for name, summary in record.metrics.items()
+        for name, summary in found
     )
-    header = ("metric", "mean", f"{format_percent(record.level)} interval", "items", "groups", "undefined")
-    return TextTable(title=f"{record.run} on {record.benchmark or record.folder.path}", header=header, rows=rows)
+    numbers = () if same else ("items", "groups")
+    header = ("metric", "mean", f"{format_percent(record.level)} interval", *numbers, "undefined")
+    basis = _basis(found[0][1].n, found[0][1].n_groups) if same else ""
+    on = f" on {one_line(record.benchmark)}" if record.benchmark else ""
+    title = f"{one_line(record.run)}{on}{basis}"
+    return TextTable(title=_titled(title, [record]), header=header, rows=rows)
 
 
-def runs_table(records: Mapping[str, RunRecord], title: str) -> TextTable:
-    """Several runs side by side: a row per run, a column per metric that any has, each mean with its interval."""
-    labels = {name: _label(name, metric) for record in records.values() for name, metric in record.metrics.items()}
-    rows = tuple(
-        (run, str(record.n_edited), *(_cell(record.metrics.get(name)) for name in labels))
-        for run, record in records.items()
+def runs_table(records: Mapping[str, RunRecord], title: str | None = None) -> TextTable:
+    """Several runs side by side: a row per run, a column per metric, each mean with its interval.
+
+    Args:
+        records: Name to run; a metric that a run does not have is a dash.
+        title: What they are; by default how many runs, of what, on how many items.
+    """
+    directions = {name: s.higher_is_better for record in records.values() for name, s in record.metrics.items()}
+    columns = [_means([record.metrics.get(name) for record in records.values()]) for name in directions]
+    sizes = {
+        name: max(((s.n, s.n_groups) for s in record.metrics.values()), default=(0, 0))
+        for name, record in records.items()
+    }
+    same = len(set(sizes.values())) == 1
+    items = [] if same else [[f"{n:,}" for n, _ in sizes.values()]]
+    level = next((format_percent(record.level) for record in records.values()), "")
+    benchmarks = {record.benchmark for record in records.values()}
+    on = f" on {benchmarks.pop()}" if len(benchmarks) == 1 and None not in benchmarks else ""
+    title = title or f"{counted(len(records), 'run')}{on}{_basis(*next(iter(sizes.values()))) if same else ''}"
+    return TextTable(
+        title=_titled(f"{title}: means with {level} intervals", records.values()),
+        header=("run", *(() if same else ("items",)), *(label(name, up) for name, up in directions.items())),
+        rows=tuple(zip(records, *items, *columns, strict=True)),
     )
-    return TextTable(title=title, header=("run", "edits", *labels.values()), rows=rows, continues=True)
-
-
-def _cell(metric: MetricSummary | None) -> str:
-    """A mean with its interval below it."""
-    if metric is None:
-        return ""
-    interval = "" if metric.mean is None else f"\n{format_interval(metric.ci_low, metric.ci_high)}"
-    return f"{format_score(metric.mean)}{interval}"
 
 
 def protocol_table(records: Sequence[RunRecord], protocol: Protocol) -> TextTable:
     """Runs in the columns, the order and the scales of a protocol's table."""
-    titles = (_label(column.title, records[0].metrics[column.metric]) for column in protocol.columns)
+    directions = {column.metric: records[0].metrics[column.metric].higher_is_better for column in protocol.columns}
+    titles = (label(column.title, directions[column.metric]) for column in protocol.columns)
     rows = tuple((record.run, *(str(cell["text"]) for cell in protocol_cells(record, protocol))) for record in records)
-    title = f"As {protocol.name} prints it"
-    return TextTable(title=title, header=("run", *titles), rows=rows, continues=len(records) > 1)
+    return TextTable(title=f"As {protocol.name} prints it", header=("run", *titles), rows=rows)
 
 
 def protocol_cells(record: RunRecord, protocol: Protocol) -> list[dict[str, str | float | None]]:
@@ -65,22 +91,56 @@ def protocol_cells(record: RunRecord, protocol: Protocol) -> list[dict[str, str 
     return cells
 
 
-def run_notes(record: RunRecord) -> list[str]:
-    """What has to stand under a run's table: signatures, undefined and floored values, a toy encoder."""
-    notes = [summary.signature for summary in record.metrics.values()]
-    for name, summary in record.metrics.items():
-        for reason, count in summary.undefined.items():
-            notes.append(f"{name} of {record.run}: {count} undefined, {REASONS.get(reason, reason)}")
-        if summary.n_floored:
-            scored = "scored like the worst edit, or like one without merit where that is worse"
-            notes.append(f"{name} of {record.run}: {summary.n_floored} without an edited image, {scored}")
-        if summary.ci_low is None:
-            notes.append(f"{name} of {record.run}: no interval, {summary.interval}")
-    if any(encoder.name.startswith("miniature") for encoder in record.encoders.values()):
-        notes.append(MINIATURE_NOTE)
-    return notes
+def run_notes(*records: RunRecord) -> list[str]:
+    """What has to stand under the table of runs: undefined and floored values, intervals that are not there."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        for name, summary in record.metrics.items():
+            for note in _summary_notes(name, summary):
+                found.setdefault(note, []).append(record.run)
+    return [f"{note} ({listed(runs)})" if len(records) > 1 else note for note, runs in found.items()]
 
 
-def _label(name: str, summary: MetricSummary) -> str:
+def signature_lines(records: Iterable[RunRecord], length: SignatureLength = "short") -> list[str]:
+    """The signatures of runs, each once: one line per run, or one per metric."""
+    of_runs = [[summary.signature for summary in record.metrics.values()] for record in records]
+    if length == "full":
+        return list(dict.fromkeys(line for lines in of_runs for line in lines))
+    return list(dict.fromkeys(short_signature(lines) for lines in of_runs))
+
+
+def is_miniature(record: RunRecord) -> bool:
+    """Whether a toy network took part."""
+    return any(encoder.name.startswith("miniature") for encoder in record.encoders.values())
+
+
+def label(name: str, higher_is_better: bool) -> str:
     """A name with an arrow towards the better values."""
-    return f"{name} {'↑' if summary.higher_is_better else '↓'}"
+    return f"{name} {'↑' if higher_is_better else '↓'}"
+
+
+def _means(summaries: Iterable[MetricSummary | None]) -> list[str]:
+    """Means with their intervals, one below the other."""
+    return in_columns(
+        (format_score(s.mean), format_interval(s.ci_low, s.ci_high)) if s and s.mean is not None else ("", DASH)
+        for s in summaries
+    )
+
+
+def _summary_notes(name: str, summary: MetricSummary) -> Iterable[str]:
+    for reason, count in summary.undefined.items():
+        yield f"{name}: {counted(count, 'value')} undefined, {REASONS.get(reason, reason)}"
+    if summary.n_floored:
+        scored = "scored like the worst edit, or like one without merit where that is worse"
+        yield f"{name}: {counted(summary.n_floored, 'item')} without an edited image, {scored}"
+    if summary.ci_low is None and summary.n:
+        yield f"{name}: no interval, {summary.interval}"
+
+
+def _basis(n_items: int, n_groups: int) -> str:
+    return f", {counted(n_items, 'item')} in {counted(n_groups, 'group')}"
+
+
+def _titled(title: str, records: Iterable[RunRecord]) -> str:
+    """The title, below which it stands where the numbers are a toy network's."""
+    return f"{title}\n{MINIATURE_NOTE}" if any(map(is_miniature, records)) else title

@@ -9,12 +9,10 @@ import subprocess
 
 import pytest
 from click.testing import CliRunner
-from rich.console import Console
 
 from evalkit.cli import main
 from evalkit.comparison.compare import compare
 from evalkit.report.figures.view import MetricView
-from evalkit.report.tables import TextTable, terminal_table
 from tests.support.runs import A, B, random_runs, write_scores
 
 PAIR_KEYS = [
@@ -27,7 +25,7 @@ NASTY = r"[red]50%_of|A&B {x} $y$ #1 \emph{~^} <b>"
 
 def evalkit(*arguments):
     """Run a command in this process."""
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
 
 
 @pytest.fixture
@@ -235,19 +233,6 @@ def test_miniature_scores_are_labelled(tmp_path):
         for name, values in (("a", A), ("b", B))
     ]
     assert "miniature encoder: a dry run" in evalkit("compare", *runs).stdout
-
-
-def test_a_table_drawn_at_once_looks_as_row_by_row():
-    """Rows that fit the terminal are laid out together, wide letters and colour codes included; it does not show."""
-    rows = (("m", "[red]猫", "-0.1"), ("m", "b", "+10"), ("other", "", "–"))
-    cells = TextTable(title="A title", header=("metric", "name", "value"), rows=rows, text_columns=frozenset({0, 1}))
-    drawn = []
-    for width in (0, 60):
-        console = Console(width=60, file=io.StringIO())
-        console.print(terminal_table(cells, width))
-        drawn.append(console.file.getvalue())
-    assert drawn[0] == drawn[1]
-    assert drawn[0].count("│ m ") == 1
 
 
 def test_figures_and_page_are_written_and_named(two, tmp_path):

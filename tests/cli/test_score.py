@@ -42,7 +42,9 @@ def test_json_holds_the_contract_and_nothing_else_is_on_standard_output(tmp_path
     done = score(write_folder(tmp_path / "edits"), tiny_transformers_clip, tmp_path / "run", "--json")
     assert done.exit_code == 0, done.stderr
     result = json.loads(done.stdout)
-    assert list(result) == ["run", "benchmark", "n_items", "n_edited", "layout", "metrics", "problems", "images"]
+    assert list(result) == [
+        "run", "benchmark", "n_items", "n_edited", "layout", "metrics", "problems", "images", "signature",
+    ]  # fmt: skip
     assert (result["run"], result["benchmark"], result["layout"]) == ("edits", None, "manifest")
     assert (result["n_items"], result["n_edited"]) == (10, 10)
     keys = {"mean", "ci_low", "ci_high", "n", "n_groups", "n_undefined", "higher_is_better", "signature"}
@@ -79,8 +81,10 @@ def test_scoring_imports_no_library_that_it_has_no_use_for(tmp_path):
 
 
 def test_the_table_shows_means_intervals_and_signatures(tmp_path, tiny_transformers_clip):
-    """For a person: a table, the signature of each number, and where the run is."""
+    """For a person: a table, one signature or that of each number, and where the run is."""
     done = score(write_folder(tmp_path / "edits"), tiny_transformers_clip, tmp_path / "run")
+    assert done.stdout.count("|evalkit:") == 1
+    done = score(write_folder(tmp_path / "edits"), tiny_transformers_clip, tmp_path / "run", "--signature", "full")
     record = read_run(tmp_path / "run").record
     assert f"{record.metrics['clip_score'].mean:.4f}" in done.stdout
     assert record.metrics["clip_score"].signature in done.stdout
