@@ -7,12 +7,13 @@ import click
 
 from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.inputs import column_options, runs_from
-from evalkit.cli.output import Output, names_in, output_options
+from evalkit.cli.output import Output, names_in, output_options, signature_option
 from evalkit.errors import OptionError
 from evalkit.report import ExportFormat
 
 if TYPE_CHECKING:
     from evalkit.comparison.records import Comparison
+    from evalkit.report.runs import SignatureLength
     from evalkit.scores.columns import ColumnNames
 
 RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "rank_high", "reason")
@@ -49,6 +50,8 @@ def needs_figures(context: click.Context, _: click.Parameter, given: bool) -> bo
 @click.option("--higher-is-better", multiple=True, metavar="A,B", help="Other tools' metrics of which more is better.")
 @click.option("--lower-is-better", multiple=True, metavar="A,B", help="Other tools' metrics of which less is better.")
 @column_options
+@click.option("--details", is_flag=True, help="Show every pair, its sentence, and all notes, too.")
+@signature_option
 @click.option("--export", "to", type=click.Choice(get_args(ExportFormat)), help="Print the tables in this format.")
 @click.option("--figures", type=DIRECTORY, metavar="DIR", is_eager=True, help=FIGURES_HELP)
 @click.option("--figures-all", "all_figures", is_flag=True, callback=needs_figures, help=ALL_FIGURES_HELP)
@@ -64,6 +67,8 @@ def compare(
     margins: tuple[str, ...],
     columns: "ColumnNames",
     groups: Path | None,
+    details: bool,
+    signatures: "SignatureLength",
     to: ExportFormat | None,
     figures: Path | None,
     all_figures: bool,
@@ -97,7 +102,9 @@ def compare(
 
         output.line(export(comparison, to).rstrip("\n"))
     else:
-        show(comparison, output)
+        show(comparison, output, details=details, signatures=signatures)
+        if not details:
+            output.text("All pairs, sentences and notes: --details, --export md, or --report FILE.html")
     write(comparison, figures, report, output, all_figures=all_figures)
 
 
@@ -124,29 +131,41 @@ def write(
         ) from failure
 
 
-def show(comparison: "Comparison", output: Output) -> None:
-    """Verdicts first, then the ranking, the comparisons, and what must stand below them."""
-    from evalkit.report.comparison import (
-        PAIRS_SHOWN,
-        comparison_notes,
-        omitted_pairs,
-        pairs_table,
-        ranking_table,
-        shown_sentences,
-    )
+def show(
+    comparison: "Comparison", output: Output, *, details: bool = False, signatures: "SignatureLength" = "short"
+) -> None:
+    """The table of means, what was found on primary metrics, with details every pair, and what must stand below."""
+    from evalkit.comparison.statements.rankings import key_sentences
+    from evalkit.report.comparison import all_notes, means_table, shown_notes, signatures_of
 
-    for sentence in shown_sentences(comparison):
-        output.line(sentence)
+    output.table(means_table(comparison))
+    for sentence in key_sentences(comparison):
+        output.text(sentence)
     output.line()
-    output.table(ranking_table(comparison))
-    output.table(pairs_table(comparison, PAIRS_SHOWN))
-    for note in [*omitted_pairs(comparison), *comparison_notes(comparison)]:
-        output.line(f"  {note}")
+    if details:
+        _show_pairs(comparison, output)
+    for note in all_notes(comparison) if details else shown_notes(comparison):
+        output.text(f"  {note}", indent="    ")
+    for line in signatures_of(comparison, signatures):
+        output.line(f"  {line}")
+
+
+def _show_pairs(comparison: "Comparison", output: Output) -> None:
+    """The sentences to paste into a paper, and the pairs metric by metric."""
+    from evalkit.report.comparison import PAIRS_SHOWN, omitted_pairs, pairs_tables, verdict_sentences
+
+    for sentence in verdict_sentences(comparison):
+        output.text(f"  {sentence}", indent="    ")
+    output.line()
+    for table in pairs_tables(comparison, PAIRS_SHOWN):
+        output.table(table)
+    for note in omitted_pairs(comparison):
+        output.text(f"  {note}", indent="    ")
 
 
 def as_json(comparison: "Comparison") -> dict[str, Any]:
     """What ``evalkit compare --json`` prints."""
-    from evalkit.report.comparison import missing_reasons
+    from evalkit.report.comparison import missing_reasons, signatures_of
     from evalkit.report.export import pair_record
 
     return {
@@ -154,6 +173,7 @@ def as_json(comparison: "Comparison") -> dict[str, Any]:
         "ranking": [{key: getattr(row, key) for key in RANKING_KEYS} for row in comparison.ranking],
         "settings": {**comparison.settings, "notes": [*missing_reasons(comparison), *comparison.notes]},
         "not_told_apart": {metric: [list(members) for members in sets] for metric, sets in comparison.cliques.items()},
+        "signature": next(iter(signatures_of(comparison, "short")), None),
     }
 
 

@@ -134,7 +134,7 @@ def _show_notes(records: "Mapping[str, RunRecord]", output: Output) -> None:
 
     output.line()
     for note in run_notes(*records.values()):
-        output.text(f"  {note}", indent="  ")
+        output.text(f"  {note}", indent="    ")
     for line in signature_lines(records.values()):
         output.line(f"  {line}")
     output.line()

@@ -8,19 +8,30 @@ from operator import attrgetter
 from typing import Literal
 
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
-from evalkit.comparison.statements.captions import mde_words, pairs_title, ranking_title
-from evalkit.comparison.statements.pairs import detectable, effect_cells, pair_reasons, verdict_words, win_tie_loss
+from evalkit.comparison.statements.captions import mde_words, means_title, pairs_on_title, pairs_title
+from evalkit.comparison.statements.pairs import (
+    detectable,
+    effect_cells,
+    pair_reasons,
+    reasons_counted,
+    verdict_words,
+    win_tie_loss,
+)
 from evalkit.comparison.statements.rankings import about_ranks, set_notes
 from evalkit.comparison.statements.terms import Inference, is_miniature, metric_label
-from evalkit.formatting import format_interval, format_number, format_p, format_ranks, format_score
-from evalkit.report.runs import MINIATURE_NOTE
-from evalkit.report.tables import TextTable
+from evalkit.formatting import DASH, format_interval, format_number, format_p, format_ranks, format_score
+from evalkit.report.runs import MINIATURE_NOTE, SignatureLength
+from evalkit.report.tables import TextTable, in_columns
+from evalkit.scores.signatures import short_signature
 
 SENTENCES = 12
-"""With more comparisons than this only those on primary metrics are put into sentences, and of these so many."""
+"""With more comparisons than this only those on primary metrics are put into sentences."""
 PAIRS_SHOWN = 100
-"""Rows of a terminal's table of pairs; exports have them all."""
-RANKING_HEADER = ("metric", "method", "mean", "interval", "rank")
+"""Rows of a terminal's tables of pairs; exports have them all."""
+NOTES_SHOWN = 5
+"""Notes below a terminal's table; ``--details`` has them all."""
+TIED = "•"
+"""Marks means of a terminal's table than which no method is decided better."""
 Mark = Literal["best", "tied", ""]
 """The best mean, one that no method is decided better than, or neither."""
 
@@ -32,52 +43,53 @@ def verdict_sentences(comparison: Comparison) -> list[str]:
     return [pair.sentence for pair in comparison.pairs if everything or pair.metric in primary]
 
 
-def shown_sentences(comparison: Comparison) -> list[str]:
-    """The sentences that a terminal shows: at most so many, the decided ones first, and how many more there are."""
-    sentences = verdict_sentences(comparison)
-    if len(sentences) <= SENTENCES:
-        return sentences
-    decided = {pair.sentence for pair in comparison.pairs if pair.winner is not None}
-    first = sorted(range(len(sentences)), key=lambda number: sentences[number] not in decided)[:SENTENCES]
-    more = f"… and {len(sentences) - SENTENCES:,} more comparisons on primary metrics: --export md has all sentences"
-    return [*(sentences[number] for number in sorted(first)), more]
-
-
-def ranking_table(comparison: Comparison) -> TextTable:
-    """Every method's mean with its interval and the ranks it may have, metric by metric, best first."""
-    metrics = {metric.name: metric for metric in comparison.metrics}
-    rows = tuple(
-        (
-            metric_label(metrics[row.metric]),
-            row.method,
-            format_score(row.mean),
-            format_interval(row.ci_low, row.ci_high),
-            format_ranks(row.rank_low, row.rank_high),
-        )
-        for row in comparison.ranking
+def means_table(comparison: Comparison) -> TextTable:
+    """Methods by metrics, primary ones first: the ranks that each method may have, its mean and its interval."""
+    metrics = primary_first(comparison)
+    rankings = [{row.method: row for row in metric_ranking(comparison, metric.name)} for metric in metrics]
+    methods = list(rankings[0])
+    columns = [in_columns(_mean_cells(ranking[method]) for method in methods) for ranking in rankings]
+    return TextTable(
+        title="\n".join([means_title(comparison, TIED), *miniature_note(comparison)]),
+        header=("method", *map(metric_label, metrics)),
+        rows=tuple(zip(methods, *columns, strict=True)),
     )
-    title = ranking_title(comparison)
-    return TextTable(title=title, header=RANKING_HEADER, rows=rows, text_columns=frozenset({0, 1, 4}))
 
 
-def pairs_table(comparison: Comparison, most: int | None = None) -> TextTable:
-    """Comparisons with their effect, p-values and verdict.
+def primary_first(comparison: Comparison) -> list[ComparedMetric]:
+    """The metrics, those first that are confirmed."""
+    return sorted(comparison.metrics, key=lambda metric: not metric.primary)
+
+
+def pairs_table(comparison: Comparison) -> TextTable:
+    """Every comparison with its effect, p-values and verdict."""
+    metrics = {metric.name: metric for metric in comparison.metrics}
+    inference = Inference.of(comparison.settings)
+    rows = ((metric_label(metrics[pair.metric]), *_pair_row(pair, inference)) for pair in comparison.pairs)
+    return TextTable(title=pairs_title(comparison), header=pairs_header(inference), rows=tuple(rows))
+
+
+def pairs_tables(comparison: Comparison, most: int) -> list[TextTable]:
+    """The comparisons, metric by metric, for a terminal.
 
     Args:
         comparison: What was found.
-        most: So many of them, those on primary metrics first and among these the decided ones; None for all.
+        most: So many of them, those on primary metrics first and among these the decided ones.
     """
-    metrics = {metric.name: metric for metric in comparison.metrics}
     inference = Inference.of(comparison.settings)
-    rows = tuple(_pair_row(pair, metrics[pair.metric], inference) for pair in shown_pairs(comparison, most))
-    header = pairs_header(inference)
-    return TextTable(
-        title=pairs_title(comparison),
-        header=header,
-        rows=rows,
-        text_columns=frozenset({0, 1, 8}),
-        spare_columns=tuple(header.index(name) for name in ("MDE", "win/tie/loss", "p")),
-    )
+    header = pairs_header(inference)[1:]
+    shown = shown_pairs(comparison, most)
+    return [
+        TextTable(
+            title=pairs_on_title(comparison, metric),
+            header=header,
+            rows=rows,
+            text_columns=frozenset({0, len(header) - 1}),
+            spare_columns=tuple(header.index(name) for name in ("MDE", "win/tie/loss", "p")),
+        )
+        for metric in primary_first(comparison)
+        if (rows := tuple(_pair_row(pair, inference) for pair in shown if pair.metric == metric.name))
+    ]
 
 
 def pairs_header(inference: Inference) -> tuple[str, ...]:
@@ -86,10 +98,10 @@ def pairs_header(inference: Inference) -> tuple[str, ...]:
     return ("metric", "comparison", effect, "interval", "p", "adjusted p", "win/tie/loss", "MDE", "verdict")
 
 
-def shown_pairs(comparison: Comparison, most: int | None) -> tuple[PairResult, ...]:
+def shown_pairs(comparison: Comparison, most: int) -> tuple[PairResult, ...]:
     """The comparisons, or the most important of them, in their own order."""
     pairs = comparison.pairs
-    if most is None or len(pairs) <= most:
+    if len(pairs) <= most:
         return pairs
     primary = {metric.name for metric in comparison.metrics if metric.primary}
     first = sorted(range(len(pairs)), key=lambda n: (pairs[n].metric not in primary, pairs[n].winner is None))
@@ -106,16 +118,30 @@ def omitted_pairs(comparison: Comparison) -> Iterator[str]:
 
 
 def comparison_notes(comparison: Comparison) -> list[str]:
-    """What has to stand below: what ranks and sets are, what is missing, signatures, and all else to be known."""
-    signatures = [metric.signature for metric in comparison.metrics if metric.signature]
-    return [
-        *set_notes(comparison),
-        *filter(None, (about_ranks(comparison), mde_words(comparison))),
-        *missing_reasons(comparison),
-        *comparison.notes,
-        *signatures,
-        *miniature_note(comparison),
-    ]
+    """What has to stand below exported tables: all that is to be known, signatures, and that a network is a toy."""
+    return [*all_notes(comparison), *signatures_of(comparison, "full"), *miniature_note(comparison)]
+
+
+def all_notes(comparison: Comparison) -> list[str]:
+    """What ranks and sets are, what is missing, and all else to be known."""
+    meanings = filter(None, (about_ranks(comparison), mde_words(comparison)))
+    return [*set_notes(comparison), *meanings, *reasons_counted(comparison.pairs), *comparison.notes]
+
+
+def shown_notes(comparison: Comparison) -> list[str]:
+    """The first of the notes on these runs and their primary metrics, and how many more there are."""
+    primary = {metric.name for metric in comparison.metrics if metric.primary}
+    notes = [*comparison.notes, *reasons_counted(pair for pair in comparison.pairs if pair.metric in primary)]
+    more = len(notes) - NOTES_SHOWN
+    if more < 2:  # a note takes no more room than that there is one more
+        return notes
+    return [*notes[:NOTES_SHOWN], f"… and {more:,} more notes: --details"]
+
+
+def signatures_of(comparison: Comparison, length: SignatureLength) -> list[str]:
+    """One line for all metrics that carry a signature, or the signature of each."""
+    lines = [metric.signature for metric in comparison.metrics if metric.signature]
+    return lines if length == "full" or not lines else [short_signature(lines)]
 
 
 def missing_reasons(comparison: Comparison) -> list[str]:
@@ -156,9 +182,15 @@ def metric_ranking(comparison: Comparison, metric: str) -> list[RankedMethod]:
     return [row for row in comparison.ranking if row.metric == metric]
 
 
-def _pair_row(pair: PairResult, metric: ComparedMetric, inference: Inference) -> tuple[str, ...]:
+def _mean_cells(row: RankedMethod) -> tuple[str, ...]:
+    if row.mean is None:
+        return ("", "", "", DASH)
+    ranks = format_ranks(row.rank_low, row.rank_high, unranked=DASH)
+    return ranks, TIED if row.tied_with_best else "", format_score(row.mean), format_interval(row.ci_low, row.ci_high)
+
+
+def _pair_row(pair: PairResult, inference: Inference) -> tuple[str, ...]:
     return (
-        metric_label(metric),
         f"{pair.b} − {pair.a}",
         *effect_cells(pair, ranks=inference.is_about_ranks),
         format_p(pair.p_value, inference.alpha),

@@ -19,7 +19,7 @@ from evalkit.report.tables import TextTable, in_columns
 from evalkit.scores.run import MetricSummary, RunRecord
 from evalkit.scores.signatures import short_signature
 
-MINIATURE_NOTE = "miniature encoder: a dry run on a toy network, not comparable with any published number"
+MINIATURE_NOTE = "miniature encoder: a dry run on a toy, not comparable with published numbers"
 SignatureLength = Literal["short", "full"]
 """One line for a run, or a line for each of its metrics."""
 

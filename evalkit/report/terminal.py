@@ -41,7 +41,7 @@ class _Column:
     """The width that breaks nothing."""
 
 
-_Part = Mapping[_Column, int]
+_SideBySide = Mapping[_Column, int]
 """Columns that stand side by side, and their widths."""
 
 
@@ -154,7 +154,7 @@ def _spared(
 
 def _stacked(
     key: _Column, others: Sequence[_Column], width: int, wish: Callable[[_Column, int], int]
-) -> list[_Part] | None:
+) -> list[_SideBySide] | None:
     """The columns in as few parts as they need, each beside the first column; None where one does not fit at all."""
     first = min(key.whole, max(key.least, width // 3), width)
     room = width - first - _GAP
@@ -169,7 +169,7 @@ def _stacked(
     return [_widened({key: first, **part}, width) for part in parts]
 
 
-def _widened(part: _Part, width: int) -> _Part:
+def _widened(part: _SideBySide, width: int) -> _SideBySide:
     """Columns given what is left of the width, those first that lack least of their whole width."""
     room = width - sum(part.values()) - _GAP * (len(part) - 1)
     widths = dict(part)
@@ -181,9 +181,9 @@ def _widened(part: _Part, width: int) -> _Part:
     return widths
 
 
-def _body(part: _Part) -> list[str]:
+def _body(part: _SideBySide) -> list[str]:
     """Each column's cells as one text, in which the cells of a row begin on the same line."""
-    rows = zip(*([folded(cell, width) for cell in column.cells] for column, width in part.items()), strict=True)
+    rows = zip(*(_lines_of(column, width) for column, width in part.items()), strict=True)
     columns: list[list[str]] = [[] for _ in part]
     for row in rows:
         height = max(map(len, row))
@@ -192,7 +192,14 @@ def _body(part: _Part) -> list[str]:
     return ["\n".join(column) for column in columns]
 
 
-def _drawn(part: _Part, body: Sequence[str]) -> "Table":
+def _lines_of(column: _Column, width: int) -> list[list[str]]:
+    """Each cell in lines; numbers that stand below one another do so only on one line."""
+    return [
+        [cell] if cell_len(cell) <= width and "\n" not in cell else folded(cell.strip(), width) for cell in column.cells
+    ]
+
+
+def _drawn(part: _SideBySide, body: Sequence[str]) -> "Table":
     from rich.box import Box
     from rich.table import Table
     from rich.text import Text
@@ -221,4 +228,4 @@ def _blocks(key: _Column, others: Sequence[_Column], width: int) -> Iterator[str
         yield from folded(name, width)
         for column in others:
             if column.cells[number]:
-                yield from folded(f"  {column.head}: {column.cells[number]}", width, indent="    ")
+                yield from folded(f"  {column.head}: {' '.join(column.cells[number].split())}", width, indent="    ")

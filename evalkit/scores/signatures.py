@@ -32,10 +32,10 @@ def comparable_fields(line: str) -> dict[str, str]:
 def short_signature(lines: Iterable[str]) -> str:
     """One line for all signatures of a run: its networks, their precision, and a digest of the signatures.
 
-    Runs with the same metrics and the same digest were scored alike in everything that a signature names.
+    Runs with the same digest have the same metrics, scored alike in everything that a signature names.
 
     >>> short_signature(["clip_score|enc:net@c0ffee|dtype:fp32|v:1|evalkit:0.1.0", "l1|enc:none|dtype:fp64|v:1"])
-    'enc:net|dtype:fp32+fp64|metrics:2|sha:bec6a3f8|evalkit:0.1.0'
+    'enc:net|dtype:fp32+fp64|sha:bec6a3f8|evalkit:0.1.0'
     """
     signatures = sorted(set(lines))
     fields = [signature_fields(line) for line in dict.fromkeys(lines)]
@@ -44,7 +44,6 @@ def short_signature(lines: Iterable[str]) -> str:
         "enc": [name for name in encoders if name not in ("", "none")] or ["none"],
         "dtype": [each["dtype"] for each in fields if "dtype" in each],
         "missing": [each["missing"] for each in fields if "missing" in each],
-        "metrics": [str(len(signatures))],
         "sha": [hashlib.sha256("\n".join(signatures).encode()).hexdigest()[:_DIGEST]],
         "evalkit": [each["evalkit"] for each in fields if "evalkit" in each],
     }

@@ -51,7 +51,7 @@ def test_json_holds_the_contract_and_nothing_else(two):
     done = evalkit("compare", *two, "--json")
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
-    assert list(result) == ["comparisons", "ranking", "settings", "not_told_apart"]
+    assert list(result) == ["comparisons", "ranking", "settings", "not_told_apart", "signature"]
     (pair,) = result["comparisons"]
     assert list(pair)[: len(PAIR_KEYS)] == PAIR_KEYS
     assert (pair["n_total"], pair["floor"], pair["rank_biserial"], pair["margin"]) == (6, None, None, None)
@@ -63,27 +63,32 @@ def test_json_holds_the_contract_and_nothing_else(two):
     assert [settings[key] for key in ("alpha", "seed", "test", "correction")] == [0.05, 0, "sign_flip", "holm"]
 
 
-def test_verdicts_come_first_then_the_ranking_then_the_comparisons(two):
-    """A person reads the answer before the tables, and the signature below them."""
+def test_the_table_comes_first_then_the_verdict_then_what_stands_below(two):
+    """A person reads the answer at once: means, ranks, the sentence of the pair, a signature, where the rest is."""
     done = evalkit("compare", *two)
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("b − a = +0.217 clip_score [+0.100, +0.400] (95 %, 6 items in 6 groups)")
-    verdict, ranking, pairs, signature = (
-        done.stdout.index(text)
-        for text in ("→ b is better", "Ranking on tedbench", "Comparisons on", "clip_score|enc:")
-    )
-    assert verdict < ranking < pairs < signature
-    assert "b better" in done.stdout
+    assert done.stdout.startswith("Means on tedbench with pointwise 95 % intervals, over 6 items in 6 groups")
+    words = ("1 • 0.4350", "b − a = +0.217 clip_score [+0.100, +0.400] (95 %, 6 items in 6 groups)", "→ b is better",
+             "enc:fake/net|dtype:fp32|sha:", "All pairs, sentences and notes: --details")  # fmt: skip
+    places = [done.stdout.index(text) for text in words]
+    assert places == sorted(places)
+    assert "Comparisons on" not in done.stdout
+    assert "clip_score|enc:fake/net@0123" in evalkit("compare", *two, "--signature", "full").stdout
 
 
-def test_many_comparisons_are_put_into_sentences_on_the_primary_metric_only(tmp_path):
-    """Twelve pairs on two metrics: six sentences, and a table of all."""
+def test_details_are_every_pair_every_sentence_and_every_note(tmp_path):
+    """With few comparisons all are put into sentences, with many those on primary metrics; tables have them all."""
     runs = random_runs(tmp_path, list("abcd"), n=8, metrics=("clip_score", "clip_image_similarity"))
     extra = random_runs(tmp_path / "more", list("e"), n=8, metrics=("clip_score", "clip_image_similarity"))
-    sentences = evalkit("compare", *runs, *extra).stdout.split("\nRanking")[0]
-    assert sentences.count("→") == 10
-    assert "clip_image_similarity" not in sentences
-    assert evalkit("compare", *runs).stdout.split("\nRanking")[0].count("→") == 12
+    many = evalkit("compare", *runs, *extra, "--details").stdout
+    assert many.count("→") == 10
+    assert evalkit("compare", *runs, "--details").stdout.count("→") == 12
+    assert evalkit("compare", *runs).stdout.count("→") == 0
+    for metric in ("clip_score", "clip_image_similarity"):
+        assert f"Comparisons on {metric} ↑: sign-flip test by group" in many
+    assert many.count(" better") + many.count("inconclusive") >= 20
+    assert "Ranks are sets" in many
+    assert "--details" not in many
 
 
 def test_options_reach_the_comparison(two):

@@ -10,9 +10,17 @@ from evalkit.comparison.statements import boards
 from evalkit.comparison.statements.captions import means_caption, pairs_caption
 from evalkit.comparison.statements.methods import methods_section
 from evalkit.comparison.statements.pairs import sentence_of, verdict_words
-from evalkit.comparison.statements.rankings import headline
+from evalkit.comparison.statements.rankings import headline, key_sentences
 from evalkit.comparison.statements.terms import Inference
-from evalkit.report.comparison import PAIRS_SHOWN, comparison_notes, omitted_pairs, pairs_table, shown_sentences
+from evalkit.report.comparison import (
+    NOTES_SHOWN,
+    PAIRS_SHOWN,
+    comparison_notes,
+    omitted_pairs,
+    pairs_table,
+    pairs_tables,
+    shown_notes,
+)
 from evalkit.stats.records import CompleteCases
 from tests.support.runs import write_scores
 
@@ -193,18 +201,43 @@ def test_against_a_baseline_nobody_is_called_best(tmp_path):
 
 
 def test_many_comparisons_fit_a_terminal(tmp_path):
-    """A hundred rows, decided ones on primary metrics first, twelve sentences, and where all of them are."""
+    """With details a hundred rows, decided ones on primary metrics first, and where all are; without, one sentence."""
     scores = {f"m{number:02}": normal(20, number / 5, number) for number in range(16)}
     comparison = compare([written(tmp_path, scores)], n_permutations=499)
-    table = pairs_table(comparison, PAIRS_SHOWN)
+    (table,) = pairs_tables(comparison, PAIRS_SHOWN)
     assert len(table.rows) == PAIRS_SHOWN < len(pairs_table(comparison).rows) == 120
     decided = sum(pair.winner is not None for pair in comparison.pairs)
-    assert sum(row[8].endswith("better") for row in table.rows) == min(decided, PAIRS_SHOWN)
+    assert sum(row[-1].endswith("better") for row in table.rows) == min(decided, PAIRS_SHOWN)
     (line,) = omitted_pairs(comparison)
     assert "100 of 120 comparisons" in line
     assert "--export csv" in line
-    assert len(shown_sentences(comparison)) == 13
-    assert "108 more" in shown_sentences(comparison)[-1]
+    assert list(key_sentences(comparison)) == [headline(comparison, comparison.metrics[0])]
+
+
+def test_a_fact_about_many_pairs_is_said_once_with_their_number(tmp_path):
+    """Ten pairs that cannot be decided and ten without a spread are two sentences; one pair has its own."""
+    scores = {name: normal(6, 100 * n, n) for n, name in enumerate("ABCDE")}
+    comparison = compare([written(tmp_path, scores)])
+    assert list(key_sentences(comparison)) == [
+        headline(comparison, comparison.metrics[0]),
+        "10 of 10 comparisons on score cannot reach α = 0.05: with 6 items and 10 comparisons the smallest corrected p "
+        "is 0.31; 9 items would do.",
+    ]
+    flat = compare([written(tmp_path, {name: [n] * 12 for n, name in enumerate("ABC")})])
+    reason = flat.pairs[0].reason
+    assert f"3 of 3 comparisons on score: {reason}" in comparison_notes(flat)
+    two = compare([written(tmp_path, {name: [n] * 12 for n, name in enumerate("AB")})])
+    assert f"B − A on score: {reason}" in comparison_notes(two)
+    assert list(key_sentences(two)) == [two.pairs[0].sentence]
+
+
+def test_a_terminal_has_the_first_notes_and_the_number_of_the_others(tmp_path):
+    """One note more than are shown is shown, too."""
+    comparison = compare([written(tmp_path, {name: normal(12, 0, n) for n, name in enumerate("AB")})])
+    for many, shown in ((NOTES_SHOWN, NOTES_SHOWN), (NOTES_SHOWN + 1, NOTES_SHOWN + 1), (9, NOTES_SHOWN + 1)):
+        notes = tuple(f"note {number}" for number in range(many))
+        assert len(shown_notes(replace(comparison, notes=notes))) == shown
+    assert shown_notes(replace(comparison, notes=notes))[-1] == f"… and {9 - NOTES_SHOWN} more notes: --details"
 
 
 def test_a_control_that_is_not_beaten_is_named_with_the_test():

@@ -5,17 +5,20 @@ import io
 import json
 import re
 from collections import defaultdict
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from itertools import combinations
 
+from rich.cells import cell_len
+
 from evalkit.cli.compare import as_json, show
-from evalkit.cli.output import Output
+from evalkit.comparison.statements.rankings import key_sentences
 from evalkit.report.export import comparison_csv, markdown
 from evalkit.report.latex import _escape, latex
 from evalkit.report.page.render import render_page
+from tests.support.terminal import parts_of, rows_of, without_spaces, written
 
+WIDE = 100_000
 NUMBER = r"[+−]?\d[\d,]*(?:\.\d+)?(?:e−?\d+)?"
 INTERVAL = re.compile(rf"\[({NUMBER}), ({NUMBER})\]")
 FORBIDDEN = {
@@ -221,26 +224,66 @@ def check_sentences(comparison):
 
 
 def terminal(comparison, names):
-    """What a terminal shows."""
-    text = io.StringIO()
-    with redirect_stdout(text):
-        show(comparison, Output())
-    said = Said(where="terminal", text=text.getvalue(), metrics=_by_label(comparison))
+    """What a terminal shows with details, so wide that each row and each sentence is a line."""
+    said = Said(where="terminal", text=_terminal_text(comparison, WIDE, details=True), metrics=_by_label(comparison))
     said.about_ranks = comparison.settings["test"] == "wilcoxon"
     said.complete = "comparisons are shown" not in said.text
-    rows = [line.split("│")[1:-1] for line in said.text.splitlines() if line.startswith("│")]
-    rows = [[cell.strip() for cell in row] for row in rows]
-    metric = ""
-    for row in rows:
-        metric = _metric_of(row[0]) or metric
-        if len(row) == 5:
-            said.ranks[metric, row[1]] = ranks_of(row[4])
-            said.means[metric, row[1]] = number(row[2]), *interval(row[3])
-        else:
-            _read_pair(said, names, metric, row[1], row[2], row[3], row[8])
+    means, *pairs = parts_of(said.text)
+    _read_means(said, [(means, {line[0]: [line] for line in means.lines})])
+    for part in pairs:
+        for line in part.lines:
+            _read_pair(said, names, _metric_on(part.title), line[0], line[1], line[2], line[-1])
     for line in said.text.splitlines():
         _read_sets(said, line.strip())
-    return _finished(said, comparison)
+        _read_headline(said, line, comparison)
+    _finished(said, comparison)
+    _check_narrow(said, comparison, 80, [line[0] for line in means.lines])
+    return said
+
+
+def _terminal_text(comparison, width, *, details):
+    with written(width) as (output, text):
+        show(comparison, output, details=details)
+    return text()
+
+
+def _check_narrow(said, comparison, width, methods):
+    """A usual terminal says of means, ranks and primary metrics what the widest one says, and breaks no sentence."""
+    text = _terminal_text(comparison, width, details=False)
+    found = Said(where=f"terminal of {width} columns", text=text, metrics=said.metrics)
+    parts = parts_of(text)
+    found.expect(all(cell_len(line) <= width for line in text.splitlines() if "|" not in line), "a line is too wide")
+    _read_means(found, [(part, rows_of(part, methods)) for part in parts])
+    found.expect(found.ranks == said.ranks, "other ranks than on a wide terminal")
+    found.expect(found.means == said.means, "other means than on a wide terminal")
+    check_words(found)
+    letters = without_spaces(text)
+    for sentence in key_sentences(comparison):
+        found.expect(without_spaces(sentence) in letters, f"it does not say {sentence!r}")
+
+
+def _read_means(said, parts):
+    for part, rows in parts:
+        for number, label in enumerate(part.head[1:], 1):
+            metric = next(name for name in said.metrics if without_spaces(name) == without_spaces(_metric_of(label)))
+            for method, lines in rows.items():
+                _read_ranked(said, metric, method, " ".join(line[number] for line in lines))
+
+
+def _read_ranked(said, metric, method, cell):
+    """Ranks, the mark of a method that none is decided better than, mean and interval; or a dash."""
+    found = re.fullmatch(rf"(–|\d+(?:–\d+)?) +(• +)?({NUMBER}) +(\[.*\]|–)", cell.strip())
+    said.expect(found or cell.strip() == "–", f"a mean that cannot be read: {cell!r}")
+    said.ranks[metric, method] = ranks = found and ranks_of(found[1])
+    said.means[metric, method] = (number(found[3]), *interval(found[4])) if found else (None, None, None)
+    marked = bool(found and found[2])
+    said.expect(
+        marked == bool(ranks and ranks[0] == 1), f"{method} has other marks on {metric} than are allowed: {cell!r}"
+    )
+
+
+def _metric_on(title):
+    return re.match(r"Comparisons on (.+?) [↑↓]:", title)[1]
 
 
 def markdown_said(comparison, names):

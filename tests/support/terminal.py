@@ -1,9 +1,12 @@
 """What stands on a terminal, read back: tables by the lines below their heads."""
 
 import io
+import itertools
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
 
 from evalkit.cli.output import Output
 
@@ -14,6 +17,8 @@ RULE = re.compile(r"[─-]+( [─-]+)*")
 class Part:
     """Columns of a table that stand side by side."""
 
+    title: str
+    """What stands above the table, in one line; empty where the part before it says it."""
     head: list[str]
     """The heads, each in one line."""
     lines: list[list[str]]
@@ -39,7 +44,9 @@ def parts_of(text):
             last = next((n for n in range(number + 1, len(lines)) if not lines[n].strip()), len(lines))
             heads = zip(*(_cut(each, ends) for each in lines[first:number]), strict=True)
             body = [_cut(each, ends) for each in lines[number + 1 : last]]
-            found.append(Part(head=[joined(head) for head in heads], lines=body))
+            found.append(
+                Part(title=_above(lines[: max(0, first - 1)]), head=[joined(head) for head in heads], lines=body)
+            )
     return found
 
 
@@ -67,12 +74,15 @@ def without_spaces(text):
     return "".join(text.split())
 
 
-def _cut(line, ends):
-    from rich.cells import set_cell_size
+def _above(lines):
+    """The lines before an empty one, up to another, as one; empty where they are a table's."""
+    first = next((n + 1 for n in range(len(lines) - 1, -1, -1) if not lines[n].strip()), 0)
+    above = lines[first:]
+    return "" if any(RULE.fullmatch(line) for line in above) else " ".join(above)
 
-    cells, start = [], 0
-    for end in [*ends, 10_000]:
-        whole = set_cell_size(line, end).removeprefix(set_cell_size(line, start)) if end < 10_000 else line
-        cells.append(whole[len(set_cell_size(line, start)) :].strip() if end == 10_000 else whole.strip())
-        start = end
-    return cells
+
+def _cut(line, ends):
+    """The cells of a line, which end where the rule has its gaps."""
+    wide = cell_len(line) > len(line)
+    places = [len(set_cell_size(line, end)) if wide else end for end in ends]
+    return [line[start:end].strip() for start, end in itertools.pairwise([0, *places, None])]

@@ -10,20 +10,27 @@ from evalkit.comparison.statements.terms import (
     how_corrected,
     how_tested,
     items_and_groups,
+    metric_label,
     on_benchmark,
 )
 from evalkit.formatting import counted, listed, one_line, share_of_studies
 
 
-def ranking_title(comparison: Comparison) -> str:
-    """Above the table of ranks."""
+def means_title(comparison: Comparison, tied: str) -> str:
+    """Above a table of means, with the name of the mark of those that no method is decided better than."""
     level = Inference.of(comparison.settings).level
-    return f"Ranking{on_benchmark(comparison)}: means with pointwise {level} intervals, ranks that the decisions allow"
+    marks = f"1–4: ranks that the decisions allow; {tied}: no method is decided better"
+    return f"Means{on_benchmark(comparison)} with pointwise {level} intervals, {basis(comparison)}\n{marks}"
 
 
 def pairs_title(comparison: Comparison) -> str:
     """Above the table of pairs."""
     return f"Comparisons{on_benchmark(comparison)}: {how_tested(comparison)}"
+
+
+def pairs_on_title(comparison: Comparison, metric: ComparedMetric) -> str:
+    """Above the table of pairs on one metric."""
+    return f"Comparisons on {metric_label(metric)}: {how_tested(comparison, metric)}"
 
 
 def means_caption(comparison: Comparison, best: str, tied: str) -> str:

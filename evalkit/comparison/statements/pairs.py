@@ -1,7 +1,8 @@
 """What is said of two methods on one metric."""
 
 import shlex
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from evalkit.comparison.records import ComparedMetric, PairResult
 from evalkit.comparison.statements.terms import (
@@ -152,6 +153,19 @@ def pair_reasons(pair: PairComparison) -> Iterator[str]:
     """Why figures of a pair are missing."""
     if pair.reason and pair.difference is not None:
         yield f"{pair.b} − {pair.a} on {one_line(pair.metric)}: {pair.reason}"
+
+
+def reasons_counted(pairs: Iterable[PairComparison]) -> Iterator[str]:
+    """The same of many pairs, each reason once with the number of pairs on a metric that it holds for."""
+    total: Counter[str] = Counter()
+    found: dict[tuple[str, str], list[str]] = {}
+    for pair in pairs:
+        total[pair.metric] += 1
+        for line in pair_reasons(pair):
+            found.setdefault((pair.metric, pair.reason or ""), []).append(line)
+    for (metric, reason), lines in found.items():
+        many = f"{len(lines):,} of {total[metric]:,} comparisons on {one_line(metric)}: {reason}"
+        yield lines[0] if len(lines) == 1 else many
 
 
 def effect_of(pair: PairComparison, *, ranks: bool) -> tuple[float | None, float | None, float | None]:

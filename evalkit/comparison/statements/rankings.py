@@ -1,14 +1,31 @@
 """What is said of many methods on one metric: who leads, who is not told apart, who is not ranked."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
-from evalkit.comparison.statements.pairs import plain_verdict
+from evalkit.comparison.statements.pairs import floor_words, plain_verdict
 from evalkit.comparison.statements.terms import FALSE_DISCOVERY, Inference, metric_label
 from evalkit.formatting import counted, format_ranks, listed, one_line
 
 SHOWN = 6
 """Names in one sentence; the others are counted."""
+
+
+def key_sentences(comparison: Comparison) -> Iterator[str]:
+    """What was found on each primary metric: one pair's own sentence, or who leads, and what could not be decided."""
+    inference = Inference.of(comparison.settings)
+    for metric in comparison.metrics:
+        pairs = [pair for pair in comparison.pairs if pair.metric == metric.name]
+        if not metric.primary:
+            continue
+        if len(pairs) == 1:
+            yield pairs[0].sentence
+            continue
+        yield headline(comparison, metric)
+        floors = Counter(floor_words(pair, inference) for pair in pairs if pair.floor is not None)
+        for words, count in floors.items():
+            yield f"{count:,} of {counted(len(pairs), 'comparison')} on {one_line(metric.name)} {words}."
 
 
 def headline(comparison: Comparison, metric: ComparedMetric) -> str:
