@@ -19,7 +19,7 @@ from evalkit.cli.folders import (
 )
 from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, folder_options, summary, written_to
 from evalkit.cli.output import ExitCode, Output, names_in, output_options, signature_option
-from evalkit.errors import EvalkitError, OptionError
+from evalkit.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
