@@ -283,7 +283,7 @@ def _read_ranked(said, metric, method, cell):
 
 
 def _metric_on(title):
-    return re.match(r"Comparisons on (.+?) [↑↓]:", title)[1]
+    return re.match(r"Comparisons on (.+?)(?: [↑↓])?: ", title)[1]
 
 
 def markdown_said(comparison, names):
