@@ -24,7 +24,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "device", "dtype", "compiled", "batch_size", "cached", "artefacts", "name_of_engine", "address", "workers",
     ),
     "What is written": (
-        "target", "directory", "output_dir", "name", "to", "figures", "figures_all", "report", "signature", "details",
+        "target", "directory", "output_dir", "name", "to", "figures", "figures_all", "report", "signatures", "details",
     ),
 }  # fmt: skip
 """Headings of a long help, each with the parameters below it; the others stand below "Other options"."""

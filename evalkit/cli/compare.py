@@ -98,14 +98,17 @@ def compare(
     )
     output.json(as_json(comparison))
     if to is not None:
-        from evalkit.report.export import export
-
-        output.line(export(comparison, to).rstrip("\n"))
+        _export(comparison, to, output)
     else:
         show(comparison, output, details=details, signatures=signatures)
-        if not details:
-            output.text("All pairs, sentences and notes: --details, --export md, or --report FILE.html")
+        output.text("" if details else "All pairs, sentences and notes: --details, --export md, or --report FILE.html")
     write(comparison, figures, report, output, all_figures=all_figures)
+
+
+def _export(comparison: "Comparison", to: ExportFormat, output: Output) -> None:
+    from evalkit.report.export import export
+
+    output.line(export(comparison, to).rstrip("\n"))
 
 
 def write(

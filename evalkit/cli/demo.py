@@ -9,9 +9,8 @@ from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.output import Output, output_options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from evalkit.benchmarks.base import Benchmark, LoadedBenchmark
+    from evalkit.comparison.records import Comparison
     from evalkit.scores.run import RunRecord
 
 EDITORS = {
@@ -21,10 +20,10 @@ EDITORS = {
 }
 """Editing methods, run with the miniature diffusion model, and what makes them quick enough for a demo."""
 CONTROLS = {
-    "identity": "The source untouched.",
-    "shuffled_source": "Another item's source.",
-    "wrong_attribute": "The right attribute with a wrong value.",
-    "reference": "Exactly what was asked.",
+    "identity": "the source untouched",
+    "shuffled_source": "another item's source",
+    "wrong_attribute": "a wrong value",
+    "reference": "exactly what was asked",
 }
 """Edits whose quality is known before they are scored."""
 N_SOURCES = 10
@@ -58,21 +57,13 @@ def demo(directory: Path, *, output: Output) -> None:
         _make_edits(name, loaded, edits, output)
         records[name] = _score(name, loaded, edits, run)
         files.append({"method": name, "edits": str(edits), "run": str(run)})
-    comparison = compare([file["run"] for file in files], metrics=metrics)
+    comparison = compare([file["run"] for file in files], metrics=metrics, primary=metrics[:1])
     page = directory / "report.html"
     write_page(comparison, page)
     output.json(
         {"runs": {name: record.model_dump() for name, record in records.items()}, "files": files, "report": str(page)}
     )
-    _show_runs(records, loaded, output)
-    for pair in comparison.pairs:
-        if pair.metric == metrics[0] and {pair.a, pair.b} <= {*EDITORS, "identity"}:
-            output.line(pair.sentence)
-    _show_notes(records, output)
-    for file in files:
-        output.line(f"Wrote {file['edits']} and {file['run']}")
-    output.line(f"Wrote {page}: open it in a browser")
-    output.line("Next: evalkit edit sdedit --benchmark shapes --output edits    or: evalkit check YOUR_FOLDER")
+    show(comparison, directory, output)
 
 
 def _part_of(shapes: "Benchmark") -> "Benchmark":
@@ -116,25 +107,19 @@ def _score(name: str, loaded: "LoadedBenchmark", edits: Path, run: Path) -> "Run
     return score(opened, run, name=name).record
 
 
-def _show_runs(records: "Mapping[str, RunRecord]", loaded: "LoadedBenchmark", output: Output) -> None:
-    """The means of all runs, and what each method is."""
-    from evalkit.editing.method import METHODS
-    from evalkit.report.runs import runs_table
+def show(comparison: "Comparison", directory: Path, output: Output) -> None:
+    """What was found, what was compared, and where all of it is."""
+    from evalkit.cli.command_lines import command_line
+    from evalkit.cli.compare import show as show_comparison
 
-    shapes = loaded.benchmark
-    output.table(runs_table(records, f"{len(shapes.items)} edits of {shapes.n_groups} pictures of {shapes.title}"))
-    for name in records:
-        output.line(f"  {name}: {CONTROLS[name] if name in CONTROLS else METHODS.get(name).card.summary}")
+    show_comparison(comparison, output)
     output.line()
-
-
-def _show_notes(records: "Mapping[str, RunRecord]", output: Output) -> None:
-    """What is to be known about the runs, each note once."""
-    from evalkit.report.runs import run_notes, signature_lines
-
-    output.line()
-    for note in run_notes(*records.values()):
-        output.text(f"  {note}", indent="    ")
-    for line in signature_lines(records.values()):
-        output.line(f"  {line}")
-    output.line()
+    controls = ", ".join(f"{name} ({what})" for name, what in CONTROLS.items())
+    output.text(f"Methods, with a miniature diffusion model: {', '.join(EDITORS)}.")
+    output.text(f"Controls, whose quality is known: {controls}.")
+    output.line(f"Wrote {directory / 'edits'} and {directory / 'runs'}")
+    output.line(f"Wrote {directory / 'report.html'}: open it in a browser")
+    runs = [str(directory / "runs" / name) for name in EDITORS]
+    output.line(f"Next: {command_line('compare', *runs, '--details')}")
+    output.line("  or: evalkit edit sdedit --benchmark shapes --output edits")
+    output.line("  or: evalkit check YOUR_FOLDER")

@@ -55,9 +55,9 @@ def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) ->
     )
     for entry in verified.entries:
         flags = [_flag(check) for check in verified.anomalies[entry.name] if check.flagged]
-        output.line("; ".join([f"{entry.name}: {entry.level.replace('_', '-')}", *flags]))
+        output.text("; ".join([f"{entry.name}: {entry.level.replace('_', '-')}", *flags]), indent="  ")
     for problem in problems:
-        output.line(f"{problem.code} in {problem.where}: {CODES[problem.code]}: {problem.message}")
+        output.text(f"{problem.code} in {problem.where}: {CODES[problem.code]}: {problem.message}", indent="  ")
     output.line(f"{len(verified.entries)} entries, {counted(len(problems), 'problem')}")
     if problems:
         sys.exit(ExitCode.PROBLEMS)
@@ -88,7 +88,7 @@ def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options:
     for name, difference in verification.differences.items():
         output.line(f"  {name}: largest difference {difference:.2g}, tolerance {verification.tolerances[name]:g}")
     for check in verification.screens:
-        output.line(f"  {'FLAG ' if check.flagged else ''}{_flag(check)}")
+        output.text(f"  {'FLAG ' if check.flagged else ''}{_flag(check)}", indent="    ")
     output.line(f"Wrote {path / VERIFICATION_FILE}")
 
 

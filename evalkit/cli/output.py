@@ -2,7 +2,7 @@
 
 For a person, results go to standard output and remarks to standard error. With ``--json`` standard output holds one
 JSON object and nothing else: while a command runs, what plug-ins, libraries and programs write there goes to standard
-error. Progress bars appear on standard error when it is a terminal.
+error. Progress bars appear on standard error when it is a terminal; elsewhere a line a minute says what is done.
 """
 
 import atexit
@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import replace
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _STDOUT = 1
 """Its descriptor."""
 _STDERR = 2
+SAID_EVERY = 50.0
+"""Seconds between two lines of a long command that say what it is doing, where nobody sees its progress."""
 _USUAL_WIDTH, _LEAST_WIDTH = 80, 20
 """Columns where nobody says how many there are, and the fewest that tables are laid out for."""
 _LAYOUT = "\n\t"
@@ -65,6 +68,8 @@ class Output:
         self.as_json = as_json
         self.debug = debug
         self._stdout = stdout or sys.stdout
+        self._doing: dict[str, tuple[int, int]] = {}
+        """Kinds of work to how much of it is done."""
         # Standard error replaces what it cannot write by itself.
         self._encoding = getattr(self._stdout, "encoding", None) or "utf-8"
 
@@ -100,13 +105,13 @@ class Output:
         """Sentences of the result, for a person: broken between words where they are longer than a line.
 
         Args:
-            text: What is said. A command or a path that is to be copied goes through `line` instead.
+            text: What is said. A command that is to be copied goes through `line` instead.
             indent: What the lines after the first begin with.
         """
         if not self.as_json:
             from evalkit.report.terminal import folded
 
-            for line in folded(self._shown(text), self.width, indent):
+            for line in folded(self._shown(text), self.width, indent, whole_words=True):
                 click.echo(line, file=self._stdout)
 
     def table(self, table: "TextTable") -> None:
@@ -156,14 +161,14 @@ class Output:
             self.line(f"{title} ({len(problems)}):")
         for code in dict.fromkeys(problem.code for problem in problems):
             alike = [problem for problem in problems if problem.code == code]
-            self.line(f"  {code} ({len(alike)}): {PROBLEMS.get(code) or NOTICES.get(code)}")
+            self.text(f"  {code} ({len(alike)}): {PROBLEMS.get(code) or NOTICES.get(code)}", indent="    ")
             layout = {ord(mark): ascii(mark)[1:-1] for mark in _LAYOUT}
             self.first([problem.message.translate(layout) for problem in alike], shown, indent=4)
 
     def first(self, lines: Sequence[str], shown: int, *, indent: int) -> None:
         """The first few lines of a list, and how many more there are."""
         for line in lines[:shown]:
-            self.line(" " * indent + line)
+            self.text(" " * indent + line, indent=" " * (indent + 2))
         if len(lines) > shown:
             self.line(f"{' ' * indent}… and {len(lines) - shown} more; --json lists them all.")
 
@@ -176,12 +181,35 @@ class Output:
         sys.exit(ExitCode.ERROR)
 
     @contextmanager
-    def progress(self) -> "Iterator[Progress]":
-        """Progress bars, one per kind of work; silent where standard error is not a terminal."""
-        if not sys.stderr.isatty():
-            from evalkit.storage.prefetch import no_progress
+    def at_work(self) -> Iterator[None]:
+        """While a command runs: where standard error is no terminal, a line now and then says what it is doing."""
+        if sys.stderr is None or sys.stderr.isatty():
+            yield
+            return
+        ended = threading.Event()
 
-            yield no_progress
+        def say() -> None:
+            while not ended.wait(SAID_EVERY):
+                begun = [f"{what} {done:,} of {total:,}" for what, (done, total) in self._doing.items() if done < total]
+                self.note(f"Still at work{': ' if begun else '.'}{', '.join(begun)}")
+
+        speaker = threading.Thread(target=say, daemon=True)
+        speaker.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            speaker.join()
+
+    @contextmanager
+    def progress(self) -> "Iterator[Progress]":
+        """Progress bars, one per kind of work; where standard error is no terminal, what `at_work` says."""
+        if not sys.stderr.isatty():
+
+            def note(what: str, done: int, total: int) -> None:
+                self._doing = {**self._doing, what: (done, total)}
+
+            yield note
             return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -237,7 +265,8 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
         with _results_alone() as stdout:
             output = Output(as_json=as_json, debug=debug, stdout=stdout)
             try:
-                return command(*args, output=output, **kwargs)
+                with output.at_work():
+                    return command(*args, output=output, **kwargs)
             except EvalkitError as failure:
                 if debug:
                     raise

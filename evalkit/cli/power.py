@@ -80,7 +80,7 @@ def power(
     for table in plan_tables(plan):
         output.table(table)
     for note in plan_notes(plan):
-        output.line(f"  {note}")
+        output.text(f"  {note}", indent="    ")
 
 
 def as_json(plan: "StudyPlan", settings: dict[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,11 @@ import click
 from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.inputs import column_options
-from evalkit.cli.output import Output, output_options
+from evalkit.cli.output import Output, output_options, signature_option
 from evalkit.errors import OptionError, UnknownNameError
 
 if TYPE_CHECKING:
+    from evalkit.report.runs import SignatureLength
     from evalkit.scores.columns import ColumnNames
     from evalkit.validity.records import Validity
 
@@ -36,6 +37,7 @@ RESULT, PAGE = "validity.json", "validity.md"
 @click.option("--output", "directory", type=DIRECTORY, help=f"Where all is written.  [default: {WORK}/<benchmark>]")
 @click.option("--figures", type=DIRECTORY, metavar="DIR", help="Write the panel there: SVG, PDF, PNG and CSV.")
 @column_options
+@signature_option
 @engine_options
 @output_options
 def validate(
@@ -48,6 +50,7 @@ def validate(
     figures: Path | None,
     columns: "ColumnNames",
     groups: Path | None,
+    signatures: "SignatureLength",
     engine: EngineOptions,
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
@@ -73,7 +76,7 @@ def validate(
         with output.progress() as progress, engine.open(options.device) as opened:
             validity = validate_metrics(metrics, benchmark, directory, options, engine=opened, progress=progress)
         output.json(asdict(validity))
-        show(validity, output)
+        show(validity, output, signatures)
         write(validity, directory, figures, output)
     except OSError as failure:
         raise OptionError(
@@ -101,17 +104,19 @@ def metrics_and_folders(names: tuple[str, ...]) -> tuple[list[str], list[Path]]:
     return metrics, folders
 
 
-def show(validity: "Validity", output: Output) -> None:
+def show(validity: "Validity", output: Output, signatures: "SignatureLength" = "short") -> None:
     """Verdicts first, then the tables and what must stand below them."""
-    from evalkit.validity.report import tables, validity_notes, verdict_lines
+    from evalkit.validity.report import miniature_note, signatures_of, tables, validity_notes, verdict_lines
 
-    for line in verdict_lines(validity):
-        output.line(line)
+    for line in [*miniature_note(validity), *verdict_lines(validity)]:
+        output.text(line, indent="  ")
     output.line()
     for table in tables(validity):
         output.table(table)
     for note in validity_notes(validity):
-        output.line(f"  {note}")
+        output.text(f"  {note}", indent="    ")
+    for line in signatures_of(validity, signatures):
+        output.line(f"  {line}")
 
 
 def write(validity: "Validity", directory: Path, figures: Path | None, output: Output) -> None:

@@ -31,7 +31,7 @@ _RULE = "    \n    \n ─  \n    \n    \n    \n    \n    "
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Column:
+class _Measured:
     head: str
     cells: tuple[str, ...]
     is_text: bool
@@ -41,7 +41,7 @@ class _Column:
     """The width that breaks nothing."""
 
 
-_SideBySide = Mapping[_Column, int]
+_SideBySide = Mapping[_Measured, int]
 """Columns that stand side by side, and their widths."""
 
 
@@ -66,44 +66,55 @@ def terminal_table(table: TextTable, width: int) -> "RenderableType":
     return Group(*title, *drawn, *([Text("\n".join(folded(spare, width)), style="dim")] if left_out else []))
 
 
-def folded(text: str, width: int, indent: str = "") -> list[str]:
-    """The text in lines of at most that width; those after the first of a line of the text begin with ``indent``.
+def folded(text: str, width: int, indent: str = "", *, whole_words: bool = False) -> list[str]:
+    """The text in lines of at most that width.
+
+    Args:
+        text: Lines, each of which is broken where it is longer.
+        width: Columns that there are.
+        indent: What the lines after the first of a line of the text begin with.
+        whole_words: Whether a word that is longer than a line, such as a path, stays whole nevertheless.
 
     >>> folded("a difference of +0.1 [−0.1, +0.3] is shown", 22)
     ['a difference of +0.1', '[−0.1, +0.3] is shown']
     >>> folded("clip_directional_similarity ↑", 18)
     ['clip_directional_', 'similarity ↑']
     """
-    return [line for each in text.split("\n") for line in _folded_line(each, width, indent)]
+    return [line for each in text.split("\n") for line in _folded_line(each, width, indent, whole_words)]
 
 
-def _folded_line(text: str, width: int, indent: str) -> Iterator[str]:
+def _folded_line(text: str, width: int, indent: str, whole_words: bool) -> Iterator[str]:
     if cell_len(text) <= width:
         yield text
         return
-    line = text[: len(text) - len(text.lstrip())]
-    is_begun = False
+    line, is_empty = text[: len(text) - len(text.lstrip())], True
     for word in _WORD.findall(text):
-        if is_begun and cell_len(line) + 1 + cell_len(word) <= width:
-            line += f" {word}"
-            continue
-        if is_begun:
+        gap = "" if is_empty else " "
+        if not is_empty and cell_len(line) + cell_len(word) + 1 > width:
             yield line
+            line, gap = indent, ""
+        fits = whole_words or cell_len(line + gap + word) <= width
+        *before, last = [gap + word] if fits else _broken(word, width - len(indent), width - cell_len(line))
+        for piece in before:
+            yield line + piece
             line = indent
-        for part in _JOINT.split(word) if cell_len(line) + cell_len(word) > width else [word]:
-            if line.strip() and cell_len(line) + cell_len(part) > width:
-                yield line
-                line = indent
-            *full, rest = chop_cells(part, max(1, width - cell_len(line))) or [""]
-            for piece in full:
-                yield line + piece
-                line = indent
-            line += rest
-        is_begun = True
+        line, is_empty = line + last, False
     yield line
 
 
-def _columns(table: TextTable) -> list[_Column]:
+def _broken(word: str, width: int, first: int) -> list[str]:
+    """A word that is longer than a line in pieces, at its joints where there are any; the first line may be shorter."""
+    pieces = [""]
+    for part in _JOINT.split(word):
+        room = first if len(pieces) == 1 else width
+        if cell_len(pieces[-1] + part) <= room:
+            pieces[-1] += part
+        else:
+            pieces += chop_cells(part, max(1, min(first, width)))
+    return pieces if pieces[0] else pieces[1:]
+
+
+def _columns(table: TextTable) -> list[_Measured]:
     """The columns that have something in them, measured once."""
     columns = []
     for number, (head, *cells) in enumerate(zip(table.header, *table.rows, strict=True)):
@@ -115,7 +126,7 @@ def _columns(table: TextTable) -> list[_Column]:
         else:
             least = [cell_len(word) for cell in cells for word in _WORD.findall(cell)]
         whole = [cell_len(line) for cell in (head, *cells) for line in cell.split("\n")]
-        columns.append(_Column(head, tuple(cells), is_text, max([_least_of_head(head), *least, 1]), max(whole)))
+        columns.append(_Measured(head, tuple(cells), is_text, max([_least_of_head(head), *least, 1]), max(whole)))
     return columns
 
 
@@ -130,17 +141,17 @@ def _parts(text: str) -> list[str]:
     return [part for word in _WORD.findall(text) for part in _JOINT.split(word)]
 
 
-def _whole(column: _Column, room: int) -> int:
+def _whole(column: _Measured, room: int) -> int:
     return column.whole if column.whole <= room else column.least
 
 
-def _least(column: _Column, _: int) -> int:
+def _least(column: _Measured, _: int) -> int:
     return column.least
 
 
 def _spared(
-    key: _Column, others: list[_Column], width: int, spare: Mapping[str, None]
-) -> tuple[list[_Column], list[str]]:
+    key: _Measured, others: list[_Measured], width: int, spare: Mapping[str, None]
+) -> tuple[list[_Measured], list[str]]:
     """The columns without as many spare ones as it takes for the others to stand side by side, and who is left out."""
     left_out: list[str] = []
     for name in spare:
@@ -153,12 +164,12 @@ def _spared(
 
 
 def _stacked(
-    key: _Column, others: Sequence[_Column], width: int, wish: Callable[[_Column, int], int]
+    key: _Measured, others: Sequence[_Measured], width: int, wish: Callable[[_Measured, int], int]
 ) -> list[_SideBySide] | None:
     """The columns in as few parts as they need, each beside the first column; None where one does not fit at all."""
     first = min(key.whole, max(key.least, width // 3), width)
     room = width - first - _GAP
-    parts: list[dict[_Column, int]] = [{}]
+    parts: list[dict[_Measured, int]] = [{}]
     for column in others:
         wanted = wish(column, room)
         if wanted > room:
@@ -192,7 +203,7 @@ def _body(part: _SideBySide) -> list[str]:
     return ["\n".join(column) for column in columns]
 
 
-def _lines_of(column: _Column, width: int) -> list[list[str]]:
+def _lines_of(column: _Measured, width: int) -> list[list[str]]:
     """Each cell in lines; numbers that stand below one another do so only on one line."""
     return [
         [cell] if cell_len(cell) <= width and "\n" not in cell else folded(cell.strip(), width) for cell in column.cells
@@ -222,7 +233,7 @@ def _drawn(part: _SideBySide, body: Sequence[str]) -> "Table":
     return drawn
 
 
-def _blocks(key: _Column, others: Sequence[_Column], width: int) -> Iterator[str]:
+def _blocks(key: _Measured, others: Sequence[_Measured], width: int) -> Iterator[str]:
     """Each row as a block of lines: what its first column says, and below it every other column by its head."""
     for number, name in enumerate(key.cells):
         yield from folded(name, width)

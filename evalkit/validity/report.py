@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from evalkit.formatting import format_number, format_percent, format_signed
-from evalkit.report.runs import MINIATURE_NOTE
+from evalkit.report.runs import MINIATURE_NOTE, SignatureLength
 from evalkit.report.tables import TextTable, markdown_table
+from evalkit.scores.signatures import short_signature
 from evalkit.validity.records import AgainstControl, Agreement, MetricValidity, Scope, Validity
 
 SCOPES: tuple[Scope, ...] = ("methods", "all")
@@ -76,7 +77,7 @@ def edit_type_table(validity: Validity, scope: Scope, truth: str) -> TextTable |
 
 
 def validity_notes(validity: Validity) -> list[str]:
-    """What stands below the tables: on how many items they rest, values that do not exist, and signatures."""
+    """What stands below the tables: on how many items they rest, and values that do not exist."""
     undefined = [
         f"{metric.metric} against {found.control}: no value, {found.reason}"
         for metric in validity.metrics
@@ -84,8 +85,18 @@ def validity_notes(validity: Validity) -> list[str]:
         if found.probability is None and found.reason
     ]
     where = f"{validity.n_items} items in {validity.n_groups} groups of {validity.benchmark}, intervals by group"
-    signatures = [metric.signature for metric in validity.metrics]
-    return [where, *validity.notes, *undefined, *signatures, *([MINIATURE_NOTE] if validity.miniature else [])]
+    return [where, *validity.notes, *undefined]
+
+
+def signatures_of(validity: Validity, length: SignatureLength) -> list[str]:
+    """One line for all metrics, or the signature of each."""
+    lines = [metric.signature for metric in validity.metrics]
+    return lines if length == "full" or not lines else [short_signature(lines)]
+
+
+def miniature_note(validity: Validity) -> list[str]:
+    """That the numbers are a toy network's, where any is."""
+    return [MINIATURE_NOTE] if validity.miniature else []
 
 
 def markdown(validity: Validity) -> str:
@@ -93,7 +104,8 @@ def markdown(validity: Validity) -> str:
     lines = [f"- **{metric.metric}**: {metric.verdict}" for metric in validity.metrics]
     for table in tables(validity, by_type=True):
         lines += ["", f"*{table.title}*", "", *markdown_table(table)]
-    lines += ["", *(f"- {note}".replace("|", "\\|") for note in validity_notes(validity))]
+    notes = [*validity_notes(validity), *signatures_of(validity, "full"), *miniature_note(validity)]
+    lines += ["", *(f"- {note}".replace("|", "\\|") for note in notes)]
     return "\n".join(lines) + "\n"
 
 
