@@ -20,6 +20,7 @@ RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "ra
 MARGIN_HELP = "Differences below X do not matter.  [default: the protocol's]"
 FIGURES_HELP = "Write the main figures there, with an index: SVG, PDF, PNG, and the numbers behind each as CSV."
 ALL_FIGURES_HELP = "With --figures: write every figure of every metric."
+REST = "All pairs, sentences and notes: --details, --export md, or --report FILE.html"
 TESTS, CORRECTIONS = ("sign_flip", "t", "wilcoxon"), ("holm", "maxt", "bh", "by", "none")
 DIRECTORY, FILE = click.Path(file_okay=False, path_type=Path), click.Path(dir_okay=False, path_type=Path)
 
@@ -97,11 +98,10 @@ def compare(
         **settings,
     )
     output.json(as_json(comparison))
-    if to is not None:
-        _export(comparison, to, output)
+    if to is None:
+        show(comparison, output, details=details, signatures=signatures, rest="" if details else REST)
     else:
-        show(comparison, output, details=details, signatures=signatures)
-        output.text("" if details else "All pairs, sentences and notes: --details, --export md, or --report FILE.html")
+        _export(comparison, to, output)
     write(comparison, figures, report, output, all_figures=all_figures)
 
 
@@ -135,9 +135,22 @@ def write(
 
 
 def show(
-    comparison: "Comparison", output: Output, *, details: bool = False, signatures: "SignatureLength" = "short"
+    comparison: "Comparison",
+    output: Output,
+    *,
+    details: bool = False,
+    signatures: "SignatureLength" = "short",
+    rest: str = "",
 ) -> None:
-    """The table of means, what was found on primary metrics, with details every pair, and what must stand below."""
+    """The table of means, what was found on primary metrics, with details every pair, and what must stand below.
+
+    Args:
+        comparison: What was found.
+        output: Where it is shown.
+        details: Whether every pair, its sentence and all notes are shown, too.
+        signatures: One line for all metrics, or the signature of each.
+        rest: Where all is that is not shown.
+    """
     from evalkit.comparison.statements.rankings import key_sentences
     from evalkit.report.comparison import all_notes, means_table, shown_notes, signatures_of
 
@@ -151,6 +164,8 @@ def show(
         output.text(f"  {note}", indent="    ")
     for line in signatures_of(comparison, signatures):
         output.line(f"  {line}")
+    if rest:
+        output.text(rest)
 
 
 def _show_pairs(comparison: "Comparison", output: Output) -> None:
