@@ -109,8 +109,11 @@ def test_a_benchmark_has_the_edits_that_its_data_hold(name, tmp_path):
     assert all(item.source_image and item.instruction for item in loaded.items)
     assert {item.edit_type for item in loaded.items} - {None} <= benchmark.edit_types.keys()
     assert re.fullmatch(r"v1@[0-9a-f]{12}", benchmark.version)
-    expected = [f"{benchmark.title}: expected {benchmark.stated_items} edits"] if benchmark.stated_items else []
-    assert [problem.message.partition(" edits")[0] + " edits" for problem in benchmark.problems] == expected
+    stated = {"edits": benchmark.stated_items, "groups": benchmark.stated_groups}
+    expected = [f"{benchmark.title}: expected {number} {what}" for what, number in stated.items() if number]
+    said = [problem.message for problem in benchmark.problems]
+    assert len(said) == len(expected)
+    assert all(message.startswith(beginning) for message, beginning in zip(said, expected, strict=True))
 
 
 @pytest.mark.parametrize("name", ON_HUB)

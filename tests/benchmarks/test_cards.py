@@ -8,6 +8,7 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from evalkit.benchmarks.base import BENCHMARKS, CARDS, LoadedBenchmark
 from evalkit.benchmarks.cards.record import CARDS as RECORDS
@@ -193,6 +194,9 @@ WRONG = [
         "source: {table: a}\nvariants: [x]\ncolumns: {item_id: a, source_image: b}",
         "variants: expected fields with values",
     ),
+    ("source: {table: a}\ncolumns: {item_id: '{a:x>y}', source_image: b}", "{a:x>y}: Unknown format code 'y'"),
+    ("source: {table: a}\ncolumns: {item_id: '{a', source_image: b}", "a brace is alone in '{a'"),
+    ("source: {table: '{a.b}.json'}\ncolumns: {item_id: a, source_image: b}", "expected a word in braces, got a.b"),
     ("a: b: c", "line 1: mapping values are not allowed here"),
 ]
 
@@ -229,6 +233,11 @@ def test_a_card_that_is_not_there_is_said(tmp_path):
         ({}, ["a"], "entry '1': expected an object with the columns of an edit, got a text"),
         ({}, [ROWS[0], ROWS[0]], r"entry '2': the item 'a' stands in .*entry '1' already"),
         ({}, [ROWS[0], {**ROWS[1], "image": "three.png"}], "1 of the 2 images that boats names are not in"),
+        (
+            {"columns": {**CARD["columns"], "source_image": "{image}"}},
+            [{**ROWS[0], "image": 5}],
+            r"entry '1': expected an image, or the name of one, got 5",
+        ),
         ({}, "{", "edits.json cannot be read as a table of the benchmark: it is not JSON"),
         ({"source": {"table": "edits.json", "explode": "text"}}, None, "column text: expected a list, got a text"),
         ({"source": {"table": "other.json"}}, None, "is read from your own copy, a folder with other.json"),
@@ -243,7 +252,8 @@ def test_data_that_do_not_fit_their_card_are_refused_with_their_place(tmp_path, 
 
 def test_a_copy_that_differs_from_its_card_is_a_problem_of_what_is_scored(tmp_path):
     """Another number of edits, types that the card does not have, and rows without an image are listed by name."""
-    card = {**CARD, "n_items": 5, "edit_types": ["colour"]}
+    card = {**CARD, "n_items": 5, "n_groups": 1, "edit_types": ["colour"]}
+    card["columns"] = {**CARD["columns"], "group": "{image}"}
     path = write(tmp_path, card, [*ROWS, {"id": "c", "image": None, "text": "t", "kind": "colour"}])
     assert evalkit("edit", "shuffled_source", "--benchmark", path, "--output", tmp_path / "out").exit_code == 0
     answer = json.loads(evalkit("check", tmp_path / "out", "--benchmark", path, "--json").stdout)
@@ -252,6 +262,7 @@ def test_a_copy_that_differs_from_its_card_is_a_problem_of_what_is_scored(tmp_pa
         f"{tmp_path / 'edits.json'}, entry '3' has no source_image and is left out.",
         "The edit type 'object' is none of boats's.",
         "boats: expected 5 edits, got 2.",
+        "boats: expected 1 groups, got 2.",
     ]
     assert evalkit("check", tmp_path / "out", "--benchmark", path).exit_code == 3
 
@@ -390,3 +401,30 @@ def test_the_card_that_the_readme_shows_is_one(tmp_path):
     [item] = loaded(path).items
     assert (item.item_id, item.source_caption, item.target_caption) == ("1", "a boat", "a red boat")
     assert (item.instruction, item.edit_type) == ("make it red", "colour")
+
+
+def test_benchmarks_are_listed_in_80_columns_with_what_tells_them_apart(monkeypatch):
+    """Edits, groups, language, types, variants by the names that are typed, and the licence."""
+    console = property(lambda output: Console(file=output._stdout, width=80, highlight=False))
+    monkeypatch.setattr("evalkit.cli.output.Output._console", console)
+    shown = evalkit("list", "benchmarks").output
+    assert max(map(len, shown.splitlines())) <= 80
+    flat = " ".join(line.strip("│ ").rpartition("│")[2].strip() for line in shown.splitlines())
+    for words in ("items: 1053", "groups: 535", "magicbrush:multi_turn", "edit types: add, background", "CC BY-NC 4.0"):
+        assert words in flat, words
+    rows = {row["name"]: row for row in json.loads(evalkit("list", "benchmarks", "--json").stdout)}
+    assert rows["gedit_bench"]["variants"] == ["gedit_bench:cn"]
+    assert rows["gedit_bench"]["language"] == "en"
+    assert rows["pie_bench"]["items"] == 700
+    assert {name for name, row in rows.items() if row["error"]} == set()
+
+
+def test_what_is_guessed_about_a_table_is_said(tmp_path):
+    """An encoding that nobody named is a notice of every folder that is opened with the card."""
+    path = write(tmp_path, {**CARD, "source": {"table": "edits.csv"}}, "", "edits.csv")
+    text = "id,image,text,kind\na,one.png,mets un café,colour\nb,two.png,ajoute un bateau à voile,object\n"
+    (tmp_path / "edits.csv").write_bytes(text.encode("latin-1"))
+    found = loaded(path)
+    assert found.items[0].instruction == "mets un café"
+    assert [problem.code for problem in found.benchmark.problems] == ["guessed"]
+    assert "edits.csv" in found.benchmark.problems[0].message

@@ -15,6 +15,7 @@ from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.cards.items import card_items
 from evalkit.benchmarks.cards.record import CARDS, BenchmarkCard, read_card
 from evalkit.benchmarks.cards.rows import shaped, table_rows, tables_in
+from evalkit.edits.item import Problem
 from evalkit.errors import BenchmarkError
 
 _OWN = re.compile(r"(.+\.ya?ml)(?::([^:/\\]+))?")
@@ -89,19 +90,21 @@ def _locate(card: BenchmarkCard, path: Path, data: Path | None = None, *, near: 
 
 def _opened(benchmark: Benchmark, card: BenchmarkCard, path: Path, root: Path) -> Benchmark:
     """The benchmark with the items of its data, whose digest becomes a part of the version."""
+    notes: list[str] = []
     if card.source.hub:
         from evalkit.benchmarks.cards.datasets import dataset_rows
 
         rows = dataset_rows(card, None if root == path.absolute() else root)
     else:
-        rows = table_rows(root, card.source)
+        rows = table_rows(root, card.source, notes)
     found = card_items(card, shaped(rows, card.source, card.where), root)
+    guessed = (Problem(code="guessed", message=note) for note in notes)
     return replace(
         benchmark,
         items=found.items,
         edited_names=found.edited_names,
         edit_types=found.edit_types,
-        problems=found.problems,
+        problems=(*guessed, *found.problems),
         version=f"{card.version}@{found.digest[:12]}",
     )
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,12 @@ from evalkit.benchmarks.cards.rows import TableRow, image_in, read_document, req
 from evalkit.benchmarks.cards.template import Template, as_text
 from evalkit.edits.item import IMAGE_FIELDS, EditItem, Problem
 from evalkit.errors import BenchmarkError
+from evalkit.images.stored import StoredImage
 
 PROBLEM = "other_benchmark"
 _template = cache(Template)
+_TEXTS = ("item_id", "source_caption", "target_caption", "instruction", "edit_type", "group")
+"""What makes a list of edits another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +34,7 @@ class CardItems:
     @property
     def digest(self) -> str:
         """SHA-256 of the list of edits, in hexadecimal: the same from the Hub and from a copy."""
-        names = [
-            each.name for each in fields(EditItem) if each.name not in (*IMAGE_FIELDS, "seconds", "cost", "currency")
-        ]
-        rows = [[getattr(item, name) for name in names] for item in self.items]
+        rows = [[getattr(item, name) for name in _TEXTS] for item in self.items]
         return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -76,7 +76,7 @@ def card_items(card: BenchmarkCard, rows: Sequence[TableRow], root: Path) -> Car
     reader.refuse_missing_files()
     found = tuple(items.values())
     types, others = _edit_types(card, found)
-    problems += [*others, *_other_count(card, found)]
+    problems += [*others, *_other_counts(card, found)]
     return CardItems(items=found, edited_names=names, edit_types=types, problems=tuple(problems))
 
 
@@ -122,8 +122,10 @@ class _Reader:
 
     def _image(self, rule: Rule, row: TableRow) -> Any:  # noqa: ANN401 - a path, or an image that is no file
         found = self._value(rule, row)
+        if found is None or found == "" or isinstance(found, Path | StoredImage):
+            return found or None
         if not isinstance(found, str):
-            return found
+            raise BenchmarkError(f"{row.where}: expected an image, or the name of one, got {found!r:.80}.")
         self.n_images += 1
         path = image_in(self.root, found)
         if path is None:
@@ -132,7 +134,8 @@ class _Reader:
 
     def _value(self, rule: Rule, row: TableRow) -> Any:  # noqa: ANN401 - whatever a column holds
         if isinstance(rule, Cases):
-            case = rule.cases.get(as_text(_template(rule.by).value(row.values)), rule.otherwise)
+            key = _template(rule.by).value(row.values)
+            case = rule.otherwise if key is None else rule.cases.get(as_text(key), rule.otherwise)
             return None if case is None else _template(case).value(row.values)
         if isinstance(rule, Lookup):
             if rule.file not in self.documents:
@@ -140,7 +143,7 @@ class _Reader:
             found = self.documents[rule.file]
             for template in rule.at:
                 key = _template(template).value(row.values)
-                found = found.get(key) if isinstance(found, Mapping) else None
+                found = found.get(key, found.get(as_text(key))) if isinstance(found, Mapping) else None
             return found
         return _template(rule).value(row.values)
 
@@ -153,10 +156,12 @@ def _edit_types(card: BenchmarkCard, items: Iterable[EditItem]) -> tuple[Mapping
     return {**card.edit_types, **dict.fromkeys(others, "")}, problems
 
 
-def _other_count(card: BenchmarkCard, items: Sequence[EditItem]) -> list[Problem]:
-    if card.n_items in (None, len(items)):
-        return []
-    return [_problem(f"{card.title}: expected {card.n_items} edits{_condition(card)}, got {len(items)}.")]
+def _other_counts(card: BenchmarkCard, items: Sequence[EditItem]) -> Iterator[Problem]:
+    """Problems for a number of edits, or of groups where the benchmark says what they are, that is not the card's."""
+    n_groups = len({item.group for item in items}) if all(item.group for item in items) else None
+    for what, expected, got in (("edits", card.n_items, len(items)), ("groups", card.n_groups, n_groups)):
+        if expected is not None and got not in (None, expected):
+            yield _problem(f"{card.title}: expected {expected} {what}{_condition(card)}, got {got}.")
 
 
 def _condition(card: BenchmarkCard) -> str:

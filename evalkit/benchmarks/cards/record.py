@@ -82,6 +82,8 @@ class Source(_Record):
             raise ValueError("expected either hub or table")
         if self.hub and (self.levels or self.folders != (".",)):
             raise ValueError("levels and folders go with table")
+        if odd := [name for name in Template(self.table or "").columns if not name.isidentifier()]:
+            raise ValueError(f"table: expected a word in braces, got {odd[0]}")
         if self.table and (self.revision or self.config or self.split):
             raise ValueError("revision, config and split go with hub")
         return self
@@ -97,6 +99,15 @@ def _templates(rule: Rule) -> Iterable[str]:
 
 def _definitions(types: object) -> object:
     return dict.fromkeys(types, "") if isinstance(types, list) else types
+
+
+def _texts(values: object) -> object:
+    """Values of truth as the texts that they are compared as."""
+    return (
+        {name: str(v) if isinstance(v, bool) else v for name, v in values.items()}
+        if isinstance(values, dict)
+        else values
+    )
 
 
 class BenchmarkCard(_Record):
@@ -115,7 +126,7 @@ class BenchmarkCard(_Record):
     n_items: Annotated[int, Field(gt=0)] | None = None
     n_groups: Annotated[int, Field(gt=0)] | None = None
     source: Source
-    where: Mapping[str, str | tuple[str, ...]] = {}
+    where: Annotated[Mapping[str, str | tuple[str, ...]], BeforeValidator(_texts)] = {}
     """Column to the value, or the values, that a row must have there."""
     columns: Mapping[ColumnName, Rule]
     optional: tuple[str, ...] = ()
@@ -151,6 +162,9 @@ class BenchmarkCard(_Record):
         for name in ("item_id", "source_image"):
             if name not in self.columns:
                 raise ValueError(f"columns: expected {name} among them")
+        for rule in (*self.columns.values(), self.edited_names or ""):
+            for text in _templates(rule):
+                Template(text).check()
         return self
 
 

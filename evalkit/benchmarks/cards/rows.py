@@ -29,12 +29,13 @@ class TableRow:
     values: Mapping[str, Any]
 
 
-def table_rows(root: Path, source: Source) -> list[TableRow]:
+def table_rows(root: Path, source: Source, notes: list[str]) -> list[TableRow]:
     """The rows of the tables in a copy.
 
     Args:
         root: The folder in which they lie.
         source: Which they are, and how they are nested.
+        notes: Is given what was guessed to read them, a sentence each.
 
     Raises:
         BenchmarkError: One cannot be read, or is nested otherwise.
@@ -44,7 +45,7 @@ def table_rows(root: Path, source: Source) -> list[TableRow]:
         TableRow(row.where, {**parts, **row.values})
         for path in tables_in(root, source)
         if (parts := template.parts_of(path.relative_to(root))) is not None
-        for row in _read(path, source.levels)
+        for row in _read(path, source.levels, notes)
     ]
 
 
@@ -98,25 +99,17 @@ def read_document(path: Path) -> Any:  # noqa: ANN401 - whatever JSON and YAML c
         ) from failure
 
 
-def _read(path: Path, levels: Sequence[str]) -> Iterator[TableRow]:
+def _read(path: Path, levels: Sequence[str], notes: list[str]) -> Iterator[TableRow]:
     if path.suffix.lower() in (".json", *SUFFIXES):
         yield from _nested(read_document(path), levels or (NUMBER,), str(path), {})
-    else:
-        yield from plain_rows(path)
-
-
-def plain_rows(path: Path) -> Iterator[TableRow]:
-    """The rows of a table that is not nested.
-
-    Raises:
-        BenchmarkError: It cannot be read.
-    """
+        return
     from evalkit.storage.tables import read_table
 
     try:
         table = read_table(path, value="value")
     except DataError as failure:
         raise BenchmarkError(str(failure)) from failure
+    notes += table.notes
     for where, record in table.rows:
         yield TableRow(f"{path}, {where}", record)
 

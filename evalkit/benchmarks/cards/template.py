@@ -33,6 +33,16 @@ class Template:
         """The names in it, as they are written."""
         return [name for _, name, _ in self._parts if name]
 
+    def check(self) -> None:
+        """Raises a ValueError if a value could not be formatted as it says, or a brace is alone."""
+        for literal, name, form in self._parts:
+            if "{" in literal or "}" in literal:
+                raise ValueError(f"a brace is alone in '{self.text}'")
+            try:
+                format("", form)
+            except ValueError as failure:
+                raise ValueError(f"{{{name}:{form}}}: {failure}") from None
+
     @property
     def glob(self) -> str:
         """A pattern of file names that it could give."""

@@ -75,6 +75,7 @@ def pie_bench() -> Benchmark:
         default_metrics=("clip_score", "clip_directional_similarity", "clip_image_similarity"),
         edit_types=EDIT_TYPES,
         items=(),
+        stated_items=700,
         locate=locate,
         read=_opened,
         edited_image=edited_image,
