@@ -12,6 +12,7 @@ from evalkit.edits.dataset_items import dataset_folder, dataset_sources
 from evalkit.edits.dataset_rows import Dataset
 from evalkit.edits.datasets import is_dataset, open_dataset
 from evalkit.edits.folder import EditFolder, ExpectedItems
+from evalkit.edits.headings import mapped_fields
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.open import infer_benchmark, open_folder
 from evalkit.edits.problems import shown
@@ -66,7 +67,7 @@ def open_edits(
     if chosen and (with_images or not chosen.items):
         loaded = chosen.load(data, near=None if holds_edits else Path(root))
         chosen, expected = loaded.benchmark, loaded.expected
-    fields = _fields(mapped)
+    fields = mapped_fields(mapped.splitlines()) if isinstance(mapped, str) else mapped or {}
     if rows and holds_edits:
         folder = dataset_folder(rows, fields, expected)
     elif rows:
@@ -76,7 +77,8 @@ def open_edits(
         paths = {"sources": Path(sources) if sources else None, "captions": captions}
         folder = open_folder(Path(root), expected=expected, pattern=pattern, **paths)
     folder = _as_benchmark_has_it(folder, chosen) if chosen else folder
-    texts = {"benchmark": _lasting(benchmark, chosen), "pattern": pattern, "split": split, "config": config}
+    texts = {"benchmark": _lasting(benchmark, chosen), "pattern": pattern, "config": config}
+    texts["split"] = rows.split if rows else None
     texts["mapped"] = "\n".join(f"{field}={heading}" for field, heading in fields.items())
     texts |= {name: str(path.resolve()) for name, path in (("data", data), ("captions", captions)) if path}
     if sources:
@@ -157,14 +159,6 @@ def _rows(
         other, what = ("--captions", "texts") if captions else ("--benchmark", "items")
         raise OptionError(f"The rows of {sources} say what its {what} are. Leave {other} out, or --sources.")
     return open_dataset(location, split=split, config=config)
-
-
-def _fields(mapped: str | Mapping[str, str] | None) -> Mapping[str, str]:
-    """Field to heading, as the user said it."""
-    if not isinstance(mapped, str):
-        return mapped or {}
-    fields = [line.partition("=")[::2] for line in mapped.splitlines()]
-    return {field.strip(): heading.strip() for field, heading in fields}
 
 
 def _known() -> Iterator[ExpectedItems]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 """Failures that are named."""
-DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+OWN_HELP = "Your own source images, instead of a benchmark; or a data set of them: a Parquet file, hf://OWNER/NAME."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +53,13 @@ class ModelOptions:
     type=click.Path(exists=True, path_type=Path),
     help="A local copy of the benchmark's own files.",
 )
-@click.option("--sources", metavar="DIR", type=DIRECTORY, help="Your own source images, instead of a benchmark.")
+@click.option("--sources", metavar="DIR", type=FolderOrUrl(exists=True, dataset=True), help=OWN_HELP)
 @click.option("--captions", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Their CSV or JSONL.")
+@click.option(
+    "--map", "mapped", metavar="FIELD=HEADING", multiple=True, help="A column of the data set by its heading."
+)
+@click.option("--split", metavar="NAME", help="Of the data set in --sources.")
+@click.option("--config", metavar="NAME", help="The configuration of the data set in --sources.")
 @click.option(
     "--output",
     "target",
@@ -127,7 +132,7 @@ def _edited(
 ) -> "Edited":
     from evalkit.editing import edit_folder
 
-    items = wanted.chosen()
+    items = wanted.chosen(output.note)
     with output.progress() as progress, _guarded(directory, output), engine.open(run.device) as opened:
         return edit_folder(
             adapter,

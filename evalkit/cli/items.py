@@ -6,9 +6,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.cli.inputs import PathOrUrl
 from evalkit.cli.output import names_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from evalkit.benchmarks.base import Benchmark
     from evalkit.edits.item import EditItem
 
@@ -19,10 +22,13 @@ class ItemOptions:
 
     benchmark: str | None
     data: Path | None
-    sources: Path | None
+    sources: PathOrUrl | None
     captions: Path | None
     items: str | None
     limit: int | None
+    mapped: tuple[str, ...] = ()
+    split: str | None = None
+    config: str | None = None
 
     @functools.cached_property
     def of_benchmark(self) -> "Benchmark | None":
@@ -31,16 +37,28 @@ class ItemOptions:
 
         return BENCHMARKS.get(self.benchmark)() if self.benchmark and not self.sources and not self.captions else None
 
-    def chosen(self) -> "tuple[EditItem, ...]":
-        """The items that are to be edited, with their source images."""
+    def chosen(self, note: "Callable[[str], None]") -> "tuple[EditItem, ...]":
+        """The items that are to be edited, with their source images; what is to be said of them is noted."""
+        from evalkit.edits.dataset_items import items_to_edit
+        from evalkit.edits.datasets import is_dataset, open_dataset
+        from evalkit.edits.headings import mapped_fields
         from evalkit.edits.sources import source_items
         from evalkit.errors import OptionError
 
         if self.of_benchmark:
             return self.part_of(self.of_benchmark.load(self.data).items)
-        if self.sources and self.captions and not self.benchmark and not self.data:
+        if isinstance(self.sources, Path) and self.captions and not self.benchmark and not self.data:
             return self.part_of(source_items(self.sources, self.captions))
-        raise OptionError("Say what to edit: either --benchmark NAME, or --sources DIR with --captions FILE.")
+        if self.sources and not self.captions and not self.benchmark and is_dataset(self.sources):
+            rows = open_dataset(self.sources, split=self.split, config=self.config)
+            found = items_to_edit(rows, mapped_fields(self.mapped))
+            for problem in found.problems:
+                note(problem.message)
+            return self.part_of(found.items)
+        raise OptionError(
+            "Say what to edit: either --benchmark NAME, or --sources DIR with --captions FILE, or a data set with "
+            "both in its columns: --sources FILE.parquet, --sources hf://OWNER/NAME."
+        )
 
     def part_of(self, items: "tuple[EditItem, ...]") -> "tuple[EditItem, ...]":
         """Of some items those that the user named, the first of them if there is a limit."""

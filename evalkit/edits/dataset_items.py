@@ -12,7 +12,7 @@ from evalkit.edits.headings import Columns, resolve_headings
 from evalkit.edits.item import IMAGE_FIELDS, EditItem, Problem
 from evalkit.edits.manifest import Manifest
 from evalkit.edits.names import stem
-from evalkit.edits.resolve import match_manifest, resolve
+from evalkit.edits.resolve import Resolved, match_manifest, resolve
 from evalkit.edits.scan import Scan
 from evalkit.edits.sources import with_groups
 from evalkit.errors import LayoutError, ManifestError
@@ -103,6 +103,18 @@ def dataset_sources(dataset: Dataset, mapped: Mapping[str, str] | None = None) -
     items = tuple(replace(item, seed=None, edited_image=None, status="ok", reason=None) for item in read.items)
     names = {item.item_id: item.source_image.name for item in items if item.source_image and _is_named(item)}
     return ExpectedItems(items=items, source_names=names, problems=(*_notices(read), *read.problems))
+
+
+def items_to_edit(dataset: Dataset, mapped: Mapping[str, str] | None = None) -> Resolved:
+    """The rows of a data set as items to be edited, with their source images, and what is to be said of them.
+
+    Raises:
+        DataError: See :func:`dataset_sources`.
+        OptionError: See :func:`dataset_sources`.
+    """
+    expected = dataset_sources(dataset, mapped)
+    grouped = with_groups(expected.items, {})
+    return replace(grouped, problems=(*expected.problems, *grouped.problems))
 
 
 def read_items(dataset: Dataset, mapped: Mapping[str, str]) -> DatasetItems:

@@ -6,7 +6,7 @@ by their letters and digits alone: ``Source Prompt``, ``sourcePrompt`` and ``sou
 
 import difflib
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -141,6 +141,12 @@ def resolve_headings(
     found = {field: heading for field, heading in found.items() if heading}
     unsure = (field for field, heading in found.items() if field not in mapped and normalised(heading) in _SOME_IMAGE)
     return Columns(of=found, notes=_notes(found, free, mapped, where), unsure=frozenset(unsure))
+
+
+def mapped_fields(lines: Iterable[str]) -> dict[str, str]:
+    """Field to heading, as the user said it with ``--map FIELD=HEADING``."""
+    fields = [line.partition("=")[::2] for line in lines]
+    return {field.strip(): heading.strip() for field, heading in fields}
 
 
 def heading_table() -> list[tuple[str, str]]:

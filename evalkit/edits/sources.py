@@ -88,16 +88,14 @@ def source_items(sources: Path, captions: Path) -> tuple[EditItem, ...]:
 
 
 def copy_sources(items: Sequence[EditItem], folder: Path) -> tuple[EditItem, ...]:
-    """The items with their source images copied to ``folder``, one file for equal bytes.
+    """The items with their images but the edited ones copied to ``folder``, one file for equal bytes.
 
     Raises:
-        ImageError: A source image cannot be read.
+        ImageError: An image cannot be read.
         OSError: The folder cannot be written.
     """
 
-    def copied(path: AnyImage | None) -> Path | None:
-        if path is None:
-            return None
+    def copied(path: AnyImage) -> Path:
         # By its content, as everybody else who reads the folder goes by the suffix.
         suffix = SUFFIXES[found][0] if (found := sniff_format(path)) else path.suffix.lower()
         copy = folder / f"{image_digest(path)[:16]}{suffix}"
@@ -106,4 +104,4 @@ def copy_sources(items: Sequence[EditItem], folder: Path) -> tuple[EditItem, ...
                 temporary.write_bytes(read_image_bytes(path))
         return copy
 
-    return tuple(replace(item, source_image=copied(item.source_image)) for item in items)
+    return tuple(replace(item, edited_image=None).with_images(copied) for item in items)
