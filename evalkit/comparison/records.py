@@ -63,6 +63,11 @@ class ComparedMetric:
     """What an edit without merit scores; None where nobody knows it."""
 
     @property
+    def words(self) -> tuple[str, str, str, str]:
+        """Better, worse, best and worst on it; or, where that is not known, what the numbers are."""
+        return ("better", "worse", "best", "worst") if self.direction_known else ("more", "less", "largest", "smallest")
+
+    @property
     def unbounded(self) -> str | None:
         """Why nothing bounds a difference over items that were not run; None where its range does."""
         low, high = self.range

@@ -17,9 +17,9 @@ from evalkit.report.tables import escape_markdown, markdown_rows, markdown_table
 
 PAIR_COLUMNS = (
     "metric", "a", "b", "n_items", "n_groups", "mean_a", "mean_b", "difference", "ci_low", "ci_high", "p_value",
-    "adjusted_p_value", "effect_size_dz", "win", "tie", "loss", "minimum_detectable_effect", "verdict", "n_total",
-    "n_seeds", "n_comparisons", "how", "margin", "equivalence_p_value", "practically_equivalent", "items_needed",
-    "n_not_run", "n_failed", "seed_effect", "is_open", "reason",
+    "adjusted_p_value", "effect_size_dz", "win", "tie", "loss", "minimum_detectable_effect", "verdict", "undirected",
+    "n_total", "n_seeds", "n_comparisons", "how", "margin", "equivalence_p_value", "practically_equivalent",
+    "items_needed", "n_not_run", "n_failed", "seed_effect", "is_open", "reason",
 )  # fmt: skip
 """What a pair has one value of: columns of the CSV, and keys of each comparison in ``--json``."""
 _PARTS: Mapping[str, Callable[[PairResult], object]] = {

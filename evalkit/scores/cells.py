@@ -12,6 +12,7 @@ from evalkit.scores.columns import ColumnNames, name_of, names_items, seed_of
 from evalkit.scores.directions import higher_is_better
 from evalkit.scores.judged import answers_of
 from evalkit.scores.numbers import ParsedColumn, number_of, numbers_of
+from evalkit.scores.votes import votes_hint
 from evalkit.storage.documents import parse_json
 
 if TYPE_CHECKING:
@@ -145,9 +146,13 @@ def _scores(path: Path, table: "pd.DataFrame", names: Sequence[str]) -> tuple[di
     others = [name for name in spread if name not in scores]
     if not scores:
         why = next((f"; {name}: {n.fault}" for name, n in found.items() if n.fault), "")
-        raise DataError(f"{path} has no column of numbers beside the item's: got {', '.join(others) or 'none'}{why}.")
-    if not any(higher_is_better(name) is not None for name in scores):
-        _refuse_unread(path, table, [name for name in others if name in found and name in table], found, list(scores))
+        raise DataError(
+            f"{path} has no column of numbers beside the item's: got {', '.join(others) or 'none'}{why}."
+            + votes_hint(table)
+        )
+    has_score = any(higher_is_better(name) is not None for name in scores)
+    unread = [name for name in others if name in found and name in table and (found[name].fault or not has_score)]
+    _refuse_unread(path, table, unread, found, list(scores))
     if others:
         said = [f"{name} ({found[name].fault})" if name in found and found[name].fault else name for name in others]
         notes.append(f"{path.name}: columns that are no scores were left out: {', '.join(said)}")

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GUESSES: Mapping[str, tuple[str, ...]] = {
-    "item": ("item_id", "item", "image_id", "file_id", "sample_id", "id", "key", "index", "name", "file_name", "file",
+    "item": ("item_id", "item", "image_id", "file_id", "sample_id", "id", "key", "name", "file_name", "file",
              "filename", "uid", "uuid", "image_name", "img_name", "img_id", "item_name", "edit_id", "case_id",
              "example_id", "instance_id", "question_id", "pair_id", "prompt_id", "task_id", "image", "img", "idx",
-             "sample", "example", "image_file", "image_path", "img_path", "file_path", "path", "case"),
+             "sample", "example", "image_file", "image_path", "img_path", "file_path", "path", "case", "index"),
     "method": ("method", "model", "system", "method_name", "model_name"),
     "seed": ("seed", "random_seed"),
     "group": ("group", "group_id", "source_image", "source_id", "source", "cluster_id", "cluster", "image"),
@@ -98,7 +98,8 @@ def resolve(path: Path, table: "pd.DataFrame", named: ColumnNames) -> tuple["pd.
             raise DataError(f"{path} has no column '{name}': expected one of {', '.join(present)}.")
     for part, guesses in GUESSES.items():
         taken = {*found.values(), *named.methods}
-        free = {plain_name(column): column for column in reversed(present) if column not in taken}
+        free = {plain_name(column).removesuffix("s"): column for column in reversed(present) if column not in taken}
+        free |= {plain_name(column): column for column in reversed(present) if column not in taken}
         found[part] = found[part] or next((free[guess] for guess in guesses if guess in free), None)
     if ungrouped:
         found["group"] = None

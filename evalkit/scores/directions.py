@@ -9,7 +9,8 @@ _DISTANCES = """
 _LESS = """
     lp epe wer cer ece nll bpp perplexity ppl error errors err distance distances dist loss divergence kl emd chamfer
     hausdorff wasserstein deviation artifact artifacts distortion leakage bias toxicity failure failures fail
-    failed time times latency runtime duration seconds secs sec ms cost memory vram flops macs rank
+    failed drop degradation gap regret violation violations mismatch mismatches inconsistency drift hallucination
+    hallucinations time times latency runtime duration seconds secs sec cost memory vram flops macs rank
 """
 _MORE = """
     psnr ssim msssim fsim vif uqi clip clipscore cliptext clipdir clipiqa siglip blip dino dinov similarity
@@ -19,15 +20,19 @@ _MORE = """
     grade overall average preference preferences preferred win wins won winrate consistency coherence alignment
     aligned fidelity faithfulness preservation preserved realism naturalness compliance adherence following harmony
     seamlessness aesthetic aesthetics beauty sharpness detail details imagereward reward pickscore pick hps hpsv vqa
-    vqascore tifa dsg viescore nima musiq maniqa topiq qalign mos elo correlation spearman pearson kendall agreement
-    votes vote likes thumbs yes instruction instructions integrity plausibility relevance completeness
-    judgement judgment diversity
+    vqascore tifa dsg viescore
+    nima musiq maniqa topiq qalign mos elo align correlation spearman pearson kendall agreement
+    votes vote likes thumbs yes answer answers verdict decision
+    instruction instructions integrity plausibility relevance completeness
+    sc pq semantic semantics sementics perceptual judgement judgment diversity
 """
+_GLUED = ("lpips", "psnr", "ssim", "rmse", "niqe", "brisque", "dreamsim")
+"""Metrics whose names are part of no other word."""
 _EITHER = "score scores value values points rate"
 """Of which more is better, unless another word of the name says what of."""
 _NEGATED = "neg negative negated inv inverse inverted minus one"
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_NORM = re.compile(r"(?<![A-Za-z])[lL][12](?![0-9])")
+_PART = re.compile(r"(?<![A-Za-z])[lL][12](?![0-9])|[A-Za-z]+")
 _SAID = {
     "lower is better": False,
     "less is better": False,
@@ -63,10 +68,17 @@ def higher_is_better(name: str) -> bool | None:
     words = words_of(name)
     if re.match(r"\s*(1\s*)?[-−]", name) or any(word in _NEGATED.split() for word in words):
         return None
-    known = [_DIRECTIONS[word] for word in words if word in _DIRECTIONS]
+    known = [_DIRECTIONS[word] for each in words if (word := _known_word(each))]
     if known:
         return known[-1]
-    return True if any(word in _EITHER.split() for word in words) else None
+    return True if any(word in _EITHER.split() or word.endswith("score") for word in words) else None
+
+
+def _known_word(word: str) -> str | None:
+    """The word itself if it is known, or a well-known metric that it begins or ends with, as ``bgpsnr`` does."""
+    if word in _DIRECTIONS:
+        return word
+    return next((known for known in _GLUED if word.startswith(known) or word.endswith(known)), None)
 
 
 def distance_in(name: str) -> str | None:
@@ -78,15 +90,10 @@ def words_of(name: str) -> list[str]:
     """The words of a name in lower case: split at capitals and at every sign that is no letter; L1 and L2 are words.
 
     >>> words_of("bg_lpips1"), words_of("meanL1"), words_of("LPIPSAlex"), words_of("CLIPScore")
-    (['bg', 'lpips'], ['mean', 'l1'], ['lpips', 'alex'], ['clip', 'score'])
+    (['bg', 'lpips'], ['mean', 'l1'], ['lpips', 'alex'], ['clipscore'])
     """
-    spaced = re.sub(r"(?<=[a-z])(?=L[12](?![0-9]))", " ", name)
-    found = sorted(
-        [(match.start(), match[0]) for match in _NORM.finditer(spaced)]
-        + [
-            (match.start(), match[0])
-            for match in _WORD.finditer(spaced)
-            if match[0] not in "lL" or not _NORM.match(spaced, match.start())
-        ]
-    )
-    return [word.lower() for _, word in found]
+    words: list[str] = []
+    for part in _PART.findall(re.sub(r"(?<=[a-z])(?=L[12](?![0-9]))", " ", name)):
+        whole = part.lower()
+        words += [whole] if whole in _DIRECTIONS else [word.lower() for word in _WORD.findall(part)]
+    return words

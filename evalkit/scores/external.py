@@ -1,7 +1,7 @@
 """Score tables of other tools, in whatever shape they come: a frame for each method, and what is missing and why."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +11,10 @@ import numpy as np
 from evalkit.errors import DataError
 from evalkit.formatting import counted, listed, one_line, one_line_names
 from evalkit.scores.cells import Shape, cells_of, rows_of, told_apart
-from evalkit.scores.columns import ColumnNames, is_column, resolve, says_groups
+from evalkit.scores.columns import ColumnNames, is_column, name_of, resolve, says_groups
 from evalkit.scores.directions import distance_in
 from evalkit.scores.frame import ItemScores, ScoreFrame
-from evalkit.scores.summary_rows import without_summaries
+from evalkit.scores.summary_rows import is_summary_name, without_summaries
 from evalkit.scores.votes import as_scores
 from evalkit.storage import tables
 
@@ -57,10 +57,12 @@ def read_table(path: Path, columns: ColumnNames | None = None, *, is_alone: bool
             item has two groups, or a value is larger than any score.
     """
     named = columns or ColumnNames()
-    table, how = _read(path, named)
+    table, how, doubtful = _read(path, named)
     table, chosen, about_votes = as_scores(path, *resolve(path, table, named))
+    table, unowned = _without_unowned_summaries(path, table, chosen)
     shape = Shape(value=_value_of(path), is_alone=is_alone)
     cells, remarks = cells_of(path, table, chosen, shape)
+    _refuse_doubtful(path, doubtful, {*chosen.taken(), *cells["metric"], *cells["method"]})
     cells, left_out = without_summaries(path, cells)
     cells["metric"] = cells["metric"].map(one_line_names(cells["metric"]))
     tiny = _without_extremes(path, cells)
@@ -75,6 +77,7 @@ def read_table(path: Path, columns: ColumnNames | None = None, *, is_alone: bool
             *how,
             *about_votes,
             f"{path.name} was read by its columns: {chosen.described()}",
+            *unowned,
             *remarks,
             *left_out,
             *about_groups,
@@ -89,25 +92,51 @@ def read_groups(path: Path, columns: ColumnNames | None = None) -> dict[str, str
     Raises:
         DataError: The table cannot be read, has no such columns, or gives an item two groups.
     """
-    table, _ = _read(path, columns or ColumnNames())
+    table, _, doubtful = _read(path, columns or ColumnNames())
     table, chosen = resolve(path, table, columns or ColumnNames())
+    _refuse_doubtful(path, doubtful, chosen.taken())
     if chosen.group is None:
         raise DataError(f"{path} has no group column: expected one called 'group' beside the item's.")
     return _groups(path, rows_of(path, table, replace(chosen, method=None)), chosen.group, is_guessed=False)[0]
 
 
-def _read(path: Path, named: ColumnNames) -> tuple["pd.DataFrame", tuple[str, ...]]:
-    """The table, indexed by where each record stands, and what was guessed to read it."""
+def _read(path: Path, named: ColumnNames) -> tuple["pd.DataFrame", tuple[str, ...], frozenset[str]]:
+    """The table, indexed by where each record stands, what was guessed to read it, and columns of doubtful texts."""
     import pandas as pd
 
-    table = tables.read_table(path, value=_value_of(path), known=is_column, items_are=named.items_are)
+    table = tables.read_table(
+        path, value=_value_of(path), known=is_column, items_are=named.items_are, needs_texts=False
+    )
     where, records = zip(*table.rows, strict=True)
-    return pd.DataFrame(records, index=where, columns=table.columns, dtype=object), table.notes
+    return pd.DataFrame(records, index=where, columns=table.columns, dtype=object), table.notes, table.doubtful
+
+
+def _refuse_doubtful(path: Path, doubtful: frozenset[str], needed: Iterable[str]) -> None:
+    """Refuses names that could not be decoded for certain."""
+    if names := sorted(doubtful.intersection(needed)):
+        raise DataError(
+            f"{path}: it is not UTF-8 text, which encoding it has cannot be told, and '{names[0]}' is needed. "
+            f"{tables.SAVE}"
+        )
 
 
 def _value_of(path: Path) -> str:
     """What values without a heading are called: by the file's name if it says that they are distances."""
     return distance_in(path.stem) or "score"
+
+
+def _without_unowned_summaries(
+    path: Path, table: "pd.DataFrame", columns: ColumnNames
+) -> tuple["pd.DataFrame", list[str]]:
+    """The table without rows that are called summaries and have no method, as one over all methods has none."""
+    if columns.method is None:
+        return table, []
+    named = table[columns.item].map(lambda cell: is_summary_name(name_of(cell) or ""))
+    unowned = named & table[columns.method].map(lambda cell: name_of(cell) is None)
+    if not unowned.any():
+        return table, []
+    names = listed([str(item) for item in table[columns.item][unowned]])
+    return table[~unowned], [f"{path.name}: no items, and left out: what sums up all methods ({names})"]
 
 
 def _without_extremes(path: Path, cells: "pd.DataFrame") -> dict[str, list[str]]:

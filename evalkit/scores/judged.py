@@ -12,10 +12,12 @@ _NAME = r"(?P<name>[^\W\d_](?:[^:=：\n|;{}]{0,80}?[\w)])?)"
 _WHOLE = r"(?:\s*%|[*_\s]*(?:/|out of|of)\s*\d+(?:\.\d+)?\b)"
 _NUMBER = rf"(?P<number>[-+−]?(?:\d[\d.,]*)?\.?\d+(?P<whole>{_WHOLE})?)"
 _QUOTES = r"\s*_\"'`"
+_NEXT = r"[ \t]+[^\W\d_][\w \t&-]{0,40}[:=：]"
+_END = rf"[{_QUOTES}\])>}}]*(?:$|\n|[|;,(}}]|\.(?!\d)|[ \t][-–—])|[*_\"'`\])>]+\s|{_NEXT}"
 _ANSWER = re.compile(
-    r"(?:^|[\n|;{,])[ \t]*(?:[-*•>#]+[ \t]+|\(?\d+[.)][ \t]*)*"
+    r"(?:^|[\n|;{,]|(?<=\d)[ \t])[ \t]*(?:[-*•>#]+[ \t]+|\(?\d+[.)][ \t]*)*"
     rf"[{_QUOTES}\[(]*{_NAME}[{_QUOTES}\]]*(?:[:=：→]|->|[ \t][-–—][ \t])[{_QUOTES}\[(<]*{_NUMBER}"
-    rf"(?:(?=[{_QUOTES}\])>}}]*(?:$|\n|[|;,(}}]|\.(?!\d)|[ \t][-–—])|[*_\"'`\])>]+\s)|(?(whole)(?![\w/])|(?!)))",
+    rf"(?:(?={_END})|(?(whole)(?![\w/])|(?!)))",
     re.IGNORECASE,
 )
 """A name and its number, from the beginning of a line, or behind what separates two of them in one line."""

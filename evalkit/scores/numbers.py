@@ -21,6 +21,8 @@ _TRUTHS = {
     **dict.fromkeys(("true", "yes", "pass", "passed", "correct", "success", "y", "✓", "✔", "✅"), 1.0),
     **dict.fromkeys(("false", "no", "fail", "failed", "incorrect", "wrong", "failure", "n", "✗", "✘", "❌"), 0.0),
 }
+_WORD = re.compile(r"[*_\"'\s]*(\w+|[^\w\s])[*_\"']*\s*([.,;:!–—\n].*)?$", re.DOTALL)
+"""A word alone, or with what explains it behind a stop."""
 _NUMBER = re.compile(r"[-+−]?(\d+(\.\d*)?|\.\d+)(e[-+−]?\d+)?", re.ASCII)
 _MARKED = re.compile(
     r"(?P<number>[-+−]?[\d.,'’ \u00a0\u202f]*\d\.?(e[-+−]?\d+)?)\s*"
@@ -30,8 +32,8 @@ _MARKED = re.compile(
 """A number in any notation, and what it is of."""
 _DECIMAL_COMMA = re.compile(r"[-+−]?(\d{1,3}([. \u00a0\u202f'’]\d{3})+|\d*),\d+(e[-+−]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[-+−]?[1-9]\d{0,2}(([,\u00a0\u202f'’ ])\d{3})(\2\d{3})*(\.\d*)?", re.ASCII)
-_GROUPING = re.compile("(?<=[0-9])[.\u00a0\u202f'’ ](?=[0-9]{3}(?![0-9]))")
-"""What stands between groups of three digits, apart from the comma."""
+_BETWEEN_THOUSANDS = "\u00a0\u202f'’ "
+"""Signs that stand between groups of three digits, apart from the point and the comma."""
 ParsedCell = tuple[float | None, str | None]
 """A number, or None and the reason why there is none (a key of :data:`ABSENT`)."""
 
@@ -110,11 +112,11 @@ def numbers_of(cells: Iterable[Any]) -> ParsedColumn:
         return _of_marked(
             cells, values, marked, [str(cells[number]) for number in plain], [values[n][0] or 0 for n in plain]
         )
-    truths = {number: text.rstrip(".!") for number, text in odd.items() if text.rstrip(".!") in _TRUTHS}
+    truths = {number: word[1] for number, text in odd.items() if (word := _WORD.match(text)) and word[1] in _TRUTHS}
     if truths and all(values[number][0] in (0.0, 1.0) for number in plain):
         for number, text in truths.items():
             values[number] = (_TRUTHS[text], None)
-        words = list(dict.fromkeys(cells[number].strip() for number in truths))
+        words = sorted(set(truths.values()), reverse=True)
         return ParsedColumn(cells=cells, values=tuple(values), how=f"as 1 and 0 ({listed(words)})")
     return ParsedColumn(cells=cells, values=tuple(values))
 
@@ -166,6 +168,6 @@ def _notation(texts: Iterable[str]) -> tuple[Callable[[str], str], str | None]:
     if both and not decimal and not thousands:
         without = both.replace(",", "")
         return str, f"{both} could be {both.replace(',', '.')} or {without}: write a point before decimals"
-    if decimal:
-        return lambda text: _GROUPING.sub("", text).replace(",", "."), None
-    return lambda text: _GROUPING.sub("", text).replace(",", "") if _THOUSANDS.fullmatch(text) else text, None
+    kind, signs = (_DECIMAL_COMMA, {".": "", ",": "."}) if decimal else (_THOUSANDS, {",": ""})
+    plain = str.maketrans({**dict.fromkeys(_BETWEEN_THOUSANDS, ""), **signs})
+    return lambda text: text.translate(plain) if kind.fullmatch(text) else text, None

@@ -15,16 +15,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STATISTICS: Mapping[str, Callable[[Floats], float]] = {
-    **dict.fromkeys(("average", "avg", "mean", "overall", "all", "total", "mean score", "average score"), np.mean),
-    **dict.fromkeys(("std", "stdev", "stddev", "sd", "standard deviation"), np.std),
-    **dict.fromkeys(("sem", "stderr", "se", "standard error", "var", "variance", "ci", "count", "n"), len),
+    **dict.fromkeys(("average", "avg", "mean", "overall", "all", "total", "global"), np.mean),
+    **dict.fromkeys(("std", "stdev", "stddev", "sd", "deviation"), np.std),
+    **dict.fromkeys(("sem", "stderr", "se", "error", "var", "variance", "ci", "count", "n"), len),
     **dict.fromkeys(("sum",), np.sum),
     **dict.fromkeys(("median",), np.median),
     **dict.fromkeys(("min", "minimum"), np.min),
     **dict.fromkeys(("max", "maximum"), np.max),
 }
-"""Names of rows, in lower case, and what such a row says of the others."""
+"""Words for rows, in lower case, and what such a row says of the others."""
+_BESIDE = {"of", "dev",
+           "the", "over", "score", "scores", "image", "images", "item", "items", "macro", "micro", "weighted",
+           "standard", "grand", "set", "dataset", "result", "results", "summary"}  # fmt: skip
+"""Words that stand beside them."""
 _CODE = re.compile(r".*\d.*|.*\.[a-z]{3,4}")
+_QUANTILE = re.compile(r"\d{1,2}(\.\d+)?\s?%")
 _CLOSE = 0.01
 """Summaries are rounded, and a standard deviation is divided by n or by n − 1."""
 
@@ -61,12 +66,19 @@ def without_summaries(path: Path, cells: "pd.DataFrame") -> tuple["pd.DataFrame"
 
 
 def is_summary_name(item: str) -> bool:
-    """Whether an item is called like a row that sums up others."""
-    return _plain(item) in _STATISTICS
+    """Whether an item is called like a row that sums up others, as ``Overall mean`` is."""
+    return _statistic(item) is not None
 
 
-def _plain(item: str) -> str:
-    return re.sub(r"[\W_]+", " ", item.lower()).strip()
+def _statistic(item: str) -> str | None:
+    """The word that says what a row sums up; None if its name has others too."""
+    if _QUANTILE.fullmatch(item.strip()):
+        return "median"  # which agrees with nothing but the half
+    words = re.sub(r"[\W_]+", " ", item.lower()).split()
+    if not all(word in _STATISTICS or word in _BESIDE for word in words):
+        return None
+    found = [word for word in words if word in _STATISTICS]
+    return next((word for word in found if _STATISTICS[word] is not np.mean), found[0]) if found else None
 
 
 def _is_at_end(name: str, cells: "pd.DataFrame", named: set[str]) -> bool:
@@ -88,6 +100,6 @@ def _agrees(rows: "pd.DataFrame", others: "pd.DataFrame") -> bool:
         values = np.array([value for value in same["value"] if value is not None], dtype=float)
         if row.value is None or not len(values):
             continue
-        expected = float(_STATISTICS[_plain(row.item)](values))
+        expected = float(_STATISTICS[_statistic(row.item) or "mean"](values))
         found.append(math.isclose(row.value, expected, rel_tol=_CLOSE))
     return bool(found) and all(found)

@@ -62,6 +62,16 @@ def as_scores(path: Path, table: "pd.DataFrame", columns: ColumnNames) -> tuple[
     return found[[*kept, "method", PREFERENCE]], replace(columns, method="method"), [note]
 
 
+def votes_hint(table: "pd.DataFrame") -> str:
+    """What to do where a column is called like the winner of a vote, and nothing says between whom."""
+    winner = next((name for name in table.columns if plain_name(name).split("_")[0] in _WINNERS), None)
+    if winner is None:
+        return ""
+    return (
+        f" Votes ('{winner}') are read where two other columns name who was shown, as in item_id,model_a,model_b,winner"
+    )
+
+
 def _votes_in(table: "pd.DataFrame", columns: ColumnNames) -> _Votes | None:
     texts = [
         name for name in table.columns if name != columns.item and all(isinstance(cell, str) for cell in table[name])
@@ -81,4 +91,4 @@ def _won(sides: tuple[str, str], winner: Any, first: Any, second: Any) -> float 
     for gets, side, name in ((1.0, sides[0], first), (0.0, sides[1], second)):
         if winner == name or (vote and (vote == plain_name(side) or vote in plain_name(side).split("_"))):
             return gets
-    return 0.5 if vote in _TIES else None
+    return 0.5 if vote in _TIES or vote.startswith("tie_") else None

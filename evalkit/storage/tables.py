@@ -1,5 +1,6 @@
 """The one reader of tables that people and other tools wrote: its records, and where each of them stands."""
 
+import codecs
 import io
 import os
 import zipfile
@@ -25,7 +26,7 @@ from evalkit.storage.documents import (
 from evalkit.storage.files import open_regular
 from evalkit.storage.orientation import ITEM, Hints, ItemsAre, Records, records_of
 from evalkit.storage.plain_yaml import parse_yaml
-from evalkit.storage.text import encoding_of
+from evalkit.storage.text import Encoding, UnknownEncodingError, encoding_of
 
 MAX_COLUMNS = 4_000
 """Of a table: ten times those of a hundred methods with a few metrics each."""
@@ -45,6 +46,8 @@ class Table:
     """In the order in which they first appear."""
     notes: tuple[str, ...]
     """What was guessed to read it, a line each."""
+    doubtful: frozenset[str] = frozenset()
+    """Columns with texts that could not be decoded for certain."""
 
 
 def read_table(
@@ -53,6 +56,7 @@ def read_table(
     value: str,
     known: Callable[[str], bool] = lambda _: False,
     items_are: ItemsAre | None = None,
+    needs_texts: bool = True,
 ) -> Table:
     """Every record of a table as it stands in the file.
 
@@ -64,6 +68,8 @@ def read_table(
         value: The column of values where no heading names it, as in ``{name: value}``, beside ``item_id``.
         known: Whether a name is a column's.
         items_are: Decides which names of ``{a: {b: x}}`` are the items, where that cannot be told.
+        needs_texts: Whether a table of CSV is refused whose encoding cannot be told; its texts are otherwise
+            :attr:`Table.doubtful`.
 
     Raises:
         DataError: It cannot be read, it cannot be told how it is meant, or it holds no records.
@@ -75,7 +81,7 @@ def read_table(
         raise DataError(
             f"{path} is no table that can be read: expected one of {', '.join(SUFFIXES)}, got '{kind}'.{remedy}"
         )
-    hints, notes = Hints(value=value, known=known, items_are=items_are), list[str]()
+    hints, notes = Hints(value=value, known=known, items_are=items_are, needs_texts=needs_texts), list[str]()
     try:
         return _table(
             path, SUFFIXES[kind](path, hints, notes), notes, largest=None if kind == ".parquet" else MAX_CELLS
@@ -83,16 +89,18 @@ def read_table(
     except LineError as failure:
         raise DataError(f"{path}, line {failure.number}: {_clause(failure)}.") from None
     except UnicodeError:
-        raise DataError(f"{path}: its text has bytes that are not of its encoding. {_SAVE}") from None
+        raise DataError(f"{path}: its text has bytes that are not of its encoding. {SAVE}") from None
     except OSError as failure:
         raise DataError(f"{path} cannot be read: {failure.strerror or _clause(failure)}.") from failure
     except ValueError as failure:
         said = f" is not {_PACKED[kind]} file that can be read" if kind in _PACKED else ""
-        remedy = f" {_SAVE}" if "UTF-8" in str(failure) else ""
+        remedy = f" {SAVE}" if "UTF-8" in str(failure) else ""
         raise DataError(f"{path}{said}: {_clause(failure)}.{remedy}") from failure
 
 
-_SAVE = "Save it as UTF-8 (a spreadsheet calls it 'CSV UTF-8'): iconv -f ENCODING -t UTF-8 OLD > NEW"
+SAVE = "Save it as UTF-8 (a spreadsheet calls it 'CSV UTF-8'): iconv -f ENCODING -t UTF-8 OLD > NEW"
+"""What to do about a text that cannot be decoded."""
+_UNKNOWN = "some of its texts are in an encoding that cannot be told"
 _PACKED = {".parquet": "a Parquet", ".xlsx": "an Excel"}
 
 
@@ -117,7 +125,15 @@ def _table(path: Path, records: Records, notes: Sequence[str], *, largest: int |
     if not rows:
         raise DataError(f"{path} holds no rows: expected one per item.")
     said = tuple(f"{path.name}: {note}" for note in notes)
-    return Table(path=path, rows=rows, columns=tuple(columns), notes=said)
+    doubtful = frozenset(_not_ascii(rows) if _UNKNOWN in notes else ())
+    return Table(path=path, rows=rows, columns=tuple(columns), notes=said, doubtful=doubtful)
+
+
+def _not_ascii(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
+    """The columns with anything that every encoding would read differently."""
+    for name in rows[0][1]:
+        if not all(text.isascii() for text in (name, *(str(record[name]) for _, record in rows))):
+            yield name
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +148,13 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _csv_records(path: Path, hints: Hints, notes: list[str]) -> Records:
-    encoding = text_encoding(path)
+    try:
+        encoding = text_encoding(path)
+    except UnknownEncodingError:
+        if hints.needs_texts:
+            raise
+        encoding = Encoding("latin-1")
+        notes.append(_UNKNOWN)
     if encoding.note:
         notes.append(f"its text is not UTF-8 and was read as {encoding.note}; if not so, save it as UTF-8")
     rows = ((f"line {number}", cells) for number, cells in csv_rows(path, encoding.name))
@@ -186,13 +208,13 @@ def _below_a_heading(path: Path, rows: Iterator[tuple[str, list[Any]]], hints: H
     second = next(rows, None)
     rows = chain([second] if second else [], rows)
     if second and _is_data(first, second[1], hints):
-        if len(first) != 2 or is_number(first[0]) == is_number(first[1]) is False:
+        if len(first) != 2:
             raise DataError(
                 f"{path} has no line with the names of its columns: its first is {listed(list(map(repr, first)))}. "
                 f"Write them above it, such as: {ITEM},{hints.value}"
             )
-        heading = [ITEM, hints.value]
-        notes.append(f"it has no line with the names of its columns: they were taken for {ITEM} and {hints.value}")
+        heading = [ITEM, hints.value] if is_number(first[1]) else [hints.value, ITEM]
+        notes.append(f"it has no line with the names of its columns: they were taken for {' and '.join(heading)}")
         rows = chain([(where, first)], rows)
     twice = sorted(name for name, count in Counter(heading).items() if count > 1)
     if twice:
@@ -229,13 +251,16 @@ def _json_records(path: Path, hints: Hints, notes: list[str]) -> Records:
     return records_of(value, hints, notes)
 
 
-def _line_records(path: Path, _hints: Hints, notes: list[str]) -> Records:
+def _line_records(path: Path, hints: Hints, notes: list[str]) -> Records:
     with open_regular(path, limit=MAX_TABLE_BYTES) as file:
         encoding = encoding_of(file).name
-        if encoding in ("utf-8", "utf-8-sig"):
+        if encoding in ("utf-8", "utf-8-sig") and not file.peek(4)[:4].removeprefix(codecs.BOM_UTF8).startswith(b"["):
             yield from _records_of_lines(file)
             return
-    yield from _records_of_lines(io.BytesIO(_text(path, notes).encode()))
+    text = _text(path, notes)
+    # Whatever its name, a list over several lines is no JSON Lines.
+    is_list = text.lstrip("\ufeff").startswith("[")
+    yield from _json_records(path, hints, []) if is_list else _records_of_lines(io.BytesIO(text.encode()))
 
 
 def _records_of_lines(file: Any) -> Records:  # noqa: ANN401 - a binary file

@@ -23,6 +23,10 @@ _BEYOND_HANGUL = re.compile(rb"(?:[\x80-\xff]{2})*?[\xc9-\xf7]")
 """A hanzi where the same two bytes cannot be a syllable of Korean."""
 
 
+class UnknownEncodingError(ValueError):
+    """Text that is not UTF-8, and of which it cannot be told what it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """Of a text."""
@@ -87,7 +91,7 @@ def _older(sample: bytes) -> Encoding:
         and len(_BETWEEN_LETTERS.findall(sample)) < len(runs) / 2
     ):
         return Encoding("gb18030", f"GBK ({_example(hanzi.decode('gb18030', errors='replace'))})")
-    raise ValueError("it is not UTF-8 text, and which encoding it has cannot be told")
+    raise UnknownEncodingError("it is not UTF-8 text, and which encoding it has cannot be told")
 
 
 def _example(text: str) -> str:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from itertools import product
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import stats
 
 from evalkit.comparison.compare import compare
 from evalkit.errors import DataError, OptionError
+from evalkit.report.figures.write import draw_figures
 from evalkit.scores.columns import ColumnNames
 
 N = 12
@@ -261,6 +263,39 @@ def test_nobody_wins_on_a_metric_whose_direction_nobody_knows(tmp_path):
     assert {(row.rank_low, row.reason) for row in comparison.ranking} == {(None, "nobody knows which way is better")}
     assert comparison.cliques == {"charm": ()}
     assert only(compare([one_table(tmp_path, "charm")], lower_is_better=["charm"])).winner == "A"
+
+
+def test_no_figure_calls_anybody_better_on_it(tmp_path):
+    """Captions and alternative texts speak of more and less."""
+    table = pandas.DataFrame(
+        {"item_id": ITEMS * 3, "method": np.repeat(["A", "B", "C"], N), "charm": [*A, *B, *(B + 1)]}
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    figures = draw_figures(compare([tmp_path / "t.csv"]))
+    said = " ".join(text for figure in figures for text in (figure.caption, figure.alt))
+    assert figures
+    assert "largest mean" in said
+    assert not {"better", "best", "worse", "worst"} & set(re.findall(r"\w+", said))
+
+
+def test_a_name_that_cannot_be_decoded_is_refused(tmp_path):
+    """Ids in an unknown encoding could be others' ids; a column of notes does not matter."""
+    rows = [(f"{item}кот", value, "кот") for item, value in zip(ITEMS, A, strict=True)]
+    text = lines(("item_id", "score", "note"), rows)
+    paths = written(tmp_path, ".csv", [text, text], "cp1251")
+    with pytest.raises(DataError, match=r"cannot be told, and 'item_id' is needed\. Save it as UTF-8"):
+        compare(paths)
+    written(tmp_path, ".csv", [text.replace("кот,", ",", 1).replace("кот,0", ",0")] * 2, "cp1251")
+    assert only(compare(paths)).n_items == N
+
+
+def test_a_summary_without_a_method_is_no_row_of_one(tmp_path):
+    """The mean over all methods has no method."""
+    path = one_table(tmp_path, "score")
+    path.write_text(path.read_text() + "average,,0.5\n")
+    comparison = compare([path])
+    agrees(only(comparison), B - A)
+    assert "t.csv: no items, and left out: what sums up all methods (average)" in comparison.notes
 
 
 def test_a_column_of_edited_images_makes_no_groups(tmp_path):

@@ -261,7 +261,9 @@ def test_text_in_another_encoding_is_read_aloud_or_refused(tmp_path):
     assert external.notes[0].startswith("t.csv: its text is not UTF-8 and was read as Windows-1252 ('naïve')")
 
     (tmp_path / "t.csv").write_bytes("item,score\nкот,1\n".encode("cp1251"))
-    with pytest.raises(DataError, match=r"t\.csv: it is not UTF-8 text.*cannot be told\. Save it as UTF-8"):
+    with pytest.raises(
+        DataError, match=r"t\.csv: it is not UTF-8 text.*cannot be told, and .item. is needed\. Save it as UTF-8"
+    ):
         read_table(tmp_path / "t.csv")
 
 

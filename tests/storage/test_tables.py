@@ -104,6 +104,18 @@ def test_a_table_with_a_schema_is_read(tmp_path):
          [("p0.png", {"score": 0.5}), ("p1.png", {"score": 1})]),
         ({"summary": {"clip": 1}, "per_image": {"p0": {"clip": 1}, "p1": {"clip": 2}}},
          [("p0", {"clip": 1}), ("p1", {"clip": 2})]),
+        ({"results": {"mean": 1, "per_image": {"p0": {"clip": 1}, "p1": {"clip": 2}}}, "config": {"a": {"b": 1}}},
+         [("p0", {"clip": 1}), ("p1", {"clip": 2})]),
+        ({"clip": {"mean": 1, "per_image": {"p0": 1, "p1": 2}}, "lpips": {"mean": 1, "per_image": {"p0": 3, "p1": 4}}},
+         [("p0", {"clip": 1, "lpips": 3}), ("p1", {"clip": 2, "lpips": 4})]),
+        ({"mean_clip": 1.5, "p0": {"clip": 1}, "p1": {"clip": 2}}, [("p0", {"clip": 1}), ("p1", {"clip": 2})]),
+        ({"p0": [{"seed": 0, "clip": 1}, {"seed": 1, "clip": 2}], "p1": [{"seed": 0, "clip": 3}]},
+         [("p0", {"seed": 0, "clip": 1}), ("p0", {"seed": 1, "clip": 2}), ("p1", {"seed": 0, "clip": 3})]),
+        ({"a": {"p0": {"clip": 1}, "p1": {"clip": 2}}, "b": {"p0": {"clip": 3}, "p1": {"clip": 4}}},
+         [("p0", {"method": "a", "clip": 1}), ("p1", {"method": "a", "clip": 2}), ("p0", {"method": "b", "clip": 3}),
+          ("p1", {"method": "b", "clip": 4})]),
+        ({"a": [{"item_id": "p0", "clip": 1}], "b": [{"item_id": "p0", "clip": 2}]},
+         [("p0", {"method": "a", "clip": 1}), ("p0", {"method": "b", "clip": 2})]),
         ({"results": {"p0": {"clip": 1}, "p1": {"clip": 2}}}, [("p0", {"clip": 1}), ("p1", {"clip": 2})]),
     ],
 )  # fmt: skip
@@ -218,6 +230,27 @@ def test_an_encoding_that_cannot_be_told_is_refused(tmp_path, text, encoding):
     (tmp_path / "t.csv").write_bytes(f"item_id,note\na,{text}\n".encode(encoding))
     with pytest.raises(DataError, match=r"t\.csv: it is (not UTF-8 text.*Save it as UTF-8|no text)"):
         read(tmp_path / "t.csv")
+
+
+def test_a_column_that_nobody_needs_may_be_in_any_encoding(tmp_path):
+    """Where texts do not matter the numbers are read, and the columns that could not be decoded are named."""
+    (tmp_path / "t.csv").write_bytes("item_id,clip,note\na,1,кот\nb,2,cat\n".encode("cp1251"))
+    table = read(tmp_path / "t.csv", needs_texts=False)
+    assert [record["clip"] for _, record in table.rows] == ["1", "2"]
+    assert table.doubtful == {"note"}
+    assert table.notes == ("t.csv: some of its texts are in an encoding that cannot be told",)
+
+
+def test_numbers_in_the_place_of_names_are_an_index(tmp_path):
+    """As pandas writes a table without one; columns that name the rows go before it."""
+    frame().to_json(tmp_path / "t.json")
+    assert read(tmp_path / "t.json").columns == ("index", "item_id", "clip", "note")
+
+
+def test_a_list_is_read_as_one_whatever_the_name_of_its_file(tmp_path):
+    """JSON in a file called .jsonl, over several lines."""
+    (tmp_path / "t.jsonl").write_text(json.dumps(RECORDS, indent=1))
+    assert cells(read(tmp_path / "t.jsonl")) == cells(read(written(tmp_path / "t.json", RECORDS)))
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)

@@ -72,7 +72,7 @@ def forest_alt(
     """What can be seen of means and differences."""
     best_first = ", ".join(f"{row.method} {format_score(row.mean)}" for row in rows)
     against = ", ".join(f"{method} {verdict}" for method, verdict in verdicts.items())
-    return f"Means on {one_line(metric.name)}, best first: {best_first}. Against {reference}: {against}."
+    return f"Means on {one_line(metric.name)}, {metric.words[2]} first: {best_first}. Against {reference}: {against}."
 
 
 def difference_p(pair: PairResult, alpha: float) -> str:
@@ -95,7 +95,8 @@ def cliques_alt(metric: ComparedMetric, order: Sequence[str], sets: Iterable[Seq
     """What can be seen of the sets."""
     together = "; ".join(", ".join(members) for members in sets if len(members) > 1)
     told = f"Not told apart: {together}." if together else "Every two of them are told apart."
-    return f"Methods from best to worst on {one_line(metric.name)}: {', '.join(order)}. {told}"
+    _, _, best, worst = metric.words
+    return f"Methods from {best} to {worst} on {one_line(metric.name)}: {', '.join(order)}. {told}"
 
 
 def ecdf_caption(
@@ -115,23 +116,27 @@ def ecdf_caption(
 
 def ecdf_alt(metric: ComparedMetric, reference: str, pairs: Iterable[PairResult]) -> str:
     """What can be seen of the differences item by item."""
-    counts = "; ".join(f"{p.b}: better on {p.win}, tied on {p.tie}, worse on {p.loss}" for p in pairs)
+    better, worse, _, _ = metric.words
+    counts = "; ".join(f"{p.b}: {better} on {p.win}, tied on {p.tie}, {worse} on {p.loss}" for p in pairs)
     return f"Cumulative shares of paired differences to {reference} on {one_line(metric.name)}. {counts}."
 
 
 def heat_map_caption(comparison: Comparison, metric: ComparedMetric) -> str:
     """Of each method against each."""
     verdicts = "Verdicts in ranks" if Inference.of(comparison.settings).is_about_ranks else "Verdicts"
+    better, _, best, worst = metric.words
     return (
-        f"Colour: mean paired difference in {one_line(metric.name)}, row against column, methods from best to worst. "
-        "Numbers: the difference row − column (below the diagonal) and the share of items on which the row is better, "
-        f"ties counted half (above). {verdicts}: {how_tested(comparison, metric)} "
+        f"Colour: mean paired difference in {one_line(metric.name)}, row against column, methods from {best} to "
+        f"{worst}. Numbers: the difference row − column (below the diagonal) and the share of items on which the row "
+        f"is {better}, ties counted half (above). {verdicts}: {how_tested(comparison, metric)} "
         f"({figure_basis(comparison, metric)})."
     )
 
 
 def heat_map_alt(metric: ComparedMetric, better: Iterable[tuple[str, str]]) -> str:
     """What can be seen of each method against each."""
+    if not metric.direction_known:
+        return f"Pairs on {one_line(metric.name)}: their differences; it is not known which way the advantage lies."
     found = "; ".join(f"{winner} better than {loser}" for winner, loser in better) or "no method better than another"
     return f"Pairs on {one_line(metric.name)}: {found}; all other pairs are equivalent or inconclusive."
 

@@ -39,7 +39,7 @@ def sentence_of(pair: PairComparison, metric: ComparedMetric, inference: Inferen
         _effect(pair, metric, inference),
         *_seeds(pair),
         _p_values(pair, metric, inference),
-        f"win/tie/loss {win_tie_loss(pair)}",
+        f"{'win/tie/loss' if metric.direction_known else 'more/equal/less'} {win_tie_loss(pair)}",
         *_failures(pair, inference),
         *_equivalence(pair, inference),
         *_detectable(pair, inference),

@@ -9,7 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.patches import Rectangle
 
 from evalkit.arrays import Floats
-from evalkit.comparison.records import PairResult
+from evalkit.comparison.records import ComparedMetric, PairResult
 from evalkit.comparison.statements.figures import ecdf_alt, ecdf_caption, heat_map_alt, heat_map_caption
 from evalkit.formatting import decimals_of, format_signed
 from evalkit.report.figures.style import (
@@ -51,7 +51,7 @@ def ecdf(view: MetricView) -> DrawnFigure | None:
     grid = figure.subplots(down, across, sharey=True, squeeze=False)
     scales = common_scales([_ends(pair, differences) for pair, _, differences in panels])
     for axes, (pair, _, differences), scale in zip(grid.flat, panels, scales, strict=False):
-        _draw_ecdf(axes, pair, differences, styles[pair.b])
+        _draw_ecdf(axes, pair, differences, styles[pair.b], metric)
         axes.set_xlim(*scale)
         if scale != max(scales, key=lambda ends: ends[1] - ends[0]):
             axes.spines["bottom"].set_linestyle((0, (3, 2)))
@@ -98,7 +98,7 @@ def _ends(pair: PairResult, differences: Floats) -> tuple[float, float]:
     return min(shown), max(shown)
 
 
-def _draw_ecdf(axes: Axes, pair: PairResult, differences: Floats, style: MethodStyle) -> None:
+def _draw_ecdf(axes: Axes, pair: PairResult, differences: Floats, style: MethodStyle, metric: ComparedMetric) -> None:
     x = np.sort(differences)
     share = np.arange(len(x) + 1) / len(x)
     axes.axvline(0, color=GREY, linewidth=0.6)
@@ -114,7 +114,8 @@ def _draw_ecdf(axes: Axes, pair: PairResult, differences: Floats, style: MethodS
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.locator_params(axis="x", nbins=4)
     axes.set_title(style.label, loc="left", fontsize=7.5, pad=13)
-    words = f"better {pair.win} · tied {pair.tie} · worse {pair.loss}"
+    better, worse, _, _ = metric.words
+    words = f"{better} {pair.win} · tied {pair.tie} · {worse} {pair.loss}"
     axes.text(0, 1.03, words, transform=axes.transAxes, fontsize=6.5, color=GREY, va="bottom")
 
 
@@ -138,7 +139,7 @@ def heat_map(view: MetricView) -> DrawnFigure | None:
         if pair.difference is not None:
             colour = DIVERGING(scale(pair.difference if metric.higher_is_better else -pair.difference))
             _draw_cell(axes, names.index(b), names.index(a), pair, colour, decimals_of(largest or 1, most=6))
-    _label_cells(axes, [view.styles[name].label for name in names])
+    _label_cells(axes, [view.styles[name].label for name in names], metric)
     better = [(a, b) for (a, b), pair in pairs.items() if pair.winner == a]
     return DrawnFigure(
         name=f"heat_map_{view.stem}",
@@ -154,14 +155,15 @@ def heat_map(view: MetricView) -> DrawnFigure | None:
     )
 
 
-def _label_cells(axes: Axes, labels: Sequence[str]) -> None:
+def _label_cells(axes: Axes, labels: Sequence[str], metric: ComparedMetric) -> None:
+    better, worse, _, _ = metric.words
     k = len(labels)
     axes.set_xlim(-0.5, k - 0.5)
     axes.set_ylim(k - 0.5, -0.5)
     axes.tick_params(labeltop=True, labelleft=True)
     axes.set_xticks(range(k), [str(number) for number in range(1, k + 1)])
     axes.set_yticks(range(k), [f"{label}  {number}" for number, label in enumerate(labels, 1)])
-    axes.set_xlabel("blue: the row is better · orange: worse\nhatched: inconclusive · dot: equivalent", fontsize=7)
+    axes.set_xlabel(f"blue: the row is {better} · orange: {worse}\nhatched: inconclusive · dot: equivalent", fontsize=7)
 
 
 def _draw_cell(

@@ -78,7 +78,8 @@ class MetricView:
     @property
     def reference_label(self) -> str:
         """The reference with the reason why it is one."""
-        return f"{self.styles[self.reference].label} ({'baseline' if self.comparison.baseline else 'best mean'})"
+        reason = "baseline" if self.comparison.baseline else f"{self.metric.words[2]} mean"
+        return f"{self.styles[self.reference].label} ({reason})"
 
     @property
     def level(self) -> str:
