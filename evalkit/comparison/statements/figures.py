@@ -37,17 +37,18 @@ def basis_of(comparison: Comparison, metrics: Iterable[ComparedMetric], n_items:
 def means_caption(comparison: Comparison, metric: ComparedMetric) -> str:
     """Of means and ranks."""
     level = Inference.of(comparison.settings).level
+    shaded = " Shaded: no method is decided better." if metric.direction_known else " Nobody is ranked."
     return (
         f"Mean {one_line(metric.name)} of each method with its pointwise {level} interval (left) and the ranks that "
-        f"the decisions allow (right): {how_tested(comparison, metric)} ({figure_basis(comparison, metric)}). Shaded: "
-        "no method is decided better. Hollow markers are controls."
+        f"the decisions allow (right): {how_tested(comparison, metric)} ({figure_basis(comparison, metric)})."
+        f"{shaded} Hollow markers are controls."
     )
 
 
 def means_alt(metric: ComparedMetric, rows: Sequence[RankedMethod]) -> str:
     """What can be seen of means and ranks."""
     said = [f"{row.method} {format_score(row.mean)}, rank {format_ranks(row.rank_low, row.rank_high)}" for row in rows]
-    return f"Means on {one_line(metric.name)}, best first: {'; '.join(said)}."
+    return f"Means on {one_line(metric.name)}, {metric.words[2]} first: {'; '.join(said)}."
 
 
 def forest_caption(comparison: Comparison, metric: ComparedMetric, reference: str) -> str:
