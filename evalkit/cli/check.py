@@ -109,7 +109,8 @@ def _opener(options: FolderOptions, output: Output) -> "Callable[[PathOrUrl, dic
         except BenchmarkError as failure:
             if options.data is not None:
                 raise
+            found = open_edits(path, **named, with_images=False)  # which raises again if the list of edits is absent
             output.note(f"{failure} What needs a source image is not checked.")
-            return open_edits(path, **named, with_images=False)
+            return found
 
     return opened

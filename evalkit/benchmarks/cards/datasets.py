@@ -8,7 +8,7 @@ from evalkit.benchmarks.cards.rows import MADE, TableRow, refuse_column
 from evalkit.edits.dataset_rows import FILE_NAME, Dataset
 from evalkit.edits.datasets import open_dataset
 from evalkit.edits.item import IMAGE_FIELDS
-from evalkit.errors import BenchmarkError, OptionError
+from evalkit.errors import BenchmarkError, OptionError, RemoteError
 
 
 def dataset_rows(card: BenchmarkCard, data: Path | None) -> list[TableRow]:
@@ -57,7 +57,11 @@ def own_column(name: str, columns: Collection[str]) -> str:
 def _opened(card: BenchmarkCard, data: Path | None) -> Dataset:
     source = card.source
     if data is None:
-        return open_dataset(f"hf://{source.hub}", split=source.split, config=source.config, revision=source.revision)
+        try:
+            where = f"hf://{source.hub}"
+            return open_dataset(where, split=source.split, config=source.config, revision=source.revision)
+        except RemoteError as failure:
+            raise BenchmarkError(f"{failure} A copy can be given with: --data DIR") from failure
     if data.is_file():
         return open_dataset(data)
     _refuse_arrow(data)
