@@ -6,10 +6,11 @@ from pathlib import Path
 
 from evalkit.errors import OptionError, RunError
 from evalkit.formatting import listed, one_line_names
+from evalkit.registry import nearest
 from evalkit.scores.columns import ColumnNames
 from evalkit.scores.external import read_table
 from evalkit.scores.frame import ScoreFrame
-from evalkit.scores.run import RunRecord, read_run
+from evalkit.scores.run import RECORD, RunRecord, read_run
 from evalkit.scores.signatures import comparable_fields
 
 _SETTING = {
@@ -62,6 +63,7 @@ def load_methods(
         OptionError: A path leads nowhere, or a name is given to a table of several methods.
     """
     methods: list[Method] = []
+    single: list[Method] = []
     notes: list[str] = []
     columns = replace(columns or ColumnNames(), metrics=tuple(metrics))
     for source in sources:
@@ -72,12 +74,13 @@ def load_methods(
                 raise OptionError(f"{path} holds {len(found)} methods, which cannot all be called '{name}'.")
             found = [replace(found[0], name=name)]
         methods += found
+        single += found if len(found) == 1 else []
         notes += remarks
     _refuse_namesakes(methods)
     methods, about_groups = _without_guessed_groups(methods)
     notes += about_groups
     lines = one_line_names(method.name for method in methods)
-    return [replace(method, name=lines[method.name]) for method in methods], notes
+    return [replace(method, name=lines[method.name]) for method in methods], [*notes, *_same_edits(single)]
 
 
 def check_comparable(methods: Sequence[Method], metrics: Sequence[str]) -> list[str]:
@@ -137,9 +140,31 @@ def _named(source: str) -> tuple[str | None, Path]:
         name = ""
     if not path.exists():
         raise OptionError(
-            f"{path} does not exist: expected a run directory or a table. Make a run with: evalkit score FOLDER"
+            f"{path} does not exist: expected a run directory or a table. {_nearest(path)}Make a run with: "
+            "evalkit score FOLDER"
         )
     return name or None, path
+
+
+def _nearest(path: Path) -> str:
+    """The runs and tables beside a path that is not there, if one is called nearly so."""
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    known = [found for found in beside if found.is_file() or (found / RECORD).is_file()]
+    return nearest(path.name, [found.name for found in known]).replace("mean ", f"mean {path.parent}/", 1)
+
+
+def _same_edits(methods: Sequence[Method]) -> list[str]:
+    """What there is to say of methods whose scores are those of one and the same edits."""
+    first: dict[str, Method] = {}
+    notes = []
+    for method in methods:
+        digest = method.record.folder.digest if method.record else ""
+        known = first.setdefault(digest or method.source, method)
+        if known is not method:
+            same = Path(known.source).resolve() == Path(method.source).resolve()
+            what = f"are both {method.source}" if same else "hold the same edits, byte by byte"
+            notes.append(f"{known.name} and {method.name} {what}: there is nothing to compare")
+    return notes
 
 
 def _run(path: Path) -> Method:

@@ -42,6 +42,8 @@ _THREADS = min(4, os.cpu_count() or 1)
 _PROFILES = {"converted": "was converted to sRGB", "ignored": "is broken or made for other channels, and was ignored"}
 _FRAMES = {"edited_image": ("source_image", "reference_image"), "edit_mask": ("source_image",)}
 """What is held against what."""
+_OFTEN_ABSENT = ("source_image", "source_caption", "target_caption")
+"""What metrics need and items may lack."""
 _TRANSPARENT = "has transparent pixels, which were composited on white"
 
 
@@ -54,6 +56,11 @@ class ExaminedFile:
     digest: str | None = None
     """SHA-256 of its bytes."""
     facts: ImageFacts | None = None
+
+
+def unreadable_file(path: AnyImage, root: Path, message: str) -> ExaminedFile:
+    """A file that cannot be read, with the reason as it reads of a folder's file."""
+    return ExaminedFile(error=message.replace(str(path), shown(path, root), 1))
 
 
 class FolderCheck:
@@ -130,7 +137,7 @@ def _examine(path: AnyImage, root: Path, *, decode: bool) -> ExaminedFile:
         data = read_image_bytes(path)
         facts = with_decoded(data, shown(path, root), facts_of)
     except ImageError as error:
-        return ExaminedFile(error=str(error))
+        return unreadable_file(path, root, str(error))
     return ExaminedFile(digest=hashlib.sha256(data).hexdigest(), facts=facts)
 
 
@@ -217,7 +224,7 @@ def _text_problems(items: Iterable[EditItem], *, estimate: bool) -> Iterator[Pro
     for _, seeds in groupby(items, key=lambda item: item.item_id):
         *_, item = seeds
         n_items += 1
-        without.update(name for name in ("source_image", "target_caption") if getattr(item, name) is None)
+        without.update(name for name in _OFTEN_ABSENT if getattr(item, name) is None)
         yield from _caption_problems(item, estimate=estimate)
     for name, count in sorted(without.items()):
         what = name.replace("_", " ")

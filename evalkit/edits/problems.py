@@ -33,6 +33,7 @@ PROBLEMS = {
     # The run
     "changed_while_scored": "a file that was written, added or removed meanwhile: the scores are of what was read",
     "cache_unavailable": "the embedding cache cannot be used; the run goes on without, and keeps nothing",
+    "nothing_measured": "no metric has a value for any item",
     # The texts
     "empty_caption": "a caption without a word",
     "equal_captions": "a source caption that equals the target caption, so that there is no direction between them",
@@ -48,6 +49,8 @@ NOTICES = {
     "guessed": "what was taken for what it seems to be, with the option that says otherwise",
     "indistinct_captions": "captions that differ only in what the encoder does not read, and are one to it",
     "long_caption": "a caption that most text encoders would cut, as far as can be told without one",
+    "metrics_chosen": "usual metrics that were left out, as no item has what they need",
+    "missing_source_caption": "items without a source caption; metrics that need one are undefined",
     "missing_source_image": "items whose source image is not known; metrics that need one are undefined",
     "missing_target_caption": "items without a target caption; metrics that need one are undefined",
     "other_file": "a file that is no image",
@@ -57,8 +60,18 @@ NOTICES = {
     "suffix_mismatch": "a suffix that promises another format than the file holds; the content counts",
     "unknown_benchmark": "a manifest of a benchmark that is not known here; its own texts and images are used",
     "transparent_image": "transparent pixels, composited on white",
+    "unneeded_encoder": "an encoder that was named, and that no chosen metric goes through",
 }
 """What is worth knowing: handled by a documented rule."""
+
+
+BY_SCORE_ALONE = frozenset(
+    {"cache_unavailable", "changed_while_scored", "cut_caption", "indistinct_captions", "metrics_chosen"}
+    | {"nothing_measured", "unneeded_encoder"}
+)
+"""What only a run can know: its cache, its metrics, what an encoder's tokenizer reads, and what changed meanwhile."""
+BY_CHECK_ALONE = frozenset({"long_caption"})
+"""What ``check`` estimates, and a run counts. Whatever else the two say of a folder is the same, word for word."""
 
 
 def severity_of(code: str) -> Severity:

@@ -13,6 +13,7 @@ from evalkit.formatting import (
     format_score,
     listed,
     one_line,
+    series,
 )
 from evalkit.metrics.base import REASONS
 from evalkit.report.tables import TextTable, in_columns
@@ -22,6 +23,12 @@ from evalkit.scores.signatures import short_signature
 MINIATURE_NOTE = "miniature encoder: a dry run on a toy, not comparable with published numbers"
 SignatureLength = Literal["short", "full"]
 """One line for a run, or a line for each of its metrics."""
+NO_CAPTIONS = {
+    "no_source_caption": "source caption",
+    "no_target_caption": "target caption",
+    "no_instruction": "instruction",
+}
+"""Reasons that are often those of a whole benchmark, with what its items lack."""
 
 
 def run_table(record: RunRecord) -> TextTable:
@@ -95,9 +102,8 @@ def run_notes(*records: RunRecord) -> list[str]:
     """What has to stand under the table of runs: undefined and floored values, intervals that are not there."""
     found: dict[str, list[str]] = {}
     for record in records:
-        for name, summary in record.metrics.items():
-            for note in _summary_notes(name, summary):
-                found.setdefault(note, []).append(record.run)
+        for note in (*_undefined_notes(record.metrics), *_other_notes(record.metrics)):
+            found.setdefault(note, []).append(record.run)
     return [f"{note} ({listed(runs)})" if len(records) > 1 else note for note, runs in found.items()]
 
 
@@ -127,14 +133,31 @@ def _means(summaries: Iterable[MetricSummary | None]) -> list[str]:
     )
 
 
-def _summary_notes(name: str, summary: MetricSummary) -> Iterable[str]:
-    for reason, count in summary.undefined.items():
-        yield f"{name}: {counted(count, 'value')} undefined, {REASONS.get(reason, reason)}"
-    if summary.n_floored:
-        scored = "scored like the worst edit, or like one without merit where that is worse"
-        yield f"{name}: {counted(summary.n_floored, 'item')} without an edited image, {scored}"
-    if summary.ci_low is None and summary.n:
-        yield f"{name}: no interval, {summary.interval}"
+def _undefined_notes(metrics: Mapping[str, MetricSummary]) -> Iterable[str]:
+    """What is undefined and why; of all metrics that no item has the captions for in one line."""
+    captions: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
+    for name, summary in metrics.items():
+        for reason, count in summary.undefined.items():
+            if reason in NO_CAPTIONS and not summary.n:
+                captions.setdefault(reason, []).append(name)
+            else:
+                note = f"{counted(count, 'value')} undefined, {REASONS.get(reason, reason)}"
+                others.setdefault(note, []).append(name)
+    if captions:
+        names = dict.fromkeys(name for of_reason in captions.values() for name in of_reason)
+        yield f"{', '.join(names)}: no values, as no item has a {series([NO_CAPTIONS[reason] for reason in captions])}"
+    yield from (f"{', '.join(names)}: {note}" for note, names in others.items())
+
+
+def _other_notes(metrics: Mapping[str, MetricSummary]) -> Iterable[str]:
+    """What values stand for edits that are not there, and why a mean has no interval."""
+    for name, summary in metrics.items():
+        if summary.n_floored:
+            scored = "scored like the worst edit, or like one without merit where that is worse"
+            yield f"{name}: {counted(summary.n_floored, 'item')} without an edited image, {scored}"
+        if summary.ci_low is None and summary.n:
+            yield f"{name}: no interval, {summary.interval}"
 
 
 def _basis(n_items: int, n_groups: int) -> str:

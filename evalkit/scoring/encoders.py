@@ -5,12 +5,15 @@ from functools import cached_property
 from typing import NoReturn
 
 from evalkit.encoders.base import AnyEncoder, EncoderSpec, FeatureCache
-from evalkit.encoders.load import EncoderConfig
+from evalkit.encoders.load import BUILTIN, EncoderConfig
 from evalkit.engine.base import Engine, Runner
 from evalkit.errors import EngineError, OptionError
 from evalkit.metrics.base import Metric
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.units import EncoderAnswer, ScoreResult, ScoreUnit, ScoreWork, SpecUnit
+
+_OWN = BUILTIN.keys() - {"open_clip", "transformers", "miniature"}
+"""Networks that metrics bring themselves, which are none for the CLIP metrics."""
 
 
 def open_encoders(
@@ -58,13 +61,24 @@ def start(
     return engine.start(remote.work if remote else ScoreWork(encoders=tuple(encoders.items())))
 
 
+def unneeded(metrics: Iterable[Metric], options: ScoreOptions) -> list[str]:
+    """Those of the specifications for networks that none of the metrics goes through."""
+    names = {name for metric in metrics for name in metric.encoders}
+    return [spec for spec in specs_in(options) if (name := spec.partition(":")[0]) in _OWN and name not in names]
+
+
+def specs_in(options: ScoreOptions) -> list[str]:
+    """All specifications that were given."""
+    return [options.encoder] if isinstance(options.encoder, str) else list(options.encoder)
+
+
 def _specs(metrics: Iterable[Metric], options: ScoreOptions) -> dict[str, str]:
     """The specification behind each name that features use."""
     names = tuple(dict.fromkeys(name for metric in metrics for name in metric.encoders))
     chosen: dict[str, str] = {}
-    for spec in [options.encoder] if isinstance(options.encoder, str) else options.encoder:
+    for spec in specs_in(options):
         backend = spec.partition(":")[0]
-        name = backend if backend in names else "clip"
+        name = backend if backend in {*names, *_OWN} else "clip"
         if name in chosen:
             what = "the CLIP metrics" if name == "clip" else f"'{name}'"
             raise OptionError(f"Encoder: '{chosen[name]}' and '{spec}' are both for {what}. Give one of them.")

@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from evalkit.edits.check import ExaminedFile, FolderCheck
+from evalkit.edits.check import ExaminedFile, FolderCheck, unreadable_file
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
-from evalkit.edits.problems import shown
 from evalkit.encoders.tokens import TokenCount
 from evalkit.images.stored import AnyImage
 from evalkit.metrics.base import Metric
@@ -39,8 +38,7 @@ class Inspection:
         features = self._features
         files = {path: ExaminedFile(digest=features.digests.get(path), facts=f) for path, f in features.facts.items()}
         for path, message in features.unreadable.items():
-            # As the check of a folder names it.
-            files[path] = ExaminedFile(error=message.replace(str(path), shown(path, self._root), 1))
+            files[path] = unreadable_file(path, self._root, message)
         self._check.add(items, files)
         for feature in self._encoded:
             told = [item for item in items if getattr(item, feature.field)]

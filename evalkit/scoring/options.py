@@ -19,7 +19,10 @@ class ScoreOptions:
     """What a user can choose."""
 
     metrics: Sequence[str] | None = None
-    """Names of metrics, under a protocol some of its own; the protocol's, or :data:`DEFAULT_METRICS`, by default."""
+    """Names of metrics, under a protocol some of its own; by default the protocol's, or of ``default_metrics`` those
+    that the folder has what it takes for."""
+    default_metrics: Sequence[str] = DEFAULT_METRICS
+    """The usual ones where none are named: the benchmark's, if the folder holds edits of one."""
     encoder: str | Sequence[str] = ()
     """Specification of the network behind the CLIP metrics, or several. One whose backend has the name that a feature
     uses, such as ``dino``, stands behind that; the other one is behind the CLIP metrics."""
@@ -53,8 +56,9 @@ def completed(options: ScoreOptions, benchmark: "Benchmark | None") -> ScoreOpti
     """The options with what a folder's benchmark decides where they leave it open."""
     if benchmark is None:
         return options
-    options = replace(options, benchmark_version=options.benchmark_version or benchmark.version)
-    if options.protocol is not None:
-        return options
-    metrics = options.metrics or benchmark.default_metrics
-    return replace(options, metrics=metrics, default_encoder=benchmark.default_encoder)
+    return replace(
+        options,
+        benchmark_version=options.benchmark_version or benchmark.version,
+        default_metrics=benchmark.default_metrics,
+        default_encoder=benchmark.default_encoder,
+    )

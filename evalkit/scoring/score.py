@@ -25,15 +25,17 @@ from evalkit.metrics.base import Metric, get_metrics
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord, ProblemRecord, RunRecord, ScoredRun, check_destination, write_run
 from evalkit.scoring.changes import Snapshot
+from evalkit.scoring.defaults import default_metrics
 from evalkit.scoring.directories import names_of_runs, run_directory
-from evalkit.scoring.encoders import open_encoders
+from evalkit.scoring.encoders import open_encoders, specs_in, unneeded
 from evalkit.scoring.features import Features
 from evalkit.scoring.inspection import Inspection, count_images
-from evalkit.scoring.options import DEFAULT_METRICS, Missing, ScoreOptions, completed
+from evalkit.scoring.options import Missing, ScoreOptions, completed
 from evalkit.scoring.requests import requests_about, requests_of
 from evalkit.scoring.resources import Resources, open_resources
 from evalkit.scoring.summaries import (
     encoder_record,
+    nothing_measured,
     score_items,
     summaries_of,
     versions,
@@ -108,7 +110,7 @@ def score_into(
     protocol = options.protocol
     if protocol and not set(options.metrics or ()) <= set(protocol.metrics):
         raise OptionError(f"{protocol.name} fixes the metrics: leave --metrics out.")
-    metrics = get_metrics(options.metrics or (protocol.metrics if protocol else DEFAULT_METRICS))
+    metrics, remarks = _metrics_of(folder, options)
     if protocol:
         folder = protocol.part_of(folder)
         _require(protocol, folder, metrics, options)
@@ -116,10 +118,32 @@ def score_into(
     with nullcontext(resources) if resources else open_resources(cached=options.cached) as shared:
         encoders = open_encoders(metrics, options, cache=shared.cache, engine=engine, opened=shared.encoders)
         run = score_folder(
-            folder, metrics, encoders, shared.cache, options, engine=engine, problems=shared.problems, progress=progress
+            folder,
+            metrics,
+            encoders,
+            shared.cache,
+            options,
+            engine=engine,
+            problems=(*shared.problems, *remarks, *_unneeded(metrics, options)),
+            progress=progress,
         )
     write_run(directory, run)
     return run
+
+
+def _metrics_of(folder: EditFolder, options: ScoreOptions) -> tuple[Sequence[Metric], tuple[Problem, ...]]:
+    """The metrics that were named or are usual, and a notice where some of these are left out."""
+    if options.metrics or options.protocol:
+        return get_metrics(options.metrics or (options.protocol.metrics if options.protocol else ())), ()
+    return default_metrics(options.default_metrics, folder.items)
+
+
+def _unneeded(metrics: Sequence[Metric], options: ScoreOptions) -> list[Problem]:
+    """A notice for each encoder that was named for nothing, and is not even looked for."""
+    return [
+        Problem(code="unneeded_encoder", message=f"No metric here goes through {spec}, which was not looked for.")
+        for spec in unneeded(metrics, options)
+    ]
 
 
 def _require_text(folder: EditFolder, options: ScoreOptions) -> None:
@@ -162,9 +186,9 @@ def score_folder(
     """
     options = options or ScoreOptions()
     started, clock = datetime.now(UTC), time.monotonic()
-    _refuse_missing(folder.items, options.missing)
     features = Features(encoders, cache, engine, batch_size=options.batch_size, progress=progress)
     table, digests, found = _score_chunks(folder, metrics, features, options.missing, progress)
+    summaries = summaries_of(metrics, table, encoders, options)
     record = RunRecord(
         run=options.name or folder.name,
         method=folder.method,
@@ -176,9 +200,9 @@ def score_folder(
         n_edited=int(table.is_ok().sum()),
         missing=options.missing,
         level=options.level,
-        metrics=summaries_of(metrics, table, encoders, options),
+        metrics=summaries,
         encoders={name: encoder_record(encoder) for name, encoder in encoders.items()},
-        problems=_problem_records([*problems, *found]),
+        problems=_problem_records([*problems, *found, *nothing_measured(summaries)]),
         images=count_images(found),
         items_sha256="",
         versions=versions(encoders.values()),
@@ -197,8 +221,9 @@ def _score_chunks(
     """All items by all metrics, the SHA-256 of their files, and what there is to say of folder, images and captions.
 
     Raises:
-        MissingItemsError: Under ``missing="fail"``, images that metrics need are unreadable.
+        MissingItemsError: Under ``missing="fail"``, edited images are absent, or images that metrics need unreadable.
     """
+    _refuse_missing(folder.items, missing)
     names = tuple(metric.name for metric in metrics)
     frames, digests = [ScoreFrame.from_rows([], names)], dict[AnyImage, str]()
     inspection, unreadable = Inspection(folder, metrics, features), dict[AnyImage, str]()
@@ -263,7 +288,7 @@ def _require(protocol: Protocol, folder: EditFolder, metrics: Sequence[Metric], 
     The weights of networks that metrics bring themselves may come from a file; the CLIP encoder is the protocol's.
     """
     own = {name for metric in metrics for name in metric.encoders} - {"clip"}
-    for spec in [options.encoder] if isinstance(options.encoder, str) else options.encoder:
+    for spec in specs_in(options):
         if spec.partition(":")[0] not in own:
             raise OptionError(
                 f"{protocol.name} fixes the CLIP encoder, {protocol.encoder}: leave --encoder {spec} out."

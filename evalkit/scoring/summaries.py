@@ -1,16 +1,17 @@
 """From the features of items to what is recorded of them: values with reasons, means with intervals, signatures."""
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from evalkit import __version__
-from evalkit.edits.item import IMAGE_FIELDS, EditItem
+from evalkit.edits.item import IMAGE_FIELDS, EditItem, Problem
 from evalkit.encoders.base import ABSENT, AnyEncoder, library_versions
+from evalkit.formatting import series
 from evalkit.images.pairs import ALPHA_RULE, ASPECT_RULE, MASK_RULE, SIZE_RULE
 from evalkit.images.stored import AnyImage
-from evalkit.metrics.base import Metric, Signature, score_of_failed
+from evalkit.metrics.base import REASONS, Metric, Signature, score_of_failed
 from evalkit.metrics.features import ItemFeature
 from evalkit.scores.frame import NO_EDIT, ItemScores, ScoreFrame
 from evalkit.scores.run import EncoderRecord, MetricSummary
@@ -93,6 +94,15 @@ def summaries_of(
         metric.name: summarize(metric, table, str(signature(metric, encoders, options.missing)), options.level)
         for metric in metrics
     }
+
+
+def nothing_measured(summaries: Mapping[str, MetricSummary]) -> Iterator[Problem]:
+    """The problem of a run in which no metric has a value, with all reasons for it."""
+    if summaries and not any(summary.n for summary in summaries.values()):
+        reasons = dict.fromkeys(reason for summary in summaries.values() for reason in summary.undefined)
+        why = f": {series([REASONS.get(reason, reason) for reason in reasons], 'and')}" if reasons else ""
+        message = f"No item has a value by {series(list(summaries))}{why}. Choose others: evalkit list metrics"
+        yield Problem(code="nothing_measured", message=message)
 
 
 def summarize(metric: Metric, table: ScoreFrame, line: str, level: float) -> MetricSummary:

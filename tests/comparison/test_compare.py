@@ -2,8 +2,9 @@
 
 import json
 import math
+import shutil
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
@@ -16,8 +17,11 @@ from evalkit.cli.compare import as_json
 from evalkit.comparison.compare import compare
 from evalkit.comparison.records import CORRECTIONS, ComparedMethod
 from evalkit.comparison.statements.terms import CORRECTION_NAMES
+from evalkit.edits.manifest import write_manifest
 from evalkit.errors import EvalkitError, OptionError, RunError
 from evalkit.formatting import format_signed
+from evalkit.scoring.score import score
+from tests.support.fakes import make_items, save_picture
 from tests.support.runs import A, B, random_runs, write_scores
 
 
@@ -458,3 +462,30 @@ def test_all_pairs_of_a_table_stand_on_the_same_items(tmp_path):
     assert pairs["a", "nothing"].n_items == 0
     assert [row.method for row in comparison.ranking if row.rank_low is None] == ["nothing"]
     assert any("over the 5 of 6 items" in note for note in comparison.notes)
+
+
+def test_a_run_beside_itself_is_said(tmp_path):
+    """Under two names, or copied: there is nothing to compare; two runs of other edits say nothing of the kind."""
+    for name, seed in (("a", 0), ("b", 10)):
+        items = [
+            replace(item, edited_image=save_picture(tmp_path / name / f"{item.item_id}.png", seed + number))
+            for number, item in enumerate(make_items(tmp_path / name, 4, 4))
+        ]
+        write_manifest(tmp_path / name, items)
+        score(tmp_path / name, tmp_path / "runs" / name, metrics=["l1"], cached=False)
+    shutil.copytree(tmp_path / "runs" / "a", tmp_path / "runs" / "copy")
+    run = tmp_path / "runs" / "a"
+    assert f"A and B are both {run}: there is nothing to compare" in compare([f"A={run}", f"B={run}"]).notes
+    copied = compare([f"A={run}", f"B={tmp_path / 'runs' / 'copy'}"]).notes
+    assert "A and B hold the same edits, byte by byte: there is nothing to compare" in copied
+    assert not any("nothing to compare" in note for note in compare([run, tmp_path / "runs" / "b"]).notes)
+
+
+def test_a_run_that_is_not_there_is_answered_with_the_nearest(tmp_path):
+    """Runs and tables that lie beside the path, by their names; other folders are not meant."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text("{}")
+    (tmp_path / "fist").mkdir()
+    with pytest.raises(OptionError, match=f"Did you mean {tmp_path}/first\\? Make a run with: evalkit score FOLDER"):
+        compare([tmp_path / "frist", tmp_path / "second"])

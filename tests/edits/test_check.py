@@ -185,9 +185,10 @@ def test_one_result_for_two_items_that_ask_for_the_same_is_no_duplicate() -> Non
         ("A cat.", "一个红色的圆" * 7, "long_caption"),
         ("A cat.", "一个红色的圆" * 6, None),
         ("A cat.", None, "missing_target_caption"),
+        (None, "A cat.", "missing_source_caption"),
     ],
 )
-def test_captions(source: str, target: str | None, code: str | None) -> None:
+def test_captions(source: str | None, target: str | None, code: str | None) -> None:
     """Captions that are empty, equal, very long or absent are mentioned once, whatever the seeds."""
     item = EditItem(
         item_id="i", source_caption=source, target_caption=target, source_image=Path("s.png"), status="failed"
@@ -206,7 +207,14 @@ def test_unreadable_source_is_named_once(tmp_path: Path) -> None:
         path = tmp_path / f"{seed}.png"
         path.write_bytes(encoded(scene(20, 20, seed)))
         items.append(
-            EditItem(item_id="i", seed=seed, edited_image=path, source_image=tmp_path / "s.png", target_caption="c")
+            EditItem(
+                item_id="i",
+                seed=seed,
+                edited_image=path,
+                source_image=tmp_path / "s.png",
+                source_caption="b",
+                target_caption="c",
+            )
         )
 
     problems = check_folder(folder_of(*items, root=tmp_path))
@@ -244,7 +252,7 @@ def test_command_lists_problems_and_exits_with_three(mess: Messy) -> None:
     path = folder / "edited" / "a.png"
     path.parent.mkdir(parents=True)
     path.write_bytes(encoded(scene(1, 1)))
-    write_manifest(folder, [EditItem(item_id="a", edited_image=path, target_caption="c")])
+    write_manifest(folder, [EditItem(item_id="a", edited_image=path, source_caption="b", target_caption="c")])
 
     result = CliRunner().invoke(check, [str(folder)])
 
@@ -258,7 +266,9 @@ def test_command_prints_one_json_object(tmp_path: Path) -> None:
     """``--json`` prints one object with everything in it, and notices alone are success."""
     path = tmp_path / "a.png"
     path.write_bytes(encoded(scene(20, 20)))
-    write_manifest(tmp_path, [EditItem(item_id="a", edited_image=path, target_caption="c")], method="m")
+    write_manifest(
+        tmp_path, [EditItem(item_id="a", edited_image=path, source_caption="b", target_caption="c")], method="m"
+    )
 
     result = CliRunner().invoke(check, [str(tmp_path), "--json"])
 
@@ -295,7 +305,11 @@ def test_sound_folder_is_silent(tmp_path: Path) -> None:
     for name, seed in (("source", 1), ("edit", 2)):
         (tmp_path / f"{name}.png").write_bytes(encoded(scene(20, 20, seed)))
     item = EditItem(
-        item_id="a", edited_image=tmp_path / "edit.png", source_image=tmp_path / "source.png", target_caption="c"
+        item_id="a",
+        edited_image=tmp_path / "edit.png",
+        source_image=tmp_path / "source.png",
+        source_caption="b",
+        target_caption="c",
     )
     write_manifest(tmp_path, [item])
 

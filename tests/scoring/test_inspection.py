@@ -13,7 +13,7 @@ from PIL import Image
 from evalkit.edits.check import check_folder
 from evalkit.edits.item import EditItem
 from evalkit.edits.open import open_folder
-from evalkit.edits.problems import severity_of
+from evalkit.edits.problems import BY_CHECK_ALONE, BY_SCORE_ALONE, severity_of
 from evalkit.encoders.base import ABSENT, EncoderSpec, Preprocess
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.encoders.load import open_encoder
@@ -29,9 +29,6 @@ from evalkit.scoring.summaries import signature
 from tests.support.fakes import FakeEncoder, make_edit_folder, make_items
 from tests.support.messy import build_messy
 from tests.support.pictures import scene
-
-BY_CHECK_ALONE = {"long_caption"}
-BY_SCORE_ALONE = {"cut_caption", "indistinct_captions"}
 
 
 def saved(path: Path, width: int, height: int, *, seed: int = 0, alpha: int | None = None) -> Path:
@@ -64,8 +61,8 @@ def run(folder, metrics=("l1", "ssim", "clip_score", "clip_image_similarity"), c
 
 
 def told(problems):
-    """Code and item of problems, with how grave each is, without what only one of the two commands can know."""
-    found = ((p.code, p.item_id, severity_of(p.code)) for p in problems)
+    """Code, item and words of problems, with how grave each is, without what only one of the two commands can know."""
+    found = ((p.code, p.item_id, severity_of(p.code), p.message) for p in problems)
     return Counter(each for each in found if each[0] not in BY_CHECK_ALONE | BY_SCORE_ALONE)
 
 
@@ -273,7 +270,8 @@ def test_source_and_target_that_are_cut_to_one_text_have_no_direction(tmp_path):
     encoder = open_encoder("miniature", device="cpu")
     result = run(make_edit_folder(tmp_path, items), metrics=("clip_directional_similarity",), encoder=encoder)
     assert result.table.rows[0].reasons == {"clip_directional_similarity": "equal_captions"}
-    assert Counter(p.code for p in result.record.problems) == {"cut_caption": 2, "indistinct_captions": 1}
+    told_of = Counter(p.code for p in result.record.problems)
+    assert told_of == {"cut_caption": 2, "indistinct_captions": 1, "nothing_measured": 1}
 
 
 def test_captions_are_counted_again_from_the_cache_without_the_network(tmp_path):

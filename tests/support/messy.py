@@ -67,6 +67,7 @@ NOTICES = {
     "animated_image": {"animated"},
     "colour_profile": {"profile"},
     "deep_image": {"deep"},
+    "missing_source_caption": {""},
     "other_file": {"notes.txt"},
     "rotated_image": {"rotated"},
     "size_differs": {"huge", "other_size"},
