@@ -73,3 +73,9 @@ def cache(cache_path) -> Iterator["EmbeddingCache"]:
 
     with EmbeddingCache.open(cache_path) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch) -> None:
+    """Commands write whole sentences and rows on lines of their own; what they do with less room has its own tests."""
+    monkeypatch.setenv("COLUMNS", "1000")

@@ -64,7 +64,7 @@ def _checked(one: NamedFolder, folder: "EditFolder", output: Output, *, decode: 
         problems = check_folder(folder, decode=decode, progress=progress)
     grave = [problem for problem in problems if not is_notice(problem)]
     minor = [problem for problem in problems if is_notice(problem)]
-    output.line(summary(one.location, folder))
+    output.text(summary(one.location, folder), indent="  ")
     output.problems("Problems", grave, shown=len(grave))
     output.problems("Notices", minor, shown=NOTICES_SHOWN)
     if not problems:

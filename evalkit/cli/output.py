@@ -193,7 +193,7 @@ class Output:
                 begun = [f"{what} {done:,} of {total:,}" for what, (done, total) in self._doing.items() if done < total]
                 self.note(f"Still at work{': ' if begun else '.'}{', '.join(begun)}")
 
-        speaker = threading.Thread(target=say, daemon=True)
+        speaker = threading.Thread(target=say, name="at work", daemon=True)
         speaker.start()
         try:
             yield

@@ -70,26 +70,29 @@ def pairs_table(comparison: Comparison) -> TextTable:
 
 
 def pairs_tables(comparison: Comparison, most: int) -> list[TextTable]:
-    """The comparisons, metric by metric, for a terminal.
+    """The comparisons, metric by metric, for a terminal: each effect with its interval in one column.
 
     Args:
         comparison: What was found.
         most: So many of them, those on primary metrics first and among these the decided ones.
     """
     inference = Inference.of(comparison.settings)
-    header = pairs_header(inference)[1:]
-    shown = shown_pairs(comparison, most)
-    return [
-        TextTable(
-            title=pairs_on_title(comparison, metric),
-            header=header,
-            rows=rows,
-            text_columns=frozenset({0, len(header) - 1}),
-            spare_columns=tuple(header.index(name) for name in ("MDE", "win/tie/loss", "p")),
+    _, pair, effect, _, *others = pairs_header(inference)
+    header = (pair, effect, *others)
+    found = []
+    for metric in primary_first(comparison):
+        rows = [_pair_row(p, inference) for p in shown_pairs(comparison, most) if p.metric == metric.name]
+        effects = in_columns(("" if row[2] == row[1] == DASH else row[1], row[2]) for row in rows)
+        found.append(
+            TextTable(
+                title=pairs_on_title(comparison, metric),
+                header=header,
+                rows=tuple((row[0], effect, *row[3:]) for row, effect in zip(rows, effects, strict=True)),
+                text_columns=frozenset({0, len(header) - 1}),
+                spare_columns=tuple(header.index(name) for name in ("MDE", "win/tie/loss", "p")),
+            )
         )
-        for metric in primary_first(comparison)
-        if (rows := tuple(_pair_row(pair, inference) for pair in shown if pair.metric == metric.name))
-    ]
+    return [table for table in found if table.rows]
 
 
 def pairs_header(inference: Inference) -> tuple[str, ...]:

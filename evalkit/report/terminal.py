@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 INTERVAL = r"\[[^\s\[\]]+, [^\s\[\]]+\]"
-_WORD = re.compile(rf"{INTERVAL}\S*|(?:[<=] )?\S+(?: [%•↑↓*^v](?!\S))?")
-"""What stays on one line: an interval, a number with its relation, a word with the sign behind it."""
+_WORD = re.compile(rf"(?:{INTERVAL}\S*|(?:[<=] )?\S+)(?: [%•↑↓*^v](?!\S))?(?: \([\d–.,% -]+\)\S*)?")
+"""What stays on one line: an interval or a word, with a relation before and a sign or a number behind it."""
 _JOINT = re.compile(r"(?<=[_:/\\.\-])(?=[^\W\d_])")
 """Where a name may be broken: behind a sign and before a letter, so that no number in it is."""
 _LONGEST = 24
 """A column of words is at least as wide as its longest part of a name, but no wider than this."""
 _GAP = 2
+_ABOVE = 5
+"""Lines that a part takes beside those of its rows, nearly: heads, the line below them, a gap."""
 _RULE = "    \n    \n ─  \n    \n    \n    \n    \n    "
 """Nothing but a line below the heads, column by column, as rich describes the frame of a table."""
 
@@ -52,18 +54,18 @@ def terminal_table(table: TextTable, width: int) -> "RenderableType":
 
     key, *others = _columns(table)
     others, left_out = _spared(key, others, width, {table.header[number]: None for number in table.spare_columns})
-    layouts = [parts for wish in (_whole, _least) if (parts := _stacked(key, others, width, wish))]
-    drawn: list[RenderableType] = []
+    found = (_stacked(key, others, width, wish) for wish in (_whole, _least))
+    layouts = [[(part, _body(part)) for part in parts] for parts in found if parts]
     if layouts:
-        bodies = [[_body(part) for part in parts] for parts in layouts]
-        best = min(range(len(layouts)), key=lambda n: sum(len(rows[0].split("\n")) + 4 for rows in bodies[n] if rows))
-        for part, body in zip(layouts[best], bodies[best], strict=True):
-            drawn += [*([Text()] if drawn else []), _drawn(part, body)]
+        shortest = min(layouts, key=lambda parts: sum(body[0].count("\n") + _ABOVE for _, body in parts))
+        drawn = [line for part, body in shortest for line in (_drawn(part, body), Text())][:-1]
     else:
         drawn = [Text("\n".join(_blocks(key, others, width)))]
-    title = [Text("\n".join(folded(table.title, width)), style="bold"), Text()] if table.title else []
-    spare = f"left out on so narrow a terminal: {', '.join(left_out)}"
-    return Group(*title, *drawn, *([Text("\n".join(folded(spare, width)), style="dim")] if left_out else []))
+    title, _, below = table.title.partition("\n")
+    above = [(title, "bold"), *([(below, "")] if below else []), ("", "")] if title else []
+    spare = [(f"left out on so narrow a terminal: {', '.join(left_out)}", "dim")] if left_out else []
+    said = [[Text("\n".join(folded(text, width)), style) for text, style in texts] for texts in (above, spare)]
+    return Group(*said[0], *drawn, *said[1])
 
 
 def folded(text: str, width: int, indent: str = "", *, whole_words: bool = False) -> list[str]:
@@ -87,18 +89,18 @@ def _folded_line(text: str, width: int, indent: str, whole_words: bool) -> Itera
     if cell_len(text) <= width:
         yield text
         return
-    line, is_empty = text[: len(text) - len(text.lstrip())], True
-    for word in _WORD.findall(text):
-        gap = "" if is_empty else " "
-        if not is_empty and cell_len(line) + cell_len(word) + 1 > width:
+    line, end = "", 0
+    for found in _WORD.finditer(text):
+        word, gap = found[0], text[end : found.start()]
+        if end and cell_len(line + gap + word) > width:
             yield line
             line, gap = indent, ""
         fits = whole_words or cell_len(line + gap + word) <= width
-        *before, last = [gap + word] if fits else _broken(word, width - len(indent), width - cell_len(line))
+        *before, last = [gap + word] if fits else _broken(gap + word, width - len(indent), width - cell_len(line))
         for piece in before:
             yield line + piece
             line = indent
-        line, is_empty = line + last, False
+        line, end = line + last, found.end()
     yield line
 
 
@@ -181,14 +183,17 @@ def _stacked(
 
 
 def _widened(part: _SideBySide, width: int) -> _SideBySide:
-    """Columns given what is left of the width, those first that lack least of their whole width."""
+    """Columns given what is left of the width: all numbers their whole width or none, so that they look alike."""
     room = width - sum(part.values()) - _GAP * (len(part) - 1)
+    numbers = {column: column.whole for column in part if not column.is_text}
     widths = dict(part)
-    for column in sorted(part, key=lambda column: column.whole - part[column]):
-        more = column.whole - part[column]
-        if more <= room or column.is_text:
-            widths[column] += min(more, room)
-            room -= min(more, room)
+    if (more := sum(numbers.values()) - sum(part[column] for column in numbers)) <= room:
+        widths |= numbers
+        room -= more
+    for column in sorted(part.keys() - numbers.keys(), key=lambda column: column.whole - part[column]):
+        more = min(room, column.whole - part[column])
+        widths[column] += more
+        room -= more
     return widths
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -68,3 +69,17 @@ def test_a_terminal_that_is_not_utf8_gets_signs_that_it_has(tmp_path, encoding):
     assert "B> - A = +1.00 quality" in shown
     data = subprocess.run([*command, "--json"], env=environment, capture_output=True, check=True).stdout
     assert json.loads(data.decode(encoding))["comparisons"][0]["b"] == "B→"
+
+
+def test_a_long_command_says_what_it_is_doing_where_nobody_sees_its_progress(monkeypatch, capsys):
+    """A line now and then on standard error: what is begun and not finished; nothing once the command has ended."""
+    monkeypatch.setattr("evalkit.cli.output.SAID_EVERY", 0.01)
+    output, said = Output(), ""
+    with output.at_work(), output.progress() as progress:
+        progress("scoring", 10, 10)
+        progress("encoding images", 3, 1200)
+        while "encoding images" not in said:
+            said += capsys.readouterr().err
+    assert "Still at work: encoding images 3 of 1,200\n" in said
+    assert "scoring" not in said
+    assert "at work" not in [thread.name for thread in threading.enumerate()]

@@ -51,10 +51,11 @@ def test_the_command_writes_record_page_and_panel(work, tmp_path):
 
 
 def test_the_tables_are_for_people(work, tmp_path):
-    """Verdicts first, then the tables, the signature and the warning about the toy encoder."""
+    """The warning about the toy encoder and the verdicts first, then the tables and the signature."""
     done = run("clip_score", "--benchmark", "shapes", "--sources", 4, "--output", tmp_path / "out")
     assert done.exit_code == 0, done.output
-    assert done.output.startswith("clip_score: ")
+    assert done.output.startswith("miniature encoder: a dry run on a toy")
+    assert done.output.splitlines()[1].startswith("clip_score: ")
     for words in ("reference edit beats the control", "jpeg_90", "enc:miniature", "dry run on a toy"):
         assert words in done.output
 

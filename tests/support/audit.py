@@ -232,7 +232,8 @@ def terminal(comparison, names):
     _read_means(said, [(means, {line[0]: [line] for line in means.lines})])
     for part in pairs:
         for line in part.lines:
-            _read_pair(said, names, _metric_on(part.title), line[0], line[1], line[2], line[-1])
+            effect, *ends = line[1].split(maxsplit=1)
+            _read_pair(said, names, _metric_on(part.title), line[0], effect, ends[0] if ends else "", line[-1])
     for line in said.text.splitlines():
         _read_sets(said, line.strip())
         _read_headline(said, line, comparison)
