@@ -4,6 +4,8 @@ Directories and repositories of Parquet files are read as the library ``datasets
 splits and configurations. An imagefolder is known by its ``metadata.csv``, ``.jsonl`` or ``.parquet``.
 """
 
+import logging
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -108,8 +110,9 @@ def open_dataset(
 
 
 def is_hub(location: str | Path) -> bool:
-    """Whether a location is on the Hugging Face Hub."""
-    return isinstance(location, str) and location.startswith("hf://")
+    """Whether a location may be a data set on the Hugging Face Hub; models, spaces and buckets are none."""
+    kinds = ("hf://models/", "hf://spaces/", "hf://buckets/")
+    return isinstance(location, str) and location.startswith("hf://") and not location.startswith(kinds)
 
 
 def is_dataset(location: str | Path) -> bool:
@@ -129,6 +132,8 @@ def is_dataset(location: str | Path) -> bool:
         path = Path(location)
         if not path.is_dir():
             return path.is_file() and path.suffix.lower() == ".parquet"
+        if (path / MANIFEST_NAME).is_file() and is_manifest(path / MANIFEST_NAME):
+            return False
         directory = _local(path, str(location))
     if any(_is_manifest(directory, file) for file in directory.holding(MANIFEST_NAME)):
         return False
@@ -162,16 +167,24 @@ def _names_files(directory: _Directory, file: str) -> bool:
 def _local(path: Path, given: str) -> _Directory:
     """A directory, or that of a file, with those of its files that could hold rows."""
     root = path.parent if path.is_file() else path
-    patterns = ["*/" * depth + "*" for depth in range(_DEPTH)] if path.is_dir() else [path.name]
-    found = sorted(file for pattern in patterns for file in root.glob(pattern) if file.suffix.lower() in TABLES)
     return _Directory(
         given=given,
         root=str(root),
         name=path.stem if path.is_file() else path.resolve().name,
-        files=[file.relative_to(root).as_posix() for file in found if file.is_file()],
+        files=[path.name] if path.is_file() else sorted(_tables_below(path)),
         library_path=str(root.resolve()),
         path=path.name if path.is_file() else "",
     )
+
+
+def _tables_below(root: Path) -> Iterator[str]:
+    """The files of a directory that could hold rows, relative to it, without hidden ones."""
+    for directory, folders, names in os.walk(root):
+        below = Path(directory).relative_to(root)
+        is_deep = len(below.parts) + 1 >= _DEPTH
+        folders[:] = [] if is_deep else [name for name in folders if not name.startswith(".")]
+        tables = (name for name in names if name.lower().endswith(TABLES) and not name.startswith("."))
+        yield from ((below / name).as_posix() for name in tables)
 
 
 def _on_hub(given: str, revision: str | None) -> _Directory:
@@ -222,7 +235,7 @@ def _by_library(directory: _Directory, split: str | None, config: str | None) ->
     given, where, options = directory.given, directory.library_path, directory.options
     explained = hub_errors(where, options["revision"]) if directory.is_remote else nullcontext()
     try:
-        with explained:
+        with explained, _silent(logging.getLogger("huggingface_hub")):
             builder = datasets.load_dataset_builder(where, config, **options)
     except FileNotFoundError as failure:
         raise LayoutError(f"{given} holds no data set: expected Parquet files with columns of images.") from failure
@@ -239,6 +252,17 @@ def _by_library(directory: _Directory, split: str | None, config: str | None) ->
         kinds = sorted({PurePosixPath(file).suffix or file for file in files})
         raise LayoutError(f"{given}: expected Parquet files with columns of images, got files like {listed(kinds, 5)}.")
     return directory.dataset(tables, split, config)
+
+
+@contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    """Without remarks, such as that a card says nothing."""
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _chosen(

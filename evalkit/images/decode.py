@@ -199,6 +199,9 @@ def image_digest(path: AnyImage) -> str:
     Raises:
         ImageError: The file cannot be read.
     """
+    if isinstance(path, StoredImage):
+        with _naming(path):
+            return path.digest()
     with _naming(path), _opened_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

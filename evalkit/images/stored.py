@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from itertools import accumulate, count
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ PAGE_ROWS = 1024
 """Rows that writers put into a page, however large they are."""
 COLUMNS = 8
 """Open at a time: four kinds of image, and those of the next file."""
+DIGESTS = 1 << 17
+"""That are known, of images that were read: sources are looked at for their groups before they are scored."""
 BUFFER = 1 << 20
 """Bytes of a column that are asked of its file at a time."""
 
@@ -104,6 +107,18 @@ class StoredImage:
                     return file.read()
             return _column(self.location, self.column, self.state()).read(self.row)
 
+    def digest(self) -> str:
+        """SHA-256 of its bytes, which are read again only where the file has changed.
+
+        Raises:
+            ImageError: See :meth:`read`.
+            RemoteError: See :meth:`read`.
+            OSError: See :meth:`read`.
+        """
+        with _explained(self.location):
+            state = self.state()
+        return _digest(self, state)
+
 
 State = tuple[int, int, int]
 """Of a file: its size, the time of its last change, and which file it is."""
@@ -150,6 +165,11 @@ def file_state(path: Path) -> State:
     """
     found = path.stat()
     return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+@lru_cache(maxsize=DIGESTS)
+def _digest(image: StoredImage, _state: State | None) -> str:
+    return sha256(image.read()).hexdigest()
 
 
 @lru_cache(maxsize=COLUMNS)
