@@ -8,7 +8,6 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from evalkit.benchmarks.base import BENCHMARKS, CARDS, LoadedBenchmark
 from evalkit.benchmarks.cards.record import CARDS as RECORDS
@@ -18,7 +17,8 @@ from evalkit.benchmarks.cards.template import Template
 from evalkit.benchmarks.open import open_edits
 from evalkit.cli import main
 from evalkit.errors import BenchmarkError, UnknownNameError
-from tests.support.cards import drawn
+from evalkit.images.decode import read_image_bytes
+from tests.support.cards import drawn, rows_as_parquet
 
 
 @pytest.fixture(autouse=True)
@@ -197,6 +197,7 @@ WRONG = [
     ("source: {table: a}\ncolumns: {item_id: '{a:x>y}', source_image: b}", "{a:x>y}: Unknown format code 'y'"),
     ("source: {table: a}\ncolumns: {item_id: '{a', source_image: b}", "a brace is alone in '{a'"),
     ("source: {table: '{a.b}.json'}\ncolumns: {item_id: a, source_image: b}", "expected a word in braces, got a.b"),
+    ("source: {hub: boats}\ncolumns: {item_id: a, source_image: b}", "source: hub: expected OWNER/NAME, got boats"),
     ("a: b: c", "line 1: mapping values are not allowed here"),
 ]
 
@@ -405,11 +406,10 @@ def test_the_card_that_the_readme_shows_is_one(tmp_path):
 
 def test_benchmarks_are_listed_in_80_columns_with_what_tells_them_apart(monkeypatch):
     """Edits, groups, language, types, variants by the names that are typed, and the licence."""
-    console = property(lambda output: Console(file=output._stdout, width=80, highlight=False))
-    monkeypatch.setattr("evalkit.cli.output.Output._console", console)
+    monkeypatch.setenv("COLUMNS", "80")
     shown = evalkit("list", "benchmarks").output
     assert max(map(len, shown.splitlines())) <= 80
-    flat = " ".join(line.strip("│ ").rpartition("│")[2].strip() for line in shown.splitlines())
+    flat = " ".join(shown.replace("│", " ").split())
     for words in ("items: 1053", "groups: 535", "magicbrush:multi_turn", "edit types: add, background", "CC BY-NC 4.0"):
         assert words in flat, words
     rows = {row["name"]: row for row in json.loads(evalkit("list", "benchmarks", "--json").stdout)}
@@ -428,3 +428,23 @@ def test_what_is_guessed_about_a_table_is_said(tmp_path):
     assert found.items[0].instruction == "mets un café"
     assert [problem.code for problem in found.benchmark.problems] == ["guessed"]
     assert "edits.csv" in found.benchmark.problems[0].message
+
+
+def test_a_table_with_images_in_it_is_read_in_passing(tmp_path):
+    """A Parquet file of the user's own: images are its cells, and none is copied or named."""
+    rows = [{"id": n, "before": {"bytes": drawn(n), "path": None}, "order": f"edit {n}"} for n in (3, 4)]
+    (tmp_path / "rows.parquet").write_bytes(rows_as_parquet(iter(rows)))
+    columns = {"item_id": "{id}", "source_image": "{before}", "instruction": "{order}"}
+    path = write(tmp_path, {"source": {"table": "rows.parquet"}, "columns": columns}, "[]", "other.json")
+    found = loaded(path)
+    assert [item.item_id for item in found.items] == ["3", "4"]
+    assert [read_image_bytes(item.source_image) for item in found.items] == [drawn(3), drawn(4)]
+
+
+@pytest.mark.parametrize(
+    "address", ["hf://datasets/me/boats", "hf://me/boats", "https://huggingface.co/datasets/me/boats"]
+)
+def test_a_data_set_is_named_by_its_address_too(tmp_path, address):
+    """Whatever people copy from the Hub leads to the same repository."""
+    path = write(tmp_path, {"source": {"hub": address}, "columns": {"item_id": "{id}", "source_image": "{image}"}})
+    assert read_card(path).source.hub == "me/boats"

@@ -1,5 +1,6 @@
 """The card of a benchmark: a YAML file that says where its edits are and what they are called there."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -55,10 +56,15 @@ Rule = str | Lookup | Cases
 """A template such as ``{img_id}-{turn_index}``, in which a column's name stands for its value; or where it is found."""
 
 
+def _repository(name: object) -> object:
+    """The name of a data set on the Hub, from its address too."""
+    return re.sub(r"^(hf://|https://huggingface\.co/)(datasets/)?", "", name) if isinstance(name, str) else name
+
+
 class Source(_Record):
     """Where the rows are: a data set that ``datasets`` opens, or a table in the user's copy."""
 
-    hub: str | None = None
+    hub: Annotated[str, BeforeValidator(_repository)] | None = None
     """``owner/name`` on the Hugging Face Hub."""
     revision: str | None = None
     config: str | None = None
@@ -80,6 +86,8 @@ class Source(_Record):
     def _either(self) -> "Source":
         if (self.hub is None) == (self.table is None):
             raise ValueError("expected either hub or table")
+        if self.hub and not re.fullmatch("[^/]+/[^/]+", self.hub):
+            raise ValueError(f"hub: expected OWNER/NAME, got {self.hub}")
         if self.hub and (self.levels or self.folders != (".",)):
             raise ValueError("levels and folders go with table")
         if odd := [name for name in Template(self.table or "").columns if not name.isidentifier()]:

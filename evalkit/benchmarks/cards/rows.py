@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from evalkit.benchmarks.cards.record import SUFFIXES, Source
 from evalkit.benchmarks.cards.template import Template
+from evalkit.edits.datasets import open_dataset
 from evalkit.errors import BenchmarkError, DataError
 from evalkit.storage.documents import read_json
 from evalkit.storage.files import read_regular
@@ -102,6 +103,10 @@ def read_document(path: Path) -> Any:  # noqa: ANN401 - whatever JSON and YAML c
 def _read(path: Path, levels: Sequence[str], notes: list[str]) -> Iterator[TableRow]:
     if path.suffix.lower() in (".json", *SUFFIXES):
         yield from _nested(read_document(path), levels or (NUMBER,), str(path), {})
+        return
+    if path.suffix.lower() == ".parquet":
+        dataset = open_dataset(path)  # whose images stay where they are
+        yield from (TableRow(f"{path}, {where}", row) for where, row in dataset.rows(None, dataset.stored_pictures))
         return
     from evalkit.storage.tables import read_table
 
