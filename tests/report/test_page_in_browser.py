@@ -2,21 +2,12 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from evalkit.benchmarks.open import open_edits
-from evalkit.comparison.records import Comparison
-from evalkit.edits.check import edits_digest
-from evalkit.edits.item import EditItem
-from evalkit.edits.manifest import write_manifest
-from evalkit.images.decode import write_image
-from evalkit.report.page.render import render_page, write_page
-from evalkit.scores.frame import ScoreFrame
-from evalkit.scores.run import FolderRecord
+from evalkit.report.page.render import write_page
 from tests.support.browser import accessibility_faults, chromium
-from tests.support.comparisons import METRICS, NAMES, comparison_of
+from tests.support.comparisons import NAMES, comparison_of
+from tests.support.pages import with_metrics, with_pictures
 
 pytestmark = pytest.mark.browser
 WIDTHS = (390, 768, 1280, 1920)
@@ -33,59 +24,6 @@ OVERFLOW = """() => {
     .map((node) => `${node.tagName}.${node.className} ${node.scrollWidth} of ${node.clientWidth}`);
 }"""
 """Everything that holds more than it shows, or reaches beyond the screen."""
-
-
-def with_pictures(comparison: Comparison, root) -> Comparison:
-    """The comparison with edit folders, edit types, and one edit of the second method that failed."""
-    rng = np.random.default_rng(0)
-    methods = []
-    for number, method in enumerate(comparison.methods):
-        items = []
-        for n, row in enumerate(method.table.rows):
-            for kind in ("source", "edit"):
-                image = Image.fromarray(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
-                write_image(root / str(number) / f"{kind}{n}.png", image)
-            items.append(
-                EditItem(
-                    item_id=row.item_id, source_caption="a photo of a dog on a sofa", edit_type=TYPES[n % 2],
-                    target_caption="a photo of a cat on a sofa", source_image=root / str(number) / f"source{n}.png",
-                    edited_image=root / str(number) / f"edit{n}.png",
-                )
-            )  # fmt: skip
-        if number == 1:
-            items[2] = items[2].without_edit("failed", "out of memory")
-        write_manifest(root / str(number), items, benchmark="my own", method=f"m{number}")
-        folder = open_edits(root / str(number)).folder
-        record = FolderRecord(
-            path=str(root / str(number)), layout=folder.layout, digest=edits_digest(folder.items, {}),
-            n_files=folder.n_files, n_matched=folder.n_matched, opened_with=dict(folder.opened_with),
-        )  # fmt: skip
-        rows = [replace(row, edit_type=TYPES[n % 2]) for n, row in enumerate(method.table.rows)]
-        table = ScoreFrame.from_rows(rows, method.table.metrics)
-        methods.append(replace(method, folder=record, table=table))
-    return replace(comparison, methods=tuple(methods), benchmark="my own")
-
-
-TYPES = ("style", "object")
-
-
-def with_metrics(comparison: Comparison, n: int) -> Comparison:
-    """The comparison with its first metric under so many names, the first of them primary."""
-    names = [METRICS[0].name, "clip_directional_similarity", *(f"another_metric_{k}" for k in range(n - 2))]
-    metrics = tuple(replace(METRICS[0], name=name, primary=k == 0, margin=None) for k, name in enumerate(names))
-    first = METRICS[0].name
-    methods = []
-    for method in comparison.methods:
-        rows = [replace(row, values=dict.fromkeys(names, row.values[first]), reasons={}) for row in method.table.rows]
-        methods.append(replace(method, table=ScoreFrame.from_rows(rows, names)))
-    return replace(
-        comparison,
-        methods=tuple(methods),
-        metrics=metrics,
-        pairs=tuple(replace(p, metric=name) for name in names for p in comparison.pairs if p.metric == first),
-        ranking=tuple(replace(r, metric=name) for name in names for r in comparison.ranking if r.metric == first),
-        cliques=dict.fromkeys(names, comparison.cliques[first]),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -297,9 +235,3 @@ def test_it_reads_without_its_script(browser, files):
     opened.click("details.print > summary")
     assert opened.locator(".matrix:visible").count() == 5
     opened.close()
-
-
-def test_equal_comparisons_give_equal_pages(tmp_path):
-    """No date and nothing random."""
-    comparison = comparison_of(3, n_items=6)
-    assert render_page(comparison) == render_page(comparison)

@@ -52,7 +52,11 @@ const scores = (edit) => edit.dataset.s.split("|");
 function showPair(button) {
   const { cells, sentence } = data.pairs[Number(button.dataset.pair)];
   const list = element("dl", "");
-  data.heads.forEach((head, column) => list.append(element("dt", head), element("dd", cells[column])));
+  data.heads.forEach((head, column) => {
+    const both = element("div", "");
+    both.append(element("dt", head), element("dd", cells[column]));
+    list.append(both);
+  });
   $("pair").replaceChildren(list, element("p", sentence, "paste"));
   for (const other of all("[aria-pressed]")) other.removeAttribute("aria-pressed");
   button.setAttribute("aria-pressed", "true");
