@@ -51,6 +51,7 @@ def needs_figures(context: click.Context, _: click.Parameter, given: bool) -> bo
 @click.option("--higher-is-better", multiple=True, metavar="A,B", help="Other tools' metrics of which more is better.")
 @click.option("--lower-is-better", multiple=True, metavar="A,B", help="Other tools' metrics of which less is better.")
 @column_options
+@click.option("--by", type=click.Choice(["edit_type"]), help="Compare also on the items of each edit type.")
 @click.option("--details", is_flag=True, help="Show every pair, its sentence, and all notes, too.")
 @signature_option
 @click.option("--export", "to", type=click.Choice(get_args(ExportFormat)), help="Print the tables in this format.")
@@ -158,6 +159,7 @@ def show(
     for sentence in key_sentences(comparison):
         output.text(sentence)
     output.line()
+    _show_edit_types(comparison, output)
     if details:
         _show_pairs(comparison, output)
     for note in all_notes(comparison) if details else shown_notes(comparison):
@@ -166,6 +168,17 @@ def show(
         output.line(f"  {line}")
     if rest:
         output.text(rest)
+
+
+def _show_edit_types(comparison: "Comparison", output: Output) -> None:
+    """A table per metric, where edit types were asked for."""
+    from evalkit.report.edit_types import edit_type_notes, edit_type_tables
+
+    for table in edit_type_tables(comparison):
+        output.table(table)
+    for note in edit_type_notes(comparison):
+        output.text(note)
+        output.line()
 
 
 def _show_pairs(comparison: "Comparison", output: Output) -> None:
@@ -188,11 +201,30 @@ def as_json(comparison: "Comparison") -> dict[str, Any]:
 
     return {
         "comparisons": [pair_record(pair) for pair in comparison.pairs],
-        "ranking": [{key: getattr(row, key) for key in RANKING_KEYS} for row in comparison.ranking],
+        "ranking": _ranking(comparison),
         "settings": {**comparison.settings, "notes": [*missing_reasons(comparison), *comparison.notes]},
         "not_told_apart": {metric: [list(members) for members in sets] for metric, sets in comparison.cliques.items()},
         "signature": next(iter(signatures_of(comparison, "short")), None),
+        **_edit_types(comparison),
     }
+
+
+def _edit_types(comparison: "Comparison") -> dict[str, Any]:
+    """What was found on each edit type, where that was asked for."""
+    from evalkit.report.export import pair_record
+
+    if comparison.edit_types is None:
+        return {}
+    return {
+        "edit_types": {
+            name: {"comparisons": [pair_record(pair) for pair in part.pairs], "ranking": _ranking(part)}
+            for name, part in comparison.edit_types.of.items()
+        }
+    }
+
+
+def _ranking(comparison: "Comparison") -> list[dict[str, Any]]:
+    return [{key: getattr(row, key) for key in RANKING_KEYS} for row in comparison.ranking]
 
 
 def margins_in(given: tuple[str, ...]) -> dict[str, float]:

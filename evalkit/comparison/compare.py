@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from evalkit import __version__
-from evalkit.comparison.failures import FAILURE_RATE, with_failures_scored
+from evalkit.comparison.decisions import metric_scores, pair_results
+from evalkit.comparison.edit_types import by_edit_type
+from evalkit.comparison.failures import with_failures_scored
 from evalkit.comparison.join import REASON_WORDS, Joined, join
 from evalkit.comparison.load import Method, check_comparable, load_methods
 from evalkit.comparison.options import ComparisonOptions, ComparisonPlan, plan_comparison
-from evalkit.comparison.records import CORRECTIONS, ComparedMethod, ComparedMetric, Comparison, PairResult
-from evalkit.comparison.statements.pairs import sentence_of
+from evalkit.comparison.records import CORRECTIONS, ComparedMethod, Comparison
 from evalkit.comparison.statements.rankings import ranking_notes
 from evalkit.comparison.statements.terms import Inference
 from evalkit.formatting import counted, listed, one_line
@@ -21,7 +22,7 @@ from evalkit.scores.external import read_groups
 from evalkit.stats.compare import compare_methods, permutations_for
 from evalkit.stats.multiplicity import EXPLORATORY
 from evalkit.stats.ranking import rank_methods
-from evalkit.stats.records import PairComparison, Ranking
+from evalkit.stats.records import Ranking
 from evalkit.stats.scores import MetricScores
 
 
@@ -63,7 +64,7 @@ def compare(
         rank_methods(of_metric, joined.groups, (pair for pair in pairs if pair.metric == of_metric.metric), options)
         for of_metric in scores
     ]
-    return Comparison(
+    compared = Comparison(
         methods=tuple(_method(method, joined) for method in methods),
         metrics=plan.metrics,
         pairs=pairs,
@@ -77,41 +78,7 @@ def compare(
             for note in (*notes, *plan.notes, *_missing(methods, joined, plan), *_ranking_notes(rankings, joined, plan))
         ),
     )
-
-
-def metric_scores(joined: Joined, metric: ComparedMetric) -> MetricScores:
-    """One metric's scores, as the statistics take them."""
-    scores = joined.scores(metric.name)
-    return MetricScores(
-        metric=metric.name,
-        scores=scores,
-        higher_is_better=metric.higher_is_better,
-        direction_known=metric.direction_known,
-        primary=metric.primary,
-        margin=metric.margin,
-        range=metric.range,
-        is_rate=metric.is_rate,
-        unranked=joined.unranked[metric.name],
-        not_run={method: joined.not_run(method, metric.name) for method in scores},
-        # Of the failure rate nothing was given: failing is what it measures.
-        failed={} if metric.name == FAILURE_RATE.name else {method: joined.failed(method) for method in scores},
-        seed_labels={method: joined.seed_labels(method, metric.name) for method in scores},
-    )
-
-
-def pair_results(
-    joined: Joined, compared: Sequence[ComparedMetric], decided: Sequence[PairComparison], inference: Inference
-) -> tuple[PairResult, ...]:
-    """Every pair on every metric, with its sentence and the items that it leaves out."""
-    metrics = {metric.name: metric for metric in compared}
-    return tuple(
-        PairResult.of(
-            pair,
-            excluded=joined.excluded(pair.a, pair.b, pair.metric),
-            sentence=sentence_of(pair, metrics[pair.metric], inference),
-        )
-        for pair in decided
-    )
+    return compared if options.by is None else replace(compared, edit_types=by_edit_type(compared))
 
 
 def _method(method: Method, joined: Joined) -> ComparedMethod:

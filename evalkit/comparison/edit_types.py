@@ -1,16 +1,16 @@
-"""A comparison edit type by edit type: the same pipeline on each, corrected as one exploratory family."""
+"""A comparison edit type by edit type: the same pipeline on each, corrected as one exploratory family per metric."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
 from evalkit.arrays import Floats, Indices, Mask
-from evalkit.comparison.compare import metric_scores, pair_results
+from evalkit.comparison.decisions import metric_scores, pair_results
 from evalkit.comparison.join import Joined, join
 from evalkit.comparison.load import Method
-from evalkit.comparison.records import CORRECTIONS, ComparedMethod, ComparedMetric, Comparison
+from evalkit.comparison.records import CORRECTIONS, ComparedMethod, ComparedMetric, Comparison, EditTypes
 from evalkit.comparison.statements.terms import Inference
 from evalkit.errors import RunError
 from evalkit.stats.compare import compare_methods, permutations_for
@@ -19,24 +19,12 @@ from evalkit.stats.records import PairComparison
 from evalkit.stats.scores import InferenceOptions, MetricScores
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EditTypes:
-    """What was found on the items of each edit type."""
-
-    of: Mapping[str, Comparison] = field(default_factory=dict)
-    """Edit type to a comparison on its items, in which every metric is exploratory; the types in the order in which
-    they first appear. Empty where items have no type, or all have the same one."""
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    """Edit type to the reason why nothing can be compared on it."""
-    n_untyped: int = 0
-    """Items without an edit type."""
-
-
 def by_edit_type(comparison: Comparison, metrics: Sequence[ComparedMetric] | None = None) -> EditTypes:
     """Compare the methods on the items of each edit type by themselves.
 
     Nobody declared these comparisons beforehand, and there are many: they are exploratory, and their p-values are
-    corrected as one family, over all types, metrics and pairs.
+    corrected as one family per metric, over all types and pairs: what is found on a metric does not depend on which
+    others are looked at.
 
     Args:
         comparison: Of all items.
@@ -87,21 +75,19 @@ def _compared(
     if not joined:
         return {}
     options = _options(comparison)
-    scores = {(name, metric.name): metric_scores(joined[name], metric) for name in joined for metric in metrics}
-    together, groups = _side_by_side(joined, scores)
-    decided = compare_methods(together, groups, options)
-    n_pairs = len(decided) // len(scores)
-    found = {}
-    for number, (name, items) in enumerate(joined.items()):
-        first = number * len(metrics) * n_pairs
-        pairs = [
-            replace(pair, metric=metrics[index // n_pairs].name, n_total=items.n_total)
-            for index, pair in enumerate(decided[first : first + len(metrics) * n_pairs])
-        ]
+    scores = {name: [metric_scores(items, metric) for metric in metrics] for name, items in joined.items()}
+    pairs: dict[str, list[PairComparison]] = {name: [] for name in joined}
+    for number, metric in enumerate(metrics):
+        together, groups = _side_by_side(joined, {name: of_type[number] for name, of_type in scores.items()})
+        decided = compare_methods(together, groups, options)
         used = {**comparison.settings, "n_flips": permutations_for(len(decided), options)}
-        of_type = [scores[name, metric.name] for metric in metrics]
-        found[name] = _comparison(comparison, metrics, methods[name], items, pairs, of_type, used, options)
-    return found
+        for position, (name, items) in enumerate(joined.items()):
+            of_type = decided[position * len(decided) // len(joined) :][: len(decided) // len(joined)]
+            pairs[name] += [replace(pair, metric=metric.name, n_total=items.n_total) for pair in of_type]
+    return {
+        name: _comparison(comparison, metrics, methods[name], items, pairs[name], scores[name], used, options)
+        for name, items in joined.items()
+    }
 
 
 def _comparison(
@@ -148,23 +134,20 @@ def _options(comparison: Comparison) -> InferenceOptions:
 
 
 def _side_by_side(
-    joined: Mapping[str, Joined], scores: Mapping[tuple[str, str], MetricScores]
+    joined: Mapping[str, Joined], scores: Mapping[str, MetricScores]
 ) -> tuple[list[MetricScores], Indices]:
     """Each type's scores on the items of all types, without a value outside its own, and the groups of all items."""
     starts = dict(zip(joined, np.cumsum([0, *(part.n_total for part in joined.values())]).tolist(), strict=False))
     n_items = sum(part.n_total for part in joined.values())
-
     together = [
         replace(
             of_type,
-            metric=f"{name}\n{metric}",
-            scores={
-                method: _widened(values, starts[name], n_items, np.nan) for method, values in of_type.scores.items()
-            },
+            metric=name,
+            scores={method: _widened(x, starts[name], n_items, np.nan) for method, x in of_type.scores.items()},
             not_run={method: _widened(rows, starts[name], n_items, 0) for method, rows in of_type.not_run.items()},
             failed={method: _widened(rows, starts[name], n_items, 0) for method, rows in of_type.failed.items()},
         )
-        for (name, metric), of_type in scores.items()
+        for name, of_type in scores.items()
     ]
     names = [group for part in joined.values() for group in part.group_names]
     code_of = {name: code for code, name in enumerate(dict.fromkeys(names))}

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -41,6 +42,8 @@ class ComparisonOptions(InferenceOptions):
     """A table that says which items belong together, instead of what runs and tables say."""
     columns: ColumnNames | None = None
     """Of the tables, what cannot be guessed."""
+    by: Literal["edit_type"] | None = None
+    """Compare also on the items of each edit type by themselves."""
 
     @property
     def named_metrics(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from evalkit.stats.intervals import Estimate
 from evalkit.stats.multiplicity import Correction
 from evalkit.stats.records import PairComparison, RankedMethod, VerdictName
 
-__all__ = ["ComparedMethod", "ComparedMetric", "Comparison", "MethodVerdict", "PairResult", "RankedMethod"]
+__all__ = ["ComparedMethod", "ComparedMetric", "Comparison", "EditTypes", "MethodVerdict", "PairResult", "RankedMethod"]
 
 MethodVerdict = Literal["better", "worse", "equivalent", "inconclusive"]
 _OTHER_SIDE: Mapping[VerdictName, VerdictName] = {"a_better": "b_better", "b_better": "a_better"}
@@ -168,3 +168,18 @@ class Comparison:
     """alpha, seed, test, correction, groups, permutations, …: what it takes to get the same numbers again."""
     notes: tuple[str, ...] = ()
     """What a reader must know: items left out, metrics that could not be compared, runs that are incomplete."""
+    edit_types: "EditTypes | None" = None
+    """What was found on the items of each edit type, where that was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditTypes:
+    """What was found on the items of each edit type."""
+
+    of: Mapping[str, Comparison] = field(default_factory=dict)
+    """Edit type to a comparison on its items, in which every metric is exploratory; the types in the order in which
+    they first appear. Empty where items have no type, or all have the same one."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Edit type to the reason why nothing can be compared on it."""
+    n_untyped: int = 0
+    """Items without an edit type."""

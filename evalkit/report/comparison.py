@@ -48,7 +48,7 @@ def means_table(comparison: Comparison) -> TextTable:
     metrics = primary_first(comparison)
     rankings = [{row.method: row for row in metric_ranking(comparison, metric.name)} for metric in metrics]
     methods = list(rankings[0])
-    columns = [in_columns(_mean_cells(ranking[method]) for method in methods) for ranking in rankings]
+    columns = [in_columns(mean_cells(ranking[method]) for method in methods) for ranking in rankings]
     return TextTable(
         title="\n".join([means_title(comparison, TIED), *miniature_note(comparison)]),
         header=("method", *map(metric_label, metrics)),
@@ -185,10 +185,11 @@ def metric_ranking(comparison: Comparison, metric: str) -> list[RankedMethod]:
     return [row for row in comparison.ranking if row.metric == metric]
 
 
-def _mean_cells(row: RankedMethod) -> tuple[str, ...]:
+def mean_cells(row: RankedMethod, unranked: str = DASH) -> tuple[str, ...]:
+    """Ranks, the mark of those that no method is decided better than, mean and interval."""
     if row.mean is None:
         return ("", "", "", DASH)
-    ranks = format_ranks(row.rank_low, row.rank_high, unranked=DASH)
+    ranks = format_ranks(row.rank_low, row.rank_high, unranked=unranked)
     return ranks, TIED if row.tied_with_best else "", format_score(row.mean), format_interval(row.ci_low, row.ci_high)
 
 

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 
 from evalkit.comparison.records import Comparison, PairResult
 from evalkit.comparison.statements.captions import means_caption
@@ -12,6 +13,7 @@ from evalkit.comparison.statements.terms import metric_label
 from evalkit.formatting import format_interval, format_ranks, format_score, one_line
 from evalkit.report import ExportFormat
 from evalkit.report.comparison import Mark, comparison_notes, means_by_method, pairs_table, verdict_sentences
+from evalkit.report.edit_types import edit_type_notes, edit_type_tables
 from evalkit.report.latex import latex
 from evalkit.report.tables import escape_markdown, markdown_rows, markdown_table
 
@@ -56,15 +58,26 @@ def markdown(comparison: Comparison) -> str:
             "",
             *markdown_table(pairs_table(comparison)),
             "",
+            *_edit_types(comparison),
             *(f"- {_note(note, comparison)}" for note in comparison_notes(comparison)),
             "",
         ]
     )
 
 
+def _edit_types(comparison: Comparison) -> list[str]:
+    """A table per metric, each below its title, and what they are."""
+    tables = [["", escape_markdown(t.title), "", *markdown_table(t), ""] for t in edit_type_tables(comparison)]
+    return [*chain.from_iterable(tables), *map(escape_markdown, edit_type_notes(comparison)), ""]
+
+
 def comparison_csv(comparison: Comparison) -> str:
-    """One line per comparison."""
-    return pairs_csv(comparison.pairs)
+    """One line per comparison, and where edit types were asked for also one for each on the items of each type."""
+    if comparison.edit_types is None:
+        return pairs_csv(comparison.pairs)
+    parts = {"": comparison, **comparison.edit_types.of}
+    rows = [[name, *_pair_cells(pair)] for name, part in parts.items() for pair in part.pairs]
+    return csv_text(("edit_type", *PAIR_COLUMNS, *_PARTS), rows)
 
 
 def pair_record(pair: PairResult) -> dict[str, object]:
@@ -83,10 +96,11 @@ def pair_record(pair: PairResult) -> dict[str, object]:
 
 def pairs_csv(pairs: Iterable[PairResult]) -> str:
     """One line per comparison, numbers in full; an empty cell is a value that is not defined."""
-    rows = (
-        [*(getattr(pair, name) for name in PAIR_COLUMNS), *(part(pair) for part in _PARTS.values())] for pair in pairs
-    )
-    return csv_text((*PAIR_COLUMNS, *_PARTS), rows)
+    return csv_text((*PAIR_COLUMNS, *_PARTS), map(_pair_cells, pairs))
+
+
+def _pair_cells(pair: PairResult) -> list[object]:
+    return [*(getattr(pair, name) for name in PAIR_COLUMNS), *(part(pair) for part in _PARTS.values())]
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -1,16 +1,22 @@
 """A comparison edit type by edit type: each as if its items were all, but corrected together."""
 
 import csv
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from evalkit.cli.compare import as_json
 from evalkit.comparison.compare import compare
 from evalkit.comparison.edit_types import by_edit_type
 from evalkit.comparison.statements.captions import about_edit_types
+from evalkit.report.edit_types import edit_type_notes, edit_type_tables
+from evalkit.report.export import export
+from evalkit.report.page.render import render_page
 from evalkit.scores.frame import ScoreFrame
 from evalkit.stats.multiplicity import correct_families
+from tests.support.audit import Tables
 
 TYPES = ("object", "style", "background")
 
@@ -43,7 +49,7 @@ def in_turn(_, item):
 
 def rows(methods=("a", "b", "c"), n_items=45):
     """Three methods on items of three types, in groups of two across types; method b is better on styles only."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(3)
     return [
         {
             "item_id": f"i{item}", "method": method, "group": f"g{item // 2}", "edit_type": TYPES[item % 3],
@@ -82,30 +88,63 @@ def test_a_type_is_compared_as_if_its_items_were_all(table, tmp_path):
 
 
 def test_all_types_are_corrected_as_one_family(table):
-    """The corrected p-values are Benjamini and Hochberg's over every type, metric and pair; sentences say so."""
+    """On each metric the corrected p-values are Benjamini and Hochberg's over every type and pair; sentences say so."""
     types = by_edit_type(typed(compare([table]), in_turn))
-    pairs = [pair for comparison in types.of.values() for pair in comparison.pairs]
-    n = len(pairs)
-    expected = correct_families(
-        [pair.p_value for pair in pairs], [None] * n, [False] * n, "holm", alpha=0.05, max_t=[None] * n
-    )
+    for metric in ("score", "lpips"):
+        pairs = [pair for part in types.of.values() for pair in part.pairs if pair.metric == metric]
+        family = [pair.p_value for pair in pairs], [None] * 9, [False] * 9
+        expected = correct_families(*family, "holm", alpha=0.05, max_t=[None] * 9)
 
-    assert n == 3 * 2 * 3
-    assert [pair.adjusted_p_value for pair in pairs] == pytest.approx([one.p_value for one in expected])
-    assert {pair.n_comparisons for pair in pairs} == {n}
-    assert all("Benjamini–Hochberg" in pair.sentence and "15 items" in pair.sentence for pair in pairs)
+        assert [pair.adjusted_p_value for pair in pairs] == pytest.approx([one.p_value for one in expected])
+        assert {pair.n_comparisons for pair in pairs} == {9}
+        assert all("Benjamini–Hochberg" in pair.sentence and "15 items" in pair.sentence for pair in pairs)
     decided = {name: {p.winner for p in c.pairs if p.metric == "score"} for name, c in types.of.items()}
     assert decided == {"object": {None}, "style": {"b", None}, "background": {None}}
     assert next(row.rank_high for row in types.of["style"].ranking if row.method == "b") == 1
+    said = about_edit_types(types.of, types.left_out, types.n_untyped)
+    assert "over all 9 comparisons of all edit types on a metric." in said
 
 
-def test_some_metrics_can_be_chosen(table):
-    """The family is then that of these metrics."""
+def test_what_is_found_on_a_metric_does_not_depend_on_the_others(table):
+    """A page that shows one metric says what the terminal says of all."""
     comparison = typed(compare([table]), in_turn)
-    types = by_edit_type(comparison, comparison.metrics[:1])
+    one, both = by_edit_type(comparison, comparison.metrics[:1]), by_edit_type(comparison)
 
-    assert {pair.n_comparisons for c in types.of.values() for pair in c.pairs} == {9}
-    assert {metric.name for c in types.of.values() for metric in c.metrics} == {"score"}
+    assert {metric.name for part in one.of.values() for metric in part.metrics} == {"score"}
+    for name, part in one.of.items():
+        assert part.pairs == tuple(pair for pair in both.of[name].pairs if pair.metric == "score")
+        assert part.ranking == tuple(row for row in both.of[name].ranking if row.metric == "score")
+
+
+def test_edit_types_are_shown_and_exported(table):
+    """A table per metric, lines of their own in the CSV, tables in Markdown, records in JSON, with what they are."""
+    comparison = typed(compare([table]), in_turn)
+    asked = replace(comparison, edit_types=by_edit_type(comparison))
+    tables = list(edit_type_tables(asked))
+
+    assert [t.title for t in tables] == ["score ↑ by edit type, exploratory", "lpips ↓ by edit type, exploratory"]
+    assert tables[0].header == ("method", "object (15 items)", "style (15 items)", "background (15 items)")
+    best = dict(zip(tables[0].header[1:], next(row for row in tables[0].rows if row[0] == "b")[1:], strict=True))
+    assert best["style (15 items)"].split()[:2] == ["1", "•"]
+    (note,) = edit_type_notes(asked)
+    assert note.startswith("Exploratory: ")
+    rows = list(csv.DictReader(io.StringIO(export(asked, "csv"))))
+    assert [sum(row["edit_type"] == name for row in rows) for name in ("", *TYPES)] == [6, 6, 6, 6]
+    assert {row["n_items"] for row in rows} == {"45", "15"}
+    assert "edit_type" not in export(comparison, "csv").splitlines()[0].split(",")
+    assert "| method | object (15 items) |" in export(asked, "md").replace("\\", "")
+    record = as_json(asked)["edit_types"]["style"]
+    assert [len(record[key]) for key in ("comparisons", "ranking")] == [6, 6]
+    assert "edit_types" not in as_json(comparison)
+    page = Tables(render_page(asked))
+    assert sum(caption.startswith("Means by edit type") for caption, _ in page.tables) == 2
+
+
+def test_without_edit_types_that_is_said(table):
+    """Asked for where items have none, the comparison says so and is otherwise the same."""
+    (note,) = edit_type_notes(compare([table], by="edit_type"))
+
+    assert note == "the items have no edit types, or all the same one: there is nothing to compare by edit type."
 
 
 def test_a_type_that_one_method_names_counts_for_all(table):

@@ -207,7 +207,7 @@ def test_edit_types_have_a_table_that_says_what_it_is():
     assert table == ["method", "style 12 items", "object 12 items"]
     (about,) = (words for words in page.words if words.startswith("Exploratory: "))
     assert "Benjamini–Hochberg-corrected" in about
-    assert "over all 6 comparisons of all edit types" in about
+    assert "over all 6 comparisons of all edit types." in about
     assert 'id="types"' not in render_page(comparison_of(3, n_items=24))
 
 

@@ -1,5 +1,6 @@
 """Captions of tables and paragraphs of pages: what is shown, of how many items, and what kind of interval it has."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 from evalkit.comparison.records import ComparedMetric, Comparison
@@ -52,6 +53,11 @@ def about_marks(best: str, tied: str) -> str:
     return f"{best}: best mean; {tied}: no method is decided better"
 
 
+def edit_types_title(metric: ComparedMetric) -> str:
+    """Above a table of edit types on one metric."""
+    return f"{metric_label(metric)} by edit type, exploratory"
+
+
 def about_edit_types(of: Mapping[str, Comparison], left_out: Mapping[str, str], n_untyped: int) -> str:
     """Above a table of edit types: what kind of evidence it is, and what corrects it.
 
@@ -62,10 +68,11 @@ def about_edit_types(of: Mapping[str, Comparison], left_out: Mapping[str, str], 
     """
     first = next(iter(of.values()))
     inference = Inference.of(first.settings)
-    n_tests = sum(pair.p_value is not None for comparison in of.values() for pair in comparison.pairs)
+    tests = Counter(p.metric for comparison in of.values() for p in comparison.pairs if p.p_value is not None)
+    many = " to ".join(f"{n:,}" for n in sorted({min(tests.values(), default=0), max(tests.values(), default=0)}))
     corrected = (
-        f"decisions between methods are {how_corrected(inference.exploratory_correction)} over all {n_tests:,} "
-        "comparisons of all edit types"
+        f"decisions between methods are {how_corrected(inference.exploratory_correction)} over all {many} comparisons "
+        f"of all edit types{' on a metric' if len(tests) > 1 else ''}"
     )
     reasons: dict[str, list[str]] = {}
     for name, comparison in of.items():

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evalkit.comparison.edit_types import EditTypes
-from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
+from evalkit.comparison.records import ComparedMetric, Comparison, EditTypes, PairResult, RankedMethod
 from evalkit.comparison.statements.pairs import effect_cells, verdict_on_words, verdict_words, win_tie_loss
 from evalkit.comparison.statements.terms import Inference, metric_label
 from evalkit.formatting import counted, format_p, format_signed, one_line
@@ -62,10 +61,10 @@ def means_columns(comparison: Comparison, metrics: Sequence[ComparedMetric]) -> 
     ]
 
 
-def type_panels(types: EditTypes) -> list[TypePanel]:
-    """A table per metric, with a column per edit type."""
-    by_type = {name: means_by_method(comparison) for name, comparison in types.of.items()}
-    metrics = next((comparison.metrics for comparison in types.of.values()), ())
+def type_panels(types: EditTypes, metrics: Sequence[ComparedMetric]) -> list[TypePanel]:
+    """A table for each of the metrics on which types were compared, with a column per edit type."""
+    columns = {name: means_columns(comparison, comparison.metrics) for name, comparison in types.of.items()}
+    compared = next(([metric.name for metric in comparison.metrics] for comparison in types.of.values()), [])
     return [
         TypePanel(
             number=number,
@@ -74,12 +73,13 @@ def type_panels(types: EditTypes) -> list[TypePanel]:
                 MeansColumn(
                     name=name,
                     note=counted(int(str(types.of[name].settings["n_items"])), "item"),
-                    cells={method: cells[number] for method, cells in by_method.items()},
+                    cells=of_type[compared.index(metric.name)].cells,
                 )
-                for name, by_method in by_type.items()
+                for name, of_type in columns.items()
             ),
         )
         for number, metric in enumerate(metrics)
+        if metric.name in compared
     ]
 
 

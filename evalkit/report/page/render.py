@@ -72,7 +72,7 @@ def render_page(comparison: Comparison) -> str:
         .get_template("page.html")
         .render(
             **_answer(comparison, metrics),
-            **_edit_types(comparison, [metric for metric in metrics if metric.primary]),
+            **_edit_types(comparison, metrics),
             **_pairs(comparison, metrics),
             figures=[figure for figure in figures if figure.name.startswith("means")],
             trade_offs=[figure for figure in figures if figure.name.startswith("trade_off")],
@@ -159,12 +159,13 @@ def _answer(comparison: Comparison, metrics: Sequence[ComparedMetric]) -> dict[s
 
 
 def _edit_types(comparison: Comparison, metrics: Sequence[ComparedMetric]) -> dict[str, object]:
-    """What the section of edit types shows, on the primary metrics."""
-    types = by_edit_type(comparison, metrics)
+    """What the section of edit types shows: all metrics where that was asked for, else the primary ones."""
+    types = comparison.edit_types
+    if types is None:
+        types = by_edit_type(comparison, [metric for metric in metrics if metric.primary])
     return {
         "types": types,
-        "type_metrics": metrics,
-        "type_panels": type_panels(types),
+        "type_panels": type_panels(types, metrics),
         "about_types": about_edit_types(types.of, types.left_out, types.n_untyped) if types.of else "",
     }
 

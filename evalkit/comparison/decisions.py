@@ -1,0 +1,46 @@
+"""Between joined scores and statistics: what the tests are given, and their decisions as results with sentences."""
+
+from collections.abc import Sequence
+
+from evalkit.comparison.failures import FAILURE_RATE
+from evalkit.comparison.join import Joined
+from evalkit.comparison.records import ComparedMetric, PairResult
+from evalkit.comparison.statements.pairs import sentence_of
+from evalkit.comparison.statements.terms import Inference
+from evalkit.stats.records import PairComparison
+from evalkit.stats.scores import MetricScores
+
+
+def metric_scores(joined: Joined, metric: ComparedMetric) -> MetricScores:
+    """One metric's scores, as the statistics take them."""
+    scores = joined.scores(metric.name)
+    return MetricScores(
+        metric=metric.name,
+        scores=scores,
+        higher_is_better=metric.higher_is_better,
+        direction_known=metric.direction_known,
+        primary=metric.primary,
+        margin=metric.margin,
+        range=metric.range,
+        is_rate=metric.is_rate,
+        unranked=joined.unranked[metric.name],
+        not_run={method: joined.not_run(method, metric.name) for method in scores},
+        # Of the failure rate nothing was given: failing is what it measures.
+        failed={} if metric.name == FAILURE_RATE.name else {method: joined.failed(method) for method in scores},
+        seed_labels={method: joined.seed_labels(method, metric.name) for method in scores},
+    )
+
+
+def pair_results(
+    joined: Joined, compared: Sequence[ComparedMetric], decided: Sequence[PairComparison], inference: Inference
+) -> tuple[PairResult, ...]:
+    """Every pair on every metric, with its sentence and the items that it leaves out."""
+    metrics = {metric.name: metric for metric in compared}
+    return tuple(
+        PairResult.of(
+            pair,
+            excluded=joined.excluded(pair.a, pair.b, pair.metric),
+            sentence=sentence_of(pair, metrics[pair.metric], inference),
+        )
+        for pair in decided
+    )

@@ -1,0 +1,36 @@
+"""A comparison edit type by edit type as text: tables, what must be said of them, and records."""
+
+from collections.abc import Iterator
+
+from evalkit.comparison.records import Comparison
+from evalkit.comparison.statements.captions import about_edit_types, edit_types_title
+from evalkit.formatting import counted
+from evalkit.report.comparison import mean_cells, metric_ranking
+from evalkit.report.tables import TextTable, in_columns
+
+NO_TYPES = "the items have no edit types, or all the same one: there is nothing to compare by edit type"
+
+
+def edit_type_tables(comparison: Comparison) -> Iterator[TextTable]:
+    """For each metric, methods by edit types: the ranks that each method may have, its mean and its interval."""
+    types = comparison.edit_types.of if comparison.edit_types else {}
+    metrics = next((of_type.metrics for of_type in types.values()), ())
+    for metric in metrics:
+        methods = [row.method for row in metric_ranking(comparison, metric.name)]
+        rankings = [{r.method: r for r in metric_ranking(of_type, metric.name)} for of_type in types.values()]
+        columns = [in_columns(mean_cells(ranking[method], unranked="") for method in methods) for ranking in rankings]
+        heads = [f"{name} ({_size(of_type)})" for name, of_type in types.items()]
+        rows = tuple(zip(methods, *columns, strict=True))
+        yield TextTable(title=edit_types_title(metric), header=("method", *heads), rows=rows)
+
+
+def edit_type_notes(comparison: Comparison) -> list[str]:
+    """What kind of evidence the tables are; nothing where edit types were not asked for."""
+    types = comparison.edit_types
+    if types is None:
+        return []
+    return [about_edit_types(types.of, types.left_out, types.n_untyped)] if types.of else [f"{NO_TYPES}."]
+
+
+def _size(of_type: Comparison) -> str:
+    return counted(int(str(of_type.settings["n_items"])), "item")
