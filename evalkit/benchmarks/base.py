@@ -114,7 +114,9 @@ class Benchmark:
     def without_files(self) -> ExpectedItems:
         """The items as a folder is matched against them by name alone; none of them has an image."""
         items = tuple(item.with_images(lambda _path: None) for item in self.items)
-        return ExpectedItems(benchmark=self.name, items=items, edited_names=self.edited_names)
+        return ExpectedItems(
+            benchmark=self.name, items=items, source_names=_source_names(self.items), edited_names=self.edited_names
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,7 @@ class LoadedBenchmark:
         return ExpectedItems(
             items=self.items,
             benchmark=self.benchmark.name,
-            source_names={item.item_id: item.source_image.name for item in self.items if item.source_image},
+            source_names=_source_names(self.items),
             edited_names=self.benchmark.edited_names,
         )
 
@@ -147,6 +149,10 @@ class LoadedBenchmark:
 
 def _below(root: Path, image: AnyImage) -> AnyImage:
     return root / image if isinstance(image, Path) else image
+
+
+def _source_names(items: tuple[EditItem, ...]) -> dict[str, str]:
+    return {item.item_id: item.source_image.name for item in items if item.source_image}
 
 
 class Benchmarks(Registry[Callable[[], Benchmark]]):

@@ -8,14 +8,18 @@ from functools import partial
 from pathlib import Path
 
 from evalkit.benchmarks.base import BENCHMARKS, CARDS, Benchmark, LoadedBenchmark
+from evalkit.edits.choose import Typed
 from evalkit.edits.dataset_items import dataset_folder, dataset_sources
 from evalkit.edits.dataset_rows import Dataset
 from evalkit.edits.datasets import is_dataset, open_dataset
 from evalkit.edits.folder import EditFolder, ExpectedItems
 from evalkit.edits.headings import mapped_fields
 from evalkit.edits.item import EditItem, Problem
+from evalkit.edits.manifest import MANIFEST_NAME
 from evalkit.edits.open import infer_benchmark, open_folder
 from evalkit.edits.problems import shown
+from evalkit.edits.sources import with_groups
+from evalkit.edits.strips import Strips, refuse_strips
 from evalkit.errors import BrokenPluginError, OptionError
 
 
@@ -34,8 +38,10 @@ def open_edits(
     data: Path | None = None,
     sources: Path | str | None = None,
     captions: Path | None = None,
-    pattern: str | None = None,
+    pattern: str | Sequence[str] | None = None,
+    source_pattern: str | None = None,
     mapped: str | Mapping[str, str] | None = None,
+    strip: str | None = None,
     split: str | None = None,
     config: str | None = None,
     with_images: bool = True,
@@ -47,9 +53,11 @@ def open_edits(
         benchmark: The benchmark's name, or the path of its card; inferred where it is None.
         data: A local copy of the benchmark's files.
         sources: Source images, for a folder without a benchmark; or a data set of them, with what else its rows say.
-        captions: CSV or JSONL with the captions, to go with ``sources``.
-        pattern: How files are named.
+        captions: A table, or a folder of text files, that says what was edited.
+        pattern: How files are named; several as a sequence, or one per line.
+        source_pattern: How source images are named.
         mapped: Which columns are which of our fields; as a text, a line ``FIELD=HEADING`` for each.
+        strip: What the panels are, such as ``source,edited``, where each file is a strip of several images.
         split: Of the data set.
         config: Of the data set.
         with_images: Whether the benchmark's own images are needed; without them nothing is fetched.
@@ -59,33 +67,94 @@ def open_edits(
         BenchmarkError: The benchmark's files cannot be had.
         DataError: The folder cannot be read as any layout.
     """
-    rows = _rows(root, sources, benchmark, captions, pattern, split=split, config=config)
+    patterns = pattern.splitlines() if isinstance(pattern, str) else list(pattern or ())
+    rows = _rows(root, sources, benchmark, captions, patterns, split=split, config=config)
     holds_edits = rows is not None and sources is None
-    is_known = rows or sources
+    is_known = rows or sources or captions
     chosen, notes = _chosen(Path(root), benchmark) if benchmark or not is_known else (None, ())
     expected = chosen.without_files if chosen else None
     if chosen and (with_images or not chosen.items):
         loaded = chosen.load(data, near=None if holds_edits else Path(root))
         chosen, expected = loaded.benchmark, loaded.expected
+    texts = {"benchmark": benchmark, "source_pattern": source_pattern, "strip": strip, "split": split, "config": config}
+    paths = {"data": data, "sources": sources, "captions": captions}
     fields = mapped_fields(mapped.splitlines()) if isinstance(mapped, str) else mapped or {}
-    if rows and holds_edits:
-        folder = dataset_folder(rows, fields, expected)
-    elif rows:
-        expected = dataset_sources(rows, fields)
-        folder, notes = open_folder(Path(root), expected=expected, pattern=pattern), expected.problems
-    else:
-        paths = {"sources": Path(sources) if sources else None, "captions": captions}
-        folder = open_folder(Path(root), expected=expected, pattern=pattern, **paths)
-    folder = _as_benchmark_has_it(folder, chosen) if chosen else folder
-    texts = {"benchmark": _lasting(benchmark, chosen), "pattern": pattern, "config": config}
-    texts["split"] = rows.split if rows else None
-    texts["mapped"] = "\n".join(f"{field}={heading}" for field, heading in fields.items())
-    texts |= {name: str(path.resolve()) for name, path in (("data", data), ("captions", captions)) if path}
-    if sources:
-        texts["sources"] = rows.location if rows else str(Path(sources).resolve())
-    opened_with = {name: value for name, value in texts.items() if value}
+    said = _Said(texts=texts, paths=paths, patterns=tuple(patterns), fields=fields)
+    folder = _opened(root, said, rows, expected)
+    folder = _as_benchmark_has_it(_cut(folder, strip, said.typed, chosen), chosen)
+    opened_with = said.opened_with(rows, _lasting(benchmark, chosen))
     folder = replace(folder, opened_with=opened_with, problems=(*notes, *folder.problems))
     return OpenedFolder(folder=folder, benchmark=chosen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What the user said of a folder, by option."""
+
+    texts: Mapping[str, str | None]
+    paths: Mapping[str, Path | str | None]
+    patterns: tuple[str, ...]
+    fields: Mapping[str, str]
+
+    @property
+    def lines(self) -> dict[str, str | None]:
+        """All that is no path; what was said several times, line by line."""
+        mapped = "\n".join(f"{field}={heading}" for field, heading in self.fields.items())
+        return {**self.texts, "pattern": "\n".join(self.patterns), "mapped": mapped}
+
+    @property
+    def typed(self) -> Typed:
+        """The same as it is typed."""
+        return Typed.of({**self.paths, **self.lines})
+
+    def opened_with(self, rows: Dataset | None, benchmark: str | None) -> dict[str, str]:
+        """The same as a run remembers it: with absolute paths, and the split and the revision that was read."""
+        found = {name: str(Path(path).resolve()) for name, path in self.paths.items() if path} | self.lines
+        found |= {"benchmark": benchmark, "split": rows.split if rows else None}
+        if rows and self.paths["sources"]:
+            found["sources"] = rows.location
+        return {name: text for name, text in found.items() if text}
+
+
+def _opened(root: Path | str, said: _Said, rows: Dataset | None, expected: ExpectedItems | None) -> EditFolder:
+    """A data set of edits; or a folder of files, whose items are those that are expected or found in what was said."""
+    sources, captions, patterns = said.paths["sources"], said.paths["captions"], said.patterns
+    if rows and sources is None:
+        return dataset_folder(rows, said.fields, expected)
+    if rows:
+        expected, sources = dataset_sources(rows, said.fields), None
+    if said.texts["strip"] and not (
+        expected or sources or captions or patterns or (Path(root) / MANIFEST_NAME).is_file()
+    ):
+        patterns = ("{item_id}",)
+    folder = open_folder(
+        Path(root),
+        expected=expected,
+        sources=Path(sources) if sources else None,
+        captions=Path(captions) if captions else None,
+        pattern=patterns,
+        source_pattern=said.texts["source_pattern"],
+        mapped={} if rows else said.fields,
+        typed=said.typed,
+    )
+    return replace(folder, problems=(*expected.problems, *folder.problems)) if rows and expected else folder
+
+
+def _cut(folder: EditFolder, strip: str | None, typed: Typed, benchmark: Benchmark | None) -> EditFolder:
+    """The folder with the panels of its strips, if the user says what these are; other strips are refused.
+
+    Those of a benchmark that knows what its scripts write are left to it.
+
+    Raises:
+        LayoutError: It holds strips, or not those that the user says.
+        OptionError: What the user says names no panels.
+    """
+    if strip:
+        grouped = with_groups(Strips.of(strip).cut(folder.items, folder.root), {})
+        return replace(folder, items=grouped.items, problems=(*folder.problems, *grouped.problems))
+    if folder.layout != "dataset" and (benchmark is None or benchmark.edited_image is None):
+        refuse_strips(folder.items, folder.root, typed.command(str(folder.root)))
+    return folder
 
 
 def open_edits_of(loaded: LoadedBenchmark, root: Path) -> EditFolder:
@@ -94,7 +163,8 @@ def open_edits_of(loaded: LoadedBenchmark, root: Path) -> EditFolder:
     Raises:
         DataError: The folder cannot be read as any layout.
     """
-    return _as_benchmark_has_it(open_folder(root, expected=loaded.expected), loaded.benchmark)
+    folder = _cut(open_folder(root, expected=loaded.expected), None, Typed(), loaded.benchmark)
+    return _as_benchmark_has_it(folder, loaded.benchmark)
 
 
 def _lasting(name: str | None, benchmark: Benchmark | None) -> str | None:
@@ -118,8 +188,10 @@ def _chosen(root: Path, name: str | None) -> tuple[Benchmark | None, tuple[Probl
     return None, (Problem(code="unknown_benchmark", message=message),)
 
 
-def _as_benchmark_has_it(folder: EditFolder, benchmark: Benchmark) -> EditFolder:
+def _as_benchmark_has_it(folder: EditFolder, benchmark: Benchmark | None) -> EditFolder:
     """A folder as its benchmark's own scripts write it, with the edited images that its files hold."""
+    if benchmark is None:
+        return folder
     if benchmark.edited_image:
         folder = _with_edited_images(folder, benchmark.edited_image)
     problems = (problem for problem in folder.problems if not _is_beside(problem, folder.root, benchmark.beside))
@@ -140,7 +212,7 @@ def _rows(
     sources: Path | str | None,
     benchmark: str | None,
     captions: Path | None,
-    pattern: str | None,
+    patterns: Sequence[str],
     *,
     split: str | None,
     config: str | None,
@@ -151,7 +223,7 @@ def _rows(
         OptionError: An option contradicts it, or goes with a data set alone.
     """
     location = sources or root
-    if ((captions or pattern) and not sources) or not is_dataset(location):
+    if ((captions or patterns) and not sources) or not is_dataset(location):
         if split or config:
             raise OptionError(f"{location} is no data set: leave --split and --config out.")
         return None

@@ -107,18 +107,29 @@ class FolderOptions:
     data: Path | None
     sources: PathOrUrl | None
     captions: Path | None
-    pattern: str | None
+    pattern: tuple[str, ...]
+    source_pattern: str | None
     mapped: str
+    strip: str | None
     split: str | None
     config: str | None
 
 
 SOURCES_HELP = "Source images, for a folder without a benchmark; or a data set: a Parquet file, hf://OWNER/NAME."
+CAPTIONS_HELP = (
+    "What was edited: a table (CSV, Excel, JSON, JSON Lines, YAML, Parquet), or a folder with a text file per image. "
+    "Known headings: evalkit list headings."
+)
+MAP_HELP = (
+    "A column of the captions, or of the data set, by its heading, such as target_caption=HEADING; can be repeated."
+)
+STRIP_HELP = "What the panels of each file are, such as source,edited, where it is a strip of several images."
+PATTERN_HELP = 'How files are named: "{item_id}", "{source}", "{target_caption}", "{seed}" and "*"; can be repeated.'
 
 
 def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the folder options to a command and passes them as one ``folder_options`` record."""
-    file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    existing = click.Path(exists=True, path_type=Path)
 
     @click.option("--benchmark", metavar="NAME", help="What was edited; inferred from the manifest or the file names.")
     @click.option(
@@ -128,15 +139,15 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="A local copy of the benchmark's own files.",
     )
     @click.option("--sources", type=FolderOrUrl(exists=True, dataset=True), help=SOURCES_HELP)
-    @click.option("--captions", type=file, help="CSV or JSONL with the captions of each item, to go with --sources.")
+    @click.option("--captions", type=existing, help=CAPTIONS_HELP)
+    @click.option("--map", "mapped", metavar="FIELD=HEADING", multiple=True, help=MAP_HELP)
+    @click.option("--pattern", metavar="P", multiple=True, help=PATTERN_HELP)
     @click.option(
-        "--pattern",
-        metavar="P",
-        help='How files are named: "{item_id}", "{source}", "{target_caption}", "{seed}" and "*".',
+        "--source-pattern", metavar="P", help="How source images are named, in --sources or beside the edits."
     )
-    @click.option("--map", "mapped", metavar="FIELD=HEADING", multiple=True, help="A column by its heading.")
     @click.option("--split", metavar="NAME", help="Of the data set in PATH or --sources.")
     @click.option("--config", metavar="NAME", help="The configuration of the data set in PATH or --sources.")
+    @click.option("--strip", metavar="A,B", help=STRIP_HELP)
     @functools.wraps(command)
     def wrapped(
         *args: Any,  # noqa: ANN401 - click passes options

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from evalkit.editing.method import MethodCard
     from evalkit.registry import Registry, RegistryEntry
 
-KINDS = ("metrics", "encoders", "benchmarks", "methods", "protocols")
+HEADINGS = "headings"
+KINDS = ("metrics", "encoders", "benchmarks", "methods", "protocols", HEADINGS)
 _SHOWN = {
     "metrics": ("better", "family", "range", "reference"),
     "benchmarks": ("version", "items", "groups", "language", "edit_types", "variants", "protocol", "licence"),
@@ -27,8 +28,11 @@ _SHOWN = {
 @click.argument("kind", type=click.Choice(KINDS))
 @output_options
 def list_names(kind: str, *, output: Output) -> None:
-    """List the metrics, encoders, benchmarks, methods or protocols that are installed."""
-    rows = [_row(kind, entry) for entry in _registry(kind).entries()]
+    """List the metrics, encoders, benchmarks, methods or protocols that are installed, or the headings that are known.
+
+    Headings are those of captions tables and data sets: words in capitals stand for each of their spellings.
+    """
+    rows = _headings() if kind == HEADINGS else [_row(kind, entry) for entry in _registry(kind).entries()]
     output.json(rows)
     for row in rows:
         output.line(row["name"])
@@ -38,6 +42,13 @@ def list_names(kind: str, *, output: Output) -> None:
     for row in rows:
         if row["error"]:
             output.note(row["error"])
+
+
+def _headings() -> list[dict[str, Any]]:
+    """The headings of tables that are read as our fields."""
+    from evalkit.edits.headings import heading_table
+
+    return [{"name": name, "summary": words, "provider": "evalkit", "error": None} for name, words in heading_table()]
 
 
 def _row(kind: str, entry: "RegistryEntry[Any]") -> dict[str, Any]:

@@ -1,126 +1,232 @@
-"""Captions tables: what was edited, for folders that have neither a manifest nor a benchmark."""
+"""Captions: what was edited, for folders that have neither a manifest nor a benchmark.
 
+They come as a table, whatever its format and its headings, or as one text or JSON file beside or for each image.
+"""
+
+import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path, PurePath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from evalkit.edits.folder import ExpectedItems
-from evalkit.edits.item import EditItem
-from evalkit.edits.manifest import json_lines
-from evalkit.edits.names import stem
+from evalkit.edits.headings import FIELDS, Columns, is_heading, resolve_headings
+from evalkit.edits.item import IMAGE_FIELDS, EditItem
+from evalkit.edits.names import path_parts, stem
+from evalkit.edits.problems import shown
+from evalkit.edits.scan import scan_folder
 from evalkit.errors import ManifestError
 from evalkit.formatting import listed
-from evalkit.storage.delimited import csv_rows
-from evalkit.storage.documents import LineError
+from evalkit.images.decode import IMAGE_SUFFIXES
+from evalkit.storage.delimited import text_encoding
+from evalkit.storage.documents import read_json
+from evalkit.storage.files import open_regular
+from evalkit.storage.tables import read_table
 
-COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "item_id": ("item_id",),
-    "source": ("source_image_file_name", "source_image", "source"),
-    "edited": ("edited_image_file_name", "edited_image", "edited"),
-    "source_caption": ("source_caption",),
-    "target_caption": ("target_caption",),
-    "instruction": ("instruction",),
-    "edit_type": ("edit_type",),
-    "group": ("group",),
-}
-"""What a row can say, with the headings that say it; the first are the manifest's."""
+MAX_TEXT_BYTES = 1 << 16
+"""Of a file that holds the caption of one image."""
 _TEXTS = ("source_caption", "target_caption", "instruction", "edit_type", "group")
+_LOOKED_AT = 1000
+"""Rows by which it is told whether a column holds names of files or texts."""
+Rows = Sequence[tuple[str, Mapping[str, Any]]]
+"""Where each record stands, and its cells by heading."""
 
 
-def read_captions(path: Path) -> ExpectedItems:
-    """Reads a captions table.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CaptionRow:
+    """A record under our own names."""
+
+    where: str
+    cells: Mapping[str, str | None]
+    seed: int | None
+
+    @property
+    def file(self) -> str:
+        """The file that identifies it where it has no ``item_id``."""
+        return self.cells["edited_image"] or self.cells["source_image"] or ""
+
+
+def read_captions(path: Path, mapped: Mapping[str, str] | None = None) -> ExpectedItems:
+    """Reads captions.
 
     Args:
-        path: CSV (with a heading; commas, semicolons or tabs) or JSON Lines. A row needs an ``item_id``, a
-            ``source_image_file_name`` or an ``edited_image_file_name``; without the first, the stem of the edited
-            image's name identifies the item, else that of the source image's.
+        path: A table, see :func:`evalkit.storage.tables.read_table`; or a folder with a ``.txt`` or ``.json`` file for
+            each image, named as the image is or lying in a folder that is. A row of a table needs an item's id or a
+            file; without an id, the stem of the edited image's name identifies the item, else that of the source's,
+            and where these are not distinct, the texts tell them apart.
+        mapped: Our fields with the headings that the user says hold them.
 
     Returns:
-        The rows as items without files, in their order, and the names of their files as far as the table gives them.
+        The rows as items without files, in their order, and the names of their files as far as they are given.
 
     Raises:
-        ManifestError: The table cannot be read, a row names nothing, or two rows are one item. The message names
-            the line.
+        DataError: The table cannot be read, a row names nothing, or two rows are one item. The message names the row.
+        OptionError: See :func:`evalkit.edits.headings.resolve_headings`.
     """
-    items: dict[str, EditItem] = {}
-    lines: dict[str, int] = {}
-    names: dict[str, dict[str, str]] = {"source": {}, "edited": {}}
-    for number, record in _records(path):
-        where = f"{path}:{number}"
-        row = _row(record, where)
-        item_id = row["item_id"] or stem(PurePath(row["edited"] or row["source"] or "").name)
-        if not item_id:
-            raise ManifestError(
-                f"{where}: expected an item_id, a source_image_file_name or an edited_image_file_name; "
-                f"got the columns {listed([repr(name) for name in record], 20) or 'of an empty row'}."
-            )
-        if item_id in items:
-            raise ManifestError(
-                f"{where}: the item '{item_id}' stands in line {lines[item_id]} already. "
-                f"Give every row an item_id of its own."
-            )
-        lines[item_id] = number
-        for kind, by_item in names.items():
-            if name := row[kind]:
-                by_item[item_id] = name
-        texts: dict[str, Any] = {name: row[name] for name in _TEXTS}
-        items[item_id] = EditItem(item_id=item_id, **texts)
-    _require_texts(path, items.values())
-    return ExpectedItems(items=tuple(items.values()), source_names=names["source"], edited_names=names["edited"])
-
-
-def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The rows with their line numbers, whatever the format."""
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
-        yield from json_lines(path)
-    elif path.suffix.lower() in (".csv", ".tsv", ".txt"):
-        yield from _csv_records(path)
+    if path.is_dir():
+        rows, files = _beside_images(path)
+        headings = tuple(dict.fromkeys(heading for _, record in rows for heading in record))
+        notes: tuple[str, ...] = ()
     else:
-        raise ManifestError(f"{path}: expected a captions table named .csv, .tsv or .jsonl, got '{path.suffix}'.")
+        table = read_table(path, value="caption", known=is_heading)
+        rows, headings, notes, files = table.rows, table.columns, table.notes, [path]
+    columns = resolve_headings(headings, mapped or {}, where=str(path), pictures=_names_of_files(headings, rows))
+    columns, without_names = _with_names_only(columns, rows, mapped or {})
+    read = [_row(record, columns.of, f"{path}, {where}") for where, record in rows]
+    _require_contents(path, read, headings)
+    expected = _expected(read, columns)
+    notes = (*notes, *columns.notes, *(f"{path}: {note}" for note in without_names))
+    return replace(expected, notes=notes, table=path, caption_files=frozenset(files))
 
 
-def _csv_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        rows = csv_rows(path)
-        first, heading = next(rows, (1, []))
-        if twice := next((name for name, count in Counter(heading).items() if count > 1), None):
-            raise ManifestError(f"{path}:{first}: the heading '{twice}' stands there twice. Rename one of them.")
-        for number, cells in rows:
-            if len(cells) > len(heading):
-                raise ManifestError(
-                    f"{path}:{number}: expected {len(heading)} cells as in the heading, got {len(cells)}. Put a text "
-                    "that holds what separates the cells in double quotes."
-                )
-            yield number, dict(zip(heading, cells, strict=False))
-    except OSError as error:
-        raise ManifestError(f"{path} cannot be read: {error.strerror}.") from error
-    except LineError as error:
-        raise ManifestError(f"{path}:{error.number}: expected CSV in UTF-8, got something else ({error}).") from error
-    except ValueError as error:
-        raise ManifestError(f"{path}: expected CSV in UTF-8, got something else ({error}).") from error
+def _expected(rows: Sequence[_CaptionRow], columns: Columns) -> ExpectedItems:
+    """The items that the rows are."""
+    items: dict[str, EditItem] = {}
+    lines: dict[tuple[str, int | None], str] = {}
+    names: dict[str, dict[str, str]] = {field: {} for field in IMAGE_FIELDS}
+    seed_names: dict[tuple[str, int], str] = {}
+    for item_id, row in zip(_ids(rows), rows, strict=True):
+        texts: dict[str, Any] = {name: row.cells[name] for name in _TEXTS}
+        item = EditItem(item_id=item_id, **texts)
+        earlier = lines.get((item_id, row.seed)) or (lines.get((item_id, None)) if row.seed is not None else None)
+        if earlier or items.get(item_id, item) != item:
+            earlier = earlier or next(where for (other, _), where in lines.items() if other == item_id)
+            raise ManifestError(
+                f"{row.where}: the item '{item_id}' stands in {earlier.rpartition(', ')[2]} already. "
+                "Give every row an item_id of its own, or a seed."
+            )
+        lines[item_id, row.seed] = row.where
+        items[item_id] = item
+        for field, by_item in names.items():
+            if not (name := row.cells[field]):
+                continue
+            if field == "edited_image" and row.seed is not None:
+                seed_names[item_id, row.seed] = name
+            else:
+                by_item[item_id] = name
+    return ExpectedItems(
+        items=tuple(items.values()),
+        source_names=names["source_image"],
+        edited_names=names["edited_image"],
+        reference_names=names["reference_image"],
+        mask_names=names["edit_mask"],
+        seed_names=seed_names,
+        rows={item_id: where for (item_id, _), where in lines.items()},
+        unsure=columns.unsure,
+        numbered=not ({"item_id", "edited_image", "source_image"} & columns.of.keys()),
+    )
 
 
-def _require_texts(path: Path, items: Collection[EditItem]) -> None:
-    """A table without any text has other headings than ours, or is not a captions table."""
-    if not any(item.target_caption or item.source_caption or item.instruction for item in items):
+def _ids(rows: Sequence[_CaptionRow]) -> list[str]:
+    """What identifies each row: its id, its file, or in a table with neither its place in it."""
+    ids = [row.cells["item_id"] or "" for row in rows]
+    if not any(ids) and not any(row.file for row in rows):
+        return [str(number) for number in range(len(rows))]
+    files = {row.file for item_id, row in zip(ids, rows, strict=True) if not item_id}
+    bare = Counter(stem(path_parts(file)[-1]) for file in files if path_parts(file))
+    texts = Counter((row.file, row.seed) for row in rows)
+
+    def from_file(row: _CaptionRow) -> str:
+        parts = path_parts(row.file)
+        if not parts:
+            raise ManifestError(f"{row.where}: expected an item_id, a source_image or an edited_image, got none.")
+        name = stem(parts[-1] if bare[stem(parts[-1])] == 1 else "/".join(parts))
+        text = row.cells["target_caption"] or row.cells["instruction"]
+        return f"{name}-{text}" if texts[row.file, row.seed] > 1 and text else name
+
+    named = [item_id or from_file(row) for item_id, row in zip(ids, rows, strict=True)]
+    if all(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in named):  # ids that are names of files
+        stems = [stem(name) for name in named]
+        return stems if len({*stems}) == len({*named}) else named
+    return named
+
+
+def _row(record: Mapping[str, Any], headings: Mapping[str, str], where: str) -> _CaptionRow:
+    cells = {field: _text(record, headings[field], where) if field in headings else None for field in FIELDS}
+    seed = cells["seed"]
+    if seed is not None and not seed.removesuffix(".0").isdecimal():
+        raise ManifestError(f"{where}, column {headings['seed']}: expected a whole number, got '{seed}'.")
+    return _CaptionRow(where=where, cells=cells, seed=None if seed is None else int(seed.removesuffix(".0")))
+
+
+def _text(record: Mapping[str, Any], heading: str, where: str) -> str | None:
+    """A cell; an empty one says nothing."""
+    value = record.get(heading)
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ManifestError(f"{where}, column {heading}: expected a text, got {value!r:.80}.")
+    return str(value).strip()
+
+
+def _names_of_files(headings: Sequence[str], rows: Rows) -> list[str]:
+    """The columns of which every cell may be the name of a file: it ends as one does, or has no blank in it."""
+
+    def may_be_one(value: object) -> bool:
+        return isinstance(value, str) and (Path(value).suffix.lower() in IMAGE_SUFFIXES or not {*" \n\t"} & {*value})
+
+    looked_at = [record for _, record in rows[:_LOOKED_AT]]
+    filled = {heading: [record[heading] for record in looked_at if record.get(heading)] for heading in headings}
+    return [heading for heading, values in filled.items() if values and all(map(may_be_one, values))]
+
+
+def _with_names_only(columns: Columns, rows: Rows, mapped: Mapping[str, str]) -> tuple[Columns, list[str]]:
+    """The columns without those that were guessed to name files and hold something else, such as runs of pixels."""
+    other = [
+        field
+        for field in IMAGE_FIELDS
+        if field in columns.of
+        and field not in mapped
+        and not all(isinstance(record.get(columns.of[field]), str | int | float | None) for _, record in rows)
+    ]
+    kept = {field: heading for field, heading in columns.of.items() if field not in other}
+    return replace(columns, of=kept), [
+        f"'{columns.of[field]}' holds no names of files and was not read" for field in other
+    ]
+
+
+def _require_contents(path: Path, rows: Sequence[_CaptionRow], headings: Sequence[str]) -> None:
+    """A table that neither has a text nor pairs images has other headings than are known, or is no captions table."""
+    has = {field for row in rows for field, cell in row.cells.items() if cell}
+    if not has & {"target_caption", "source_caption", "instruction"} and len(has & {*IMAGE_FIELDS}) < 2:
         raise ManifestError(
-            f"{path}: expected rows with a target_caption, a source_caption or an instruction, got "
-            f"{len(items)} rows without any. The headings that are read: "
-            f"{', '.join(headings[0] for headings in COLUMNS.values())}."
+            f"{path}: expected rows with a target_caption, a source_caption or an instruction, got {len(rows)} rows "
+            f"with the columns {listed([repr(name) for name in headings], 20) or 'of empty rows'}. Say which is which: "
+            "--map target_caption=HEADING (evalkit list headings has those that are known)"
         )
 
 
-def _row(record: Mapping[str, Any], where: str) -> dict[str, str | None]:
-    """A row under our own names; an empty cell says nothing."""
-    row: dict[str, str | None] = dict.fromkeys(COLUMNS)
-    for ours, headings in COLUMNS.items():
-        for heading in headings:
-            value = record.get(heading)
-            if value is None or value == "":
-                continue
-            if not isinstance(value, str | int) or isinstance(value, bool):
-                raise ManifestError(f"{where}, column {heading}: expected a text, got {value!r}.")
-            row[ours] = str(value).strip()
-            break
-    return row
+def _beside_images(folder: Path) -> tuple[Rows, list[Path]]:
+    """The caption of each image in a file of its own, and those files."""
+    others = scan_folder(folder).other_files
+    files = [path for path in others if path.suffix.lower() == ".txt"]
+    files = files or [path for path in others if path.suffix.lower() == ".json"]
+    if not files:
+        raise ManifestError(
+            f"{folder}: expected a .txt or .json file with the caption of each image, got none. "
+            "Give a table instead: --captions FILE"
+        )
+    relative = [path.relative_to(folder) for path in files]
+    by_folder = len({path.name for path in files}) == 1 and all(path.parent != folder for path in files)
+    return [
+        (
+            shown(path, folder),
+            {**_contents(path), "item_id": (name.parent if by_folder else name.with_suffix("")).as_posix()},
+        )
+        for path, name in zip(files, relative, strict=True)
+    ], files
+
+
+def _contents(path: Path) -> Mapping[str, Any]:
+    """What the file of one image says."""
+    try:
+        if path.suffix.lower() == ".json":
+            value = read_json(path, limit=MAX_TEXT_BYTES)
+            if not isinstance(value, dict):
+                raise ManifestError(f"{path}: expected an object with the captions of one image, got another value.")
+            return value
+        with open_regular(path, limit=MAX_TEXT_BYTES) as file:
+            return {"target_caption": " ".join(file.read().decode(text_encoding(path).name).split())}
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{path} cannot be read as the caption of an image: {error}.") from error

@@ -26,8 +26,24 @@ class ExpectedItems:
     """``item_id`` to the name of its edited image, where one is prescribed."""
     problems: tuple[Problem, ...] = ()
     """What is to be said about them, before a folder is looked at."""
+    seed_names: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """``item_id`` and seed to the name of that edited image, where a table gives one per seed."""
+    reference_names: Mapping[str, str] = field(default_factory=dict)
+    mask_names: Mapping[str, str] = field(default_factory=dict)
+    unsure: frozenset[str] = frozenset()
+    """Fields whose names may be those of other images of the item: see :class:`evalkit.edits.headings.Columns`."""
+    numbered: bool = False
+    """Whether the ids are only the places of the rows in a table that identifies nothing."""
     unclear: frozenset[Path] = frozenset()
     """Files whose names describe several items equally well."""
+    table: Path | None = None
+    """Where captions were read from, if they were."""
+    rows: Mapping[str, str] = field(default_factory=dict)
+    """``item_id`` to the row that says it, as messages call it."""
+    caption_files: frozenset[Path] = frozenset()
+    """Files that were read for captions."""
+    notes: tuple[str, ...] = ()
+    """What was guessed, a sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True)

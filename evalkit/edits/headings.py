@@ -14,7 +14,7 @@ from evalkit.errors import OptionError
 from evalkit.formatting import series
 
 WORDS: Mapping[str, tuple[str, ...]] = {
-    "SOURCE": ("source", "src", "original", "orig", "input", "before", "init", "initial"),
+    "SOURCE": ("source", "src", "original", "origin", "orig", "ori", "input", "before", "init", "initial"),
     "EDITED": ("edited", "output", "result", "generated", "gen", "prediction", "pred", "after"),
     "TARGET": ("target", "tgt"),
     "TRUTH": ("reference", "ref", "gt", "ground_truth"),
@@ -149,6 +149,11 @@ def mapped_fields(lines: Iterable[str]) -> dict[str, str]:
     return {field.strip(): heading.strip() for field, heading in fields}
 
 
+def is_heading(name: str) -> bool:
+    """Whether a name is known as a heading of some column."""
+    return normalised(name) in _ALL
+
+
 def heading_table() -> list[tuple[str, str]]:
     """What is read as what, for people: the words of headings, then our fields with their headings, plainest first."""
     words = [(name, ", ".join(spellings)) for name, spellings in WORDS.items()]
@@ -177,9 +182,10 @@ _FORMS = {
     field: tuple(frozenset(heading for form in forms for heading in _spelled(form)) for forms in ranks)
     for field, ranks in HEADINGS.items()
 }
-_SOME_IMAGE = _FORMS["source_image"][-1]
 _EITHER_CAPTION = frozenset({"caption", "description"})
 """Of the source, where another heading or an instruction says what is wanted; alone, what is wanted."""
+_ALL = frozenset[str]().union(*(rank for ranks in _FORMS.values() for rank in ranks)) | _EITHER_CAPTION
+_SOME_IMAGE = _FORMS["source_image"][-1]
 
 
 def _fits(column: str, field: str, headings: Collection[str], pictures: Collection[str]) -> bool:

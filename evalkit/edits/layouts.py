@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from evalkit.edits.asked import Seed
 from evalkit.edits.folder import ExpectedItems, LayoutName
 from evalkit.edits.item import EditItem, Problem
-from evalkit.edits.names import LEVELS, NameIndex, Pattern, Reading, tolerant
+from evalkit.edits.names import LEVELS, NameIndex, PathIndex, Pattern, Reading, bare_name, tolerant
 from evalkit.edits.problems import shown
 from evalkit.edits.resolve import Matches
 from evalkit.edits.scan import Scan
@@ -39,11 +39,19 @@ class Assignment:
     problems: tuple[Problem, ...]
     """Files that fit nothing, or several items."""
     n_files: int
+    pattern: str | None = None
+    """How the files are named, where that was inferred from their names."""
 
     @property
     def n_matched(self) -> int:
         """How many of the files are an edited image of some item."""
         return sum(map(len, self.files.values()))
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """How well it explains the folder: items that are found without doubt, edits that are, and files."""
+        clear = [slot for slot, paths in self.files.items() if len(paths) == 1]
+        return len({position for position, _ in clear}), len(clear), self.n_matched
 
     @property
     def explains(self) -> bool:
@@ -68,7 +76,9 @@ class Assignment:
         )
 
 
-def assign(scan: Scan, layout: LayoutName, title: str, slots_of: Layout, expected: ExpectedItems) -> Assignment:
+def assign(
+    scan: Scan, layout: LayoutName, title: str, slots_of: Layout, expected: ExpectedItems, pattern: str | None = None
+) -> Assignment:
     """Goes through a folder's files with a layout; those that are unclear are taken for none of the items."""
     files: dict[Slot, list[Path]] = defaultdict(list)
     problems = []
@@ -89,48 +99,67 @@ def assign(scan: Scan, layout: LayoutName, title: str, slots_of: Layout, expecte
         files=files,
         problems=tuple(problems),
         n_files=len(scan.images),
+        pattern=pattern,
     )
 
 
-def by_benchmark_names(scan: Scan, expected: ExpectedItems) -> list[Assignment]:
-    """What the layouts of a benchmark make of a folder's files."""
-    name, items = expected.benchmark, expected.items
-    official = name_layout(items, expected.edited_names)
-    return [
-        assign(scan, "official", f"the file names of {name}", official, expected),
-        assign(scan, "item_id", f"the item ids of {name}", item_id_layout(items), expected),
+def by_names(scan: Scan, expected: ExpectedItems) -> list[Assignment]:
+    """What the layouts that compare whole names make of a folder's files, the most specific first."""
+    items, owner = expected.items, expected.benchmark
+    positions = {item.item_id: position for position, item in enumerate(items)}
+    named: list[tuple[str, Slot]] = [
+        (name, (positions[item_id], None)) for item_id, name in expected.edited_names.items()
     ]
-
-
-def by_table_names(scan: Scan, expected: ExpectedItems) -> list[Assignment]:
-    """What the layouts of a captions table make of a folder's files."""
-    items = expected.items
-    by_edits, by_sources = (name_layout(items, names) for names in (expected.edited_names, expected.source_names))
-    return [
-        assign(scan, "parallel", "the table's names of edited images", by_edits, expected),
-        assign(scan, "parallel", "the item ids", item_id_layout(items), expected),
-        assign(scan, "parallel", "the names of the source images", by_sources, expected),
+    named += [(name, (positions[item_id], seed)) for (item_id, seed), name in expected.seed_names.items()]
+    ids = [(item.item_id, (position, None)) for position, item in enumerate(items)]
+    if owner:
+        kinds: list[tuple[LayoutName, str, Sequence[tuple[str, Slot]]]] = [
+            ("official", f"the file names of {owner}", named),
+            ("item_id", f"the item ids of {owner}", ids),
+        ]
+    else:
+        sources = [(name, (positions[item_id], None)) for item_id, name in expected.source_names.items()]
+        kinds = [
+            ("parallel", "the table's names of edited images", named),
+            ("parallel", "the item ids", ids),
+            ("parallel", "the names of the source images", sources),
+        ]
+    layouts = [
+        (kind, title, item_id_layout(names) if names is ids else name_layout(names)) for kind, title, names in kinds
     ]
+    return [assign(scan, kind, title, slots_of, expected) for kind, title, slots_of in layouts]
 
 
-def name_layout(items: Sequence[EditItem], names: Mapping[str, str]) -> Layout:
-    """Files that carry the name which ``names`` has for an item: its official one, the table's, or its source's."""
-    index = _index_of(items, names)
-    return lambda relative: [(position, None) for position in index.find(relative.name)]
+def by_patterns(
+    scan: Scan, expected: ExpectedItems, patterns: Sequence[Pattern], *, inferred: bool = False
+) -> Assignment:
+    """What patterns make of a folder's files; of several the first that fits a file counts."""
+    layouts = [pattern_layout(pattern, expected) for pattern in patterns]
+    texts = " or ".join(f'"{pattern.text}"' for pattern in patterns)
+    return assign(
+        scan,
+        "pattern",
+        f"names like {texts}",
+        lambda relative: next((slots for layout in layouts if (slots := layout(relative))), ()),
+        expected,
+        patterns[0].text if inferred else None,
+    )
 
 
-def item_id_layout(items: Sequence[EditItem]) -> Layout:
+def name_layout(named: Sequence[tuple[str, Slot]]) -> Layout:
+    """Files that carry one of the names: an official one, the table's, an item's id, or its source image's."""
+    return PathIndex(named).find
+
+
+def item_id_layout(named: Sequence[tuple[str, Slot]]) -> Layout:
     """Files named ``<item_id>.<ext>``, or ``<item_id>/<seed>.<ext>``."""
-    index = NameIndex((item.item_id, i) for i, item in enumerate(items))
+    index = PathIndex(named)
 
     def slots_of(relative: PurePath) -> Sequence[Slot]:
         seed = _SEED.fullmatch(relative.name)
-        if seed and len(relative.parts) > 1:
-            # The folder's name is an item's, or else the number is: benchmarks do have numbers for ids.
-            inside = [(position, int(seed[1])) for position in index.find(relative.parts[-2])]
-            if inside:
-                return inside
-        return [(position, None) for position in index.find(relative.name)]
+        # The folder's name is an item's, or else the number is: benchmarks do have numbers for ids.
+        inside = index.find(relative.parent) if seed and len(relative.parts) > 1 else ()
+        return [(position, int(seed[1])) for position, _ in inside] if seed and inside else index.find(relative)
 
     return slots_of
 
@@ -141,19 +170,28 @@ def pattern_layout(pattern: Pattern, expected: ExpectedItems) -> Layout:
     Of several readings of a name the one counts in which ``*`` stands for least.
     """
     items = expected.items
-    indices = {
-        "item_id": NameIndex((item.item_id, i) for i, item in enumerate(items)),
-        "source": _index_of(items, expected.source_names),
-        "target_caption": NameIndex((item.target_caption, i) for i, item in enumerate(items) if item.target_caption),
-    }
+    positions = {item.item_id: position for position, item in enumerate(items)}
+    sources = [(name, positions[item_id]) for item_id, name in expected.source_names.items()]
+    named = {"item_id": [(item.item_id, i) for i, item in enumerate(items)], "source": sources}
+    paths = {name: PathIndex(values) for name, values in named.items()}
+    indices = {name: NameIndex((bare_name(text), i) for text, i in values) for name, values in named.items()}
+    indices["target_caption"] = NameIndex(
+        (item.target_caption, i) for i, item in enumerate(items) if item.target_caption
+    )
+
+    def fitting(name: str, value: str, folders: Sequence[str], *, strict: bool) -> Sequence[int]:
+        if strict and name in paths:
+            return paths[name].find("/".join([*folders, value]))
+        return indices[name].find(value) if strict else indices[name].find_loosely(value)
 
     def slots_of(relative: PurePath) -> Sequence[Slot]:
+        folders = relative.parts[: -pattern.depth]
         for strict in (True, False):
             found: dict[int, dict[Slot, None]] = defaultdict(dict)
             for reading in pattern.readings(relative):
                 values = dict(reading.values)
                 seed = int(values.pop("seed")) if "seed" in values else None
-                for position in _common(values, indices, strict=strict):
+                for position in _common([fitting(*each, folders, strict=strict) for each in values.items()]):
                     found[reading.skipped][position, seed] = None
             if found:
                 return tuple(found[min(found)])
@@ -162,43 +200,49 @@ def pattern_layout(pattern: Pattern, expected: ExpectedItems) -> Layout:
     return slots_of
 
 
-def items_by_pattern(scan: Scan, pattern: Pattern, source_files: Sequence[Path]) -> ExpectedItems:
+def items_by_patterns(scan: Scan, patterns: Sequence[Pattern], source_files: Sequence[Path]) -> ExpectedItems:
     """The items that a folder's own file names describe.
 
-    A name that can be read in several ways describes none, unless the source images decide.
+    A name that can be read in several ways describes none, unless the source images decide. Where most names are there
+    in several folders, an item's id begins with its folder.
     """
     sources = NameIndex((path.name, path.name) for path in source_files)
+    unclear: set[Path] = set()
+    read: list[tuple[str, dict[str, str]]] = []
+    for path in scan.images:
+        relative = path.relative_to(scan.root)
+        found = ((pattern, list(pattern.readings(relative))) for pattern in patterns)
+        pattern, readings = next(((pattern, each) for pattern, each in found if each), (patterns[0], []))
+        plausible = _plausible(readings, sources)
+        if len(plausible) > 1:
+            unclear.add(path)
+        elif plausible:
+            read.append(("/".join(relative.parts[: -pattern.depth]), plausible[0]))
+    folders: dict[str, set[str]] = defaultdict(set)
+    for folder, values in read:
+        folders[tolerant(_id_in(values))].add(folder)
+    apart = 2 * sum(len(each) > 1 for each in folders.values()) >= len(folders)
     items: dict[str, EditItem] = {}
     source_names: dict[str, str] = {}
-    unclear: set[Path] = set()
-    for path in scan.images:
-        readings = _plausible(list(pattern.readings(path.relative_to(scan.root))), sources)
-        if len(readings) > 1:
-            unclear.add(path)
-        elif readings:
-            values = readings[0]
-            item_id = values.get("item_id") or "-".join(values.values())
-            caption = " ".join(values.get("target_caption", "").replace("_", " ").split())
-            # Two spellings of one name are two files for one item.
-            items.setdefault(tolerant(item_id), EditItem(item_id=item_id, target_caption=caption or None))
-            if "source" in values:
-                source_names[item_id] = values["source"]
+    for folder, values in read:
+        item_id = f"{folder}/{_id_in(values)}" if apart and folder else _id_in(values)
+        caption = " ".join(values.get("target_caption", "").replace("_", " ").split())
+        # Two spellings of one name are two files for one item.
+        items.setdefault(tolerant(item_id), EditItem(item_id=item_id, target_caption=caption or None))
+        if "source" in values:
+            source_names[item_id] = values["source"]
     return ExpectedItems(items=tuple(items.values()), source_names=source_names, unclear=frozenset(unclear))
 
 
-def _index_of(items: Sequence[EditItem], names: Mapping[str, str]) -> NameIndex[int]:
-    """The positions of the items that have a name, by it."""
-    return NameIndex((names[item.item_id], i) for i, item in enumerate(items) if item.item_id in names)
+def _id_in(values: Mapping[str, str]) -> str:
+    return values.get("item_id") or "-".join(values.values())
 
 
-def _common(values: Mapping[str, str], indices: Mapping[str, NameIndex[int]], *, strict: bool) -> Iterator[int]:
+def _common(fitting: Sequence[Sequence[int]]) -> Iterator[int]:
     """The items that every value fits."""
-    fitting = [
-        indices[name].find(value) if strict else indices[name].find_loosely(value) for name, value in values.items()
-    ]
-    fitting.sort(key=len)
-    others = [frozenset(positions) for positions in fitting[1:]]
-    return (position for position in fitting[0] if all(position in positions for positions in others))
+    shortest, *others = sorted(fitting, key=len)
+    sets = [frozenset(positions) for positions in others]
+    return (position for position in shortest if all(position in positions for positions in sets))
 
 
 def _plausible(readings: Sequence[Reading], sources: NameIndex[str]) -> list[dict[str, str]]:

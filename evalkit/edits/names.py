@@ -1,15 +1,17 @@
 """Names that mean the same although they are not spelled the same, and naming schemes that a user spells out.
 
 People rename files: upper case, blanks for underscores, another suffix, a suffix twice, a full stop at the end. Two
-names are compared on five levels from the exact spelling to the loosest, and the strictest level at which anything is
+names are compared on several levels from the exact spelling to the loosest, and the strictest one at which anything is
 found decides, so that tolerance never blurs a difference that the names at hand really have.
 """
 
 import difflib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import PurePath
 from typing import Generic, TypeVar
 
@@ -26,6 +28,7 @@ _FINAL_SUFFIX = re.compile(rf"{_SUFFIX}$", re.IGNORECASE)
 _FINAL_SUFFIXES = re.compile(rf"(?:{_SUFFIX})+$", re.IGNORECASE)
 _ANY_SUFFIX = re.compile(rf"{_SUFFIX}(?![a-z0-9])")
 _BLANKS = re.compile(r"[\s_]+")
+_NUMBER = re.compile(r"(.*/)?(\d{1,40}(?:\.\d{1,40})?(?:e\+?\d\d?)?)", re.DOTALL)
 
 
 def composed(name: str) -> str:
@@ -63,7 +66,15 @@ def _tolerant_stem(name: str) -> str:
     return tolerant(stem(name))
 
 
-LEVELS: tuple[Callable[[str], str], ...] = (composed, tolerant, _composed_stem, _tolerant_stem, loose)
+def numbered(name: str) -> str:
+    """As :func:`loose`, and a whole number is a number: a spreadsheet makes ``1`` or ``1.0`` of ``0001``."""
+    key = loose(name)
+    found = _NUMBER.fullmatch(key)
+    number = Fraction(found[2]) if found else None
+    return f"{found[1] or ''}{number}" if found and number is not None and number.denominator == 1 else key
+
+
+LEVELS: tuple[Callable[[str], str], ...] = (composed, tolerant, _composed_stem, _tolerant_stem, loose, numbered)
 """What names are compared by, from the exact spelling to the loosest."""
 
 
@@ -92,6 +103,45 @@ class NameIndex(Generic[T]):
     def find_loosely(self, name: str) -> tuple[T, ...]:
         """Everything that the name could stand for on the loosest level."""
         return tuple(self._levels[-1].get(LEVELS[-1](name), ()))
+
+
+class PathIndex(Generic[T]):
+    """Values by the names of files, which may say in which folders these lie, found again by a path.
+
+    A name and a path fit as far as both say something: the whole of one of them is the end of the other. Where their
+    folders contradict each other, their bare names must do, which they can only where no two names are alike.
+
+    Args:
+        named: Names, as a table or a benchmark gives them, with what they stand for.
+    """
+
+    def __init__(self, named: Iterable[tuple[str, T]]) -> None:
+        split = [(path_parts(name), value) for name, value in named]
+        bare = Counter(LEVELS[-1](parts[-1]) for parts in {parts for parts, _ in split if parts})
+        self._bare_names_differ = all(count == 1 for count in bare.values())
+        self._ends = NameIndex(
+            ("/".join(parts[at:]), (value, at == 0)) for parts, value in split for at in range(len(parts))
+        )
+
+    def find(self, path: str | PurePath) -> tuple[T, ...]:
+        """What fits most of a path, and that as strictly as possible; several values if that is ambiguous."""
+        parts = path_parts(str(path))
+        for at in range(len(parts)):
+            found = self._ends.find("/".join(parts[at:]))
+            if fitting := [value for value, whole in found if whole or at == 0]:
+                return tuple(dict.fromkeys(fitting))
+        found = self._ends.find(parts[-1]) if parts and self._bare_names_differ else ()
+        return tuple(dict.fromkeys(value for value, _ in found))
+
+
+def path_parts(name: str) -> tuple[str, ...]:
+    """The parts of a path as anybody writes it, with slashes of either kind."""
+    return tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
+
+
+def bare_name(name: str) -> str:
+    """The name of a file without its folders."""
+    return (path_parts(name) or (name,))[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +198,8 @@ class Pattern:
         names = [part.name for parts in self._levels for part in parts if isinstance(part, _Gap) and part.name]
         self.names = frozenset(names)
         """The placeholders in it."""
+        self.depth = len(self._levels)
+        """Parts of a path that it says something about."""
         if len(names) > len(self.names):
             raise OptionError(f'The pattern "{text}" must have each placeholder once; {_EXAMPLE}.')
         if not self.names - {"seed"}:

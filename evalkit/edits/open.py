@@ -1,30 +1,39 @@
 """Open an edit folder, whatever its layout: what is expected, which files match it, and what counts."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.edits.asked import read_asked
+from evalkit.edits.beside import pairs_beside, with_captions_beside
 from evalkit.edits.captions import read_captions
+from evalkit.edits.choose import Typed, best_numbering, best_of, notes_on, propose
 from evalkit.edits.folder import EditFolder, ExpectedItems
-from evalkit.edits.item import EditItem
-from evalkit.edits.layouts import (
-    Assignment,
-    assign,
-    by_benchmark_names,
-    by_table_names,
-    items_by_pattern,
-    pattern_layout,
-)
+from evalkit.edits.item import IMAGE_FIELDS, EditItem, Problem
+from evalkit.edits.layouts import by_names, items_by_patterns
 from evalkit.edits.manifest import MANIFEST_NAME, Manifest, benchmark_of, read_manifest
-from evalkit.edits.names import Pattern, stem
-from evalkit.edits.problems import shown
-from evalkit.edits.resolve import match_manifest, resolve
+from evalkit.edits.named_files import NamedFiles, with_named_files
+from evalkit.edits.names import Pattern, bare_name, stem
+from evalkit.edits.resolve import Matches, Resolved, match_manifest, resolve
 from evalkit.edits.scan import Scan, scan_folder
 from evalkit.edits.sources import with_groups, with_sources
 from evalkit.errors import LayoutError, OptionError
 from evalkit.images.stored import AnyImage
+
+_STRANGERS = ("unmatched_file", "other_file")
+_OTHER_IMAGES = tuple(name for name in IMAGE_FIELDS if name != "edited_image")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What a folder holds, before its items are put together."""
+
+    matches: Matches
+    known: ExpectedItems
+    problems: tuple[Problem, ...]
+    files: Scan
+    """Its files without those that a table names as other images than edits."""
 
 
 def open_folder(
@@ -33,7 +42,10 @@ def open_folder(
     expected: ExpectedItems | None = None,
     sources: Path | None = None,
     captions: Path | None = None,
-    pattern: str | None = None,
+    pattern: str | Sequence[str] | None = None,
+    source_pattern: str | None = None,
+    mapped: Mapping[str, str] | None = None,
+    typed: Typed | None = None,
 ) -> EditFolder:
     """Finds out which file of a folder is which item's edited image.
 
@@ -45,12 +57,15 @@ def open_folder(
         root: The folder. Sub-folders are searched; links that lead out of it are not followed.
         expected: The benchmark's items, if the folder holds edits of a benchmark.
         sources: A folder with source images, for items that have none yet; found by name.
-        captions: A captions table, for a folder without a benchmark: see :func:`evalkit.edits.captions.read_captions`.
-        pattern: How the files are named: see :class:`evalkit.edits.names.Pattern`.
+        captions: Captions, for a folder without a benchmark: see :func:`evalkit.edits.captions.read_captions`.
+        pattern: How the files are named, or several patterns: see :class:`evalkit.edits.names.Pattern`.
+        source_pattern: How the source images are named, in ``sources`` or beside the edits.
+        mapped: Which columns of the captions hold which of our fields.
+        typed: What was typed to open it, for the commands that errors suggest.
 
     Raises:
         LayoutError: There is no such folder, or nothing explains what its files are.
-        ManifestError: A line of the manifest or of the captions table is wrong.
+        DataError: A line of the manifest or of the captions is wrong.
         OptionError: The pattern is malformed, or two options contradict each other.
     """
     if expected and captions:
@@ -59,28 +74,45 @@ def open_folder(
             "Leave out one of the two."
         )
     scan = _scan_edits(root, sources, captions)
-    source_scan = scan_folder(_folder(sources)) if sources else Scan(root=Path(), images=(), problems=())
+    source_scan = scan_folder(_folder(sources)) if sources else None
     manifest, asked = None, None
     if (root / MANIFEST_NAME).is_file() and not captions and not pattern:
         manifest, asked = _manifest_of(root, expected), read_asked(root)
-        matches, source_names = match_manifest(manifest, scan, expected, asked), {}
+        matches = match_manifest(manifest, scan, expected, asked)
+        found = _Found(matches=matches, known=ExpectedItems(items=()), problems=(), files=scan)
     else:
-        parsed = Pattern(pattern) if pattern else None
-        known = expected or _expected(scan, captions, parsed, source_scan.images)
-        matches, source_names = _best_layout(scan, known, parsed).matches(), dict(known.source_names)
-    resolved = resolve(matches, root, asked)
-    grouped = with_groups(with_sources(resolved.items, source_names, source_scan.images), source_names)
-    links = [problem for problem in source_scan.problems if problem.code != "other_file"]
-    return EditFolder(
-        root=root,
-        layout=matches.layout,
-        items=grouped.items,
-        n_files=matches.n_files,
-        n_matched=matches.n_matched,
-        problems=(*scan.problems, *matches.problems, *resolved.problems, *links, *grouped.problems),
+        patterns = [Pattern(text) for text in ([pattern] if isinstance(pattern, str) else pattern or ())]
+        known = expected or _expected(scan, captions, patterns, source_scan, mapped or {})
+        found = _found(scan, source_scan, known, patterns, typed or Typed())
+    resolved = resolve(found.matches, root, asked)
+    problems = [*scan.problems, *found.problems, *found.matches.problems, *resolved.problems]
+    if source_scan or source_pattern or not (expected or manifest):
+        look_in, beside = source_scan or found.files, source_scan is None
+        resolved = with_sources(resolved.items, found.known, look_in, pattern=source_pattern, beside=beside)
+        links = [problem for problem in (source_scan.problems if source_scan else ()) if problem.code != "other_file"]
+        problems += [*resolved.problems, *links]
+    return replace(
+        _together(root, found, resolved, problems),
         benchmark=expected.benchmark if expected else manifest.benchmark if manifest else None,
         method=manifest.method if manifest else None,
         benchmark_items=tuple(item.item_id for item in expected.items) if expected else (),
+    )
+
+
+def _together(root: Path, found: _Found, resolved: Resolved, problems: Sequence[Problem]) -> EditFolder:
+    """The folder, with its items in groups; what was used for something is no stranger in it."""
+    grouped = with_groups(resolved.items, found.known.source_names)
+    used = {path for item in grouped.items for name in _OTHER_IMAGES if (path := getattr(item, name))}
+    used |= found.known.caption_files
+    strange = [problem for problem in problems if problem.code not in _STRANGERS or problem.path not in used]
+    n_used = len(problems) - len(strange) - sum(p.code == "other_file" and p.path in used for p in problems)
+    return EditFolder(
+        root=root,
+        layout=found.matches.layout,
+        items=grouped.items,
+        n_files=found.matches.n_files - n_used,
+        n_matched=found.matches.n_matched,
+        problems=(*strange, *grouped.problems),
     )
 
 
@@ -101,11 +133,13 @@ def infer_benchmark(root: Path, candidates: Iterable[ExpectedItems]) -> str | No
     if (_folder(root) / MANIFEST_NAME).is_file():
         return benchmark_of(root)
     scan = scan_folder(root)
-    best = [_best(by_benchmark_names(scan, each)) for each in candidates]
-    counts = sorted(((each.n_matched, each.expected.benchmark or "") for each in best), reverse=True)
-    if not counts or counts[0][0] == 0 or 2 * counts[0][0] < len(scan.images):
-        return None
-    return counts[0][1] if len(counts) == 1 or counts[0][0] > 2 * counts[1][0] else None
+    known = tuple(candidates)
+    for propositions in (by_names, propose):  # words inside of names only where whole names say nothing
+        best = [best_of(propositions(scan, each)) for each in known]
+        counts = sorted(((each.n_matched, each.expected.benchmark or "") for each in best), reverse=True)
+        if counts and counts[0][0] and 2 * counts[0][0] >= len(scan.images):
+            return counts[0][1] if len(counts) == 1 or counts[0][0] > 2 * counts[1][0] else None
+    return None
 
 
 def _folder(path: Path) -> Path:
@@ -142,62 +176,50 @@ def _manifest_of(root: Path, expected: ExpectedItems | None) -> Manifest:
 
 
 def _expected(
-    scan: Scan, captions: Path | None, pattern: Pattern | None, source_files: Sequence[Path]
+    scan: Scan, captions: Path | None, patterns: Sequence[Pattern], sources: Scan | None, mapped: Mapping[str, str]
 ) -> ExpectedItems:
     """What a folder without a benchmark should hold, from whoever knows it best."""
     if captions:
-        return read_captions(captions)
-    if pattern:
-        return items_by_pattern(scan, pattern, source_files)
-    if source_files:  # each is edited once, under its own name
-        stems = Counter(stem(path.name) for path in source_files)
-        names = {name if stems[name := stem(path.name)] == 1 else path.name: path.name for path in source_files}
-        return ExpectedItems(items=tuple(EditItem(item_id=item_id) for item_id in names), source_names=names)
-    raise LayoutError(
-        f"It is not known what the {len(scan.images)} image files in {scan.root} are edits of: there is no "
-        f"{MANIFEST_NAME}, and their names are no benchmark's. Say it with --benchmark NAME (evalkit list benchmarks), "
-        'with --sources DIR --captions FILE, or with --pattern "{source}-{target_caption}".'
-    )
-
-
-def _best_layout(scan: Scan, expected: ExpectedItems, pattern: Pattern | None) -> Assignment:
-    """What the layout makes of the files that explains them best."""
-    if pattern:
-        _refuse_unknown_values(pattern, expected)
-        slots_of = pattern_layout(pattern, expected)
-        tried = [assign(scan, "pattern", f'names like "{pattern.text}"', slots_of, expected)]
-    else:
-        tried = by_benchmark_names(scan, expected) if expected.benchmark else by_table_names(scan, expected)
-    best = _best(tried)
-    if not best.explains:
-        raise LayoutError(_unexplained(scan, expected, tried))
-    return best
-
-
-def _best(tried: Iterable[Assignment]) -> Assignment:
-    """The layout that finds most items; of equals the first, which is the most specific."""
-    return max(tried, key=lambda assignment: len(assignment.files))
-
-
-def _refuse_unknown_values(pattern: Pattern, expected: ExpectedItems) -> None:
-    """A placeholder for something that no item has can match nothing."""
-    known = {"source": expected.source_names, "target_caption": any(item.target_caption for item in expected.items)}
-    if expected.items and (unknown := [name for name in pattern.names if not known.get(name, True)]):
-        raise OptionError(
-            f'The pattern "{pattern.text}" asks for {{{unknown[0]}}}, which is known of no item. '
-            "Say where it is to be had, with --data DIR or --captions FILE, or use another placeholder."
+        return read_captions(captions, mapped)
+    if mapped:
+        raise OptionError("--map says what the columns of a table are. Give the table too: --captions FILE")
+    known = _by_files(scan, patterns, sources)
+    if known is None:
+        raise LayoutError(
+            f"It is not known what the {len(scan.images)} image files in {scan.root} are edits of: there is no "
+            f"{MANIFEST_NAME}, and their names are no benchmark's. Say it with --benchmark NAME (evalkit list "
+            'benchmarks), with --sources DIR --captions FILE, or with --pattern "{source}-{target_caption}".'
         )
+    return with_captions_beside(known, scan)
 
 
-def _unexplained(scan: Scan, expected: ExpectedItems, tried: Sequence[Assignment]) -> str:
-    """What was compared with what, an example of each side, and what to type."""
-    if not scan.images:
-        return f"{scan.root} was expected to hold edited images, and holds no image file."
-    fits = "; ".join(f"{each.title} fit {each.n_matched}" for each in tried)
-    ids = [expected.edited_names.get(item.item_id, item.item_id) for item in expected.items[:1]]
-    wanted = f", and names such as '{ids[0]}' are expected" if ids else ""
-    return (
-        f"No layout explains the {len(scan.images)} image files in {scan.root}: {fits}. "
-        f"The first is '{shown(scan.images[0], scan.root)}'{wanted}. Say how the files are named, for example: "
-        f'evalkit check {scan.root} --pattern "*_{{item_id}}.png"'
-    )
+def _by_files(scan: Scan, patterns: Sequence[Pattern], sources: Scan | None) -> ExpectedItems | None:
+    """The items that names of files describe."""
+    if patterns:
+        return items_by_patterns(scan, patterns, sources.images if sources else ())
+    if sources and sources.root.resolve() != scan.root.resolve():  # each is edited once, under its own name
+        relative = [path.relative_to(sources.root).as_posix() for path in sources.images]
+        bare, stems = (Counter(map(key, relative)) for key in (lambda name: stem(bare_name(name)), stem))
+
+        def item_id(name: str) -> str:
+            if bare[short := stem(bare_name(name))] == 1:
+                return short
+            return stem(name) if stems[stem(name)] == 1 else name
+
+        names = {item_id(name): name for name in relative}
+        return ExpectedItems(items=tuple(EditItem(item_id=item_id) for item_id in names), source_names=names)
+    return pairs_beside(scan)
+
+
+def _found(scan: Scan, sources: Scan | None, known: ExpectedItems, patterns: Sequence[Pattern], typed: Typed) -> _Found:
+    """Which files are the edits of what is known, and which are its other images."""
+    named = with_named_files(known, scan, sources) if known.table else NamedFiles(expected=known, problems=())
+    others = {path for item in named.expected.items for path in item.images}
+    rest = replace(scan, images=tuple(path for path in scan.images if path not in others))
+    if scan.images and not rest.images:  # what the table calls the sources are the edits: it was written for these
+        known, rest = replace(known, unsure=known.unsure | {"source_image"}), scan
+        named = with_named_files(known, scan, sources)
+    best = best_numbering(rest, named.expected, patterns, typed)
+    notes = tuple(Problem(code="guessed", message=note, path=known.table) for note in known.notes)
+    problems = (*notes, *named.problems, *notes_on(best, rest))
+    return _Found(matches=best.matches(), known=best.expected, problems=problems, files=rest)

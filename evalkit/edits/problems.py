@@ -56,7 +56,7 @@ NOTICES = {
     "other_file": "a file that is no image",
     "rotated_image": "an image that EXIF turns, and so do we",
     "size_differs": "an edited image of another size than its source, to which metrics of pixels resize it",
-    "strip_of_images": "a strip of panels as the benchmark's own scripts write it, of which the last is used",
+    "strip_of_images": "a strip of panels, as the benchmark's own scripts write it, of which the last is used",
     "suffix_mismatch": "a suffix that promises another format than the file holds; the content counts",
     "unknown_benchmark": "a manifest of a benchmark that is not known here; its own texts and images are used",
     "transparent_image": "transparent pixels, composited on white",

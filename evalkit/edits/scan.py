@@ -30,6 +30,12 @@ class Scan:
     problems: tuple[Problem, ...]
     """Links that are not followed, folders that cannot be listed, files that are neither images nor artefacts."""
 
+    @property
+    def other_files(self) -> list[Path]:
+        """Files that are no images."""
+        others = (problem.path for problem in self.problems if problem.code == "other_file")
+        return [path for path in others if isinstance(path, Path)]
+
 
 def scan_folder(root: Path) -> Scan:
     """Lists a folder and its sub-folders.

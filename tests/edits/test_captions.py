@@ -6,7 +6,7 @@ import pytest
 
 from evalkit.edits.captions import read_captions
 from evalkit.edits.open import open_folder
-from evalkit.errors import ManifestError, OptionError
+from evalkit.errors import DataError, OptionError
 from tests.support.folders import codes, items_named, pairs, put
 
 
@@ -25,8 +25,7 @@ def test_parallel_folders_pair_by_name(suffix: str, tmp_path: Path) -> None:
     else:
         table.write_text(
             '{"source": "zebra.jpg", "target_caption": "A horse; galloping", "source_caption": "A zebra."}\n'
-            '{"source_image_file_name": "apple.png", "edited_image_file_name": "second.png", '
-            '"target_caption": "A pear."}\n'
+            '{"source": "apple.png", "edited": "second.png", "target_caption": "A pear."}\n'
         )
 
     folder = open_folder(edits, sources=sources, captions=table)
@@ -38,7 +37,12 @@ def test_parallel_folders_pair_by_name(suffix: str, tmp_path: Path) -> None:
         ("zebra", "zebra.png", "zebra.jpg", "A zebra.", "A horse; galloping"),
         ("second", "second.png", "apple.png", None, "A pear."),
     ]
-    assert folder.problems == ()
+    (said,) = folder.problems
+    assert (said.code, said.message) == (
+        "guessed",
+        f"{table}: read source_image from 'source' and edited_image from 'edited'; to have it otherwise: "
+        "--map FIELD=HEADING",
+    )
 
 
 def test_parallel_folders_without_captions(tmp_path: Path) -> None:
@@ -79,13 +83,15 @@ def test_sources_inside_the_folder_are_no_edits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("item_id,target_caption\na,x\na,y\n", r":3: the item 'a' stands in line 2 already"),
-        ("item_id,target_caption\na,one, two\n", ":2: expected 2 cells as in the heading, got 3.*double quotes"),
-        ("target_caption\nx\n", ":2: expected an item_id, .*got the columns 'target_caption'"),
-        ("item_id,prompt\na,x\n", "got 1 rows without any. The headings that are read: item_id, "),
-        ("item_id,target_caption\n", "got 0 rows without any"),
-        ("\0", "expected CSV in UTF-8|without any"),
-        ("item_id,target_caption\nкот,x\n".encode("cp1251"), "expected CSV in UTF-8"),
+        ("item_id,target_caption\na,x\na,y\n", r", line 3: the item 'a' stands in line 2 already"),
+        ("item_id,target_caption\na,one, two\n", ", line 2: expected 2 cells as in the header, got 3.*double quotes"),
+        ("target_caption\nx\ny\n", "The 2 rows of .* name no item.* Give the table a column item_id"),
+        ("item_id,colour\na,x\n", "got 1 rows with the columns 'item_id', 'colour'. Say which is which: --map"),
+        ("item_id,source,target_caption\na,,x\n,,y\n", ", line 3: expected an item_id, a source_image or an edited"),
+        ("item_id,seed,target_caption\na,one,x\n", ", line 2, column seed: expected a whole number, got 'one'"),
+        ("item_id,target_caption\n", "holds no rows"),
+        ("\0", "bytes that are not of its encoding"),
+        ("item_id,target_caption\nкот,x\n".encode("cp1251"), "which encoding it has cannot be told"),
     ],
 )
 def test_faulty_captions_table_is_explained(content: str | bytes, says: str, tmp_path: Path) -> None:
@@ -93,16 +99,16 @@ def test_faulty_captions_table_is_explained(content: str | bytes, says: str, tmp
     table = tmp_path / "captions.csv"
     table.write_bytes(content if isinstance(content, bytes) else content.encode())
 
-    with pytest.raises(ManifestError, match=says):
+    with pytest.raises(DataError, match=says):
         open_folder(put(tmp_path / "edits", ["a.png"]), captions=table)
 
 
 def test_captions_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     """Only formats that are read are accepted."""
-    (tmp_path / "captions.xlsx").touch()
+    (tmp_path / "captions.docx").touch()
 
-    with pytest.raises(ManifestError, match=r"expected a captions table named \.csv, \.tsv or \.jsonl, got '\.xlsx'"):
-        open_folder(put(tmp_path / "edits", ["a.png"]), captions=tmp_path / "captions.xlsx")
+    with pytest.raises(DataError, match=r"captions.docx is no table that can be read: .* got '\.docx'"):
+        open_folder(put(tmp_path / "edits", ["a.png"]), captions=tmp_path / "captions.docx")
 
 
 def test_captions_do_not_go_with_a_benchmark(tmp_path: Path) -> None:
@@ -116,11 +122,11 @@ def test_captions_do_not_go_with_a_benchmark(tmp_path: Path) -> None:
     [
         ("c.jsonl", '{"item_id": "a", "target_caption": "x"}\n{"item_id":' + "[" * 30_000, "2: .* nested too deeply"),
         ("c.csv", "item_id,target_caption\na," + "x" * 140_000 + "\n", "2: .*field larger than field limit"),
-        ("c.csv", "item_id,target_caption,item_id\na,x,b\n", "1: the heading 'item_id' stands there twice"),
+        ("c.csv", "item_id,target_caption,item_id\na,x,b\n", "1: the column 'item_id' is there more than once"),
     ],
 )
 def test_a_table_beyond_the_bounds_is_refused_by_line(tmp_path, name, text, says):
     """Neither depth nor size of a cell ends in anything but a sentence."""
     (tmp_path / name).write_text(text)
-    with pytest.raises(ManifestError, match=f"{name}:{says}"):
+    with pytest.raises(DataError, match=f"{name}, line {says}"):
         read_captions(tmp_path / name)

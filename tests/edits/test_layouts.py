@@ -96,9 +96,11 @@ def test_two_files_for_one_item_are_both_refused(tmp_path: Path) -> None:
 
 def test_many_files_for_one_item_are_counted(tmp_path: Path) -> None:
     """A reason stays one that can be read, however many files claim to be an item."""
-    folder = open_folder(put(tmp_path, [f"{n:02}/a.png" for n in range(40)]), expected=items_named("a", "b"))
+    names = [f"old {first}{second}/a.png" for first in "abcde" for second in "abcdefgh"]
 
-    assert (folder.items[0].reason or "").endswith("04/a.png, and 35 more")
+    folder = open_folder(put(tmp_path, names), expected=items_named("a", "b", "c"))
+
+    assert (folder.items[0].reason or "").endswith("old ae/a.png, and 35 more")
 
 
 def test_ambiguous_names_are_listed(tmp_path: Path) -> None:
@@ -156,8 +158,9 @@ def test_unexplained_folder_says_what_was_tried(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"No layout explains the 4 image files in {tmp_path}: "
         f"the file names of mine fit 0; the item ids of mine fit 1. "
-        f"The first is 'a.png', and names such as 's.png-text.png' are expected. Say how the files are named, "
-        f'for example: evalkit check {tmp_path} --pattern "*_{{item_id}}.png"'
+        f"The first is 'a.png', and names such as 's.png-text.png' are expected. Say how they are named with "
+        '--pattern, such as "{item_id}_edited" or "{source}-{target_caption}", or what they are edits of with '
+        "--captions FILE."
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from evalkit.benchmarks.tedbench import tedbench
 from evalkit.edits.folder import ExpectedItems
 from evalkit.edits.item import EditItem
-from evalkit.edits.layouts import item_id_layout, name_layout, pattern_layout
+from evalkit.edits.layouts import name_layout, pattern_layout
 from evalkit.edits.names import Pattern
 from evalkit.edits.open import open_folder
 from evalkit.errors import OptionError
@@ -19,9 +19,7 @@ from tests.support.mangle import OFFICIAL, mangled
 IMAGIC = Path("../shared/tedbench/imagic")
 ORIGINALS = Path("../shared/tedbench/originals")
 real = pytest.mark.skipif(not IMAGIC.is_dir(), reason="needs TEdBench's own files in ../shared/tedbench")
-SLOTS_OF = name_layout(
-    [EditItem(item_id=str(i)) for i in range(len(OFFICIAL))], {str(i): name for i, name in enumerate(OFFICIAL)}
-)
+SLOTS_OF = name_layout([(name, (i, None)) for i, name in enumerate(OFFICIAL)])
 
 
 @settings(max_examples=300, deadline=None)
@@ -30,18 +28,18 @@ def test_tolerated_spelling_fits_its_item_and_only_it(case: tuple[int, str]) -> 
     """Case, blanks, underscores, a final full stop, suffixes and the Unicode form change nothing."""
     position, name = case
 
-    assert SLOTS_OF(PurePath("some/folder") / name) == [(position, None)]
+    assert SLOTS_OF(PurePath("some/folder") / name) == ((position, None),)
 
 
 @settings(deadline=None)
 @given(ids=st.lists(st.text(st.sampled_from("ab1_ -.É"), min_size=1, max_size=6), min_size=1, max_size=8, unique=True))
 def test_exact_names_always_win(ids: list[str]) -> None:
     """However alike the ids are, a file named exactly as one of them is that one's."""
-    slots_of = item_id_layout([EditItem(item_id=name) for name in ids])
+    slots_of = name_layout([(name, (position, None)) for position, name in enumerate(ids)])
 
     for position, name in enumerate(ids):
         if "." not in name:
-            assert slots_of(PurePath(f"{name}.png")) == [(position, None)]
+            assert slots_of(PurePath(f"{name}.png")) == ((position, None),)
 
 
 @settings(max_examples=100, deadline=None)

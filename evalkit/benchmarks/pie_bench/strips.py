@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from evalkit.edits.strips import cut_panel
 from evalkit.errors import ImageError
-from evalkit.images.decode import image_digest, image_size, read_image, write_image
-from evalkit.storage.paths import cache_directory
+from evalkit.images.decode import image_size
 
 
 def edited_image(path: Path) -> Path:
@@ -23,9 +23,6 @@ def edited_image(path: Path) -> Path:
         width, height = image_size(path)
         if width <= height or width % height:
             return path
-        cut = cache_directory() / "benchmarks" / "pie_bench" / "edits" / f"{image_digest(path)[:32]}.png"
-        if not cut.is_file():
-            write_image(cut, read_image(path).crop((width - height, 0, width, height)))
+        return cut_panel(path, (width - height, 0, width, height))
     except ImageError:
         return path
-    return cut
