@@ -422,19 +422,12 @@ def test_methods_are_listed_with_what_they_need(toys):
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_list_fits_the_terminal_and_cuts_no_word(toys, monkeypatch, width):
     """No line is wider than the terminal, every name stands whole on one line, and nothing ends in an ellipsis."""
-    monkeypatch.setattr("evalkit.cli.output.Output._console", terminal_of(width))
+    monkeypatch.setenv("COLUMNS", str(width))
     text = evalkit("list", "methods").stdout
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     for name in ("ddim_reconstruction", "prompt_to_prompt", "toy"):
-        assert re.search(rf"^│ {name} +│", text, re.MULTILINE)
-    words = " ".join(text.replace("│", " ").split())
+        assert name in text.splitlines()
+    words = " ".join(text.split())
     assert "needs: target caption" in words
     assert "settings: strength, steps, blend, flip, limit" in words
-
-
-def terminal_of(width):
-    """What prints as on a terminal of that width."""
-    from rich.console import Console
-
-    return property(lambda output: Console(file=output._stdout, width=width, highlight=False))

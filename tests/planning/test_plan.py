@@ -132,8 +132,8 @@ def test_the_command_shows_a_dash_where_nothing_can_be_found():
     """The cell has no number, the note says from when on, and JSON holds null with the reason."""
     options = ("power", "--sd", "0.03", "--icc", "0.2", "--group-size", "2.5", "--comparisons", "45")
     done = evalkit(*options)
-    (row,) = (line for line in done.stdout.splitlines() if line.startswith("│    20 "))
-    assert [cell.strip() for cell in row.strip("│").split("│")] == ["20", "8", "–"]
+    (row,) = (line for line in done.stdout.splitlines() if line.split()[:1] == ["20"])
+    assert row.split() == ["20", "8", "–"]
     assert "fewer than 11 groups (28 items)" in done.stdout
     assert "four of five such studies" in done.stdout
     found = json.loads(evalkit(*options, "--json").stdout)
