@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from evalkit.benchmarks.base import BENCHMARKS, CARDS, LoadedBenchmark
 from evalkit.benchmarks.cards.record import CARDS as RECORDS
-from evalkit.benchmarks.cards.record import read_card
-from evalkit.benchmarks.cards.rows import image_in
+from evalkit.benchmarks.cards.record import Source, read_card
+from evalkit.benchmarks.cards.rows import image_in, table_rows
 from evalkit.benchmarks.cards.template import Template
 from evalkit.benchmarks.open import open_edits
 from evalkit.cli import main
@@ -350,6 +350,27 @@ def test_a_path_gives_back_what_it_was_made_of(values):
     assert template.parts_of(Path(template.value(named))) == named or any(
         "/" in text or text == "." for text in named.values()
     )
+
+
+KEY = st.text("abcxyz19", min_size=1, max_size=3)
+
+
+@given(st.dictionaries(KEY, st.dictionaries(KEY, st.lists(KEY, max_size=3), max_size=3), min_size=1, max_size=3))
+def test_nested_rows_are_all_leaves_with_the_keys_that_lead_there(nested):
+    """Whatever the nesting, each record comes once, in order, under its own keys and its place in its list."""
+    import tempfile
+
+    content = {one: {two: [{"v": v} for v in leaves] for two, leaves in inner.items()} for one, inner in nested.items()}
+    expected = [
+        {"one": one, "two": two, "n": n, "v": v}
+        for one, inner in nested.items()
+        for two, leaves in inner.items()
+        for n, v in enumerate(leaves, 1)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "t.json").write_text(json.dumps(content))
+        rows = table_rows(Path(folder), Source(table="t.json", levels=("one", "two", "n")), [])
+    assert [dict(row.values) for row in rows] == expected
 
 
 def test_an_image_is_found_by_its_path_and_by_the_tail_of_it(tmp_path):

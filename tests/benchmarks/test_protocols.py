@@ -22,7 +22,10 @@ from tests.support.models import tiny_dino
 from tests.support.pie_bench import EDITS, write_copy, write_outputs
 from tests.support.runs import A, B, write_scores
 
-ALL = [PROTOCOLS.get(name) for name in ("pie_bench/v2", "tedbench/v1", "shapes/v1")]
+ALL = [
+    PROTOCOLS.get(name)
+    for name in ("pie_bench/v2", "tedbench/v1", "shapes/v1", "magicbrush/v1", "magicbrush:multi_turn/v1")
+]
 
 
 @pytest.fixture(autouse=True)
