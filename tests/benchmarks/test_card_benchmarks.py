@@ -17,7 +17,17 @@ from evalkit.benchmarks.cards.record import read_card
 from evalkit.benchmarks.controls import controls_of
 from evalkit.cli import main
 from evalkit.images.decode import read_image
-from tests.support.cards import HUB_FILES, kontext_rows, rows_as_parquet, write_imgedit, write_magicbrush
+from tests.support.cards import (
+    HUB_FILES,
+    IMGEDIT,
+    drawn,
+    gedit_rows,
+    kontext_rows,
+    rows_as_parquet,
+    write_imgedit,
+    write_magicbrush,
+    write_magicbrush_outputs,
+)
 from tests.support.hub import HubServer, use_in_process
 from tests.support.hub_repo import Blob
 from tests.support.pie_bench import picture
@@ -297,3 +307,31 @@ def test_a_part_of_a_benchmark_is_not_scored_under_its_protocol(tmp_path):
     answer = evalkit("score", tmp_path / "edits", "--data", copy, "--protocol", "magicbrush/v1")
     assert answer.exit_code == 1
     assert "magicbrush/v1 fixes the number of items: expected 1053, got 5" in answer.output
+
+
+def write_results(name, folder):
+    """A method's edits where the benchmark's own scripts write or expect them."""
+    if name.startswith("magicbrush"):
+        return write_magicbrush_outputs(folder)
+    if name.startswith("gedit_bench"):
+        for number, row in enumerate(gedit_rows()):
+            below = folder / "fullset" / row["task_type"] / row["instruction_language"]
+            below.mkdir(parents=True, exist_ok=True)
+            (below / f"{row['key']}.png").write_bytes(drawn(800 + number))
+            (below / f"{row['key']}_SRCIMG.png").write_bytes(row["input_image"]["bytes"])
+        return folder
+    folder.mkdir()
+    for number, key in enumerate(IMGEDIT):
+        (folder / f"{key}.png").write_bytes(drawn(600 + number))
+    (folder / "result.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["magicbrush", "magicbrush:multi_turn", "gedit_bench", "gedit_bench:cn", "imgedit"])
+def test_results_are_found_where_the_official_scripts_write_them(name, tmp_path):
+    """Every edit is found; what those scripts write beside them, for another setting too, is no stranger."""
+    data, results = copy_of(name, tmp_path / "copy"), write_results(name, tmp_path / "results")
+    answer = json.loads(evalkit("check", results, "--benchmark", name, "--data", data, "--json").stdout)
+    assert (answer["layout"], answer["n_edited"]) == ("official", len(ITEMS[name]))
+    codes = {problem["code"] for problem in answer["problems"] if problem["severity"] == "problem"}
+    assert codes == {"other_benchmark"}
