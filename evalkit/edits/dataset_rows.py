@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import ManifestError, RemoteError
 from evalkit.formatting import listed
 from evalkit.images.decode import IMAGE_SUFFIXES
-from evalkit.images.stored import AnyImage, StoredImage, open_parquet
-from evalkit.storage.documents import parse_json
+from evalkit.images.stored import AnyImage, StoredImage, location_size, open_parquet
+from evalkit.storage.documents import MAX_CELLS, parse_json
 from evalkit.storage.hub import hub_reason, one_line
 from evalkit.storage.paths import is_url
 from evalkit.storage.tables import Table, read_table
@@ -129,6 +129,9 @@ class Dataset:
                 raise ManifestError(
                     f"{file}: expected the columns of {self.files[0]}, got {listed(present, 20)} without {absent[0]}."
                 )
+            n_rows, n_cells = opened.metadata.num_rows, opened.metadata.num_rows * (len(texts) + len(pictures))
+            if n_cells > MAX_CELLS and n_cells > location_size(file):
+                raise ValueError(f"it has {n_rows:,} rows in a few bytes")
             cells = {name: _Cells(opened, name) for name in pictures}
             leaves = [*texts, *(leaf for each in cells.values() for leaf in each.leaves)]
             number = count()

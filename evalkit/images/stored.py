@@ -144,6 +144,20 @@ def open_location(location: str) -> Iterator[IO[bytes]]:
         yield file
 
 
+def location_size(location: str) -> int:
+    """The bytes of a file, by its path or URL.
+
+    Raises:
+        OSError: It is not there.
+    """
+    if not is_url(location):
+        return Path(location).stat().st_size
+    import fsspec
+
+    filesystem, path = fsspec.url_to_fs(location)
+    return int(filesystem.size(path))
+
+
 @contextmanager
 def _explained(location: str) -> Iterator[None]:
     """A connection that fails is not the fault of an image."""

@@ -1,20 +1,24 @@
 """Data sets are opened, here and on the Hub: files, splits, columns and rows as the library ``datasets`` reads them."""
 
 import io
+from contextlib import suppress
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from evalkit.edits.datasets import is_dataset, open_dataset
-from evalkit.errors import ImageError, LayoutError, ManifestError, OptionError, RemoteError
+from evalkit.errors import EvalkitError, ImageError, LayoutError, ManifestError, OptionError, RemoteError
 from evalkit.images.decode import read_image, read_image_bytes
 from evalkit.images.stored import StoredImage
 from tests.support.datasets import cell, pair_rows, parquet, picture, write_parquet
 from tests.support.hub import HubServer, use_in_process
 
+WHOLE = parquet(pair_rows(3), row_group_size=2)
 SHARDS = ("data/test-00000-of-00002.parquet", "data/test-00001-of-00002.parquet")
 
 
@@ -255,6 +259,31 @@ def test_shards_must_have_the_same_columns(tmp_path):
         ManifestError, match=r"test-00001-of-00002\.parquet: expected the columns of .*, got source_img without"
     ):
         list(open_dataset(written(tmp_path / "set", files)).rows())
+
+
+def test_a_file_of_endless_rows_is_refused(tmp_path, monkeypatch):
+    """Rows without end in a few bytes would take all the memory; that many in a large file are read."""
+    monkeypatch.setattr("evalkit.edits.dataset_rows.MAX_CELLS", 1000)
+    table = pyarrow.table({"prompt": ["x"] * 60_000})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ManifestError, match=r"a\.parquet cannot be read: it has 60,000 rows in a few bytes"):
+        list(open_dataset(tmp_path / "a.parquet").rows(["prompt"]))
+    assert len(list(open_dataset(write_parquet(tmp_path / "b.parquet", pair_rows(300))).rows())) == 300
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_whatever_bytes_a_file_has_it_is_read_or_refused(tmp_path, data):
+    """Bytes that were changed anywhere, or cut off, end in no other error than ours."""
+    spoilt = bytearray(WHOLE)
+    for _ in range(data.draw(st.integers(1, 8))):
+        spoilt[data.draw(st.integers(0, len(spoilt) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "a.parquet"
+    path.write_bytes(spoilt[: data.draw(st.integers(0, len(spoilt)))] if data.draw(st.booleans()) else spoilt)
+    with suppress(EvalkitError):
+        for image in (row["edited_img"] for _, row in open_dataset(path).rows()):
+            if isinstance(image, StoredImage):
+                read_image(image)
 
 
 def test_a_file_without_rows_has_none(tmp_path):
