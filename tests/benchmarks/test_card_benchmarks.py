@@ -262,6 +262,22 @@ def test_a_repository_without_the_columns_is_refused(tmp_path, hub):
     )
 
 
+def test_a_revision_that_is_gone_is_said(tmp_path, hub):
+    """Whoever rewrites a repository's history takes away what a card names; the newest is read, which is said."""
+    source = source_of("emu_edit")
+    hub.add_repo("dataset", source.hub, HUB_FILES[source.hub]())
+    benchmark = BENCHMARKS.get("emu_edit")().load().benchmark
+    assert [item.item_id for item in benchmark.items] == ITEMS["emu_edit"]
+    assert f"has no revision {source.revision}" in benchmark.problems[0].message
+
+
+def test_a_folder_around_a_copy_is_looked_into(tmp_path):
+    """Whether an archive was unpacked into a folder of its own or not, its table is found."""
+    write_magicbrush(tmp_path / "unpacked" / "MagicBrush")
+    for data in (tmp_path / "unpacked", tmp_path / "unpacked" / "MagicBrush", tmp_path / "unpacked/MagicBrush/test"):
+        assert len(BENCHMARKS.get("magicbrush")().load(data).items) == 5
+
+
 def test_a_hub_that_is_not_there_is_one_sentence(tmp_path, hub):
     """Without a network or a copy there are no items; nothing falls back, and nothing is said twice."""
     answer = evalkit("edit", "identity", "--benchmark", "kontext_bench", "--output", tmp_path / "out")

@@ -77,7 +77,9 @@ def _locate(card: BenchmarkCard, path: Path, data: Path | None = None, *, near: 
     above = [] if chosen or near is None else list(near.resolve().parents[:3])
     for base in [chosen] if chosen else [*own, *above]:
         folder = (base.parent if base.is_file() else base).absolute()
-        for root in (folder / name for name in source.folders):
+        # An archive that was unpacked has put a folder around what it holds, or has not.
+        inside = sorted(each for each in folder.glob("*") if each.is_dir()) if chosen else []
+        for root in (outer / name for outer in (folder, *inside) for name in source.folders):
             if tables_in(root, source):
                 return root
     looked = f" There is none in {chosen}." if chosen else ""
@@ -94,7 +96,7 @@ def _opened(benchmark: Benchmark, card: BenchmarkCard, path: Path, root: Path) -
     if card.source.hub:
         from evalkit.benchmarks.cards.datasets import dataset_rows
 
-        rows = dataset_rows(card, None if root == path.absolute() else root)
+        rows = dataset_rows(card, None if root == path.absolute() else root, notes)
     else:
         rows = table_rows(root, card.source, notes)
     found = card_items(card, shaped(rows, card.source, card.where), root)

@@ -11,18 +11,19 @@ from evalkit.edits.item import IMAGE_FIELDS
 from evalkit.errors import BenchmarkError, OptionError, RemoteError
 
 
-def dataset_rows(card: BenchmarkCard, data: Path | None) -> list[TableRow]:
+def dataset_rows(card: BenchmarkCard, data: Path | None, notes: list[str]) -> list[TableRow]:
     """The rows of a data set, of which only the columns that the card names are read; images stay where they are.
 
     Args:
         card: Names the data set and its columns.
         data: The user's copy: a Parquet file, or a folder of them or with an imagefolder; None is the Hub.
+        notes: Is given what was taken in the place of something else, a sentence each.
 
     Raises:
         BenchmarkError: It has no column that the card names, or is in a format that is not read.
         EvalkitError: It cannot be opened or read.
     """
-    dataset = _opened(card, data)
+    dataset = _of_copy(card, data) if data else _of_hub(card, notes)
     named = [("", name) for name in (*card.where, card.source.explode, card.source.merge) if name]
     heading_of: dict[str, str] = {}
     pictures = set[str]()
@@ -54,22 +55,31 @@ def own_column(name: str, columns: Collection[str]) -> str:
     return name if name in columns else name.partition(".")[0]
 
 
-def _opened(card: BenchmarkCard, data: Path | None) -> Dataset:
+def _of_hub(card: BenchmarkCard, notes: list[str]) -> Dataset:
+    """The data set at the revision that the card names; at its newest one, which is said, where that is gone."""
+    from huggingface_hub.errors import RevisionNotFoundError
+
     source = card.source
-    if data is None:
-        try:
-            where = f"hf://{source.hub}"
-            return open_dataset(where, split=source.split, config=source.config, revision=source.revision)
-        except RemoteError as failure:
+    where = f"hf://{source.hub}"
+    try:
+        return open_dataset(where, split=source.split, config=source.config, revision=source.revision)
+    except RemoteError as failure:
+        if not source.revision or not isinstance(failure.__cause__, RevisionNotFoundError):
             raise BenchmarkError(f"{failure} A copy can be given with: --data DIR") from failure
+    notes.append(f"{where} has no revision {source.revision}, which {card.title} is of: its newest one is read.")
+    return _of_hub(card.model_copy(update={"source": source.model_copy(update={"revision": None})}), notes)
+
+
+def _of_copy(card: BenchmarkCard, data: Path) -> Dataset:
     if data.is_file():
         return open_dataset(data)
     _refuse_arrow(data)
     try:
-        return open_dataset(data, split=source.split)
+        return open_dataset(data, split=card.source.split)
     except OptionError as failure:
         raise BenchmarkError(
-            f"{data} has no split '{source.split}' of {card.title}. If one of its files is that, give it: --data FILE"
+            f"{data} has no split '{card.source.split}' of {card.title}. If one of its files is that, give it: "
+            "--data FILE"
         ) from failure
 
 
