@@ -91,7 +91,13 @@ def told_apart(table: "pd.DataFrame", columns: ColumnNames) -> str:
             continue  # a score
         cells = table[name].map(lambda raw: None if isinstance(raw, list | dict) else name_of(raw))
         keys = list(zip(*named, cells, strict=True))
-        if name and name not in columns.taken() and None not in cells.tolist() and len(set(keys)) == len(keys):
+        if (
+            name
+            and "," not in name
+            and name not in columns.taken()
+            and None not in cells.tolist()
+            and len(set(keys)) == len(keys)
+        ):
             is_seed = columns.seed is None and all(str(cell).isdecimal() for cell in cells)
             option = f"--seed-column {shlex.quote(name)}"
             if not is_seed:
@@ -140,7 +146,7 @@ def _long(path: Path, table: "pd.DataFrame", columns: ColumnNames) -> tuple["pd.
 def _scores(path: Path, table: "pd.DataFrame", names: Sequence[str]) -> tuple[dict[str, ParsedColumn], list[str]]:
     """The columns that are scores, and what is to be said of them and of the others."""
     spread, notes = _spread(path, table, names)
-    found = {name: numbers_of(cells) for name, cells in spread.items() if len(names) == 1 or not names_items(name)}
+    found = {name: numbers for name, numbers in spread.items() if len(names) == 1 or not names_items(name)}
     scores = {name: numbers for name, numbers in found.items() if numbers.mostly}
     notes += _about_numbers(path, scores)
     others = [name for name in spread if name not in scores]
@@ -183,22 +189,27 @@ def _refuse_unread(
             )
 
 
-def _spread(path: Path, table: "pd.DataFrame", names: Sequence[str]) -> tuple[dict[str, Sequence[Any]], list[str]]:
+def _spread(path: Path, table: "pd.DataFrame", names: Sequence[str]) -> tuple[dict[str, ParsedColumn], list[str]]:
     """The columns, those of lists and of a judge's answers taken apart into several."""
-    found: dict[str, Sequence[Any]] = {}
+    found: dict[str, ParsedColumn] = {}
     notes: list[str] = []
     for name in names:
-        cells = table[name].tolist()
-        answers = None if numbers_of(cells).mostly else answers_of(cells)
+        numbers = numbers_of(table[name])
+        answers = None if numbers.mostly else answers_of(numbers.cells)
         if answers is None:
-            found |= _elements(name, cells)
+            found |= _elements(name, numbers)
             continue
-        criteria = {part: of for given, each in answers.cells.items() for part, of in _elements(given, each).items()}
+        criteria: dict[str, ParsedColumn] = {}
+        for criterion, cells in answers.cells.items():
+            criteria |= _elements(criterion, numbers_of(cells))
         prefix = f"{name}." if any(criterion in table.columns or criterion in found for criterion in criteria) else ""
         found |= {f"{prefix}{criterion}": of for criterion, of in criteria.items()}
-        numbers = [read for of in criteria.values() if (read := numbers_of(of)).mostly]
-        if len(numbers) > 1 and len({read.whole for read in numbers}) == 1 and _AVERAGE not in criteria:
-            found[f"{prefix}{_AVERAGE}"] = [_mean([read.values[at][0] for read in numbers]) for at in range(len(cells))]
+        rated = [read for read in criteria.values() if read.mostly]
+        if len(rated) > 1 and len({read.whole for read in rated}) == 1 and _AVERAGE not in criteria:
+            averages = (
+                _mean([value for value, _ in values]) for values in zip(*(r.values for r in rated), strict=True)
+            )
+            found[f"{prefix}{_AVERAGE}"] = numbers_of(averages)
         if answers.stray:
             notes.append(
                 f"{path.name}: what most answers do not rate was left out, and is no part of {_AVERAGE}: "
@@ -212,14 +223,17 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if len(known) == len(values) else None
 
 
-def _elements(name: str, cells: Sequence[Any]) -> dict[str, Sequence[Any]]:
+def _elements(name: str, numbers: ParsedColumn) -> dict[str, ParsedColumn]:
     """A column as it is, or one for each place in its lists."""
-    lists = [_list(cell) for cell in cells]
+    if numbers.mostly:
+        return {name: numbers}
+    lists = [_list(cell) for cell in numbers.cells]
     longest = max((len(cell) for cell in lists if cell is not None), default=0)
-    if not longest or sum(cell is not None for cell in lists) <= len(cells) / 2:
-        return {name: cells}
+    if not longest or sum(cell is not None for cell in lists) <= len(lists) / 2:
+        return {name: numbers}
     places = range(longest)
-    return {f"{name}.{at + 1}": [cell[at] if cell and at < len(cell) else None for cell in lists] for at in places}
+    found = {at: [cell[at] if cell and at < len(cell) else None for cell in lists] for at in places}
+    return {f"{name}.{at + 1}": numbers_of(cells) for at, cells in found.items()}
 
 
 def _list(cell: Any) -> list[Any] | None:  # noqa: ANN401 - a cell of any kind of table

@@ -113,6 +113,8 @@ def numbers_of(cells: Iterable[Any]) -> ParsedColumn:
             cells, values, marked, [str(cells[number]) for number in plain], [values[n][0] or 0 for n in plain]
         )
     truths = {number: word[1] for number, text in odd.items() if (word := _WORD.match(text)) and word[1] in _TRUTHS}
+    if len(truths) < len(odd):  # a letter among other words is no truth
+        truths = {number: word for number, word in truths.items() if len(word) > 1}
     if truths and all(values[number][0] in (0.0, 1.0) for number in plain):
         for number, text in truths.items():
             values[number] = (_TRUTHS[text], None)

@@ -122,7 +122,7 @@ def _table(path: Path, records: Records, notes: Sequence[str], *, largest: int |
             raise DataError(f"{path}, {where}: the table has more than {MAX_COLUMNS:,} columns up to here; split it.")
         if largest is not None and len(rows) * len(columns) > largest:
             raise DataError(f"{path}, {where}: {too_many_cells()}.")
-    if not rows:
+    if not rows or not columns:
         raise DataError(f"{path} holds no rows: expected one per item.")
     said = tuple(f"{path.name}: {note}" for note in notes)
     doubtful = frozenset(_not_ascii(rows) if _UNKNOWN in notes else ())

@@ -1,6 +1,7 @@
 """Score tables of other tools: every shape gives the same scores, and nothing goes missing in silence."""
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pandas
@@ -281,6 +282,25 @@ def test_every_number_survives_as_text(value):
     """What Python prints is what is read back, to the last bit."""
     assert number_of(repr(value)) == (value, None)
     assert number_of(f"  {value!r} ") == (value, None)
+
+
+KEYS = st.sampled_from(["item_id", "p0", "a.png", "lpips", "mean", "method", "seed", "0", "columns", "data", "winner"])
+CELLS = st.none() | st.booleans() | st.floats() | st.sampled_from(["A", "1,234", "4/5", "Yes", "Q: 4", "[1, 2]", "p0"])
+
+
+@given(
+    st.recursive(
+        CELLS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=20
+    )
+)
+def test_whatever_json_holds_is_a_table_or_refused(tmp_path_factory, value):
+    """Nothing but an error of the project leaves the reader, and no value is anything but a number."""
+    path = tmp_path_factory.mktemp("tables") / "t.json"
+    path.write_text(json.dumps(value))
+    with suppress(DataError):
+        for table in read_table(path, is_alone=True).methods.values():
+            values = [number for row in table.rows for number in row.values.values() if number is not None]
+            assert np.isfinite(values).all()
 
 
 def test_a_column_per_method_gets_told_how_to_say_so(tmp_path):

@@ -89,6 +89,8 @@ def test_a_column_that_could_mean_two_things_is_at_fault(cells, fault):
         (["✓", "✗"], [1, 0]),
         (["yes", 1, 0], [1, 1, 0]),
         (["yes", 0.5], [None, 0.5]),
+        (["y", "n"], [1, 0]),
+        (["y", "y", "x"], [None, None, None]),
         (["No changes", "Yes"], [None, 1]),
         ([True, "false", None], [1, 0, None]),
     ],
