@@ -5,19 +5,21 @@ the same by :class:`FolderCheck`.
 """
 
 import hashlib
+import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from evalkit.edits.caption_length import LONGEST, estimated_tokens
 from evalkit.edits.folder import EditFolder
-from evalkit.edits.item import EditItem, Problem
+from evalkit.edits.item import IMAGE_FIELDS, EditItem, Problem
 from evalkit.edits.names import tolerant
 from evalkit.edits.problems import shown
 from evalkit.errors import ImageError
@@ -291,6 +293,30 @@ def edits_digest(items: Iterable[EditItem], known: Mapping[AnyImage, str] | None
         if content != "missing":
             lines.append(f"{item.item_id}\t{item.seed}\t{content}\n")
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
+
+def inputs_digest(items: Iterable[EditItem], known: Mapping[AnyImage, str]) -> str:
+    """SHA-256 over all that can be scored of items: their ids, groups, texts and attributes, and the bytes of images.
+
+    Args:
+        items: Of a folder.
+        known: Digests of files; one that is not among them counts as not there.
+
+    Returns:
+        The digest in hexadecimal.
+    """
+    digest = hashlib.sha256()
+    for item in items:
+        facts = [known.get(value) if name in IMAGE_FIELDS else value for name, value in _scored_fields(item)]
+        digest.update(f"{json.dumps(facts, sort_keys=True)}\n".encode())
+    return digest.hexdigest()
+
+
+def _scored_fields(item: EditItem) -> Iterator[tuple[str, Any]]:
+    for field in fields(EditItem):
+        if field.name not in ("reason", "seconds", "cost", "currency"):
+            value = getattr(item, field.name)
+            yield field.name, dict(value) if isinstance(value, Mapping) else value
 
 
 def _unchanged(item: EditItem, how: str) -> Problem:

@@ -54,6 +54,7 @@ NOTICES = {
     "missing_source_image": "items whose source image is not known; metrics that need one are undefined",
     "missing_target_caption": "items without a target caption; metrics that need one are undefined",
     "other_file": "a file that is no image",
+    "replaced_metrics": "metrics of an earlier run of the folder, which could not be kept beside those of this one",
     "rotated_image": "an image that EXIF turns, and so do we",
     "size_differs": "an edited image of another size than its source, to which metrics of pixels resize it",
     "strip_of_images": "a strip of panels, as the benchmark's own scripts write it, of which the last is used",
@@ -67,7 +68,7 @@ NOTICES = {
 
 BY_SCORE_ALONE = frozenset(
     {"cache_unavailable", "changed_while_scored", "cut_caption", "indistinct_captions", "metrics_chosen"}
-    | {"nothing_measured", "unneeded_encoder"}
+    | {"nothing_measured", "replaced_metrics", "unneeded_encoder"}
 )
 """What only a run can know: its cache, its metrics, what an encoder's tokenizer reads, and what changed meanwhile."""
 BY_CHECK_ALONE = frozenset({"long_caption"})

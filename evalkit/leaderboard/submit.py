@@ -30,7 +30,7 @@ from evalkit.leaderboard.records_io import (
 )
 from evalkit.leaderboard.store import ENTRY_FILE, FILES, OUTPUTS_FILE, Leaderboard
 from evalkit.leaderboard.thumbnails import write_pictures
-from evalkit.scores.frame import ScoreFrame
+from evalkit.scores.merging import joined_table
 from evalkit.scores.run import RECORD, RunRecord, ScoredRun, read_run, write_run
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_into
@@ -286,17 +286,8 @@ def _public(record: RunRecord, root: Path) -> RunRecord:
 
 def _merged(before: ScoredRun, added: ScoredRun, protocol: Protocol) -> ScoredRun:
     """The metrics of both runs, item by item, in the protocol's order; what is published stays as it was."""
-    rows = {(row.item_id, row.seed): row for row in added.table.rows}
-    joined = (
-        replace(
-            row,
-            values={**rows[row.item_id, row.seed].values, **row.values},
-            reasons={**rows[row.item_id, row.seed].reasons, **row.reasons},
-        )
-        for row in before.table.rows
-    )
     metrics = {**added.record.metrics, **before.record.metrics}
     metrics = {name: metrics[name] for name in protocol.metrics if name in metrics}
     encoders = {**added.record.encoders, **before.record.encoders}
     record = added.record.model_copy(update={"metrics": metrics, "encoders": encoders})
-    return ScoredRun(record=record, table=ScoreFrame.from_rows(joined, tuple(metrics)))
+    return ScoredRun(record=record, table=joined_table(added.table, before.table, tuple(metrics)))

@@ -98,6 +98,9 @@ class FolderRecord(_RunPart):
     layout: str
     digest: str
     """SHA-256 over the id, seed and edited file's SHA-256 of every item that is there."""
+    inputs: str = ""
+    """SHA-256 over all that was scored of every item: ids, groups, texts and the bytes of its images; empty in older
+    records."""
     n_files: int
     n_matched: int
     opened_with: dict[str, str] = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from evalkit.benchmarks.open import OpenedFolder, open_edits
 from evalkit.benchmarks.protocols import Protocol
-from evalkit.edits.check import edits_digest
+from evalkit.edits.check import edits_digest, inputs_digest
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.problems import severity_of
@@ -23,6 +23,7 @@ from evalkit.formatting import counted, listed
 from evalkit.images.stored import AnyImage
 from evalkit.metrics.base import Metric, get_metrics
 from evalkit.scores.frame import ScoreFrame
+from evalkit.scores.merging import with_earlier_metrics
 from evalkit.scores.run import FolderRecord, ProblemRecord, RunRecord, ScoredRun, check_destination, write_run
 from evalkit.scoring.changes import Snapshot
 from evalkit.scoring.defaults import default_metrics
@@ -93,7 +94,8 @@ def score_into(
     """Score an edit folder and write its run directory.
 
     Args:
-        directory: Where the run goes; a run of the same folder there is replaced.
+        directory: Where the run goes. Of a run of the same folder there, other metrics are kept if all that was scored
+            is the same, and else replaced with a notice.
         folder: What to score.
         options: How.
         engine: Whose workers compute; by default this process does. Its device is the workers'.
@@ -127,6 +129,7 @@ def score_into(
             problems=(*shared.problems, *remarks, *_unneeded(metrics, options)),
             progress=progress,
         )
+    run = with_earlier_metrics(directory, run)
     write_run(directory, run)
     return run
 
@@ -249,6 +252,7 @@ def _folder_record(folder: EditFolder, digests: Mapping[AnyImage, str]) -> Folde
         path=folder.origin,
         layout=folder.layout,
         digest=edits_digest(folder.items, digests),
+        inputs=inputs_digest(folder.items, digests),
         n_files=folder.n_files,
         n_matched=folder.n_matched,
         opened_with=dict(folder.opened_with),

@@ -103,7 +103,7 @@ def test_captions_without_blanks_that_are_cut_are_said(tmp_path):
     long = [p for p in checked["problems"] if p["code"] == "long_caption"]
     assert len(long) == 8
     assert all("by an estimate" in p["message"] for p in long)
-    rc, scored = evalkit("score", *folder, "--metrics", "l1", "--output", tmp_path / "run")
+    rc, scored = evalkit("score", *folder, "--metrics", "l1", "--output", tmp_path / "other")
     assert (rc, scored["problems"]) == (0, [])  # nobody reads them
 
 
