@@ -17,7 +17,7 @@ from evalkit.edits.asked import ASKED, as_record, together
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import RECIPE_NAME, write_manifest
 from evalkit.errors import OptionError, UnknownNameError
-from evalkit.images.decode import IMAGE_SUFFIXES, SUFFIXES, read_image_bytes, sniff_format, write_image
+from evalkit.images.decode import ALL_SUFFIXES, IMAGE_SUFFIXES, read_image_bytes, sniff_format, write_image
 from evalkit.images.stored import AnyImage
 from evalkit.storage.atomic import atomic_update, atomic_write
 
@@ -115,7 +115,7 @@ def _writer(name: str, loaded: LoadedBenchmark, rng: np.random.Generator) -> _Wr
 def _copy(original: AnyImage, item: EditItem, folder: Path) -> Path:
     suffix = original.suffix
     if suffix.lower() not in IMAGE_SUFFIXES:
-        suffix = SUFFIXES[found][0] if (found := sniff_format(original)) else ""
+        suffix = ALL_SUFFIXES[found][0] if (found := sniff_format(original)) else ""
     path = folder / f"{item.file_stem}{suffix}"
     with atomic_write(path) as temporary:
         temporary.write_bytes(read_image_bytes(original))

@@ -25,8 +25,8 @@ from evalkit.edits.problems import shown
 from evalkit.errors import ImageError
 from evalkit.formatting import series
 from evalkit.images.decode import (
+    ALL_SUFFIXES,
     IMAGE_SUFFIXES,
-    SUFFIXES,
     image_digest,
     image_size,
     read_image_bytes,
@@ -146,7 +146,7 @@ def _examine(path: AnyImage, root: Path, *, decode: bool) -> ExaminedFile:
 def _remarks(path: AnyImage, facts: ImageFacts, root: Path) -> Iterator[tuple[str, str]]:
     """Code and message of what is worth knowing of an edited image."""
     name, suffix = shown(path, root), path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES and suffix not in SUFFIXES.get(facts.format, ()):
+    if suffix in IMAGE_SUFFIXES and suffix not in ALL_SUFFIXES.get(facts.format, ()):
         yield "suffix_mismatch", f"{name} is a {facts.format} file, whatever its suffix says."
     remarks = (
         (facts.transparent, "transparent_image", _TRANSPARENT),

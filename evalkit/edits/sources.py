@@ -16,7 +16,7 @@ from evalkit.edits.resolve import Resolved
 from evalkit.edits.scan import Scan, scan_folder
 from evalkit.errors import ImageError, LayoutError
 from evalkit.formatting import listed
-from evalkit.images.decode import SUFFIXES, image_digest, read_image_bytes, sniff_format
+from evalkit.images.decode import ALL_SUFFIXES, image_digest, read_image_bytes, sniff_format
 from evalkit.images.stored import AnyImage
 from evalkit.storage.atomic import atomic_write
 
@@ -149,7 +149,7 @@ def copy_sources(items: Sequence[EditItem], folder: Path) -> tuple[EditItem, ...
 
     def copied(path: AnyImage) -> Path:
         # By its content, as everybody else who reads the folder goes by the suffix.
-        suffix = SUFFIXES[found][0] if (found := sniff_format(path)) else path.suffix.lower()
+        suffix = ALL_SUFFIXES[found][0] if (found := sniff_format(path)) else path.suffix.lower()
         copy = folder / f"{image_digest(path)[:16]}{suffix}"
         if not copy.exists():
             with atomic_write(copy) as temporary:

@@ -56,9 +56,9 @@ _LARGE = 128 << 20
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
 """Bytes per pixel in Pillow's memory, by mode; 4 for others."""
 _RGB = 4
-_DECODER = {"WEBP": 13, "AVIF": 16}
+_DECODER = {"WEBP": 13, "AVIF": 16, "HEIF": 16, "JPEG2000": 32, "JXL": 40}
 """Bytes per pixel that a decoder keeps besides the stored pixels, as measured: canvases, planes and copies."""
-_COPIES = {"WEBP": 3, "AVIF": 3}
+_COPIES = {"WEBP": 3, "AVIF": 3, "HEIF": 3, "JPEG2000": 2, "JXL": 3}
 """How often the file is in memory while it is read; once for others."""
 _SMALL = 48 << 20
 """What is converted at a time, and everything else that does not grow with the image."""

@@ -28,6 +28,7 @@ from typing import IO
 from PIL import ExifTags, Image, ImageFile
 
 from evalkit.errors import ImageError, RemoteError
+from evalkit.images import plugin_formats
 from evalkit.images.bounds import (
     MAX_BYTES,
     Known,
@@ -55,8 +56,10 @@ SUFFIXES = {
     "PPM": (".ppm", ".pgm", ".pbm"),
     "AVIF": (".avif",),
 }
-"""The formats that are read, with the suffixes that promise each."""
-IMAGE_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+"""The formats that are read everywhere, with the suffixes that promise each."""
+ALL_SUFFIXES = {**SUFFIXES, **plugin_formats.SUFFIXES}
+"""The same, and the formats that are read where this installation can."""
+IMAGE_SUFFIXES = frozenset(suffix for suffixes in ALL_SUFFIXES.values() for suffix in suffixes)
 
 _SIGNATURES: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     ("PNG", lambda head: head.startswith(b"\x89PNG\r\n\x1a\n")),
@@ -263,7 +266,7 @@ def _opened_file(path: AnyImage) -> Iterator[io.BufferedReader | io.BytesIO]:
 
 
 def _format_of(head: bytes) -> str | None:
-    return next((name for name, matches in _SIGNATURES if matches(head)), None)
+    return next((name for name, matches in _SIGNATURES if matches(head)), None) or plugin_formats.format_of(head)
 
 
 def _opened(file: IO[bytes]) -> ImageFile.ImageFile:
@@ -274,14 +277,21 @@ def _opened(file: IO[bytes]) -> ImageFile.ImageFile:
     """
     format_name = _format_of(file.read(_HEAD))
     if format_name is None:
-        raise ImageError(f"it is not a {', '.join(SUFFIXES)} file")
+        raise ImageError(f"it is not a {', '.join(ALL_SUFFIXES)} file")
     n_bytes = file.seek(0, io.SEEK_END)
     check_header(file, format_name)
-    module, _, decoder = _DECODERS[format_name].partition(".")
-    image: ImageFile.ImageFile = getattr(importlib.import_module(f"PIL.{module}"), decoder)(file)
+    image = _header_read(file, format_name, n_bytes)
     check_size(*image.size)
     check_profile(image.info.get("icc_profile") or b"")
     check_memory(memory_needed(image, n_bytes), image.size)
+    return image
+
+
+def _header_read(file: IO[bytes], format_name: str, n_bytes: int) -> ImageFile.ImageFile:
+    if format_name in plugin_formats.SUFFIXES:
+        return plugin_formats.opened(file, format_name, n_bytes)
+    module, _, decoder = _DECODERS[format_name].partition(".")
+    image: ImageFile.ImageFile = getattr(importlib.import_module(f"PIL.{module}"), decoder)(file)
     return image
 
 

@@ -8,12 +8,12 @@ import numpy.typing as npt
 
 from evalkit.arrays import Floats
 from evalkit.images.colour import Profile
-from evalkit.images.decode import SUFFIXES, Decoded
+from evalkit.images.decode import ALL_SUFFIXES, Decoded
 from evalkit.images.digests import pixel_digest
 
 FACTS_VERSION = 1
 """Raised whenever other facts are taken, or written in another way."""
-_FORMATS = tuple(SUFFIXES)
+_FORMATS = tuple(ALL_SUFFIXES)
 _PROFILES = get_args(Profile)
 _WORDS = np.dtype(">u4")
 """In which a digest is written: numbers that a float holds exactly."""
