@@ -13,7 +13,7 @@ from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.command_lines import command_line
 from evalkit.cli.control import make_control
 from evalkit.cli.engine import EngineOptions, engine_options
-from evalkit.cli.inputs import FolderOrUrl, PathOrUrl, written_to
+from evalkit.cli.inputs import CAPTIONS_HELP, MAP_HELP, FolderOrUrl, PathOrUrl, written_to
 from evalkit.cli.items import ItemOptions
 from evalkit.cli.output import ExitCode, Output, names_in, output_options
 
@@ -54,10 +54,8 @@ class ModelOptions:
     help="A local copy of the benchmark's own files.",
 )
 @click.option("--sources", metavar="DIR", type=FolderOrUrl(exists=True, dataset=True), help=OWN_HELP)
-@click.option("--captions", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Their CSV or JSONL.")
-@click.option(
-    "--map", "mapped", metavar="FIELD=HEADING", multiple=True, help="A column of the data set by its heading."
-)
+@click.option("--captions", type=click.Path(exists=True, path_type=Path), help=CAPTIONS_HELP)
+@click.option("--map", "mapped", metavar="FIELD=HEADING", multiple=True, help=MAP_HELP)
 @click.option("--split", metavar="NAME", help="Of the data set in --sources.")
 @click.option("--config", metavar="NAME", help="The configuration of the data set in --sources.")
 @click.option(

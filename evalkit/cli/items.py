@@ -48,7 +48,7 @@ class ItemOptions:
         if self.of_benchmark:
             return self.part_of(self.of_benchmark.load(self.data).items)
         if isinstance(self.sources, Path) and self.captions and not self.benchmark and not self.data:
-            return self.part_of(source_items(self.sources, self.captions))
+            return self.part_of(source_items(self.sources, self.captions, mapped_fields(self.mapped)))
         if self.sources and not self.captions and not self.benchmark and is_dataset(self.sources):
             rows = open_dataset(self.sources, split=self.split, config=self.config)
             found = items_to_edit(rows, mapped_fields(self.mapped))

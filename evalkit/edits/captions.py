@@ -73,10 +73,11 @@ def read_captions(path: Path, mapped: Mapping[str, str] | None = None) -> Expect
         rows, headings, notes, files = table.rows, table.columns, table.notes, [path]
     columns = resolve_headings(headings, mapped or {}, where=str(path), pictures=_names_of_files(headings, rows))
     columns, without_names = _with_names_only(columns, rows, mapped or {})
+    columns, only_images = _with_only_images(columns, headings, rows, mapped or {})
     read = [_row(record, columns.of, f"{path}, {where}") for where, record in rows]
     _require_contents(path, read, headings)
     expected = _expected(read, columns)
-    notes = (*notes, *columns.notes, *(f"{path}: {note}" for note in without_names))
+    notes = (*notes, *columns.notes, *(f"{path}: {note}" for note in (*without_names, *only_images)))
     return replace(expected, notes=notes, table=path, caption_files=frozenset(files))
 
 
@@ -164,7 +165,7 @@ def _names_of_files(headings: Sequence[str], rows: Rows) -> list[str]:
     """The columns of which every cell may be the name of a file: it ends as one does, or has no blank in it."""
 
     def may_be_one(value: object) -> bool:
-        return isinstance(value, str) and (Path(value).suffix.lower() in IMAGE_SUFFIXES or not {*" \n\t"} & {*value})
+        return _is_image_name(value) or (isinstance(value, str) and not {*" \n\t"} & {*value})
 
     looked_at = [record for _, record in rows[:_LOOKED_AT]]
     filled = {heading: [record[heading] for record in looked_at if record.get(heading)] for heading in headings}
@@ -184,6 +185,25 @@ def _with_names_only(columns: Columns, rows: Rows, mapped: Mapping[str, str]) ->
     return replace(columns, of=kept), [
         f"'{columns.of[field]}' holds no names of files and was not read" for field in other
     ]
+
+
+def _with_only_images(
+    columns: Columns, headings: Sequence[str], rows: Rows, mapped: Mapping[str, str]
+) -> tuple[Columns, list[str]]:
+    """The columns, with the only one that names image files for the sources, where no heading says which these are."""
+    if columns.of.keys() & {*IMAGE_FIELDS} or "source_image" in mapped:
+        return columns, []
+    free = [heading for heading in headings if heading not in columns.of.values()]
+    cells = {heading: [record[heading] for _, record in rows if record.get(heading)] for heading in free}
+    named = [heading for heading, values in cells.items() if values and all(map(_is_image_name, values))]
+    if len(named) != 1:
+        return columns, []
+    note = f"read source_image from '{named[0]}', which names image files; to have it otherwise: --map FIELD=HEADING"
+    return replace(columns, of={**columns.of, "source_image": named[0]}), [note]
+
+
+def _is_image_name(value: object) -> bool:
+    return isinstance(value, str) and Path(value).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _require_contents(path: Path, rows: Sequence[_CaptionRow], headings: Sequence[str]) -> None:
