@@ -36,7 +36,7 @@ class Shape:
 
 
 def cells_of(path: Path, table: "pd.DataFrame", columns: ColumnNames, shape: Shape) -> tuple["pd.DataFrame", list[str]]:
-    """A row for each value, with ``method``, ``item``, ``seed``, ``group``, ``metric``, ``value``, ``reason``, ``raw``.
+    """A row for each value: what :func:`rows_of` says of it, and ``metric``, ``value``, ``reason``, ``raw``.
 
     Returns:
         The cells, indexed by where they stand, and notes on what was left out or read as something else.
@@ -69,7 +69,7 @@ def cells_of(path: Path, table: "pd.DataFrame", columns: ColumnNames, shape: Sha
 
 
 def rows_of(path: Path, table: "pd.DataFrame", columns: ColumnNames) -> "pd.DataFrame":
-    """Whose each record is: its method, item, seed and group, None for a seed or group that is not said."""
+    """Whose each record is: method, item, seed, group and edit type, None for one of the last three if not said."""
     import pandas as pd
 
     nothing = [None] * len(table)
@@ -78,6 +78,7 @@ def rows_of(path: Path, table: "pd.DataFrame", columns: ColumnNames) -> "pd.Data
         "method": _needed(path, table[columns.method]) if columns.method else [path.stem] * len(table),
         "item": _needed(path, table[columns.item]),
         "group": [name_of(raw) for raw in table[columns.group]] if columns.group else nothing,
+        "edit_type": [name_of(raw) for raw in table[columns.edit_type]] if columns.edit_type else nothing,
     }
     return pd.DataFrame(rows, index=table.index, dtype=object)
 

@@ -23,6 +23,7 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "method": ("method", "model", "system", "method_name", "model_name"),
     "seed": ("seed", "random_seed"),
     "group": ("group", "group_id", "source_image", "source_id", "source", "cluster_id", "cluster", "image"),
+    "edit_type": ("edit_type", "editing_type", "edit_category"),
     "metric": ("metric", "metric_name", "measure"),
     "value": ("value", "score"),
 }  # fmt: skip
@@ -45,6 +46,7 @@ class ColumnNames:
     seed: str | None = None
     group: str | None = None
     """``none`` if no column says which items belong together."""
+    edit_type: str | None = None
     metric: str | None = None
     """Of a long table, where each row holds one value: whose it is."""
     value: str | None = None

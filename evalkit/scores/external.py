@@ -198,6 +198,7 @@ def _frames(
     """A frame per method."""
     where: dict[tuple[str, str, int | None, str], str] = {}
     methods: dict[str, dict[tuple[str, int | None], tuple[dict[str, float | None], dict[str, str]]]] = {}
+    type_of = {item: name for item, name in zip(cells["item"], cells["edit_type"], strict=True) if name}
     for cell in cells.itertuples():
         first = where.setdefault((cell.method, cell.item, cell.seed, cell.metric), cell.Index)
         if first != cell.Index:
@@ -218,6 +219,7 @@ def _frames(
                 item_id=item,
                 group=group_of.get(item, item),
                 seed=seed,
+                edit_type=type_of.get(item),
                 values=values,
                 reasons={**dict.fromkeys(set(metrics) - values.keys(), "absent"), **reasons},
             )

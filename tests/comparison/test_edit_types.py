@@ -140,6 +140,21 @@ def test_edit_types_are_shown_and_exported(table):
     assert sum(caption.startswith("Means by edit type") for caption, _ in page.tables) == 2
 
 
+def test_a_table_of_another_tool_may_name_edit_types(tmp_path, table):
+    """A column that is called so is that of edit types, and no metric."""
+    named = [{**row, "Edit Type": row["edit_type"]} for row in rows()]
+    columns = ("item_id", "method", "group", "Edit Type", "score", "lpips")
+    found = compare([write(tmp_path / "named.csv", named, columns)], by="edit_type")
+
+    assert [metric.name for metric in found.metrics] == ["score", "lpips"]
+    assert found.edit_types.of.keys() == set(TYPES)
+    expected = by_edit_type(typed(compare([table]), in_turn))
+    assert {name: part.pairs for name, part in found.edit_types.of.items()} == {
+        name: part.pairs for name, part in expected.of.items()
+    }
+    assert any("edit_type 'Edit Type'" in note for note in found.notes)
+
+
 def test_without_edit_types_that_is_said(table):
     """Asked for where items have none, the comparison says so and is otherwise the same."""
     (note,) = edit_type_notes(compare([table], by="edit_type"))
