@@ -200,28 +200,37 @@ def _spread(path: Path, table: "pd.DataFrame", names: Sequence[str]) -> tuple[di
         if answers is None:
             found |= _elements(name, numbers)
             continue
-        criteria: dict[str, ParsedColumn] = {}
-        for criterion, cells in answers.cells.items():
-            criteria |= _elements(criterion, numbers_of(cells))
+        parts = {given: _elements(given, numbers_of(each)) for given, each in answers.cells.items()}
+        criteria = {part: of for given, each in parts.items() if given not in answers.some for part, of in each.items()}
         prefix = f"{name}." if any(criterion in table.columns or criterion in found for criterion in criteria) else ""
         found |= {f"{prefix}{criterion}": of for criterion, of in criteria.items()}
-        rated = [read for read in criteria.values() if read.mostly]
-        if len(rated) > 1 and len({read.whole for read in rated}) == 1 and _AVERAGE not in criteria:
-            averages = (
-                _mean([value for value, _ in values]) for values in zip(*(r.values for r in rated), strict=True)
-            )
-            found[f"{prefix}{_AVERAGE}"] = numbers_of(averages)
-        if answers.stray:
-            notes.append(
-                f"{path.name}: what most answers do not rate was left out, and is no part of {_AVERAGE}: "
-                f"{listed(list(answers.stray))}"
-            )
+        if _AVERAGE not in criteria and (average := _average(parts, answers.rated)):
+            found[f"{prefix}{_AVERAGE}"] = numbers_of(average)
+        left_out = {f"and is no part of {_AVERAGE}": answers.stray, f"and is part of {_AVERAGE} only": answers.some}
+        for how, criteria_of in left_out.items():
+            if criteria_of:
+                said = listed(list(criteria_of))
+                notes.append(f"{path.name}: what most answers do not rate was left out, {how}: {said}")
     return found, notes
+
+
+def _average(
+    parts: Mapping[str, Mapping[str, ParsedColumn]], rated: Sequence[frozenset[str]]
+) -> list[float | None] | None:
+    """Each answer's mean over the criteria by which its kind rates; None where they are not of one scale."""
+    numbers = {given: [read for read in each.values() if read.mostly] for given, each in parts.items()}
+    every = [read for reads in numbers.values() for read in reads]
+    if len(every) < 2 or len({read.whole for read in every}) > 1:
+        return None
+    return [
+        _mean([read.values[at][0] for given, reads in numbers.items() if given in names for read in reads])
+        for at, names in enumerate(rated)
+    ]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if len(known) == len(values) else None
+    return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def _elements(name: str, numbers: ParsedColumn) -> dict[str, ParsedColumn]:

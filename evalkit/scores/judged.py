@@ -23,6 +23,10 @@ _ANSWER = re.compile(
 """A name and its number, from the beginning of a line, or behind what separates two of them in one line."""
 _SCALE = re.compile(r"\s*[(\[][^()\[\]]*\d[^()\[\]]*[)\]]\s*$")
 """What stands behind a name to say which numbers can be given, such as ``(1-5)``."""
+_Kind = frozenset[str]
+"""The criteria of an answer."""
+_MAX_KINDS = 100
+"""How many of the commonest kinds others are compared with."""
 _OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 
 
@@ -32,8 +36,12 @@ class Answers:
 
     cells: Mapping[str, Sequence[Any]]
     """Criterion to a cell for each answer, None where an answer lacks it."""
+    some: tuple[str, ...]
+    """Criteria of some kinds of answers, which most of all answers lack: a style is rated by others than a removal."""
     stray: tuple[str, ...]
-    """Criteria that most answers lack."""
+    """Names that are no criteria: most answers lack them, and those of the same kind do."""
+    rated: Sequence[_Kind]
+    """The criteria by which answers of its kind rate, for each answer."""
 
 
 def answers_of(texts: Sequence[Any]) -> Answers | None:
@@ -48,10 +56,34 @@ def answers_of(texts: Sequence[Any]) -> Answers | None:
     if not n_read or n_read < n_texts / 2:
         return None
     counts = Counter(name for answer in found for name in answer)
-    stray = tuple(name for name, count in counts.items() if count <= n_read / 2)
+    kinds = Counter(frozenset(answer) for answer in found if answer)
+    common = kinds.most_common(_MAX_KINDS)
+    rare = [name for name, count in counts.items() if count <= n_read / 2]
+    typical = {name for kind, count in kinds.items() for name in kind if not _is_stray(name, kind, count, common)}
+    stray = tuple(name for name in rare if name not in typical)
+    kept = [frozenset(answer).difference(stray) for answer in found]
+    whole = _completed(Counter(kept))
     return Answers(
-        cells={name: [answer.get(name) for answer in found] for name in counts if name not in stray}, stray=stray
+        cells={name: [answer.get(name) for answer in found] for name in counts if name not in stray},
+        some=tuple(name for name in rare if name in typical),
+        stray=stray,
+        rated=[whole[kind] for kind in kept],
     )
+
+
+def _is_stray(name: str, kind: _Kind, count: int, common: Sequence[tuple[_Kind, int]]) -> bool:
+    """Whether nothing else rates the same, or more answers rate a part of it without the name."""
+    return count == 1 or sum(times for less, times in common if less < kind and name not in less) > count
+
+
+def _completed(kinds: Counter[_Kind]) -> dict[_Kind, _Kind]:
+    """For what each answer rates what it should: an answer is incomplete where more answers rate the same and more."""
+    common = kinds.most_common(_MAX_KINDS)
+    whole = {}
+    for kind, count in kinds.items():
+        more = [(each, times) for each, times in common if kind < each]
+        whole[kind] = more[0][0] if sum(times for _, times in more) > count else kind
+    return whole
 
 
 def _criteria(answer: str) -> Iterator[tuple[str, Any]]:

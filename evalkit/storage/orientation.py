@@ -212,7 +212,9 @@ def _of_wrapped(value: Mapping[str, Any], hints: Hints, notes: list[str]) -> Rec
         return _of_lists(columns, replace(hints, items_are="inner"))
     if len(tables) != 1:
         containers = [name for name, inner in value.items() if isinstance(inner, list | dict)]
-        if not tables and len(containers) > 1 and len(containers) > len(value) / 2:
+        if not tables and (
+            (len(containers) > 1 and len(containers) > len(value) / 2) or _share(value, _is_code) > 1 / 2
+        ):
             return _beside_summaries(value, hints, notes)
         what = f"several: {listed(list(tables))}" if tables else f"none beneath {listed(list(value))}"
         raise ValueError(f"expected one table in it, got {what}. Write the one that is meant into a file of its own")

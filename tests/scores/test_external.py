@@ -149,6 +149,21 @@ def test_a_judges_answers_are_read(tmp_path):
     assert [row.values for row in table.rows] == [{"score": 4.0}, {"score": None}]
 
 
+def test_answers_by_the_kind_of_edit_have_averages_of_their_own_and_failed_calls_have_none(tmp_path):
+    """As ImgEdit writes them: other criteria for a style, an object in the place of an answer that did not come."""
+    style, removal = "Style Fidelity: 2\nRendering Quality: 4", "Prompt Compliance: 5\nIntegrity: 3"
+    short = "Prompt Compliance: 5"
+    answers = {"1": style, "2": style, "3": style, "4": removal, "5": removal, "6": short, "7": {"error": "timeout"}}
+    (tmp_path / "result.json").write_text(json.dumps(answers))
+    external = read_table(tmp_path / "result.json")
+    rows = external.methods["result"].rows
+    assert {row.item_id: row.values["average"] for row in rows} == {
+        "1": 3, "2": 3, "3": 3, "4": 4, "5": 4, "6": None, "7": None
+    }  # fmt: skip
+    assert external.methods["result"].metrics == ("average",)
+    assert any("is part of average only: Style Fidelity, Rendering Quality" in note for note in external.notes)
+
+
 def test_seeds_and_groups_are_read(tmp_path):
     """A seed column makes several rows per item; a group column makes groups."""
     (tmp_path / "t.csv").write_text("item,seed,source,score\n1,0,cat,0.5\n1,1,cat,0.75\n2,0,cat,0.25\n3,0,dog,1\n")

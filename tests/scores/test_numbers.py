@@ -119,6 +119,24 @@ def test_an_answer_says_what_it_rates(names, numbers, shape, between):
     assert answers_of([f"{answer}\nComment: 3 dogs, and it is good"]).cells == {n: [c] for n, c in rated.items()}
 
 
+KINDS = {
+    "style": ("Style Fidelity", "Content Preservation"),
+    "add": ("Prompt Compliance", "Visual Naturalness", "Detail"),
+    "remove": ("Prompt Compliance", "Visual Naturalness", "Integrity"),
+}
+
+
+@given(st.dictionaries(st.sampled_from(sorted(KINDS)), st.integers(3, 9), min_size=1), st.randoms())
+def test_answers_of_several_kinds_are_rated_by_their_own_criteria(times, random):
+    """What other kinds do not rate counts for its own kind; a line that one answer has alone counts for none."""
+    order = [kind for kind, count in times.items() for _ in range(count)]
+    random.shuffle(order)
+    texts = ["\n".join(f"{name}: 4" for name in KINDS[kind]) for kind in order]
+    answers = answers_of([f"{texts[0]}\nHouse number: 1204", *texts[1:]])
+    assert answers.stray == ("House number",)
+    assert answers.rated == [set(KINDS[kind]) for kind in order]
+
+
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=4))
 def test_any_text_is_an_answer_or_none(texts):
     """Nothing is raised, and what is found has a cell for each."""
