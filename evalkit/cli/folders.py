@@ -90,7 +90,11 @@ def folder_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.argument("paths", metavar="[PATH]...", nargs=-1, type=FolderOrUrl(exists=True, dataset=True))
     @click.option(
-        "--each", metavar="DIR", multiple=True, type=FolderOrUrl(exists=True), help="Every sub-folder of DIR."
+        "--each",
+        metavar="DIR",
+        multiple=True,
+        type=FolderOrUrl(exists=True),
+        help="Every sub-folder of DIR: one method's edits in each.",
     )
     @functools.wraps(command)
     def wrapped(
