@@ -1,7 +1,9 @@
 """What commands print: names from anybody's files do no harm to a terminal."""
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -83,3 +85,42 @@ def test_a_long_command_says_what_it_is_doing_where_nobody_sees_its_progress(mon
     assert "Still at work: encoding images 3 of 1,200\n" in said
     assert "scoring" not in said
     assert "at work" not in [thread.name for thread in threading.enumerate()]
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is."""
+        return True
+
+
+@pytest.mark.parametrize(
+    ("variables", "codes"),
+    [
+        ({"TERM": "dumb"}, set()),
+        ({"NO_COLOR": "1", "TERM": "xterm"}, {"0", "1", "2"}),
+        ({"TERM": "xterm"}, {"0", "1", "2"}),
+    ],
+)
+def test_a_terminal_is_sent_what_it_understands(monkeypatch, variables, codes):
+    """Nothing but text where it is dumb; else bold and faint, and no colour, which would have to fit a background."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    stream = Terminal()
+    Output(stdout=stream).table(
+        TextTable(
+            title="Means", header=("method", "score"), rows=(("a", "1 • 0.5 [0.4, 0.6]"), ("b", "2   0.1 [0.0, 0.2]"))
+        )
+    )
+    assert set(re.findall("\x1b\\[([0-9;]*)m", stream.getvalue())) == codes
+    assert ("\x1b" in stream.getvalue()) == bool(codes)
+
+
+def test_a_path_in_a_sentence_stays_whole(monkeypatch, capsys):
+    """What is longer than a line has a line of its own, and can be copied from there."""
+    monkeypatch.setenv("COLUMNS", "30")
+    path = f"/a/folder/{'x' * 40}/and/another/one"
+    Output().text(f"There is nothing at {path} to be read.", indent="  ")
+    assert capsys.readouterr().out.splitlines() == ["There is nothing at", f"  {path}", "  to be read."]
