@@ -1,6 +1,7 @@
 """The rows of a data set as edits: those that it holds, or those that a folder is expected to hold."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -138,7 +139,7 @@ def read_items(dataset: Dataset, mapped: Mapping[str, str]) -> DatasetItems:
             if field != "edited_image"
         ]
         items.append(item)
-    notes = (*_revision(dataset), *columns.notes, *note)
+    notes = (*_revision(dataset), *_files(dataset), *columns.notes, *note)
     return DatasetItems(
         items=tuple(items),
         places=tuple(where for where, _ in rows),
@@ -209,6 +210,13 @@ def _has_name(image: AnyImage) -> bool:
 
 def _is_named(item: EditItem) -> bool:
     return item.source_image is not None and _has_name(item.source_image)
+
+
+def _files(dataset: Dataset) -> Iterator[str]:
+    """What is read as one data set, where its files are not plainly the parts of one."""
+    names = [dataset.short(file) for file in dataset.files]
+    if len({re.sub(r"\d+", "0", name) for name in names}) > 1:
+        yield f"{dataset.given}: the rows of {len(names)} files are read as one data set: {listed(names, 5)}"
 
 
 def _revision(dataset: Dataset) -> Iterator[str]:

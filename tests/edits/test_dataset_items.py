@@ -114,6 +114,16 @@ def test_what_is_wrong_is_named_by_its_row(tmp_path):
     assert absent[1].startswith("pairs.parquet, row 4: column source_img names ")
 
 
+def test_files_that_are_no_parts_of_one_are_named(tmp_path):
+    """Two methods' files in one directory are one data set to ``datasets``; that they were read so is said."""
+    for name in ("ours", "theirs"):
+        write_parquet(tmp_path / "set" / f"{name}.parquet", pair_rows(1))
+        write_parquet(tmp_path / "parts" / f"part-{len(name)}.parquet", pair_rows(1))
+    said = [note for note in notes(opened(tmp_path / "set")) if "2 files are read as one data set" in note]
+    assert said[0].endswith("ours.parquet, theirs.parquet")
+    assert not any("read as one data set" in note for note in notes(opened(tmp_path / "parts")))
+
+
 def test_references_and_masks_may_be_missing(tmp_path):
     """Not every row has one; the others have."""
     rows = [row | {"mask": cell(n) if n else None, "reference_image": cell(9)} for n, row in enumerate(pair_rows(2))]
