@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.cli import main
 from evalkit.images.decode import read_image
-from tests.support.card_copies import COPIES
+from tests.support.card_copies import COPIES, SIDE
+from tests.support.pictures import scene
 
 
 @pytest.fixture(params=COPIES)
@@ -102,6 +104,41 @@ def test_a_method_edits_it(tmp_path, monkeypatch):
     assert (result["n_items"], result["n_edited"]) == (1, 1)
     assert result["metrics"]["l1"]["mean"] == pytest.approx(np.abs(255 - 2 * source).mean() / 255)
     assert (tmp_path / item.instruction).is_file()
+
+
+def test_results_in_the_official_layout_are_scored(name):
+    """Every edit is found by the name that the authors' scripts give it."""
+    copy = COPIES[name](Path("copy"))
+    if not copy.edited_names:  # its authors have no layout of results
+        return
+    differences = []
+    for number, item in enumerate(copy.items):
+        path = Path("results") / copy.edited_names[item.item_id]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scene(SIDE, SIDE, 100 + number)).save(path)
+        pair = [np.asarray(read_image(each), float) for each in (path, Path("copy") / item.source_image)]
+        differences.append(np.abs(pair[0] - pair[1]).mean() / 255)
+    result = evalkit("score", "results", "--benchmark", name, "--data", "copy", "--metrics", "l1", "--output", "run")
+    assert (result["layout"], result["n_edited"], problems(result)) == ("official", len(copy.items), set())
+    assert result["metrics"]["l1"]["mean"] == pytest.approx(np.mean(differences), abs=1e-9)
+
+
+def test_results_with_a_folder_per_task_and_in_it_one_per_method_are_scored(tmp_path, monkeypatch):
+    """As I2EBench's scripts write them, where two tasks have files of one name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
+    copy = COPIES["i2ebench"](Path("copy"))
+    differences = []
+    for number, (item, name) in enumerate(zip(copy.items, copy.edited_names.values(), strict=True)):
+        path = Path("EditResult_ori") / item.edit_type / "mymodel" / Path(name).name
+        path.parent.mkdir(parents=True)
+        Image.fromarray(scene(SIDE, SIDE, 100 + number)).save(path)
+        pair = [np.asarray(read_image(each), float) for each in (path, Path("copy") / item.source_image)]
+        differences.append(np.abs(pair[0] - pair[1]).mean() / 255)
+    data = ("--benchmark", "i2ebench", "--data", "copy", "--pattern", "mymodel/{item_id}")
+    result = evalkit("score", "EditResult_ori", *data, "--metrics", "l1", "--output", "run")
+    assert (result["n_edited"], problems(result)) == (len(copy.items), set())
+    assert result["metrics"]["l1"]["mean"] == pytest.approx(np.mean(differences), abs=1e-9)
 
 
 def test_it_becomes_a_data_set(name):
