@@ -124,8 +124,7 @@ def _missing(methods: Sequence[Method], joined: Joined, plan: ComparisonPlan) ->
     for metric in plan.metrics:
         for method in methods:
             notes += [
-                f"{method.name} has no {metric.name} for {len(items)} of {len(joined.items)} items "
-                f"({listed([joined.items[item] for item in items])}): {REASON_WORDS.get(reason, reason)}"
+                f"{method.name} has no {metric.name} for {_which(items, joined)}: {REASON_WORDS.get(reason, reason)}"
                 for reason, items in joined.without(method.name, metric.name).items()
             ]
         if metric.unbounded and any(joined.not_run(method.name, metric.name).any() for method in methods):
@@ -135,6 +134,13 @@ def _missing(methods: Sequence[Method], joined: Joined, plan: ComparisonPlan) ->
         if failed:
             notes.append(f"{method.name}: edits of {counted(len(failed), 'item')} failed ({listed(failed)})")
     return notes
+
+
+def _which(items: Sequence[int], joined: Joined) -> str:
+    """Some of the items, with the names of the first, or none of them."""
+    if len(items) == len(joined.items):
+        return f"any of {counted(len(items), 'item')}"
+    return f"{len(items)} of {len(joined.items)} items ({listed([joined.items[item] for item in items])})"
 
 
 def _group_notes(joined: Joined) -> list[str]:
