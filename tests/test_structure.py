@@ -22,6 +22,7 @@ LAYERS = (
     {"planning"},
     {"report"},
     {"validity", "leaderboard"},
+    {"guide"},
     {"cli"},
 )
 """From the ground up: a file imports only from lower layers and its own folder."""

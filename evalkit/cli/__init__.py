@@ -15,6 +15,7 @@ COMMANDS = {
     "dataset": "evalkit.cli.dataset:dataset",
     "demo": "evalkit.cli.demo:demo",
     "edit": "evalkit.cli.edit:edit",
+    "guide": "evalkit.cli.guide:guide",
     "leaderboard": "evalkit.cli.leaderboard:leaderboard",
     "list": "evalkit.cli.list:list_names",
     "power": "evalkit.cli.power:power",
@@ -32,7 +33,7 @@ COMMANDS = {
 def main(ctx: click.Context) -> None:
     """Measure text-guided image editing, and say how sure the numbers are.
 
-    Start with: evalkit demo
+    Start with: evalkit demo, or evalkit guide
     """
     from evalkit.cli.project import default_map, find_project_file
     from evalkit.errors import OptionError

@@ -23,7 +23,7 @@ from evalkit.errors import DataError, EvalkitError
 from evalkit.formatting import abridged
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from evalkit.edits.item import Problem
     from evalkit.report.tables import TextTable
@@ -118,20 +118,36 @@ class Output:
         """A table of the result, for a person, and an empty line below it."""
         if self.as_json:
             return
-        from rich.segment import Segment, Segments
-
         from evalkit.report.terminal import terminal_table
 
         # Written out before it is laid out, so that every cell is as wide as it is shown.
         cells = tuple(tuple(map(self._cell, row)) for row in table.rows)
         table = replace(table, title=self._cell(table.title), header=tuple(map(self._cell, table.header)), rows=cells)
-        for line in Segment.split_lines(self._console.render(terminal_table(table, self.width))):
+        self._print_rendered(terminal_table(table, self.width))
+        self.line()
+
+    def markdown(self, text: str) -> None:
+        """A text in Markdown: laid out on a terminal, as it is in a pipe."""
+        if self.as_json:
+            return
+        if not self._stdout.isatty():
+            click.echo(self._writable(text), file=self._stdout)
+            return
+        from rich.markdown import Markdown
+
+        self._print_rendered(Markdown(text, hyperlinks=False))
+        self.line()
+
+    def _print_rendered(self, renderable: "RenderableType") -> None:
+        """What rich lays out, in letters that standard output has, without blanks at the ends of lines."""
+        from rich.segment import Segment, Segments
+
+        for line in Segment.split_lines(self._console.render(renderable)):
             while line and not line[-1].text.strip():
                 line.pop()
             *parts, last = line or [Segment("")]
             parts += [Segment(last.text.rstrip(), last.style), Segment.line()]
             self._console.print(Segments(Segment(self._writable(part.text), part.style) for part in parts), end="")
-        self.line()
 
     def _shown(self, text: str) -> str:
         return self._writable(visible(text))

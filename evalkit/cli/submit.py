@@ -32,7 +32,7 @@ def submit(
 ) -> None:
     """Score the edits in FOLDER under a protocol, and write their entry of the leaderboard.
 
-    The card says which protocol, who, and how the edits were made; leaderboard/README.md explains every field.
+    The card says which protocol, who, and how the edits were made; `evalkit guide leaderboard` explains every field.
     """
     from evalkit.leaderboard.store import Leaderboard
     from evalkit.leaderboard.submit import git_commands, submit

@@ -115,7 +115,7 @@ def _refusing(where: str) -> Iterator[None]:
             shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
             what = f"is not as it must be: {first['msg']}; got {shown}"
         more = f" ({failure.error_count() - 1} more like this)" if failure.error_count() > 1 else ""
-        raise EntryError(f"{where}: {field} {what}{more}. See leaderboard/README.md for every field.") from None
+        raise EntryError(f"{where}: {field} {what}{more}. See every field with: evalkit guide leaderboard") from None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -386,7 +386,7 @@ def test_an_image_is_found_by_its_path_and_by_the_tail_of_it(tmp_path):
 
 
 def table_of_cards():
-    """The rows of the README's table: of each card what it is, how much there is of it and whose it is."""
+    """The rows of the guide's table: of each card what it is, how much there is of it and whose it is."""
     for name in CARDS:
         card = read_card(RECORDS / f"{name}.yaml")
         has = [what for what, fields in HAVE.items() if card.columns.keys() & fields]
@@ -404,15 +404,15 @@ HAVE = {
 
 def test_the_table_of_benchmarks_is_what_the_cards_say():
     """Every card has its row, and no figure there is another than the card's."""
-    readme = Path("README.md").read_text()
-    assert [line for line in readme.splitlines() if line.startswith(tuple(f"| `{name}`" for name in CARDS))] == [
+    guide = Path("evalkit/guide/benchmarks.md").read_text()
+    assert [line for line in guide.splitlines() if line.startswith(tuple(f"| `{name}`" for name in CARDS))] == [
         *table_of_cards()
     ]
 
 
-def test_the_card_that_the_readme_shows_is_one(tmp_path):
+def test_the_card_that_the_guide_shows_is_one(tmp_path):
     """What people copy can be read as it stands, and makes edits of the table that it names."""
-    text = Path("README.md").read_text().partition("```yaml\n# boats.yaml\n")[2].partition("```")[0]
+    text = Path("evalkit/guide/benchmarks.md").read_text().partition("```yaml\n# boats.yaml\n")[2].partition("```")[0]
     path = tmp_path / "boats.yaml"
     path.write_text(text)
     (tmp_path / "edits.csv").write_text(

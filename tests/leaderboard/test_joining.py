@@ -64,7 +64,7 @@ def test_the_card_in_the_readme_is_a_card():
     """The example that submitters copy has every field that is required, and no other than there are."""
     from evalkit.leaderboard.records import Submission
 
-    block = re.search(r"```yaml\n(.*?)```", Path("leaderboard/README.md").read_text("utf-8"), re.DOTALL).group(1)
+    block = re.search(r"```yaml\n(.*?)```", Path("evalkit/guide/leaderboard.md").read_text("utf-8"), re.DOTALL).group(1)
     example = Template((SITE / "method.yaml").read_text("utf-8")).render(protocols=["few/v1"])
     for text in (block, example):
         assert Submission.model_validate(yaml.safe_load(text)).method.name == "my_method"

@@ -1,0 +1,49 @@
+"""``evalkit guide``: the guide's pages in the terminal."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from evalkit.cli.command import EvalkitCommand
+from evalkit.cli.output import ExitCode, Output, output_options
+
+if TYPE_CHECKING:
+    from evalkit.guide import Page
+
+
+@click.command(
+    cls=EvalkitCommand, examples=["evalkit guide", "evalkit guide scoring", "evalkit guide --search headings"]
+)
+@click.argument("topic", required=False)
+@click.option("--search", "words", metavar="WORDS", help="Show the passages that hold these words.")
+@output_options
+def guide(topic: str | None, *, words: str | None, output: Output) -> None:
+    """Read the guide's page on TOPIC; without one, see which pages there are."""
+    from evalkit.guide import page, pages, search
+
+    if words:
+        _show_found(list(search(words)), words, output)
+    elif topic:
+        read = page(topic)
+        output.json({"topic": read.topic, "title": read.title, "text": read.text})
+        output.markdown(read.text)
+    else:
+        output.json([{"topic": each.topic, "title": each.title, "summary": each.summary} for each in pages()])
+        width = max(len(each.topic) for each in pages())
+        for each in pages():
+            output.line(f"{each.topic:<{width}}  {each.title}")
+        output.line("Read one: evalkit guide TOPIC    or find a word: evalkit guide --search WORD")
+
+
+def _show_found(found: "list[tuple[Page, str, str]]", words: str, output: Output) -> None:
+    output.json([{"topic": each.topic, "heading": heading, "text": text} for each, heading, text in found])
+    above = None
+    for each, heading, passage in found:
+        if (each.topic, heading) != above:
+            output.line(f"{each.topic}: {heading}")
+        above = (each.topic, heading)
+        output.markdown(passage)
+    if not found:
+        output.line(f"No passage holds '{words}'. The pages are: evalkit guide")
+        sys.exit(ExitCode.PROBLEMS)

@@ -1,0 +1,75 @@
+"""The guide: short pages in Markdown, read in the terminal by ``evalkit guide`` and on the site."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from evalkit.errors import UnknownNameError
+from evalkit.registry import nearest
+
+TOPICS = (
+    "scoring", "tables", "comparing", "planning", "metrics", "encoders", "validity", "methods", "benchmarks",
+    "protocols", "leaderboard", "machines", "python", "project", "questions",
+)  # fmt: skip
+"""The pages in the order in which they are read; each is a file ``<topic>.md`` beside this one."""
+_HEADING = re.compile(r"^#+ +(.+)$")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the guide."""
+
+    topic: str
+
+    @cached_property
+    def text(self) -> str:
+        """Its Markdown, the title first."""
+        return (Path(__file__).parent / f"{self.topic}.md").read_text(encoding="utf-8")
+
+    @property
+    def title(self) -> str:
+        """Its first heading."""
+        return self.text.partition("\n")[0].lstrip("# ")
+
+    @property
+    def summary(self) -> str:
+        """The sentence below it."""
+        return self.text.split("\n\n", 2)[1].replace("\n", " ")
+
+    def passages(self) -> Iterator[tuple[str, str]]:
+        """Its paragraphs, tables row by row and code, each with the heading that it stands below."""
+        heading = self.title
+        for block in re.split(r"\n\n+(?=\S)", self.text):
+            if found := _HEADING.match(block):
+                heading = found[1]
+                continue
+            yield from ((heading, part) for part in (block.splitlines() if block.startswith("|") else [block]))
+
+
+def pages() -> tuple[Page, ...]:
+    """All pages, in their order."""
+    return tuple(map(Page, TOPICS))
+
+
+def page(topic: str) -> Page:
+    """The page on a topic.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    if topic not in TOPICS:
+        near = nearest(topic, TOPICS) or f"There are: {', '.join(TOPICS)}. "
+        raise UnknownNameError(f"The guide has no page '{topic}'. {near}Or search it: evalkit guide --search WORD")
+    return Page(topic)
+
+
+def search(words: str) -> Iterator[tuple[Page, str, str]]:
+    """Every passage that holds all words, in any case: page, heading, passage."""
+    wanted = words.casefold().split()
+    for each in pages():
+        for heading, passage in each.passages():
+            folded = f"{each.title} {heading} {passage}".casefold()
+            if all(word in folded for word in wanted):
+                yield each, heading, passage
