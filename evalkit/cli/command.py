@@ -68,7 +68,7 @@ class EvalkitCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever the command returns
         """Runs the command, and says which options come from the project's file."""
         of_file = [
-            param.opts[0].lstrip("-")
+            max(param.opts, key=len).lstrip("-")
             for param in self.params
             if ctx.get_parameter_source(param.name or "") is ParameterSource.DEFAULT_MAP
         ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from evalkit.cli.command import EvalkitCommand
+from evalkit.cli.completion import completed
 from evalkit.cli.inputs import column_options, runs_from
 from evalkit.cli.output import Output, names_in, output_options, signature_option
 from evalkit.errors import OptionError
@@ -39,9 +40,20 @@ def needs_figures(context: click.Context, _: click.Parameter, given: bool) -> bo
         "evalkit compare scores_ours.csv scores_baseline.csv --report report.html",
     ],
 )
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--metrics", metavar="A,B", help="Which metrics.  [default: all that every method has]")
-@click.option("--primary", metavar="A,B", help="The confirmatory family.  [default: the protocol's, or the first]")
+@click.argument("runs", shell_complete=completed("runs"), nargs=-1, required=True, metavar="RUN...")
+@click.option(
+    "-m",
+    "--metrics",
+    metavar="A,B",
+    shell_complete=completed("metrics"),
+    help="Which metrics.  [default: all that every method has]",
+)
+@click.option(
+    "--primary",
+    metavar="A,B",
+    shell_complete=completed("metrics"),
+    help="The confirmatory family.  [default: the protocol's, or the first]",
+)
 @click.option("--baseline", metavar="NAME", help="Compare each other method with this one, instead of all pairs.")
 @click.option("--margin", "margins", multiple=True, metavar="METRIC=X", help=MARGIN_HELP)
 @click.option("--alpha", type=click.FloatRange(0.0001, 0.5), default=0.05, show_default=True, help="Error rate.")

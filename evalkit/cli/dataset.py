@@ -18,7 +18,7 @@ def dataset() -> None:
 @dataset.command(examples=["evalkit dataset build shapes --output data/shapes"])
 @click.argument("name")
 @click.option("--data", type=click.Path(path_type=Path), help="A local copy of the benchmark's files.")
-@click.option("--output", "output_dir", type=click.Path(path_type=Path), required=True, help="Where to write it.")
+@click.option("-o", "--output", "output_dir", type=click.Path(path_type=Path), required=True, help="Where to write it.")
 @output_options
 def build(name: str, *, data: Path | None, output_dir: Path, output: Output) -> None:
     """Write the benchmark NAME as a data set that datasets.load_dataset opens."""

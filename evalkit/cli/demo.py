@@ -32,6 +32,7 @@ N_SOURCES = 10
 
 @click.command(cls=EvalkitCommand, examples=["evalkit demo --output evalkit_demo"])
 @click.option(
+    "-o",
     "--output",
     "directory",
     type=click.Path(file_okay=False, path_type=Path),

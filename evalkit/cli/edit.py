@@ -11,6 +11,7 @@ import click
 
 from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.command_lines import command_line
+from evalkit.cli.completion import completed
 from evalkit.cli.control import make_control
 from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.inputs import CAPTIONS_HELP, MAP_HELP, FolderOrUrl, PathOrUrl, written_to
@@ -45,8 +46,14 @@ class ModelOptions:
         "evalkit edit identity --sources photos/ --captions captions.csv --output edits/identity",
     ],
 )
-@click.argument("method")
-@click.option("--benchmark", metavar="NAME", help="What to edit: evalkit list benchmarks.")
+@click.argument("method", shell_complete=completed("methods"))
+@click.option(
+    "-b",
+    "--benchmark",
+    metavar="NAME",
+    shell_complete=completed("benchmarks"),
+    help="What to edit: evalkit list benchmarks.",
+)
 @click.option(
     "--data",
     metavar="DIR|FILE",
@@ -59,6 +66,7 @@ class ModelOptions:
 @click.option("--split", metavar="NAME", help="Of the data set in --sources.")
 @click.option("--config", metavar="NAME", help="The configuration of the data set in --sources.")
 @click.option(
+    "-o",
     "--output",
     "target",
     type=FolderOrUrl(),

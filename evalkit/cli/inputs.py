@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.completion import completed
 from evalkit.cli.output import Output, names_in
 
 PathOrUrl = str | Path
@@ -131,7 +132,13 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the folder options to a command and passes them as one ``folder_options`` record."""
     existing = click.Path(exists=True, path_type=Path)
 
-    @click.option("--benchmark", metavar="NAME", help="What was edited; inferred from the manifest or the file names.")
+    @click.option(
+        "-b",
+        "--benchmark",
+        metavar="NAME",
+        shell_complete=completed("benchmarks"),
+        help="What was edited; inferred from the manifest or the file names.",
+    )
     @click.option(
         "--data",
         metavar="DIR|FILE",

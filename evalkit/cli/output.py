@@ -274,7 +274,9 @@ signature_option = click.option(
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds ``--json`` and ``--debug`` to a command, gives it an :class:`Output`, and ends its errors in one message."""
 
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output, nothing else.")
+    @click.option(
+        "-j", "--json", "as_json", is_flag=True, help="Print one JSON object on standard output, nothing else."
+    )
     @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
     @functools.wraps(command)
     def wrapped(*args: Any, as_json: bool, debug: bool, **kwargs: Any) -> Any:  # noqa: ANN401 - click passes options

@@ -8,6 +8,7 @@ import click
 
 from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.command_lines import command_line
+from evalkit.cli.completion import completed
 from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.folders import (
     FolderArguments,
@@ -52,15 +53,27 @@ ENCODER_HELP = (
 @folder_arguments
 @folder_options
 @click.option("--encoder", "encoders", metavar="SPEC", multiple=True, help=ENCODER_HELP)
-@click.option("--metrics", metavar="A,B", help="Which metrics.  [default: the benchmark's]")
-@click.option("--protocol", metavar="NAME", help="Fix benchmark, metrics and encoder: evalkit list protocols.")
 @click.option(
+    "-m",
+    "--metrics",
+    metavar="A,B",
+    shell_complete=completed("metrics"),
+    help="Which metrics.  [default: the benchmark's]",
+)
+@click.option(
+    "--protocol",
+    metavar="NAME",
+    shell_complete=completed("protocols"),
+    help="Fix benchmark, metrics and encoder: evalkit list protocols.",
+)
+@click.option(
+    "-o",
     "--output",
     "target",
     type=FolderOrUrl(),
     help="Run directory; of several runs their folder.  [default: below evalkit_runs]",
 )
-@click.option("--name", help="The run's name.  [default: the method in the manifest, or the folder's name]")
+@click.option("-n", "--name", help="The run's name.  [default: the method in the manifest, or the folder's name]")
 @click.option("--missing", type=click.Choice(["fail", "floor", "intersect"]), default="fail", help=MISSING_HELP)
 @click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, help="Coverage of the intervals.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")

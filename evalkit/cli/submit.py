@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from evalkit.cli.command import EvalkitCommand
+from evalkit.cli.completion import completed
 from evalkit.cli.output import Output, names_in, output_options
 
 LEADERBOARD = Path("leaderboard")
@@ -15,7 +16,13 @@ DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.command(cls=EvalkitCommand, examples=["evalkit submit edits/sdedit --card my_method.yaml"])
 @click.argument("folder", type=DIRECTORY)
 @click.option("--card", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
-@click.option("--metrics", metavar="A,B", help="Some of the protocol's metrics.  [default: all]")
+@click.option(
+    "-m",
+    "--metrics",
+    metavar="A,B",
+    shell_complete=completed("metrics"),
+    help="Some of the protocol's metrics.  [default: all]",
+)
 @click.option("--data", type=DIRECTORY, help="A copy of the benchmark's files.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
 @click.option(

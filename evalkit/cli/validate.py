@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit.cli.command import EvalkitCommand
+from evalkit.cli.completion import completed
 from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.inputs import column_options
 from evalkit.cli.output import Output, output_options, signature_option
@@ -25,7 +26,14 @@ RESULT, PAGE = "validity.json", "validity.md"
 
 @click.command(cls=EvalkitCommand, examples=["evalkit validate clip_score --benchmark shapes"])
 @click.argument("names", nargs=-1, metavar="[METRIC...] [PATH...]")
-@click.option("--benchmark", metavar="NAME", required=True, help="Whose items the metrics are tried on.")
+@click.option(
+    "-b",
+    "--benchmark",
+    metavar="NAME",
+    shell_complete=completed("benchmarks"),
+    required=True,
+    help="Whose items the metrics are tried on.",
+)
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="The benchmark's files.")
 @click.option("--encoder", metavar="SPEC", help="Network behind the CLIP metrics.  [default: the benchmark's]")
 @click.option("--human", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A table of human scores.")
@@ -34,7 +42,9 @@ RESULT, PAGE = "validity.json", "validity.md"
 @click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, help="Coverage of the intervals.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every random number.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
-@click.option("--output", "directory", type=DIRECTORY, help=f"Where all is written.  [default: {WORK}/<benchmark>]")
+@click.option(
+    "-o", "--output", "directory", type=DIRECTORY, help=f"Where all is written.  [default: {WORK}/<benchmark>]"
+)
 @click.option("--figures", type=DIRECTORY, metavar="DIR", help="Write the panel there: SVG, PDF, PNG and CSV.")
 @column_options
 @signature_option

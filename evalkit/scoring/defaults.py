@@ -22,21 +22,21 @@ def default_metrics(names: Sequence[str], items: Sequence[EditItem]) -> tuple[tu
         The metrics, and in one notice what was left out, why, and what was taken instead.
     """
     usual = get_metrics(names)
-    lacking = {metric.name: fields for metric in usual if (fields := fields_lacked(metric, items))}
-    if not lacking or not items:
+    missing = {metric.name: fields for metric in usual if (fields := fields_lacked(metric, items))}
+    if not missing or not items:
         return tuple(usual), ()
-    kept = [metric for metric in usual if metric.name not in lacking]
+    kept = [metric for metric in usual if metric.name not in missing]
     taken: list[Metric] = []
     if not any(name in metric.fields for metric in kept for name in ("target_caption", "instruction")):
         others = get_metrics([name for name in WITHOUT_CAPTIONS if name not in names])
         taken = [metric for metric in others if not fields_lacked(metric, items)]
     if not kept and not taken:
         return tuple(usual), ()
-    absent = dict.fromkeys(name for fields in lacking.values() for name in fields)
+    absent = dict.fromkeys(name for fields in missing.values() for name in fields)
     what = series([name.replace("_", " ") for name in absent])
     instead = f", and {series([metric.name for metric in taken], 'and')} taken instead" if taken else ""
     message = (
-        f"No item has a {what}: {series(list(lacking), 'and')} {'was' if len(lacking) == 1 else 'were'} left "
+        f"No item has a {what}: {series(list(missing), 'and')} {'was' if len(missing) == 1 else 'were'} left "
         f"out{instead}. Choose yourself: --metrics A,B"
     )
     return (*kept, *taken), (Problem(code="metrics_chosen", message=message),)

@@ -179,3 +179,19 @@ def test_a_shell_learns_to_complete(shell: str) -> None:
     result = run("completion", shell)
     assert result.exit_code == 0
     assert "_EVALKIT_COMPLETE" in result.stdout
+
+
+def test_short_options_are_the_long_ones() -> None:
+    """-o, -b, -m, -j and -n mean the same wherever there is such an option."""
+    short = {"--output": "-o", "--benchmark": "-b", "--metrics": "-m", "--json": "-j", "--name": "-n"}
+    for command in COMMANDS.values():
+        for param in command.params:
+            for name in {*param.opts} & short.keys():
+                assert short[name] in param.opts
+
+
+def test_options_that_take_names_complete_them() -> None:
+    """What completion knows is asked for where such names are typed."""
+    score = COMMANDS[("score",)]
+    (metrics,) = [param for param in score.params if param.name == "metrics"]
+    assert "l1_background" in [item.value for item in metrics.shell_complete(click.Context(score), "l1_b")]
