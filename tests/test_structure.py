@@ -14,7 +14,7 @@ ADAPTERS = Path("adapters/evalkit_adapters")
 LAYERS = (
     {"errors", "arrays", "formatting"},
     {"registry", "storage", "stats", "engine"},
-    {"images"},
+    {"images", "guide"},
     {"edits"},
     {"encoders", "metrics", "scores"},
     {"benchmarks"},
@@ -22,7 +22,6 @@ LAYERS = (
     {"planning"},
     {"report"},
     {"validity", "leaderboard"},
-    {"guide"},
     {"cli"},
 )
 """From the ground up: a file imports only from lower layers and its own folder."""

@@ -15,6 +15,7 @@ TOPICS = (
 )  # fmt: skip
 """The pages in the order in which they are read; each is a file ``<topic>.md`` beside this one."""
 _HEADING = re.compile(r"^#+ +(.+)$")
+_MENTION = re.compile(rf"(<code>evalkit guide ({'|'.join(TOPICS)})</code>)")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,16 @@ class Page:
     def summary(self) -> str:
         """The sentence below it."""
         return self.text.split("\n\n", 2)[1].replace("\n", " ")
+
+    def html(self) -> str:
+        """The page in HTML, other pages of the guide as links; HTML in its Markdown is text."""
+        from markdown_it import MarkdownIt
+
+        shown = MarkdownIt("commonmark", {"html": False}).enable("table").render(self.text)
+        tables = shown.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace(
+            "</table>", "</table></div>"
+        )
+        return _MENTION.sub(r'<a href="\2.html">\1</a>', tables)
 
     def passages(self) -> Iterator[tuple[str, str]]:
         """Its paragraphs, tables row by row and code, each with the heading that it stands below."""

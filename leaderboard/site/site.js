@@ -88,3 +88,24 @@ if (byId("values")) {
     });
   }
 }
+
+if (byId("passages")) {
+  const passages = JSON.parse(byId("passages").textContent);
+  byId("words").addEventListener("input", () => {
+    const words = byId("words").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = words.length === 0 ? [] : passages.filter((passage) => {
+      const text = passage.slice(1).join(" ").toLowerCase();
+      return words.every((word) => text.includes(word));
+    });
+    byId("topics").hidden = words.length > 0;
+    byId("found").replaceChildren(...found.slice(0, 40).map(([topic, title, heading, text]) => {
+      const row = document.createElement("li");
+      const link = row.appendChild(document.createElement("a"));
+      link.href = `${topic}.html`;
+      link.textContent = heading === title ? title : `${title}: ${heading}`;
+      row.appendChild(document.createElement("p")).textContent = text.replaceAll("`", "").replaceAll("|", " ").slice(0, 400);
+      return row;
+    }));
+    status.textContent = `${found.length} passages found.`;
+  });
+}

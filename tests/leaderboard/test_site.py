@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from evalkit.errors import EntryError
+from evalkit.guide import TOPICS
 from evalkit.leaderboard.site.build import build
 from evalkit.leaderboard.store import Leaderboard
 from tests.support.boards import N_ITEMS
@@ -16,7 +17,7 @@ from tests.support.boards import N_ITEMS
 def test_every_link_leads_somewhere(small_site):
     """Every link of every page is a file of the site, and every anchor an element of it."""
     pages = {path: Links(path.read_text()) for path in small_site[1].rglob("*.html")}
-    assert len(pages) == 13
+    assert len(pages) == 13 + 1 + len(TOPICS)
     for path, page in pages.items():
         assert len(page.ids) == len(set(page.ids)), path
         for link in page.links:
@@ -71,3 +72,17 @@ def test_a_site_is_not_built_from_what_does_not_verify(small_site, tmp_path):
     with pytest.raises(EntryError, match="The site is not built: 1 problem, the first in entries/few/v1/good"):
         build(tampered, tmp_path / "site")
     assert not (tmp_path / "site").exists()
+
+
+def test_the_site_has_the_guide(small_site):
+    """Every page of the guide is there, its tables as tables, other pages as links and its placeholders as text."""
+    guide = small_site[1] / "guide"
+    assert {path.stem for path in guide.glob("*.html")} == {*TOPICS, "index"}
+    assert '<a href="scoring.html"><code>evalkit guide scoring</code></a>' in (guide / "questions.html").read_text()
+    scoring = (guide / "scoring.html").read_text()
+    assert "<table>" in scoring
+    assert "&lt;item_id&gt;" in scoring
+    assert (
+        len(json.loads((guide / "index.html").read_text().split('type="application/json">')[1].split("</script>")[0]))
+        > 200
+    )

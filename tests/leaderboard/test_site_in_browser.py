@@ -205,3 +205,13 @@ def test_reported_rows_are_never_sorted_with_computed_ones(page):
     assert "Old method" not in page.inner_text("#board")
     assert page.locator(".reported button").count() == 0
     assert "99.0" in page.inner_text(".reported table")
+
+
+def test_the_guide_is_searched(page, site):
+    """Words lead to the passages that hold them all, each with its page; nothing typed, all pages are listed."""
+    go(page, site, "guide/index.html")
+    page.fill("#words", "column headings")
+    assert page.locator("#found li").count() > 0
+    assert not page.locator("#topics").is_visible()
+    page.locator("#found a").first.click()
+    assert page.locator("article.guide h1").count() == 1

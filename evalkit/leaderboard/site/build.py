@@ -17,6 +17,7 @@ from evalkit.benchmarks.protocols import PROTOCOLS
 from evalkit.comparison.statements import boards
 from evalkit.errors import EntryError
 from evalkit.formatting import counted
+from evalkit.guide import pages
 from evalkit.leaderboard.files import read_file
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.ranking import ALPHA, Board, rank_board
@@ -120,6 +121,7 @@ def build(leaderboard: Leaderboard, output: Path) -> Built:
     site.page("reported.html", "reported.html", reported=leaderboard.reported())
     site.page("read.html", "read.html")
     site.page("submit.html", "submit.html")
+    _write_guide(site)
     write_text(output / ".nojekyll", "")
     n_bytes = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     return Built(output=output, boards=tuple(boards), n_pages=site.n_pages, n_bytes=n_bytes)
@@ -176,6 +178,16 @@ def _write_board(site: _Site, board: Board, entries: Sequence[LoadedEntry], lead
             **known,
         )
     _write_downloads(site.output / protocol.name / "data", board, entries)
+
+
+def _write_guide(site: _Site) -> None:
+    """The guide's pages, and one that searches them."""
+    read = pages()
+    for each in read:
+        html = Markup(each.html())  # noqa: S704 - made of files of this project, without HTML of their own
+        site.page("guide.html", f"guide/{each.topic}.html", title=each.title, html=html)
+    passages = [[each.topic, each.title, *passage] for each in read for passage in each.passages()]
+    site.page("guide_index.html", "guide/index.html", pages=read, passages=script_json(passages))
 
 
 def _write_downloads(data: Path, board: Board, entries: Sequence[LoadedEntry]) -> None:
