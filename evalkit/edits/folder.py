@@ -30,8 +30,8 @@ class ExpectedItems:
     """``item_id`` and seed to the name of that edited image, where a table gives one per seed."""
     reference_names: Mapping[str, str] = field(default_factory=dict)
     mask_names: Mapping[str, str] = field(default_factory=dict)
-    unsure: frozenset[str] = frozenset()
-    """Fields whose names may be those of other images of the item: see :class:`evalkit.edits.headings.Columns`."""
+    unsure: Mapping[str, str] = field(default_factory=dict)
+    """Fields, with their headings, whose names may be other images': see :class:`evalkit.edits.headings.Columns`."""
     numbered: bool = False
     """Whether the ids are only the places of the rows in a table that identifies nothing."""
     unclear: frozenset[Path] = frozenset()

@@ -4,6 +4,7 @@ Captions tables, data sets and the cards of benchmarks all go through :func:`res
 by their letters and digits alone: ``Source Prompt``, ``sourcePrompt`` and ``source-prompt`` are one.
 """
 
+import dataclasses
 import difflib
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -99,8 +100,8 @@ class Columns:
     notes: tuple[str, ...] = ()
     """What was taken for what by its heading, in a sentence that names the option to change it; empty where every
     heading is ours."""
-    unsure: frozenset[str] = frozenset()
-    """Fields of images whose heading (``image``, ``file_name``) does not say which of an item's images it is."""
+    unsure: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Fields of images, with their headings (``image``, ``file_name``), which do not say whose of an item's it is."""
 
 
 def resolve_headings(
@@ -139,8 +140,10 @@ def resolve_headings(
                 free.remove(fitting[0])
     _assign_captions(found, free, mapped, where)
     found = {field: heading for field, heading in found.items() if heading}
-    unsure = (field for field, heading in found.items() if field not in mapped and normalised(heading) in _SOME_IMAGE)
-    return Columns(of=found, notes=_notes(found, free, mapped, where), unsure=frozenset(unsure))
+    heading = found.get("source_image", "")
+    is_unsure = "source_image" not in mapped and "edited_image" not in found and normalised(heading) in _SOME_IMAGE
+    unsure = {"source_image": heading} if is_unsure else {}
+    return Columns(of=found, notes=_notes(found, free, mapped, where), unsure=unsure)
 
 
 def mapped_fields(lines: Iterable[str]) -> dict[str, str]:

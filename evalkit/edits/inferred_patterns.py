@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from evalkit.edits.headings import WORDS, normalised
-from evalkit.edits.names import Pattern, composed, stem
+from evalkit.edits.names import Pattern, bare_name, composed, stem
 from evalkit.errors import OptionError
 
 Role = Literal["source_image", "edited_image", "reference_image", "edit_mask"]
@@ -25,6 +25,7 @@ _LOOKED_AT = 2000
 _TRIED = 6
 """Patterns that are tried on all files."""
 _SEED = re.compile(r"(?:^|[^a-z])(?:seed|s)[ _=-]?$", re.IGNORECASE)
+_FOLDER = "\0"
 _NO_PATTERN = str.maketrans("{}*", "???")
 _PLACEHOLDERS = (("{item_id}",), ("{source}",))
 
@@ -100,14 +101,16 @@ def infer_patterns(
         values: What is known of the items.
         placeholder: Which of the placeholders of patterns stands for the values.
     """
-    known = ValuesInNames(values)
+    values = [*values]
+    known = ValuesInNames([*values, *(bare_name(value) for value in values)])  # their folders may stand before a word
     shapes: dict[tuple[str, ...], list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
     for path in _some(files):
         text = composed(stem(path.relative_to(root).as_posix()))
         for start, end in known.spans(text):
             if _SEED.search(text[:start]):
                 continue
-            left, right = _PARTS.split(text[:start]), _PARTS.split(text[end:])
+            folders = f"{_FOLDER}/" * text.count("/", start, end)  # the value's own
+            left, right = _PARTS.split(text[:start] + folders), _PARTS.split(text[end:])
             shape = (*left[::2], f"{{{placeholder}}}", *right[::2])
             shapes[shape].append((_key(text[start:end]), (*left[1::2], *right[1::2])))
     frequent = sorted(shapes, key=lambda shape: len({value for value, _ in shapes[shape]}), reverse=True)
@@ -157,7 +160,7 @@ def _last_parts(text: str) -> str:
     *folders, name = text.split("/")
     kept = [folder if "{" in folder or role_of(folder) else "*" for folder in folders]
     first = next((at for at, folder in enumerate(kept) if folder != "*"), len(kept))
-    return "/".join([*kept[first:], name])
+    return "/".join([*kept[first:], name]).replace(_FOLDER, "*")
 
 
 def role_of(text: str | PurePath) -> Role | None:

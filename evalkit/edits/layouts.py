@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from evalkit.edits.asked import Seed
 from evalkit.edits.folder import ExpectedItems, LayoutName
 from evalkit.edits.item import EditItem, Problem
-from evalkit.edits.names import LEVELS, NameIndex, PathIndex, Pattern, Reading, bare_name, tolerant
+from evalkit.edits.names import LEVELS, NameIndex, PathIndex, Pattern, Reading, bare_name, flattened, tolerant
 from evalkit.edits.problems import shown
 from evalkit.edits.resolve import Matches
 from evalkit.edits.scan import Scan
@@ -111,7 +111,7 @@ def by_names(scan: Scan, expected: ExpectedItems) -> list[Assignment]:
         (name, (positions[item_id], None)) for item_id, name in expected.edited_names.items()
     ]
     named += [(name, (positions[item_id], seed)) for (item_id, seed), name in expected.seed_names.items()]
-    ids = [(item.item_id, (position, None)) for position, item in enumerate(items)]
+    ids = [(name, (position, None)) for position, item in enumerate(items) for name in flattened(item.item_id)]
     if owner:
         kinds: list[tuple[LayoutName, str, Sequence[tuple[str, Slot]]]] = [
             ("official", f"the file names of {owner}", named),
@@ -171,8 +171,9 @@ def pattern_layout(pattern: Pattern, expected: ExpectedItems) -> Layout:
     """
     items = expected.items
     positions = {item.item_id: position for position, item in enumerate(items)}
-    sources = [(name, positions[item_id]) for item_id, name in expected.source_names.items()]
-    named = {"item_id": [(item.item_id, i) for i, item in enumerate(items)], "source": sources}
+    sources = [(name, positions[item_id]) for item_id, name in expected.source_names.items() if item_id in positions]
+    ids = [(name, i) for i, item in enumerate(items) for name in flattened(item.item_id)]
+    named = {"item_id": ids, "source": sources}
     paths = {name: PathIndex(values) for name, values in named.items()}
     indices = {name: NameIndex((bare_name(text), i) for text, i in values) for name, values in named.items()}
     indices["target_caption"] = NameIndex(
@@ -185,13 +186,14 @@ def pattern_layout(pattern: Pattern, expected: ExpectedItems) -> Layout:
         return indices[name].find(value) if strict else indices[name].find_loosely(value)
 
     def slots_of(relative: PurePath) -> Sequence[Slot]:
-        folders = relative.parts[: -pattern.depth]
+        above = {name: relative.parts[: at - pattern.depth] for name, at in pattern.levels.items()}
         for strict in (True, False):
             found: dict[int, dict[Slot, None]] = defaultdict(dict)
             for reading in pattern.readings(relative):
                 values = dict(reading.values)
                 seed = int(values.pop("seed")) if "seed" in values else None
-                for position in _common([fitting(*each, folders, strict=strict) for each in values.items()]):
+                fits = [fitting(name, value, above[name], strict=strict) for name, value in values.items()]
+                for position in _common(fits):
                     found[reading.skipped][position, seed] = None
             if found:
                 return tuple(found[min(found)])

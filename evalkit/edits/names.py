@@ -144,6 +144,11 @@ def bare_name(name: str) -> str:
     return (path_parts(name) or (name,))[-1]
 
 
+def flattened(name: str) -> tuple[str, ...]:
+    """A name, and as scripts write it that make one folder of several: ``cats/1`` is ``cats_1`` or ``cats-1``."""
+    return (name, name.replace("/", "_"), name.replace("/", "-")) if "/" in name else (name,)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """One way in which a file name fits a pattern."""
@@ -195,9 +200,12 @@ class Pattern:
         levels = text.strip("/").split("/")
         levels[-1] = stem(levels[-1].removesuffix(".*")).rstrip(".")
         self._levels = [_parse(level, text) for level in levels]
-        names = [part.name for parts in self._levels for part in parts if isinstance(part, _Gap) and part.name]
+        gaps = [(part.name, at) for at, parts in enumerate(self._levels) for part in parts if isinstance(part, _Gap)]
+        names = [name for name, _ in gaps if name]
         self.names = frozenset(names)
         """The placeholders in it."""
+        self.levels = {name: at for name, at in gaps if name}
+        """In which part of a path each of them stands."""
         self.depth = len(self._levels)
         """Parts of a path that it says something about."""
         if len(names) > len(self.names):

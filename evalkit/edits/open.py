@@ -17,6 +17,7 @@ from evalkit.edits.named_files import NamedFiles, with_named_files
 from evalkit.edits.names import Pattern, bare_name, stem
 from evalkit.edits.resolve import Matches, Resolved, match_manifest, resolve
 from evalkit.edits.scan import Scan, scan_folder
+from evalkit.edits.sides import with_sides
 from evalkit.edits.sources import with_groups, with_sources
 from evalkit.errors import LayoutError, OptionError
 from evalkit.images.stored import AnyImage
@@ -213,11 +214,13 @@ def _by_files(scan: Scan, patterns: Sequence[Pattern], sources: Scan | None) -> 
 
 def _found(scan: Scan, sources: Scan | None, known: ExpectedItems, patterns: Sequence[Pattern], typed: Typed) -> _Found:
     """Which files are the edits of what is known, and which are its other images."""
+    if known.table and not sources and not patterns:
+        known = with_sides(known, scan, typed)
     named = with_named_files(known, scan, sources) if known.table else NamedFiles(expected=known, problems=())
     others = {path for item in named.expected.items for path in item.images}
     rest = replace(scan, images=tuple(path for path in scan.images if path not in others))
     if scan.images and not rest.images:  # what the table calls the sources are the edits: it was written for these
-        known, rest = replace(known, unsure=known.unsure | {"source_image"}), scan
+        known, rest = replace(known, unsure={"source_image": ""}), scan
         named = with_named_files(known, scan, sources)
     best = best_numbering(rest, named.expected, patterns, typed)
     notes = tuple(Problem(code="guessed", message=note, path=known.table) for note in known.notes)

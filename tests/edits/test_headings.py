@@ -135,7 +135,7 @@ def test_an_image_is_the_source_unless_that_is_named() -> None:
     """``image`` alone is the source and unsure; beside a source it is the edited image."""
     alone = resolve_headings(["image", "prompt"], {}, where="t")
     beside = resolve_headings(["image", "src_img", "prompt"], {}, where="t")
-    assert (alone.of["source_image"], alone.unsure) == ("image", {"source_image"})
+    assert (alone.of["source_image"], alone.unsure) == ("image", {"source_image": "image"})
     assert (beside.of["source_image"], beside.of["edited_image"]) == ("src_img", "image")
 
 
