@@ -1,5 +1,6 @@
 """Folders that hold a folder for each of several methods."""
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from evalkit.edits.folder import EditFolder
 from evalkit.errors import EvalkitError, LayoutError
 from evalkit.scores.run import RECORD
 
+_SEED = re.compile(r"(?:seeds?[ _=-]?)?\d+", re.IGNORECASE)
 MOST = 64
 """Sub-folders that are tried; of more nobody would think that each is a method's."""
 
@@ -48,7 +50,7 @@ def method_folders(root: Path, options: dict[str, Any]) -> list[Path]:
 
     Args:
         root: The folder.
-        options: What :func:`open_edits` is to know of each.
+        options: What :func:`open_edits` is to know of each; folders of edit types and of seeds are no methods'.
     """
     apart = [path for path in options.values() if isinstance(path, Path)]
     found = []
@@ -56,9 +58,13 @@ def method_folders(root: Path, options: dict[str, Any]) -> list[Path]:
         candidates = sub_folders(root, apart)
     except (LayoutError, OSError):
         return []
-    for path in candidates if len(candidates) <= MOST else ():
+    if len(candidates) > MOST or all(_SEED.fullmatch(path.name) for path in candidates):
+        return []
+    for path in candidates:
         try:
-            if open_edits(path, **options).folder.n_edited:
+            folder = open_edits(path, **options).folder
+            # A folder that is called as a kind of edits is that kind's.
+            if folder.n_edited and path.name not in {item.edit_type for item in folder.items}:
                 found.append(path)
         except EvalkitError:
             continue

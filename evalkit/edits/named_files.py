@@ -50,7 +50,7 @@ def with_named_files(expected: ExpectedItems, edits: Scan, sources: Scan | None)
         else:
             roots = [*([sources.root] if sources else []), base, *([edits.root] if edits in places else [])]
         search = _Search(roots=tuple(roots), scans=tuple(places))
-        found[field] = {item_id: path for item_id, name in names.items() if (path := search.one(name))}
+        found[field] = {item_id: path for item_id, name in names.items() if (path := search.one(name, item_id))}
         if field not in expected.unsure:
             problems += _absent(expected, field, names, found[field], sources)
         problems += _by_tail(field, names, found[field], search)
@@ -75,11 +75,14 @@ class _Search:
                     return path
         return None
 
-    def one(self, name: str) -> Path | None:
-        """The file that the name fits, if it is one."""
+    def one(self, name: str, item_id: str) -> Path | None:
+        """The file that the name fits, if it is one; of several the one that the item's id fits too."""
         if path := self.as_written(name):
             return path
         fitting = self._index.find(name)
+        if len(fitting) > 1:
+            of_id = {*self._index.find(item_id), *self._index.find(f"{item_id}/{name}")}
+            fitting = tuple(path for path in fitting if path in of_id)
         return fitting[0] if len(fitting) == 1 else None
 
 

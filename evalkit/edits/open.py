@@ -14,13 +14,14 @@ from evalkit.edits.item import IMAGE_FIELDS, EditItem, Problem
 from evalkit.edits.layouts import by_names, items_by_patterns
 from evalkit.edits.manifest import MANIFEST_NAME, Manifest, benchmark_of, read_manifest
 from evalkit.edits.named_files import NamedFiles, with_named_files
-from evalkit.edits.names import Pattern, bare_name, stem
+from evalkit.edits.names import PathIndex, Pattern, bare_name, stem
 from evalkit.edits.resolve import Matches, Resolved, match_manifest, resolve
 from evalkit.edits.scan import Scan, scan_folder
 from evalkit.edits.sides import with_sides
 from evalkit.edits.sources import with_groups, with_sources
-from evalkit.errors import LayoutError, OptionError
+from evalkit.errors import DataError, LayoutError, OptionError
 from evalkit.images.stored import AnyImage
+from evalkit.storage.tables import SUFFIXES
 
 _STRANGERS = ("unmatched_file", "other_file")
 _OTHER_IMAGES = tuple(name for name in IMAGE_FIELDS if name != "edited_image")
@@ -182,6 +183,8 @@ def _expected(
     """What a folder without a benchmark should hold, from whoever knows it best."""
     if captions:
         return read_captions(captions, mapped)
+    if not patterns and not sources and (table := _table_inside(scan, mapped)):
+        return table
     if mapped:
         raise OptionError("--map says what the columns of a table are. Give the table too: --captions FILE")
     known = _by_files(scan, patterns, sources)
@@ -192,6 +195,23 @@ def _expected(
             'benchmarks), with --sources DIR --captions FILE, or with --pattern "{source}-{target_caption}".'
         )
     return with_captions_beside(known, scan)
+
+
+def _table_inside(scan: Scan, mapped: Mapping[str, str]) -> ExpectedItems | None:
+    """What the one table at the top of a folder says, if it names most of what lies there."""
+    tables = [path for path in scan.other_files if path.parent == scan.root and path.suffix.lower() in SUFFIXES]
+    if len(tables) != 1:
+        return None
+    try:
+        known = read_captions(tables[0], mapped)
+    except (DataError, OptionError):  # a file of another kind
+        return None
+    index = PathIndex((path.relative_to(scan.root).as_posix(), path) for path in scan.images)
+    names = {*known.source_names.values(), *known.edited_names.values(), *known.seed_names.values()}
+    if not names or 2 * sum(len(index.find(name)) == 1 for name in names) < len(names):
+        return None
+    note = f"{tables[0]}: the table in the folder was read as its captions; to have it otherwise: --captions FILE"
+    return replace(known, notes=(*known.notes, note))
 
 
 def _by_files(scan: Scan, patterns: Sequence[Pattern], sources: Scan | None) -> ExpectedItems | None:
