@@ -100,8 +100,8 @@ def propose(scan: Scan, expected: ExpectedItems) -> list[Assignment]:
 
 
 def _agrees(one: Assignment, other: Assignment) -> bool:
-    """Whether no file is one item's edit by one layout and without doubt another's by the other."""
-    items = {paths[0]: position for (position, _), paths in other.files.items() if len(paths) == 1}
+    """Whether no file is one item's edit by one layout and another's by the other."""
+    items = {path: position for (position, _), paths in other.files.items() for path in paths}
     return all(items.get(path, at) == at for (at, _), paths in one.files.items() for path in paths)
 
 

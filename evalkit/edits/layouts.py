@@ -186,7 +186,7 @@ def pattern_layout(pattern: Pattern, expected: ExpectedItems) -> Layout:
         return indices[name].find(value) if strict else indices[name].find_loosely(value)
 
     def slots_of(relative: PurePath) -> Sequence[Slot]:
-        above = {name: relative.parts[: at - pattern.depth] for name, at in pattern.levels.items()}
+        above = {name: pattern.folders_of(relative, at) for name, at in pattern.levels.items()}
         for strict in (True, False):
             found: dict[int, dict[Slot, None]] = defaultdict(dict)
             for reading in pattern.readings(relative):

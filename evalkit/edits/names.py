@@ -216,6 +216,11 @@ class Pattern:
                 f"{{item_id}}, {{source}}, {{target_caption}}; {_EXAMPLE}."
             )
 
+    def folders_of(self, relative: PurePath, level: int) -> list[str]:
+        """The folders above a part of the pattern of which it says nothing."""
+        inside = zip(relative.parts[-self.depth :], self._levels[:level], strict=False)
+        return [*relative.parts[: -self.depth], *(part for part, gaps in inside if gaps == [_Gap(None)])]
+
     def readings(self, relative: PurePath) -> Iterator[Reading]:
         """Every way in which a file fits, by its path relative to the folder.
 

@@ -217,16 +217,3 @@ def test_a_bare_name_that_every_item_has_is_that_in_the_ids_folder(tmp_path: Pat
     folder = open_edits(tmp_path / "d", captions=tmp_path / "c.csv").folder
 
     assert (folder.n_edited, folder.n_files, are_pairs(folder)) == (3, 3, True)
-
-
-def test_seeds_in_folders_of_ids_with_words(tmp_path: Path) -> None:
-    """``a/x/0_out/1.png`` is seed 1 of ``a/x/0``, not an edit of an item that is numbered 1."""
-    keys = ["a/x/0", "b/x/1", "a/y/2"]
-    write(tmp_path / "s", {f"{key}.png": source(n) for n, key in enumerate(keys)})
-    write(tmp_path / "e", {f"{key}_out/{seed}.png": edit(n, seed) for n, key in enumerate(keys) for seed in (0, 1)})
-    (tmp_path / "c.csv").write_text("id,prompt\n" + "".join(f"{key},x\n" for key in keys))
-
-    folder = open_edits(tmp_path / "e", sources=tmp_path / "s", captions=tmp_path / "c.csv").folder
-
-    assert [item.label for item in folder.items] == [f"{key} (seed {seed})" for key in keys for seed in (0, 1)]
-    assert (folder.n_edited, are_pairs(folder)) == (6, True)
