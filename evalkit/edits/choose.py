@@ -189,7 +189,7 @@ def _refuse_rivals(best: Assignment, tried: Sequence[Assignment], scan: Scan, ty
 
 def _strictness(each: Assignment) -> int:
     """Names that a table or a benchmark prescribes come before ids and sources, and those before words in names."""
-    return _BY_WORDS if each.layout == "pattern" else _BY_NAME if each.title.endswith(("ids", "images")) else 0
+    return _BY_WORDS if each.layout == "pattern" else _BY_NAME if each.title.endswith(("ids", "source images")) else 0
 
 
 def _option(each: Assignment) -> str:

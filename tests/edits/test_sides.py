@@ -217,3 +217,15 @@ def test_a_bare_name_that_every_item_has_is_that_in_the_ids_folder(tmp_path: Pat
     folder = open_edits(tmp_path / "d", captions=tmp_path / "c.csv").folder
 
     assert (folder.n_edited, folder.n_files, are_pairs(folder)) == (3, 3, True)
+
+
+def test_names_in_a_table_come_before_numbers_that_may_be_seeds(tmp_path: Path) -> None:
+    """``7/1.png`` is the edit that the row of 7 names, not its seed 1."""
+    write(tmp_path / "d", {f"{n}/{at}.png": make(n) for n in range(3) for at, make in enumerate((source, edit))})
+    rows = [f"{n},{n}/0.png,{n}/1.png,x" for n in range(3)]
+    (tmp_path / "c.csv").write_text("\n".join(["id,input_image,result_path,prompt", *rows]) + "\n")
+
+    folder = open_edits(tmp_path / "d", captions=tmp_path / "c.csv").folder
+
+    assert [item.label for item in folder.items] == ["0", "1", "2"]
+    assert (folder.n_edited, folder.n_files, are_pairs(folder)) == (3, 3, True)
