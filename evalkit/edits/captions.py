@@ -72,12 +72,13 @@ def read_captions(path: Path, mapped: Mapping[str, str] | None = None) -> Expect
         table = read_table(path, value="caption", known=is_heading)
         rows, headings, notes, files = table.rows, table.columns, table.notes, [path]
     columns = resolve_headings(headings, mapped or {}, where=str(path), pictures=_names_of_files(headings, rows))
+    columns, unnamed = _with_unnamed_ids(columns, headings, rows, mapped or {})
     columns, without_names = _with_names_only(columns, rows, mapped or {})
     columns, only_images = _with_only_images(columns, headings, rows, mapped or {})
     read = [_row(record, columns.of, f"{path}, {where}") for where, record in rows]
     _require_contents(path, read, headings)
     expected = _expected(read, columns)
-    notes = (*notes, *columns.notes, *(f"{path}: {note}" for note in (*without_names, *only_images)))
+    notes = (*notes, *columns.notes, *(f"{path}: {note}" for note in (*unnamed, *without_names, *only_images)))
     return replace(expected, notes=notes, table=path, caption_files=frozenset(files))
 
 
@@ -170,6 +171,20 @@ def _names_of_files(headings: Sequence[str], rows: Rows) -> list[str]:
     looked_at = [record for _, record in rows[:_LOOKED_AT]]
     filled = {heading: [record[heading] for record in looked_at if record.get(heading)] for heading in headings}
     return [heading for heading, values in filled.items() if values and all(map(may_be_one, values))]
+
+
+def _with_unnamed_ids(
+    columns: Columns, headings: Sequence[str], rows: Rows, mapped: Mapping[str, str]
+) -> tuple[Columns, list[str]]:
+    """The columns, with the one without a heading for the ids, as pandas writes its index, where no other has them."""
+    unnamed = [heading for heading in headings if not heading.strip() or heading.startswith("Unnamed:")]
+    if {"item_id"} & (columns.of.keys() | mapped.keys()) or len(unnamed) != 1:
+        return columns, []
+    ids = [record.get(unnamed[0]) for _, record in rows]
+    if None in ids or "" in ids or len({*map(str, ids)}) < len(ids):
+        return columns, []
+    note = "read item_id from the column without a heading; to have it otherwise: --map FIELD=HEADING"
+    return replace(columns, of={**columns.of, "item_id": unnamed[0]}), [note]
 
 
 def _with_names_only(columns: Columns, rows: Rows, mapped: Mapping[str, str]) -> tuple[Columns, list[str]]:

@@ -19,7 +19,7 @@ from evalkit.images.decode import IMAGE_SUFFIXES
 from evalkit.images.stored import AnyImage, StoredImage, location_size, open_parquet
 from evalkit.storage.documents import MAX_CELLS, parse_json
 from evalkit.storage.hub import hub_reason, one_line
-from evalkit.storage.paths import is_url
+from evalkit.storage.paths import is_url, is_within
 from evalkit.storage.tables import Table, read_table
 
 if TYPE_CHECKING:
@@ -174,11 +174,17 @@ class Dataset:
         bases = dict.fromkeys((self.root, beside.rpartition("/")[0]))
         if self.names is None:
             paths = [Path(base) / name for base in bases]
-            return next((path for path in reversed(paths) if path.is_file()), paths[0])
+            found = next((path for path in reversed(paths) if path.is_file()), paths[0])
+            if not is_within(found, Path(self.root)):
+                raise ManifestError(
+                    f"{self.name}: expected names of image files inside {self.root}, got '{name}', which is none. Copy "
+                    "the file there, and name it relative to that folder."
+                )
+            return found
         top, *_ = bases
         inside = [posixpath.normpath(f"{base.removeprefix(top)}/{name}").lstrip("/") for base in bases]
-        found = next((path for path in reversed(inside) if path in self.names), inside[0])
-        return StoredImage(f"{top}/{found}") if found != "." else None
+        in_repository = next((path for path in reversed(inside) if path in self.names), inside[0])
+        return StoredImage(f"{top}/{in_repository}") if in_repository != "." else None
 
     def has(self, image: AnyImage) -> bool:
         """Whether an image is there, as far as that is known without reading it."""

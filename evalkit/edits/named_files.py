@@ -10,6 +10,7 @@ from evalkit.edits.folder import ExpectedItems
 from evalkit.edits.item import EditItem, Problem
 from evalkit.edits.names import PathIndex
 from evalkit.edits.scan import Scan
+from evalkit.storage.paths import is_within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ def with_named_files(expected: ExpectedItems, edits: Scan, sources: Scan | None)
         if field not in expected.unsure:
             problems += _absent(expected, field, names, found[field], sources)
         problems += _by_tail(field, names, found[field], search)
+        problems += _outside(field, found[field], [edits.root, base, *([sources.root] if sources else [])])
     items = tuple(_with_files(item, found) for item in expected.items)
     return NamedFiles(expected=replace(expected, items=items), problems=tuple(problems))
 
@@ -121,3 +123,14 @@ def _by_tail(field: str, names: Mapping[str, str], found: Mapping[str, Path], se
             f"{len(moved)} {field.replace('_', ' ')}s were found by the ends of their paths, such as '{name}': {path}."
         )
         yield Problem(code="guessed", message=message, path=path)
+
+
+def _outside(field: str, found: Mapping[str, Path], roots: Sequence[Path]) -> Iterator[Problem]:
+    """What lies in none of the folders that the user named, in one sentence."""
+    outside = [path for path in found.values() if not any(is_within(path, root) for root in roots)]
+    if outside:
+        message = (
+            f"{len(outside)} {field.replace('_', ' ')}s were read from outside of the folders that were given, as the "
+            f"table names them, such as {outside[0]}."
+        )
+        yield Problem(code="guessed", message=message, path=outside[0])

@@ -130,3 +130,23 @@ def test_a_table_beyond_the_bounds_is_refused_by_line(tmp_path, name, text, says
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=f"{name}, line {says}"):
         read_captions(tmp_path / name)
+
+
+@pytest.mark.parametrize("heading", ["", " ", "Unnamed: 0"])
+def test_a_column_without_a_heading_holds_the_ids(tmp_path, heading):
+    """The index that pandas writes names the rows; their order does not, and what was taken for the ids is said."""
+    path = tmp_path / "captions.csv"
+    path.write_text(f"{heading},source_prompt,target_prompt\n0003,a cat,a dog\n0001,a cup,a jug\n")
+
+    found = read_captions(path)
+
+    assert {item.item_id: item.target_caption for item in found.items} == {"0003": "a dog", "0001": "a jug"}
+    assert any("without a heading" in note for note in found.notes)
+
+
+def test_a_column_without_a_heading_is_nothing_beside_ids(tmp_path):
+    """Where another column has the ids, the numbers of rows are left alone."""
+    path = tmp_path / "captions.csv"
+    path.write_text(",id,target_prompt\n0,0003,a dog\n1,0001,a jug\n")
+
+    assert [item.item_id for item in read_captions(path).items] == ["0003", "0001"]

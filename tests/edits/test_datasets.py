@@ -302,3 +302,16 @@ def test_data_sets_are_known_by_their_files(tmp_path):
     captions = parquet([{"item_id": "a", "target_caption": "a drawing"}])
     assert not is_dataset(written(tmp_path / "edits", {"a.png": picture(1), "captions.parquet": captions}))
     assert not is_dataset(tmp_path / "nope")
+
+
+@pytest.mark.parametrize("name", ["../../secret.png", "{root}/secret.png", "imgs/../../secret.png"])
+@pytest.mark.parametrize("form", ["text", "struct"])
+def test_a_cell_names_no_file_outside_of_the_data_set(tmp_path, name, form):
+    """Whoever made the data set does not choose which of the reader's files are read."""
+    (tmp_path / "secret.png").write_bytes(picture(1))
+    named = name.format(root=tmp_path)
+    rows = [{"edited_img": named}] if form == "text" else [{"edited_img": cell(1)}, {"edited_img": {"path": named}}]
+    write_parquet(tmp_path / "set" / "rows.parquet", rows)
+
+    with pytest.raises(ManifestError, match="expected names of image files inside"):
+        list(open_dataset(str(tmp_path / "set" / "rows.parquet")).rows())

@@ -188,3 +188,16 @@ def test_the_only_column_of_image_files_names_the_sources(tmp_path: Path) -> Non
     assert are_pairs(folder)
     assert any("read source_image from 'id', which names image files" in said for said in guesses(folder))
     assert {problem.code for problem in check_folder(folder)} >= {"missing_target_caption"}
+
+
+def test_a_source_outside_of_all_folders_is_read_and_said(
+    trees: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The path as written counts, wherever it leads, and a reader is told that it leads elsewhere."""
+    away = write(tmp_path_factory.mktemp("away"), {"a.png": source(0)}) / "a.png"
+    captions = table(trees / "c.csv", "item_id,source_image,target_caption", [f"cats/1,{away},x"])
+
+    folder = open_edits(trees / "edits", sources=trees / "sources", captions=captions).folder
+
+    assert folder.items[0].source_image == away
+    assert any("outside of the folders" in problem.message for problem in folder.problems)

@@ -1,6 +1,6 @@
 """Seconds and peak memory of ``check`` and ``score`` on data sets with image columns.
 
-    python tests/benchmarks/datasets.py [--rows 10000] [--large 2000]
+    python tests/benchmarks/stored_images.py [--rows 10000] [--large 2000]
 
 The rows have two images of 64 pixels each, as PNGs of noise (12 kB), five edits to a source. They are read from a
 Parquet file in row groups of 100, as ``datasets`` writes it, from one with a single row group, as pandas does, and from
