@@ -43,10 +43,10 @@ def with_sources(
         index = PathIndex((path.relative_to(scan.root).as_posix(), path) for path in scan.images)
         items = [_with_source(item, index.find(known.source_names.get(item.item_id, item.item_id))) for item in items]
     certain = () if pattern or "source_image" in known.unsure else known.source_names
-    lacking = {item.item_id: item for item in items if item.source_image is None and item.item_id not in certain}
-    if not lacking or not scan.images:
+    unpaired = {item.item_id: item for item in items if item.source_image is None and item.item_id not in certain}
+    if not unpaired or not scan.images:
         return Resolved(items=tuple(items), problems=())
-    best = _best_pattern(scan, replace(known, items=tuple(lacking.values())), pattern, beside=beside)
+    best = _best_pattern(scan, replace(known, items=tuple(unpaired.values())), pattern, beside=beside)
     if best is None:
         return Resolved(items=tuple(items), problems=())
     paths = {best.expected.items[position].item_id: tuple(files) for (position, _), files in best.files.items()}
@@ -57,15 +57,15 @@ def with_sources(
     return Resolved(items=tuple(items), problems=() if pattern else (note,))
 
 
-def _best_pattern(scan: Scan, lacking: ExpectedItems, pattern: str | None, *, beside: bool) -> Assignment | None:
+def _best_pattern(scan: Scan, unpaired: ExpectedItems, pattern: str | None, *, beside: bool) -> Assignment | None:
     """What the pattern makes of the source images that explains most of them."""
     if pattern:
         patterns = [Pattern(pattern)]
     else:
-        inferred = infer_patterns(scan.images, scan.root, [item.item_id for item in lacking.items], "item_id")
+        inferred = infer_patterns(scan.images, scan.root, [item.item_id for item in unpaired.items], "item_id")
         marked = [each.pattern for each in inferred if each.role == "source_image"]
         patterns = marked if marked or beside else [each.pattern for each in inferred if each.role is None]
-    tried = sorted((by_patterns(scan, lacking, [each]) for each in patterns), key=lambda each: each.rank, reverse=True)
+    tried = sorted((by_patterns(scan, unpaired, [each]) for each in patterns), key=lambda each: each.rank, reverse=True)
     if not tried or not tried[0].rank[0]:
         return None
     best, *others = tried

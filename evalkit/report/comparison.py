@@ -162,9 +162,16 @@ def means_by_method(comparison: Comparison) -> dict[str, list[tuple[RankedMethod
     columns: list[dict[str, tuple[RankedMethod, Mark]]] = []
     for metric in comparison.metrics:
         rows = metric_ranking(comparison, metric.name)
-        best = next((row for row in rows if row.rank_low is not None), None)
-        columns.append({r.method: (r, "best" if r is best else "tied" if r.tied_with_best else "") for r in rows})
+        best = next((row.mean for row in rows if row.rank_low is not None), None)
+        columns.append({row.method: (row, _mark(row, best)) for row in rows})
     return {method: [column[method] for column in columns] for method in columns[0]}
+
+
+def _mark(row: RankedMethod, best: float | None) -> Mark:
+    """Whether a ranked method has the best mean, alone or with others."""
+    if row.rank_low is not None and row.mean == best:
+        return "best"
+    return "tied" if row.tied_with_best else ""
 
 
 def mde_cell(pair: PairResult, inference: Inference) -> str:

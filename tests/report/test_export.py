@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalkit.comparison.compare import compare
+from evalkit.report.comparison import means_by_method
 from evalkit.report.export import csv_text
 
 CELLS = st.none() | st.integers() | st.floats(allow_nan=False) | st.text(alphabet="=+-@\t\r\n＝ a1.|", max_size=6)
@@ -38,3 +40,15 @@ def test_a_formula_is_given_an_apostrophe(cell):
 def test_a_number_stays_as_it_is(cell):
     """Negative numbers need no apostrophe, as text or not."""
     assert read_back(csv_text(["x"], [[cell]])) == [["x"], [str(cell)]]
+
+
+def test_equal_means_are_equally_the_best(tmp_path):
+    """Of two methods with the same mean none is marked alone as the best, whichever was named first."""
+    rows = [f"p{item},{method},{item % 2 if method != 'C' else 0}" for item in range(8) for method in "ABC"]
+    table = tmp_path / "success.csv"
+    table.write_text("\n".join(["item_id,method,success", *rows]) + "\n")
+
+    marks = {method: cells[0][1] for method, cells in means_by_method(compare([str(table)])).items()}
+
+    assert marks["A"] == marks["B"] == "best"
+    assert marks["C"] != "best"
