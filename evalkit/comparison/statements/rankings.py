@@ -156,12 +156,3 @@ def ranking_notes(rows: Sequence[RankedMethod], n_items: Mapping[str, int], n_to
                 f"the ranking on {one_line(metric)} is over the {n:,} of {n_total:,} items for which all ranked "
                 "methods have a value"
             )
-
-
-def row_note(row: RankedMethod) -> str:
-    """What stands beside a method in a table of ranks."""
-    if row.reason:
-        return row.reason
-    if not row.tied_with_best:
-        return ""
-    return "best" if row.rank_high == 1 else "no method is decided better"
