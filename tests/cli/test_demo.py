@@ -37,10 +37,12 @@ def test_the_demo_ends_well_and_names_what_it_wrote(demo):
     assert (directory / "report.html").is_file()
     assert "On clip_score ↑: " in done.stdout
     (following,) = [line for line in done.stdout.splitlines() if line.startswith("Next: ")]
-    details = CliRunner().invoke(main, shlex.split(following)[2:], env={"COLUMNS": "200"})
-    assert details.exit_code == 0
+    following = shlex.split(following)[2:]
+    for words in (following, [following[0], str(directory / "runs" / "identity"), *following[1:]]):
+        details = CliRunner().invoke(main, words, env={"COLUMNS": "200"})
+        assert details.exit_code == 0
     for name in EDITORS:
-        assert f"{name} − " in details.stdout
+        assert f"{name} − identity = +" in details.stdout
 
 
 def test_the_demo_says_that_its_encoder_is_a_toy(demo):
