@@ -98,7 +98,7 @@ def read_table(
         raise DataError(f"{path}{said}: {_clause(failure)}.{remedy}") from failure
 
 
-SAVE = "Save it as UTF-8 (a spreadsheet calls it 'CSV UTF-8'): iconv -f ENCODING -t UTF-8 OLD > NEW"
+SAVE = "Save it as UTF-8, in a spreadsheet as 'CSV UTF-8', or convert it with iconv -f ENCODING -t UTF-8."
 """What to do about a text that cannot be decoded."""
 _UNKNOWN = "some of its texts are in an encoding that cannot be told"
 _PACKED = {".parquet": "a Parquet", ".xlsx": "an Excel"}
@@ -211,7 +211,7 @@ def _below_a_heading(path: Path, rows: Iterator[tuple[str, list[Any]]], hints: H
         if len(first) != 2:
             raise DataError(
                 f"{path} has no line with the names of its columns: its first is {listed(list(map(repr, first)))}. "
-                f"Write them above it, such as: {ITEM},{hints.value}"
+                f"Write them above it, such as {ITEM},{hints.value}."
             )
         heading = [ITEM, hints.value] if is_number(first[1]) else [hints.value, ITEM]
         notes.append(f"it has no line with the names of its columns: they were taken for {' and '.join(heading)}")

@@ -165,7 +165,7 @@ def test_a_table_without_a_heading_is_recognised(tmp_path):
     assert "no line with the names of its columns" in table.notes[0]
 
     (tmp_path / "t.csv").write_text("a,0.5,1\nb,0.25,2\n")
-    with pytest.raises(DataError, match=r"its first is 'a', '0\.5', '1'\. Write them above it, such as: item_id,score"):
+    with pytest.raises(DataError, match=r"its first is 'a', '0\.5', '1'\. Write them above it, such as item_id,score"):
         read(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text("item_id,10,50\nb,0.25,2\n")
     assert read(tmp_path / "t.csv").columns == ("item_id", "10", "50")
