@@ -13,10 +13,11 @@ PACKAGE = Path("evalkit")
 ADAPTERS = Path("adapters/evalkit_adapters")
 LAYERS = (
     {"errors", "arrays", "formatting"},
-    {"registry", "storage", "stats", "engine"},
+    {"registry", "storage", "stats", "engine", "tables"},
     {"images", "guide"},
     {"edits"},
-    {"encoders", "metrics", "scores"},
+    {"encoders", "metrics"},
+    {"scores"},
     {"benchmarks"},
     {"scoring", "comparison", "editing"},
     {"planning"},

@@ -21,7 +21,7 @@ def cache() -> None:
 @output_options
 def info(*, output: Output) -> None:
     """Show where the cache is and what it holds."""
-    from evalkit.report.tables import TextTable
+    from evalkit.tables.table import TextTable
 
     found = _info()
     output.json(asdict(found))

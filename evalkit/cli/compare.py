@@ -10,12 +10,12 @@ from evalkit.cli.completion import completed
 from evalkit.cli.inputs import column_options, runs_from
 from evalkit.cli.output import Output, names_in, output_options, signature_option
 from evalkit.errors import OptionError
-from evalkit.report import ExportFormat
+from evalkit.tables import ExportFormat
 
 if TYPE_CHECKING:
     from evalkit.comparison.records import Comparison
-    from evalkit.report.runs import SignatureLength
     from evalkit.scores.columns import ColumnNames
+    from evalkit.scores.tables import SignatureLength
 
 RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "rank_high", "reason")
 MARGIN_HELP = "Differences below X do not matter.  [default: the protocol's]"
@@ -119,7 +119,7 @@ def compare(
 
 
 def _export(comparison: "Comparison", to: ExportFormat, output: Output) -> None:
-    from evalkit.report.export import export
+    from evalkit.comparison.tables.export import export
 
     output.line(export(comparison, to).rstrip("\n"))
 
@@ -165,7 +165,7 @@ def show(
         rest: Where all is that is not shown.
     """
     from evalkit.comparison.statements.rankings import key_sentences
-    from evalkit.report.comparison import all_notes, means_table, shown_notes, signatures_of
+    from evalkit.comparison.tables.text import all_notes, means_table, shown_notes, signatures_of
 
     output.table(means_table(comparison))
     for sentence in key_sentences(comparison):
@@ -184,7 +184,7 @@ def show(
 
 def _show_edit_types(comparison: "Comparison", output: Output) -> None:
     """A table per metric, where edit types were asked for."""
-    from evalkit.report.edit_types import edit_type_notes, edit_type_tables
+    from evalkit.comparison.tables.edit_types import edit_type_notes, edit_type_tables
 
     for table in edit_type_tables(comparison):
         output.table(table)
@@ -195,7 +195,7 @@ def _show_edit_types(comparison: "Comparison", output: Output) -> None:
 
 def _show_pairs(comparison: "Comparison", output: Output) -> None:
     """The sentences to paste into a paper, and the pairs metric by metric."""
-    from evalkit.report.comparison import PAIRS_SHOWN, omitted_pairs, pairs_tables, verdict_sentences
+    from evalkit.comparison.tables.text import PAIRS_SHOWN, omitted_pairs, pairs_tables, verdict_sentences
 
     for sentence in verdict_sentences(comparison):
         output.text(f"  {sentence}", indent="    ")
@@ -208,8 +208,8 @@ def _show_pairs(comparison: "Comparison", output: Output) -> None:
 
 def as_json(comparison: "Comparison") -> dict[str, Any]:
     """What ``evalkit compare --json`` prints."""
-    from evalkit.report.comparison import missing_reasons, signatures_of
-    from evalkit.report.export import pair_record
+    from evalkit.comparison.tables.export import pair_record
+    from evalkit.comparison.tables.text import missing_reasons, signatures_of
 
     return {
         "comparisons": [pair_record(pair) for pair in comparison.pairs],
@@ -223,7 +223,7 @@ def as_json(comparison: "Comparison") -> dict[str, Any]:
 
 def _edit_types(comparison: "Comparison") -> dict[str, Any]:
     """What was found on each edit type, where that was asked for."""
-    from evalkit.report.export import pair_record
+    from evalkit.comparison.tables.export import pair_record
 
     if comparison.edit_types is None:
         return {}

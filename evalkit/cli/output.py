@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from evalkit.edits.item import Problem
-    from evalkit.report.tables import TextTable
     from evalkit.scores.run import ProblemRecord
     from evalkit.storage.prefetch import Progress
+    from evalkit.tables.table import TextTable
 
 
 _STDOUT = 1
@@ -109,7 +109,7 @@ class Output:
             indent: What the lines after the first begin with.
         """
         if not self.as_json:
-            from evalkit.report.terminal import folded
+            from evalkit.tables.terminal import folded
 
             for line in folded(self._shown(text), self.width, indent, whole_words=True):
                 click.echo(line, file=self._stdout)
@@ -118,7 +118,7 @@ class Output:
         """A table of the result, for a person, and an empty line below it."""
         if self.as_json:
             return
-        from evalkit.report.terminal import terminal_table
+        from evalkit.tables.terminal import terminal_table
 
         # Written out before it is laid out, so that every cell is as wide as it is shown.
         cells = tuple(tuple(map(self._cell, row)) for row in table.rows)

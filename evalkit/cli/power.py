@@ -58,7 +58,7 @@ def power(
     how much they may vary; or from a standard deviation, with --sd.
     """
     from evalkit.planning.plan import power as plan_power
-    from evalkit.report.power import plan_notes, plan_tables
+    from evalkit.planning.tables import plan_notes, plan_tables
 
     if bool(pilot) == (sd is not None):
         raise click.UsageError("Give a pilot (one run or two) or a standard deviation (--sd), and not both.")

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from evalkit.benchmarks.open import OpenedFolder
     from evalkit.benchmarks.protocols import Protocol
-    from evalkit.report.runs import SignatureLength
     from evalkit.scores.run import RunRecord
+    from evalkit.scores.tables import SignatureLength
     from evalkit.scoring.options import ScoreOptions
 
 MISSING_HELP = (
@@ -134,7 +134,7 @@ def _score_one(
     signatures: "SignatureLength",
     output: Output,
 ) -> "RunRecord":
-    from evalkit.report.runs import run_table
+    from evalkit.scores.tables import run_table
     from evalkit.scoring.directories import names_of_runs, run_directory
     from evalkit.scoring.score import score as run_score
 
@@ -164,7 +164,7 @@ def _score_several(
     output: Output,
 ) -> "list[RunRecord]":
     """Scores several folders, and shows them in one table."""
-    from evalkit.report.runs import runs_table
+    from evalkit.scores.tables import runs_table
     from evalkit.scoring.directories import RUNS
     from evalkit.scoring.several import comparable, score_each
 
@@ -201,7 +201,8 @@ def _show_below(
     records: "Sequence[RunRecord]", protocol: "Protocol | None", signatures: "SignatureLength", output: Output
 ) -> None:
     """What stands under the table of one run or of several."""
-    from evalkit.report.runs import protocol_table, run_notes, signature_lines
+    from evalkit.benchmarks.protocol_tables import protocol_table
+    from evalkit.scores.tables import run_notes, signature_lines
 
     if protocol:
         output.table(protocol_table(records, protocol))
@@ -218,7 +219,8 @@ def _show_problems(record: "RunRecord", output: Output, *, of: str = "") -> None
 
 def as_json(record: "RunRecord", protocol: "Protocol | None" = None) -> dict[str, Any]:
     """What ``evalkit score --json`` prints of a run."""
-    from evalkit.report.runs import protocol_cells, signature_lines
+    from evalkit.benchmarks.protocol_tables import protocol_cells
+    from evalkit.scores.tables import signature_lines
 
     shown = {"mean", "ci_low", "ci_high", "n", "n_groups", "n_undefined", "higher_is_better", "signature"}
     return {

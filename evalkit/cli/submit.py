@@ -43,7 +43,7 @@ def submit(
     """
     from evalkit.leaderboard.store import Leaderboard
     from evalkit.leaderboard.submit import git_commands, submit
-    from evalkit.report.runs import run_table
+    from evalkit.scores.tables import run_table
 
     with output.progress() as progress:
         submitted = submit(

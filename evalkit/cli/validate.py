@@ -15,8 +15,8 @@ from evalkit.cli.output import Output, output_options, signature_option
 from evalkit.errors import OptionError, UnknownNameError
 
 if TYPE_CHECKING:
-    from evalkit.report.runs import SignatureLength
     from evalkit.scores.columns import ColumnNames
+    from evalkit.scores.tables import SignatureLength
     from evalkit.validity.records import Validity
 
 WORK = Path("evalkit_validity")

@@ -1,6 +1,1 @@
-"""What was found, for people: tables, exports, figures and a page."""
-
-from typing import Literal
-
-ExportFormat = Literal["md", "latex", "csv"]
-"""What a comparison can be exported to."""
+"""What was found as figures and as a page."""

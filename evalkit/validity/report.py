@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from evalkit.formatting import format_number, format_percent, format_signed
-from evalkit.report.runs import MINIATURE_NOTE, SignatureLength
-from evalkit.report.tables import TextTable, markdown_table
 from evalkit.scores.signatures import short_signature
+from evalkit.scores.tables import MINIATURE_NOTE, SignatureLength
+from evalkit.tables.table import TextTable, markdown_table
 from evalkit.validity.records import AgainstControl, Agreement, MetricValidity, Scope, Validity
 
 SCOPES: tuple[Scope, ...] = ("methods", "all")

@@ -19,7 +19,9 @@ from tests.support.runs import random_runs
 
 RUNS = 5
 METRICS = ("clip_score", "clip_directional_similarity", "clip_image_similarity", "psnr", "ssim", "lpips")
-IMPORTS = "import scipy.special, rich.table, evalkit.cli.compare, evalkit.comparison.compare, evalkit.report.comparison"
+IMPORTS = (
+    "import scipy.special, rich.table, evalkit.cli.compare, evalkit.comparison.compare, evalkit.comparison.tables.text"
+)
 
 
 def main() -> None:

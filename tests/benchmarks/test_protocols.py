@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.benchmarks.controls import write_control
 from evalkit.benchmarks.open import open_edits
+from evalkit.benchmarks.protocol_tables import protocol_cells
 from evalkit.benchmarks.protocols import PIE_BENCH_V2, PROTOCOLS, ProtocolColumn
 from evalkit.cli import main
 from evalkit.comparison.compare import compare
 from evalkit.errors import UnknownNameError
-from evalkit.report.runs import protocol_cells
 from evalkit.scores.run import read_run
 from tests.support.models import tiny_dino
 from tests.support.pie_bench import EDITS, write_copy, write_outputs

@@ -13,7 +13,7 @@ import pytest
 from evalkit.cli.output import Output
 from evalkit.edits.item import Problem
 from evalkit.errors import DataError
-from evalkit.report.tables import TextTable
+from evalkit.tables.table import TextTable
 
 
 def test_line_breaks_and_escapes_in_names_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:

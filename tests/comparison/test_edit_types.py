@@ -11,8 +11,8 @@ from evalkit.cli.compare import as_json
 from evalkit.comparison.compare import compare
 from evalkit.comparison.edit_types import by_edit_type
 from evalkit.comparison.statements.captions import about_edit_types
-from evalkit.report.edit_types import edit_type_notes, edit_type_tables
-from evalkit.report.export import export
+from evalkit.comparison.tables.edit_types import edit_type_notes, edit_type_tables
+from evalkit.comparison.tables.export import export
 from evalkit.report.page.render import render_page
 from evalkit.scores.frame import ScoreFrame
 from evalkit.stats.multiplicity import correct_families

@@ -12,7 +12,7 @@ from evalkit.comparison.statements.methods import methods_section
 from evalkit.comparison.statements.pairs import sentence_of, verdict_words
 from evalkit.comparison.statements.rankings import headline, key_sentences
 from evalkit.comparison.statements.terms import Inference
-from evalkit.report.comparison import (
+from evalkit.comparison.tables.text import (
     NOTES_SHOWN,
     PAIRS_SHOWN,
     comparison_notes,

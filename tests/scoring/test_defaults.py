@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from evalkit.cli import main
 from evalkit.edits.manifest import write_manifest
-from evalkit.report.runs import run_notes
+from evalkit.scores.tables import run_notes
 from evalkit.scoring.defaults import WITHOUT_CAPTIONS, default_metrics
 from evalkit.scoring.options import DEFAULT_METRICS, ScoreOptions
 from evalkit.scoring.score import score

@@ -13,8 +13,8 @@ from rich.cells import cell_len
 
 from evalkit.cli.compare import as_json, show
 from evalkit.comparison.statements.rankings import key_sentences
-from evalkit.report.export import comparison_csv, markdown
-from evalkit.report.latex import _escape, latex
+from evalkit.comparison.tables.export import comparison_csv, markdown
+from evalkit.comparison.tables.latex import _escape, latex
 from evalkit.report.page.render import render_page
 from tests.support.terminal import parts_of, rows_of, without_spaces, written
 

@@ -11,11 +11,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from evalkit.benchmarks.protocols import Protocol, ProtocolColumn
 from evalkit.comparison.statements import boards
 from evalkit.comparison.statements.boards import verdict_on_b
+from evalkit.comparison.tables.export import pairs_csv
 from evalkit.leaderboard.ranking import ALPHA, rank_board
 from evalkit.leaderboard.records import LEVELS
 from evalkit.leaderboard.site.views import FILTERS, column_ranges
 from evalkit.metrics.base import METRICS
-from evalkit.report.export import pairs_csv
 from evalkit.scores.run import read_run
 from tests.support.audit import (
     Said,

@@ -15,6 +15,7 @@ from evalkit import __version__
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.protocols import PROTOCOLS
 from evalkit.comparison.statements import boards
+from evalkit.comparison.tables.export import pairs_csv
 from evalkit.errors import EntryError
 from evalkit.formatting import counted
 from evalkit.guide import pages
@@ -37,7 +38,6 @@ from evalkit.leaderboard.store import OUTPUTS_FILE, Leaderboard, LoadedEntry
 from evalkit.leaderboard.thumbnails import shown_items
 from evalkit.leaderboard.verify import verify
 from evalkit.metrics.base import METRICS
-from evalkit.report.export import pairs_csv
 from evalkit.report.page import asset
 from evalkit.scores.run import ITEMS
 

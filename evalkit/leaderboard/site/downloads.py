@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit.leaderboard.ranking import Board, BoardRow
 from evalkit.leaderboard.store import LoadedEntry
-from evalkit.report.export import csv_text
+from evalkit.tables.table import csv_text
 
 SUMMARY = ("mean", "ci_low", "ci_high", "n", "n_groups")
 """What a board's downloads say of a metric, beside ranks and signature."""

@@ -10,7 +10,7 @@ from evalkit.arrays import Floats
 from evalkit.comparison.records import ComparedMethod, ComparedMetric, Comparison, PairResult, RankedMethod
 from evalkit.comparison.statements.figures import figure_basis
 from evalkit.comparison.statements.terms import Inference
-from evalkit.report.comparison import by_mean
+from evalkit.comparison.tables.text import by_mean
 from evalkit.report.figures.style import LONGEST_LABEL, LONGEST_NARROW, NARROW, WIDTH, MethodStyle, method_styles
 from evalkit.storage.names import file_stem
 

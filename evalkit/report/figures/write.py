@@ -9,7 +9,6 @@ from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
 from evalkit.comparison.records import Comparison
-from evalkit.report.export import csv_text
 from evalkit.report.figures.means import cliques, forest, means
 from evalkit.report.figures.pairs import ecdf, heat_map
 from evalkit.report.figures.power_curve import power_curve
@@ -17,6 +16,7 @@ from evalkit.report.figures.style import DrawnFigure, FigureFormat, figure_style
 from evalkit.report.figures.trade_off import trade_off
 from evalkit.report.figures.view import MetricView
 from evalkit.storage.atomic import atomic_write
+from evalkit.tables.table import csv_text
 
 FORMATS: tuple[FigureFormat, ...] = ("svg", "pdf", "png")
 INDEX = "index.html"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from evalkit.comparison.records import ComparedMetric, Comparison, EditTypes, PairResult, RankedMethod
 from evalkit.comparison.statements.pairs import effect_cells, verdict_on_words, verdict_words, win_tie_loss
 from evalkit.comparison.statements.terms import Inference, metric_label
+from evalkit.comparison.tables.text import Mark, mde_cell, means_by_method
 from evalkit.formatting import counted, format_p, format_signed, one_line
-from evalkit.report.comparison import Mark, mde_cell, means_by_method
 
 MARKS: Mapping[Mark, str] = {"best": "●", "tied": "○"}
 SIGNS = {"better": "▲", "worse": "▼", "equivalent": "=", "inconclusive": "·", "different": "≠"}

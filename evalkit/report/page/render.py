@@ -25,8 +25,8 @@ from evalkit.comparison.statements.captions import (
 from evalkit.comparison.statements.methods import methods_section, signatures
 from evalkit.comparison.statements.rankings import answer, headline, set_notes, tally
 from evalkit.comparison.statements.terms import Inference, is_miniature, metric_label
+from evalkit.comparison.tables.text import by_mean, miniature_note, verdict_sentences
 from evalkit.formatting import counted, format_declared, format_interval, format_ranks, format_score
-from evalkit.report.comparison import by_mean, miniature_note, verdict_sentences
 from evalkit.report.figures.style import BAND, GREY, GRID, INK, PAPER, DrawnFigure, rendered
 from evalkit.report.figures.write import draw_for_page
 from evalkit.report.page import asset

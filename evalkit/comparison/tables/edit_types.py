@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from evalkit.comparison.records import Comparison
 from evalkit.comparison.statements.captions import about_edit_types, edit_types_title
+from evalkit.comparison.tables.text import mean_cells, metric_ranking
 from evalkit.formatting import counted
-from evalkit.report.comparison import mean_cells, metric_ranking
-from evalkit.report.tables import TextTable, in_columns
+from evalkit.tables.table import TextTable, in_columns
 
 NO_TYPES = "the items have no edit types, or all the same one: there is nothing to compare by edit type"
 

@@ -4,8 +4,8 @@ import math
 
 from evalkit.formatting import counted, format_number, format_p_relation, share_of_studies
 from evalkit.planning.plan import StudyPlan
-from evalkit.report.tables import TextTable
 from evalkit.stats.seeds import VarianceComponents
+from evalkit.tables.table import TextTable
 
 
 def plan_tables(plan: StudyPlan) -> list[TextTable]:

@@ -1,21 +1,18 @@
 """A comparison for a paper or a spreadsheet: Markdown, LaTeX and CSV, with every name escaped."""
 
-import csv
-import io
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from itertools import chain
 
 from evalkit.comparison.records import Comparison, PairResult
 from evalkit.comparison.statements.captions import means_caption
 from evalkit.comparison.statements.terms import metric_label
+from evalkit.comparison.tables.edit_types import edit_type_notes, edit_type_tables
+from evalkit.comparison.tables.latex import latex
+from evalkit.comparison.tables.text import Mark, comparison_notes, means_by_method, pairs_table, verdict_sentences
 from evalkit.formatting import format_interval, format_ranks, format_score, one_line
-from evalkit.report import ExportFormat
-from evalkit.report.comparison import Mark, comparison_notes, means_by_method, pairs_table, verdict_sentences
-from evalkit.report.edit_types import edit_type_notes, edit_type_tables
-from evalkit.report.latex import latex
-from evalkit.report.tables import escape_markdown, markdown_rows, markdown_table
+from evalkit.tables import ExportFormat
+from evalkit.tables.table import csv_text, escape_markdown, markdown_rows, markdown_table
 
 PAIR_COLUMNS = (
     "metric", "a", "b", "n_items", "n_groups", "mean_a", "mean_b", "difference", "ci_low", "ci_high", "p_value",
@@ -36,8 +33,6 @@ _PARTS: Mapping[str, Callable[[PairResult], object]] = {
     "new_seeds_high": lambda pair: pair.new_seeds and pair.new_seeds.high,
 }
 """Columns of the CSV for what is a record of its own in ``--json``."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
-_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII)
 _MARKS: Mapping[Mark, str] = {"best": "**", "tied": "*", "": ""}
 
 
@@ -101,22 +96,6 @@ def pairs_csv(pairs: Iterable[PairResult]) -> str:
 
 def _pair_cells(pair: PairResult) -> list[object]:
     return [*(getattr(pair, name) for name in PAIR_COLUMNS), *(part(pair) for part in _PARTS.values())]
-
-
-def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table as CSV; None is an empty cell, and no spreadsheet takes a cell for a formula."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([_plain_cell(value) for value in row] for row in (columns, *rows))
-    return text.getvalue()
-
-
-def _plain_cell(value: object) -> object:
-    """A text that begins as a formula does with an apostrophe before it; no carriage return, which would end a row."""
-    if not isinstance(value, str):
-        return value
-    text = value.replace("\r\n", "\n").replace("\r", "\n")
-    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def _note(note: str, comparison: Comparison) -> str:

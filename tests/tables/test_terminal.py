@@ -10,8 +10,8 @@ from rich.cells import cell_len
 
 from evalkit.cli.output import Output
 from evalkit.formatting import format_interval, format_score
-from evalkit.report.tables import TextTable, in_columns
-from evalkit.report.terminal import INTERVAL, folded
+from evalkit.tables.table import TextTable, in_columns
+from evalkit.tables.terminal import INTERVAL, folded
 from tests.support.terminal import parts_of, rows_of, without_spaces, written
 
 NARROWEST = 36

@@ -7,14 +7,14 @@ from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, R
 from evalkit.comparison.statements.captions import means_caption, pairs_caption
 from evalkit.comparison.statements.pairs import effect_cells, verdict_words, win_tie_loss
 from evalkit.comparison.statements.terms import Inference, metric_label
-from evalkit.formatting import DASH, format_interval, format_p, format_ranks, format_score, one_line
-from evalkit.report.comparison import (
+from evalkit.comparison.tables.text import (
     Mark,
     comparison_notes,
     mde_cell,
     means_by_method,
     miniature_note,
 )
+from evalkit.formatting import DASH, format_interval, format_p, format_ranks, format_score, one_line
 
 _SPECIAL: Mapping[str, str] = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.comparison.compare import compare
-from evalkit.report.comparison import means_by_method
-from evalkit.report.export import csv_text
+from evalkit.comparison.tables.text import means_by_method
+from evalkit.tables.table import csv_text
 
 CELLS = st.none() | st.integers() | st.floats(allow_nan=False) | st.text(alphabet="=+-@\t\r\n＝ a1.|", max_size=6)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, chop_cells
 
-from evalkit.report.tables import TextTable
+from evalkit.tables.table import TextTable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -1,14 +1,12 @@
-"""Scored runs as tables: one run, several side by side, and one as a protocol prints it."""
+"""Scored runs as tables: one run, and several side by side."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from evalkit.benchmarks.protocols import Protocol
 from evalkit.formatting import (
     DASH,
     counted,
     format_interval,
-    format_number,
     format_percent,
     format_score,
     listed,
@@ -16,9 +14,9 @@ from evalkit.formatting import (
     series,
 )
 from evalkit.metrics.base import REASONS
-from evalkit.report.tables import TextTable, in_columns
 from evalkit.scores.run import MetricSummary, RunRecord
 from evalkit.scores.signatures import short_signature
+from evalkit.tables.table import TextTable, in_columns
 
 MINIATURE_NOTE = "miniature encoder: a dry run on a toy, not comparable with published numbers"
 SignatureLength = Literal["short", "full"]
@@ -77,25 +75,6 @@ def runs_table(records: Mapping[str, RunRecord], title: str | None = None) -> Te
         header=("run", *(() if same else ("items",)), *(label(name, up) for name, up in directions.items())),
         rows=tuple(zip(records, *items, *columns, strict=True)),
     )
-
-
-def protocol_table(records: Sequence[RunRecord], protocol: Protocol) -> TextTable:
-    """Runs in the columns, the order and the scales of a protocol's table."""
-    directions = {column.metric: records[0].metrics[column.metric].higher_is_better for column in protocol.columns}
-    titles = (label(column.title, directions[column.metric]) for column in protocol.columns)
-    rows = tuple((record.run, *(str(cell["text"]) for cell in protocol_cells(record, protocol))) for record in records)
-    return TextTable(title=f"As {protocol.name} prints it", header=("run", *titles), rows=rows)
-
-
-def protocol_cells(record: RunRecord, protocol: Protocol) -> list[dict[str, str | float | None]]:
-    """The means of a run in a protocol's scales, column by column."""
-    cells: list[dict[str, str | float | None]] = []
-    for column in protocol.columns:
-        mean = record.metrics[column.metric].mean
-        value = None if mean is None else mean * column.scale
-        text = format_number(value, column.digits)
-        cells.append({"metric": column.metric, "title": column.title, "value": value, "text": text})
-    return cells
 
 
 def run_notes(*records: RunRecord) -> list[str]:

@@ -20,9 +20,9 @@ from evalkit.comparison.statements.pairs import (
 from evalkit.comparison.statements.rankings import about_ranks, set_notes
 from evalkit.comparison.statements.terms import Inference, is_miniature, metric_label
 from evalkit.formatting import DASH, format_interval, format_number, format_p, format_ranks, format_score
-from evalkit.report.runs import MINIATURE_NOTE, SignatureLength
-from evalkit.report.tables import TextTable, in_columns
 from evalkit.scores.signatures import short_signature
+from evalkit.scores.tables import MINIATURE_NOTE, SignatureLength
+from evalkit.tables.table import TextTable, in_columns
 
 SENTENCES = 12
 """With more comparisons than this only those on primary metrics are put into sentences."""

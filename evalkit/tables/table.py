@@ -1,5 +1,7 @@
-"""Tables of text, before they are drawn, and in Markdown; `evalkit.report.terminal` draws them for a terminal."""
+"""Tables of text before they are drawn, in Markdown and in CSV; `evalkit.tables.terminal` draws them."""
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,6 +9,8 @@ from dataclasses import dataclass
 from evalkit.formatting import one_line
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~!&])")
+_FORMULA = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +50,19 @@ def markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
 def escape_markdown(text: str) -> str:
     """The text on one line, and nothing but text to Markdown."""
     return _MARKDOWN.sub(r"\\\1", one_line(text))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV; None is an empty cell, and no spreadsheet takes a cell for a formula."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([_plain_cell(value) for value in row] for row in (columns, *rows))
+    return text.getvalue()
+
+
+def _plain_cell(value: object) -> object:
+    """A text that begins as a formula does with an apostrophe before it; no carriage return, which would end a row."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
