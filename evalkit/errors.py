@@ -84,7 +84,16 @@ class EncoderError(EvalkitError):
 
 
 class WeightsError(EncoderError):
-    """Weights that cannot be found, downloaded or trusted."""
+    """Weights that cannot be found, downloaded or trusted.
+
+    Args:
+        what: What is wrong.
+        ways_out: What a user can do who may choose the encoder.
+    """
+
+    def __init__(self, what: str, ways_out: str = "") -> None:
+        super().__init__(f"{what} {ways_out}".rstrip())
+        self.what = what
 
 
 class EditError(EvalkitError):

@@ -68,6 +68,8 @@ class Benchmark:
     """What a user of the data should know, one sentence each, in Markdown."""
     controls: "Mapping[str, Callable[[EditItem], Image.Image]]" = field(default_factory=dict)
     """Control methods of its own, beside those of :mod:`evalkit.benchmarks.controls`: name to what makes an edit."""
+    published: Mapping[str, Locate] = field(default_factory=dict)
+    """Edits that a method's authors published: name of the method to what finds or fetches them."""
     source_urls: Mapping[str, str] = field(default_factory=dict)
     """Source file name to where exactly these bytes are served, where they are."""
     read: "Callable[[Path], Benchmark] | None" = None

@@ -6,7 +6,7 @@ the differences that are too small to matter.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -62,6 +62,10 @@ class Protocol:
     def primary(self) -> tuple[str, str]:
         """The metrics whose p-values form the confirmatory family."""
         return self.alignment, self.preservation
+
+    def awaiting(self, scored: Collection[str]) -> tuple[str, ...]:
+        """Its metrics that are not among those that were scored."""
+        return tuple(name for name in self.metrics if name not in scored)
 
     def covered(self, items: Sequence[EditItem], benchmark_items: Sequence[str] = ()) -> tuple[EditItem, ...]:
         """Those of a benchmark's items that the protocol is about, with every seed of them.

@@ -1,6 +1,7 @@
 """``evalkit leaderboard``: checks of all entries, and the static site."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit.cli.command import EvalkitGroup
+from evalkit.cli.completion import completed
 from evalkit.cli.output import ExitCode, Output, output_options
 from evalkit.cli.submit import DIRECTORY, LEADERBOARD
 from evalkit.errors import OptionError
@@ -15,6 +17,7 @@ from evalkit.formatting import DASH, counted
 
 if TYPE_CHECKING:
     from evalkit.leaderboard.records import AnomalyCheck
+    from evalkit.leaderboard.verify import EntryProblem
 
 SITE = Path("build/site")
 ROOT = click.option(
@@ -33,13 +36,14 @@ def leaderboard() -> None:
 @click.option("--maintainer", is_flag=True, help="With --base: verifications may change.")
 @output_options
 def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) -> None:
-    """Check every entry: schema, digests, coverage, values, means, duplicates, and what is published.
+    """Check every entry, and with --base all that is published.
 
-    No image is opened, no model is loaded, and nothing that a submitter wrote is run.
+    Schema, digests, coverage, values, means and duplicates are checked. No image is opened, no model is loaded, and
+    nothing that a submitter wrote is run.
     """
     from evalkit.leaderboard.published import published_problems
     from evalkit.leaderboard.store import Leaderboard
-    from evalkit.leaderboard.verify import CODES, verify
+    from evalkit.leaderboard.verify import verify
 
     board = Leaderboard(root)
     verified = verify(board)
@@ -56,10 +60,52 @@ def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) ->
     for entry in verified.entries:
         flags = [_flag(check) for check in verified.anomalies[entry.name] if check.flagged]
         output.text("; ".join([f"{entry.name}: {entry.level.replace('_', '-')}", *flags]), indent="  ")
-    for problem in problems:
-        output.text(f"{problem.code} in {problem.where}: {CODES[problem.code]}: {problem.message}", indent="  ")
+    _show(problems, output)
     output.line(f"{len(verified.entries)} entries, {counted(len(problems), 'problem')}")
     if problems:
+        sys.exit(ExitCode.PROBLEMS)
+
+
+@leaderboard.command(examples=["evalkit leaderboard fill tedbench/v1"])
+@click.argument("protocol", required=False, shell_complete=completed("protocols"))
+@click.option("--data", type=DIRECTORY, help="A copy of the benchmark's files, and of what was published on it.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
+@ROOT
+@output_options
+def fill(*, protocol: str | None, root: Path, data: Path | None, device: str, output: Output) -> None:
+    """Score what entries of PROTOCOL, or of all boards, await.
+
+    Controls are made anew, what a method's authors published and the encoder's weights are downloaded. Edits must have
+    the digests of their entry, and nothing that is published changes.
+    """
+    from evalkit.leaderboard.fill import fill
+    from evalkit.leaderboard.store import Leaderboard
+    from evalkit.scores.tables import runs_table
+
+    with output.progress() as progress:
+        found = fill(Leaderboard(root), protocol, data=data, device=device, progress=progress)
+    output.json(
+        {
+            "filled": {
+                f"{each.entry.protocol}/{each.entry.method}": {
+                    name: summary.mean for name, summary in each.run.record.metrics.items()
+                }
+                for each in found.filled
+            },
+            "awaiting": found.awaiting,
+            "problems": [asdict(problem) for problem in found.problems],
+        }
+    )
+    for name in dict.fromkeys(each.entry.protocol for each in found.filled):
+        of_board = {each.entry.method: each.run.record for each in found.filled if each.entry.protocol == name}
+        output.table(runs_table(of_board))
+    _show(found.problems, output)
+    for name, metrics in found.awaiting.items():
+        output.text(f"{name} awaits {', '.join(metrics)}: only its submitter has the edits.", indent="  ")
+    output.line(f"{counted(len(found.filled), 'entry', 'entries')} filled, {counted(len(found.problems), 'problem')}")
+    if found.filled:
+        output.line("Check it: evalkit leaderboard verify")
+    if found.problems:
         sys.exit(ExitCode.PROBLEMS)
 
 
@@ -73,7 +119,7 @@ def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) ->
 @ROOT
 @output_options
 def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options: Any) -> None:  # noqa: ANN401
-    """Score an entry's images again and move it up the ladder: for maintainers."""
+    """Verify an entry from its images, as maintainers do."""
     from evalkit.leaderboard.records_io import write_json
     from evalkit.leaderboard.rescore import rescore
     from evalkit.leaderboard.store import VERIFICATION_FILE, Leaderboard
@@ -99,7 +145,7 @@ def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options:
 )
 @output_options
 def build(*, root: Path, target: Path, output: Output) -> None:
-    """Write the static site: boards, methods, items, comparisons and downloads."""
+    """Write the static site of all boards."""
     from evalkit.leaderboard.site.build import build
     from evalkit.leaderboard.store import Leaderboard
 
@@ -126,7 +172,7 @@ def build(*, root: Path, target: Path, output: Output) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
 @output_options
 def serve(*, site: Path, port: int, output: Output) -> None:
-    """Show the built site on this machine, until interrupted."""
+    """Show the built site on this machine, until Ctrl-C."""
     from evalkit.leaderboard.site.serve import site_server
 
     server = site_server(site, port)
@@ -149,7 +195,7 @@ def serve(*, site: Path, port: int, output: Output) -> None:
 @ROOT
 @output_options
 def export(*, entry: str, dataset_id: str, url: str, target: Path, root: Path, output: Output) -> None:
-    """Write an entry in the formats of the Hugging Face Hub and of Every Eval Ever."""
+    """Write an entry as the Hub and Every Eval Ever read it."""
     from evalkit.leaderboard.hub_formats import write_formats
     from evalkit.leaderboard.store import Leaderboard
 
@@ -164,7 +210,7 @@ def export(*, entry: str, dataset_id: str, url: str, target: Path, root: Path, o
 @ROOT
 @output_options
 def schema(*, root: Path, output: Output) -> None:
-    """Write the JSON Schema of every record, from the records themselves."""
+    """Write the JSON Schema of every record."""
     from evalkit.leaderboard.records_io import write_text
     from evalkit.leaderboard.store import schemas
 
@@ -178,6 +224,13 @@ def _parts(entry: str) -> tuple[str, str]:
     """Protocol and method."""
     protocol, _, method = entry.rpartition("/")
     return protocol, method
+
+
+def _show(problems: "Sequence[EntryProblem]", output: Output) -> None:
+    from evalkit.leaderboard.verify import CODES
+
+    for problem in problems:
+        output.text(f"{problem.code} in {problem.where}: {CODES[problem.code]}: {problem.message}", indent="  ")
 
 
 def _flag(check: "AnomalyCheck") -> str:

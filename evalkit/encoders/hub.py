@@ -80,8 +80,8 @@ def downloading(what: str, repo_id: str, local: str, otherwise: str = DRY_RUN) -
     # Clients raise their own errors, the system's, and those of the HTTP library beneath, which differs by version.
     except Exception as failure:
         raise WeightsError(
-            f"{what} cannot be downloaded from {constants.ENDPOINT}/{repo_id}: {hub_reason(failure)}. Give a copy that "
-            f"you have: --encoder {local}. {otherwise}"
+            f"{what} cannot be downloaded from {constants.ENDPOINT}/{repo_id}: {hub_reason(failure)}.",
+            f"Give a copy that you have: --encoder {local}. {otherwise}",
         ) from failure
 
 

@@ -170,14 +170,13 @@ def _pretrained(loader: str, directory: Path, what: str, **settings: object) -> 
     # It raises its own errors, the system's and those of the safetensors, tokenizers and pickle libraries.
     except Exception as failure:
         refuse_pickled(failure, directory)
-        kind, advice = EncoderError, "Save it again with save_pretrained"
+        kind: type[EncoderError] = EncoderError
+        advice = "Save it again with save_pretrained"
         if isinstance(failure, ImportError):  # such as sentencepiece, which some tokenizers need
             advice = "Install the library that is missing: pip install <library>"
         if what == "weights":
-            kind, advice = (
-                WeightsError,
-                "They are read from safetensors or plain tensors, never from files that run code",
-            )
+            kind = WeightsError
+            advice = "They are read from safetensors or plain tensors, never from files that run code"
         raise kind(
             f"The {what} in {directory} cannot be loaded: {type(failure).__name__}: {one_line(failure)}. {advice}"
         ) from failure

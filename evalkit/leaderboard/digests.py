@@ -25,6 +25,12 @@ def digest_outputs(items: Sequence[EditItem]) -> tuple[OutputDigest, ...]:
         return tuple(pool.map(lambda item: _output(item, pixels), items))
 
 
+def exchanged(published: Sequence[OutputDigest], found: Sequence[OutputDigest]) -> list[str]:
+    """The items whose edited images are not those that were published, byte for byte."""
+    before, now = ({(output.item_id, output.seed): output.sha256 for output in of} for of in (published, found))
+    return [edit[0] for edit in {**before, **now} if before.get(edit) != now.get(edit)]
+
+
 def _output(item: EditItem, sources: dict[AnyImage, str]) -> OutputDigest:
     if item.edited_image is None:
         return OutputDigest(item_id=item.item_id, seed=item.seed, status="failed")

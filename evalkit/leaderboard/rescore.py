@@ -18,7 +18,7 @@ from evalkit.edits.item import EditItem
 from evalkit.errors import EntryError
 from evalkit.images.decode import decode_image, read_image, write_image
 from evalkit.leaderboard.anomalies import check_outputs
-from evalkit.leaderboard.digests import digest_outputs
+from evalkit.leaderboard.digests import digest_outputs, exchanged
 from evalkit.leaderboard.protocol import get_protocol
 from evalkit.leaderboard.records import AnomalyCheck, Reproduction, Verification
 from evalkit.leaderboard.store import Leaderboard, LoadedEntry
@@ -124,13 +124,11 @@ def _without_missing(edits: EditFolder) -> EditFolder:
 
 
 def _check_files(entry: LoadedEntry, edits: EditFolder) -> None:
-    expected = {(output.item_id, output.seed): output.sha256 for output in entry.outputs}
-    found = {(output.item_id, output.seed): output.sha256 for output in digest_outputs(edits.items)}
-    differ = [edit for edit in {**expected, **found} if expected.get(edit) != found.get(edit)]
+    differ = exchanged(entry.outputs, digest_outputs(edits.items))
     if differ:
         raise EntryError(
-            f"{edits.root} does not hold the outputs of {entry.method}: {len(differ)} of {len(expected)} differ, "
-            f"{differ[0][0]} first. Ask the submitter for the files that were scored."
+            f"{edits.root} does not hold the outputs of {entry.method}: {len(differ)} of {len(entry.outputs)} differ, "
+            f"{differ[0]} first. Ask the submitter for the files that were scored."
         )
 
 

@@ -14,21 +14,20 @@ from evalkit.benchmarks.open import open_edits
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.edits.folder import EditFolder
 from evalkit.errors import EntryError, OptionError, RunError, WeightsError
-from evalkit.leaderboard.digests import digest_outputs
+from evalkit.leaderboard.digests import digest_outputs, exchanged
 from evalkit.leaderboard.files import open_file
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.records import Card, Entry, OutputDigest, Submission
 from evalkit.leaderboard.records_io import (
     file_digest,
     read_json,
-    read_lines,
     read_own_yaml,
     read_yaml,
     write_json,
     write_lines,
     write_yaml,
 )
-from evalkit.leaderboard.store import ENTRY_FILE, FILES, OUTPUTS_FILE, Leaderboard
+from evalkit.leaderboard.store import ENTRY_FILE, FILES, OUTPUTS_FILE, Leaderboard, LoadedEntry
 from evalkit.leaderboard.thumbnails import write_pictures
 from evalkit.scores.merging import joined_table
 from evalkit.scores.run import RECORD, RunRecord, ScoredRun, read_run, write_run
@@ -84,27 +83,48 @@ def submit(
     """
     submission = read_own_yaml(card, Submission)
     protocol = get_protocol(submission.protocol)
-    benchmark = covered_benchmark(protocol)
-    method, card_path = submission.method, leaderboard.card_path(submission.method.name)
-    _check_kind(method, benchmark)
-    path = leaderboard.entry_path(protocol.name, method.name)
+    _check_kind(submission.method, covered_benchmark(protocol))
     edits = protocol_edits(folder, protocol, data)
+    try:
+        return submit_edits(edits, submission, leaderboard, metrics=metrics, device=device, progress=progress)
+    except WeightsError as failure:
+        raise WeightsError(
+            f"{failure.what} The protocol says which weights. To submit what needs none now, and the rest by the same "
+            "command later: --metrics A,B"
+        ) from failure
+
+
+def submit_edits(
+    edits: EditFolder,
+    submission: Submission,
+    leaderboard: Leaderboard,
+    *,
+    metrics: Sequence[str] = (),
+    device: str = "auto",
+    progress: Progress = no_progress,
+) -> Submitted:
+    """Score edits under a protocol and write their entry, or the metrics that it lacks; otherwise as :func:`submit`."""
+    protocol, method = get_protocol(submission.protocol), submission.method
+    benchmark = covered_benchmark(protocol)
+    path, card = leaderboard.entry_path(protocol.name, method.name), leaderboard.card_path(method.name)
     outputs = _covered(edits, protocol, benchmark)
     with _write_errors(path):
         finished = finish_update(path)
-        before = _published(path, submission, outputs)
+        before = _published(path, submission, outputs, leaderboard)
         asked = _metrics_to_score(protocol, metrics, before)
         if before and not asked and not finished:
             raise EntryError(f"{path} exists already and has all of these metrics. There is nothing to add.")
-        _check_card(card_path, method)
+        _check_card(card, method)
         if asked:
             scored = _score(edits, asked, method.name, protocol, device, progress)
-            run = _merged(before, scored, protocol) if before else scored
+            run = _merged(before.run, scored, protocol) if before else scored
             if method.pictures_licence and benchmark.licence_id:
                 write_pictures(path, edits.items, keep=before is not None)
-            write_yaml(card_path, method)
-            _write_entry(path, submission, run, outputs)
-    return _submitted(path, card_path, protocol, completed=before is not None and not finished)
+            if not card.exists():
+                write_yaml(card, method)
+            submitted = before.record.submitted if before else datetime.now(UTC).date()
+            _write_entry(path, submission, submitted, run, before.outputs if before else outputs)
+    return _submitted(path, card, protocol, completed=before is not None and not finished)
 
 
 def _submitted(path: Path, card: Path, protocol: Protocol, *, completed: bool) -> Submitted:
@@ -115,7 +135,7 @@ def _submitted(path: Path, card: Path, protocol: Protocol, *, completed: bool) -
         entry=read_json(path / ENTRY_FILE, Entry),
         card=card,
         run=run,
-        awaiting=tuple(name for name in protocol.metrics if name not in run.record.metrics),
+        awaiting=protocol.awaiting(run.record.metrics),
         completed=completed,
     )
 
@@ -132,27 +152,23 @@ def _write_errors(path: Path) -> Iterator[None]:
         ) from failure
 
 
-def _write_entry(path: Path, submission: Submission, run: ScoredRun, outputs: Sequence[OutputDigest]) -> None:
+def _write_entry(
+    path: Path, submission: Submission, submitted: date, run: ScoredRun, outputs: Sequence[OutputDigest]
+) -> None:
     """All files of an entry at once: what had landed is replaced by the whole, or stays."""
-    landed = (path / ENTRY_FILE).exists()
-    submitted = read_json(path / ENTRY_FILE, Entry).submitted if landed else datetime.now(UTC).date()
     with atomic_update(path) as new:
         write_run(new, run)
         write_lines(new / OUTPUTS_FILE, outputs)
-        write_json(new / ENTRY_FILE, _entry(new, submission, submitted))
-
-
-def _entry(path: Path, submission: Submission, submitted: date) -> Entry:
-    """The record of an entry whose other files are written."""
-    return Entry(
-        method=submission.method.name,
-        protocol=submission.protocol,
-        submitted=submitted,
-        submitter=submission.submitter,
-        declarations=submission.declarations,
-        run_sha256=file_digest(path / RECORD),
-        outputs_sha256=file_digest(path / OUTPUTS_FILE),
-    )
+        entry = Entry(
+            method=submission.method.name,
+            protocol=submission.protocol,
+            submitted=submitted,
+            submitter=submission.submitter,
+            declarations=submission.declarations,
+            run_sha256=file_digest(new / RECORD),
+            outputs_sha256=file_digest(new / OUTPUTS_FILE),
+        )
+        write_json(new / ENTRY_FILE, entry)
 
 
 def git_commands(submitted: Submitted) -> list[str]:
@@ -204,8 +220,10 @@ def _covered(edits: EditFolder, protocol: Protocol, benchmark: Benchmark) -> tup
     return digest_outputs(made)
 
 
-def _published(path: Path, submission: Submission, outputs: tuple[OutputDigest, ...]) -> ScoredRun | None:
-    """The run of the entry that is there, where it is of these very edits."""
+def _published(
+    path: Path, submission: Submission, outputs: tuple[OutputDigest, ...], leaderboard: Leaderboard
+) -> LoadedEntry | None:
+    """The entry that is there, where it is of these very edits."""
     if not path.exists():
         return None
     if not (path / ENTRY_FILE).exists():
@@ -215,24 +233,24 @@ def _published(path: Path, submission: Submission, outputs: tuple[OutputDigest, 
             )
         shutil.rmtree(path)  # what a killed submission left: without that file nothing has landed
         return None
-    entry = read_json(path / ENTRY_FILE, Entry)
-    same = (entry.declarations, entry.submitter) == (submission.declarations, submission.submitter)
-    if same and read_lines(path / OUTPUTS_FILE, OutputDigest) == outputs:
-        return read_run(path, opened=open_file)
+    entry = leaderboard.read(path)
+    same = (entry.record.declarations, entry.record.submitter) == (submission.declarations, submission.submitter)
+    if same and not exchanged(entry.outputs, outputs):
+        return entry
     raise EntryError(
         f"{path} exists already: the id '{submission.method.name}' is taken under {submission.protocol}, and landed "
         "numbers do not change. Submit a new version of a method under a new method.name."
     )
 
 
-def _metrics_to_score(protocol: Protocol, metrics: Sequence[str], before: ScoredRun | None) -> list[str]:
+def _metrics_to_score(protocol: Protocol, metrics: Sequence[str], before: LoadedEntry | None) -> list[str]:
     unknown = [name for name in metrics if name not in protocol.metrics]
     if unknown:
         raise OptionError(
             f"{protocol.name} has no metric '{unknown[0]}': expected some of {', '.join(protocol.metrics)}."
         )
-    scored = before.record.metrics if before else {}
-    return [name for name in metrics or protocol.metrics if name not in scored]
+    awaiting = protocol.awaiting(before.metrics if before else ())
+    return [name for name in metrics or protocol.metrics if name in awaiting]
 
 
 def _check_card(path: Path, card: Card) -> None:
@@ -262,10 +280,6 @@ def _score(
     with TemporaryDirectory() as scratch:
         try:
             run = score_into(Path(scratch) / "run", edits, options, progress=progress)
-        except WeightsError as failure:
-            raise WeightsError(
-                f"{failure} To submit what needs no weights now, and the rest by the same command later: --metrics A,B"
-            ) from failure
         except RunError as failure:
             raise EntryError(
                 f"There is no room for temporary files: {failure.__cause__}. Choose: TMPDIR=DIR"

@@ -6,6 +6,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from evalkit.benchmarks.base import BENCHMARKS, Benchmark
 from evalkit.benchmarks.tedbench import EDIT_TYPES, files, tedbench
-from evalkit.benchmarks.tedbench.files import locate
+from evalkit.benchmarks.tedbench.files import locate, locate_imagic
 from evalkit.benchmarks.tedbench.records import COMMIT, INPUT_LIST_SHA256, SourceRow, official_name, rows, sources
 from evalkit.errors import BenchmarkError
 
@@ -120,7 +121,7 @@ class World:
     """Two made-up official photographs, and a loopback server that has them."""
 
     def __init__(self, tmp_path: Path) -> None:
-        self.official = tmp_path / "official"
+        self.official = tmp_path / "official" / "originals"
         self.cache = tmp_path / "cache" / "benchmarks" / "tedbench" / "originals"
         self.requests: list[str] = []
         self.failures: list[int] = []
@@ -156,7 +157,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             else:
                 super().do_GET()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(made.official)))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(made.official.parent)))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     monkeypatch.setattr(files, "sources", made.sources)
     monkeypatch.setattr(files, "FIRST_WAIT_S", 0.0)
@@ -172,7 +173,27 @@ def test_fetched_once(world: World) -> None:
     """What is nowhere is fetched into the cache, byte for byte, and not asked for again."""
     assert locate() == locate() == world.cache
     assert {path.name: path.read_bytes() for path in world.cache.iterdir()} == PHOTOGRAPHS
-    assert world.requests == ["/a.png", "/b c.png"]
+    assert world.requests == ["/originals/a.png", "/originals/b c.png"]
+
+
+def test_published_edits_are_found_and_fetched_like_the_photographs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a copy that is named or lies beside, else from the authors' other folder, under the names that they gave."""
+    row = replace(rows()[0], imagic_sha256=hashlib.sha256(b"an edit").hexdigest())
+    monkeypatch.setattr(files, "rows", lambda: (row,))
+    published = world.official.parent / "imagic" / official_name(row.source, row.target_caption)
+    published.parent.mkdir()
+    published.write_bytes(b"an edit")
+
+    assert locate_imagic(world.official.parent) == locate_imagic(near=world.official) == published.parent
+    assert world.requests == []
+    assert locate_imagic() == world.cache.with_name("imagic")
+    assert (world.cache.with_name("imagic") / published.name).read_bytes() == b"an edit"
+    assert world.requests == [f"/imagic/{published.name}"]
+    published.write_bytes(b"another")
+    with pytest.raises(BenchmarkError, match="is not the official one"):
+        locate_imagic(world.official.parent)
 
 
 def test_fetch_goes_on_where_it_stopped(world: World) -> None:
@@ -180,14 +201,14 @@ def test_fetch_goes_on_where_it_stopped(world: World) -> None:
     world.write(world.cache)
     (world.cache / "b c.png").write_bytes(b"torn")
     assert locate() == world.cache
-    assert world.requests == ["/b c.png"]
+    assert world.requests == ["/originals/b c.png"]
 
 
 def test_a_failing_server_is_asked_again(world: World) -> None:
     """A server's passing failure does not end the fetch."""
     world.failures = [503, 500]
     assert locate() == world.cache
-    assert world.requests == ["/a.png", "/a.png", "/a.png", "/b c.png"]
+    assert world.requests == [*["/originals/a.png"] * 3, "/originals/b c.png"]
 
 
 def test_a_wrong_file_is_not_kept(world: World) -> None:
@@ -212,7 +233,7 @@ def test_without_a_network(
     with pytest.raises(BenchmarkError) as failure:
         locate(near=near)
     message = str(failure.value)
-    assert "http://127.0.0.1:1/a.png" in message
+    assert "http://127.0.0.1:1/originals/a.png" in message
     assert str(tmp_path / "originals") in message
     assert "--data DIR" in message
     assert not caplog.records
@@ -223,7 +244,7 @@ def test_a_missing_file_upstream(world: World) -> None:
     (world.official / "a.png").unlink()
     with pytest.raises(BenchmarkError, match="404"):
         locate()
-    assert world.requests == ["/a.png"]
+    assert world.requests == ["/originals/a.png"]
 
 
 def test_an_unwritable_cache(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from evalkit.leaderboard.records import SCHEMAS
 from evalkit.leaderboard.store import Leaderboard, schemas
 from evalkit.leaderboard.verify import verify
 from evalkit.metrics.base import METRICS
-from tests.support.entries import better, change_json, change_rows, resealed
+from tests.support.entries import better, change_json, change_rows, publish, resealed
 
 
 def rows(change, name="items.jsonl", *, seal=True):
@@ -183,14 +182,6 @@ def test_stale_schemas_are_found_and_written_again(empty):
 
     CliRunner().invoke(main, ["leaderboard", "schema", "--leaderboard", str(empty.root)], catch_exceptions=False)
     assert verify(empty).problems == ()
-
-
-def publish(board):
-    """Puts the leaderboard on the branch main of a repository."""
-    name = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    for arguments in (["init", "-b", "main"], ["add", "."], ["commit", "-m", "Land"]):
-        subprocess.run(["git", *name, *arguments], cwd=board.root.parent, check=True, capture_output=True)
-    return board
 
 
 @pytest.fixture

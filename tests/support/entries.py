@@ -1,7 +1,8 @@
-"""What a submitter, or a cheat, may do to the files of an entry."""
+"""What a submitter, a cheat or a maintainer may do to the files of entries."""
 
 import hashlib
 import json
+import subprocess
 
 
 def resealed(path):
@@ -33,3 +34,11 @@ def better(rows):
     worst = next(row for row in rows if row["edit_success"] == 0)
     worst["edit_success"] = 1.0
     return rows
+
+
+def publish(board):
+    """Puts the leaderboard on the branch main of a repository."""
+    name = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for arguments in (["init", "-b", "main"], ["add", "."], ["commit", "-m", "Land"]):
+        subprocess.run(["git", *name, *arguments], cwd=board.root.parent, check=True, capture_output=True)
+    return board

@@ -7,7 +7,7 @@ this project's, written by looking at each photograph; how is told in :mod:`eval
 from pathlib import Path
 
 from evalkit.benchmarks.base import Benchmark
-from evalkit.benchmarks.tedbench.files import locate
+from evalkit.benchmarks.tedbench.files import locate, locate_imagic
 from evalkit.benchmarks.tedbench.records import (
     COMMIT,
     REPOSITORY,
@@ -91,6 +91,7 @@ def tedbench() -> Benchmark:
         items=tuple(_item(row, by_name[row.source], groups[row.source]) for row in rows()),
         locate=locate,
         edited_names={row.item_id: official_name(row.source, row.target_caption) for row in rows()},
+        published={"imagic_published": locate_imagic},
         source_urls={name: source_url(name) for name in by_name},
     )
 

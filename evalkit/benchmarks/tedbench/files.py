@@ -1,13 +1,15 @@
-"""Finds the photographs of TEdBench, or fetches them; whatever is returned has the official bytes."""
+"""Finds the photographs of TEdBench and Imagic's published edits, or fetches them: always the official bytes."""
 
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
-from evalkit.benchmarks.tedbench.records import ORIGINALS_URL, SourceRow, source_url, sources
+from evalkit.benchmarks.tedbench.records import TEDBENCH_URL, official_name, rows, sources
 from evalkit.errors import BenchmarkError
 from evalkit.formatting import listed
 from evalkit.storage.atomic import atomic_write
@@ -16,6 +18,37 @@ from evalkit.storage.paths import cache_directory
 FIRST_WAIT_S = 0.5
 """Before the first of three retries; each next one waits twice as long."""
 TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Official:
+    """A folder of the authors' repository, every file by its digest."""
+
+    folder: str
+    what: str
+    digests: Mapping[str, str]
+    """File name to SHA-256."""
+
+    def inside(self, data: Path) -> Path | None:
+        """Which directory of a copy holds any of the files."""
+        for candidate in (data, data / self.folder, data / "tedbench" / self.folder):
+            if any((candidate / name).is_file() for name in self.digests):
+                return candidate
+        return None
+
+    def faults(self, folder: Path) -> list[str]:
+        """What is wrong with each file in a directory that has not the official bytes."""
+        return [fault for name in self.digests if (fault := self.fault(folder, name))]
+
+    def fault(self, folder: Path, name: str) -> str | None:
+        """What is wrong with one file, if anything is."""
+        try:
+            got = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except FileNotFoundError:
+            return f"{name} is missing"
+        except OSError as error:
+            return f"{name} cannot be read ({error.strerror})"
+        return None if got == self.digests[name] else f"{name} has SHA-256 {got}, expected {self.digests[name]}"
 
 
 def locate(data: Path | None = None, *, near: Path | None = None) -> Path:
@@ -33,31 +66,43 @@ def locate(data: Path | None = None, *, near: Path | None = None) -> Path:
     Raises:
         BenchmarkError: A named copy is incomplete or differs, or the photographs cannot be fetched.
     """
+    digests = {source.file_name: source.sha256 for source in sources()}
+    return _located(_Official(folder="originals", what="photographs", digests=digests), data, near)
+
+
+def locate_imagic(data: Path | None = None, *, near: Path | None = None) -> Path:
+    """The directory that holds the 100 edits that Imagic's authors published; otherwise as :func:`locate`."""
+    digests = {official_name(row.source, row.target_caption): row.imagic_sha256 for row in rows()}
+    return _located(_Official(folder="imagic", what="published Imagic edits", digests=digests), data, near)
+
+
+def _located(official: _Official, data: Path | None, near: Path | None) -> Path:
     if data is not None:
-        return _named_copy(data)
+        return _named_copy(official, data)
     looked = []
     if chosen := os.environ.get("EVALKIT_DATA"):
-        if _originals(Path(chosen)) is not None:
-            return _named_copy(Path(chosen))
+        if official.inside(Path(chosen)) is not None:
+            return _named_copy(official, Path(chosen))
         looked.append(f"EVALKIT_DATA={chosen}")
     if near is not None:
         beside = near.resolve().parent
-        found = _originals(beside)
-        if found is not None and not _faults(found, sources()):
+        found = official.inside(beside)
+        if found is not None and not official.faults(found):
             return found
-        looked.append(str(beside / "originals"))
-    return _fetch(cache_directory() / "benchmarks" / "tedbench" / "originals", looked)
+        looked.append(str(beside / official.folder))
+    return _fetch(official, cache_directory() / "benchmarks" / "tedbench" / official.folder, looked)
 
 
-def _named_copy(data: Path) -> Path:
-    """The photographs in a copy that the user named."""
-    found = _originals(data)
+def _named_copy(official: _Official, data: Path) -> Path:
+    """The files in a copy that the user named."""
+    found = official.inside(data)
     if found is None:
         raise BenchmarkError(
-            f"TEdBench's photographs are not in {data}: expected {sources()[0].file_name} and {len(sources()) - 1} "
-            f"more there, in its folder originals or in tedbench/originals. Give the directory with: --data DIR"
+            f"TEdBench's {official.what} are not in {data}: expected {next(iter(official.digests))} and "
+            f"{len(official.digests) - 1} more there, in its folder {official.folder} or in "
+            f"tedbench/{official.folder}. Give the directory with: --data DIR"
         )
-    faults = _faults(found, sources())
+    faults = official.faults(found)
     if faults:
         raise BenchmarkError(
             f"The TEdBench copy in {found} is not the official one: {listed(faults, 1)}. "
@@ -66,42 +111,17 @@ def _named_copy(data: Path) -> Path:
     return found
 
 
-def _originals(data: Path) -> Path | None:
-    """Which directory of a copy holds any of the photographs."""
-    for candidate in (data, data / "originals", data / "tedbench" / "originals"):
-        if any((candidate / source.file_name).is_file() for source in sources()):
-            return candidate
-    return None
-
-
-def _faults(folder: Path, expected: Iterable[SourceRow]) -> list[str]:
-    """What is wrong with each photograph in ``folder`` that has not the official bytes."""
-    return [fault for source in expected if (fault := _fault(folder / source.file_name, source))]
-
-
-def _fault(path: Path, source: SourceRow) -> str | None:
-    try:
-        got = hashlib.sha256(path.read_bytes()).hexdigest()
-    except FileNotFoundError:
-        return f"{source.file_name} is missing"
-    except OSError as error:
-        return f"{source.file_name} cannot be read ({error.strerror})"
-    if got != source.sha256:
-        return f"{source.file_name} has SHA-256 {got}, expected {source.sha256}"
-    return None
-
-
-def _fetch(folder: Path, looked: list[str]) -> Path:
+def _fetch(official: _Official, folder: Path, looked: list[str]) -> Path:
     """Completes the cached copy, file by file: an interrupted fetch goes on where it stopped."""
-    base = os.environ.get("EVALKIT_TEDBENCH_URL") or ORIGINALS_URL
-    for source in sources():
-        if _fault(folder / source.file_name, source) is not None:
-            _put(folder / source.file_name, _download(source, source_url(source.file_name, base), looked))
+    base = (os.environ.get("EVALKIT_TEDBENCH_URL") or TEDBENCH_URL).rstrip("/")
+    for name in official.digests:
+        if official.fault(folder, name) is not None:
+            _put(folder / name, _download(official, name, f"{base}/{official.folder}/{quote(name)}", looked))
     return folder
 
 
-def _download(source: SourceRow, url: str, looked: list[str]) -> bytes:
-    """One photograph from upstream, verified."""
+def _download(official: _Official, name: str, url: str, looked: list[str]) -> bytes:
+    """One file from upstream, verified."""
     from huggingface_hub.errors import HTTPError as AnyHTTPError  # type: ignore[attr-defined]  # re-exported
     from huggingface_hub.utils import http_backoff  # type: ignore[attr-defined]  # exported lazily
 
@@ -114,15 +134,15 @@ def _download(source: SourceRow, url: str, looked: list[str]) -> bytes:
         elsewhere = f" They were not found in {', '.join(looked)} either." if looked else ""
         reason = (str(failure).strip().splitlines() or [""])[0].rstrip(".")
         raise BenchmarkError(
-            f"TEdBench's photographs could not be fetched: {url} failed with {type(failure).__name__}: {reason}."
+            f"TEdBench's {official.what} could not be fetched: {url} failed with {type(failure).__name__}: {reason}."
             f"{elsewhere} {ways_out}"
         ) from failure
     content: bytes = response.content
     got = hashlib.sha256(content).hexdigest()
-    if got != source.sha256:
+    if got != official.digests[name]:
         raise BenchmarkError(
-            f"{url} is not the official file: expected SHA-256 {source.sha256}, got {got} "
-            f"({len(content)} bytes instead of {source.n_bytes}). {ways_out}"
+            f"{url} is not the official file: expected SHA-256 {official.digests[name]}, got {got} "
+            f"({len(content)} bytes). {ways_out}"
         )
     return content
 

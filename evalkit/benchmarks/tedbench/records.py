@@ -14,7 +14,8 @@ from urllib.parse import quote
 REPOSITORY = "https://github.com/imagic-editing/imagic-editing.github.io"
 COMMIT = "e711b1e515d4f1e297eecd031e55c4d0070cb41c"
 """The revision of the authors' repository that all digests belong to."""
-ORIGINALS_URL = f"https://raw.githubusercontent.com/imagic-editing/imagic-editing.github.io/{COMMIT}/tedbench/originals"
+TEDBENCH_URL = f"https://raw.githubusercontent.com/imagic-editing/imagic-editing.github.io/{COMMIT}/tedbench"
+"""Where its folders ``originals`` and ``imagic`` are served."""
 INPUT_LIST_SHA256 = "eb35aab9eb19b7926e1b9425d078be66a1696e583f0d5e2db6de66bcf7bc94d0"
 """Of upstream's ``input_list.json``, from which file names and target captions are."""
 
@@ -72,9 +73,9 @@ def official_name(source: str, target_caption: str) -> str:
     return f"{source}-{target_caption.removesuffix('.').replace(' ', '_')}.png"
 
 
-def source_url(file_name: str, base: str = ORIGINALS_URL) -> str:
+def source_url(file_name: str) -> str:
     """Where a photograph is served at the pinned revision."""
-    return f"{base.rstrip('/')}/{quote(file_name)}"
+    return f"{TEDBENCH_URL}/originals/{quote(file_name)}"
 
 
 def _lines(name: str) -> list[dict[str, Any]]:

@@ -1,0 +1,127 @@
+"""``fill``: what an entry lacks of its protocol's metrics, scored from edits that anybody can have again.
+
+Controls are made anew, and what a method's authors published is fetched. Either must have the digests of the entry.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from evalkit.benchmarks.controls import write_control
+from evalkit.edits.folder import EditFolder
+from evalkit.errors import EntryError, WeightsError
+from evalkit.leaderboard.digests import digest_outputs, exchanged
+from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
+from evalkit.leaderboard.records import Submission
+from evalkit.leaderboard.store import Leaderboard, LoadedEntry
+from evalkit.leaderboard.submit import Submitted, protocol_edits, submit_edits
+from evalkit.leaderboard.verify import EntryProblem
+from evalkit.storage.prefetch import Progress, no_progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """What came of filling the boards."""
+
+    filled: tuple[Submitted, ...]
+    """Entries that metrics were added to."""
+    awaiting: Mapping[str, tuple[str, ...]]
+    """Entries that still await metrics, for only their submitters have the edits."""
+    problems: tuple[EntryProblem, ...]
+    """Entries whose edits are not those that were published."""
+
+
+def fill_command(protocol: str) -> str:
+    """What is typed to fill a board."""
+    return f"evalkit leaderboard fill {protocol}"
+
+
+def awaiting(entry: LoadedEntry) -> tuple[str, ...]:
+    """The metrics of its protocol that an entry has no scores of."""
+    return get_protocol(entry.record.protocol).awaiting(entry.metrics)
+
+
+def has_public_edits(entry: LoadedEntry) -> bool:
+    """Whether anybody can have an entry's edits again: a control's, and what a method's authors published."""
+    benchmark = covered_benchmark(get_protocol(entry.record.protocol))
+    return entry.card.kind == "control" or entry.method in benchmark.published
+
+
+def fill(
+    leaderboard: Leaderboard,
+    protocol: str | None = None,
+    *,
+    data: Path | None = None,
+    device: str = "auto",
+    progress: Progress = no_progress,
+) -> Filled:
+    """Add to every entry whose edits can be had the metrics that it awaits; nothing else of it changes.
+
+    Each entry is written as soon as it is scored: the same call goes on where an earlier one was ended.
+
+    Args:
+        leaderboard: Where the entries are.
+        protocol: Whose entries; all by default.
+        data: A local copy of the benchmark's files, and of what was published on it.
+        device: Of the encoder.
+        progress: Called with the kind of work, how much is done and how much there is.
+
+    Raises:
+        EntryError: The protocol is unknown or has no entries, or an entry cannot be read or written.
+        WeightsError: The encoder's weights cannot be had.
+        EvalkitError: The benchmark's files, or the published edits, cannot be had.
+    """
+    if protocol and get_protocol(protocol).name not in leaderboard.protocols():
+        raise EntryError(
+            f"{leaderboard.root} has no entries of {protocol}: expected one of {', '.join(leaderboard.protocols())}."
+        )
+    filled, others, problems = [], {}, []
+    for path in leaderboard.entry_paths(protocol):
+        entry = leaderboard.read(path)
+        if not (metrics := awaiting(entry)):
+            continue
+        if not has_public_edits(entry):
+            others[entry.name] = metrics
+            continue
+        with _edits_of(entry, data) as edits:
+            differ = exchanged(entry.outputs, digest_outputs(edits.items))
+            if differ:
+                message = f"{len(differ)} of {len(entry.outputs)} edits are not those of the entry, {differ[0]} first"
+                where = path.relative_to(leaderboard.root).as_posix()
+                problems.append(EntryProblem(code="wrong_digest", where=where, message=message))
+            else:
+                filled.append(_fill(entry, edits, leaderboard, device, progress))
+    return Filled(filled=tuple(filled), awaiting=others, problems=tuple(problems))
+
+
+@contextmanager
+def _edits_of(entry: LoadedEntry, data: Path | None) -> Iterator[EditFolder]:
+    """An entry's edits, as anybody can have them today."""
+    protocol = get_protocol(entry.record.protocol)
+    benchmark = covered_benchmark(protocol)
+    if entry.method in benchmark.published:
+        yield protocol_edits(benchmark.published[entry.method](data), protocol, data)
+        return
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch) / entry.method
+        write_control(entry.method, benchmark.load(data), folder, rng=np.random.default_rng(0))
+        yield protocol_edits(folder, protocol, data)
+
+
+def _fill(
+    entry: LoadedEntry, edits: EditFolder, leaderboard: Leaderboard, device: str, progress: Progress
+) -> Submitted:
+    record = entry.record
+    submission = Submission(
+        protocol=record.protocol, method=entry.card, declarations=record.declarations, submitter=record.submitter
+    )
+    try:
+        return submit_edits(edits, submission, leaderboard, device=device, progress=progress)
+    except WeightsError as failure:
+        raise WeightsError(
+            f"{failure.what} {entry.name} is as it was. Run the same command where the weights can be downloaded."
+        ) from failure
