@@ -38,8 +38,8 @@ if TYPE_CHECKING:  # for readers and type checkers; nothing of it is imported he
     from evalkit.metrics.features import ItemFeature as ItemFeature
     from evalkit.metrics.features import PairFeature as PairFeature
     from evalkit.metrics.features import VectorFeature as VectorFeature
-    from evalkit.planning.plan import StudyPlan as StudyPlan
     from evalkit.planning.plan import power as power
+    from evalkit.planning.records import StudyPlan as StudyPlan
     from evalkit.scores.frame import ScoreFrame as ScoreFrame
     from evalkit.scores.run import ScoredRun as ScoredRun
     from evalkit.scores.run import read_run as read_run
@@ -64,7 +64,8 @@ _PUBLIC = {
     "evalkit.errors": ("EvalkitError",),
     "evalkit.metrics.base": ("Metric", "Scores"),
     "evalkit.metrics.features": ("ItemFeature", "PairFeature", "VectorFeature"),
-    "evalkit.planning.plan": ("StudyPlan", "power"),
+    "evalkit.planning.plan": ("power",),
+    "evalkit.planning.records": ("StudyPlan",),
     "evalkit.scores.frame": ("ScoreFrame",),
     "evalkit.scores.run": ("ScoredRun", "read_run"),
     "evalkit.scoring.measure": ("measure",),

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from evalkit.scores.columns import ColumnNames
     from evalkit.scores.tables import SignatureLength
 
-RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "rank_high", "reason")
 MARGIN_HELP = "Differences below X do not matter.  [default: the protocol's]"
 FIGURES_HELP = "Write the main figures there, with an index: SVG, PDF, PNG, and the numbers behind each as CSV."
 ALL_FIGURES_HELP = "With --figures: write every figure of every metric."
@@ -98,6 +97,7 @@ def compare(
     if to is not None and output.as_json:
         raise click.UsageError("--export and --json both take standard output: choose one.")
     from evalkit.comparison.compare import compare
+    from evalkit.comparison.tables.export import comparison_as_json
 
     comparison = compare(
         runs_from(runs, output),
@@ -110,7 +110,7 @@ def compare(
         groups=groups,
         **settings,
     )
-    output.json(as_json(comparison))
+    output.json(comparison_as_json(comparison))
     if to is None:
         show(comparison, output, details=details, signatures=signatures, rest="" if details else REST)
     else:
@@ -204,39 +204,6 @@ def _show_pairs(comparison: "Comparison", output: Output) -> None:
         output.table(table)
     for note in omitted_pairs(comparison):
         output.text(f"  {note}", indent="    ")
-
-
-def as_json(comparison: "Comparison") -> dict[str, Any]:
-    """What ``evalkit compare --json`` prints."""
-    from evalkit.comparison.tables.export import pair_record
-    from evalkit.comparison.tables.text import missing_reasons, signatures_of
-
-    return {
-        "comparisons": [pair_record(pair) for pair in comparison.pairs],
-        "ranking": _ranking(comparison),
-        "settings": {**comparison.settings, "notes": [*missing_reasons(comparison), *comparison.notes]},
-        "not_told_apart": {metric: [list(members) for members in sets] for metric, sets in comparison.cliques.items()},
-        "signature": next(iter(signatures_of(comparison, "short")), None),
-        **_edit_types(comparison),
-    }
-
-
-def _edit_types(comparison: "Comparison") -> dict[str, Any]:
-    """What was found on each edit type, where that was asked for."""
-    from evalkit.comparison.tables.export import pair_record
-
-    if comparison.edit_types is None:
-        return {}
-    return {
-        "edit_types": {
-            name: {"comparisons": [pair_record(pair) for pair in part.pairs], "ranking": _ranking(part)}
-            for name, part in comparison.edit_types.of.items()
-        }
-    }
-
-
-def _ranking(comparison: "Comparison") -> list[dict[str, Any]]:
-    return [{key: getattr(row, key) for key in RANKING_KEYS} for row in comparison.ranking]
 
 
 def margins_in(given: tuple[str, ...]) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """``evalkit power``: how large a study must be."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ from evalkit.cli.inputs import column_options, runs_from
 from evalkit.cli.output import Output, names_in, output_options
 
 if TYPE_CHECKING:
-    from evalkit.planning.plan import StudyPlan
     from evalkit.scores.columns import ColumnNames
 
 
@@ -58,7 +56,7 @@ def power(
     how much they may vary; or from a standard deviation, with --sd.
     """
     from evalkit.planning.plan import power as plan_power
-    from evalkit.planning.tables import plan_notes, plan_tables
+    from evalkit.planning.tables import plan_as_json, plan_notes, plan_tables
 
     if bool(pilot) == (sd is not None):
         raise click.UsageError("Give a pilot (one run or two) or a standard deviation (--sd), and not both.")
@@ -76,23 +74,11 @@ def power(
         **{name: value for name, value in given.items() if value is not None},
         **settings,
     )
-    output.json(as_json(plan, settings))
+    output.json(plan_as_json(plan))
     for table in plan_tables(plan):
         output.table(table)
     for note in plan_notes(plan):
         output.text(f"  {note}", indent="    ")
-
-
-def as_json(plan: "StudyPlan", settings: dict[str, Any]) -> dict[str, Any]:
-    """What ``evalkit power --json`` prints."""
-    return {
-        "basis": asdict(plan.basis),
-        "detectable": [asdict(row) for row in plan.detectable],
-        "needed": [asdict(row) for row in plan.needed],
-        "seeds": [asdict(row) for row in plan.seeds],
-        "fewest": {"groups": plan.fewest_groups, "items": plan.fewest_items},
-        "settings": {**settings, "alpha_per_comparison": plan.alpha},
-    }
 
 
 def _numbers(listed: str | None, option: str) -> list[float]:

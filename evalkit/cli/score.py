@@ -220,18 +220,9 @@ def _show_problems(record: "RunRecord", output: Output, *, of: str = "") -> None
 def as_json(record: "RunRecord", protocol: "Protocol | None" = None) -> dict[str, Any]:
     """What ``evalkit score --json`` prints of a run."""
     from evalkit.benchmarks.protocol_tables import protocol_cells
-    from evalkit.scores.tables import signature_lines
+    from evalkit.scores.tables import run_as_json
 
-    shown = {"mean", "ci_low", "ci_high", "n", "n_groups", "n_undefined", "higher_is_better", "signature"}
     return {
-        "run": record.run,
-        "benchmark": record.benchmark,
-        "n_items": record.n_items,
-        "n_edited": record.n_edited,
-        "layout": record.folder.layout,
-        "metrics": {name: summary.model_dump(include=shown) for name, summary in record.metrics.items()},
-        "problems": [problem.model_dump() for problem in record.problems],
-        "images": record.images.model_dump() if record.images else None,
-        "signature": signature_lines([record])[0],
+        **run_as_json(record),
         **({"protocol": {"name": protocol.name, "columns": protocol_cells(record, protocol)}} if protocol else {}),
     }

@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from math import nan
+from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord
 from evalkit.stats.intervals import Estimate
 from evalkit.stats.multiplicity import Correction
 from evalkit.stats.records import PairComparison, RankedMethod, VerdictName
+from evalkit.tables.exportable import Exportable, Shown, scalars_of
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["ComparedMethod", "ComparedMetric", "Comparison", "EditTypes", "MethodVerdict", "PairResult", "RankedMethod"]
 
@@ -151,9 +156,12 @@ def _negated(value: float | None) -> float | None:
     return None if value is None else 0.0 - value  # 0 has no sign
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """Several methods, compared pair by pair on the same items."""
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Comparison(Exportable):
+    """Several methods, compared pair by pair on the same items.
+
+    ``print(comparison)`` shows the tables and sentences of the command, and a notebook shows them by itself.
+    """
 
     methods: tuple[ComparedMethod, ...]
     metrics: tuple[ComparedMetric, ...]
@@ -170,6 +178,49 @@ class Comparison:
     """What a reader must know: items left out, metrics that could not be compared, runs that are incomplete."""
     edit_types: "EditTypes | None" = None
     """What was found on the items of each edit type, where that was asked for."""
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A row per metric and pair, and per edit type where these were asked for; the columns of ``--export csv``.
+
+        Means and ranks of the methods are in `ranking`, of which ``pandas.DataFrame(comparison.ranking)`` is a frame.
+        """
+        import pandas
+
+        from evalkit.comparison.tables.export import pair_rows
+
+        columns, rows = pair_rows(self)
+        return pandas.DataFrame([[nan if cell is None else cell for cell in row] for row in rows], columns=columns)
+
+    def to_markdown(self) -> str:
+        """Sentences, means, comparisons and notes in GitHub's Markdown: what ``--export md`` prints."""
+        from evalkit.comparison.tables.export import markdown
+
+        return markdown(self)
+
+    def to_latex(self) -> str:
+        """``table`` environments for ``booktabs`` and ``graphicx``: what ``--export latex`` prints."""
+        from evalkit.comparison.tables.latex import latex
+
+        return latex(self)
+
+    def scalars(self) -> dict[str, float]:
+        """On each metric each method's ``mean``, ``ci_low``, ``ci_high``, ``rank_low`` and ``rank_high``, for a logger.
+
+        Names are like ``clip_score/ours/mean``: of letters, digits, blanks and ``_-./``, which W&B, TensorBoard and
+        MLflow take.
+        """
+        numbers = ("mean", "ci_low", "ci_high", "rank_low", "rank_high")
+        return scalars_of({(r.metric, r.method, name): getattr(r, name) for r in self.ranking for name in numbers})
+
+    def _as_json(self) -> dict[str, Any]:
+        from evalkit.comparison.tables.export import comparison_as_json
+
+        return comparison_as_json(self)
+
+    def _shown(self) -> Shown:
+        from evalkit.comparison.tables.shown import shown_comparison
+
+        return shown_comparison(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

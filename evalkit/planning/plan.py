@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ from evalkit.arrays import Floats
 from evalkit.comparison.join import join
 from evalkit.comparison.load import check_comparable, load_methods
 from evalkit.errors import OptionError
+from evalkit.planning.records import Basis, Detectable, Needed, SeedPlan, StudyPlan
 from evalkit.scores.columns import ColumnNames
 from evalkit.scores.external import read_groups
 from evalkit.stats.clusters import Labels, code_groups
 from evalkit.stats.power import (
     POWER,
-    Design,
     design_effect,
     equivalence_items_needed,
     groups_needed,
@@ -35,94 +34,6 @@ NOTEWORTHY = (0.1, 0.2, 0.3, 0.5)
 """Effects to plan for where none is named, in standard deviations of the differences."""
 USUAL_ITEMS = (20, 50, 100, 200, 500, 1000)
 USUAL_SEEDS = (1, 2, 3, 5, 10)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Basis:
-    """What is known about the paired differences before the study."""
-
-    standard_deviation: float
-    """Of the items' differences, in the units of the scores."""
-    intraclass_correlation: float
-    """Of differences within a group, at least 0."""
-    items_per_group: float
-    """The mean of ``group_sizes``."""
-    design_effect: float
-    """How much the groups inflate the variance of the mean."""
-    group_sizes: tuple[float, ...] = (1.0,)
-    """Of the pilot's groups, whose mix the study keeps; one number for groups of one size."""
-    n_items: int | None = None
-    """Of the pilot; None where there was none."""
-    n_groups: int | None = None
-    components: VarianceComponents | None = None
-    """Items against seeds, where both methods of the pilot have several."""
-    notes: tuple[str, ...] = ()
-    """Where these figures come from, and what was assumed."""
-
-    @property
-    def design(self) -> Design:
-        """A study of such items, in groups of such sizes."""
-        return Design(
-            standard_deviation=self.standard_deviation,
-            design_effect=self.design_effect,
-            group_sizes=self.group_sizes,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detectable:
-    """What so many items can show."""
-
-    items: int
-    groups: int
-    """Whole ones."""
-    effect: float | None
-    """Smallest true difference found with the power asked for; None where ``reason`` says why."""
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Needed:
-    """What an effect needs; None where no number up to a billion is enough."""
-
-    effect: float
-    items: int | None
-    """In whole groups."""
-    groups: int | None
-    equivalence_items: int | None
-    """Items that would show equivalence inside ± the effect, where there is no difference."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeedPlan:
-    """How many items are needed with so many seeds per item; None where no number up to a billion is enough."""
-
-    seeds: int
-    items: int | None
-    images: int | None
-    """Edited images of both methods together: ``2 · seeds · items``."""
-    standard_deviation: float
-    """Of an item's difference, its seeds averaged."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyPlan:
-    """The answer to: how large must the study be?"""
-
-    basis: Basis
-    detectable: tuple[Detectable, ...]
-    needed: tuple[Needed, ...]
-    seeds: tuple[SeedPlan, ...]
-    """For the first effect; empty where the pilot has one seed."""
-    alpha: float
-    """After division by the number of comparisons."""
-    power: float
-    fewest_groups: int
-    """With fewer a sign-flip test can find nothing at this alpha."""
-    fewest_items: int
-    """In so many groups."""
-    named_effects: bool
-    """Whether somebody said what is to be found; else usual fractions of the standard deviation stand for it."""
 
 
 def basis_from_deviation(deviation: float, *, icc: float = 0.0, items_per_group: float = 1.0) -> Basis:
@@ -261,7 +172,7 @@ def plan_study(
     """
     if comparisons < 1:
         raise OptionError(f"There must be at least one comparison; got {comparisons}.")
-    alpha /= comparisons
+    family_alpha, alpha = alpha, alpha / comparisons
     numbers = items or sorted({*USUAL_ITEMS, *([basis.n_items] if basis.n_items else [])})
     wanted = effects or [share * basis.standard_deviation for share in NOTEWORTHY]
     return StudyPlan(
@@ -270,6 +181,8 @@ def plan_study(
         needed=tuple(_needed(basis, effect, alpha, power) for effect in wanted),
         seeds=_seeds(basis, wanted[0], alpha, power),
         alpha=alpha,
+        family_alpha=family_alpha,
+        comparisons=comparisons,
         power=power,
         fewest_groups=groups_needed(alpha),
         fewest_items=basis.design.items_in(groups_needed(alpha)),

@@ -1,11 +1,42 @@
 """A study plan as tables and sentences."""
 
 import math
+from dataclasses import asdict
+from typing import Any
 
 from evalkit.formatting import counted, format_number, format_p_relation, share_of_studies
-from evalkit.planning.plan import StudyPlan
+from evalkit.planning.records import StudyPlan
 from evalkit.stats.seeds import VarianceComponents
+from evalkit.tables.exportable import Shown
 from evalkit.tables.table import TextTable
+
+
+def shown_plan(plan: StudyPlan) -> Shown:
+    """What ``evalkit power`` prints."""
+    first = plan.needed[0]
+    needed = "no number of items shows" if first.items is None else f"{counted(first.items, 'item')} to find"
+    return Shown(
+        summary=f"{needed} a true difference of {format_number(first.effect)}",
+        tables=tuple(plan_tables(plan)),
+        notes=tuple(plan_notes(plan)),
+    )
+
+
+def plan_as_json(plan: StudyPlan) -> dict[str, Any]:
+    """What ``evalkit power --json`` prints."""
+    return {
+        "basis": asdict(plan.basis),
+        "detectable": [asdict(row) for row in plan.detectable],
+        "needed": [asdict(row) for row in plan.needed],
+        "seeds": [asdict(row) for row in plan.seeds],
+        "fewest": {"groups": plan.fewest_groups, "items": plan.fewest_items},
+        "settings": {
+            "comparisons": plan.comparisons,
+            "alpha": plan.family_alpha,
+            "power": plan.power,
+            "alpha_per_comparison": plan.alpha,
+        },
+    }
 
 
 def plan_tables(plan: StudyPlan) -> list[TextTable]:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ import pyarrow as pa
 
 from evalkit.arrays import Floats, Indices, Mask
 from evalkit.edits.item import Status
+
+if TYPE_CHECKING:
+    import pandas
 
 _BATCH = 2_000
 """Rows that are Python objects at one time, while columns are made of them."""
@@ -51,7 +54,7 @@ class ItemMeans:
         return dict(zip(self.item_ids, self.values.tolist(), strict=True))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ScoreFrame:
     """Items × metrics, a row per item and seed: three tables side by side, so that a metric may have any name."""
 
@@ -87,6 +90,24 @@ class ScoreFrame:
 
     def __len__(self) -> int:
         return int(self.items.num_rows)
+
+    def __repr__(self) -> str:
+        return f"<ScoreFrame: {len(self):,} rows of {', '.join(self.metrics)}>"
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A row per item and seed: ``item_id``, ``group``, ``seed``, ``edit_type``, ``status``, and every metric.
+
+        A value that is not defined is NaN; `reasons` says why.
+        """
+        import pandas
+
+        items = {
+            name: _listed(column)
+            for name, column in zip(self.items.column_names, self.items.itercolumns(), strict=True)
+        }
+        items["seed"] = [None if seed is None else int(seed) for seed in items["seed"]]
+        values = {metric: self.column(metric) for metric in self.metrics}
+        return pandas.concat([pandas.DataFrame(items), pandas.DataFrame(values)], axis=1)
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +18,10 @@ from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.storage.atomic import atomic_write, names_in_folder
 from evalkit.storage.documents import MAX_JSON_BYTES, LineError, json_lines, parse_json, read_json
 from evalkit.storage.files import open_regular
+from evalkit.tables.exportable import Exportable, Shown, scalars_of
+
+if TYPE_CHECKING:
+    import pandas
 
 SCHEMA: Literal["evalkit.run/1"] = "evalkit.run/1"
 
@@ -174,12 +178,39 @@ _BEGINNING = b'{"item_id": '
 """Of every line of the items."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoredRun:
-    """A run: its record, and the scores of every item."""
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ScoredRun(Exportable):
+    """A run: its record, and the scores of every item.
+
+    ``print(run)`` shows the table of the command, and a notebook shows it by itself.
+    """
 
     record: RunRecord
     table: ScoreFrame
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """The score of every item: see :meth:`ScoreFrame.to_dataframe`."""
+        return self.table.to_dataframe()
+
+    def scalars(self) -> dict[str, float]:
+        """Each metric's ``mean``, ``ci_low``, ``ci_high`` and number of items ``n``, for a logger.
+
+        Names are like ``clip_score/mean``: of letters, digits, blanks and ``_-./``, which W&B, TensorBoard and MLflow
+        take.
+        """
+        found = self.record.metrics.items()
+        numbers = ("mean", "ci_low", "ci_high", "n")
+        return scalars_of({(name, number): getattr(summary, number) for name, summary in found for number in numbers})
+
+    def _as_json(self) -> dict[str, Any]:
+        from evalkit.scores.tables import run_as_json
+
+        return run_as_json(self.record)
+
+    def _shown(self) -> Shown:
+        from evalkit.scores.tables import shown_runs
+
+        return shown_runs({self.record.run: self.record})
 
 
 def write_run(directory: Path, run: ScoredRun) -> None:

@@ -1,7 +1,7 @@
 """Scored runs as tables: one run, and several side by side."""
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from evalkit.formatting import (
     DASH,
@@ -16,6 +16,7 @@ from evalkit.formatting import (
 from evalkit.metrics.base import REASONS
 from evalkit.scores.run import MetricSummary, RunRecord
 from evalkit.scores.signatures import short_signature
+from evalkit.tables.exportable import Shown
 from evalkit.tables.table import TextTable, in_columns
 
 MINIATURE_NOTE = "miniature encoder: a dry run on a toy, not comparable with published numbers"
@@ -29,22 +30,57 @@ NO_CAPTIONS = {
 """Reasons that are often those of a whole benchmark, with what its items lack."""
 
 
+def run_as_json(record: RunRecord) -> dict[str, Any]:
+    """What ``evalkit score --json`` prints of a run."""
+    shown = {"mean", "ci_low", "ci_high", "n", "n_groups", "n_undefined", "higher_is_better", "signature"}
+    return {
+        "run": record.run,
+        "benchmark": record.benchmark,
+        "n_items": record.n_items,
+        "n_edited": record.n_edited,
+        "layout": record.folder.layout,
+        "metrics": {name: summary.model_dump(include=shown) for name, summary in record.metrics.items()},
+        "problems": [problem.model_dump() for problem in record.problems],
+        "images": record.images.model_dump() if record.images else None,
+        "signature": signature_lines([record])[0],
+    }
+
+
+def shown_runs(records: Mapping[str, RunRecord]) -> Shown:
+    """One run, or several side by side, with what must stand below."""
+    one = next(iter(records.values())) if len(records) == 1 else None
+    means = [f"{name} {format_score(summary.mean)}" for name, summary in one.metrics.items()] if one else list(records)
+    what = f"{one_line(one.run)}, {counted(one.n_items, 'item')}" if one else counted(len(records), "run")
+    return Shown(
+        summary=f"{what}: {listed(means)}",
+        tables=(run_table(one) if one else runs_table(records),) if records else (),
+        notes=(*run_notes(*records.values()), *signature_lines(records.values())),
+    )
+
+
 def run_table(record: RunRecord) -> TextTable:
     """One run: a row per metric with its mean, its interval, and on how many items they rest where that differs."""
     found = list(record.metrics.items())
     same = len({(summary.n, summary.n_groups) for _, summary in found}) == 1
+    undefined = any(summary.n_undefined for _, summary in found)
     rows = tuple(
         (
             label(name, summary.higher_is_better),
             format_score(summary.mean),
             format_interval(summary.ci_low, summary.ci_high),
             *(() if same else (f"{summary.n:,}", f"{summary.n_groups:,}")),
-            f"{summary.n_undefined:,}" if summary.n_undefined else "",
+            *((f"{summary.n_undefined:,}" if summary.n_undefined else "",) if undefined else ()),
         )
         for name, summary in found
     )
     numbers = () if same else ("items", "groups")
-    header = ("metric", "mean", f"{format_percent(record.level)} interval", *numbers, "undefined")
+    header = (
+        "metric",
+        "mean",
+        f"{format_percent(record.level)} interval",
+        *numbers,
+        *(["undefined"] if undefined else []),
+    )
     basis = _basis(found[0][1].n, found[0][1].n_groups) if same else ""
     on = f" on {one_line(record.benchmark)}" if record.benchmark else ""
     title = f"{one_line(record.run)}{on}{basis}"

@@ -11,11 +11,12 @@ from itertools import combinations
 
 from rich.cells import cell_len
 
-from evalkit.cli.compare import as_json, show
+from evalkit.cli.compare import show
 from evalkit.comparison.statements.rankings import key_sentences
-from evalkit.comparison.tables.export import comparison_csv, markdown
-from evalkit.comparison.tables.latex import _escape, latex
+from evalkit.comparison.tables.export import comparison_as_json, comparison_csv, markdown
+from evalkit.comparison.tables.latex import latex
 from evalkit.report.page.render import render_page
+from evalkit.tables.latex import escape_latex
 from tests.support.terminal import parts_of, rows_of, without_spaces, written
 
 WIDE = 100_000
@@ -379,7 +380,7 @@ def _check_matrix(said, metric, order, rows):
 
 def json_said(comparison):
     """What ``--json`` prints."""
-    found = json.loads(json.dumps(as_json(comparison), allow_nan=False))
+    found = json.loads(json.dumps(comparison_as_json(comparison), allow_nan=False))
     said = Said(where="json", text="", metrics=_by_label(comparison))
     said.about_ranks = comparison.settings["test"] == "wilcoxon"
     for row in found["comparisons"]:
@@ -478,7 +479,7 @@ def _plain_markdown(text):
 
 def _plain_latex(text, names):
     for name in sorted(names, key=len, reverse=True):
-        text = text.replace(_escape(name), name)
+        text = text.replace(escape_latex(name), name)
     for shown, escaped in (("−", "$-$"), ("[", "{[}"), ("]", "{]}"), ("–", "--"), ("↑", r"$\uparrow$"), ("_", r"\_"),
                            ("↓", r"$\downarrow$"), ("<", r"\textless{}"), ("α", r"$\alpha$")):  # fmt: skip
         text = text.replace(escaped, shown)

@@ -3,13 +3,22 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from itertools import chain
+from typing import Any
 
 from evalkit.comparison.records import Comparison, PairResult
 from evalkit.comparison.statements.captions import means_caption
 from evalkit.comparison.statements.terms import metric_label
 from evalkit.comparison.tables.edit_types import edit_type_notes, edit_type_tables
 from evalkit.comparison.tables.latex import latex
-from evalkit.comparison.tables.text import Mark, comparison_notes, means_by_method, pairs_table, verdict_sentences
+from evalkit.comparison.tables.text import (
+    Mark,
+    comparison_notes,
+    means_by_method,
+    missing_reasons,
+    pairs_table,
+    signatures_of,
+    verdict_sentences,
+)
 from evalkit.formatting import format_interval, format_ranks, format_score, one_line
 from evalkit.tables import ExportFormat
 from evalkit.tables.table import csv_text, escape_markdown, markdown_rows, markdown_table
@@ -21,6 +30,7 @@ PAIR_COLUMNS = (
     "items_needed", "n_not_run", "n_failed", "seed_effect", "is_open", "reason",
 )  # fmt: skip
 """What a pair has one value of: columns of the CSV, and keys of each comparison in ``--json``."""
+_RANKING_KEYS = ("metric", "method", "mean", "ci_low", "ci_high", "rank_low", "rank_high", "reason")
 _PARTS: Mapping[str, Callable[[PairResult], object]] = {
     "rank_biserial": lambda pair: pair.rank_biserial and pair.rank_biserial.value,
     "rank_biserial_low": lambda pair: pair.rank_biserial and pair.rank_biserial.low,
@@ -68,11 +78,16 @@ def _edit_types(comparison: Comparison) -> list[str]:
 
 def comparison_csv(comparison: Comparison) -> str:
     """One line per comparison, and where edit types were asked for also one for each on the items of each type."""
+    return csv_text(*pair_rows(comparison))
+
+
+def pair_rows(comparison: Comparison) -> tuple[tuple[str, ...], list[list[object]]]:
+    """The columns and the lines of the CSV."""
     if comparison.edit_types is None:
-        return pairs_csv(comparison.pairs)
+        return (*PAIR_COLUMNS, *_PARTS), list(map(_pair_cells, comparison.pairs))
     parts = {"": comparison, **comparison.edit_types.of}
     rows = [[name, *_pair_cells(pair)] for name, part in parts.items() for pair in part.pairs]
-    return csv_text(("edit_type", *PAIR_COLUMNS, *_PARTS), rows)
+    return ("edit_type", *PAIR_COLUMNS, *_PARTS), rows
 
 
 def pair_record(pair: PairResult) -> dict[str, object]:
@@ -87,6 +102,34 @@ def pair_record(pair: PairResult) -> dict[str, object]:
         "excluded": dict(pair.excluded),
         "sentence": pair.sentence,
     }
+
+
+def comparison_as_json(comparison: Comparison) -> dict[str, Any]:
+    """What ``evalkit compare --json`` prints."""
+    return {
+        "comparisons": [pair_record(pair) for pair in comparison.pairs],
+        "ranking": _ranking(comparison),
+        "settings": {**comparison.settings, "notes": [*missing_reasons(comparison), *comparison.notes]},
+        "not_told_apart": {metric: [list(members) for members in sets] for metric, sets in comparison.cliques.items()},
+        "signature": next(iter(signatures_of(comparison, "short")), None),
+        **_edit_types_as_json(comparison),
+    }
+
+
+def _edit_types_as_json(comparison: Comparison) -> dict[str, Any]:
+    """What was found on each edit type, where that was asked for."""
+    if comparison.edit_types is None:
+        return {}
+    return {
+        "edit_types": {
+            name: {"comparisons": [pair_record(pair) for pair in part.pairs], "ranking": _ranking(part)}
+            for name, part in comparison.edit_types.of.items()
+        }
+    }
+
+
+def _ranking(comparison: Comparison) -> list[dict[str, Any]]:
+    return [{key: getattr(row, key) for key in _RANKING_KEYS} for row in comparison.ranking]
 
 
 def pairs_csv(pairs: Iterable[PairResult]) -> str:

@@ -1,7 +1,7 @@
 """A comparison as LaTeX tables that fit a column of text."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
 from evalkit.comparison.statements.captions import means_caption, pairs_caption
@@ -14,16 +14,17 @@ from evalkit.comparison.tables.text import (
     means_by_method,
     miniature_note,
 )
-from evalkit.formatting import DASH, format_interval, format_p, format_ranks, format_score, one_line
+from evalkit.formatting import DASH, format_interval, format_p, format_ranks, format_score
+from evalkit.tables.latex import (
+    LatexBlock,
+    escape_latex,
+    latex_document,
+    latex_lines,
+    latex_row,
+    latex_small,
+    latex_tables,
+)
 
-_SPECIAL: Mapping[str, str] = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': "''", "[": "{[}", "]": "{]}",
-    "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "α": r"$\alpha$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
-    "→": r"$\rightarrow$", "≤": r"$\leq$", "–": "--", "…": r"\ldots{}", "’": "'",
-}  # fmt: skip
-"""Brackets too: one that opens a row would be read as the argument of the line break before it."""
 _PAIR_COLUMNS = "lrrrrrl"
 _MARKS: Mapping[Mark, str] = {"best": r"\textbf{%s}", "tied": r"\underline{%s}", "": "%s"}
 _METRICS = 4
@@ -32,28 +33,6 @@ _WRAP = 17
 """Letters of a metric's name on one line of a column's head."""
 _STACK = 24
 """Letters of a pair of names that stand on one line; longer ones take two."""
-_LINES = 40
-"""Lines of a table that fit a page, below its caption."""
-_PLAIN_ENGINE = 0x17F
-"""Letters beyond Latin ones are not known to pdfTeX."""
-
-
-_TABLE = r"""\begin{table}
-\centering
-%(again)s\caption{%(caption)s}
-\medskip
-\footnotesize
-\setlength{\tabcolsep}{4pt}
-\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%%
-\begin{tabular}{%(columns)s}
-\toprule
-%(lines)s
-\bottomrule
-\end{tabular}}
-\end{table}"""
-"""Not a longtable: that can neither be scaled nor stand in a column of a page with two."""
-_Block = tuple[list[str], list[list[str]]]
-"""A head that is repeated where its rows go on in another table, and rows of lines that stay together."""
 
 
 def latex(comparison: Comparison) -> str:
@@ -62,77 +41,65 @@ def latex(comparison: Comparison) -> str:
     Intervals stand in small type below their estimates, so that four metrics fit a column; what is wider still is
     scaled down to the width of the text, and what is longer than a page goes on in another table.
     """
-    notes = [f"% {one_line(note)}" for note in comparison_notes(comparison)]
-    body = "\n".join(f"{table}\n" for table in [*_means(comparison), *_pairs(comparison)])
-    beyond = "".join(sorted({letter for letter in body if ord(letter) > _PLAIN_ENGINE}))
-    needs = [r"% Needs \usepackage{booktabs,graphicx}."]
-    if beyond:
-        needs.append(f"% Needs xelatex or lualatex, and a font that has {beyond}")
-    return "\n".join([*needs, body, *notes, ""])
+    return latex_document([*_means(comparison), *_pairs(comparison)], comparison_notes(comparison))
 
 
 def _means(comparison: Comparison) -> list[str]:
     """Methods × metrics; many metrics in blocks one below the other."""
     metrics = comparison.metrics
     width = math.ceil(len(metrics) / math.ceil(len(metrics) / _METRICS))
-    blocks: list[_Block] = []
+    blocks: list[LatexBlock] = []
     for start in range(0, len(metrics), width):
         rest = [("", "")] * (start + width - len(metrics))
         heads = [*map(_stacked, metrics[start : start + width]), *("" for _ in rest)]
         rows = [
-            _lines([(_escape(method), ""), *(_mean(*ranked) for ranked in means[start : start + width]), *rest])
+            latex_lines(
+                [(escape_latex(method), ""), *(_mean(*ranked) for ranked in means[start : start + width]), *rest]
+            )
             for method, means in means_by_method(comparison).items()
         ]
-        blocks.append(([_row(["method", *heads]), r"\midrule"], rows))
+        blocks.append(([latex_row(["method", *heads]), r"\midrule"], rows))
     warning = "".join(f" {note[0].upper()}{note[1:]}." for note in miniature_note(comparison))
     caption = means_caption(comparison, "Bold", "underlined") + warning
-    return _tables(caption, "l" + "r" * width, [], blocks)
+    return latex_tables(caption, "l" + "r" * width, [], blocks)
 
 
 def _mean(ranked: RankedMethod, mark: Mark) -> tuple[str, str]:
     interval = "" if ranked.ci_low is None else format_interval(ranked.ci_low, ranked.ci_high)
     below = f"{interval} ({format_ranks(ranked.rank_low, ranked.rank_high)})".strip()
-    return _MARKS[mark] % _escape(format_score(ranked.mean)), _small(below)
+    return _MARKS[mark] % escape_latex(format_score(ranked.mean)), latex_small(below)
 
 
 def _pairs(comparison: Comparison) -> list[str]:
     """The comparisons under the name of their metric."""
     inference = Inference.of(comparison.settings)
     stacked = any(len(pair.a + pair.b) > _STACK for pair in comparison.pairs)
-    blocks: list[_Block] = []
+    blocks: list[LatexBlock] = []
     for metric in comparison.metrics:
-        heading = rf"\multicolumn{{{len(_PAIR_COLUMNS)}}}{{l}}{{\emph{{{_escape(metric_label(metric))}}}}} \\"
+        heading = rf"\multicolumn{{{len(_PAIR_COLUMNS)}}}{{l}}{{\emph{{{escape_latex(metric_label(metric))}}}}} \\"
         pairs = [pair for pair in comparison.pairs if pair.metric == metric.name]
-        rows = [_lines(_pair(pair, inference, stacked=stacked)) for pair in pairs]
+        rows = [latex_lines(_pair(pair, inference, stacked=stacked)) for pair in pairs]
         blocks.append(([heading, r"\addlinespace[2pt]"], rows))
     effect = "rank-biserial" if inference.is_about_ranks else "difference"
-    head = _row(["comparison", effect, "$p$", "adjusted $p$", "win/tie/loss", "MDE", "verdict"])
-    return _tables(pairs_caption(comparison), _PAIR_COLUMNS, [head], blocks)
+    head = latex_row(["comparison", effect, "$p$", "adjusted $p$", "win/tie/loss", "MDE", "verdict"])
+    return latex_tables(pairs_caption(comparison), _PAIR_COLUMNS, [head], blocks)
 
 
 def _pair(pair: PairResult, inference: Inference, *, stacked: bool) -> list[tuple[str, str]]:
-    label = (_escape(pair.b), _escape(f"− {pair.a}")) if stacked else (_escape(f"{pair.b} − {pair.a}"), "")
+    label = (
+        (escape_latex(pair.b), escape_latex(f"− {pair.a}")) if stacked else (escape_latex(f"{pair.b} − {pair.a}"), "")
+    )
     verdict, _, more = verdict_words(pair, ranks=inference.is_about_ranks).partition(", ")
     effect, interval = effect_cells(pair, ranks=inference.is_about_ranks)
     return [
         label,
-        (_escape(effect), _small("" if interval == DASH else interval)),
-        (_escape(format_p(pair.p_value, inference.alpha)), ""),
-        (_escape(format_p(pair.adjusted_p_value, inference.alpha)), ""),
+        (escape_latex(effect), latex_small("" if interval == DASH else interval)),
+        (escape_latex(format_p(pair.p_value, inference.alpha)), ""),
+        (escape_latex(format_p(pair.adjusted_p_value, inference.alpha)), ""),
         (win_tie_loss(pair), ""),
-        (_escape(mde_cell(pair, inference)), ""),
-        (_escape(verdict), _small(more)),
+        (escape_latex(mde_cell(pair, inference)), ""),
+        (escape_latex(verdict), latex_small(more)),
     ]
-
-
-def _lines(cells: Sequence[tuple[str, str]]) -> list[str]:
-    """A row, and a second one with what stands below its cells, where anything does."""
-    below = [second for _, second in cells]
-    return [_row([first for first, _ in cells]), *([_row(below)] if any(below) else [])]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return rf"{' & '.join(cells)} \\"
 
 
 def _stacked(metric: ComparedMetric) -> str:
@@ -142,44 +109,5 @@ def _stacked(metric: ComparedMetric) -> str:
         if lines[-1] and len(lines[-1] + part) > _WRAP:
             lines.append("")
         lines[-1] += part
-    text = r" \\ ".join(map(_escape, lines))
+    text = r" \\ ".join(map(escape_latex, lines))
     return text if len(lines) == 1 else rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{text}\end{{tabular}}"
-
-
-def _small(text: str) -> str:
-    return rf"{{\scriptsize {_escape(text)}}}" if text else ""
-
-
-def _escape(text: str) -> str:
-    return "".join(_SPECIAL.get(character, character) for character in one_line(text)).replace(r" \%", r"\,\%")
-
-
-def _tables(caption: str, columns: str, top: list[str], blocks: Sequence[_Block]) -> list[str]:
-    """As many tables of one number as it takes for each to fit a page."""
-    return [
-        _TABLE
-        % {
-            "again": "\\addtocounter{table}{-1}\n" if number else "",
-            "caption": "(continued)" if number else _escape(caption),
-            "columns": columns,
-            "lines": "\n".join([*top, *page[0 if top else 1 :]]),
-        }
-        for number, page in enumerate(_pages(blocks))
-    ]
-
-
-def _pages(blocks: Sequence[_Block]) -> list[list[str]]:
-    """The blocks' lines, a rule before each head, in pages."""
-    pages: list[list[str]] = [[]]
-    room = _LINES
-    for head, rows in blocks:
-        headless = True
-        for row in rows:
-            if len(row) + headless > room:
-                pages.append([])
-                room, headless = _LINES, True
-            pages[-1] += [r"\midrule", *head] if headless else [r"\addlinespace[2pt]"]
-            pages[-1] += row
-            room -= len(row) + headless
-            headless = False
-    return pages

@@ -1,0 +1,130 @@
+"""What is known before a study, and the plan of it, as records."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from evalkit.stats.power import Design
+from evalkit.stats.seeds import VarianceComponents
+from evalkit.tables.exportable import Exportable, Shown
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What is known about the paired differences before the study."""
+
+    standard_deviation: float
+    """Of the items' differences, in the units of the scores."""
+    intraclass_correlation: float
+    """Of differences within a group, at least 0."""
+    items_per_group: float
+    """The mean of ``group_sizes``."""
+    design_effect: float
+    """How much the groups inflate the variance of the mean."""
+    group_sizes: tuple[float, ...] = (1.0,)
+    """Of the pilot's groups, whose mix the study keeps; one number for groups of one size."""
+    n_items: int | None = None
+    """Of the pilot; None where there was none."""
+    n_groups: int | None = None
+    components: VarianceComponents | None = None
+    """Items against seeds, where both methods of the pilot have several."""
+    notes: tuple[str, ...] = ()
+    """Where these figures come from, and what was assumed."""
+
+    @property
+    def design(self) -> Design:
+        """A study of such items, in groups of such sizes."""
+        return Design(
+            standard_deviation=self.standard_deviation,
+            design_effect=self.design_effect,
+            group_sizes=self.group_sizes,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detectable:
+    """What so many items can show."""
+
+    items: int
+    groups: int
+    """Whole ones."""
+    effect: float | None
+    """Smallest true difference found with the power asked for; None where ``reason`` says why."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What an effect needs; None where no number up to a billion is enough."""
+
+    effect: float
+    items: int | None
+    """In whole groups."""
+    groups: int | None
+    equivalence_items: int | None
+    """Items that would show equivalence inside ± the effect, where there is no difference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedPlan:
+    """How many items are needed with so many seeds per item; None where no number up to a billion is enough."""
+
+    seeds: int
+    items: int | None
+    images: int | None
+    """Edited images of both methods together: ``2 · seeds · items``."""
+    standard_deviation: float
+    """Of an item's difference, its seeds averaged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class StudyPlan(Exportable):
+    """The answer to: how large must the study be?
+
+    ``print(plan)`` shows the tables of the command, and a notebook shows them by itself.
+    """
+
+    basis: Basis
+    detectable: tuple[Detectable, ...]
+    needed: tuple[Needed, ...]
+    seeds: tuple[SeedPlan, ...]
+    """For the first effect; empty where the pilot has one seed."""
+    alpha: float
+    """After division by the number of comparisons."""
+    family_alpha: float
+    """Before it: of all comparisons together."""
+    comparisons: int
+    power: float
+    fewest_groups: int
+    """With fewer a sign-flip test can find nothing at this alpha."""
+    fewest_items: int
+    """In so many groups."""
+    named_effects: bool
+    """Whether somebody said what is to be found; else usual fractions of the standard deviation stand for it."""
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A row for each number of items and for each effect: ``effect``, ``items``, ``groups``, ``equivalence_items``.
+
+        ``given`` says which of them was asked about; for a pilot with several seeds further rows have ``seeds`` and
+        ``images``. What no number of items shows is NaN.
+        """
+        import pandas
+
+        answers: dict[str, tuple[Detectable | Needed | SeedPlan, ...]] = {
+            "items": self.detectable,
+            "effect": self.needed,
+            "seeds": self.seeds,
+        }
+        return pandas.DataFrame([{"given": given, **asdict(row)} for given, rows in answers.items() for row in rows])
+
+    def _as_json(self) -> dict[str, Any]:
+        from evalkit.planning.tables import plan_as_json
+
+        return plan_as_json(self)
+
+    def _shown(self) -> Shown:
+        from evalkit.planning.tables import shown_plan
+
+        return shown_plan(self)
