@@ -97,7 +97,6 @@ def compare(
     if to is not None and output.as_json:
         raise click.UsageError("--export and --json both take standard output: choose one.")
     from evalkit.comparison.compare import compare
-    from evalkit.comparison.tables.export import comparison_as_json
 
     comparison = compare(
         runs_from(runs, output),
@@ -110,7 +109,7 @@ def compare(
         groups=groups,
         **settings,
     )
-    output.json(comparison_as_json(comparison))
+    output.json(comparison.to_dict())
     if to is None:
         show(comparison, output, details=details, signatures=signatures, rest="" if details else REST)
     else:

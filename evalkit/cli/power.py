@@ -56,7 +56,7 @@ def power(
     how much they may vary; or from a standard deviation, with --sd.
     """
     from evalkit.planning.plan import power as plan_power
-    from evalkit.planning.tables import plan_as_json, plan_notes, plan_tables
+    from evalkit.planning.tables import plan_notes, plan_tables
 
     if bool(pilot) == (sd is not None):
         raise click.UsageError("Give a pilot (one run or two) or a standard deviation (--sd), and not both.")
@@ -74,7 +74,7 @@ def power(
         **{name: value for name, value in given.items() if value is not None},
         **settings,
     )
-    output.json(plan_as_json(plan))
+    output.json(plan.to_dict())
     for table in plan_tables(plan):
         output.table(table)
     for note in plan_notes(plan):

@@ -212,7 +212,8 @@ class Comparison(Exportable):
         numbers = ("mean", "ci_low", "ci_high", "rank_low", "rank_high")
         return scalars_of({(r.metric, r.method, name): getattr(r, name) for r in self.ranking for name in numbers})
 
-    def _as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
+        """The object that ``evalkit compare --json`` prints."""
         from evalkit.comparison.tables.export import comparison_as_json
 
         return comparison_as_json(self)

@@ -119,10 +119,21 @@ class StudyPlan(Exportable):
         }
         return pandas.DataFrame([{"given": given, **asdict(row)} for given, rows in answers.items() for row in rows])
 
-    def _as_json(self) -> dict[str, Any]:
-        from evalkit.planning.tables import plan_as_json
-
-        return plan_as_json(self)
+    def to_dict(self) -> dict[str, Any]:
+        """The object that ``evalkit power --json`` prints."""
+        return {
+            "basis": asdict(self.basis),
+            "detectable": [asdict(row) for row in self.detectable],
+            "needed": [asdict(row) for row in self.needed],
+            "seeds": [asdict(row) for row in self.seeds],
+            "fewest": {"groups": self.fewest_groups, "items": self.fewest_items},
+            "settings": {
+                "comparisons": self.comparisons,
+                "alpha": self.family_alpha,
+                "power": self.power,
+                "alpha_per_comparison": self.alpha,
+            },
+        }
 
     def _shown(self) -> Shown:
         from evalkit.planning.tables import shown_plan

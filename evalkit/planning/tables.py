@@ -1,8 +1,6 @@
 """A study plan as tables and sentences."""
 
 import math
-from dataclasses import asdict
-from typing import Any
 
 from evalkit.formatting import counted, format_number, format_p_relation, share_of_studies
 from evalkit.planning.records import StudyPlan
@@ -20,23 +18,6 @@ def shown_plan(plan: StudyPlan) -> Shown:
         tables=tuple(plan_tables(plan)),
         notes=tuple(plan_notes(plan)),
     )
-
-
-def plan_as_json(plan: StudyPlan) -> dict[str, Any]:
-    """What ``evalkit power --json`` prints."""
-    return {
-        "basis": asdict(plan.basis),
-        "detectable": [asdict(row) for row in plan.detectable],
-        "needed": [asdict(row) for row in plan.needed],
-        "seeds": [asdict(row) for row in plan.seeds],
-        "fewest": {"groups": plan.fewest_groups, "items": plan.fewest_items},
-        "settings": {
-            "comparisons": plan.comparisons,
-            "alpha": plan.family_alpha,
-            "power": plan.power,
-            "alpha_per_comparison": plan.alpha,
-        },
-    }
 
 
 def plan_tables(plan: StudyPlan) -> list[TextTable]:

@@ -202,7 +202,8 @@ class ScoredRun(Exportable):
         numbers = ("mean", "ci_low", "ci_high", "n")
         return scalars_of({(name, number): getattr(summary, number) for name, summary in found for number in numbers})
 
-    def _as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
+        """The object that ``evalkit score --json`` prints."""
         from evalkit.scores.tables import run_as_json
 
         return run_as_json(self.record)

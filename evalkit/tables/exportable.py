@@ -42,16 +42,16 @@ class Exportable(ABC):
         """The numbers in full, as a pandas data frame."""
 
     @abstractmethod
-    def _as_json(self) -> dict[str, Any]:
-        """What JSON has of it."""
+    def to_dict(self) -> dict[str, Any]:
+        """The object that the command prints with ``--json``."""
 
     @abstractmethod
     def _shown(self) -> Shown:
         """What a person is shown."""
 
     def to_json(self) -> str:
-        """The object that the command prints with ``--json``."""
-        return json.dumps(self._as_json(), indent=2, ensure_ascii=False, allow_nan=False)
+        """That object as text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
 
     def to_markdown(self) -> str:
         """Tables, sentences and notes in GitHub's Markdown."""

@@ -16,7 +16,6 @@ from statsmodels.stats.proportion import proportion_confint
 from evalkit.comparison.compare import compare
 from evalkit.comparison.records import CORRECTIONS, ComparedMethod
 from evalkit.comparison.statements.terms import CORRECTION_NAMES
-from evalkit.comparison.tables.export import comparison_as_json
 from evalkit.edits.manifest import write_manifest
 from evalkit.errors import EvalkitError, OptionError, RunError
 from evalkit.formatting import format_signed
@@ -80,7 +79,7 @@ def test_whatever_comes_in_no_nan_comes_out(tmp_path_factory, rows, scale, asked
     except EvalkitError:  # too few methods, no common item, no value at all
         return
     assert all(math.isfinite(number) for number in numbers_in(comparison))
-    json.dumps(comparison_as_json(comparison), allow_nan=False)
+    json.dumps(comparison.to_dict(), allow_nan=False)
     for pair in comparison.pairs:
         assert pair.n_items + sum(pair.excluded.values()) == comparison.settings["n_items"]
         assert pair.win + pair.tie + pair.loss == pair.n_items
@@ -126,7 +125,7 @@ def test_the_same_seed_gives_the_same_comparison_and_another_one_other_draws(tmp
     """Random permutations depend on the seed, and on nothing else that a person can see."""
     runs = random_runs(tmp_path, ["a", "b", "c"])
     first, again, other = (compare(runs, seed=seed, n_permutations=1_999) for seed in (1, 1, 2))
-    assert comparison_as_json(first) == comparison_as_json(again)
+    assert first.to_dict() == again.to_dict()
     assert [pair.how for pair in first.pairs] == ["monte_carlo"] * 3
     assert [pair.p_value for pair in first.pairs] != [pair.p_value for pair in other.pairs]
 

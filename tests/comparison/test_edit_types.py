@@ -11,7 +11,7 @@ from evalkit.comparison.compare import compare
 from evalkit.comparison.edit_types import by_edit_type
 from evalkit.comparison.statements.captions import about_edit_types
 from evalkit.comparison.tables.edit_types import edit_type_notes, edit_type_tables
-from evalkit.comparison.tables.export import comparison_as_json, export
+from evalkit.comparison.tables.export import export
 from evalkit.report.page.render import render_page
 from evalkit.scores.frame import ScoreFrame
 from evalkit.stats.multiplicity import correct_families
@@ -132,9 +132,9 @@ def test_edit_types_are_shown_and_exported(table):
     assert {row["n_items"] for row in rows} == {"45", "15"}
     assert "edit_type" not in export(comparison, "csv").splitlines()[0].split(",")
     assert "| method | object (15 items) |" in export(asked, "md").replace("\\", "")
-    record = comparison_as_json(asked)["edit_types"]["style"]
+    record = asked.to_dict()["edit_types"]["style"]
     assert [len(record[key]) for key in ("comparisons", "ranking")] == [6, 6]
-    assert "edit_types" not in comparison_as_json(comparison)
+    assert "edit_types" not in comparison.to_dict()
     page = Tables(render_page(asked))
     assert sum(caption.startswith("Means by edit type") for caption, _ in page.tables) == 2
 

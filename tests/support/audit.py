@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from evalkit.cli.compare import show
 from evalkit.comparison.statements.rankings import key_sentences
-from evalkit.comparison.tables.export import comparison_as_json, comparison_csv, markdown
+from evalkit.comparison.tables.export import comparison_csv, markdown
 from evalkit.comparison.tables.latex import latex
 from evalkit.report.page.render import render_page
 from evalkit.tables.latex import escape_latex
@@ -380,7 +380,7 @@ def _check_matrix(said, metric, order, rows):
 
 def json_said(comparison):
     """What ``--json`` prints."""
-    found = json.loads(json.dumps(comparison_as_json(comparison), allow_nan=False))
+    found = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
     said = Said(where="json", text="", metrics=_by_label(comparison))
     said.about_ranks = comparison.settings["test"] == "wilcoxon"
     for row in found["comparisons"]:
