@@ -1,12 +1,18 @@
 """evalkit measures text-guided image editing and says how sure it is.
 
-What is named in ``__all__`` is public; everything is imported when it is first asked for.
+``measure`` takes images in memory, ``score`` and ``score_each`` take folders; ``compare`` takes the runs that these
+write, or other tools' tables, and ``power`` plans a study. ``open_edits`` opens a folder that needs more to be said of
+it, ``read_run`` reads a run again. Their options are ``ScoreOptions`` and ``ComparisonOptions``; what they return is
+``ScoredRun``, ``ScoredFolders``, ``Comparison`` and ``StudyPlan``. All other names are for those who bring a metric, a
+method, an encoder or a benchmark of their own. ``evalkit guide python`` has examples.
 
     >>> import evalkit
     >>> from PIL import Image
     >>> white, black = (Image.new("RGB", (32, 32), colour) for colour in ("white", "black"))
     >>> evalkit.measure(white, source=black, metrics=["l1"])["l1"]
     1.0
+
+What is named in ``__all__`` is public; everything is imported when it is first asked for.
 """
 
 from importlib import import_module

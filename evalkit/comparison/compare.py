@@ -31,7 +31,7 @@ def compare(
     options: ComparisonOptions | None = None,
     **settings: Any,  # noqa: ANN401 - fields of the options
 ) -> Comparison:
-    """Compare methods on the same items, pair by pair, and rank them.
+    r"""Compare methods on the same items, pair by pair, and rank them.
 
     The estimand is the mean over items of each item's mean over seeds; the unit of inference is the group of items that
     share a source image.
@@ -40,12 +40,23 @@ def compare(
         sources: Run directories and tables of other tools (CSV, TSV, JSON, JSON Lines, Parquet), each optionally as
             ``NAME=PATH``. A table may hold several methods.
         options: What is asked.
-        settings: Fields of the options by name, such as ``baseline="identity"`` or ``margins={"clip_score": 0.01}``.
+        **settings: Fields of the options by name, such as ``baseline="identity"`` or ``margins={"clip_score": 0.01}``.
+
+    Returns:
+        The comparison, which shows its table and sentences when it is printed; ``comparison.to_dataframe()`` has a row
+        for each pair on each metric.
 
     Raises:
         RunError: A run cannot be read, or the runs are not comparable; the message names the field that differs.
         DataError: A table cannot be read.
         OptionError: An option names what is not there, or does not fit the others.
+
+    >>> from tempfile import mkdtemp
+    >>> table = Path(mkdtemp(), "scores.csv")
+    >>> rows = [f"{item},{method},{item / 20 + 0.15 * (method == 'b'):.2f}" for item in range(9) for method in "ab"]
+    >>> _ = table.write_text("\n".join(["item_id,method,ssim", *rows]))
+    >>> compare([table])
+    <Comparison: On ssim ↑: b is better than a.>
     """
     options = replace(options or ComparisonOptions(), **settings)
     methods, notes = load_methods(sources, options.columns, options.named_metrics)

@@ -46,7 +46,7 @@ class ExpectedItems:
     """What was guessed, a sentence each."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class EditFolder:
     """One method's result on a set of items."""
 
@@ -71,6 +71,9 @@ class EditFolder:
     """What it is called, where that is not the name of its folder."""
     opened_with: Mapping[str, str] = field(default_factory=dict)
     """The options that it was opened with, by name; paths are absolute."""
+
+    def __repr__(self) -> str:
+        return f"<EditFolder: {self.name}, {self.n_edited} of {len(self.items)} edits, {len(self.problems)} problems>"
 
     @property
     def name(self) -> str:

@@ -138,6 +138,9 @@ def power(
         OptionError: There is neither a pilot nor a standard deviation, or both; or an argument is out of range.
         RunError: The pilot's runs are not comparable.
         DataError: A table cannot be read.
+
+    >>> power(standard_deviation=0.03, effects=[0.01])
+    <StudyPlan: 73 items to find a true difference of 0.0100>
     """
     if bool(pilot) == (standard_deviation is not None):
         raise OptionError("Give a pilot (one run or two) or a standard deviation, and not both.")

@@ -44,6 +44,7 @@ from evalkit.scoring.summaries import (
     without_unreadable,
 )
 from evalkit.storage.prefetch import Progress, in_batches, no_progress
+from evalkit.storage.progress import progress_shown
 
 CHUNK = 2000
 """Items whose vectors are in memory at a time; at 512 numbers, two images and two texts each, 17 MB at most."""
@@ -57,7 +58,7 @@ def score(
     options: ScoreOptions | None = None,
     *,
     engine: Engine | None = None,
-    progress: Progress = no_progress,
+    progress: Progress | bool | None = None,
     **changes: Any,  # noqa: ANN401 - fields of the options
 ) -> ScoredRun:
     """Score edited images and write a run directory, as ``evalkit score`` does.
@@ -68,18 +69,33 @@ def score(
             the same folder there is replaced.
         options: How. What they leave open is the benchmark's, where the folder holds edits of one.
         engine: Whose workers compute; by default this process does.
-        progress: Called with the kind of work, how much is done and how much there is.
+        progress: Whether bars show how far it is; by default in a notebook only. Or a function that is told the kind of
+            work, how much is done and how much there is.
         **changes: Options that differ from ``options``, by name.
+
+    Returns:
+        The run, with the score of every item. It shows its table when it is printed; ``run.to_dataframe()`` has a row
+        per item, ``run.record.metrics["clip_score"].mean`` is a mean.
 
     Raises:
         EvalkitError: The folder cannot be understood, or what :func:`score_into` raises.
+
+    >>> from tempfile import mkdtemp
+    >>> from PIL import Image
+    >>> root = Path(mkdtemp())
+    >>> for name, colour in (("photos", "white"), ("mine", "black")):
+    ...     (root / name).mkdir()
+    ...     Image.new("RGB", (32, 32), colour).save(root / name / "cat.png")
+    >>> score(open_edits(root / "mine", sources=root / "photos"), root / "run", metrics=["l1"])
+    <ScoredRun: mine, 1 item: l1 1.0000>
     """
     opened = edits if isinstance(edits, OpenedFolder) else open_edits(edits)
     options = completed(replace(options or ScoreOptions(), **changes), opened.benchmark)
     if output is None:
         options = replace(options, name=options.name or names_of_runs([opened.folder])[0])
         output = run_directory(options.name or "")
-    return score_into(Path(output), opened.folder, options, engine=engine, progress=progress)
+    with progress_shown(progress) as told:
+        return score_into(Path(output), opened.folder, options, engine=engine, progress=told)
 
 
 def score_into(

@@ -13,7 +13,8 @@ from evalkit.scoring.directories import RUNS, names_of_runs, run_directory
 from evalkit.scoring.options import ScoreOptions, completed
 from evalkit.scoring.resources import open_resources
 from evalkit.scoring.score import score_into
-from evalkit.storage.prefetch import Progress, no_progress
+from evalkit.storage.prefetch import Progress
+from evalkit.storage.progress import progress_shown
 
 _OF_ALL = (BrokenPluginError, EncoderError, EngineError, UnknownNameError)
 """What is no folder's fault, and would be the same with the next."""
@@ -35,7 +36,7 @@ def score_each(
     options: ScoreOptions | None = None,
     *,
     engine: Engine | None = None,
-    progress: Progress = no_progress,
+    progress: Progress | bool | None = None,
     **changes: Any,  # noqa: ANN401 - fields of the options
 ) -> ScoredFolders:
     """Score several folders, one method's edits each, into a run directory each; encoders are loaded once.
@@ -48,7 +49,7 @@ def score_each(
             around these as tell them apart.
         options: How, for all.
         engine: Whose workers compute; by default this process does.
-        progress: Called with the kind of work, how much is done and how much there is.
+        progress: As for :func:`evalkit.score`.
         **changes: Options that differ from ``options``, by name.
 
     Raises:
@@ -67,13 +68,11 @@ def score_each(
             failures[Path(str(one))] = failure
     names = names_of_runs([one.folder for one in opened], output)
     runs: dict[Path, ScoredRun] = {}
-    with open_resources(cached=options.cached) as shared:
+    with open_resources(cached=options.cached) as shared, progress_shown(progress) as told:
         for one, name in zip(opened, names, strict=True):
             directory, own = run_directory(name, output), replace(completed(options, one.benchmark), name=name)
             try:
-                runs[directory] = score_into(
-                    directory, one.folder, own, engine=engine, progress=progress, resources=shared
-                )
+                runs[directory] = score_into(directory, one.folder, own, engine=engine, progress=told, resources=shared)
             except _OF_ALL:
                 raise
             except EvalkitError as failure:
