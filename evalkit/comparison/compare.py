@@ -27,7 +27,7 @@ from evalkit.stats.scores import MetricScores
 
 
 def compare(
-    sources: Sequence[str | Path],
+    sources: str | Path | Sequence[str | Path],
     options: ComparisonOptions | None = None,
     **settings: Any,  # noqa: ANN401 - fields of the options
 ) -> Comparison:
@@ -38,7 +38,7 @@ def compare(
 
     Args:
         sources: Run directories and tables of other tools (CSV, TSV, JSON, JSON Lines, Parquet), each optionally as
-            ``NAME=PATH``. A table may hold several methods.
+            ``NAME=PATH``. A table may hold several methods, and then be the only one.
         options: What is asked.
         **settings: Fields of the options by name, such as ``baseline="identity"`` or ``margins={"clip_score": 0.01}``.
 
@@ -55,10 +55,11 @@ def compare(
     >>> table = Path(mkdtemp(), "scores.csv")
     >>> rows = [f"{item},{method},{item / 20 + 0.15 * (method == 'b'):.2f}" for item in range(9) for method in "ab"]
     >>> _ = table.write_text("\n".join(["item_id,method,ssim", *rows]))
-    >>> compare([table])
+    >>> compare(table)
     <Comparison: On ssim ↑: b is better than a.>
     """
     options = replace(options or ComparisonOptions(), **settings)
+    sources = [sources] if isinstance(sources, str | Path) else sources
     methods, notes = load_methods(sources, options.columns, options.named_metrics)
     plan = plan_comparison(methods, options)
     notes += check_comparable(methods, plan.names)

@@ -45,6 +45,11 @@ class ComparisonOptions(InferenceOptions):
     by: Literal["edit_type"] | None = None
     """Compare also on the items of each edit type by themselves."""
 
+    def __post_init__(self) -> None:
+        for option in ("metrics", "primary", "higher_is_better", "lower_is_better"):
+            if isinstance(names := getattr(self, option), str):  # one name, which is a sequence of letters to Python
+                object.__setattr__(self, option, (names,))
+
     @property
     def named_metrics(self) -> tuple[str, ...]:
         """Every metric that is named."""

@@ -1,7 +1,7 @@
 """``measure``: the metrics of images in memory, computed along the path that files take."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -34,7 +34,7 @@ class Measured:
     values: Mapping[str, float | None]
     reasons: Mapping[str, str]
     """Metric to the reason why it has no value: a key of :data:`evalkit.metrics.base.REASONS`."""
-    signatures: Mapping[str, str]
+    signatures: Mapping[str, str] = field(repr=False)
     """Metric to everything that can change its number, in one line."""
 
     def __getitem__(self, metric: str) -> float | None:
@@ -50,7 +50,7 @@ def measure(
     source_caption: str | Sequence[str] | None = None,
     target_caption: str | Sequence[str] | None = None,
     instruction: str | Sequence[str] | None = None,
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: str | Sequence[str] = DEFAULT_METRICS,
     **options: Any,  # noqa: ANN401 - fields of ScoreOptions
 ) -> Measured | list[Measured]:
     """The metrics of edited images in memory: the numbers that ``evalkit score`` gives for files with these pixels.
@@ -82,8 +82,9 @@ def measure(
     >>> measure(white, source=black, metrics=["l1", "psnr"]).values
     {'l1': 1.0, 'psnr': 0.0}
     """
-    settings = ScoreOptions(metrics=tuple(metrics), **options)
-    chosen, reader, batch = get_metrics(metrics), _MemoryReader(), _batch_of(edited)
+    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    settings = ScoreOptions(metrics=names, **options)
+    chosen, reader, batch = get_metrics(names), _MemoryReader(), _batch_of(edited)
     n_items = 1 if batch is None else len(batch)
     images = {"edited_image": edited, "source_image": source, "reference_image": reference, "edit_mask": edit_mask}
     texts = {"source_caption": source_caption, "target_caption": target_caption, "instruction": instruction}
@@ -91,7 +92,7 @@ def measure(
     columns |= {name: _column(name, text, n_items) for name, text in texts.items()}
     items = [EditItem(item_id=str(k), **{name: v[k] for name, v in columns.items()}) for k in range(n_items)]
     encoder = settings.encoder if isinstance(settings.encoder, str) else tuple(settings.encoder)
-    encoders = _opened(tuple(metrics), replace(settings, encoder=encoder))
+    encoders = _opened(names, replace(settings, encoder=encoder))
     with EmbeddingCache.in_memory() as cache:
         features = Features(encoders, cache, batch_size=settings.batch_size, reader=reader)
         features.prepare({**requests_of(chosen, items), **requests_about((), items)})

@@ -51,6 +51,10 @@ class ScoreOptions:
     cached: bool = True
     """Whether features are kept between runs."""
 
+    def __post_init__(self) -> None:
+        if isinstance(self.metrics, str):  # one name, which is a sequence of letters to Python
+            object.__setattr__(self, "metrics", (self.metrics,))
+
 
 def completed(options: ScoreOptions, benchmark: "Benchmark | None") -> ScoreOptions:
     """The options with what a folder's benchmark decides where they leave it open."""

@@ -488,3 +488,12 @@ def test_a_run_that_is_not_there_is_answered_with_the_nearest(tmp_path):
     (tmp_path / "fist").mkdir()
     with pytest.raises(OptionError, match=f"Did you mean {tmp_path}/first\\? Make a run with: evalkit score FOLDER"):
         compare([tmp_path / "frist", tmp_path / "second"])
+
+
+def test_one_name_is_a_name_and_not_its_letters(tmp_path):
+    """What is given alone needs no brackets, as metrics, as a primary metric and as a table."""
+    runs = random_runs(tmp_path, ["a", "b"], metrics=("clip_score", "l1"))
+    asked = {"metrics": "l1", "primary": "l1", "n_permutations": 999}
+    assert compare(runs, **asked).metrics == compare(runs, **{**asked, "metrics": ["l1"], "primary": ["l1"]}).metrics
+    with pytest.raises(RunError, match="needs two methods or more; got a"):
+        compare(runs[0])

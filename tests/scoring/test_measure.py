@@ -85,6 +85,7 @@ def test_a_batch_is_a_list_an_array_or_a_tensor():
     stacked = np.stack(edits)
     for batch in (edits, stacked, torch.tensor(stacked).permute(0, 3, 1, 2)):
         assert [found["l1"] for found in measure(batch, source=source, metrics=["l1"])] == expected
+    assert measure(edits[0], source=source, metrics="l1").values == {"l1": expected[0]}
     with pytest.raises(OptionError, match=r"source_image: expected one, or 3, .* got 2"):
         measure(edits, source=edits[:2], metrics=["l1"])
 
