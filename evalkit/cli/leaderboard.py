@@ -1,6 +1,7 @@
 """``evalkit leaderboard``: checks of all entries, and the static site."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,8 +17,10 @@ from evalkit.errors import OptionError
 from evalkit.formatting import DASH, counted
 
 if TYPE_CHECKING:
+    from evalkit.leaderboard.fill import Filled
     from evalkit.leaderboard.records import AnomalyCheck
-    from evalkit.leaderboard.verify import EntryProblem
+    from evalkit.leaderboard.site.build import Built
+    from evalkit.leaderboard.verify import EntryProblem, Verified
 
 SITE = Path("build/site")
 ROOT = click.option(
@@ -27,13 +30,13 @@ ROOT = click.option(
 
 @click.group(cls=EvalkitGroup)
 def leaderboard() -> None:
-    """Check the leaderboard's entries, and build its site."""
+    """Check, complete and show the leaderboard's entries."""
 
 
 @leaderboard.command(examples=["evalkit leaderboard verify --base origin/main"])
 @ROOT
 @click.option("--base", metavar="REF", help="Branch with what is published, which must not have changed.")
-@click.option("--maintainer", is_flag=True, help="With --base: verifications may change.")
+@click.option("--maintainer", is_flag=True, help="With --base: verifications, cards and pictures may change.")
 @output_options
 def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) -> None:
     """Check every entry, and with --base all that is published.
@@ -57,11 +60,7 @@ def verify(*, root: Path, base: str | None, maintainer: bool, output: Output) ->
             "screens": {name: [check.model_dump() for check in checks] for name, checks in verified.anomalies.items()},
         }
     )
-    for entry in verified.entries:
-        flags = [_flag(check) for check in verified.anomalies[entry.name] if check.flagged]
-        output.text("; ".join([f"{entry.name}: {entry.level.replace('_', '-')}", *flags]), indent="  ")
-    _show(problems, output)
-    output.line(f"{len(verified.entries)} entries, {counted(len(problems), 'problem')}")
+    show_verified(verified, problems, output)
     if problems:
         sys.exit(ExitCode.PROBLEMS)
 
@@ -80,7 +79,6 @@ def fill(*, protocol: str | None, root: Path, data: Path | None, device: str, ou
     """
     from evalkit.leaderboard.fill import fill
     from evalkit.leaderboard.store import Leaderboard
-    from evalkit.scores.tables import runs_table
 
     with output.progress() as progress:
         found = fill(Leaderboard(root), protocol, data=data, device=device, progress=progress)
@@ -96,15 +94,7 @@ def fill(*, protocol: str | None, root: Path, data: Path | None, device: str, ou
             "problems": [asdict(problem) for problem in found.problems],
         }
     )
-    for name in dict.fromkeys(each.entry.protocol for each in found.filled):
-        of_board = {each.entry.method: each.run.record for each in found.filled if each.entry.protocol == name}
-        output.table(runs_table(of_board))
-    _show(found.problems, output)
-    for name, metrics in found.awaiting.items():
-        output.text(f"{name} awaits {', '.join(metrics)}: only its submitter has the edits.", indent="  ")
-    output.line(f"{counted(len(found.filled), 'entry', 'entries')} filled, {counted(len(found.problems), 'problem')}")
-    if found.filled:
-        output.line("Check it: evalkit leaderboard verify")
+    show_filled(found, output)
     if found.problems:
         sys.exit(ExitCode.PROBLEMS)
 
@@ -125,17 +115,17 @@ def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options:
     from evalkit.leaderboard.store import VERIFICATION_FILE, Leaderboard
 
     board = Leaderboard(root)
-    path = board.entry_path(*_parts(entry))
+    found = board.find(entry)
     with output.progress() as progress:
-        verification = rescore(board.read(path), outputs, board, progress=progress, **options)
-    write_json(path / VERIFICATION_FILE, verification)
+        verification = rescore(found, outputs, board, progress=progress, **options)
+    write_json(found.path / VERIFICATION_FILE, verification)
     output.json(verification.model_dump(mode="json"))
     output.line(f"{entry}: {verification.level.replace('_', '-')}")
     for name, difference in verification.differences.items():
         output.line(f"  {name}: largest difference {difference:.2g}, tolerance {verification.tolerances[name]:g}")
     for check in verification.screens:
         output.text(f"  {'FLAG ' if check.flagged else ''}{_flag(check)}", indent="    ")
-    output.line(f"Wrote {path / VERIFICATION_FILE}")
+    output.line(f"Wrote {found.path / VERIFICATION_FILE}")
 
 
 @leaderboard.command(examples=["evalkit leaderboard build --output build/site"])
@@ -163,18 +153,22 @@ def build(*, root: Path, target: Path, output: Output) -> None:
             "boards": [board.protocol.name for board in built.boards],
         }
     )
-    output.line(f"Wrote {built.n_pages} pages, {built.n_bytes / 1e6:.1f} MB, to {built.output}")
-    output.line(f"Look at it: evalkit leaderboard serve --site {built.output}")
+    show_built(built, output)
 
 
 @leaderboard.command(examples=["evalkit leaderboard serve build/site"])
-@click.option("--site", type=DIRECTORY, default=SITE, show_default=True, help="What build wrote.")
+@click.argument("site", type=click.Path(file_okay=False, path_type=Path), default=SITE)
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
 @output_options
 def serve(*, site: Path, port: int, output: Output) -> None:
-    """Show the built site on this machine, until Ctrl-C."""
+    """Show a built site on this machine, until Ctrl-C.
+
+    SITE is the folder that build wrote, build/site by default.
+    """
     from evalkit.leaderboard.site.serve import site_server
 
+    if not (site / "index.html").is_file():
+        raise OptionError(f"{site} holds no site: expected index.html. Build it: evalkit leaderboard build -o {site}")
     server = site_server(site, port)
     with server:
         address = f"http://127.0.0.1:{server.server_address[1]}/"
@@ -199,8 +193,7 @@ def export(*, entry: str, dataset_id: str, url: str, target: Path, root: Path, o
     from evalkit.leaderboard.hub_formats import write_formats
     from evalkit.leaderboard.store import Leaderboard
 
-    board = Leaderboard(root)
-    written = write_formats(board.read(board.entry_path(*_parts(entry))), target, dataset_id, url)
+    written = write_formats(Leaderboard(root).find(entry), target, dataset_id, url)
     output.json({"written": [str(path) for path in written]})
     for path in written:
         output.line(f"Wrote {path}")
@@ -220,10 +213,39 @@ def schema(*, root: Path, output: Output) -> None:
     output.line(f"Wrote {len(schemas())} schemas to {root / 'schema'}")
 
 
-def _parts(entry: str) -> tuple[str, str]:
-    """Protocol and method."""
-    protocol, _, method = entry.rpartition("/")
-    return protocol, method
+def show_verified(verified: "Verified", problems: "Sequence[EntryProblem]", output: Output) -> None:
+    """Says what was found, what is wrong, and what asks for a look."""
+    levels = Counter(entry.level.replace("_", "-") for entry in verified.entries)
+    found = ", ".join(f"{count:,} {level}" for level, count in levels.items())
+    checked = counted(len(verified.entries), "entry", "entries")
+    output.text(f"{checked}{f' ({found})' if found else ''}, {counted(len(problems), 'problem')}", indent="  ")
+    _show(problems, output)
+    for name, checks in verified.anomalies.items():
+        for check in checks:
+            if check.flagged:
+                output.text(f"For a look: {name}: {_flag(check)}", indent="  ")
+
+
+def show_filled(found: "Filled", output: Output) -> None:
+    """Says what was added, what is wrong, and who must add the rest."""
+    from evalkit.scores.tables import runs_table
+
+    output.line(f"{counted(len(found.filled), 'entry', 'entries')} filled, {counted(len(found.problems), 'problem')}")
+    _show(found.problems, output)
+    for name, metrics in found.awaiting.items():
+        output.text(f"{name} awaits {', '.join(metrics)}: only its submitter has the edits.", indent="  ")
+    for name in dict.fromkeys(each.entry.protocol for each in found.filled):
+        of_board = {each.entry.method: each.run.record for each in found.filled if each.entry.protocol == name}
+        output.line()
+        output.table(runs_table(of_board, title=name))
+    if found.filled:
+        output.line("Check it: evalkit leaderboard verify")
+
+
+def show_built(built: "Built", output: Output) -> None:
+    """Says where the site is, and how to see it."""
+    output.line(f"Wrote {built.n_pages} pages, {built.n_bytes / 1e6:.1f} MB, to {built.output}")
+    output.line(f"Look at it: evalkit leaderboard serve {built.output}")
 
 
 def _show(problems: "Sequence[EntryProblem]", output: Output) -> None:

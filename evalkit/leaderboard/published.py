@@ -1,4 +1,4 @@
-"""What is published stays: entries as they are now, held against those of the base branch."""
+"""What is published stays: entries and cards as they are now, held against those of the base branch."""
 
 import os
 import subprocess
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import EntryError, RunError
-from evalkit.leaderboard.files import ENTRIES, PICTURES, link_fault, read_file
-from evalkit.leaderboard.records import Entry
-from evalkit.leaderboard.records_io import parse_record
+from evalkit.leaderboard.files import CARDS, ENTRIES, PICTURES, link_fault, read_file
+from evalkit.leaderboard.records import Card, Entry
+from evalkit.leaderboard.records_io import parse_record, parse_yaml_record
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, Leaderboard
 from evalkit.leaderboard.verify import EntryProblem
 from evalkit.scores.run import ITEMS, RECORD, RunRecord, item_lines
@@ -40,7 +40,8 @@ def published_problems(leaderboard: Leaderboard, base: str, *, maintainer: bool 
     """What differs from the base branch and must not.
 
     Metrics may be added to an entry, and to a signature fields that say more of what was done; no score, reason,
-    declaration or output that is there may change, and no entry may go. Verifications are the maintainers' to write.
+    declaration or output that is there may change, and no entry may go. Verifications are the maintainers' to write,
+    and only they change a card or a picture.
 
     Args:
         leaderboard: As it is now, inside a git work tree.
@@ -56,11 +57,11 @@ def published_problems(leaderboard: Leaderboard, base: str, *, maintainer: bool 
 
 
 def _problems(leaderboard: Leaderboard, base: str, *, maintainer: bool) -> Iterator[EntryProblem]:
-    listing = _git(leaderboard.root, "ls-tree", "-r", "-z", "--name-only", base, "--", ENTRIES)
+    listing = _git(leaderboard.root, "ls-tree", "-r", "-z", "--name-only", base, "--", ENTRIES, CARDS)
     before = {name for name in os.fsdecode(listing).split("\0") if name}
     for name in sorted(before):
         path = leaderboard.root / name
-        stays = path.name in _KEPT or (path.parent.name == PICTURES and not maintainer)
+        stays = path.name in _KEPT or (path.parent.name in (PICTURES, CARDS) and not maintainer)
         if stays and (change := _change(path, _at_base(leaderboard, base, name), _now(leaderboard, path))):
             yield EntryProblem(code="landed_changed", where=name, message=change)
     if maintainer:
@@ -91,6 +92,8 @@ def _change(path: Path, old: bytes, new: bytes | None) -> str | None:
     if path.parent.name == PICTURES:
         return "a picture that had landed was exchanged"
     try:
+        if path.parent.name == CARDS:
+            return _changed_fields(*(parse_yaml_record(path, data, Card).model_dump() for data in (old, new)))
         if path.name == ITEMS:
             return _changed_items(_facts_by_edit(old), _facts_by_edit(new))
         if path.name == RECORD:
@@ -101,7 +104,7 @@ def _change(path: Path, old: bytes, new: bytes | None) -> str | None:
         return f"it cannot be held against what had landed: it is not of its schema: {failure}"
 
 
-def _changed_fields(before: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str]) -> str | None:
+def _changed_fields(before: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str] = ()) -> str | None:
     changed = next((key for key, value in before.items() if key not in free and now[key] != value), None)
     return None if changed is None else f"{changed} had landed as {before[changed]!r:.80}"
 

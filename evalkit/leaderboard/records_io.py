@@ -27,7 +27,7 @@ def read_yaml(path: Path, record: type[R]) -> R:
     Raises:
         EntryError: It is no plain file, no YAML within bounds, or says too little or too much.
     """
-    return _from_yaml(path, read_file(path), record)
+    return parse_yaml_record(path, read_file(path), record)
 
 
 def read_own_yaml(path: Path, record: type[R]) -> R:
@@ -40,10 +40,11 @@ def read_own_yaml(path: Path, record: type[R]) -> R:
         data = read_regular(path, limit=MAX_YAML_BYTES)
     except OSError as failure:
         raise EntryError(f"{path} cannot be read: {failure.strerror or failure}.") from None
-    return _from_yaml(path, data, record)
+    return parse_yaml_record(path, data, record)
 
 
-def _from_yaml(path: Path, data: bytes, record: type[R]) -> R:
+def parse_yaml_record(path: Path, data: bytes, record: type[R]) -> R:
+    """The record that a YAML text holds; as :func:`parse_record`."""
     try:
         value = parse_yaml(data.decode("utf-8"))
     except UnicodeDecodeError:

@@ -18,10 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit.errors import EntryError, RunError
-from evalkit.leaderboard.files import ENTRIES, PICTURES, FileFault, file_faults, link_fault, open_file
+from evalkit.errors import EntryError, RunError, UnknownNameError
+from evalkit.formatting import listed
+from evalkit.leaderboard.files import CARDS, ENTRIES, PICTURES, FileFault, file_faults, link_fault, open_file
 from evalkit.leaderboard.records import SCHEMAS, Card, Entry, Level, OutputDigest, Reported, Verification
 from evalkit.leaderboard.records_io import read_json, read_lines, read_yaml
+from evalkit.registry import nearest
 from evalkit.scores.run import ITEMS, RECORD, MetricSummary, ScoredRun, read_run
 
 ENTRY_FILE = "entry.json"
@@ -77,7 +79,7 @@ class Leaderboard:
 
     def card_path(self, method: str) -> Path:
         """Where a card lies, or would lie."""
-        return self.root / "methods" / f"{method}.yaml"
+        return self.root / CARDS / f"{method}.yaml"
 
     def entry_paths(self, protocol: str | None = None) -> list[Path]:
         """Every entry's folder, of a protocol or of all, by name."""
@@ -100,7 +102,7 @@ class Leaderboard:
 
     def cards(self) -> Iterator[Path]:
         """The file of every method's card, by name."""
-        return iter(self.paths("methods/*.yaml"))
+        return iter(self.paths(f"{CARDS}/*.yaml"))
 
     def read(self, path: Path) -> LoadedEntry:
         """An entry with everything that belongs to it.
@@ -124,6 +126,19 @@ class Leaderboard:
             outputs=read_lines(path / OUTPUTS_FILE, OutputDigest),
             verification=read_json(verification, Verification) if verification.exists() else None,
         )
+
+    def find(self, name: str) -> LoadedEntry:
+        """The entry of a name, ``protocol/method``.
+
+        Raises:
+            UnknownNameError: There is none.
+            EntryError: It cannot be read.
+        """
+        paths = {"/".join(path.parts[-3:]): path for path in self.entry_paths()}
+        if name not in paths:
+            near = nearest(name, paths).strip() or f"There are: {listed(list(paths))}."
+            raise UnknownNameError(f"There is no entry '{name}' in {self.root}. {near}")
+        return self.read(paths[name])
 
     def _card(self, method: str) -> Card:
         path = self.card_path(method)

@@ -38,7 +38,7 @@ CODES: Mapping[str, str] = {
     "wrong_mean": "a mean or interval that does not follow from the per-item scores",
     "duplicate_entry": "two entries with the same edits",
     "stale_schema": "a JSON Schema that is not generated from the records",
-    "landed_changed": "a number, declaration or output that had landed was changed or removed",
+    "landed_changed": "a number, declaration, output or card that had landed was changed or removed",
     "verification_changed": "a verification that a submission must not bring along",
 }
 """What can be wrong, each with what it means."""
@@ -143,7 +143,7 @@ def _other_digests(checked: _Checked) -> Iterator[str]:
     for name, expected in ((RECORD, record.run_sha256), (OUTPUTS_FILE, record.outputs_sha256)):
         found = file_digest(checked.entry.path / name)
         if found != expected:
-            yield f"{name} has SHA-256 {found}, the entry was made with {expected}"
+            yield f"{name} has SHA-256 {found[:12]}…, the entry was made with {expected[:12]}…"
 
 
 def _other_protocol(checked: _Checked) -> Iterator[str]:

@@ -8,6 +8,7 @@ committed::
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import click
@@ -18,8 +19,14 @@ from rich.cells import cell_len
 import evalkit.cli.list
 from evalkit.cli import main
 from evalkit.cli.demo import show as show_demo
+from evalkit.cli.leaderboard import show_built, show_filled, show_verified
 from evalkit.cli.validate import show as show_validity
 from evalkit.comparison.compare import compare
+from evalkit.leaderboard.fill import Filled
+from evalkit.leaderboard.site.build import Built
+from evalkit.leaderboard.store import Leaderboard
+from evalkit.leaderboard.submit import Submitted
+from evalkit.leaderboard.verify import EntryProblem, verify
 from evalkit.validity.records import AgainstControl, Agreement, MetricValidity, Validity
 from tests.support.fakes import save_picture
 from tests.support.runs import A, B, write_scores
@@ -98,7 +105,8 @@ def test_the_help_prints_what_it_printed():
     """Of all commands; at 80 columns at most, as click has it."""
     shown = {}
     for width in WIDTHS:
-        text = main.get_help(click.Context(main, info_name="evalkit", terminal_width=min(width, 80)))
+        context = click.Context(main, info_name="evalkit", terminal_width=min(width, 80), **main.context_settings)
+        text = main.get_help(context)
         shown[width, "utf-8"] = f"{text}\n"
     _held("help", shown)
 
@@ -126,6 +134,48 @@ def test_validate_prints_what_it_printed():
     ]
     validity = Validity(**{**found, "metrics": tuple(metrics)})
     _held("validate", _written(lambda output: show_validity(validity, output)))
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    """Two of the project's entries, of which one asks for a look."""
+    root = tmp_path_factory.mktemp("board") / "leaderboard"
+    for part in ("schema", "methods", "entries/shapes/v1/identity", "entries/shapes/v1/text2live"):
+        shutil.copytree(Path("leaderboard") / part, root / part)
+    return Leaderboard(root)
+
+
+def test_verify_prints_what_it_printed(board):
+    """With nothing wrong; and with an entry of which a mean was changed."""
+    verified = verify(board)
+    _held("verify", _written(lambda output: show_verified(verified, verified.problems, output)))
+    record = board.root / "entries" / "shapes" / "v1" / "identity" / "run.json"
+    record.write_text(record.read_text().replace('"mean": 0.0,', '"mean": 0.5,', 1))
+    wrong = verify(board)
+    _held("verify_problem", _written(lambda output: show_verified(wrong, wrong.problems, output)))
+
+
+def test_fill_prints_what_it_printed(board):
+    """Of entries that were filled, one whose edits are others, and one whose edits only its submitter has."""
+    entry = board.find("shapes/v1/text2live")
+    filled = Submitted(
+        path=entry.path,
+        entry=entry.record,
+        card=board.card_path(entry.method),
+        run=entry.run,
+        awaiting=(),
+        completed=True,
+    )
+    message = "3 of 72 edits are not those of the entry, s00001_recolor first"
+    problem = EntryProblem(code="wrong_digest", where="entries/shapes/v1/reference", message=message)
+    found = Filled(filled=(filled,), awaiting={"shapes/v1/yours": ("clip_score",)}, problems=(problem,))
+    _held("fill", _written(lambda output: show_filled(found, output)))
+
+
+def test_build_prints_what_it_printed():
+    """Of a site of some size."""
+    built = Built(output=Path("build/site"), boards=(), n_pages=45, n_bytes=4_312_345)
+    _held("build", _written(lambda output: show_built(built, output)))
 
 
 def _show_only(monkeypatch, names):

@@ -163,7 +163,7 @@ def test_a_port_that_is_taken_is_said_to_be_taken(site, port):
 def test_the_site_can_be_looked_at(small_site):
     """Serve shows it on this machine, at the address that it prints."""
     site = small_site[1]
-    command = [sys.executable, "-m", "evalkit", "leaderboard", "serve", "--site", str(site), "--port", "0"]
+    command = [sys.executable, "-m", "evalkit", "leaderboard", "serve", str(site), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         address = re.search(r"http://127.0.0.1:\d+/", server.stdout.readline()).group()
         with urllib.request.urlopen(f"{address}few/v1/index.html") as answer:

@@ -251,6 +251,22 @@ def test_cards_and_metrics_may_be_added_to_what_is_published(published):
     assert published_problems(published, "main") == []
 
 
+def test_a_published_card_is_changed_by_maintainers_alone(published):
+    """What people read of a method stays as it was, however it is written; a maintainer may correct it."""
+    card = published.card_path("good")
+    text = card.read_text()
+    card.write_text(f"# Written by hand.\n{text}")
+    assert published_problems(published, "main") == []
+
+    card.write_text(text.replace("summary: About good.", "summary: The best there is."))
+    (problem,) = published_problems(published, "main")
+    assert (problem.code, problem.where) == ("landed_changed", "methods/good.yaml")
+    assert problem.message == "summary had landed as 'About good.'"
+    assert published_problems(published, "main", maintainer=True) == []
+    card.unlink()
+    assert "is not there any more" in published_problems(published, "main")[0].message
+
+
 def test_a_published_reason_stays(copied):
     """Why a value is not there is as much a result as a value; a new metric may bring reasons of its own."""
     path = copied.entry_path("few/v1", "good")

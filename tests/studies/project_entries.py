@@ -1,23 +1,21 @@
-r"""The project's own entries of the leaderboard: controls, the published Imagic results, and every adapter.
+"""The project's own entries of the leaderboard: controls of a new protocol, and every adapter in the miniature world.
 
 ::
 
-    python -m tests.studies.fill_leaderboard shapes/v1 --controls         # identity, shuffled_source, reference, …
-    python -m tests.studies.fill_leaderboard shapes/v1 --methods all      # every adapter, in the miniature world
-    python -m tests.studies.fill_leaderboard tedbench/v1 --controls --imagic ../shared/tedbench/imagic \
-        --data ../shared/tedbench --metrics l1              # what needs no downloaded weights
-    python -m tests.studies.fill_leaderboard tedbench/v1 --controls --imagic ../shared/tedbench/imagic \
-        --data ../shared/tedbench                                         # adds the rest, where the weights can be had
-    python -m tests.studies.fill_leaderboard shapes/v1 --summaries        # after a change of how intervals are made
+    python -m tests.studies.project_entries shapes/v1 --controls         # identity, shuffled_source, reference, …
+    python -m tests.studies.project_entries shapes/v1 --methods all      # every adapter, in the miniature world
+    python -m tests.studies.project_entries shapes/v1 --summaries        # after a change of how intervals are made
 
-Edits that are there already (``--work``) are used; a run that was killed goes on. An entry that has all of the
-protocol's metrics is left as it is.
+Edits that are there already (``--work``) are used; a run that was killed goes on. An entry that is there is left as
+it is. What entries of controls and of published edits await later is added by
+``evalkit leaderboard fill``.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,26 +39,6 @@ from tests.studies.shapes_methods import tried_methods
 SUBMITTER = {"name": "The evalkit maintainers", "relationship": "third_party"}
 OURS = {"licence": "Apache-2.0", "pictures_licence": "Apache-2.0"}
 """Pictures are shown only where the benchmark's licence allows it, too."""
-IMAGIC = {
-    "name": "imagic_published",
-    "title": "Imagic (the authors' published results)",
-    "summary": "Optimises the text embedding and fine-tunes Imagen on each photograph, then interpolates embeddings.",
-    "paper": "https://arxiv.org/abs/2210.09276",
-    "code": "https://github.com/imagic-editing/imagic-editing.github.io",
-    "code_revision": "e711b1e",
-    "base_model": "Imagen",
-    "licence": "unknown",
-}
-IMAGIC_DECLARATIONS = {
-    # The authors published one picture per edit, and not how it was chosen.
-    "per_item_tuning": "unknown",
-    "selection": "unknown",
-    "attempts_per_item": "unknown",
-    "deterministic": False,
-    "uses": ["target_caption"],
-    "saw_benchmark": "unknown",
-    "settings": {},
-}
 
 
 def controls(protocol: Protocol, loaded: LoadedBenchmark, work: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -122,18 +100,16 @@ def submission(protocol: Protocol, card: dict[str, Any], declared: dict[str, Any
     return {"protocol": protocol.name, "method": card, "declarations": usual | declared, "submitter": SUBMITTER}
 
 
-def land(folder: Path, content: dict[str, Any], board: Leaderboard, metrics: list[str], data: Path | None) -> None:
-    """Submit one folder, or what its entry still lacks."""
+def write_entry(folder: Path, content: dict[str, Any], board: Leaderboard, asked: argparse.Namespace) -> None:
+    """Submit one folder, unless its entry is there."""
     path = board.entry_path(content["protocol"], content["method"]["name"])
-    protocol = get_protocol(content["protocol"])
-    held = board.read(path).run.record.metrics if (path / ENTRY_FILE).exists() else {}
-    missing = [name for name in metrics or protocol.metrics if name not in held]
-    if not missing:
-        print(f"{path}: nothing to add")
+    if (path / ENTRY_FILE).exists():
+        print(f"{path}: is there")
         return
     card = folder.with_suffix(".yaml")
     card.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    submitted = submit(folder, card, board, metrics=missing, data=data)
+    metrics = [name for name in asked.metrics.split(",") if name]
+    submitted = submit(folder, card, board, metrics=metrics, data=asked.data)
     means = ", ".join(f"{name} {summary.mean}" for name, summary in submitted.run.record.metrics.items())
     print(f"{submitted.path}: {means}", flush=True)
 
@@ -161,7 +137,6 @@ def main() -> None:
     parser.add_argument("--controls", action="store_true")
     parser.add_argument("--summaries", action="store_true", help="recompute what is recorded of the entries' scores")
     parser.add_argument("--methods", default="", help="names with commas between them, or all")
-    parser.add_argument("--imagic", type=Path, help="the folder of the published results")
     parser.add_argument("--metrics", default="", help="some of the protocol's")
     parser.add_argument("--data", type=Path, help="the benchmark's own files")
     parser.add_argument("--work", type=Path, default=Path("build/leaderboard"))
@@ -174,19 +149,9 @@ def main() -> None:
     loaded, work = covered_benchmark(protocol).load(asked.data), asked.work / asked.protocol
     names = [name for name in tried_methods() if name not in CONTROLS] if asked.methods == "all" else []
     names = names or [name for name in asked.methods.split(",") if name]
-    folders: list[tuple[Path, dict[str, Any]]] = []
-    if asked.controls:
-        folders += controls(protocol, loaded, work)
-    if asked.imagic:
-        link = work / IMAGIC["name"]
-        if not link.exists():
-            link.symlink_to(asked.imagic.resolve(), target_is_directory=True)
-        folders.append((link, submission(protocol, IMAGIC, IMAGIC_DECLARATIONS)))
-    metrics = [name for name in asked.metrics.split(",") if name]
+    folders = chain(controls(protocol, loaded, work) if asked.controls else (), methods(protocol, loaded, work, names))
     for folder, content in folders:
-        land(folder, content, Leaderboard(asked.leaderboard), metrics, asked.data)
-    for folder, content in methods(protocol, loaded, work, names):
-        land(folder, content, Leaderboard(asked.leaderboard), metrics, asked.data)
+        write_entry(folder, content, Leaderboard(asked.leaderboard), asked)
 
 
 if __name__ == "__main__":
