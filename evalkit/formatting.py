@@ -7,6 +7,11 @@ from itertools import chain, count
 DASH = "–"
 """What stands for a value that is not defined."""
 _SMALL = dict(enumerate(("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), 1))
+LAYOUT = "\n\t"
+"""What a text on several lines is laid out with."""
+_STEERING = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""What moves a terminal's cursor, changes its colours, or turns the order of letters around."""
+_VISIBLE = {code: ascii(chr(code))[1:-1] for code in _STEERING if chr(code) not in LAYOUT}
 LEAST, GREATEST = 1e-4, 1e7
 """Numbers beyond these are written with a power of ten instead of a row of zeros."""
 
@@ -212,6 +217,16 @@ def abridged(text: str, longest: int = 2_000) -> str:
     text = text.translate(_LINE_ENDS)
     end = longest // 3
     return text if len(text) <= longest else f"{text[: longest - end - 5]} … {text[-end - 2 :]}"
+
+
+def visible(text: str) -> str:
+    """The text with what would steer a terminal written out, for names come from anybody's files."""
+    return encodable(text.translate(_VISIBLE))
+
+
+def encodable(text: str) -> str:
+    """The text with halves of characters, which UTF-8 has no bytes for, written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def one_line_names(names: Iterable[str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import click
 
 from evalkit.errors import DataError, EvalkitError
-from evalkit.formatting import abridged
+from evalkit.formatting import LAYOUT, abridged, encodable, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -38,12 +38,8 @@ SAID_EVERY = 50.0
 """Seconds between two lines of a long command that say what it is doing, where nobody sees its progress."""
 _USUAL_WIDTH, _LEAST_WIDTH = 80, 20
 """Columns where nobody says how many there are, and the fewest that tables are laid out for."""
-_LAYOUT = "\n\t"
-_STEERING = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-"""What moves a terminal's cursor, changes its colours, or turns the order of letters around."""
 _PLAIN = str.maketrans("−–→↑↓±≤≥α·•─…“”’", '-->^v+<>a.*-.""\'')
 """Signs of ours in ASCII, one for one, so that tables stay in line."""
-_VISIBLE = {code: ascii(chr(code))[1:-1] for code in _STEERING if chr(code) not in _LAYOUT}
 
 
 class ExitCode(IntEnum):
@@ -94,7 +90,7 @@ class Output:
         if self.as_json:
             # JSON writes half a character as the replacement does: backslash, u, four digits.
             text = json.dumps(value, indent=2, ensure_ascii=not self._is_unicode, allow_nan=False)
-            click.echo(_encodable(text), file=self._stdout)
+            click.echo(encodable(text), file=self._stdout)
 
     def line(self, text: str = "") -> None:
         """A line of the result, for a person."""
@@ -178,7 +174,7 @@ class Output:
         for code in dict.fromkeys(problem.code for problem in problems):
             alike = [problem for problem in problems if problem.code == code]
             self.text(f"  {code} ({len(alike)}): {PROBLEMS.get(code) or NOTICES.get(code)}", indent="    ")
-            layout = {ord(mark): ascii(mark)[1:-1] for mark in _LAYOUT}
+            layout = {ord(mark): ascii(mark)[1:-1] for mark in LAYOUT}
             self.first([problem.message.translate(layout) for problem in alike], shown, indent=4)
 
     def first(self, lines: Sequence[str], shown: int, *, indent: int) -> None:
@@ -244,15 +240,6 @@ class Output:
                 bars.update(tasks[what], completed=done, total=total)
 
             yield update
-
-
-def visible(text: str) -> str:
-    """The text with what would steer a terminal written out, for names come from anybody's files."""
-    return _encodable(text.translate(_VISIBLE))
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def names_in(listed: str | None) -> list[str]:

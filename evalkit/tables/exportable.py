@@ -4,12 +4,13 @@ import json
 import re
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from evalkit.formatting import one_line, visible
 from evalkit.tables.latex import latex_document, latex_table
 from evalkit.tables.table import TextTable, escape_markdown, markdown_table
 
@@ -68,32 +69,25 @@ class Exportable(ABC):
         return latex_document(tables, [*shown.answer, *shown.notes])
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self._shown().summary}>"
+        return visible(f"<{type(self).__name__}: {one_line(self._shown().summary)}>")
 
     def __str__(self) -> str:
-        """Its tables, sentences and notes, as wide as the terminal."""
-        from rich.console import Console
-
-        from evalkit.tables.terminal import folded, terminal_table
+        """The first table, what was found, the other tables and the notes, as wide as the terminal."""
+        from evalkit.tables.terminal import folded
 
         shown, width = self._shown(), shutil.get_terminal_size().columns
-        console = Console(width=width, color_system=None, highlight=False, markup=False, emoji=False)
-        with console.capture() as captured:
-            for table in shown.tables:
-                console.print(terminal_table(table, width))
-                console.print()
-        lines = [line.rstrip() for line in captured.get().splitlines()]
-        lines += [line for text in shown.answer for line in folded(text, width)]
-        lines += [""] if shown.answer and shown.notes else []
+        lines = [*_drawn(shown.tables[:1], width), *(line for text in shown.answer for line in folded(text, width))]
+        lines += [""] if shown.answer else []
+        lines += _drawn(shown.tables[1:], width)
         lines += [line for note in shown.notes for line in folded(f"  {note}", width, "    ", whole_words=True)]
-        return "\n".join(lines)
+        return visible("\n".join(lines))
 
     def _repr_html_(self) -> str:
         """What notebooks show; colours are the notebook's."""
         shown = self._shown()
-        answer = "".join(f"<p>{escape(sentence)}</p>" for sentence in shown.answer)
+        answer = "".join(f"<p>{_html(sentence)}</p>" for sentence in shown.answer)
         tables = "".join(chain.from_iterable(map(_html_table, shown.tables)))
-        notes = "".join(f"<li>{escape(note)}</li>" for note in shown.notes)
+        notes = "".join(f"<li>{_html(note)}</li>" for note in shown.notes)
         more = f"<details><summary>Notes and signatures</summary><ul>{notes}</ul></details>" if notes else ""
         return f"<div>{answer}{tables}{more}</div>"
 
@@ -124,8 +118,22 @@ def _plain_name(part: str) -> str:
     return _NOT_IN_NAMES.sub("_", part.replace(":", ".")).strip(". ") or "_"
 
 
+def _drawn(tables: Sequence[TextTable], width: int) -> Iterator[str]:
+    """The lines of tables, an empty one below each."""
+    from rich.console import Console
+
+    from evalkit.tables.terminal import terminal_table
+
+    console = Console(width=width, color_system=None, highlight=False, markup=False, emoji=False)
+    for table in tables:
+        with console.capture() as captured:
+            console.print(terminal_table(table, width))
+        yield from (line.rstrip() for line in captured.get().splitlines())
+        yield ""
+
+
 def _html_table(table: TextTable) -> Iterator[str]:
-    title = "<br/>".join(map(escape, table.title.split("\n")))
+    title = "<br/>".join(map(_html, table.title.split("\n")))
     yield f'<table style="white-space: nowrap"><caption style="text-align: left">{title}</caption>'
     for row, tag in ((table.header, "th"), *((row, "td") for row in table.rows)):
         yield f"<tr>{''.join(_html_cells(row, tag, table.text_columns))}</tr>"
@@ -135,4 +143,8 @@ def _html_table(table: TextTable) -> Iterator[str]:
 def _html_cells(row: Iterable[str], tag: str, text_columns: frozenset[int]) -> Iterator[str]:
     for number, cell in enumerate(row):
         side = "left" if number in text_columns else "right"
-        yield f'<{tag} style="text-align: {side}">{escape(" ".join(cell.split()))}</{tag}>'
+        yield f'<{tag} style="text-align: {side}">{_html(" ".join(cell.split()))}</{tag}>'
+
+
+def _html(text: str) -> str:
+    return escape(visible(text))

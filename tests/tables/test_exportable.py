@@ -90,11 +90,12 @@ def test_a_plan_is_a_row_per_answer(records):
 
 def test_names_are_text_in_a_notebook_and_a_record_is_one_line():
     """A method may be called anything; thirty of them do not fill the screen."""
-    names = ["<script>alert(1)</script>", "a & b", *(f"method {number}" for number in range(10))]
+    names = ["<script>alert(1)</script>", "a & b\x1b[2J", *(f"method {number}" for number in range(10))]
     comparison = comparison_of(12, names=names)
     html = comparison._repr_html_()
     assert "<script>" not in html
     assert "a & b" in "".join(ElementTree.fromstring(html).itertext())
+    assert "\x1b" not in str(comparison) + repr(comparison) + html
     assert len(repr(comparison)) < 600
 
 
