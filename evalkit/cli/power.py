@@ -62,7 +62,7 @@ def power(
         raise click.UsageError("Give a pilot (one run or two) or a standard deviation (--sd), and not both.")
     if pilot and not (icc is None and group_size is None):
         raise click.UsageError("--icc and --group-size go with --sd; a pilot's are measured.")
-    given = {"icc": icc, "items_per_group": group_size, "correlation": correlation}
+    given: dict[str, Any] = {"icc": icc, "items_per_group": group_size, "correlation": correlation}
     plan = plan_power(
         *runs_from(pilot, output),
         standard_deviation=sd,

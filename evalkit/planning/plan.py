@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -119,7 +118,11 @@ def power(
     correlation: float = USUAL_CORRELATION,
     columns: ColumnNames | None = None,
     groups: Path | None = None,
-    **wanted: Any,  # noqa: ANN401 - arguments of plan_study
+    items: Sequence[int] = (),
+    effects: Sequence[float] = (),
+    alpha: float = 0.05,
+    power: float = POWER,
+    comparisons: int = 1,
 ) -> StudyPlan:
     """How large a study must be, as ``evalkit power`` says it.
 
@@ -132,7 +135,14 @@ def power(
         correlation: Of one run's scores with another method's, in [−1, 1).
         columns: Of tables, what cannot be guessed.
         groups: A table of items and groups.
-        **wanted: ``items``, ``effects``, ``seeds``, ``alpha``, ``power``, ``comparisons``: see :func:`plan_study`.
+        items: Numbers of items to consider; usual ones and the pilot's by default.
+        effects: Differences to find, in the units of the scores; fractions of the standard deviation by default.
+        alpha: Error rate of all comparisons together, in (0, 1).
+        power: Probability of finding the effect, in (alpha, 1).
+        comparisons: How many pairs will be compared; alpha is divided by it.
+
+    Returns:
+        The plan, which shows its tables when it is printed.
 
     Raises:
         OptionError: There is neither a pilot nor a standard deviation, or both; or an argument is out of range.
@@ -148,7 +158,7 @@ def power(
         basis = basis_from_deviation(standard_deviation, icc=icc, items_per_group=items_per_group)
     else:
         basis = basis_from_pilot(pilot, metric=metric, correlation=correlation, columns=columns, groups=groups)
-    return plan_study(basis, **wanted)
+    return plan_study(basis, items=items, effects=effects, alpha=alpha, power=power, comparisons=comparisons)
 
 
 def plan_study(
