@@ -266,7 +266,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     return f"There is no {kind} '{name}'. {nearest(name, known)}See: evalkit list {kind}s"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``Did you mean …?`` with the known names that are nearest, and a space; empty where none is near."""
+def nearest(name: str, known: Iterable[str], *, shown: Mapping[str, str] | None = None) -> str:
+    """``Did you mean …?`` with the known names that are nearest, and a space; empty where none is near.
+
+    Args:
+        name: What was typed.
+        known: What there is.
+        shown: Known name to what is to be typed for it; the name itself by default.
+    """
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f"Did you mean {' or '.join(near)}? " if near else ""
+    return f"Did you mean {' or '.join((shown or {}).get(each, each) for each in near)}? " if near else ""

@@ -1,7 +1,6 @@
 """``evalkit completion``: what makes a shell complete commands, options and names; and the names that it completes."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
@@ -42,9 +41,9 @@ def completed(kind: str) -> Complete:
 
 def _names(kind: str) -> Iterable[str]:
     if kind == "runs":
-        from evalkit.scores.run import RECORD
+        from evalkit.scores.run import RECORD, RUNS
 
-        return (str(path.parent) for path in sorted(Path("evalkit_runs").glob(f"*/{RECORD}")))
+        return (str(path.parent) for path in sorted(RUNS.glob(f"*/{RECORD}")))
     if kind == "metrics":
         from evalkit.metrics.base import METRICS
 

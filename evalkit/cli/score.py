@@ -1,7 +1,7 @@
 """``evalkit score``: one folder, one run; or several, side by side."""
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,12 +23,13 @@ from evalkit.cli.output import ExitCode, Output, names_in, output_options, signa
 from evalkit.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from evalkit.benchmarks.open import OpenedFolder
     from evalkit.benchmarks.protocols import Protocol
-    from evalkit.scores.run import RunRecord
+    from evalkit.scores.run import RunRecord, ScoredRun
     from evalkit.scores.tables import SignatureLength
+    from evalkit.scoring.edit_types import MeansByType
     from evalkit.scoring.options import ScoreOptions
 
 MISSING_HELP = (
@@ -47,7 +48,7 @@ ENCODER_HELP = (
     examples=[
         "evalkit score outputs/ --sources photos/ --captions captions.csv",
         "evalkit score edits/sdedit --metrics clip_score,l1",
-        "evalkit score --each edits --metrics clip_score,l1",
+        "evalkit score --each edits --metrics clip_score,l1 --by edit_type",
     ],
 )
 @folder_arguments
@@ -76,6 +77,7 @@ ENCODER_HELP = (
 @click.option("-n", "--name", help="The run's name.  [default: the method in the manifest, or the folder's name]")
 @click.option("--missing", type=click.Choice(["fail", "floor", "intersect"]), default="fail", help=MISSING_HELP)
 @click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, help="Coverage of the intervals.")
+@click.option("--by", type=click.Choice(["edit_type"]), help="Show the means on the items of each edit type, too.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
 @click.option("--dtype", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", help="The network's precision.")
 @click.option("--compile", "compiled", is_flag=True, help="Fuse the network's operations; the signature says so.")
@@ -96,6 +98,7 @@ def score(
     target: PathOrUrl | None,
     device: str,
     engine: EngineOptions,
+    by: str | None,
     signatures: "SignatureLength",
     output: Output,
     **settings: Any,  # noqa: ANN401 - fields of ScoreOptions
@@ -118,41 +121,79 @@ def score(
     for one in found:
         if one.opened:
             output.note(summary(one.location, one.opened.folder))
+    view = _View(output=output, protocol=kept_to, signatures=signatures, by=by)
     if folders.several:
-        records = _score_several(found, target, options, engine, signatures, output)
+        runs = _score_several(found, target, options, engine, view)
     else:
-        records = [_score_one(one.opened, target, options, engine, signatures, output) for one in found if one.opened]
-    if len(records) < len(found) or any(p.severity == "problem" for record in records for p in record.problems):
+        runs = [_score_one(one.opened, target, options, engine, view) for one in found if one.opened]
+    if len(runs) < len(found) or any(p.severity == "problem" for run in runs for p in run.record.problems):
         sys.exit(ExitCode.PROBLEMS)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """What is shown of runs, and where."""
+
+    output: Output
+    protocol: "Protocol | None"
+    signatures: "SignatureLength"
+    by: str | None
+
+    def as_json(self, run: "ScoredRun") -> dict[str, Any]:
+        """A run with what was asked for beside its means."""
+        from evalkit.scoring.edit_types import means_by_type
+
+        return as_json(run.record, self.protocol, means_by_type(run) if self.by else None)
+
+    def below(self, runs: "Mapping[str, ScoredRun]") -> None:
+        """What stands under the table of one run or of several, which are given by their labels."""
+        from evalkit.benchmarks.protocol_tables import protocol_table
+        from evalkit.scores.tables import run_notes, signature_lines
+        from evalkit.scoring.edit_types import about_means_by_type, means_by_type, run_type_tables
+
+        records = [run.record.model_copy(update={"run": label}) for label, run in runs.items()]
+        if self.protocol:
+            self.output.table(protocol_table(records, self.protocol))
+        if self.by:
+            found = [means_by_type(run) for run in runs.values()]
+            for table in run_type_tables(dict(zip(runs, found, strict=True))):
+                self.output.table(table)
+            self.output.text(about_means_by_type(found, records[0].level))
+            self.output.line()
+        for note in run_notes(*records):
+            self.output.text(f"  {note}", indent="    ")
+        for line in signature_lines(records, self.signatures):
+            self.output.line(f"  {line}")
+
+    def problems(self, record: "RunRecord", *, of: str = "") -> None:
+        """What was wrong with a run's folder."""
+        for title, severity in (("Problems", "problem"), ("Notices", "notice")):
+            self.output.problems(f"{title}{of}", [p for p in record.problems if p.severity == severity])
+
+
 def _score_one(
-    opened: "OpenedFolder",
-    target: PathOrUrl | None,
-    options: "ScoreOptions",
-    engine: EngineOptions,
-    signatures: "SignatureLength",
-    output: Output,
-) -> "RunRecord":
+    opened: "OpenedFolder", target: PathOrUrl | None, options: "ScoreOptions", engine: EngineOptions, view: _View
+) -> "ScoredRun":
     from evalkit.scores.tables import run_table
     from evalkit.scoring.directories import names_of_runs, run_directory
     from evalkit.scoring.score import score as run_score
 
+    output = view.output
     if target is None:
         own = opened.folder.name
         name = options.name or names_of_runs([opened.folder])[0]
         if name not in (options.name, own):
             taken = run_directory(own)
             output.note(f"{taken} is another folder's: this run is called {name}. Choose: --name NAME or --output DIR")
-        options, target = replace(options, name=name), run_directory(name)
+        options, target = replace(options, default_name=name), run_directory(name)
     with written_to(target, output) as directory, output.progress() as progress, engine.open(options.device) as workers:
-        record = run_score(opened, directory, options, engine=workers, progress=progress).record
-    output.json(as_json(record, options.protocol))
-    output.table(run_table(record))
-    _show_below([record], options.protocol, signatures, output)
+        run = run_score(opened, directory, options, engine=workers, progress=progress)
+    output.json(view.as_json(run))
+    output.table(run_table(run.record))
+    view.below({run.record.run: run})
     output.line(f"Wrote {target}")
-    _show_problems(record, output)
-    return record
+    view.problems(run.record)
+    return run
 
 
 def _score_several(
@@ -160,15 +201,15 @@ def _score_several(
     target: PathOrUrl | None,
     options: "ScoreOptions",
     engine: EngineOptions,
-    signatures: "SignatureLength",
-    output: Output,
-) -> "list[RunRecord]":
+    view: _View,
+) -> "list[ScoredRun]":
     """Scores several folders, and shows them in one table."""
+    from evalkit.scores.labels import run_labels
+    from evalkit.scores.run import RUNS
     from evalkit.scores.tables import runs_table
-    from evalkit.scoring.directories import RUNS
     from evalkit.scoring.several import comparable, score_each
 
-    parent = target or RUNS
+    parent, output = target or RUNS, view.output
     opened = {one.opened.folder.root: one for one in found if one.opened}
     with written_to(parent, output) as local, output.progress() as progress, engine.open(options.device) as workers:
         scored = score_each(
@@ -177,52 +218,41 @@ def _score_several(
     failures = {one.location: one.failure for one in found if one.failure}
     failures |= {opened[root].location: failure for root, failure in scored.failures.items()}
     refuse_all_failed(found, failures)
-    records = {f"{str(parent).rstrip('/')}/{path.name}": run.record for path, run in scored.runs.items()}
-    following = command_line("compare", *records) if comparable(list(scored.runs.values())) else None
+    runs = list(scored.runs.values())
+    paths = [f"{str(parent).rstrip('/')}/{path.name}" for path in scored.runs]
+    labels = run_labels([run.record for run in runs], paths)
+    following = command_line("compare", *paths) if comparable(runs) else None
     output.json(
         {
-            "runs": [as_json(record, options.protocol) | {"directory": path} for path, record in records.items()],
+            "runs": [
+                view.as_json(run) | {"label": label, "directory": path}
+                for run, label, path in zip(runs, labels, paths, strict=True)
+            ],
             "failed": failures_as_json(failures),
             "next": following,
         }
     )
-    output.table(runs_table({record.run: record for record in records.values()}))
-    _show_below(list(records.values()), options.protocol, signatures, output)
-    for path, record in records.items():
+    output.table(runs_table({label: run.record for label, run in zip(labels, runs, strict=True)}))
+    view.below(dict(zip(labels, runs, strict=True)))
+    for run, label, path in zip(runs, labels, paths, strict=True):
         output.line(f"Wrote {path}")
-        _show_problems(record, output, of=f" of {record.run}")
+        view.problems(run.record, of=f" of {label}")
     show_failures(failures, output)
     if following:
         output.line(f"Next: {following}")
-    return list(records.values())
+    return runs
 
 
-def _show_below(
-    records: "Sequence[RunRecord]", protocol: "Protocol | None", signatures: "SignatureLength", output: Output
-) -> None:
-    """What stands under the table of one run or of several."""
-    from evalkit.benchmarks.protocol_tables import protocol_table
-    from evalkit.scores.tables import run_notes, signature_lines
-
-    if protocol:
-        output.table(protocol_table(records, protocol))
-    for note in run_notes(*records):
-        output.text(f"  {note}", indent="    ")
-    for line in signature_lines(records, signatures):
-        output.line(f"  {line}")
-
-
-def _show_problems(record: "RunRecord", output: Output, *, of: str = "") -> None:
-    for title, severity in (("Problems", "problem"), ("Notices", "notice")):
-        output.problems(f"{title}{of}", [problem for problem in record.problems if problem.severity == severity])
-
-
-def as_json(record: "RunRecord", protocol: "Protocol | None" = None) -> dict[str, Any]:
+def as_json(
+    record: "RunRecord", protocol: "Protocol | None" = None, types: "MeansByType | None" = None
+) -> dict[str, Any]:
     """What ``evalkit score --json`` prints of a run."""
     from evalkit.benchmarks.protocol_tables import protocol_cells
     from evalkit.scores.tables import run_as_json
+    from evalkit.scoring.edit_types import types_as_json
 
     return {
         **run_as_json(record),
         **({"protocol": {"name": protocol.name, "columns": protocol_cells(record, protocol)}} if protocol else {}),
+        **({"edit_types": types_as_json(types)} if types else {}),
     }

@@ -10,7 +10,8 @@ from evalkit.registry import nearest
 from evalkit.scores.columns import ColumnNames
 from evalkit.scores.external import read_table
 from evalkit.scores.frame import ScoreFrame
-from evalkit.scores.run import RECORD, RunRecord, read_run
+from evalkit.scores.labels import run_labels
+from evalkit.scores.run import RECORD, RUNS, RunRecord, read_run
 from evalkit.scores.signatures import comparable_fields
 
 _SETTING = {
@@ -63,7 +64,7 @@ def load_methods(
         OptionError: A path leads nowhere, or a name is given to a table of several methods.
     """
     methods: list[Method] = []
-    single: list[Method] = []
+    single: list[int] = []
     notes: list[str] = []
     columns = replace(columns or ColumnNames(), metrics=tuple(metrics))
     for source in sources:
@@ -72,15 +73,17 @@ def load_methods(
         if name is not None:
             if len(found) > 1:
                 raise OptionError(f"{path} holds {len(found)} methods, which cannot all be called '{name}'.")
-            found = [replace(found[0], name=name)]
+            found = [_called(found[0], name)]
+        single += [len(methods)] if len(found) == 1 else []
         methods += found
-        single += found if len(found) == 1 else []
         notes += remarks
+    methods = _told_apart(methods)
     _refuse_namesakes(methods)
     methods, about_groups = _without_guessed_groups(methods)
     notes += about_groups
     lines = one_line_names(method.name for method in methods)
-    return [replace(method, name=lines[method.name]) for method in methods], [*notes, *_same_edits(single)]
+    methods = [replace(method, name=lines[method.name]) for method in methods]
+    return methods, [*notes, *_same_edits([methods[number] for number in single])]
 
 
 def check_comparable(methods: Sequence[Method], metrics: Sequence[str]) -> list[str]:
@@ -140,17 +143,19 @@ def _named(source: str) -> tuple[str | None, Path]:
         name = ""
     if not path.exists():
         raise OptionError(
-            f"{path} does not exist: expected a run directory or a table. {_nearest(path)}Make a run with: "
+            f"{path} does not exist: expected a run directory or a table. {_there_are(path)}Make a run with: "
             "evalkit score FOLDER"
         )
     return name or None, path
 
 
-def _nearest(path: Path) -> str:
-    """The runs and tables beside a path that is not there, if one is called nearly so."""
-    beside = path.parent.iterdir() if path.parent.is_dir() else ()
-    known = [found for found in beside if found.is_file() or (found / RECORD).is_file()]
-    return nearest(path.name, [found.name for found in known]).replace("mean ", f"mean {path.parent}/", 1)
+def _there_are(path: Path) -> str:
+    """Runs and tables that are called nearly as a path that is not there, beside it or below `RUNS`; else some runs."""
+    beside = [found for parent in dict.fromkeys((path.parent, RUNS)) for found in sorted(parent.glob("*"))]
+    runs = [found for found in beside if (found / RECORD).is_file()]
+    known = {found.name: str(found) for found in (*runs, *beside) if found in runs or found.is_file()}
+    near = nearest(path.name, known, shown=known)
+    return near or (f"There are: {listed([str(run) for run in runs])}. " if runs else "")
 
 
 def _same_edits(methods: Sequence[Method]) -> list[str]:
@@ -165,6 +170,19 @@ def _same_edits(methods: Sequence[Method]) -> list[str]:
             what = f"are both {method.source}" if same else "hold the same edits, byte by byte"
             notes.append(f"{known.name} and {method.name} {what}: there is nothing to compare")
     return notes
+
+
+def _called(method: Method, name: str) -> Method:
+    """The method under another name."""
+    record = method.record and method.record.model_copy(update={"run": name, "named": True})
+    return replace(method, name=name, record=record)
+
+
+def _told_apart(methods: Sequence[Method]) -> list[Method]:
+    """The methods, those of runs with labels that tell them apart."""
+    runs = {(method.name, method.source): method.record for method in methods if method.record}
+    labels = dict(zip(runs, run_labels(list(runs.values()), [source for _, source in runs]), strict=True))
+    return [replace(method, name=labels.get((method.name, method.source), method.name)) for method in methods]
 
 
 def _run(path: Path) -> Method:
@@ -212,6 +230,8 @@ def _without_guessed_groups(methods: Sequence[Method]) -> tuple[list[Method], li
 def _refuse_namesakes(methods: Sequence[Method]) -> None:
     sources: dict[str, str] = {}
     for method in methods:
+        if sources.get(method.name) == method.source:
+            raise RunError(f"{method.source} is given twice: there is nothing to compare. Name another run.")
         if method.name in sources:
             raise RunError(
                 f"{sources[method.name]} and {method.source} are both called '{method.name}'. "

@@ -294,8 +294,8 @@ def _public(record: RunRecord, root: Path) -> RunRecord:
         for problem in record.problems
         if problem.code != "cache_unavailable"
     ]
-    folder = record.folder.model_copy(update={"path": record.run, "opened_with": {}})
-    return record.model_copy(update={"folder": folder, "problems": problems})
+    folder = record.folder.model_copy(update={"path": record.run, "opened_with": {}, "made_with": {}})
+    return record.model_copy(update={"folder": folder, "problems": problems, "named": False})
 
 
 def _merged(before: ScoredRun, added: ScoredRun, protocol: Protocol) -> ScoredRun:

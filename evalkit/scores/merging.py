@@ -15,7 +15,9 @@ _OF_TEXTS = ("cut_caption", "indistinct_captions")
 
 
 def with_earlier_metrics(directory: Path, run: ScoredRun) -> ScoredRun:
-    """A run with the other metrics of the one that lies where it goes; where these cannot stay, with a notice of it.
+    """A run with the other metrics, and the given name, of the one that lies where it goes.
+
+    Where the metrics cannot stay, with a notice of it.
 
     Args:
         directory: Where it goes, which holds a run of the same folder or none.
@@ -25,6 +27,8 @@ def with_earlier_metrics(directory: Path, run: ScoredRun) -> ScoredRun:
         before = read_run(directory)
     except RunError:  # none, or one that nobody can read
         return run
+    if before.record.named and not run.record.named:
+        run = replace(run, record=run.record.model_copy(update={"run": before.record.run, "named": True}))
     others = [name for name in before.record.metrics if name not in run.record.metrics]
     why = _difference(before.record, run.record)
     if not others or why is None:

@@ -110,6 +110,9 @@ class FolderRecord(_RunPart):
     opened_with: dict[str, str] = {}
     """What it took to know what the files are, by option: ``benchmark``, ``data``, ``sources``, ``captions``,
     ``pattern``; paths are absolute. Reports open the folder again."""
+    made_with: dict[str, str] = {}
+    """How the edits were made, by setting, with the base model, seeds and version, as the folder's ``method.json`` says
+    it; empty where nobody does, and in older records."""
 
 
 class RunRecord(_RunPart):
@@ -117,6 +120,8 @@ class RunRecord(_RunPart):
 
     format: Literal["evalkit.run/1"] = SCHEMA
     run: str
+    named: bool = False
+    """Whether somebody gave it that name; else it is the method's or the folder's."""
     method: str | None
     benchmark: str | None
     benchmark_version: str | None
@@ -172,6 +177,8 @@ class ItemLine(BaseModel):
         return self
 
 
+RUNS = Path("evalkit_runs")
+"""Where run directories are written that nobody names."""
 RECORD = "run.json"
 ITEMS = "items.jsonl"
 _BEGINNING = b'{"item_id": '

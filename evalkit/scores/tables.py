@@ -28,22 +28,28 @@ NO_CAPTIONS = {
     "no_instruction": "instruction",
 }
 """Reasons that are often those of a whole benchmark, with what its items lack."""
+NO_TYPES = "The items have no edit types, or all the same one: there is nothing to tell apart by edit type."
 
 
 def run_as_json(record: RunRecord) -> dict[str, Any]:
     """What ``evalkit score --json`` prints of a run."""
-    shown = {"mean", "ci_low", "ci_high", "n", "n_groups", "n_undefined", "higher_is_better", "signature"}
     return {
         "run": record.run,
         "benchmark": record.benchmark,
         "n_items": record.n_items,
         "n_edited": record.n_edited,
         "layout": record.folder.layout,
-        "metrics": {name: summary.model_dump(include=shown) for name, summary in record.metrics.items()},
+        "metrics": summaries_as_json(record.metrics),
         "problems": [problem.model_dump() for problem in record.problems],
         "images": record.images.model_dump() if record.images else None,
         "signature": signature_lines([record])[0],
     }
+
+
+def summaries_as_json(metrics: Mapping[str, MetricSummary]) -> dict[str, Any]:
+    """Metrics as ``evalkit score --json`` has them."""
+    shown = {"mean", "ci_low", "ci_high", "n", "n_groups", "n_undefined", "higher_is_better", "signature"}
+    return {name: summary.model_dump(include=shown) for name, summary in metrics.items()}
 
 
 def shown_runs(records: Mapping[str, RunRecord]) -> Shown:
@@ -95,7 +101,7 @@ def runs_table(records: Mapping[str, RunRecord], title: str | None = None) -> Te
         title: What they are; by default how many runs, of what, on how many items.
     """
     directions = {name: s.higher_is_better for record in records.values() for name, s in record.metrics.items()}
-    columns = [_means([record.metrics.get(name) for record in records.values()]) for name in directions]
+    columns = [means_column([record.metrics.get(name) for record in records.values()]) for name in directions]
     sizes = {
         name: max(((s.n, s.n_groups) for s in record.metrics.values()), default=(0, 0))
         for name, record in records.items()
@@ -140,7 +146,7 @@ def label(name: str, higher_is_better: bool) -> str:
     return f"{name} {'↑' if higher_is_better else '↓'}"
 
 
-def _means(summaries: Iterable[MetricSummary | None]) -> list[str]:
+def means_column(summaries: Iterable[MetricSummary | None]) -> list[str]:
     """Means with their intervals, one below the other."""
     return in_columns(
         (format_score(s.mean), format_interval(s.ci_low, s.ci_high)) if s and s.mean is not None else ("", DASH)

@@ -6,11 +6,8 @@ from pathlib import Path
 
 from evalkit.edits.folder import EditFolder
 from evalkit.errors import RunError
-from evalkit.scores.run import check_destination
+from evalkit.scores.run import RUNS, check_destination
 from evalkit.storage.names import file_stem
-
-RUNS = Path("evalkit_runs")
-"""Where run directories are written that nobody names."""
 
 
 def run_directory(name: str, parent: Path = RUNS) -> Path:

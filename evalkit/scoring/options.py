@@ -29,7 +29,9 @@ class ScoreOptions:
     default_encoder: str = DEFAULT_ENCODER
     """The one behind the CLIP metrics where none is given; the protocol's comes first."""
     name: str | None = None
-    """The run's name; the method in the manifest, or the folder's name, by default."""
+    """The run's name, which tables show whatever its settings are."""
+    default_name: str | None = None
+    """The run's name where none is given; the method in the manifest, or the folder's name, by default."""
     benchmark_version: str | None = None
     """Of the benchmark that the folder's items belong to."""
     protocol: "Protocol | None" = None

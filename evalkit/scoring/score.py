@@ -15,6 +15,7 @@ from evalkit.benchmarks.protocols import Protocol
 from evalkit.edits.check import edits_digest, inputs_digest
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem, Problem
+from evalkit.edits.made_with import made_with
 from evalkit.edits.problems import severity_of
 from evalkit.encoders.base import AnyEncoder, FeatureCache, precision
 from evalkit.engine.base import Engine
@@ -92,8 +93,8 @@ def score(
     opened = edits if isinstance(edits, OpenedFolder) else open_edits(edits)
     options = completed(replace(options or ScoreOptions(), **changes), opened.benchmark)
     if output is None:
-        options = replace(options, name=options.name or names_of_runs([opened.folder])[0])
-        output = run_directory(options.name or "")
+        own = names_of_runs([opened.folder])[0]
+        options, output = replace(options, default_name=own), run_directory(options.name or own)
     with progress_shown(progress) as told:
         return score_into(Path(output), opened.folder, options, engine=engine, progress=told)
 
@@ -167,7 +168,7 @@ def _unneeded(metrics: Sequence[Metric], options: ScoreOptions) -> list[Problem]
 
 def _require_text(folder: EditFolder, options: ScoreOptions) -> None:
     """A run names its folder and what it was opened with: before anything is computed, it is asked whether it can."""
-    for text in (folder.origin, options.name or folder.name, *folder.opened_with.values()):
+    for text in (folder.origin, _name(folder, options), *folder.opened_with.values()):
         try:
             text.encode()
         except UnicodeEncodeError:
@@ -209,7 +210,8 @@ def score_folder(
     table, digests, found = _score_chunks(folder, metrics, features, options.missing, progress)
     summaries = summaries_of(metrics, table, encoders, options)
     record = RunRecord(
-        run=options.name or folder.name,
+        run=_name(folder, options),
+        named=options.name is not None,
         method=folder.method,
         benchmark=folder.benchmark,
         benchmark_version=options.benchmark_version,
@@ -272,7 +274,12 @@ def _folder_record(folder: EditFolder, digests: Mapping[AnyImage, str]) -> Folde
         n_files=folder.n_files,
         n_matched=folder.n_matched,
         opened_with=dict(folder.opened_with),
+        made_with=made_with(folder.root),
     )
+
+
+def _name(folder: EditFolder, options: ScoreOptions) -> str:
+    return options.name or options.default_name or folder.name
 
 
 def _problem_records(problems: Iterable[Problem]) -> list[ProblemRecord]:

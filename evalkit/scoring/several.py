@@ -8,8 +8,8 @@ from typing import Any
 from evalkit.benchmarks.open import OpenedFolder, open_edits
 from evalkit.engine.base import Engine
 from evalkit.errors import BrokenPluginError, EncoderError, EngineError, EvalkitError, OptionError, UnknownNameError
-from evalkit.scores.run import ScoredRun
-from evalkit.scoring.directories import RUNS, names_of_runs, run_directory
+from evalkit.scores.run import RUNS, ScoredRun
+from evalkit.scoring.directories import names_of_runs, run_directory
 from evalkit.scoring.options import ScoreOptions, completed
 from evalkit.scoring.resources import open_resources
 from evalkit.scoring.score import score_into
@@ -70,7 +70,7 @@ def score_each(
     runs: dict[Path, ScoredRun] = {}
     with open_resources(cached=options.cached) as shared, progress_shown(progress) as told:
         for one, name in zip(opened, names, strict=True):
-            directory, own = run_directory(name, output), replace(completed(options, one.benchmark), name=name)
+            directory, own = run_directory(name, output), replace(completed(options, one.benchmark), default_name=name)
             try:
                 runs[directory] = score_into(directory, one.folder, own, engine=engine, progress=told, resources=shared)
             except _OF_ALL:

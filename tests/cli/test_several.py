@@ -12,6 +12,7 @@ from evalkit.cli import main
 from evalkit.errors import OptionError, UnknownNameError
 from evalkit.scores.run import read_run
 from tests.support.fakes import save_picture, write_folder
+from tests.support.toys import install
 
 N = 4
 
@@ -221,3 +222,53 @@ def test_no_path_at_all_is_wrong_usage():
     """Neither PATH nor --each."""
     for command in ("score", "check"):
         assert "Missing argument 'PATH'" in evalkit(command, code=2).stderr
+
+
+def test_a_sweep_of_one_method_is_told_apart_by_its_settings(tmp_path, own, monkeypatch):
+    """Edited, scored and compared from the command line: rows, the page and the CSV say what differs, or a given name.
+
+    Scored again without its name, a run keeps it.
+    """
+    monkeypatch.syspath_prepend(install(tmp_path / "site", "toys", {"toy": "tests.support.toys:Toy"}))
+    edits = [tmp_path / "sweep" / name for name in ("low", "high", "again")]
+    for folder, strength in zip(edits, ("0.2", "0.8", "0.8"), strict=True):
+        evalkit("edit", "toy", *own[:4], "--set", f"strength={strength}", "--output", folder)
+    labels = ["toy strength=0.8 (again)", "toy strength=0.8 (high)", "toy strength=0.2"]
+    done = evalkit("score", "--each", tmp_path / "sweep", "--metrics", "l1", "--output", tmp_path / "runs")
+    assert all(any(line.startswith(f"{label} ") for line in done.stdout.splitlines()) for label in labels)
+    compared = shlex.split(done.stdout.splitlines()[-1])[2:]
+    page = tmp_path / "page.html"
+    table = evalkit(*compared, "--export", "csv", "--report", page).stdout
+    assert {line.split(",")[1] for line in table.splitlines()[1:]} == set(labels[:2])
+    assert all(label in page.read_text() for label in labels)
+
+    for name in (["--name", "weak"], []):
+        evalkit("score", edits[0], "--metrics", "l1", "--output", tmp_path / "one", *name)
+    evalkit("score", edits[1], "--metrics", "l1", "--output", tmp_path / "two")
+    runs = json.loads(evalkit("compare", tmp_path / "one", tmp_path / "two", "--json").stdout)
+    assert (runs["comparisons"][0]["a"], runs["comparisons"][0]["b"]) == ("weak", "toy")
+
+
+def test_edit_types_are_shown_of_one_run_and_of_several(tmp_path, own):
+    """Types by metrics, or runs by types, with what their intervals hold; in JSON beside the means of all items."""
+    captions = tmp_path / "captions.csv"
+    types = ["edit_type", "add", "add", "add", "style"]
+    lines = [f"{line},{name}" for line, name in zip(captions.read_text().splitlines(), types, strict=True)]
+    captions.write_text("\n".join(lines) + "\n")
+    folders = [method(tmp_path / name, seed) for seed, name in enumerate(("first", "second"), start=1)]
+    one = evalkit("score", folders[0], *own, "--by", "edit_type").stdout
+    assert "first by edit type\n" in one
+    assert "The intervals of a metric on all edit types hold together at 95 %" in one
+    assert "No interval for style: one group only" in one.replace("\n", " ")
+    both = evalkit("score", *folders, *own, "--by", "edit_type").stdout
+    assert "l1 ↓ by edit type\n" in both
+    assert "add (3 items)" in both
+    for run in json.loads(evalkit("score", *folders, *own, "--by", "edit_type", "--json").stdout)["runs"]:
+        parts = run["edit_types"]
+        assert {name: (part["n_items"], part["level"]) for name, part in parts.items()} == {
+            "add": (3, 0.975),
+            "style": (1, 0.975),
+        }
+        means = [part["metrics"]["l1"]["mean"] for part in parts.values()]
+        assert run["metrics"]["l1"]["mean"] == pytest.approx((3 * means[0] + means[1]) / 4)
+    assert "edit_types" not in json.loads(evalkit("score", folders[0], *own, "--json").stdout)

@@ -346,7 +346,6 @@ def test_successes_are_tested_by_mcnemar_and_have_wilsons_interval(tmp_path):
         ({"benchmark": "shapes"}, "differ in benchmark: .*'tedbench' for a and 'shapes' for b"),
         ({"benchmark": None}, "differ in benchmark: .*'tedbench' for a and none for b"),
         ({"benchmark_version": "2"}, "differ in benchmark_version"),
-        ({"run": "a"}, "are both called 'a'. Give one another: evalkit compare NAME="),
         ({"ids": [f"x{n}" for n in range(6)]}, "have no item in common.*'item_0' and 'x0'"),
         ({"groups": ["g"] * 6}, "disagree about the group of item 'item_0': got 'item_0' and 'g'"),
     ],
@@ -371,10 +370,20 @@ def test_another_version_of_evalkit_is_a_note(tmp_path):
     assert any("different versions of evalkit (0.1.0, 0.2.0)" in note for note in compare(runs).notes)
 
 
-def test_namesakes_can_be_told_apart_on_the_spot(two):
-    """NAME=PATH gives a run another name."""
+def test_namesakes_are_told_apart(tmp_path, two):
+    """NAME=PATH gives a run another name; runs of one name have their directories behind it; tables are refused."""
     comparison = compare([f"ours={two[0]}", f"theirs={two[0]}"])
     assert [method.name for method in comparison.methods] == ["ours", "theirs"]
+    again = write_scores(tmp_path / "again", {"clip_score": B}, run="a")
+    assert [method.name for method in compare([two[0], again]).methods] == [f"a ({two[0]})", f"a ({again})"]
+    with pytest.raises(RunError, match="is given twice"):
+        compare([two[0], two[0]])
+    tables = [tmp_path / name / "a.csv" for name in ("one", "two")]
+    for table in tables:
+        table.parent.mkdir()
+        table.write_text("item_id,clip_score\ni1,0.1\ni2,0.2\n")
+    with pytest.raises(RunError, match=r"are both called 'a'\. Give one another: evalkit compare NAME="):
+        compare(tables)
 
 
 @pytest.mark.parametrize(

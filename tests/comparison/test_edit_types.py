@@ -131,6 +131,12 @@ def test_edit_types_are_shown_and_exported(table):
     assert [sum(row["edit_type"] == name for row in rows) for name in ("", *TYPES)] == [6, 6, 6, 6]
     assert {row["n_items"] for row in rows} == {"45", "15"}
     assert "edit_type" not in export(comparison, "csv").splitlines()[0].split(",")
+    tex, without = export(asked, "latex"), export(comparison, "latex")
+    assert tex.count(r"\begin{table}") - without.count(r"\begin{table}") == 2
+    assert r"\caption{lpips $\downarrow$ by edit type, exploratory.}" in tex
+    assert r"\caption{score $\uparrow$ by edit type, exploratory. Exploratory: nobody declared" in tex
+    row = tex[tex.index("score $\\uparrow$ by edit type") :].partition("\nb & ")[2].partition("\n")[0]
+    assert [cell.startswith(r"\textbf{") for cell in row.split(" & ")][1:2] == [True]
     assert "| method | object (15 items) |" in export(asked, "md").replace("\\", "")
     record = asked.to_dict()["edit_types"]["style"]
     assert [len(record[key]) for key in ("comparisons", "ranking")] == [6, 6]
@@ -158,7 +164,7 @@ def test_without_edit_types_that_is_said(table):
     """Asked for where items have none, the comparison says so and is otherwise the same."""
     (note,) = edit_type_notes(compare([table], by="edit_type"))
 
-    assert note == "the items have no edit types, or all the same one: there is nothing to compare by edit type."
+    assert note == "The items have no edit types, or all the same one: there is nothing to tell apart by edit type."
 
 
 def test_a_type_that_one_method_names_counts_for_all(table):

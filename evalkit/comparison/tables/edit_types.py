@@ -1,14 +1,13 @@
 """A comparison edit type by edit type as text: tables, what must be said of them, and records."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from evalkit.comparison.records import Comparison
 from evalkit.comparison.statements.captions import about_edit_types, edit_types_title
 from evalkit.comparison.tables.text import mean_cells, metric_ranking
 from evalkit.formatting import counted
+from evalkit.scores.tables import NO_TYPES
 from evalkit.tables.table import TextTable, in_columns
-
-NO_TYPES = "the items have no edit types, or all the same one: there is nothing to compare by edit type"
 
 
 def edit_type_tables(comparison: Comparison) -> Iterator[TextTable]:
@@ -19,9 +18,13 @@ def edit_type_tables(comparison: Comparison) -> Iterator[TextTable]:
         methods = [row.method for row in metric_ranking(comparison, metric.name)]
         rankings = [{r.method: r for r in metric_ranking(of_type, metric.name)} for of_type in types.values()]
         columns = [in_columns(mean_cells(ranking[method], unranked="") for method in methods) for ranking in rankings]
-        heads = [f"{name} ({_size(of_type)})" for name, of_type in types.items()]
         rows = tuple(zip(methods, *columns, strict=True))
-        yield TextTable(title=edit_types_title(metric), header=("method", *heads), rows=rows)
+        yield TextTable(title=edit_types_title(metric), header=("method", *type_heads(types)), rows=rows)
+
+
+def type_heads(types: Mapping[str, Comparison]) -> list[str]:
+    """Edit types with the number of their items."""
+    return [f"{name} ({counted(int(str(of.settings['n_items'])), 'item')})" for name, of in types.items()]
 
 
 def edit_type_notes(comparison: Comparison) -> list[str]:
@@ -29,8 +32,4 @@ def edit_type_notes(comparison: Comparison) -> list[str]:
     types = comparison.edit_types
     if types is None:
         return []
-    return [about_edit_types(types.of, types.left_out, types.n_untyped)] if types.of else [f"{NO_TYPES}."]
-
-
-def _size(of_type: Comparison) -> str:
-    return counted(int(str(of_type.settings["n_items"])), "item")
+    return [about_edit_types(types.of, types.left_out, types.n_untyped)] if types.of else [NO_TYPES]

@@ -1,12 +1,13 @@
 """A comparison as LaTeX tables that fit a column of text."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
-from evalkit.comparison.statements.captions import means_caption, pairs_caption
+from evalkit.comparison.records import Comparison, PairResult, RankedMethod
+from evalkit.comparison.statements.captions import about_marks, edit_types_title, means_caption, pairs_caption
 from evalkit.comparison.statements.pairs import effect_cells, verdict_words, win_tie_loss
 from evalkit.comparison.statements.terms import Inference, metric_label
+from evalkit.comparison.tables.edit_types import edit_type_notes, type_heads
 from evalkit.comparison.tables.text import (
     Mark,
     comparison_notes,
@@ -14,7 +15,7 @@ from evalkit.comparison.tables.text import (
     means_by_method,
     miniature_note,
 )
-from evalkit.formatting import DASH, format_interval, format_p, format_ranks, format_score
+from evalkit.formatting import DASH, format_interval, format_p, format_ranks, format_score, one_line
 from evalkit.tables.latex import (
     LatexBlock,
     escape_latex,
@@ -27,8 +28,8 @@ from evalkit.tables.latex import (
 
 _PAIR_COLUMNS = "lrrrrrl"
 _MARKS: Mapping[Mark, str] = {"best": r"\textbf{%s}", "tied": r"\underline{%s}", "": "%s"}
-_METRICS = 4
-"""Metrics side by side."""
+_SIDE_BY_SIDE = 4
+"""Metrics, or edit types, in one row."""
 _WRAP = 17
 """Letters of a metric's name on one line of a column's head."""
 _STACK = 24
@@ -36,31 +37,52 @@ _STACK = 24
 
 
 def latex(comparison: Comparison) -> str:
-    """``table`` environments for a document that loads ``booktabs`` and ``graphicx``: the means, then the pairs.
+    """``table`` environments for a document that loads ``booktabs`` and ``graphicx``: means, pairs, edit types.
 
     Intervals stand in small type below their estimates, so that four metrics fit a column; what is wider still is
     scaled down to the width of the text, and what is longer than a page goes on in another table.
     """
-    return latex_document([*_means(comparison), *_pairs(comparison)], comparison_notes(comparison))
+    types = _edit_types(comparison)
+    untold = [] if types else edit_type_notes(comparison)
+    return latex_document([*_means(comparison), *_pairs(comparison), *types], [*comparison_notes(comparison), *untold])
 
 
 def _means(comparison: Comparison) -> list[str]:
-    """Methods × metrics; many metrics in blocks one below the other."""
-    metrics = comparison.metrics
-    width = math.ceil(len(metrics) / math.ceil(len(metrics) / _METRICS))
-    blocks: list[LatexBlock] = []
-    for start in range(0, len(metrics), width):
-        rest = [("", "")] * (start + width - len(metrics))
-        heads = [*map(_stacked, metrics[start : start + width]), *("" for _ in rest)]
-        rows = [
-            latex_lines(
-                [(escape_latex(method), ""), *(_mean(*ranked) for ranked in means[start : start + width]), *rest]
-            )
-            for method, means in means_by_method(comparison).items()
-        ]
-        blocks.append(([latex_row(["method", *heads]), r"\midrule"], rows))
+    """Methods × metrics."""
     warning = "".join(f" {note[0].upper()}{note[1:]}." for note in miniature_note(comparison))
     caption = means_caption(comparison, "Bold", "underlined") + warning
+    return _side_by_side(caption, list(map(metric_label, comparison.metrics)), means_by_method(comparison))
+
+
+def _edit_types(comparison: Comparison) -> list[str]:
+    """Methods × edit types, a table for each metric, where they were asked for."""
+    types = comparison.edit_types.of if comparison.edit_types else {}
+    found = [means_by_method(of_type) for of_type in types.values()]
+    about = [f"{' '.join(edit_type_notes(comparison))} In brackets: ranks; {about_marks('bold', 'underlined')}."]
+    tables = []
+    for number, metric in enumerate(next((of_type.metrics for of_type in types.values()), ())):
+        means = {method: [of_type[method][number] for of_type in found] for method in found[0]}
+        caption = " ".join([f"{edit_types_title(metric)}.", *(about if number == 0 else [])])
+        tables += _side_by_side(caption, type_heads(types), means)
+    return tables
+
+
+def _side_by_side(
+    caption: str, heads: Sequence[str], means: Mapping[str, Sequence[tuple[RankedMethod, Mark]]]
+) -> list[str]:
+    """Methods × what the heads say; many columns in blocks one below the other."""
+    width = math.ceil(len(heads) / math.ceil(len(heads) / _SIDE_BY_SIDE))
+    blocks: list[LatexBlock] = []
+    for start in range(0, len(heads), width):
+        rest = [("", "")] * (start + width - len(heads))
+        above = [*map(_stacked, heads[start : start + width]), *("" for _ in rest)]
+        rows = [
+            latex_lines(
+                [(escape_latex(method), ""), *(_mean(*ranked) for ranked in of_method[start : start + width]), *rest]
+            )
+            for method, of_method in means.items()
+        ]
+        blocks.append(([latex_row(["method", *above]), r"\midrule"], rows))
     return latex_tables(caption, "l" + "r" * width, [], blocks)
 
 
@@ -102,10 +124,10 @@ def _pair(pair: PairResult, inference: Inference, *, stacked: bool) -> list[tupl
     ]
 
 
-def _stacked(metric: ComparedMetric) -> str:
-    """A metric's name on as many lines as it takes to be narrow."""
+def _stacked(name: str) -> str:
+    """A name on as many lines as it takes to be narrow."""
     lines = [""]
-    for part in metric_label(metric).replace("_", "_\n").replace(":", ":\n").split("\n"):
+    for part in one_line(name).replace("_", "_\n").replace(":", ":\n").replace(" (", " \n(").split("\n"):
         if lines[-1] and len(lines[-1] + part) > _WRAP:
             lines.append("")
         lines[-1] += part

@@ -28,7 +28,6 @@ from evalkit.leaderboard.site.downloads import board_csv, board_json, scores_csv
 from evalkit.leaderboard.site.views import (
     FILTERS,
     anomalies_of,
-    by_edit_type,
     column_ranges,
     pairs_of,
     pictures_of,
@@ -40,6 +39,7 @@ from evalkit.leaderboard.verify import verify
 from evalkit.metrics.base import METRICS
 from evalkit.report.page import asset
 from evalkit.scores.run import ITEMS
+from evalkit.scoring.edit_types import about_means_by_type, means_by_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +170,8 @@ def _write_board(site: _Site, board: Board, entries: Sequence[LoadedEntry], lead
             "method.html",
             f"{protocol.name}/methods/{method}.html",
             row=row,
-            types=by_edit_type(row.entry),
+            types=(types := means_by_type(row.entry.run)),
+            about_types=about_means_by_type([types], row.entry.run.record.level),
             pictures=pictures_of(row.entry, benchmark),
             captions=captions,
             pairs=pairs_of(method, board.pairs),

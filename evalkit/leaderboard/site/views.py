@@ -1,22 +1,18 @@
 """What the site's pages show beside the records themselves, and the filters by which templates put it into text."""
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.records import PairResult, RankedMethod
 from evalkit.comparison.statements import boards
 from evalkit.comparison.statements.pairs import win_tie_loss
-from evalkit.formatting import DASH, format_interval, format_p, format_ranks, format_score, format_signed
+from evalkit.formatting import format_interval, format_p, format_ranks, format_score, format_signed
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.files import PICTURES, read_file
 from evalkit.leaderboard.records import AnomalyCheck
 from evalkit.leaderboard.store import LoadedEntry
-from evalkit.metrics.base import METRICS
-from evalkit.scores.frame import ScoreFrame
-from evalkit.scores.run import MetricSummary
-from evalkit.scoring.summaries import summarize
 
 ColumnRange = tuple[float, float]
 """Ends of the axis on which the intervals of a column are drawn."""
@@ -52,22 +48,6 @@ def warnings_of(entry: LoadedEntry, anomalies: Sequence[AnomalyCheck]) -> tuple[
         if answer != "no":
             found.append(warning if answer == "yes" else f"{warning}?")
     return (*found, *(check.name.replace("_", " ") for check in anomalies if check.flagged))
-
-
-def by_edit_type(entry: LoadedEntry) -> dict[str, tuple[int, Mapping[str, MetricSummary]]]:
-    """Edit type to the number of its items, and to an entry's means on them."""
-    table, level = entry.run.table, entry.run.record.level
-    found: dict[str, tuple[int, Mapping[str, MetricSummary]]] = {}
-    for edit_type in dict.fromkeys(row.edit_type for row in table.rows):
-        part = ScoreFrame.from_rows([row for row in table.rows if row.edit_type == edit_type], table.metrics)
-        found[edit_type or DASH] = (
-            part.n_items,
-            {
-                name: summarize(METRICS.get(name), part, summary.signature, level)
-                for name, summary in entry.metrics.items()
-            },
-        )
-    return found
 
 
 def pairs_of(method: str, pairs: Iterable[PairResult]) -> list[PairResult]:
