@@ -96,7 +96,6 @@ def score(
     metrics: str | None,
     protocol: str | None,
     target: PathOrUrl | None,
-    device: str,
     engine: EngineOptions,
     by: str | None,
     signatures: "SignatureLength",
@@ -115,13 +114,12 @@ def score(
         raise OptionError(f"{kept_to.name} fixes the metrics: leave --metrics out.")
     if kept_to and not folder_options.benchmark:
         folder_options = replace(folder_options, benchmark=kept_to.benchmark)
-    chosen = names_in(metrics) or None
-    options = ScoreOptions(metrics=chosen, encoder=encoders, protocol=kept_to, device=device, **settings)
+    options = ScoreOptions(metrics=names_in(metrics) or None, encoder=encoders, protocol=kept_to, **settings)
+    view = _View(output=output, protocol=kept_to, signatures=signatures, by=by)
     found = folders.open(folder_options, output)
     for one in found:
         if one.opened:
             output.note(summary(one.location, one.opened.folder))
-    view = _View(output=output, protocol=kept_to, signatures=signatures, by=by)
     if folders.several:
         runs = _score_several(found, target, options, engine, view)
     else:
@@ -218,29 +216,22 @@ def _score_several(
     failures = {one.location: one.failure for one in found if one.failure}
     failures |= {opened[root].location: failure for root, failure in scored.failures.items()}
     refuse_all_failed(found, failures)
-    runs = list(scored.runs.values())
-    paths = [f"{str(parent).rstrip('/')}/{path.name}" for path in scored.runs]
-    labels = run_labels([run.record for run in runs], paths)
-    following = command_line("compare", *paths) if comparable(runs) else None
-    output.json(
-        {
-            "runs": [
-                view.as_json(run) | {"label": label, "directory": path}
-                for run, label, path in zip(runs, labels, paths, strict=True)
-            ],
-            "failed": failures_as_json(failures),
-            "next": following,
-        }
-    )
-    output.table(runs_table({label: run.record for label, run in zip(labels, runs, strict=True)}))
-    view.below(dict(zip(labels, runs, strict=True)))
-    for run, label, path in zip(runs, labels, paths, strict=True):
-        output.line(f"Wrote {path}")
+    directories = [f"{str(parent).rstrip('/')}/{path.name}" for path in scored.runs]
+    labels = run_labels([run.record for run in scored.runs.values()], directories)
+    runs = dict(zip(labels, scored.runs.values(), strict=True))
+    following = command_line("compare", *directories) if comparable(list(runs.values())) else None
+    placed = list(zip(runs.items(), directories, strict=True))
+    shown = [view.as_json(run) | {"label": label, "directory": directory} for (label, run), directory in placed]
+    output.json({"runs": shown, "failed": failures_as_json(failures), "next": following})
+    output.table(runs_table({label: run.record for label, run in runs.items()}))
+    view.below(runs)
+    for (label, run), directory in placed:
+        output.line(f"Wrote {directory}")
         view.problems(run.record, of=f" of {label}")
     show_failures(failures, output)
     if following:
         output.line(f"Next: {following}")
-    return runs
+    return list(runs.values())
 
 
 def as_json(
