@@ -210,17 +210,10 @@ def score_folder(
     table, digests, found = _score_chunks(folder, metrics, features, options.missing, progress)
     summaries = summaries_of(metrics, table, encoders, options)
     record = RunRecord(
-        run=_name(folder, options),
-        named=options.name is not None,
-        method=folder.method,
-        benchmark=folder.benchmark,
-        benchmark_version=options.benchmark_version,
-        protocol=options.protocol.name if options.protocol else None,
+        **_asked(folder, options),
         folder=_folder_record(folder, digests),
         n_items=table.n_items,
         n_edited=int(table.is_ok().sum()),
-        missing=options.missing,
-        level=options.level,
         metrics=summaries,
         encoders={name: encoder_record(encoder) for name, encoder in encoders.items()},
         problems=_problem_records([*problems, *found, *nothing_measured(summaries)]),
@@ -276,6 +269,20 @@ def _folder_record(folder: EditFolder, digests: Mapping[AnyImage, str]) -> Folde
         opened_with=dict(folder.opened_with),
         made_with=made_with(folder.root),
     )
+
+
+def _asked(folder: EditFolder, options: ScoreOptions) -> dict[str, Any]:
+    """What a record says of the run before anything is computed."""
+    return {
+        "run": _name(folder, options),
+        "named": options.name is not None,
+        "method": folder.method,
+        "benchmark": folder.benchmark,
+        "benchmark_version": options.benchmark_version,
+        "protocol": options.protocol.name if options.protocol else None,
+        "missing": options.missing,
+        "level": options.level,
+    }
 
 
 def _name(folder: EditFolder, options: ScoreOptions) -> str:
