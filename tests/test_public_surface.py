@@ -1,10 +1,12 @@
 """The public surface: what can be imported from ``evalkit``, and what the documents import."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -103,3 +105,18 @@ def test_contributings_metric_can_be_used():
     black, white = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)
     change = np.array([metric.features["change"].measure(edited=black, source=white)])
     assert metric.compute({"change": change}, resolution=0.0).values.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("name", [name for name in evalkit.__all__ if inspect.isfunction(getattr(evalkit, name))])
+def test_a_path_may_be_text(name):
+    """Whatever public function takes a path takes it as a string, too."""
+    hints = get_type_hints(getattr(evalkit, name))
+    taken = {argument: [hint, *get_args(hint)] for argument, hint in hints.items() if argument != "return"}
+    assert not [argument for argument, kinds in taken.items() if Path in kinds and str not in kinds]
+
+
+def test_a_run_is_scored_and_read_by_paths_that_are_text(tmp_path):
+    """Nothing of the way from a folder to a run needs a Path."""
+    write_folder(tmp_path / "edits", n_items=2)
+    run = evalkit.score(evalkit.open_edits(str(tmp_path / "edits")), str(tmp_path / "run"), metrics=["l1"])
+    assert evalkit.read_run(str(tmp_path / "run")).to_dict() == run.to_dict()

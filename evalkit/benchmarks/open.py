@@ -35,9 +35,9 @@ def open_edits(
     root: Path | str,
     *,
     benchmark: str | None = None,
-    data: Path | None = None,
+    data: Path | str | None = None,
     sources: Path | str | None = None,
-    captions: Path | None = None,
+    captions: Path | str | None = None,
     pattern: str | Sequence[str] | None = None,
     source_pattern: str | None = None,
     mapped: str | Mapping[str, str] | None = None,
@@ -74,7 +74,7 @@ def open_edits(
     chosen, notes = _chosen(Path(root), benchmark) if benchmark or not is_known else (None, ())
     expected = chosen.without_files if chosen else None
     if chosen and (with_images or not chosen.items):
-        loaded = chosen.load(data, near=None if holds_edits else Path(root))
+        loaded = chosen.load(Path(data) if data else None, near=None if holds_edits else Path(root))
         chosen, expected = loaded.benchmark, loaded.expected
     texts = {"benchmark": benchmark, "source_pattern": source_pattern, "strip": strip, "split": split, "config": config}
     paths = {"data": data, "sources": sources, "captions": captions}
@@ -211,7 +211,7 @@ def _rows(
     root: Path | str,
     sources: Path | str | None,
     benchmark: str | None,
-    captions: Path | None,
+    captions: Path | str | None,
     patterns: Sequence[str],
     *,
     split: str | None,

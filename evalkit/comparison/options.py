@@ -38,7 +38,7 @@ class ComparisonOptions(InferenceOptions):
     margins: Mapping[str, float] = field(default_factory=dict)
     """Metric to the difference below which methods count as equivalent, declared before scoring; they take the place of
     those of the runs' protocol."""
-    groups: Path | None = None
+    groups: str | Path | None = None
     """A table that says which items belong together, instead of what runs and tables say."""
     columns: ColumnNames | None = None
     """Of the tables, what cannot be guessed."""

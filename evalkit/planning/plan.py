@@ -62,7 +62,7 @@ def basis_from_pilot(
     metric: str | None = None,
     correlation: float = USUAL_CORRELATION,
     columns: ColumnNames | None = None,
-    groups: Path | None = None,
+    groups: str | Path | None = None,
 ) -> Basis:
     """Measure the differences of two methods, or guess them from the scores of one.
 
@@ -117,7 +117,7 @@ def power(
     metric: str | None = None,
     correlation: float = USUAL_CORRELATION,
     columns: ColumnNames | None = None,
-    groups: Path | None = None,
+    groups: str | Path | None = None,
     items: Sequence[int] = (),
     effects: Sequence[float] = (),
     alpha: float = 0.05,

@@ -86,12 +86,13 @@ def read_table(path: Path, columns: ColumnNames | None = None, *, is_alone: bool
     )
 
 
-def read_groups(path: Path, columns: ColumnNames | None = None) -> dict[str, str]:
+def read_groups(path: str | Path, columns: ColumnNames | None = None) -> dict[str, str]:
     """Item to group, from a table with a column for each.
 
     Raises:
         DataError: The table cannot be read, has no such columns, or gives an item two groups.
     """
+    path = Path(path)
     table, _, doubtful = _read(path, columns or ColumnNames())
     table, chosen = resolve(path, table, columns or ColumnNames())
     _refuse_doubtful(path, doubtful, chosen.taken())

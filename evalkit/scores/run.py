@@ -256,7 +256,7 @@ def open_run_file(path: Path) -> BufferedReader:
     return open_regular(path, limit=MAX_JSON_BYTES if path.name == RECORD else None)
 
 
-def read_run(directory: Path, *, opened: Callable[[Path], BufferedReader] = open_run_file) -> ScoredRun:
+def read_run(directory: str | Path, *, opened: Callable[[Path], BufferedReader] = open_run_file) -> ScoredRun:
     """Read a run directory.
 
     Args:
@@ -266,6 +266,7 @@ def read_run(directory: Path, *, opened: Callable[[Path], BufferedReader] = open
     Raises:
         RunError: There is none, it is damaged, or another version wrote it.
     """
+    directory = Path(directory)
     record, path = _record(directory, opened), directory / ITEMS
     metrics = tuple(record.metrics)
     try:
