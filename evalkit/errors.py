@@ -27,6 +27,7 @@ A message says what was checked, what was expected, what was found and where, an
 do, as a command if there is one.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -137,3 +138,11 @@ def import_extra(module: str, extra: str) -> Any:  # noqa: ANN401 - a module of 
         raise MissingExtraError(
             f"The library {missing} is not installed. Install it: pip install 'evalkit-editing[{extra}]'"
         ) from error
+
+
+def failures_as_json(failures: Mapping[Any, EvalkitError]) -> list[dict[str, Any]]:
+    """The folders of several that could not be used, each with the reason."""
+    return [
+        {"folder": str(location), "error": {"type": type(failure).__name__, "message": str(failure)}}
+        for location, failure in failures.items()
+    ]

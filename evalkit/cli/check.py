@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit.cli.command import EvalkitCommand
-from evalkit.cli.folders import FolderArguments, NamedFolder, failures_as_json, folder_arguments, show_failures
+from evalkit.cli.folders import FolderArguments, NamedFolder, folder_arguments, show_failures
 from evalkit.cli.inputs import FolderOptions, PathOrUrl, folder_options, summary
 from evalkit.cli.output import ExitCode, Output, output_options
+from evalkit.errors import failures_as_json
 
 if TYPE_CHECKING:
     from evalkit.benchmarks.open import OpenedFolder

@@ -126,16 +126,8 @@ def refuse_all_failed(folders: Sequence[object], failures: Mapping[PathOrUrl, Ev
     raise type(first)(f"None of the {len(failures)} folders can be used. {said}") from first
 
 
-def failures_as_json(failures: Mapping[PathOrUrl, EvalkitError]) -> list[dict[str, Any]]:
-    """The folders of several that could not be used, each with the reason."""
-    return [
-        {"folder": str(location), "error": {"type": type(failure).__name__, "message": str(failure)}}
-        for location, failure in failures.items()
-    ]
-
-
 def show_failures(failures: Mapping[PathOrUrl, EvalkitError], output: Output) -> None:
-    """The same for a person."""
+    """The folders of several that could not be used, each with the reason, for a person."""
     if failures:
         output.line(f"Left out ({counted(len(failures), 'folder')}):")
     for location, failure in failures.items():

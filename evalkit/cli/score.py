@@ -13,14 +13,13 @@ from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.folders import (
     FolderArguments,
     NamedFolder,
-    failures_as_json,
     folder_arguments,
     refuse_all_failed,
     show_failures,
 )
 from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, folder_options, summary, written_to
 from evalkit.cli.output import ExitCode, Output, names_in, output_options, signature_option
-from evalkit.errors import OptionError
+from evalkit.errors import OptionError, failures_as_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

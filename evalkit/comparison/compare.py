@@ -19,6 +19,7 @@ from evalkit.comparison.statements.rankings import ranking_notes
 from evalkit.comparison.statements.terms import Inference
 from evalkit.formatting import counted, listed, one_line
 from evalkit.scores.external import read_groups
+from evalkit.scores.run import ScoredRun
 from evalkit.stats.compare import compare_methods, permutations_for
 from evalkit.stats.multiplicity import EXPLORATORY
 from evalkit.stats.ranking import rank_methods
@@ -27,7 +28,7 @@ from evalkit.stats.scores import MetricScores
 
 
 def compare(
-    sources: str | Path | Sequence[str | Path],
+    sources: str | Path | Sequence[str | Path | ScoredRun],
     options: ComparisonOptions | None = None,
     **settings: Any,  # noqa: ANN401 - fields of the options
 ) -> Comparison:
@@ -37,8 +38,8 @@ def compare(
     share a source image.
 
     Args:
-        sources: Run directories and tables of other tools (CSV, TSV, JSON, JSON Lines, Parquet), each optionally as
-            ``NAME=PATH``. A table may hold several methods, and then be the only one.
+        sources: Runs, their directories, and tables of other tools (CSV, TSV, JSON, JSON Lines, Parquet); a path
+            optionally as ``NAME=PATH``. A table may hold several methods, and then be the only one.
         options: What is asked.
         **settings: Fields of the options by name, such as ``baseline="identity"`` or ``margins={"clip_score": 0.01}``.
 

@@ -11,7 +11,7 @@ from evalkit.scores.columns import ColumnNames
 from evalkit.scores.external import read_table
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.labels import run_labels
-from evalkit.scores.run import RECORD, RUNS, RunRecord, read_run
+from evalkit.scores.run import RECORD, RUNS, RunRecord, ScoredRun, read_run
 from evalkit.scores.signatures import comparable_fields
 
 _SETTING = {
@@ -49,12 +49,12 @@ class Method:
 
 
 def load_methods(
-    sources: Sequence[str | Path], columns: ColumnNames | None = None, metrics: Sequence[str] = ()
+    sources: Sequence[str | Path | ScoredRun], columns: ColumnNames | None = None, metrics: Sequence[str] = ()
 ) -> tuple[list[Method], list[str]]:
     """The methods of run directories and tables, with remarks on how they were read.
 
     Args:
-        sources: Paths, each optionally as ``NAME=PATH`` to give a method another name.
+        sources: Paths, each optionally as ``NAME=PATH`` to give a method another name; or runs that are read already.
         columns: Of the tables, what cannot be guessed.
         metrics: Names that are metrics, whatever else tables could mean by them.
 
@@ -68,8 +68,16 @@ def load_methods(
     notes: list[str] = []
     columns = replace(columns or ColumnNames(), metrics=tuple(metrics))
     for source in sources:
+        if isinstance(source, ScoredRun):
+            single.append(len(methods))
+            methods.append(_run(source, source.record.folder.path))
+            continue
         name, path = _named(str(source))
-        found, remarks = ([_run(path)], []) if path.is_dir() else _table(path, columns, is_alone=len(sources) == 1)
+        found, remarks = (
+            ([_run(read_run(path), str(path))], [])
+            if path.is_dir()
+            else _table(path, columns, is_alone=len(sources) == 1)
+        )
         if name is not None:
             if len(found) > 1:
                 raise OptionError(f"{path} holds {len(found)} methods, which cannot all be called '{name}'.")
@@ -185,9 +193,8 @@ def _told_apart(methods: Sequence[Method]) -> list[Method]:
     return [replace(method, name=labels.get((method.name, method.source), method.name)) for method in methods]
 
 
-def _run(path: Path) -> Method:
-    run = read_run(path)
-    return Method(name=run.record.run, source=str(path), table=run.table, record=run.record)
+def _run(run: ScoredRun, source: str) -> Method:
+    return Method(name=run.record.run, source=source, table=run.table, record=run.record)
 
 
 def _table(path: Path, columns: ColumnNames, *, is_alone: bool) -> tuple[list[Method], list[str]]:

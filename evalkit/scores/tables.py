@@ -53,7 +53,8 @@ def summaries_as_json(metrics: Mapping[str, MetricSummary]) -> dict[str, Any]:
 
 
 def shown_runs(records: Mapping[str, RunRecord]) -> Shown:
-    """One run, or several side by side, with what must stand below."""
+    """One run, or several side by side, under these names, with what must stand below."""
+    records = {name: record.model_copy(update={"run": name}) for name, record in records.items()}
     one = next(iter(records.values())) if len(records) == 1 else None
     means = [f"{name} {format_score(summary.mean)}" for name, summary in one.metrics.items()] if one else list(records)
     what = f"{one_line(one.run)}, {counted(one.n_items, 'item')}" if one else counted(len(records), "run")

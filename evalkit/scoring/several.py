@@ -3,31 +3,76 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalkit.benchmarks.open import OpenedFolder, open_edits
 from evalkit.engine.base import Engine
-from evalkit.errors import BrokenPluginError, EncoderError, EngineError, EvalkitError, OptionError, UnknownNameError
+from evalkit.errors import (
+    BrokenPluginError,
+    EncoderError,
+    EngineError,
+    EvalkitError,
+    OptionError,
+    UnknownNameError,
+    failures_as_json,
+)
+from evalkit.scores.labels import run_labels
 from evalkit.scores.run import RUNS, ScoredRun
+from evalkit.scores.tables import shown_runs
 from evalkit.scoring.directories import names_of_runs, run_directory
 from evalkit.scoring.options import ScoreOptions, completed
 from evalkit.scoring.resources import open_resources
 from evalkit.scoring.score import score_into
 from evalkit.storage.prefetch import Progress
 from evalkit.storage.progress import progress_shown
+from evalkit.tables.exportable import Exportable, Shown
+
+if TYPE_CHECKING:
+    import pandas
 
 _OF_ALL = (BrokenPluginError, EncoderError, EngineError, UnknownNameError)
 """What is no folder's fault, and would be the same with the next."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoredFolders:
-    """Runs of several folders, and the folders that could not be scored."""
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ScoredFolders(Exportable):
+    """Runs of several folders, and the folders that could not be scored.
+
+    ``print(scored)`` shows their means side by side, and a notebook shows them by itself.
+    """
 
     runs: dict[Path, ScoredRun]
     """By their run directories, in the order of the folders."""
     failures: dict[Path, EvalkitError]
     """By the folders."""
+
+    @property
+    def by_label(self) -> dict[str, ScoredRun]:
+        """The runs by names that tell them apart, as tables call them."""
+        records = [run.record for run in self.runs.values()]
+        return dict(zip(run_labels(records, list(map(str, self.runs))), self.runs.values(), strict=True))
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """The score of every item: a column ``run``, and those of :meth:`ScoreFrame.to_dataframe`."""
+        import pandas
+
+        if not self.runs:
+            return pandas.DataFrame(columns=["run"])
+        frames = {label: run.to_dataframe() for label, run in self.by_label.items()}
+        return pandas.concat(frames, names=["run"]).reset_index("run").reset_index(drop=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The runs as ``evalkit score --json`` prints them, and why folders are left out."""
+        runs = zip(self.runs, self.by_label.items(), strict=True)
+        return {
+            "runs": [run.to_dict() | {"label": name, "directory": str(path)} for path, (name, run) in runs],
+            "failed": failures_as_json(self.failures),
+        }
+
+    def _shown(self) -> Shown:
+        shown = shown_runs({label: run.record for label, run in self.by_label.items()})
+        failures = (f"{folder} was not scored: {why}" for folder, why in self.failures.items())
+        return replace(shown, notes=(*shown.notes, *failures))
 
 
 def score_each(

@@ -19,6 +19,7 @@ from evalkit.comparison.statements.terms import CORRECTION_NAMES
 from evalkit.edits.manifest import write_manifest
 from evalkit.errors import EvalkitError, OptionError, RunError
 from evalkit.formatting import format_signed
+from evalkit.scores.run import read_run
 from evalkit.scoring.score import score
 from tests.support.fakes import make_items, save_picture
 from tests.support.runs import A, B, random_runs, write_scores
@@ -506,3 +507,10 @@ def test_one_name_is_a_name_and_not_its_letters(tmp_path):
     assert compare(runs, **asked).metrics == compare(runs, **{**asked, "metrics": ["l1"], "primary": ["l1"]}).metrics
     with pytest.raises(RunError, match="needs two methods or more; got a"):
         compare(runs[0])
+
+
+def test_runs_in_memory_are_compared_as_their_directories_are(tmp_path):
+    """What ``score`` returned need not be written and read again to be compared."""
+    runs = random_runs(tmp_path, ["a", "b"])
+    read = [read_run(run) for run in runs]
+    assert compare(read, n_permutations=999).pairs == compare(runs, n_permutations=999).pairs

@@ -31,22 +31,32 @@ def records(tmp_path_factory):
     root = tmp_path_factory.mktemp("records")
     run = evalkit.score(write_folder(root / "edits", 4), root / "run", metrics=["l1"], cached=False)
     runs = random_runs(root, ["ours", "base", "third"], metrics=("clip_score", "lpips"), lower=("lpips",))
+    folders = [write_folder(root / "folders" / name, 4) for name in ("mine", "theirs")]
+    each = evalkit.score_each([*folders, root / "nothing"], root / "each", metrics=["l1"], cached=False)
     return {
+        "runs": (each, ["score", *folders, "-m", "l1", "-o", root / "each", "--no-cache"]),
         "run": (run, ["score", root / "edits", "-m", "l1", "-o", root / "run", "--no-cache"]),
         "comparison": (evalkit.compare(runs), ["compare", *runs]),
         "plan": (evalkit.power(*runs[:2], comparisons=3), ["power", *runs[:2], "--comparisons", 3]),
     }
 
 
-@pytest.mark.parametrize("kind", ["run", "comparison", "plan"])
+@pytest.mark.parametrize("kind", ["run", "runs", "comparison", "plan"])
 def test_a_record_is_what_the_command_prints(records, kind, monkeypatch):
     """``print`` shows the lines of the command, JSON is its object, and every number is in the other forms, too."""
     record, command = records[kind]
     monkeypatch.setenv("COLUMNS", "80")
     lines = [line for line in str(record).splitlines() if line]
     assert len(lines) > 4
-    assert [line for line in printed(*command).splitlines() if line in lines] == lines
-    assert json.loads(record.to_json()) == json.loads(printed(*command, "--json"))
+    shown, found = printed(*command).splitlines(), json.loads(record.to_json())
+    wanted = json.loads(printed(*command, "--json"))
+    if kind == "runs":  # the command was not asked for the folder that is not there
+        lines, (failure,) = [line for line in lines if line in shown], found.pop("failed")
+        assert "does not exist" in failure["error"]["message"] in " ".join(str(record).split())
+        assert wanted.pop("failed") == []
+        assert "compare" in wanted.pop("next")
+    assert [line for line in shown if line in lines] == lines
+    assert found == wanted
     html = "".join(ElementTree.fromstring(record._repr_html_()).itertext())
     for table in record._shown().tables:
         cells = [" ".join(cell.split()) for row in (table.header, *table.rows) for cell in row]
@@ -79,6 +89,13 @@ def test_a_run_is_a_row_per_item(records):
     assert list(frame.columns) == ["item_id", "group", "seed", "edit_type", "status", "l1"]
     assert len(frame) == 4
     assert frame["l1"].mean() == pytest.approx(records["run"][0].record.metrics["l1"].mean)
+
+
+def test_runs_are_a_row_per_item_of_each(records):
+    """Under the names of the tables."""
+    frame = records["runs"][0].to_dataframe()
+    assert frame.groupby("run").size().to_dict() == {"mine": 4, "theirs": 4}
+    assert list(frame.columns) == ["run", "item_id", "group", "seed", "edit_type", "status", "l1"]
 
 
 def test_a_plan_is_a_row_per_answer(records):
