@@ -68,20 +68,7 @@ def load_methods(
     notes: list[str] = []
     columns = replace(columns or ColumnNames(), metrics=tuple(metrics))
     for source in sources:
-        if isinstance(source, ScoredRun):
-            single.append(len(methods))
-            methods.append(_run(source, source.record.folder.path))
-            continue
-        name, path = _named(str(source))
-        found, remarks = (
-            ([_run(read_run(path), str(path))], [])
-            if path.is_dir()
-            else _table(path, columns, is_alone=len(sources) == 1)
-        )
-        if name is not None:
-            if len(found) > 1:
-                raise OptionError(f"{path} holds {len(found)} methods, which cannot all be called '{name}'.")
-            found = [_called(found[0], name)]
+        found, remarks = _read(source, columns, is_alone=len(sources) == 1)
         single += [len(methods)] if len(found) == 1 else []
         methods += found
         notes += remarks
@@ -191,6 +178,19 @@ def _told_apart(methods: Sequence[Method]) -> list[Method]:
     runs = {(method.name, method.source): method.record for method in methods if method.record}
     labels = dict(zip(runs, run_labels(list(runs.values()), [source for _, source in runs]), strict=True))
     return [replace(method, name=labels.get((method.name, method.source), method.name)) for method in methods]
+
+
+def _read(source: str | Path | ScoredRun, columns: ColumnNames, *, is_alone: bool) -> tuple[list[Method], list[str]]:
+    """The methods of one source, and remarks on how they were read."""
+    if isinstance(source, ScoredRun):
+        return [_run(source, source.record.folder.path)], []
+    name, path = _named(str(source))
+    found, notes = (
+        ([_run(read_run(path), str(path))], []) if path.is_dir() else _table(path, columns, is_alone=is_alone)
+    )
+    if name is not None and len(found) > 1:
+        raise OptionError(f"{path} holds {len(found)} methods, which cannot all be called '{name}'.")
+    return [_called(method, name) for method in found] if name else found, notes
 
 
 def _run(run: ScoredRun, source: str) -> Method:

@@ -13,6 +13,7 @@ from evalkit.errors import OptionError
 from evalkit.planning.records import Basis, Detectable, Needed, SeedPlan, StudyPlan
 from evalkit.scores.columns import ColumnNames
 from evalkit.scores.external import read_groups
+from evalkit.scores.run import ScoredRun
 from evalkit.stats.clusters import Labels, code_groups
 from evalkit.stats.power import (
     POWER,
@@ -57,7 +58,7 @@ def basis_from_deviation(deviation: float, *, icc: float = 0.0, items_per_group:
 
 
 def basis_from_pilot(
-    sources: Sequence[str | Path],
+    sources: Sequence[str | Path | ScoredRun],
     *,
     metric: str | None = None,
     correlation: float = USUAL_CORRELATION,
@@ -67,7 +68,7 @@ def basis_from_pilot(
     """Measure the differences of two methods, or guess them from the scores of one.
 
     Args:
-        sources: One or two run directories or tables, with one or two methods.
+        sources: One or two runs, directories of runs, or tables, with one or two methods.
         metric: Which; the first that all have, if none is given.
         correlation: For one method: that of its scores with another method's; the standard deviation of differences is
             then ``s·√(2(1 − correlation))``.
@@ -110,7 +111,7 @@ def basis_from_pilot(
 
 
 def power(
-    *pilot: str | Path,
+    *pilot: str | Path | ScoredRun,
     standard_deviation: float | None = None,
     icc: float = 0.0,
     items_per_group: float = 1.0,
@@ -127,7 +128,7 @@ def power(
     """How large a study must be, as ``evalkit power`` says it.
 
     Args:
-        pilot: One or two run directories or tables; or none, with a standard deviation.
+        pilot: One or two runs, directories of runs, or tables; or none, with a standard deviation.
         standard_deviation: Of the items' differences, in the units of the scores.
         icc: With a standard deviation: the correlation within groups, in [0, 1].
         items_per_group: With a standard deviation: at least 1.
