@@ -181,6 +181,9 @@ BENCHMARKS = Benchmarks(
     {
         "tedbench": "evalkit.benchmarks.tedbench:tedbench",
         "shapes": "evalkit.benchmarks.shapes:shapes",
+        "shapes:v2": "evalkit.benchmarks.shapes:shapes_v2",
+        "shapes:v2_tuning": "evalkit.benchmarks.shapes:shapes_v2_tuning",
+        "shapes:v2_final": "evalkit.benchmarks.shapes:shapes_v2_final",
         "pie_bench": "evalkit.benchmarks.pie_bench:pie_bench",
         **{name: f"evalkit.benchmarks.cards:{name}" for name in CARDS},
     },

@@ -39,6 +39,7 @@ BUILTIN = {
     "lpips_squeeze": "evalkit.encoders.lpips:load_squeeze",
     "pick_score": "evalkit.encoders.pick_score:load",
     "shapes_recogniser": "evalkit.benchmarks.shapes.recogniser:load",
+    "shapes_recogniser_v2": "evalkit.benchmarks.shapes.recogniser:load_v2",
 }
 ENCODERS: Registry[Backend] = Registry("encoder", BUILTIN, "evalkit.encoders")
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")

@@ -1,6 +1,6 @@
 """Ground truth: did the edit do what was asked, and nothing else, attribute by attribute.
 
-Both compare what a recogniser sees in the edited image with what is known to be true of the item, never with what it
+All compare what a recogniser sees in the edited image with what is known to be true of the item, never with what it
 sees in the source image. For benchmarks whose attributes are known exactly and can be read off a picture.
 """
 

@@ -24,7 +24,7 @@ from evalkit.metrics.features import (
 )
 from evalkit.registry import Registry, refuse_faults
 
-FILES = ("clip", "pixel", "lpips", "dino", "preference", "attributes")
+FILES = ("clip", "pixel", "lpips", "dino", "preference", "attributes", "unnamed")
 """The files of this folder that have a table ``METRICS``, in the order of ``evalkit list metrics``."""
 
 Vectors = npt.NDArray[np.floating]
@@ -45,6 +45,7 @@ REASONS: Mapping[str, str] = {
     "equal_pixels": "edited and source image have the same pixels, so the ratio of signal to noise is infinite",
     "not_finite": "the encoder gave a zero, infinite or undefined vector",
     "nothing_asked": "source and target have the same attributes, so no change was asked for",
+    "nothing_unnamed": "the caption names every attribute that the edit should leave alone",
     "nothing_to_preserve": "the edit asks for every attribute to change",
     "no_source_caption": "the item has no source caption",
     "no_target_caption": "the item has no target caption",

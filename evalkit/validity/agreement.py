@@ -10,10 +10,13 @@ from evalkit.stats.agreement import item_agreement, rank_correlation
 from evalkit.stats.clusters import Groups
 from evalkit.stats.intervals import Estimate
 from evalkit.validity.records import Agreement, Scope
-from evalkit.validity.trial import CLOSENESS, Trial
+from evalkit.validity.trial import CLOSENESS, RECOGNISED_V2, Trial
 
 RESAMPLES = 1_999
-_DECISIVE = {"alignment": ("edit_success",), "preservation": (CLOSENESS, "attribute_preservation")}
+_DECISIVE = {
+    "alignment": ("edit_success", "edit_success:v2"),
+    "preservation": (CLOSENESS, "attribute_preservation", *RECOGNISED_V2[1:]),
+}
 """The truth that a family of metrics is about, the best first; what people said comes before."""
 
 

@@ -13,6 +13,7 @@ from evalkit.encoders.base import AnyEncoder, FeatureCache
 from evalkit.engine.base import Engine
 from evalkit.errors import DataError, OptionError
 from evalkit.metrics.base import Metric, get_metrics
+from evalkit.metrics.unnamed import CODED
 from evalkit.scores.columns import ColumnNames
 from evalkit.scores.external import read_table
 from evalkit.scores.run import ScoredRun
@@ -24,6 +25,13 @@ from evalkit.validity.systems import System, Systems
 
 RECOGNISED = ("edit_success", "attribute_preservation")
 """What a recogniser reads off pictures whose attributes are known exactly."""
+RECOGNISED_V2 = (
+    "edit_success:v2",
+    "subject_detail_preservation",
+    "scene_detail_preservation",
+    "unnamed_attribute_preservation",
+)
+"""The same where details are known too."""
 CLOSENESS = "reference_closeness"
 """1 minus the mean absolute difference from the reference image, in [0, 1]."""
 _DISTANCE = "l1_reference"
@@ -62,7 +70,8 @@ class Trial:
 
 def truth_metrics(items: Sequence[EditItem]) -> tuple[Metric, ...]:
     """The metrics that say what is true of some items."""
-    recognised = RECOGNISED if all(item.target_attributes for item in items) else ()
+    known = [set(item.target_attributes or ()) for item in items]
+    recognised = RECOGNISED_V2 if all(names == set(CODED) for names in known) else RECOGNISED if all(known) else ()
     return get_metrics((*recognised, *((_DISTANCE,) if all(item.reference_image for item in items) else ())))
 
 

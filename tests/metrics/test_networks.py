@@ -21,7 +21,8 @@ from tests.support.fakes import make_edit_folder, make_items
 from tests.support.hub import HubServer
 from tests.support.models import SIDE, tiny_dino
 
-NETWORK_METRICS = [name for name in METRICS.names() if set(METRICS.get(name).encoders) - {"clip", "shapes_recogniser"}]
+RECOGNISERS = {"shapes_recogniser", "shapes_recogniser_v2"}
+NETWORK_METRICS = [name for name in METRICS.names() if set(METRICS.get(name).encoders) - {"clip", *RECOGNISERS}]
 
 
 def test_pick_score_is_what_transformers_calls_the_logits(tiny_transformers_clip):

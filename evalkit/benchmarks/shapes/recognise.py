@@ -2,7 +2,8 @@
 
 The background is the median colour; what differs from it is one connected blob; the blob's mean colour, area, middle
 and silhouette are compared with the world's own tables. Where a picture has no such blob, several, or one like nothing
-in the tables, the attributes concerned are ``unknown``.
+in the tables, the attributes concerned are ``unknown``. In version 2 the background may have two tones with a horizon
+between them, and the blob two with a stripe between them.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from evalkit.arrays import Floats, Mask, Pixels
+from evalkit.benchmarks.shapes.read_details import CERTAINTY, Ground, read_ground, read_subject
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, BACKGROUNDS, COLOURS, PLACES, RADII, Scene, coverage
 from evalkit.encoders.base import Preprocess
 
@@ -32,10 +34,11 @@ _RIVAL_SHARE = 0.3
 """A second blob of this share of the first's area makes it a picture of two things."""
 _MIN_LIKENESS = 0.82
 """Least overlap (Dice coefficient) of a silhouette with a shape's."""
-_CERTAINTY = np.diag([1.0, 0.3, 0.3]) @ np.array(
-    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
-)
-"""RGB to brightness and the two hue differences of JPEG (ITU-T T.871), each weighted by how far it is trusted."""
+_MIN_CONTRAST_OF_TONES = 22.0
+"""The same for a shape and its stripe, of which one is nearer to the background: 42 at the least."""
+_MIN_INNER = 12
+"""Least number of pixels from which the tones of a shape are read."""
+_ROUNDS = 3
 _SAMPLES = np.linspace(-1.75, 1.75, 36)
 """Where silhouettes are compared, in radii of the circle of equal area."""
 
@@ -70,11 +73,70 @@ def recognise(picture: Pixels) -> dict[str, str]:
         found["background"] = _nearest_colour(background, BACKGROUNDS)
     if blob is None:
         return found
-    found["colour"] = _nearest_colour(blob.colour, COLOURS)
-    found["size"] = _size(blob)
-    found["place"] = _place(blob)
-    found["shape"] = _shape(blob)
-    return found
+    return found | _of_blob(blob)
+
+
+def _of_blob(blob: _Blob) -> dict[str, str]:
+    """The attributes of the shape."""
+    return {
+        "colour": _nearest_colour(blob.colour, COLOURS),
+        "size": _size(blob),
+        "place": _place(blob),
+        "shape": _shape(blob),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read off a picture of version 2."""
+
+    attributes: dict[str, str]
+    """As :func:`recognise` gives them."""
+    details: dict[str, float | None]
+    """Detail to value; None where it is unknown."""
+
+
+def read(picture: Pixels) -> Reading:
+    """The attributes and the details of a picture of version 2.
+
+    Args:
+        picture: ``(height, width, 3)`` of any size.
+    """
+    square = PREPROCESS.apply(Image.fromarray(picture)).astype(np.float64)
+    ground = read_ground(square)
+    found = dict.fromkeys(ATTRIBUTES, UNKNOWN)
+    blob, angle = _two_toned_blob(square, ground)
+    outside = np.ones(square.shape[:2], bool) if blob is None else blob.share == 0
+    if np.mean(ground.contrast[outside] < _MIN_CONTRAST) >= _PLAIN_SHARE:
+        found["background"] = _nearest_colour(ground.upper, BACKGROUNDS)
+    if blob is not None:
+        found |= _of_blob(blob)
+    details = {"stripe_angle": angle, "horizon_height": ground.height, "horizon_slope": ground.slope}
+    return Reading(found, details)
+
+
+def _two_toned_blob(square: Floats, ground: Ground) -> tuple[_Blob | None, float | None]:
+    """The shape with its stripe, and the stripe's angle."""
+    from scipy import ndimage
+
+    labels, n_labels = ndimage.label(ground.contrast > _MIN_CONTRAST_OF_TONES)
+    areas = np.bincount(labels.ravel(), minlength=n_labels + 1)[1:]
+    largest = int(areas.argmax()) if n_labels else 0
+    rivals = np.delete(areas, largest) >= _RIVAL_SHARE * areas[largest] if n_labels else np.ones(1)
+    if rivals.any() or areas[largest] > _MAX_AREA * labels.size:
+        return None, None
+    core = ndimage.binary_fill_holes(labels == largest + 1)
+    near, inner = ndimage.binary_dilation(core), ndimage.binary_erosion(core)
+    # Where the shape ends is known once its tones are, and its tones once it is known what lies inside.
+    for _ in range(_ROUNDS):
+        subject = read_subject(square, core, inner if inner.sum() >= _MIN_INNER else core)
+        axis = (subject.field - ground.field) @ CERTAINTY.T
+        along = ((square - ground.field) @ CERTAINTY.T * axis).sum(axis=2) / np.maximum((axis**2).sum(axis=2), 1.0)
+        share = np.where(near, np.clip(along, 0.0, 1.0), 0.0)
+        core, inner = share > 0.5, share > 0.85
+        if core.sum() < _MIN_INNER:
+            return None, None
+    return _Blob(colour=subject.colour, share=share, core=core), subject.angle
 
 
 def _blob(square: Floats, background: Floats, contrast: Floats) -> _Blob | None:
@@ -97,8 +159,8 @@ def _blob(square: Floats, background: Floats, contrast: Floats) -> _Blob | None:
     if np.linalg.norm(colour - background) < _MIN_CONTRAST / 2:  # differs all over, each pixel another way: noise
         return None
     # Compression blurs hue far more than brightness, so brightness says more about where the edge runs.
-    axis = _CERTAINTY @ (colour - background)
-    share = np.clip((square - background) @ _CERTAINTY.T @ axis / (axis @ axis), 0.0, 1.0)
+    axis = CERTAINTY @ (colour - background)
+    share = np.clip((square - background) @ CERTAINTY.T @ axis / (axis @ axis), 0.0, 1.0)
     near = ndimage.binary_dilation(core, iterations=2)
     return _Blob(colour=colour, share=np.where(near, share, 0.0), core=core)
 

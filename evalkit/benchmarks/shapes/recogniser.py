@@ -5,18 +5,26 @@ So the ground-truth metrics go the same way as all others: planned, cached and r
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from evalkit.arrays import Pixels
-from evalkit.benchmarks.shapes.recognise import PREPROCESS, UNKNOWN, recognise
+from evalkit.benchmarks.shapes.details import HEIGHTS, SLOPES, STRIPE_WIDTH
+from evalkit.benchmarks.shapes.language import named_in
+from evalkit.benchmarks.shapes.recognise import PREPROCESS, UNKNOWN, read, recognise
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, BACKGROUNDS, COLOURS, OUTLINES, PLACES, RADII
 from evalkit.encoders.base import DType, Embeddings, EncoderSpec, LoadedEncoder, settings_digest
 from evalkit.errors import EncoderError, UnknownNameError
+from evalkit.metrics.unnamed import CODE_LENGTH, CODED
 
 VERSION = 1
 """Raised whenever a change of code makes the recogniser see anything differently."""
+VERSION_2 = 1
+"""The same of the recogniser of version 2."""
 UNKNOWN_CODE = 0.0
+_RANGES = {"stripe_angle": (0.0, 180.0), "horizon_height": HEIGHTS, "horizon_slope": SLOPES}
+"""Of the details; the two ends of a range are coded alike."""
 
 
 class ShapesRecogniser:
@@ -52,6 +60,66 @@ class ShapesRecogniser:
         return np.array([attribute_codes(_parsed(text)) for text in texts], np.float32).reshape(-1, len(ATTRIBUTES))
 
 
+class ShapesReader(ShapesRecogniser):
+    """The same for version 2: what is seen, known or said of a picture, each a vector of length 1, or 0 where unknown.
+
+    Two such vectors have a product of 1 where they say the same, and of 0 on average where one of them is drawn
+    uniformly from all that there is.
+    """
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """What can change its answers: as of version 1, and what the world knows of details."""
+        first = super().spec
+        ranges = [VERSION_2, first.weights_sha256, CODED, HEIGHTS, SLOPES, STRIPE_WIDTH]
+        digest = settings_digest(ranges)
+        return replace(first, name="shapes_recogniser_v2", weights_sha256=digest, version=VERSION_2)
+
+    def encode_images(self, pixels: Pixels) -> Embeddings:
+        """What is seen in ``(n, size, size, 3)`` pictures: ``(n, len(CODED) · CODE_LENGTH)``."""
+        readings = (read(picture) for picture in pixels)
+        return _flat([codes(reading.attributes | reading.details) for reading in readings])
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """What is known, given as JSON objects, or said, given as captions: likewise.
+
+        Raises:
+            EncoderError: A JSON object is not the attributes and details of a scene of version 2.
+        """
+        return _flat([codes(_known(text) if text.lstrip()[:1] == "{" else named_in(text)) for text in texts])
+
+
+def codes(values: Mapping[str, str | float | None]) -> Embeddings:
+    """What is seen, known or said of a picture, each in a row of ``CODED``: ``(len(CODED), CODE_LENGTH)``.
+
+    A word of k becomes a corner of the regular simplex of k corners, an angle the point of the circle at twice the
+    angle, and a number from a range the point of the circle that far around it: each of length 1, with a mean of 0 over
+    a uniform draw. What is unknown or not said is 0.
+
+    Args:
+        values: Attribute or detail to value; those that are not there are unknown.
+    """
+    rows = np.zeros((len(CODED), CODE_LENGTH))
+    for row, name in zip(rows, CODED, strict=True):
+        value = values.get(name)
+        if value is None or value == UNKNOWN:
+            continue
+        if name in ATTRIBUTES:
+            k = len(ATTRIBUTES[name])
+            row[:k] = -1 / k
+            row[ATTRIBUTES[name].index(str(value))] += 1
+            row *= np.sqrt(k / (k - 1))
+        else:
+            first, last = _RANGES[name]
+            turn = 2 * np.pi * (np.clip(float(value), first, last) - first) / (last - first)
+            row[:2] = np.cos(turn), np.sin(turn)
+    return rows.astype(np.float32)
+
+
+def _flat(rows: list[Embeddings]) -> Embeddings:
+    return np.array(rows, np.float32).reshape(-1, len(CODED) * CODE_LENGTH)
+
+
 def attribute_codes(attributes: Mapping[str, str]) -> Embeddings:
     """Attributes as numbers, in the order of ``ATTRIBUTES``: 0 is unknown, 1 the first value, and so on.
 
@@ -82,6 +150,11 @@ def load(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:  # noqa:
     return LoadedEncoder(encoder=ShapesRecogniser())
 
 
+def load_v2(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
+    """The recogniser of the ground truth of version 2: attributes, and details that no caption names."""
+    return replace(load(argument, device=device, dtype=dtype), encoder=ShapesReader())
+
+
 def _code(name: str, value: str) -> float:
     if value == UNKNOWN:
         return UNKNOWN_CODE
@@ -100,3 +173,17 @@ def _parsed(text: str) -> dict[str, str]:
             f"The shapes recogniser reads pictures and attributes in JSON, not captions; got '{text[:80]}'."
         )
     return value
+
+
+def _known(text: str) -> dict[str, str]:
+    values = _parsed(text)
+    unknown = set(values) ^ set(CODED)
+    if not unknown:
+        unknown = {name for name in ATTRIBUTES if values[name] not in (*ATTRIBUTES[name], UNKNOWN)}
+    if unknown:
+        raise EncoderError(
+            f"Attributes of a picture: version 2 of the shapes has {', '.join(CODED)}, each with values of its own; "
+            f"got '{text[:80]}', where {min(unknown)} is none of them or has none of these. These metrics are for the "
+            "benchmark shapes:v2: evalkit list metrics"
+        )
+    return values

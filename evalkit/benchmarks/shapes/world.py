@@ -1,12 +1,13 @@
 """The shapes world: pictures of one shape on one background, of which everything is known.
 
-A :class:`Scene` is five words; a :class:`Jitter` moves, scales, turns and tints its drawing by an amount that changes
-none of them. The colours of shapes and the colours of backgrounds are different words for clearly different colours,
-so that a shape is always visible and a colour in a caption says what it belongs to.
+A :class:`Scene` is five words, and in version 2 the details that no word names; a :class:`Jitter` moves, scales, turns
+and tints its drawing by an amount that changes none of them. The colours of shapes and the colours of backgrounds are
+different words for clearly different colours, so that a shape is always visible and a colour in a caption says what it
+belongs to.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -14,6 +15,15 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from evalkit.arrays import Floats, Pixels
+from evalkit.benchmarks.shapes.details import (
+    STRIPE_WIDTH,
+    Details,
+    below_horizon,
+    ground_tone,
+    mixed,
+    on_stripe,
+    stripe_tone,
+)
 
 NATIVE_SIZE = 64
 """Side of the benchmark's files in pixels."""
@@ -116,11 +126,13 @@ class Scene:
     size: str
     place: str
     background: str
+    details: Details | None = None
+    """What captions never name; None in version 1, whose pictures have none."""
 
     @property
     def attributes(self) -> dict[str, str]:
-        """The scene as attribute to value."""
-        return asdict(self)
+        """What captions can name, as attribute to value."""
+        return {name: getattr(self, name) for name in ATTRIBUTES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,5 +202,11 @@ def draw(scene: Scene, jitter: Jitter = STILL, *, size: int = NATIVE_SIZE) -> Pi
     """
     shape = np.clip(np.array(COLOURS[scene.colour]) + jitter.colour_tint, 0, 255)
     background = np.clip(np.array(BACKGROUNDS[scene.background]) + jitter.background_tint, 0, 255)
-    share = coverage(scene, jitter, size=size)[..., None] / 255
-    return np.rint(background + share * (shape - background)).astype(np.uint8)
+    if scene.details:
+        (x, y), (right, down) = PLACES[scene.place], jitter.shift
+        width = STRIPE_WIDTH * RADII[scene.size] * jitter.scale
+        on = on_stripe(scene.details.stripe_angle, middle=(x + right, y + down), width=width, size=size)
+        below = below_horizon(scene.details.horizon_height, scene.details.horizon_slope, size=size)
+        shape = mixed(shape, stripe_tone(shape), on)
+        background = mixed(background, ground_tone(background), below)
+    return np.rint(mixed(background, shape, coverage(scene, jitter, size=size) / 255)).astype(np.uint8)
