@@ -17,7 +17,7 @@ of a stripe, uniform over 180°: cos 2Δ. A number uniform over a range r (heigh
 import numpy as np
 
 from evalkit.arrays import Floats
-from evalkit.metrics.base import Scores, Vectors, define_metric
+from evalkit.metrics.base import Scale, Scores, Vectors, define_metric
 from evalkit.metrics.features import PairFeature, VectorFeature
 from evalkit.metrics.pixel import differences
 
@@ -43,7 +43,8 @@ def edit_success(edited_image: Vectors, source_attributes: Vectors, target_attri
     """
     asked = (_products(source_attributes, target_attributes) < _SAME)[:, _ATTRIBUTES]
     right = (_products(edited_image, target_attributes) > _SAME)[:, _ATTRIBUTES]
-    return Scores.of((right | ~asked).all(axis=1).astype(np.float64), {"nothing_asked": ~asked.any(axis=1)})
+    done, nothing = np.asarray((right | ~asked).all(axis=1)), np.asarray(~asked.any(axis=1))
+    return Scores.of(done.astype(np.float64), {"nothing_asked": nothing})
 
 
 def subject_detail_preservation(edited_image: Vectors, source_attributes: Vectors) -> Scores:
@@ -108,15 +109,14 @@ def closeness(differences: Vectors) -> Scores:
 
 
 def _products(first: Vectors, second: Vectors) -> Floats:
-    """For each item and each of ``CODED`` the product of two codes: ``(n, len(CODED))``."""
+    """For each item and each of ``CODED`` the product of two codes, to the 6 digits that they have: ``(n, …)``."""
     shape = (-1, len(CODED), CODE_LENGTH)
-    return np.asarray((first.reshape(shape).astype(np.float64) * second.reshape(shape)).sum(axis=2))
+    return np.asarray((first.reshape(shape).astype(np.float64) * second.reshape(shape)).sum(axis=2).round(6))
 
 
 def _kept(edited_image: Vectors, source_attributes: Vectors, which: slice) -> Scores:
-    """Mean product of the details, at most 1."""
-    kept = _products(edited_image, source_attributes)[:, which].mean(axis=1)
-    return Scores.of(np.clip(kept, -1.0, 1.0))
+    """Mean product of some details."""
+    return Scores.of(_products(edited_image, source_attributes)[:, which].mean(axis=1))
 
 
 def _codes(*fields: str) -> dict[str, VectorFeature]:
@@ -124,7 +124,7 @@ def _codes(*fields: str) -> dict[str, VectorFeature]:
 
 
 _EDITED, _BEFORE, _WANTED = "edited_image", "source_attributes", "target_attributes"
-_DETAIL = (-1.0, 1.0, "up", 0.0)
+_DETAIL: Scale = (-1.0, 1.0, "up", 0.0)
 _REFERENCE = "Ground truth of version 2 of the shapes benchmark, evalkit.metrics.unnamed"
 _PAIR = {"differences": PairFeature(name="differences", measure=differences, against="reference_image")}
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -199,7 +200,8 @@ def _sources(number: int, rng: np.random.Generator) -> list[Scene]:
         name: rng.permutation(np.array(values)[np.sort(np.resize(np.arange(len(values)), number))])
         for name, values in ATTRIBUTES.items()
     }
-    return [Scene(**{name: str(column[row]) for name, column in columns.items()}) for row in range(number)]
+    rows: list[dict[str, Any]] = [{name: str(column[row]) for name, column in columns.items()} for row in range(number)]
+    return [Scene(**values) for values in rows]
 
 
 def _saying_less(edit: Edit, rng: np.random.Generator) -> Edit:
@@ -221,10 +223,15 @@ def _edit(edit_type: str, source: Scene, *, group: str, jitter: Jitter, rng: np.
         edit_type=edit_type,
         group=group,
         source=source,
-        target=replace(source, **{attribute: wanted}),
-        wrong=replace(source, **{attribute: wrong}),
+        target=_with(source, attribute, wanted),
+        wrong=_with(source, attribute, wrong),
         jitter=jitter,
     )
+
+
+def _with(scene: Scene, attribute: str, value: str) -> Scene:
+    changed: dict[str, Any] = {attribute: value}
+    return replace(scene, **changed)
 
 
 def _beside(place: str, edit_type: str) -> str:

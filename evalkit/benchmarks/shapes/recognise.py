@@ -9,6 +9,7 @@ between them, and the blob two with a stripe between them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -216,5 +217,5 @@ def _dice(a: Floats, b: Floats) -> float:
 
 @cache
 def _templates() -> dict[str, Floats]:
-    plain = {"colour": "red", "size": "medium", "place": "centre", "background": "white"}
+    plain: dict[str, Any] = {"colour": "red", "size": "medium", "place": "centre", "background": "white"}
     return {name: _silhouette(coverage(Scene(shape=name, **plain)) / 255) for name in ATTRIBUTES["shape"]}

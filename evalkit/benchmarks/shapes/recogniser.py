@@ -78,7 +78,7 @@ class ShapesReader(ShapesRecogniser):
     def encode_images(self, pixels: Pixels) -> Embeddings:
         """What is seen in ``(n, size, size, 3)`` pictures: ``(n, len(CODED) · CODE_LENGTH)``."""
         readings = (read(picture) for picture in pixels)
-        return _flat([codes(reading.attributes | reading.details) for reading in readings])
+        return _flat([codes({**reading.attributes, **reading.details}) for reading in readings])
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """What is known, given as JSON objects, or said, given as captions: likewise.
