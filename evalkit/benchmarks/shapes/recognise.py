@@ -88,7 +88,7 @@ def _of_blob(blob: _Blob) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SceneReading:
     """What is read off a picture of version 2."""
 
     attributes: dict[str, str]
@@ -97,7 +97,7 @@ class Reading:
     """Detail to value; None where it is unknown."""
 
 
-def read(picture: Pixels) -> Reading:
+def read(picture: Pixels) -> SceneReading:
     """The attributes and the details of a picture of version 2.
 
     Args:
@@ -113,7 +113,7 @@ def read(picture: Pixels) -> Reading:
     if blob is not None:
         found |= _of_blob(blob)
     details = {"stripe_angle": angle, "horizon_height": ground.height, "horizon_slope": ground.slope}
-    return Reading(found, details)
+    return SceneReading(found, details)
 
 
 def _two_toned_blob(square: Floats, ground: Ground) -> tuple[_Blob | None, float | None]:
