@@ -150,7 +150,7 @@ def build(*, root: Path, target: Path, output: Output) -> None:
             "output": str(built.output),
             "pages": built.n_pages,
             "bytes": built.n_bytes,
-            "boards": [board.protocol.name for board in built.boards],
+            "boards": list(built.boards),
         }
     )
     show_built(built, output)

@@ -93,7 +93,8 @@ def _change(path: Path, old: bytes, new: bytes | None) -> str | None:
         return "a picture that had landed was exchanged"
     try:
         if path.parent.name == CARDS:
-            return _changed_fields(*(parse_yaml_record(path, data, Card).model_dump() for data in (old, new)))
+            said = parse_yaml_record(path, old, Card).model_dump(exclude_unset=True)  # a new field may be added
+            return _changed_fields(said, parse_yaml_record(path, new, Card).model_dump())
         if path.name == ITEMS:
             return _changed_items(_facts_by_edit(old), _facts_by_edit(new))
         if path.name == RECORD:

@@ -217,9 +217,9 @@ def _order(row: BoardRow, protocol: Protocol) -> tuple[int, bool, float, str]:
 
 def _notes(protocol: Protocol, entries: Sequence[LoadedEntry]) -> list[str]:
     """What a reader must know about the whole board."""
-    notes = []
+    awaited: dict[int, list[str]] = {}
     for metric in protocol.metrics:
         n_awaiting = sum(metric not in entry.metrics for entry in entries)
         if n_awaiting:
-            notes.append(boards.awaiting(metric, n_awaiting, len(entries)))
-    return notes
+            awaited.setdefault(n_awaiting, []).append(metric)
+    return [boards.awaiting(metrics, n, len(entries)) for n, metrics in awaited.items()]

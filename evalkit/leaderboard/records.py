@@ -59,6 +59,9 @@ class Card(LeaderboardRecord):
     code: Address = ""
     code_revision: str = ""
     base_model: str = ""
+    optimises: Literal["nothing", "embedding", "model", "unknown"] = "unknown"
+    """What the method fits to an edit, a source image or a kind of edit: nothing (it is training-free), the embedding
+    of a text, or the weights of a model."""
     licence: Text
     """Of the method's code; ``unknown`` where it is not."""
     pictures_licence: str = ""

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from evalkit.report.page.render import write_page
-from tests.support.browser import accessibility_faults, chromium
+from tests.support.browser import OVERFLOW, accessibility_faults, chromium
 from tests.support.comparisons import NAMES, comparison_of
 from tests.support.pages import with_metrics, with_pictures
 
@@ -16,14 +16,6 @@ HOSTILE = (
     '"><script>window.hit=1</script><img src=x onerror=window.hit=1>', "\u202etxet lanoitceridib\u202c עִבְרִית",
     "x" * 300, "a very long name of many words " * 8, "{{ 7*7 }}${7*7}</style></script>",
 )  # fmt: skip
-OVERFLOW = """() => {
-  const named = document.querySelectorAll("table, svg, figure, section, pre, code, dl, p, form, summary");
-  return [document.documentElement, ...named]
-    .filter((node) => node.clientWidth && !node.closest(".visually-hidden, .narrow svg, .wide svg"))
-    .filter((node) => node.scrollWidth > node.clientWidth + 1 || node.getBoundingClientRect().right > innerWidth + 1)
-    .map((node) => `${node.tagName}.${node.className} ${node.scrollWidth} of ${node.clientWidth}`);
-}"""
-"""Everything that holds more than it shows, or reaches beyond the screen."""
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,17 @@ import re
 from types import SimpleNamespace
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from evalkit.benchmarks.protocols import Protocol, ProtocolColumn
-from evalkit.comparison.statements import boards
 from evalkit.comparison.statements.boards import verdict_on_b
 from evalkit.comparison.tables.export import pairs_csv
 from evalkit.leaderboard.ranking import ALPHA, rank_board
-from evalkit.leaderboard.records import LEVELS
-from evalkit.leaderboard.site.views import FILTERS, column_ranges
+from evalkit.leaderboard.records import Card
+from evalkit.leaderboard.site.pictures import BoardPictures
+from evalkit.leaderboard.site.plot import trade_off_plot
+from evalkit.leaderboard.site.render import environment
+from evalkit.leaderboard.site.summary import summary_of
+from evalkit.leaderboard.site.views import column_ranges, metric_columns
 from evalkit.metrics.base import METRICS
 from evalkit.scores.run import read_run
 from tests.support.audit import (
@@ -52,8 +54,7 @@ def board_of_runs(root, scores, groups):
             metric: summary.model_copy(update={"mean": float(np.mean(columns[metric]))})
             for metric, summary in run.record.metrics.items()
         }
-        card = SimpleNamespace(kind=kind, title=name, pictures_licence=None)
-        entries.append(SimpleNamespace(method=name, path=path, card=card, run=run, metrics=means, level="self_scored"))
+        entries.append(_shown(name, kind, path, run, means))
     return rank_board(protocol, entries), entries
 
 
@@ -81,12 +82,16 @@ def audit_board(board, entries):
         of_b = {"better": row["b"], "worse": row["a"]}.get(words.partition(" on ")[0])
         said.expect(of_b == said.winner((row["metric"], row["a"], row["b"])), f"{words} on the page of {row['b']}")
     ((_, rows),) = page.tables
+    aligned, preserved = board.protocol.primary
     for cells in rows:
         name = next(
-            name for name in sorted(ranked | {e.method for e in entries}, key=len) if cells[1].split()[0] == name
+            name for name in sorted(ranked | {e.method for e in entries}, key=len) if cells[2].split()[0] == name
         )
-        for metric, cell in zip(board.protocol.metrics, cells[3:], strict=False):
-            found = re.search(r"rank (\d+(?:–\d+)?)", cell)
+        for metric, cell, ranks in (
+            (aligned, cells[1], r"(\d+(?:–\d+)?)"),
+            (preserved, cells[4], r"rank (\d+(?:–\d+)?)"),
+        ):
+            found = re.search(ranks, cell)
             said.ranks[metric, name] = ranks_of(found[1]) if found else None
     for words in page.words:
         found = re.match(rf"({'|'.join(metrics)}): (.+)$", words)
@@ -102,27 +107,28 @@ def audit_board(board, entries):
 
 def board_page(board, entries):
     """A board's page."""
-    environment = Environment(loader=FileSystemLoader(SITE), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= FILTERS
-    environment.globals.update(protocols=[], version="", levels=LEVELS, style="", script="", script_hash="", say=boards)
-    return environment.get_template("board.html").render(
-        up="", here="drawn/v1", protocol=board.protocol, alpha=ALPHA, rows=board.rows, ties=board.ties, reported=[],
-        benchmark=SimpleNamespace(title="Drawn", description="", items=range(board.protocol.n_items), n_groups=1),
-        metrics=[(name, "↑") for name in board.protocol.metrics], ranges=column_ranges(board.protocol, entries),
-        warnings={entry.method: () for entry in entries}, awaiting=board.notes, fill_command="",
+    benchmark = SimpleNamespace(title="Drawn", description="", items=(), n_groups=1)
+    return (
+        environment(SITE, ())
+        .get_template("board.html")
+        .render(
+            up="", here="drawn/v1", whole=True, protocol=board.protocol, benchmark=benchmark,
+            board=summary_of(board, benchmark, BoardPictures()), metrics=metric_columns(board.protocol),
+            ranges=column_ranges(board.protocol, entries), warnings={entry.method: () for entry in entries},
+            licences=[], plot=trade_off_plot(board), narrow_plot=None, reported=[],
+        )
     )  # fmt: skip
 
 
 def shown_by_name(entries):
     """Entries as a board shows them, under their names instead of the titles of their cards."""
-    return [
-        SimpleNamespace(
-            method=entry.method,
-            path=entry.path,
-            card=SimpleNamespace(kind=entry.card.kind, title=entry.method, pictures_licence=None),
-            run=entry.run,
-            metrics=entry.metrics,
-            level=entry.level,
-        )
-        for entry in entries
-    ]
+    return [_shown(entry.method, entry.card.kind, entry.path, entry.run, entry.metrics) for entry in entries]
+
+
+def _shown(name, kind, path, run, means):
+    """As much of an entry as a board shows."""
+    card = Card(name="drawn", title=name, summary="Drawn.", kind=kind, licence="MIT")
+    record = SimpleNamespace(declarations=SimpleNamespace(uses=()), submitted="2026-01-01")
+    return SimpleNamespace(
+        method=name, path=path, card=card, run=run, metrics=means, level="self_scored", record=record
+    )  # fmt: skip

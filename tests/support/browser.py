@@ -7,6 +7,16 @@ from pathlib import Path
 
 import pytest
 
+OVERFLOW = """() => {
+  const kinds = "table, svg, figure, section, pre, code, dl, p, form, summary, nav, fieldset";
+  const unseen = ".visually-hidden, .narrow svg, .wide svg, details:not([open]) > :not(summary)";
+  return [document.documentElement, ...document.querySelectorAll(kinds)]
+    .filter((node) => node.clientWidth && !node.closest(unseen))
+    .filter((node) => node.scrollWidth > node.clientWidth + 1 || node.getBoundingClientRect().right > innerWidth + 1)
+    .map((node) => `${node.tagName}.${node.className} ${node.scrollWidth} of ${node.clientWidth}`);
+}"""
+"""Everything in a page that holds more than it shows, or reaches beyond the screen."""
+
 
 @contextmanager
 def chromium():

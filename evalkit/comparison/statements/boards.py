@@ -1,15 +1,29 @@
 """What a leaderboard says of its ranks, its comparisons, and of the methods that have no rank."""
 
+from collections.abc import Mapping, Sequence
+
 from evalkit.comparison.records import PairResult
 from evalkit.comparison.statements.pairs import verdict_on_words
-from evalkit.formatting import format_declared, format_p_relation, format_signed, series
+from evalkit.formatting import (
+    counted,
+    format_declared,
+    format_interval,
+    format_p_relation,
+    format_score,
+    format_signed,
+    one_line,
+    series,
+)
+
+MOST_NAMED = 4
+"""More names than this in a sentence are not read."""
 
 RANKS = (
     "A rank is a set: “2–4” means that the decisions allow every place from 2 to 4. It begins at 1 + the number of "
     "methods decided better and ends at the number of ranked methods less those decided worse. Decisions are those of "
     "the pairwise tests among ranked methods, Holm-corrected over the ranked metrics, so that the sets hold at once. "
     "Methods are not told apart where no two of them were decided to be one better, the other worse; that is not the "
-    "same as equal. The first column shows the low end, and equal numbers share it."
+    "same as equal."
 )
 SETS = "Of the methods of a set no two were decided to be one better, the other worse. It does not mean equal."
 TWO_RANKINGS = (
@@ -31,17 +45,80 @@ TESTS = (
     "Pairs of ranked methods are corrected among themselves (Holm on the ranked metrics; Benjamini–Hochberg, which "
     "holds the false discovery rate, on the others, which are exploratory), pairs with other entries among all pairs."
 )
+PICTURES = "An item's page shows its source beside the edits, where the licences of both allow showing them."
+NO_PICTURES = "No pictures: no licence is known under which those of this benchmark may be passed on."
 NO_OTHER = "there is no other method that passes, to be ranked against"
 CONTROL = "a control"
 
 
-def about_board(alignment: str, preservation: str, alpha: float) -> str:
-    """Above the table of a board."""
+def about_board(alpha: float) -> str:
+    """Under the table of a board."""
     return (
-        "Rank sets follow from the corrected pairwise decisions among ranked methods and hold at once "
-        f"(α = {format_declared(alpha)}); equal ranks share a number. ◆ marks the Pareto front of mean {alignment} "
-        f"against mean {preservation}. There is no composite score."
+        "A rank is the set of ranks that the corrected pairwise decisions among ranked methods allow; all sets hold at "
+        f"once (α = {format_declared(alpha)}). ◆ marks the Pareto front. There is no composite score."
     )
+
+
+def answer(label: str, best: Sequence[str], others: Sequence[str]) -> str:
+    """What a board says first of a metric that ranks.
+
+    Args:
+        label: The metric with its direction.
+        best: The ranked methods than which none was decided better.
+        others: The other ranked methods.
+
+    >>> answer("l1 ↓", ["A", "B"], ["C", "D", "E", "F", "G"])
+    'l1 ↓: 2 of 7 ranked methods are not told apart from the best: A and B.'
+    >>> answer("l1 ↓", ["A", "B", "C", "D", "E"], ["F"])
+    'l1 ↓: 5 of 6 ranked methods are not told apart from the best; F is shown to be behind.'
+    """
+    n_ranked = len(best) + len(others)
+    if len(best) == 1:
+        return f"{label}: {best[0]} alone of {n_ranked:,} ranked methods has none that is shown to be better."
+    what = f"{label}: {len(best):,} of {n_ranked:,} ranked methods are not told apart from the best"
+    if len(best) <= MOST_NAMED:
+        return f"{what}: {series(best, 'and')}."
+    if 0 < len(others) <= MOST_NAMED:
+        return f"{what}; {series(others, 'and')} {'is' if len(others) == 1 else 'are'} shown to be behind."
+    return f"{what}."
+
+
+def plot_caption(aligned: str, preserved: str) -> str:
+    """Under the plot of a board."""
+    return (
+        f"Means of the ranked methods with their pointwise 95 % intervals; {aligned} is better upwards, {preserved} to "
+        "the right. ◆ and the dashed line are the Pareto front: no ranked method has better means on both. It is no "
+        "decision."
+    )
+
+
+def plot_alt(aligned: str, preserved: str, front: Sequence[str]) -> str:
+    """The plot in words, for whoever does not see it."""
+    named = ", ".join(one_line(title)[:40] for title in front[:MOST_NAMED])
+    return f"Mean {aligned} against mean {preserved} of the ranked methods; on the Pareto front: {named}"
+
+
+def point_words(title: str, *means: tuple[float | None, float | None, float | None]) -> str:
+    """A point of the plot: the method with its means and their intervals."""
+    found = (f"{format_score(mean)} {format_interval(low, high)}" for mean, low, high in means)
+    return f"{one_line(title)[:80]}: {'; '.join(found)}"
+
+
+def standing(words: Mapping[str, int], metric: str) -> str:
+    """How often a method was decided better, worse or equivalent, of all its comparisons on a metric."""
+    found = [f"{what} {n:,} {'time' if n == 1 else 'times'}" for what, n in words.items() if n]
+    return f"{metric}: {', '.join(found)}" if found else f"{metric}: not compared"
+
+
+def about_entries(n_methods: int, n_ranked: int, n_controls: int) -> str:
+    """How many entries a board has."""
+    ranked = f"{n_ranked:,} of them ranked" if n_ranked else "none ranked"
+    return f"{counted(n_methods, 'method')}, {ranked}, and {counted(n_controls, 'control')}."
+
+
+def few_pictures(n: int) -> str:
+    """That an entry's edit of an item is not kept."""
+    return f"The edits of {counted(n, 'other entry', 'other entries')} on this item are not kept as pictures."
 
 
 def about_items(n_items: int, n_groups: int) -> str:
@@ -75,9 +152,10 @@ def not_better_than(control: str, what: str, metric: str, pair: PairResult | Non
     return f"not shown to be better than the control {control} at {what} ({found})"
 
 
-def awaiting(metric: str, n: int, n_entries: int) -> str:
-    """That a column of a board is not filled."""
-    return f"{metric} awaits weights for {n:,} of {n_entries:,} entries"
+def awaiting(metrics: Sequence[str], n: int, n_entries: int) -> str:
+    """That columns of a board are not filled."""
+    verb = "awaits" if len(metrics) == 1 else "await"
+    return f"{series(metrics, 'and')} {verb} weights for {n:,} of {n_entries:,} entries"
 
 
 def verdict_on_b(pair: PairResult) -> str:

@@ -1,21 +1,48 @@
 """What the site's pages show beside the records themselves, and the filters by which templates put it into text."""
 
-import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.records import PairResult, RankedMethod
 from evalkit.comparison.statements import boards
 from evalkit.comparison.statements.pairs import win_tie_loss
-from evalkit.formatting import format_interval, format_p, format_ranks, format_score, format_signed
+from evalkit.formatting import DASH, counted, format_interval, format_p, format_ranks, format_score, format_signed
 from evalkit.leaderboard.anomalies import check_outputs
-from evalkit.leaderboard.files import PICTURES, read_file
 from evalkit.leaderboard.records import AnomalyCheck
 from evalkit.leaderboard.store import LoadedEntry
+from evalkit.metrics.base import METRICS
+from evalkit.report.page.cells import SIGNS
+from evalkit.report.page.render import breakable
 
 ColumnRange = tuple[float, float]
 """Ends of the axis on which the intervals of a column are drawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricColumn:
+    """A metric as the head of a column shows it."""
+
+    name: str
+    label: str
+    """With an arrow towards the better values."""
+    first: str
+    """How a click sorts first: the best come first."""
+    primary: bool
+
+
+def metric_columns(protocol: Protocol) -> list[MetricColumn]:
+    """The metrics that rank, then the others."""
+    names = [*protocol.primary, *(name for name in protocol.metrics if name not in protocol.primary)]
+    return [
+        MetricColumn(
+            name=name,
+            label=f"{name} {'↑' if METRICS.get(name).higher_is_better else '↓'}",
+            first="descending" if METRICS.get(name).higher_is_better else "ascending",
+            primary=name in protocol.primary,
+        )
+        for name in names
+    ]
 
 
 def column_ranges(protocol: Protocol, entries: Sequence[LoadedEntry]) -> dict[str, ColumnRange]:
@@ -50,23 +77,6 @@ def warnings_of(entry: LoadedEntry, anomalies: Sequence[AnomalyCheck]) -> tuple[
     return (*found, *(check.name.replace("_", " ") for check in anomalies if check.flagged))
 
 
-def pairs_of(method: str, pairs: Iterable[PairResult]) -> list[PairResult]:
-    """All comparisons of a method, by the other one's name, each seen from it: it is b."""
-    return sorted((pair.seen_from(method) for pair in pairs if method in (pair.a, pair.b)), key=lambda pair: pair.a)
-
-
-def pictures_of(entry: LoadedEntry, benchmark: Benchmark) -> dict[str, str]:
-    """Item to picture, as a data address, where the licences allow any."""
-    if not entry.card.pictures_licence:
-        return {}
-    files = {item.item_id: entry.path / PICTURES / f"{item.file_stem}.png" for item in benchmark.items}
-    return {
-        item_id: f"data:image/png;base64,{base64.b64encode(read_file(path)).decode()}"
-        for item_id, path in files.items()
-        if path.exists()
-    }
-
-
 def _position(value: float, ends: ColumnRange) -> float:
     """Where a value lies on a column's scale, in percent."""
     low, high = ends
@@ -75,6 +85,20 @@ def _position(value: float, ends: ColumnRange) -> float:
 
 def _ranks(ranked: RankedMethod | None) -> str:
     return format_ranks(ranked.rank_low, ranked.rank_high, unranked="") if ranked else ""
+
+
+def _sign(pair: PairResult) -> str:
+    """The verdict on b, as a sign."""
+    return SIGNS["different" if pair.undirected else pair.verdict_on(pair.b)]
+
+
+def short_licence(licence: str) -> str:
+    """What a licence is called, without what is said about it.
+
+    >>> short_licence("Apache-2.0; written from the published description")
+    'Apache-2.0'
+    """
+    return licence.partition(";")[0].strip()[:40] or DASH
 
 
 def _interval(low: float | None, high: float | None) -> str:
@@ -91,6 +115,11 @@ FILTERS = {
     "position": _position,
     "verdict": boards.verdict_on_b,
     "wins": win_tie_loss,
+    "sign": _sign,
     "dashed": lambda name: name.replace("_", "-"),
+    "spaced": lambda name: name.replace("_", " "),
+    "short_licence": short_licence,
+    "breakable": breakable,
+    "counted": counted,
 }
 """What templates put values into text with, beside what Jinja brings."""

@@ -2,7 +2,10 @@
 
 from importlib.resources import files
 
+SCRIPTS = ("common.js", "viewer.js")
+"""What the leaderboard's site uses too: tables that sort, and two pictures on top of each other."""
 
-def asset(name: str) -> str:
-    """A file of the page: ``page.css``, which the leaderboard's site uses too, or ``page.js``."""
-    return (files(__name__) / "templates" / name).read_text("utf-8")
+
+def asset(*names: str) -> str:
+    """Files of the page, one after the other: ``page.css``, which the leaderboard's site uses too, or scripts."""
+    return "\n".join((files(__name__) / "templates" / name).read_text("utf-8") for name in names)

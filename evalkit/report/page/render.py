@@ -29,7 +29,7 @@ from evalkit.comparison.tables.text import by_mean, miniature_note, verdict_sent
 from evalkit.formatting import counted, format_declared, format_interval, format_ranks, format_score
 from evalkit.report.figures.style import BAND, GREY, GRID, INK, PAPER, DrawnFigure, rendered
 from evalkit.report.figures.write import draw_for_page
-from evalkit.report.page import asset
+from evalkit.report.page import SCRIPTS, asset
 from evalkit.report.page.cells import MARKS, means_columns, pair_cells, pair_heads, type_panels
 from evalkit.report.page.gallery import Gallery, build_gallery
 from evalkit.storage.atomic import atomic_write
@@ -63,7 +63,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
 
 def render_page(comparison: Comparison) -> str:
     """The page as text: the answer, edit types, the trade-off, pairs, items, and the methods section to paste."""
-    script = Markup(asset("page.js"))  # noqa: S704 - a file of this package
+    script = Markup(asset(*SCRIPTS, "page.js"))  # noqa: S704 - files of this package
     metrics = sorted(comparison.metrics, key=lambda metric: not metric.primary)
     figures = _figures(comparison)
     gallery = build_gallery(comparison)
