@@ -10,7 +10,7 @@ from evalkit.leaderboard.site.render import Site
 from evalkit.leaderboard.site.views import MetricColumn, metric_columns
 from evalkit.leaderboard.store import LoadedEntry
 
-ItemValues = Mapping[str, Sequence[float | None]]
+EntryValues = Mapping[str, Sequence[float | None]]
 """Metric to an entry's value on each item of the benchmark; None where it has none."""
 
 
@@ -21,11 +21,11 @@ class BoardItems:
     board: Board
     benchmark: Benchmark
     pictures: BoardPictures
-    values: Mapping[str, ItemValues]
+    values: Mapping[str, EntryValues]
     """Of each method."""
 
 
-def item_values(entries: Sequence[LoadedEntry], metrics: Sequence[str], benchmark: Benchmark) -> dict[str, ItemValues]:
+def item_values(entries: Sequence[LoadedEntry], metrics: Sequence[str], benchmark: Benchmark) -> dict[str, EntryValues]:
     """Every entry's values, item by item in the benchmark's order."""
     return {entry.method: {metric: _by_item(entry, metric, benchmark) for metric in metrics} for entry in entries}
 

@@ -44,7 +44,7 @@ class _Axis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Point:
+class _Plotted:
     title: str
     summaries: tuple[MetricSummary, MetricSummary]
     """On the horizontal axis, and on the vertical one."""
@@ -62,7 +62,9 @@ def trade_off_plot(board: Board, *, width: int = 620, height: int = 400, labelle
     """
     preserved, aligned = board.protocol.preservation, board.protocol.alignment
     points = [
-        _Point(title=row.entry.card.title, summaries=(summaries[preserved], summaries[aligned]), on_front=row.on_front)
+        _Plotted(
+            title=row.entry.card.title, summaries=(summaries[preserved], summaries[aligned]), on_front=row.on_front
+        )
         for row in board.rows
         if row.unranked is None
         and all((summaries := row.entry.metrics)[name].mean is not None for name in (preserved, aligned))
@@ -96,7 +98,7 @@ def _axis(metric: str, summaries: Sequence[MetricSummary], length: float) -> _Ax
     )
 
 
-def _place(point: _Point, x: _Axis, y: _Axis) -> tuple[float, float]:
+def _place(point: _Plotted, x: _Axis, y: _Axis) -> tuple[float, float]:
     """Where a point lies; the drawing's second coordinate counts downwards."""
     across, up = (summary.mean or 0.0 for summary in point.summaries)
     return x.at(across), round(y.length - y.at(up), 1)
@@ -124,7 +126,7 @@ def _frame(x: _Axis, y: _Axis) -> list[str]:
     return drawn
 
 
-def _front(points: Sequence[_Point], x: _Axis, y: _Axis) -> list[str]:
+def _front(points: Sequence[_Plotted], x: _Axis, y: _Axis) -> list[str]:
     """Steps through the points of the front: whatever lies below and to the left of them is no better on either."""
     corners = sorted(_place(point, x, y) for point in points if point.on_front)
     if not corners:
@@ -133,7 +135,7 @@ def _front(points: Sequence[_Point], x: _Axis, y: _Axis) -> list[str]:
     return [f'<path class="front" d="{steps}"/>']
 
 
-def _intervals(points: Sequence[_Point], x: _Axis, y: _Axis) -> list[str]:
+def _intervals(points: Sequence[_Plotted], x: _Axis, y: _Axis) -> list[str]:
     """All intervals as one path: there may be hundreds."""
     path = ""
     for point in points:
@@ -146,7 +148,7 @@ def _intervals(points: Sequence[_Point], x: _Axis, y: _Axis) -> list[str]:
     return [f'<path class="interval" d="{path}"/>']
 
 
-def _marks(points: Sequence[_Point], x: _Axis, y: _Axis) -> list[str]:
+def _marks(points: Sequence[_Plotted], x: _Axis, y: _Axis) -> list[str]:
     """A diamond on the front and a dot elsewhere; each says its name when it is pointed at."""
     drawn = []
     for point in sorted(points, key=lambda point: point.on_front):
@@ -160,7 +162,7 @@ def _marks(points: Sequence[_Point], x: _Axis, y: _Axis) -> list[str]:
     return drawn
 
 
-def _labels(points: Sequence[_Point], x: _Axis, y: _Axis) -> list[str]:
+def _labels(points: Sequence[_Plotted], x: _Axis, y: _Axis) -> list[str]:
     """Names in a column at the right, from top to bottom as their points lie, each with a line to its point."""
     room = int((y.length + _BOTTOM) // LINE)
     first = sorted(points, key=lambda point: not point.on_front)[:room]
