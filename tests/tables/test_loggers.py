@@ -10,12 +10,13 @@ import evalkit
 from tests.support.comparisons import comparison_of
 from tests.support.fakes import write_folder
 
+pytestmark = pytest.mark.slow  # what takes time is to import the loggers
 BLOCKS = re.findall(r"```python\n(.*?)```", Path("evalkit/guide/python.md").read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
-    """A run of two metrics, one of them a variant."""
+    """A run of two metrics."""
     root = tmp_path_factory.mktemp("scored")
     return evalkit.score(write_folder(root / "edits", 4), root / "run", metrics=["l1", "mse"], cached=False)
 
