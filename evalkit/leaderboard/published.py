@@ -13,7 +13,8 @@ from evalkit.leaderboard.records import Card, Entry
 from evalkit.leaderboard.records_io import parse_record, parse_yaml_record
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, Leaderboard
 from evalkit.leaderboard.verify import EntryProblem
-from evalkit.scores.run import ITEMS, RECORD, RunRecord, item_lines
+from evalkit.scores.item_lines import item_lines
+from evalkit.scores.run import ITEMS, RECORD, RunRecord
 from evalkit.scores.signatures import signature_fields
 
 _EditKey = tuple[str, int | None]

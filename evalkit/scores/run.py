@@ -3,20 +3,20 @@
 import errno
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from evalkit.edits.item import Status
 from evalkit.edits.problems import Severity, severity_of
 from evalkit.errors import RunError
-from evalkit.scores.frame import ItemScores, ScoreFrame
+from evalkit.scores.frame import ScoreFrame
+from evalkit.scores.item_lines import BEGINNING, first_fault, lines_of, rows_in
 from evalkit.storage.atomic import atomic_write, names_in_folder
-from evalkit.storage.documents import MAX_JSON_BYTES, LineError, json_lines, parse_json, read_json
+from evalkit.storage.documents import MAX_JSON_BYTES, parse_json, read_json
 from evalkit.storage.files import open_regular
 from evalkit.tables.exportable import Exportable, Shown, scalars_of
 
@@ -149,40 +149,10 @@ class RunRecord(_RunPart):
     n_compared_pairs: int = 0
 
 
-class ItemLine(BaseModel):
-    """One line of ``items.jsonl``: an item and seed, with the score of every metric of the record under its name."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
-    __pydantic_extra__: dict[str, float | None] = Field(init=False)
-
-    item_id: str
-    group: str
-    """Items of one source image: the unit of inference."""
-    seed: int | None = None
-    edit_type: str | None = None
-    status: Status
-    reasons: dict[str, str] = {}
-    """Metric to the reason why its score is null."""
-
-    @property
-    def scores(self) -> dict[str, float | None]:
-        """Metric to score."""
-        return self.__pydantic_extra__
-
-    @model_validator(mode="after")
-    def _has_reasons(self) -> "ItemLine":
-        for metric, score in self.scores.items():
-            if score is None and metric not in self.reasons:
-                raise ValueError(f"{metric} is null, and there is no reason for it")
-        return self
-
-
 RUNS = Path("evalkit_runs")
 """Where run directories are written that nobody names."""
 RECORD = "run.json"
 ITEMS = "items.jsonl"
-_BEGINNING = b'{"item_id": '
-"""Of every line of the items."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -231,7 +201,7 @@ def write_run(directory: Path, run: ScoredRun) -> None:
     digest = hashlib.sha256()
     try:
         with atomic_write(directory / ITEMS) as temporary, temporary.open("wb") as file:
-            for line in _lines(run.table):
+            for line in lines_of(run.table):
                 text = (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode()
                 digest.update(text)
                 file.write(text)
@@ -274,7 +244,7 @@ def read_run(directory: str | Path, *, opened: Callable[[Path], BufferedReader] 
             if hashlib.file_digest(items, "sha256").hexdigest() != record.items_sha256:
                 raise RunError(f"{path} is not what {RECORD} recorded. Score the folder again.")
             items.seek(0)
-            table = ScoreFrame.from_rows(_rows(items, path, metrics), metrics)
+            table = ScoreFrame.from_rows(rows_in(items, path, metrics), metrics)
     except OSError as failure:
         raise RunError(f"{path} cannot be read: {failure.strerror}. Score the folder again.") from failure
     return ScoredRun(record=record, table=table)
@@ -324,69 +294,6 @@ def _is_unfinished(items: Path) -> bool:
     """Whether items without a record are what a killed writer left: the record goes last."""
     try:
         with open_run_file(items) as file:
-            return file.read(len(_BEGINNING)) == _BEGINNING
+            return file.read(len(BEGINNING)) == BEGINNING
     except OSError:
         return False
-
-
-def _lines(table: ScoreFrame) -> Iterator[dict[str, Any]]:
-    for row in table.rows:
-        line: dict[str, Any] = {"item_id": row.item_id, "group": row.group}
-        if row.seed is not None:
-            line["seed"] = row.seed
-        if row.edit_type is not None:
-            line["edit_type"] = row.edit_type
-        line["status"] = row.status
-        line.update(row.values)
-        if row.reasons:
-            line["reasons"] = dict(row.reasons)
-        yield line
-
-
-def _rows(lines: IO[bytes], path: Path, metrics: Sequence[str]) -> Iterator[ItemScores]:
-    for number, line in item_lines(lines, path):
-        if line.scores.keys() != set(metrics):
-            raise RunError(
-                f"{path}:{number}: expected scores of {', '.join(metrics)}, as in {RECORD}, got "
-                f"{', '.join(line.scores)}. Score the folder again."
-            )
-        yield ItemScores(
-            item_id=line.item_id,
-            group=line.group,
-            seed=line.seed,
-            edit_type=line.edit_type,
-            status=line.status,
-            values=line.scores,
-            reasons=line.reasons,
-        )
-
-
-def item_lines(lines: IO[bytes], path: Path | str) -> Iterator[tuple[int, ItemLine]]:
-    """The lines of an ``items.jsonl``, each with its number.
-
-    Args:
-        lines: The file, open at its beginning.
-        path: What messages call it.
-
-    Raises:
-        RunError: A line is not of its schema.
-    """
-    try:
-        for number, value in json_lines(lines):
-            try:
-                line = ItemLine.model_validate(value)
-            except ValidationError as failure:
-                raise LineError(number, first_fault(failure)) from failure
-            yield number, line
-    except LineError as failure:
-        raise RunError(f"{path}:{failure.number}: {failure}. Score the folder again.") from failure
-
-
-def first_fault(failure: ValueError) -> str:
-    """Where the first thing is that is wrong with a record, and what it is."""
-    if not isinstance(failure, ValidationError):
-        return str(failure)
-    first = failure.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    message = "expected an object" if first["type"] == "model_type" else first["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message

@@ -8,7 +8,8 @@ import pytest
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.errors import RunError
 from evalkit.metrics.base import get_metrics
-from evalkit.scores.run import ItemLine, check_destination, read_run, write_run
+from evalkit.scores.item_lines import ItemLine
+from evalkit.scores.run import check_destination, read_run, write_run
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_folder
 from tests.support.fakes import FakeEncoder, make_edit_folder
