@@ -117,7 +117,7 @@ def _of_lists(values: Mapping[str, Sequence[Any]], hints: Hints) -> Records:
     if hints.items_are == "inner" or (
         hints.items_are is None and (any(map(hints.known, values)) or texts) and _share(values, _is_file) < 1 / 2
     ):
-        rows = zip(*values.values(), strict=True)
+        rows = zip(*(cells or () for cells in values.values()), strict=True)
         return _numbered(dict(zip(values, row, strict=True)) for row in rows)
     if hints.items_are is None and _share(values, _is_code) < 1 / 2:
         raise ValueError(_ambiguous(list(values), [f"the numbers 1 to {max(lengths)}"]))

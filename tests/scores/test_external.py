@@ -8,7 +8,7 @@ import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evalkit.comparison.compare import compare
@@ -303,6 +303,7 @@ KEYS = st.sampled_from(["item_id", "p0", "a.png", "lpips", "mean", "method", "se
 CELLS = st.none() | st.booleans() | st.floats() | st.sampled_from(["A", "1,234", "4/5", "Yes", "Q: 4", "[1, 2]", "p0"])
 
 
+@example({"item_id": None, "p0": []})
 @given(
     st.recursive(
         CELLS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=20
