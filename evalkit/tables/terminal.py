@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 INTERVAL = r"\[[^\s\[\]]+, [^\s\[\]]+\]"
-_WORD = re.compile(rf"(?:{INTERVAL}\S*|(?:[<=] )?\S+)(?: [%•↑↓*^v](?!\S))?(?: \([\d–.,% -]+\)\S*)?")
-"""What stays on one line: an interval or a word, with a relation before and a sign or a number behind it."""
+_WORD = re.compile(rf"(?:{INTERVAL}\S*|\(\d[\d,]* \w+\)|(?:[<=] )?\S+)(?: [%•↑↓*^v](?!\S))?(?: \([\d–.,% -]+\)\S*)?")
+"""What stays on one line: an interval, a count in brackets or a word, with a relation before and a sign or a number
+behind it."""
 _JOINT = re.compile(r"(?<=[_:/\\.\-])(?=[^\W\d_])")
 """Where a name may be broken: behind a sign and before a letter, so that no number in it is."""
 _LONGEST = 24

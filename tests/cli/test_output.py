@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from evalkit.cli.output import Output
+from evalkit.cli.output import SAID_EVERY, Output
 from evalkit.edits.item import Problem
 from evalkit.errors import DataError
 from evalkit.tables.table import TextTable
@@ -74,7 +74,8 @@ def test_a_terminal_that_is_not_utf8_gets_signs_that_it_has(tmp_path, encoding):
 
 
 def test_a_long_command_says_what_it_is_doing_where_nobody_sees_its_progress(monkeypatch, capsys):
-    """A line now and then on standard error: what is begun and not finished; nothing once the command has ended."""
+    """At least once a minute, on standard error: what is begun and not finished; nothing once the command has ended."""
+    assert SAID_EVERY <= 60
     monkeypatch.setattr("evalkit.cli.output.SAID_EVERY", 0.01)
     output, said = Output(), ""
     with output.at_work(), output.progress() as progress:
