@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from evalkit.benchmarks.open import open_edits
 from evalkit.edits.folder import EditFolder
+from evalkit.edits.manifest import MANIFEST_NAME
 from evalkit.errors import EvalkitError, LayoutError
 from evalkit.scores.run import RECORD
 
@@ -72,6 +74,8 @@ def method_folders(root: Path, options: dict[str, Any]) -> list[Path]:
 
 
 def explains_little(folder: EditFolder) -> bool:
-    """Whether so little of a folder was understood that it may be several methods' edits: nothing, or all twice."""
+    """Whether a folder may be several methods' edits: nothing in it is understood, all twice, or it holds manifests."""
+    if folder.layout == "item_id" and sum(1 for _ in islice(folder.root.glob(f"*/{MANIFEST_NAME}"), 2)) > 1:
+        return True
     twice = {problem.item_id for problem in folder.problems if problem.code == "duplicate_item"}
     return folder.n_edited == 0 or 2 * len(twice) >= folder.n_items

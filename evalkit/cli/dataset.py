@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from evalkit.cli.command import EvalkitGroup
+from evalkit.cli.command_lines import command_line
 from evalkit.cli.output import Output, output_options
 
 
@@ -31,8 +32,9 @@ def build(name: str, *, data: Path | None, output_dir: Path, output: Output) -> 
         f"{built.folder}: {built.n_items} edits in {built.n_groups} groups, {built.n_bytes / 1e6:.1f} MB, "
         f"{built.benchmark} version {built.version}"
     )
-    output.line(f'Open it with: datasets.load_dataset("{built.folder}", split="test")')
-    output.line(f"Publish it with: evalkit dataset publish {built.folder} --repo-id NAMESPACE/NAME")
+    output.line(f"Open it with: datasets.load_dataset({str(built.folder)!r}, split='test')")
+    publish = command_line("dataset", "publish", built.folder, "--repo-id", "NAMESPACE/NAME")
+    output.line(f"Publish it with: {publish}")
 
 
 @dataset.command(examples=["evalkit dataset publish data/shapes --repo-id NAMESPACE/shapes"])

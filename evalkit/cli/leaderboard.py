@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit.cli.command import EvalkitGroup
+from evalkit.cli.command_lines import command_line
 from evalkit.cli.completion import completed
 from evalkit.cli.output import ExitCode, Output, output_options
 from evalkit.cli.submit import DIRECTORY, LEADERBOARD
@@ -168,7 +169,9 @@ def serve(*, site: Path, port: int, output: Output) -> None:
     from evalkit.leaderboard.site.serve import site_server
 
     if not (site / "index.html").is_file():
-        raise OptionError(f"{site} holds no site: expected index.html. Build it: evalkit leaderboard build -o {site}")
+        raise OptionError(
+            f"{site} holds no site: expected index.html. Build it: {command_line('leaderboard', 'build', '-o', site)}"
+        )
     server = site_server(site, port)
     with server:
         address = f"http://127.0.0.1:{server.server_address[1]}/"
@@ -245,7 +248,7 @@ def show_filled(found: "Filled", output: Output) -> None:
 def show_built(built: "Built", output: Output) -> None:
     """Says where the site is, and how to see it."""
     output.line(f"Wrote {built.n_pages} pages, {built.n_bytes / 1e6:.1f} MB, to {built.output}")
-    output.line(f"Look at it: evalkit leaderboard serve {built.output}")
+    output.line(f"Look at it: {command_line('leaderboard', 'serve', built.output)}")
 
 
 def _show(problems: "Sequence[EntryProblem]", output: Output) -> None:

@@ -1,5 +1,6 @@
 """What is to be compared: run directories and tables of other tools, refused where they are not comparable."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -242,6 +243,6 @@ def _refuse_namesakes(methods: Sequence[Method]) -> None:
         if method.name in sources:
             raise RunError(
                 f"{sources[method.name]} and {method.source} are both called '{method.name}'. "
-                f"Give one another: evalkit compare NAME={method.source} …"
+                f"Give one another: evalkit compare {shlex.quote(f'NAME={method.source}')} …"
             )
         sources[method.name] = method.source

@@ -1,6 +1,7 @@
 """``method.json``: how the edits of a folder are made, and the guard against mixing two ways in one folder."""
 
 import json
+import shlex
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -113,7 +114,7 @@ def write_recipe(output: Path, recipe: Recipe) -> None:
 def _another(output: Path) -> str:
     """The option that names a folder which is not there yet."""
     names = (output.with_name(f"{output.name}-{number}") for number in range(2, 1000))
-    return f"--output {next((name for name in names if not name.exists()), output / 'more')}"
+    return f"--output {shlex.quote(str(next((name for name in names if not name.exists()), output / 'more')))}"
 
 
 def _read(path: Path) -> Recipe:

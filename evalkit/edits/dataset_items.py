@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from evalkit.edits.dataset_rows import Dataset
 from evalkit.edits.folder import EditFolder, ExpectedItems
-from evalkit.edits.headings import Columns, resolve_headings
+from evalkit.edits.headings import Columns, map_option, resolve_headings
 from evalkit.edits.item import IMAGE_FIELDS, EditItem, Problem
 from evalkit.edits.manifest import Manifest
 from evalkit.edits.names import stem
@@ -235,15 +236,16 @@ def _headings(dataset: Dataset) -> str:
 
 def _without_edits(dataset: Dataset, columns: Columns) -> str:
     """What is missing, and the two ways on."""
+    given = shlex.quote(dataset.given)
     if not dataset.pictures:
         return (
             f"{dataset.given}: expected columns of images, of edits and of their sources, got {_headings(dataset)} "
-            f"without any. If it holds the captions of a folder: evalkit score DIR --captions {dataset.given}"
+            f"without any. If it holds the captions of a folder: evalkit score DIR --captions {given}"
         )
     images = listed([repr(name) for name in sorted(dataset.pictures)], 5)
     heading = columns.of.get("source_image", "HEADING")
     return (
         f"{dataset.given}: expected a column of edited images, got {_headings(dataset)} with images in {images}. Say "
-        f"which it is: --map edited_image={heading}; or score a folder of edits of its rows: evalkit score DIR "
-        f"--sources {dataset.given}"
+        f"which it is: {map_option('edited_image', heading)}; or score a folder of edits of its rows: "
+        f"evalkit score DIR --sources {given}"
     )

@@ -7,6 +7,7 @@ splits and configurations. An imagefolder is known by its ``metadata.csv``, ``.j
 import logging
 import os
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -244,7 +245,9 @@ def _by_library(directory: _Directory, split: str | None, config: str | None) ->
         if not config and len(names) < 2:
             raise LayoutError(f"{given} cannot be read as a data set: {one_line(failure)}.") from failure
         what = f"has no configuration '{config}'" if config else "has several configurations"
-        raise OptionError(f"{given} {what}. Choose one: --config {names[0]} ({listed(names, 20)})") from failure
+        raise OptionError(
+            f"{given} {what}. Choose one: --config {shlex.quote(names[0])} ({listed(names, 20)})"
+        ) from failure
     by_split = {str(name): list(map(str, files)) for name, files in (builder.config.data_files or {}).items()}
     files, split = _chosen(directory, by_split, split)
     tables = [file for file in files if file.lower().endswith(TABLES)]
@@ -273,7 +276,7 @@ def _chosen(
         split = next(iter(by_split))
     if split is None or split not in by_split:
         what = f"has no split '{split}'" if split else "has several splits"
-        choose = f"Choose one: --split {next(iter(by_split))} ({listed([*by_split], 20)})"
+        choose = f"Choose one: --split {shlex.quote(next(iter(by_split), ''))} ({listed([*by_split], 20)})"
         choose = choose if any(by_split) else "Leave --split out."
         raise OptionError(f"{directory.given} {what}. {choose}")
     return by_split[split], split

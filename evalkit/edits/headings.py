@@ -6,6 +6,7 @@ by their letters and digits alone: ``Source Prompt``, ``sourcePrompt`` and ``sou
 
 import dataclasses
 import difflib
+import shlex
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -209,7 +210,7 @@ def _assign_captions(found: dict[str, str], free: list[str], mapped: Mapping[str
     if wanted[0] == "target_caption" and "instruction" in found and len(wanted) > 1:
         raise OptionError(
             f"{where}: '{bare[0]}' beside '{found['instruction']}' may describe the image before or after the edit. "
-            f"Say which: --map source_caption={bare[0]} or --map target_caption={bare[0]}"
+            f"Say which: {map_option('source_caption', bare[0])} or {map_option('target_caption', bare[0])}"
         )
     found[wanted[0]] = bare[0]
     free.remove(bare[0])
@@ -222,14 +223,23 @@ def _mapped(columns: Sequence[str], mapped: Mapping[str, str], where: str) -> di
             raise OptionError(f"--map {field}={heading}: there is no field '{field}'; there are {', '.join(FIELDS)}.")
         if heading and heading not in columns:
             near = difflib.get_close_matches(heading, columns, n=1)
-            hint = f"Did you mean {field}={near[0]}?" if near else f"It has: {', '.join(columns) or 'none'}."
+            hint = f"Did you mean {map_option(field, near[0])}?" if near else f"It has: {', '.join(columns) or 'none'}."
             raise OptionError(f"--map {field}={heading}: {where} has no column '{heading}'. {hint}")
     return {field: heading for field, heading in mapped.items() if heading}
 
 
 def _ambiguous(field: str, fitting: Sequence[str], where: str) -> str:
     names = series([f"'{name}'" for name in fitting], "and")
-    return f"{where}: {names} may each be the {field}. Say which: --map {field}={fitting[0]}"
+    return f"{where}: {names} may each be the {field}. Say which: {map_option(field, fitting[0])}"
+
+
+def map_option(field: str, heading: str) -> str:
+    """``--map`` with what it is given, as a shell takes it.
+
+    >>> map_option("target_caption", "new text")
+    "--map 'target_caption=new text'"
+    """
+    return f"--map {shlex.quote(f'{field}={heading}')}"
 
 
 def _notes(found: Mapping[str, str], free: Sequence[str], mapped: Mapping[str, str], where: str) -> tuple[str, ...]:

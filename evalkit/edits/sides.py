@@ -13,6 +13,7 @@ from typing import Literal
 
 from evalkit.edits.choose import Typed
 from evalkit.edits.folder import ExpectedItems
+from evalkit.edits.headings import map_option
 from evalkit.edits.inferred_patterns import Role, infer_patterns, role_of
 from evalkit.edits.layouts import Assignment, by_patterns
 from evalkit.edits.names import PathIndex, composed, stem
@@ -150,7 +151,7 @@ def _with_pairs(known: ExpectedItems, side: Side, pairs: Assignment | None, scan
     (position, _), path = next(iter(clear.items()))
     what = "edited" if side == "source_image" else "source"
     heading = known.unsure.get("source_image")
-    otherwise = f"--map {_OTHER[side]}={heading}" if heading else "--pattern PATTERN --source-pattern PATTERN"
+    otherwise = map_option(_OTHER[side], heading) if heading else "--pattern PATTERN --source-pattern PATTERN"
     note = (
         f"{known.table}: its images are the {side.removesuffix('_image')} images; {shown(path, scan.root)} was read as "
         f"the {what} image of {items[position].item_id}, and so on for {counted(len(clear), 'file')}; to have it "

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -62,7 +63,7 @@ def open_folders(comparison: Comparison) -> OpenedFolders:
         if edits_digest(items) != method.folder.digest:
             found.problems.append(
                 f"The pictures of {method.name} may not be those that were scored: {method.folder.path} has changed "
-                f"since. Score it again: evalkit score {method.folder.path}"
+                f"since. Score it again: evalkit score {shlex.quote(method.folder.path)}"
             )
         edits = found.edits.setdefault(method.name, {})
         for item in items:
