@@ -168,7 +168,7 @@ def test_what_is_said_counts_before_any_guess() -> None:
     ("mapped", "says"),
     [
         ({"target": "prompt"}, "there is no field 'target'; there are item_id, source_image"),
-        ({"target_caption": "promt"}, "t.csv has no column 'promt'. Did you mean target_caption=prompt"),
+        ({"target_caption": "promt"}, "t.csv has no column 'promt'. Did you mean --map target_caption=prompt"),
         ({"target_caption": "zzz"}, "no column 'zzz'. It has: item_id, prompt"),
     ],
 )
