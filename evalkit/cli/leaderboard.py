@@ -15,7 +15,7 @@ from evalkit.cli.completion import completed
 from evalkit.cli.output import ExitCode, Output, output_options
 from evalkit.cli.submit import DIRECTORY, LEADERBOARD
 from evalkit.errors import OptionError
-from evalkit.formatting import DASH, counted
+from evalkit.formatting import counted, format_percent
 
 if TYPE_CHECKING:
     from evalkit.leaderboard.fill import Filled
@@ -114,6 +114,7 @@ def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options:
     from evalkit.leaderboard.records_io import write_json
     from evalkit.leaderboard.rescore import rescore
     from evalkit.leaderboard.store import VERIFICATION_FILE, Leaderboard
+    from evalkit.scores.tables import TextTable
 
     board = Leaderboard(root)
     found = board.find(entry)
@@ -122,10 +123,13 @@ def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options:
     write_json(found.path / VERIFICATION_FILE, verification)
     output.json(verification.model_dump(mode="json"))
     output.line(f"{entry}: {verification.level.replace('_', '-')}")
-    for name, difference in verification.differences.items():
-        output.line(f"  {name}: largest difference {difference:.2g}, tolerance {verification.tolerances[name]:g}")
+    rows = tuple(
+        (name, f"{difference:.2g}", f"{verification.tolerances[name]:g}")
+        for name, difference in verification.differences.items()
+    )
+    output.table(TextTable(title="", header=("metric", "largest difference", "tolerance"), rows=rows))
     for check in verification.screens:
-        output.text(f"  {'FLAG ' if check.flagged else ''}{_flag(check)}", indent="    ")
+        output.text(f"{'For a look: ' if check.flagged else ''}{_flag(check)}", indent="  ")
     output.line(f"Wrote {found.path / VERIFICATION_FILE}")
 
 
@@ -243,6 +247,8 @@ def show_filled(found: "Filled", output: Output) -> None:
         output.table(runs_table(of_board, title=name))
     if found.filled:
         output.line("Check it: evalkit leaderboard verify")
+    elif not (found.awaiting or found.problems):
+        output.line("No entry awaits a metric.")
 
 
 def show_built(built: "Built", output: Output) -> None:
@@ -259,4 +265,5 @@ def _show(problems: "Sequence[EntryProblem]", output: Output) -> None:
 
 
 def _flag(check: "AnomalyCheck") -> str:
-    return f"{check.name}: {DASH if check.value is None else f'{check.value:.3g}'} {check.note}"
+    share = "" if check.value is None else f"{format_percent(float(f'{check.value:.3g}'))} "
+    return f"{check.name}: {share}{check.note}"

@@ -63,7 +63,7 @@ def submit(
     output.table(run_table(submitted.run.record))
     output.line(f"Wrote {submitted.path}")
     if submitted.awaiting:
-        output.line(f"Not scored yet: {', '.join(submitted.awaiting)}. The same command without --metrics adds them.")
+        output.text(f"Not scored yet: {', '.join(submitted.awaiting)}. The same command without --metrics adds them.")
     output.line("Check it: evalkit leaderboard verify")
     output.line("Then propose it:")
     for command in git_commands(submitted):

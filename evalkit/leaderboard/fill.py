@@ -3,9 +3,9 @@
 Controls are made anew, and what a method's authors published is fetched. Either must have the digests of the entry.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +19,8 @@ from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.records import Submission
 from evalkit.leaderboard.store import Leaderboard, LoadedEntry
 from evalkit.leaderboard.submit import Submitted, protocol_edits, submit_edits
-from evalkit.leaderboard.verify import EntryProblem
+from evalkit.leaderboard.verify import EntryProblem, require_verified
+from evalkit.storage.atomic import finish_update
 from evalkit.storage.prefetch import Progress, no_progress
 
 
@@ -35,11 +36,6 @@ class Filled:
     """Entries whose edits are not those that were published."""
 
 
-def fill_command(protocol: str) -> str:
-    """What is typed to fill a board."""
-    return f"evalkit leaderboard fill {protocol}"
-
-
 def awaiting(entry: LoadedEntry) -> tuple[str, ...]:
     """The metrics of its protocol that an entry has no scores of."""
     return get_protocol(entry.record.protocol).awaiting(entry.metrics)
@@ -49,6 +45,13 @@ def has_public_edits(entry: LoadedEntry) -> bool:
     """Whether anybody can have an entry's edits again: a control's, and what a method's authors published."""
     benchmark = covered_benchmark(get_protocol(entry.record.protocol))
     return entry.card.kind == "control" or entry.method in benchmark.published
+
+
+def fill_command(protocol: str, entries: Sequence[LoadedEntry]) -> str:
+    """What is typed, where weights can be had, to fill a board: once for all edits that are public, else by submitters."""
+    if any(awaiting(entry) and has_public_edits(entry) for entry in entries):
+        return f"evalkit leaderboard fill {protocol}"
+    return "evalkit submit FOLDER --card METHOD.yaml"
 
 
 def fill(
@@ -71,31 +74,36 @@ def fill(
         progress: Called with the kind of work, how much is done and how much there is.
 
     Raises:
-        EntryError: The protocol is unknown or has no entries, or an entry cannot be read or written.
+        EntryError: The protocol is unknown or has no entries, an entry has a problem, or cannot be written.
         WeightsError: The encoder's weights cannot be had.
         EvalkitError: The benchmark's files, or the published edits, cannot be had.
     """
-    if protocol and get_protocol(protocol).name not in leaderboard.protocols():
-        raise EntryError(
-            f"{leaderboard.root} has no entries of {protocol}: expected one of {', '.join(leaderboard.protocols())}."
-        )
     filled, others, problems = [], {}, []
-    for path in leaderboard.entry_paths(protocol):
-        entry = leaderboard.read(path)
-        if not (metrics := awaiting(entry)):
-            continue
+    for entry in _entries(leaderboard, protocol):
         if not has_public_edits(entry):
-            others[entry.name] = metrics
+            others[entry.name] = awaiting(entry)
             continue
         with _edits_of(entry, data) as edits:
             differ = exchanged(entry.outputs, digest_outputs(edits.items))
             if differ:
                 message = f"{len(differ)} of {len(entry.outputs)} edits are not those of the entry, {differ[0]} first"
-                where = path.relative_to(leaderboard.root).as_posix()
+                where = entry.path.relative_to(leaderboard.root).as_posix()
                 problems.append(EntryProblem(code="wrong_digest", where=where, message=message))
             else:
                 filled.append(_fill(entry, edits, leaderboard, device, progress))
     return Filled(filled=tuple(filled), awaiting=others, problems=tuple(problems))
+
+
+def _entries(leaderboard: Leaderboard, protocol: str | None) -> list[LoadedEntry]:
+    """The entries that await metrics, of a protocol or of all."""
+    if protocol and get_protocol(protocol).name not in leaderboard.protocols():
+        raise EntryError(
+            f"{leaderboard.root} has no entries of {protocol}: expected one of {', '.join(leaderboard.protocols())}."
+        )
+    for path in leaderboard.entry_paths():
+        finish_update(path)
+    entries = require_verified(leaderboard, "Nothing is added").entries
+    return [entry for entry in entries if awaiting(entry) and protocol in (None, entry.record.protocol)]
 
 
 @contextmanager
@@ -109,7 +117,9 @@ def _edits_of(entry: LoadedEntry, data: Path | None) -> Iterator[EditFolder]:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / entry.method
         write_control(entry.method, benchmark.load(data), folder, rng=np.random.default_rng(0))
-        yield protocol_edits(folder, protocol, data)
+        edits = protocol_edits(folder, protocol, data)
+        made = {item.item_id: item for item in edits.items}  # whatever the seed: controls have none
+        yield replace(edits, items=tuple(replace(made[of.item_id], seed=of.seed) for of in entry.outputs))
 
 
 def _fill(

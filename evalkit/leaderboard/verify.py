@@ -9,7 +9,7 @@ from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.controls import CONTROLS, controls_of
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.errors import EntryError, EvalkitError
-from evalkit.formatting import abridged
+from evalkit.formatting import abridged, counted
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.files import PICTURES, link_fault, read_file
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
@@ -88,6 +88,26 @@ def verify(leaderboard: Leaderboard) -> Verified:
         of_board = [entry for entry in entries if entry.record.protocol == protocol]
         anomalies.update({f"{protocol}/{method}": found for method, found in check_outputs(of_board).items()})
     return Verified(entries=tuple(entries), problems=tuple(problems), anomalies=anomalies)
+
+
+def require_verified(leaderboard: Leaderboard, otherwise: str) -> Verified:
+    """What was found in all entries, where nothing is wrong with any.
+
+    Args:
+        leaderboard: The entries.
+        otherwise: What is not done then, for the message.
+
+    Raises:
+        EntryError: There is a problem.
+    """
+    verified = verify(leaderboard)
+    if verified.problems:
+        first = verified.problems[0]
+        raise EntryError(
+            f"{otherwise}: {counted(len(verified.problems), 'problem')}, the first in {first.where}: {first.message}. "
+            "List them all: evalkit leaderboard verify"
+        )
+    return verified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from evalkit.cli import main
+from evalkit.edits.manifest import RECIPE_NAME
 from evalkit.errors import WeightsError
 from evalkit.leaderboard import submit as submitting
 from evalkit.leaderboard.fill import fill
@@ -19,7 +20,7 @@ from evalkit.leaderboard.submit import submit
 from evalkit.leaderboard.verify import verify
 from tests.support import boards
 from tests.support.boards import FEW, card_of, control, edits, empty_board, few, write_card
-from tests.support.entries import publish
+from tests.support.entries import change_json, change_rows, publish
 
 ALL = ("edit_success", "attribute_preservation", "clip_score")
 
@@ -28,9 +29,12 @@ ALL = ("edit_success", "attribute_preservation", "clip_score")
 def made(tmp_path_factory):
     """A published board of a control, a method whose edits are public, and one whose are not: all await two metrics."""
     root = tmp_path_factory.mktemp("waiting")
+    with_seed = control(root / "identity", "identity")
+    change_rows(with_seed, "metadata.jsonl", lambda rows: [row | {"seed": 0} for row in rows])
+    (with_seed / RECIPE_NAME).unlink()  # which names no seed
     board = empty_board(root / "leaderboard")
     for name, folder in (
-        ("identity", control(root / "identity", "identity")),
+        ("identity", with_seed),
         ("imagined", edits(root / "imagined", good=0.9)),
         ("private", edits(root / "private", seed=1)),
     ):
@@ -75,7 +79,7 @@ def test_awaited_metrics_are_added_and_nothing_else_changes(waiting, small_leade
         "identity": ALL, "imagined": ALL, "private": ALL[:1],
     }  # fmt: skip
     whole = small_leaderboard.read(small_leaderboard.entry_path("few/v1", "identity"))
-    assert entries["identity"].run.table.rows == whole.run.table.rows
+    assert [row.values for row in entries["identity"].run.table.rows] == [row.values for row in whole.run.table.rows]
     assert untouched(waiting) == before
     assert published_problems(waiting, "main") == []
     assert verify(waiting).problems == ()
@@ -115,6 +119,15 @@ def test_weights_that_cannot_be_had_are_no_ones_choice(waiting, monkeypatch):
     assert "few/v1/imagined is as it was. Run the same command where the weights can be downloaded." in done.stderr
     assert "--encoder" not in done.stderr
     assert tuple(waiting.read(waiting.entry_path("few/v1", "identity")).metrics) == ALL
+
+
+def test_nothing_is_added_to_what_is_wrong(waiting):
+    """An entry that was tampered with does not get new digests: the command refuses, and names it."""
+    change_json(waiting.entry_path("few/v1", "identity"), "run.json", level=0.5)
+    done = run(waiting)
+
+    assert done.exit_code == 1
+    assert "Nothing is added: 1 problem, the first in entries/few/v1/identity" in done.stderr
 
 
 @pytest.mark.parametrize(

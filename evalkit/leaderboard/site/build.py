@@ -10,7 +10,6 @@ from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.protocols import PROTOCOLS
 from evalkit.comparison.tables.export import pairs_csv
 from evalkit.errors import EntryError
-from evalkit.formatting import counted
 from evalkit.guide import pages
 from evalkit.leaderboard.files import read_file
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
@@ -31,7 +30,7 @@ from evalkit.leaderboard.site.views import (
     warnings_of,
 )
 from evalkit.leaderboard.store import OUTPUTS_FILE, Leaderboard, LoadedEntry
-from evalkit.leaderboard.verify import verify
+from evalkit.leaderboard.verify import require_verified
 from evalkit.report.page.render import script_data
 from evalkit.scores.run import ITEMS
 from evalkit.scoring.edit_types import about_means_by_type, means_by_type
@@ -62,13 +61,7 @@ def build(leaderboard: Leaderboard, output: Path) -> Built:
     templates = leaderboard.root / "site"
     if not (templates / "base.html").is_file():
         raise EntryError(f"{templates} has no templates: expected base.html. Build from a checkout of evalkit.")
-    verified = verify(leaderboard)
-    if verified.problems:
-        first = verified.problems[0]
-        raise EntryError(
-            f"The site is not built: {counted(len(verified.problems), 'problem')}, the first in "
-            f"{first.where}: {first.message}. List them all: evalkit leaderboard verify"
-        )
+    verified = require_verified(leaderboard, "The site is not built")
     used = leaderboard.protocols()
     protocols = list(dict.fromkeys([*(name for name in PROTOCOLS.names() if name in used), *used]))
     site = Site(templates, output, protocols)

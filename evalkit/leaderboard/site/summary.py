@@ -8,6 +8,7 @@ from markupsafe import Markup
 from evalkit.benchmarks.base import Benchmark
 from evalkit.comparison.statements import boards
 from evalkit.formatting import format_ranks, one_line
+from evalkit.leaderboard.fill import fill_command
 from evalkit.leaderboard.ranking import Board, BoardRow
 from evalkit.leaderboard.site.pictures import BoardPictures
 from evalkit.leaderboard.site.plot import trade_off_plot
@@ -70,7 +71,7 @@ def summary_of(board: Board, benchmark: Benchmark, pictures: BoardPictures) -> B
         about=boards.about_entries(kinds.count("method"), n_ranked, kinds.count("control"))
         + f" {boards.about_items(len(benchmark.items), benchmark.n_groups)}",
         notes=board.notes,
-        fill_command=f"evalkit leaderboard fill {protocol.name}",
+        fill_command=fill_command(protocol.name, [row.entry for row in board.rows]),
         why=_why(board),
         ties=board.ties,
         metrics=metrics,
