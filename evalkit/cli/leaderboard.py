@@ -114,7 +114,7 @@ def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options:
     from evalkit.leaderboard.records_io import write_json
     from evalkit.leaderboard.rescore import rescore
     from evalkit.leaderboard.store import VERIFICATION_FILE, Leaderboard
-    from evalkit.scores.tables import TextTable
+    from evalkit.tables.table import TextTable
 
     board = Leaderboard(root)
     found = board.find(entry)

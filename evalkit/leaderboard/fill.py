@@ -48,7 +48,7 @@ def has_public_edits(entry: LoadedEntry) -> bool:
 
 
 def fill_command(protocol: str, entries: Sequence[LoadedEntry]) -> str:
-    """What is typed, where weights can be had, to fill a board: once for all edits that are public, else by submitters."""
+    """What fills a board where weights can be had: one command for all edits that are public, else each submitter's."""
     if any(awaiting(entry) and has_public_edits(entry) for entry in entries):
         return f"evalkit leaderboard fill {protocol}"
     return "evalkit submit FOLDER --card METHOD.yaml"
