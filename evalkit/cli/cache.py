@@ -40,7 +40,7 @@ def info(*, output: Output) -> None:
         output.table(TextTable(title="", header=header, rows=rows, text_columns=frozenset({0, 1})))
 
 
-@cache.command(examples=["evalkit cache clear --encoder miniature --yes"])
+@cache.command(examples=["evalkit cache clear --encoder miniature/clip --yes"])
 @click.option("--encoder", metavar="NAME", help="Only this one's: its name or fingerprint in evalkit cache info.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output_options

@@ -37,7 +37,7 @@ def build(name: str, *, data: Path | None, output_dir: Path, output: Output) -> 
     output.line(f"Publish it with: {publish}")
 
 
-@dataset.command(examples=["evalkit dataset publish data/shapes --repo-id NAMESPACE/shapes"])
+@dataset.command(examples=["evalkit dataset publish data/shapes --repo-id you/shapes"])
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--repo-id", required=True, help="NAMESPACE/NAME on the Hub; made if it does not exist.")
 @click.option("--with-images", is_flag=True, help="Push images even if no licence is known for them.")

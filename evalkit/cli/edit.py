@@ -43,7 +43,7 @@ class ModelOptions:
     cls=EvalkitCommand,
     examples=[
         "evalkit edit sdedit --benchmark shapes --seeds 0,1 --output edits/sdedit",
-        "evalkit edit identity --sources photos/ --captions captions.csv --output edits/identity",
+        "evalkit edit sdedit --sources photos/ --captions captions.csv --output edits/photos",
     ],
 )
 @click.argument("method", shell_complete=completed("methods"))

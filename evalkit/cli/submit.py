@@ -13,7 +13,7 @@ LEADERBOARD = Path("leaderboard")
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.command(cls=EvalkitCommand, examples=["evalkit submit edits/sdedit --card my_method.yaml"])
+@click.command(cls=EvalkitCommand, examples=["evalkit submit edits/mine --card my_method.yaml"])
 @click.argument("folder", type=DIRECTORY)
 @click.option("--card", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
 @click.option(

@@ -114,7 +114,7 @@ def use_in_process(hub: HubServer, monkeypatch: Any, home: Path, *, token: str |
         token: Logged in with this one; None is not logged in.
     """
     import datasets
-    from huggingface_hub import HfFileSystem, constants
+    from huggingface_hub import HfFileSystem, constants, hf_api
 
     template = f"{hub.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     for name, value in {
@@ -135,4 +135,5 @@ def use_in_process(hub: HubServer, monkeypatch: Any, home: Path, *, token: str |
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setattr(hf_api.api, "endpoint", hub.endpoint)
     HfFileSystem.clear_instance_cache()
