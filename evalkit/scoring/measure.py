@@ -67,7 +67,7 @@ def measure(
         source_caption: Describes the source: one for all, or one for each.
         target_caption: Describes the wanted result, alike.
         instruction: What to do, alike.
-        metrics: Their names.
+        metrics: Their names, which ``evalkit list metrics`` shows.
         **options: Of :class:`~evalkit.scoring.options.ScoreOptions`: ``encoder``, ``device``, ``batch_size``, …
 
     Returns:

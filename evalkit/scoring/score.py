@@ -72,7 +72,8 @@ def score(
         engine: Whose workers compute; by default this process does.
         progress: Whether bars show how far it is; by default in a notebook only. Or a function that is told the kind of
             work, how much is done and how much there is.
-        **changes: Options that differ from ``options``, by name.
+        **changes: Fields of the options by name, such as ``metrics=["l1"]`` or ``encoder="miniature"``; they come
+            before those of ``options``.
 
     Returns:
         The run, with the score of every item. It shows its table when it is printed; ``run.to_dataframe()`` has a row

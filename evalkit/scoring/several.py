@@ -95,7 +95,7 @@ def score_each(
         options: How, for all.
         engine: Whose workers compute; by default this process does.
         progress: As for :func:`evalkit.score`.
-        **changes: Options that differ from ``options``, by name.
+        **changes: Fields of the options by name; they come before those of ``options``.
 
     Raises:
         OptionError: One name is given for all of them.

@@ -8,6 +8,8 @@ from typing import Any
 
 from evalkit.storage.prefetch import Progress, no_progress
 
+_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt}, {remaining} left"
+
 
 @contextmanager
 def progress_shown(progress: Progress | bool | None) -> Iterator[Progress]:
@@ -38,7 +40,7 @@ def _bars() -> Iterator[Progress]:
 
     def update(what: str, done: int, total: int) -> None:
         if what not in bars:
-            bars[what] = tqdm(desc=what, total=total)
+            bars[what] = tqdm(desc=what, total=total, bar_format=_FORMAT)
         elif total != bars[what].total or done < bars[what].n:  # the same kind of work once more
             bars[what].reset(total)
         bars[what].update(done - bars[what].n)
