@@ -1,6 +1,7 @@
 """The public surface: what can be imported from ``evalkit``, and what the documents import."""
 
 import ast
+import dataclasses
 import inspect
 import re
 import subprocess
@@ -31,6 +32,13 @@ def test_every_public_name_is_there_and_explains_itself():
     assert set(evalkit.__all__) == set(dir(evalkit))
     for name in set(evalkit.__all__) - {"__version__"}:
         assert getattr(evalkit, name).__doc__, name
+
+
+@pytest.mark.parametrize("options", [evalkit.ScoreOptions, evalkit.ComparisonOptions])
+def test_help_explains_every_option(options):
+    """``help`` shows no text that stands below a field, so that each is in the docstring of the class."""
+    explained = re.findall(r"^        (\w+): ", options.__doc__, re.MULTILINE)
+    assert set(explained) == {field.name for field in dataclasses.fields(options)}
 
 
 def test_type_checkers_see_what_is_imported_when_asked_for():

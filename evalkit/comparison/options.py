@@ -24,26 +24,38 @@ from evalkit.stats.scores import InferenceOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonOptions(InferenceOptions):
-    """What is asked of a comparison."""
+    """What is asked of a comparison.
+
+    Attributes:
+        metrics: Which; all that every method has, if none is given.
+        primary: Metrics whose p-values form the confirmatory family; if none is given, those of the protocol that all
+            runs were scored under, or the first metric. The others are exploratory.
+        higher_is_better: Metrics of other tools of which more is better, whatever their names say.
+        lower_is_better: Metrics of other tools of which less is better.
+        margins: Metric to the difference below which methods count as equivalent, declared before scoring; they take
+            the place of those of the runs' protocol.
+        groups: A table that says which items belong together, instead of what runs and tables say.
+        columns: Of the tables, what cannot be guessed.
+        by: Compare also on the items of each edit type by themselves.
+        baseline: Compare each other method with this one only; None for all pairs.
+        alpha: Error rate of each family; intervals have level 1 − alpha.
+        power: For the minimum detectable effect and the items needed.
+        seed: Determines every random number.
+        test: Where the p-values come from: ``sign_flip``, ``t`` (cluster-robust) or ``wilcoxon``, which is about ranks.
+        correction: Of the primary metrics' p-values. The exploratory ones get Benjamini–Hochberg (or ``by``, ``none``
+            where that was asked for).
+        n_permutations: Random permutations of signs; None for 99,999, or 9,999 where there are many comparisons.
+        n_resamples: Bootstrap resamples behind the tests of equivalence.
+    """
 
     metrics: Sequence[str] = ()
-    """Which; all that every method has, if none is given."""
     primary: Sequence[str] = ()
-    """Metrics whose p-values form the confirmatory family; if none is given, those of the protocol that all runs were
-    scored under, or the first metric. The others are exploratory."""
     higher_is_better: Sequence[str] = ()
-    """Metrics of other tools of which more is better, whatever their names say."""
     lower_is_better: Sequence[str] = ()
-    """Metrics of other tools of which less is better."""
     margins: Mapping[str, float] = field(default_factory=dict)
-    """Metric to the difference below which methods count as equivalent, declared before scoring; they take the place of
-    those of the runs' protocol."""
     groups: str | Path | None = None
-    """A table that says which items belong together, instead of what runs and tables say."""
     columns: ColumnNames | None = None
-    """Of the tables, what cannot be guessed."""
     by: Literal["edit_type"] | None = None
-    """Compare also on the items of each edit type by themselves."""
 
     def __post_init__(self) -> None:
         for option in ("metrics", "primary", "higher_is_better", "lower_is_better"):

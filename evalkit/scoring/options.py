@@ -16,42 +16,46 @@ Missing = Literal["fail", "floor", "intersect"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreOptions:
-    """What a user can choose."""
+    """How a folder is scored.
+
+    Attributes:
+        metrics: Names of metrics, under a protocol some of its own; by default the protocol's, or of
+            ``default_metrics`` those that the folder has what it takes for.
+        default_metrics: The usual ones where none are named: the benchmark's, if the folder holds edits of one.
+        encoder: Specification of the network behind the CLIP metrics, or several. One whose backend has the name that a
+            feature uses, such as ``dino``, stands behind that; the other one is behind the CLIP metrics.
+        default_encoder: The one behind the CLIP metrics where none is given; the protocol's comes first.
+        name: The run's name, which tables show whatever its settings are.
+        default_name: The run's name where none is given; the method in the manifest, or the folder's name, by default.
+        benchmark_version: Of the benchmark that the folder's items belong to.
+        protocol: What the run must keep to.
+        missing: What an absent or unreadable edited image means: ``fail`` scores nothing, ``floor`` scores it like the
+            worst edit of the run, or like one without merit where that is worse
+            (:func:`~evalkit.metrics.base.score_of_failed`), ``intersect`` leaves it out. An edit that its method
+            declared failed is always scored so.
+        level: Coverage of the intervals.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:<index>`` or ``mps``; that of an engine's workers is the engine's.
+        dtype: Precision of the networks.
+        compiled: Whether the networks' operations are fused; part of the signature.
+        batch_size: Images that are prepared and encoded together; it does not change a score.
+        cached: Whether features are kept between runs.
+    """
 
     metrics: Sequence[str] | None = None
-    """Names of metrics, under a protocol some of its own; by default the protocol's, or of ``default_metrics`` those
-    that the folder has what it takes for."""
     default_metrics: Sequence[str] = DEFAULT_METRICS
-    """The usual ones where none are named: the benchmark's, if the folder holds edits of one."""
     encoder: str | Sequence[str] = ()
-    """Specification of the network behind the CLIP metrics, or several. One whose backend has the name that a feature
-    uses, such as ``dino``, stands behind that; the other one is behind the CLIP metrics."""
     default_encoder: str = DEFAULT_ENCODER
-    """The one behind the CLIP metrics where none is given; the protocol's comes first."""
     name: str | None = None
-    """The run's name, which tables show whatever its settings are."""
     default_name: str | None = None
-    """The run's name where none is given; the method in the manifest, or the folder's name, by default."""
     benchmark_version: str | None = None
-    """Of the benchmark that the folder's items belong to."""
     protocol: "Protocol | None" = None
-    """What the run must keep to."""
     missing: Missing = "fail"
-    """What an absent or unreadable edited image means: ``fail`` scores nothing, ``floor`` scores it like the worst
-    edit of the run, or like one without merit where that is worse (:func:`~evalkit.metrics.base.score_of_failed`),
-    ``intersect`` leaves it out. An edit that its method declared failed is always scored so."""
     level: float = 0.95
-    """Coverage of the intervals."""
     device: str = "auto"
-    """``auto``, ``cpu``, ``cuda``, ``cuda:<index>`` or ``mps``; that of an engine's workers is the engine's."""
     dtype: "DType" = "fp32"
-    """Precision of the networks."""
     compiled: bool = False
-    """Whether the networks' operations are fused; part of the signature."""
     batch_size: int = 32
-    """Images that are prepared and encoded together; it does not change a score."""
     cached: bool = True
-    """Whether features are kept between runs."""
 
     def __post_init__(self) -> None:
         if isinstance(self.metrics, str):  # one name, which is a sequence of letters to Python
