@@ -36,10 +36,11 @@ def pair_results(
 ) -> tuple[PairResult, ...]:
     """Every pair on every metric, with its sentence and the items that it leaves out."""
     metrics = {metric.name: metric for metric in compared}
+    dropped = {name: joined.dropped(name) for name in metrics}
     return tuple(
         PairResult.of(
             pair,
-            excluded=joined.excluded(pair.a, pair.b, pair.metric),
+            excluded=joined.excluded(pair.a, pair.b, pair.metric, dropped[pair.metric]),
             sentence=sentence_of(pair, metrics[pair.metric], inference),
         )
         for pair in decided

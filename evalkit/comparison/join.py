@@ -118,10 +118,10 @@ class Joined:
         rows = self.methods[method]
         return len(self.items) - len(np.unique(rows.items[rows.table.is_ok()]))
 
-    def excluded(self, a: str, b: str, metric: str) -> dict[str, int]:
-        """Reason to number of the items that a pair leaves out."""
+    def excluded(self, a: str, b: str, metric: str, dropped: Mask) -> dict[str, int]:
+        """Reason to number of the items that a pair leaves out; ``dropped`` are those of the metric."""
         codes = np.where(self.missing[a, metric] > 0, self.missing[a, metric], self.missing[b, metric])
-        only = int((self.dropped(metric) & (codes == 0)).sum())
+        only = int((dropped & (codes == 0)).sum())
         counts = np.bincount(codes, minlength=len(self.reasons)).tolist()[1:]
         named = dict(zip(self.reasons[1:], counts, strict=True))
         return {reason: count for reason, count in {NOT_COMMON: only, **named}.items() if count}

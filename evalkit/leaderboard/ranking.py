@@ -61,7 +61,13 @@ def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry]) -> Board:
     """
     by_name = {entry.method: entry for entry in entries}
     pairs = _all_pairs(protocol, entries)
-    unranked = {name: _why_unranked(entry, protocol, pairs, by_name) for name, entry in by_name.items()}
+    held = {
+        (pair.metric, *names): pair
+        for pair in pairs
+        for names in ((pair.a, pair.b), (pair.b, pair.a))
+        if names[0] in (NOT_ALIGNED, NOT_PRESERVED)
+    }
+    unranked = {name: _why_unranked(entry, protocol, held, by_name) for name, entry in by_name.items()}
     ranked = [entry for name, entry in by_name.items() if unranked[name] is None]
     if len(ranked) == 1:
         unranked[ranked[0].method] = boards.NO_OTHER
@@ -115,9 +121,12 @@ def _compare(
 
 
 def _why_unranked(
-    entry: LoadedEntry, protocol: Protocol, pairs: Sequence[PairResult], by_name: Mapping[str, LoadedEntry]
+    entry: LoadedEntry,
+    protocol: Protocol,
+    held: Mapping[tuple[str, str, str], PairResult],
+    by_name: Mapping[str, LoadedEntry],
 ) -> str | None:
-    """What keeps an entry from being ranked."""
+    """What keeps an entry from being ranked; ``held``: metric, control and entry to the comparison of the two."""
     name = entry.method
     if entry.card.kind == "control":
         return boards.CONTROL
@@ -131,7 +140,8 @@ def _why_unranked(
         metric = _defined(primary, protocol, by_name.get(control))
         if metric is None:
             return boards.no_control(control)
-        pair = _pair_with(control, name, metric, pairs)
+        found = held.get((metric, control, name))
+        pair = found and found.seen_from(name)
         if not _is_better(pair, METRICS.get(metric)):
             return boards.not_better_than(control, what, metric, pair, ALPHA)
     return None
@@ -146,12 +156,6 @@ def _defined(metric: str, protocol: Protocol, control: LoadedEntry | None) -> st
     family = METRICS.get(metric).family
     alike = [name for name in protocol.metrics if METRICS.get(name).family == family]
     return next((name for name in (metric, *alike) if name in scored and scored[name].n > 0), None)
-
-
-def _pair_with(control: str, name: str, metric: str, pairs: Sequence[PairResult]) -> PairResult | None:
-    """A method against a control on one metric, seen from the method."""
-    found = (pair for pair in pairs if pair.metric == metric and {pair.a, pair.b} == {control, name})
-    return next((pair.seen_from(name) for pair in found), None)
 
 
 def _is_better(pair: PairResult | None, metric: Metric) -> bool:

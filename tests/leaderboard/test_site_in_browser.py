@@ -4,9 +4,15 @@ import csv
 
 import pytest
 
+from evalkit.leaderboard.ranking import rank_board
+from evalkit.leaderboard.site.against import Comparisons, pairs_by_method
+from evalkit.leaderboard.site.build import write_lists
+from evalkit.leaderboard.site.render import Site
+from evalkit.leaderboard.site.summary import overview
 from evalkit.report.page.render import script_data
-from tests.support.boards import HOSTILE
+from tests.support.boards import FEW, HOSTILE, SITE, few, known
 from tests.support.browser import OVERFLOW, accessibility_faults, chromium
+from tests.support.crowded import crowded
 
 pytestmark = pytest.mark.browser
 PHONE = {"width": 390, "height": 844}
@@ -32,14 +38,34 @@ def browser():
         yield opened
 
 
+@pytest.fixture(scope="module")
+def crowd(small_leaderboard, tmp_path_factory):
+    """The lists of a board of 300 entries, and the page that compares one of them with the others."""
+    with known():
+        board = crowded(rank_board(FEW, small_leaderboard.entries("few/v1")))
+        written = Site(SITE, tmp_path_factory.mktemp("crowd"), ["few/v1"])
+        items, summary = write_lists(written, board, few(), [])
+    written.page("index.html", "index.html", "index", boards=[summary], overview=overview([summary]))
+    one = next(row.entry for row in board.rows if row.entry.method == "drawn_000")
+    Comparisons(items, summary).write(written, one, pairs_by_method(board)[one.method])
+    return written.output
+
+
 @pytest.fixture
-def page(browser, site):
+def page(browser, site, tmp_path_factory):
     """The board; the test fails if anything goes wrong in it, or asks for anything but files of the site."""
     wrong = []
     opened = browser.new_page(viewport={"width": 1280, "height": 800})
     opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda failure: wrong.append(str(failure)))
-    opened.on("request", lambda asked: None if asked.url.startswith(f"file://{site}/") else wrong.append(asked.url))
+    opened.on(
+        "request",
+        lambda asked: (
+            None
+            if asked.url.startswith((f"file://{tmp_path_factory.getbasetemp()}/", "about:"))
+            else wrong.append(asked.url)
+        ),
+    )
     go(opened, site)
     yield opened
     assert wrong == []
@@ -277,3 +303,49 @@ def test_it_reads_without_its_script(browser, site):
     assert opened.locator("#board thead th:visible").count() == 13
     assert opened.locator("form:visible").count() == 0
     opened.close()
+
+
+def test_three_hundred_entries_are_searched_filtered_sorted_and_compared(page, crowd):
+    """A page of less than 1 MB shows fifty rows until all are asked for; every choice knows all of them."""
+    assert (crowd / BOARD).stat().st_size < 1_000_000
+    go(page, crowd)
+    assert page.locator(ROWS).count() == 50
+    assert page.text_content("#count") == "The first 50 of 303 rows shown."
+    page.click("#board thead th:nth-child(5) button")
+    best = page.locator(ROWS).first.locator("td").nth(3).get_attribute("data-v")
+    assert float(best) == max(
+        page.eval_on_selector_all("#board tbody tr", "rows => rows.map(r => +r.cells[4].dataset.v)")
+    )
+    page.click(".choosers summary")
+    page.check("[name=free]")
+    page.check("[name=masks]")
+    page.select_option("[name=licence]", "Apache-2.0")
+    page.fill("[name=q]", "drawn 29")
+    assert page.locator(ROWS).count() == 2
+    page.fill("[name=q]", "")
+    assert page.text_content("#count") == "50 rows shown."
+    page.uncheck("[name=free]")
+    page.uncheck("[name=masks]")
+    page.select_option("[name=licence]", "")
+    page.click("#more")
+    assert page.locator(ROWS).count() == 303
+    page.check("tr[data-name=drawn_000] input")
+    page.check("tr[data-name=drawn_299] input")
+    page.click("#go")
+    page.wait_for_selector("#pair")
+    assert page.text_content("#pair-title") == "drawn_000 against drawn_299"
+    assert page.locator("#pair-metrics tbody tr").count() == 3
+
+
+def test_three_hundred_entries_are_read_on_every_screen(page, crowd):
+    """Nothing of their pages is cut at any width, and axe finds nothing."""
+    names = ("index", "few/v1/index", "few/v1/items", "few/v1/items/shapes-00-reshape", "few/v1/compare/drawn_000")
+    for width in (390, 768, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 800})
+        found = {}
+        for name in names:
+            go(page, crowd, f"{name}.html")
+            found[name] = page.evaluate(OVERFLOW)
+        assert {name: cut for name, cut in found.items() if cut} == {}
+    go(page, crowd)
+    assert accessibility_faults(page) == []

@@ -3,6 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from evalkit.comparison.records import PairResult
 from evalkit.comparison.statements import boards
 from evalkit.comparison.statements.pairs import effect_cells, win_tie_loss
@@ -17,6 +19,7 @@ from evalkit.metrics.base import METRICS
 from evalkit.report.page.render import script_data
 from evalkit.stats.clusters import GRID
 
+_SIGNS = np.frombuffer(b"-=+?x", dtype=np.uint8)
 PairsOf = Mapping[str, Mapping[str, PairResult]]
 """The other method to metric to the pair, seen from the first, which is b."""
 
@@ -40,46 +43,65 @@ def standing(pairs: PairsOf, metrics: Sequence[str]) -> list[str]:
     return found
 
 
-def write_comparisons(site: Site, known: BoardItems, summary: BoardSummary, pairs: Mapping[str, PairsOf]) -> None:
-    """Write a page for each entry."""
-    protocol = known.board.protocol
-    items = [
-        [item.item_id, item.file_stem, item.target_caption or item.instruction or ""] for item in known.benchmark.items
-    ]
-    place = {item.item_id: index for index, item in enumerate(known.benchmark.items)}
-    shown = {method: [place[item_id] for item_id in of] for method, of in known.pictures.edits.items() if of}
-    columns = metric_columns(protocol)
-    failed = {row.entry.method: _failed(row.entry) for row in known.board.rows}
-    for row in known.board.rows:
-        method = row.entry.method
-        others = [other.entry.method for other in known.board.rows if other.entry.method != method]
-        data = {
-            "me": method,
-            "metrics": [metric.label for metric in columns],
-            "items": items,
+class Comparisons:
+    """Writes the page that compares an entry with each other one; knows what all of these have in common."""
+
+    def __init__(self, known: BoardItems, summary: BoardSummary) -> None:
+        self._protocol, self._summary = known.board.protocol, summary
+        self._columns = metric_columns(self._protocol)
+        items = known.benchmark.items
+        place = {item.item_id: index for index, item in enumerate(items)}
+        self._entries = [row.entry for row in known.board.rows]
+        self._shared = {
+            "metrics": [metric.label for metric in self._columns],
+            "items": [[item.item_id, item.file_stem, item.target_caption or item.instruction or ""] for item in items],
             "sources": [place[item_id] for item_id in known.pictures.sources],
-            "pictures": shown,
+            "pictures": {name: [place[item_id] for item_id in of] for name, of in known.pictures.edits.items() if of},
+        }
+        self._values = {
+            metric: np.array([known.values[entry.method][metric] for entry in self._entries], dtype=np.float64)
+            for metric in self._protocol.primary
+        }
+        self._failed = np.zeros((len(self._entries), len(items)), dtype=np.bool_)
+        for number, entry in enumerate(self._entries):
+            failed = {row.item_id for row in entry.run.table.rows if row.status != "ok"}
+            self._failed[number, [place[item_id] for item_id in failed]] = True
+
+    def write(self, site: Site, entry: LoadedEntry, pairs: PairsOf) -> None:
+        """Write an entry's page."""
+        outcomes = [self._outcomes(entry, metric) for metric in self._protocol.primary]
+        others = [other.method for other in self._entries if other.method != entry.method]
+        data = {
+            "me": entry.method,
+            **self._shared,
             "pairs": {
-                other: {
-                    "metrics": [_cells(pairs[method][other].get(metric.name)) for metric in columns],
-                    "outcomes": [
-                        _outcomes(known, method, other, metric, failed[method] | failed[other])
-                        for metric in protocol.primary
-                    ],
+                other.method: {
+                    "metrics": [_cells(pairs[other.method].get(metric.name)) for metric in self._columns],
+                    "outcomes": [of_metric[number] for of_metric in outcomes],
                 }
-                for other in others
+                for number, other in enumerate(self._entries)
+                if other.method != entry.method
             },
         }
         site.page(
             "compare.html",
-            f"{protocol.name}/compare/{method}.html",
-            here=protocol.name,
-            protocol=protocol,
-            board=summary,
-            entry=row.entry,
-            against=[(other, [pairs[method][other].get(metric) for metric in protocol.primary]) for other in others],
+            f"{self._protocol.name}/compare/{entry.method}.html",
+            here=self._protocol.name,
+            protocol=self._protocol,
+            board=self._summary,
+            entry=entry,
+            against=[(other, [pairs[other].get(metric) for metric in self._protocol.primary]) for other in others],
             data=script_data(data),
         )
+
+    def _outcomes(self, entry: LoadedEntry, metric: str) -> list[str]:
+        """Against each entry a sign per item: this one wins, loses or ties, has no value beside it, or one failed."""
+        number, values = self._entries.index(entry), self._values[metric]
+        better = 1 if METRICS.get(metric).higher_is_better else -1
+        steps = np.rint((values[number] - values) / GRID) * better
+        signs = np.where(np.isnan(steps), 3, np.sign(np.nan_to_num(steps)) + 1).astype(np.intp)
+        signs[self._failed | self._failed[number]] = 4
+        return [row.tobytes().decode() for row in _SIGNS[signs]]
 
 
 def _cells(pair: PairResult | None) -> list[str] | None:
@@ -94,23 +116,3 @@ def _cells(pair: PairResult | None) -> list[str] | None:
         format_p(pair.adjusted_p_value),
         win_tie_loss(pair),
     ]
-
-
-def _outcomes(known: BoardItems, method: str, other: str, metric: str, failed: set[str]) -> str:
-    """Item by item a sign: the method wins, loses or ties, an edit failed, or one of the two has no value."""
-    signs = []
-    better = 1 if METRICS.get(metric).higher_is_better else -1
-    both = zip(known.benchmark.items, known.values[method][metric], known.values[other][metric], strict=True)
-    for item, one, two in both:
-        if item.item_id in failed:
-            signs.append("x")
-        elif one is None or two is None:
-            signs.append("?")
-        else:
-            steps = round((one - two) / GRID) * better
-            signs.append("+" if steps > 0 else "-" if steps < 0 else "=")
-    return "".join(signs)
-
-
-def _failed(entry: LoadedEntry) -> set[str]:
-    return {row.item_id for row in entry.run.table.rows if row.status != "ok"}

@@ -14,9 +14,9 @@ from evalkit.guide import pages
 from evalkit.leaderboard.files import read_file
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.ranking import Board, rank_board
-from evalkit.leaderboard.records import AnomalyCheck, Reported
+from evalkit.leaderboard.records import Reported
 from evalkit.leaderboard.records_io import write_text
-from evalkit.leaderboard.site.against import PairsOf, pairs_by_method, standing, write_comparisons
+from evalkit.leaderboard.site.against import Comparisons, PairsOf, pairs_by_method, standing
 from evalkit.leaderboard.site.downloads import board_csv, board_json, scores_csv
 from evalkit.leaderboard.site.items import BoardItems, item_values, write_items
 from evalkit.leaderboard.site.pictures import write_pictures
@@ -92,60 +92,57 @@ def write_board(site: Site, board: Board, benchmark: Benchmark, reported: Sequen
     Returns:
         What the first page of the site says of it.
     """
+    entries = [row.entry for row in board.rows]
+    known, summary = write_lists(site, board, benchmark, reported)
+    pairs = pairs_by_method(board)
+    comparisons = Comparisons(known, summary)
+    for entry in entries:
+        comparisons.write(site, entry, pairs[entry.method])
+    _write_methods(site, known, summary, pairs)
+    _write_downloads(site.output / board.protocol.name / "data", board, entries)
+    return summary
+
+
+def write_lists(
+    site: Site, board: Board, benchmark: Benchmark, reported: Sequence[Reported]
+) -> tuple[BoardItems, BoardSummary]:
+    """Write the pages that list a board's entries and its items, with the pictures.
+
+    Returns:
+        What the pages of single entries are made of.
+    """
     protocol, entries = board.protocol, [row.entry for row in board.rows]
-    folder = site.output / protocol.name
-    pictures = write_pictures(folder, benchmark, entries)
-    summary = summary_of(board, benchmark, pictures)
+    pictures = write_pictures(site.output / protocol.name, benchmark, entries)
     known = BoardItems(
         board=board,
         benchmark=benchmark,
         pictures=pictures,
         values=item_values(entries, protocol.metrics, benchmark),
     )
-    pairs = pairs_by_method(board)
+    summary = summary_of(board, benchmark, pictures)
     anomalies = anomalies_of(entries)
-    _write_index(site, board, summary, benchmark, reported, anomalies)
-    write_items(site, known)
-    write_comparisons(site, known, summary, pairs)
-    _write_methods(site, known, summary, pairs, anomalies)
-    _write_downloads(folder / "data", board, entries)
-    return summary
-
-
-def _write_index(
-    site: Site,
-    board: Board,
-    summary: BoardSummary,
-    benchmark: Benchmark,
-    reported: Sequence[Reported],
-    anomalies: Mapping[str, Sequence[AnomalyCheck]],
-) -> None:
-    warnings = {row.entry.method: warnings_of(row.entry, anomalies[row.entry.method]) for row in board.rows}
     site.page(
         "board.html",
-        f"{board.protocol.name}/index.html",
-        here=board.protocol.name,
-        protocol=board.protocol,
+        f"{protocol.name}/index.html",
+        here=protocol.name,
+        protocol=protocol,
         board=summary,
         benchmark=benchmark,
-        metrics=metric_columns(board.protocol),
+        metrics=metric_columns(protocol),
         ranges=summary.ranges,
-        warnings=warnings,
-        licences=sorted({short_licence(row.entry.card.licence) for row in board.rows}),
+        warnings={entry.method: warnings_of(entry, anomalies[entry.method]) for entry in entries},
+        licences=sorted({short_licence(entry.card.licence) for entry in entries}),
         plot=trade_off_plot(board),
         narrow_plot=trade_off_plot(board, width=360, height=420),
         reported=reported,
     )
+    write_items(site, known)
+    return known, summary
 
 
-def _write_methods(
-    site: Site,
-    known: BoardItems,
-    summary: BoardSummary,
-    pairs: Mapping[str, PairsOf],
-    anomalies: Mapping[str, Sequence[AnomalyCheck]],
-) -> None:
+def _write_methods(site: Site, known: BoardItems, summary: BoardSummary, pairs: Mapping[str, PairsOf]) -> None:
     protocol = known.board.protocol
+    anomalies = anomalies_of([row.entry for row in known.board.rows])
     items = {item.item_id: item for item in known.benchmark.items}
     for row in known.board.rows:
         method = row.entry.method
