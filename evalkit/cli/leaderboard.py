@@ -86,10 +86,7 @@ def fill(*, protocol: str | None, root: Path, data: Path | None, device: str, ou
     output.json(
         {
             "filled": {
-                f"{each.entry.protocol}/{each.entry.method}": {
-                    name: summary.mean for name, summary in each.run.record.metrics.items()
-                }
-                for each in found.filled
+                entry.name: {name: summary.mean for name, summary in entry.metrics.items()} for entry in found.filled
             },
             "awaiting": found.awaiting,
             "problems": [asdict(problem) for problem in found.problems],
@@ -241,8 +238,8 @@ def show_filled(found: "Filled", output: Output) -> None:
     _show(found.problems, output)
     for name, metrics in found.awaiting.items():
         output.text(f"{name} awaits {', '.join(metrics)}: only its submitter has the edits.", indent="  ")
-    for name in dict.fromkeys(each.entry.protocol for each in found.filled):
-        of_board = {each.entry.method: each.run.record for each in found.filled if each.entry.protocol == name}
+    for name in dict.fromkeys(entry.record.protocol for entry in found.filled):
+        of_board = {entry.method: entry.run.record for entry in found.filled if entry.record.protocol == name}
         output.line()
         output.table(runs_table(of_board, title=name))
     if found.filled:

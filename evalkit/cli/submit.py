@@ -49,21 +49,22 @@ def submit(
         submitted = submit(
             folder, card, Leaderboard(root), metrics=names_in(metrics), data=data, device=device, progress=progress
         )
+    entry = submitted.entry
     output.json(
         {
-            "entry": str(submitted.path),
+            "entry": str(entry.path),
             "card": str(submitted.card),
-            "protocol": submitted.entry.protocol,
-            "method": submitted.entry.method,
-            "metrics": {name: summary.mean for name, summary in submitted.run.record.metrics.items()},
-            "awaiting": list(submitted.awaiting),
+            "protocol": entry.record.protocol,
+            "method": entry.method,
+            "metrics": {name: summary.mean for name, summary in entry.metrics.items()},
+            "awaiting": list(entry.awaiting),
             "commands": git_commands(submitted),
         }
     )
-    output.table(run_table(submitted.run.record))
-    output.line(f"Wrote {submitted.path}")
-    if submitted.awaiting:
-        output.text(f"Not scored yet: {', '.join(submitted.awaiting)}. The same command without --metrics adds them.")
+    output.table(run_table(entry.run.record))
+    output.line(f"Wrote {entry.path}")
+    if entry.awaiting:
+        output.text(f"Not scored yet: {', '.join(entry.awaiting)}. The same command without --metrics adds them.")
     output.line("Check it: evalkit leaderboard verify")
     output.line("Then propose it:")
     for command in git_commands(submitted):

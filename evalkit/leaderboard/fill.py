@@ -18,7 +18,7 @@ from evalkit.leaderboard.digests import digest_outputs, exchanged
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.records import Submission
 from evalkit.leaderboard.store import Leaderboard, LoadedEntry
-from evalkit.leaderboard.submit import Submitted, protocol_edits, submit_edits
+from evalkit.leaderboard.submit import protocol_edits, submit_edits
 from evalkit.leaderboard.verify import EntryProblem, require_verified
 from evalkit.storage.atomic import finish_update
 from evalkit.storage.prefetch import Progress, no_progress
@@ -28,7 +28,7 @@ from evalkit.storage.prefetch import Progress, no_progress
 class Filled:
     """What came of filling the boards."""
 
-    filled: tuple[Submitted, ...]
+    filled: tuple[LoadedEntry, ...]
     """Entries that metrics were added to."""
     awaiting: Mapping[str, tuple[str, ...]]
     """Entries that still await metrics, for only their submitters have the edits."""
@@ -36,20 +36,15 @@ class Filled:
     """Entries whose edits are not those that were published."""
 
 
-def awaiting(entry: LoadedEntry) -> tuple[str, ...]:
-    """The metrics of its protocol that an entry has no scores of."""
-    return get_protocol(entry.record.protocol).awaiting(entry.metrics)
-
-
 def has_public_edits(entry: LoadedEntry) -> bool:
     """Whether anybody can have an entry's edits again: a control's, and what a method's authors published."""
-    benchmark = covered_benchmark(get_protocol(entry.record.protocol))
+    benchmark = covered_benchmark(entry.protocol)
     return entry.card.kind == "control" or entry.method in benchmark.published
 
 
 def fill_command(protocol: str, entries: Sequence[LoadedEntry]) -> str:
     """What fills a board where weights can be had: one command for all edits that are public, else each submitter's."""
-    if any(awaiting(entry) and has_public_edits(entry) for entry in entries):
+    if any(entry.awaiting and has_public_edits(entry) for entry in entries):
         return f"evalkit leaderboard fill {protocol}"
     return "evalkit submit FOLDER --card METHOD.yaml"
 
@@ -81,7 +76,7 @@ def fill(
     filled, others, problems = [], {}, []
     for entry in _entries(leaderboard, protocol):
         if not has_public_edits(entry):
-            others[entry.name] = awaiting(entry)
+            others[entry.name] = entry.awaiting
             continue
         with _edits_of(entry, data) as edits:
             differ = exchanged(entry.outputs, digest_outputs(edits.items))
@@ -103,14 +98,13 @@ def _entries(leaderboard: Leaderboard, protocol: str | None) -> list[LoadedEntry
     for path in leaderboard.entry_paths():
         finish_update(path)
     entries = require_verified(leaderboard, "Nothing is added").entries
-    return [entry for entry in entries if awaiting(entry) and protocol in (None, entry.record.protocol)]
+    return [entry for entry in entries if entry.awaiting and protocol in (None, entry.record.protocol)]
 
 
 @contextmanager
 def _edits_of(entry: LoadedEntry, data: Path | None) -> Iterator[EditFolder]:
     """An entry's edits, as anybody can have them today."""
-    protocol = get_protocol(entry.record.protocol)
-    benchmark = covered_benchmark(protocol)
+    protocol, benchmark = entry.protocol, covered_benchmark(entry.protocol)
     if entry.method in benchmark.published:
         yield protocol_edits(benchmark.published[entry.method](data), protocol, data)
         return
@@ -124,13 +118,13 @@ def _edits_of(entry: LoadedEntry, data: Path | None) -> Iterator[EditFolder]:
 
 def _fill(
     entry: LoadedEntry, edits: EditFolder, leaderboard: Leaderboard, device: str, progress: Progress
-) -> Submitted:
+) -> LoadedEntry:
     record = entry.record
     submission = Submission(
         protocol=record.protocol, method=entry.card, declarations=record.declarations, submitter=record.submitter
     )
     try:
-        return submit_edits(edits, submission, leaderboard, device=device, progress=progress)
+        return submit_edits(edits, submission, leaderboard, device=device, progress=progress).entry
     except WeightsError as failure:
         raise WeightsError(
             f"{failure.what} {entry.name} is as it was. Run the same command where the weights can be downloaded."

@@ -16,7 +16,7 @@ from uuid import UUID
 import yaml
 
 from evalkit import __version__
-from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
+from evalkit.leaderboard.protocol import covered_benchmark
 from evalkit.leaderboard.records_io import write_text
 from evalkit.leaderboard.store import LoadedEntry
 from evalkit.metrics.base import METRICS
@@ -38,7 +38,7 @@ class HubResult:
 
 def hub_results(entry: LoadedEntry) -> Iterator[HubResult]:
     """The metrics of an entry that can be published: those of which more is better, and 1 less those in [0, 1]."""
-    benchmark = get_protocol(entry.record.protocol).benchmark
+    benchmark = entry.protocol.benchmark
     for name, summary in entry.metrics.items():
         metric, task = METRICS.get(name), name.replace(":", "_")
         if summary.mean is None:
@@ -63,7 +63,7 @@ def _notes(entry: LoadedEntry, summary: MetricSummary, low: float | None, high: 
 
 def write_formats(entry: LoadedEntry, folder: Path, dataset_id: str, url: str) -> list[Path]:
     """Write an entry in all formats: two for the model's repository, one for the collection of Every Eval Ever."""
-    benchmark = get_protocol(entry.record.protocol).benchmark
+    benchmark = entry.protocol.benchmark
     contents = {
         f".eval_results/{benchmark}.yaml": _yaml(eval_results(entry, dataset_id, url)),
         "model-index.yaml": _yaml({"model-index": model_index(entry, dataset_id, url)}),
@@ -106,7 +106,7 @@ def model_index(entry: LoadedEntry, dataset_id: str, url: str) -> list[dict[str,
     from huggingface_hub import EvalResult
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
-    title = covered_benchmark(get_protocol(entry.record.protocol)).title
+    title = covered_benchmark(entry.protocol).title
     results = [
         EvalResult(
             task_type=TASK_TYPE,

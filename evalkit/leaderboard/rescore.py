@@ -19,7 +19,6 @@ from evalkit.errors import EntryError
 from evalkit.images.decode import decode_image, read_image, write_image
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.digests import digest_outputs, exchanged
-from evalkit.leaderboard.protocol import get_protocol
 from evalkit.leaderboard.records import AnomalyCheck, Reproduction, Verification
 from evalkit.leaderboard.store import Leaderboard, LoadedEntry
 from evalkit.leaderboard.submit import protocol_edits
@@ -80,7 +79,7 @@ def rescore(
             reproduction covers too little, is not equivalent, or shows a drift.
         EvalkitError: The folders cannot be read or scored.
     """
-    protocol = get_protocol(entry.record.protocol)
+    protocol = entry.protocol
     edits = _without_missing(protocol_edits(folder, protocol, data))
     _check_files(entry, edits)
     score = _scorer(edits, protocol, device, progress)

@@ -18,9 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalkit.benchmarks.protocols import Protocol
 from evalkit.errors import EntryError, RunError, UnknownNameError
 from evalkit.formatting import listed
 from evalkit.leaderboard.files import CARDS, ENTRIES, PICTURES, FileFault, file_faults, link_fault, open_file
+from evalkit.leaderboard.protocol import get_protocol
 from evalkit.leaderboard.records import SCHEMAS, Card, Entry, Level, OutputDigest, Reported, Verification
 from evalkit.leaderboard.records_io import read_json, read_lines, read_yaml
 from evalkit.registry import nearest
@@ -53,6 +55,20 @@ class LoadedEntry:
     def name(self) -> str:
         """The entry's name among all boards, ``protocol/method``, as commands take it."""
         return f"{self.record.protocol}/{self.record.method}"
+
+    @property
+    def protocol(self) -> Protocol:
+        """The rules of its board.
+
+        Raises:
+            EntryError: There is no protocol of the name that it says.
+        """
+        return get_protocol(self.record.protocol)
+
+    @property
+    def awaiting(self) -> tuple[str, ...]:
+        """The metrics of its protocol that it has no scores of."""
+        return self.protocol.awaiting(self.metrics)
 
     @property
     def metrics(self) -> dict[str, MetricSummary]:

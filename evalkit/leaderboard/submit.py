@@ -15,12 +15,10 @@ from evalkit.benchmarks.protocols import Protocol
 from evalkit.edits.folder import EditFolder
 from evalkit.errors import EntryError, OptionError, RunError, WeightsError
 from evalkit.leaderboard.digests import digest_outputs, exchanged
-from evalkit.leaderboard.files import open_file
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.records import Card, Entry, OutputDigest, Submission
 from evalkit.leaderboard.records_io import (
     file_digest,
-    read_json,
     read_own_yaml,
     read_yaml,
     write_json,
@@ -30,7 +28,7 @@ from evalkit.leaderboard.records_io import (
 from evalkit.leaderboard.store import ENTRY_FILE, FILES, OUTPUTS_FILE, Leaderboard, LoadedEntry
 from evalkit.leaderboard.thumbnails import write_pictures
 from evalkit.scores.merging import joined_table
-from evalkit.scores.run import RECORD, RunRecord, ScoredRun, read_run, write_run
+from evalkit.scores.run import RECORD, RunRecord, ScoredRun, write_run
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_into
 from evalkit.storage.atomic import atomic_update, finish_update, names_in_folder
@@ -41,12 +39,8 @@ from evalkit.storage.prefetch import Progress, no_progress
 class Submitted:
     """An entry that was written."""
 
-    path: Path
-    entry: Entry
+    entry: LoadedEntry
     card: Path
-    run: ScoredRun
-    awaiting: tuple[str, ...]
-    """Metrics of the protocol that were not scored yet."""
     completed: bool
     """Whether metrics were added to an entry that was there."""
 
@@ -124,20 +118,8 @@ def submit_edits(
                 write_yaml(card, method)
             submitted = before.record.submitted if before else datetime.now(UTC).date()
             _write_entry(path, submission, submitted, run, before.outputs if before else outputs)
-    return _submitted(path, card, protocol, completed=before is not None and not finished)
-
-
-def _submitted(path: Path, card: Path, protocol: Protocol, *, completed: bool) -> Submitted:
-    """The entry as it lies there."""
-    run = read_run(path, opened=open_file)
-    return Submitted(
-        path=path,
-        entry=read_json(path / ENTRY_FILE, Entry),
-        card=card,
-        run=run,
-        awaiting=protocol.awaiting(run.record.metrics),
-        completed=completed,
-    )
+    completed = before is not None and not finished
+    return Submitted(entry=leaderboard.read(path), card=card, completed=completed)
 
 
 @contextmanager
@@ -173,12 +155,11 @@ def _write_entry(
 
 def git_commands(submitted: Submitted) -> list[str]:
     """The commands that put an entry and its card on a branch of their own, to be typed by the submitter."""
-    name = submitted.entry.method
-    what = "Complete" if submitted.completed else "Submit"
+    entry, what = submitted.entry, "Complete" if submitted.completed else "Submit"
     return [
-        f"git switch -c submit-{name}",
-        f"git add {submitted.path} {submitted.card}",
-        f'git commit -m "{what} {name} under {submitted.entry.protocol}"',
+        f"git switch -c submit-{entry.method}",
+        f"git add {entry.path} {submitted.card}",
+        f'git commit -m "{what} {entry.method} under {entry.record.protocol}"',
     ]
 
 

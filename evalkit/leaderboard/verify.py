@@ -12,7 +12,7 @@ from evalkit.errors import EntryError, EvalkitError
 from evalkit.formatting import abridged, counted
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.files import PICTURES, link_fault, read_file
-from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
+from evalkit.leaderboard.protocol import covered_benchmark
 from evalkit.leaderboard.records import AnomalyCheck, Card, Reported
 from evalkit.leaderboard.records_io import file_digest, read_yaml
 from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, Leaderboard, LoadedEntry, schemas
@@ -104,8 +104,8 @@ def require_verified(leaderboard: Leaderboard, otherwise: str) -> Verified:
     if verified.problems:
         first = verified.problems[0]
         raise EntryError(
-            f"{otherwise}: {counted(len(verified.problems), 'problem')}, the first in {first.where}: {first.message}. "
-            "List them all: evalkit leaderboard verify"
+            f"{otherwise}: {counted(len(verified.problems), 'problem')}, the first in {first.where} "
+            f"(evalkit leaderboard verify lists them): {first.message}"
         )
     return verified
 
@@ -127,7 +127,7 @@ def _entry_problems(entry: LoadedEntry, leaderboard: Leaderboard) -> Iterator[En
         yield _problem("wrong_place", entry.path, leaderboard, message)
         return
     try:
-        protocol = get_protocol(entry.record.protocol)
+        protocol = entry.protocol
         checked = _Checked(entry=entry, protocol=protocol, benchmark=covered_benchmark(protocol))
     except EvalkitError as failure:
         yield _problem("wrong_protocol", entry.path, leaderboard, str(failure))

@@ -25,7 +25,6 @@ from evalkit.comparison.compare import compare
 from evalkit.leaderboard.fill import Filled
 from evalkit.leaderboard.site.build import Built
 from evalkit.leaderboard.store import Leaderboard
-from evalkit.leaderboard.submit import Submitted
 from evalkit.leaderboard.verify import EntryProblem, verify
 from evalkit.validity.records import AgainstControl, Agreement, MetricValidity, Validity
 from tests.support.fakes import save_picture
@@ -158,17 +157,9 @@ def test_verify_prints_what_it_printed(board):
 def test_fill_prints_what_it_printed(board):
     """Of entries that were filled, one whose edits are others, and one whose edits only its submitter has."""
     entry = board.find("shapes/v1/text2live")
-    filled = Submitted(
-        path=entry.path,
-        entry=entry.record,
-        card=board.card_path(entry.method),
-        run=entry.run,
-        awaiting=(),
-        completed=True,
-    )
     message = "3 of 72 edits are not those of the entry, s00001_recolor first"
     problem = EntryProblem(code="wrong_digest", where="entries/shapes/v1/reference", message=message)
-    found = Filled(filled=(filled,), awaiting={"shapes/v1/yours": ("clip_score",)}, problems=(problem,))
+    found = Filled(filled=(entry,), awaiting={"shapes/v1/yours": ("clip_score",)}, problems=(problem,))
     _held("fill", _written(lambda output: show_filled(found, output)))
 
 

@@ -73,7 +73,7 @@ def test_awaited_metrics_are_added_and_nothing_else_changes(waiting, small_leade
     found = fill(waiting)
     entries = {entry.method: entry for entry in waiting.entries("few/v1")}
 
-    assert [submitted.entry.method for submitted in found.filled] == ["identity", "imagined"]
+    assert [entry.method for entry in found.filled] == ["identity", "imagined"]
     assert dict(found.awaiting) == {"few/v1/private": ALL[1:]}
     assert {name: tuple(entry.metrics) for name, entry in entries.items()} == {
         "identity": ALL, "imagined": ALL, "private": ALL[:1],

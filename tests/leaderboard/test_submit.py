@@ -119,7 +119,7 @@ def test_a_declared_failure_is_covered_and_scores_the_worst(empty, card, tmp_pat
     """A failed edit is an answer: it has a row, the worst value, and no digest."""
     failed = few().items[3].item_id
     done = submit(edits(tmp_path / "edits", failed=(failed,)), card, empty)
-    row = next(row for row in read_run(done.path).table.rows if row.item_id == failed)
+    row = next(row for row in read_run(done.entry.path).table.rows if row.item_id == failed)
 
     assert (row.status, row.values["edit_success"]) == ("failed", 0)
     assert verify(empty).problems == ()
@@ -138,13 +138,13 @@ def test_uneven_seeds_are_refused(empty, card, tmp_path):
 def test_metrics_can_be_added_to_the_same_edits(folder, empty, card):
     """What needs weights can be scored later by the same command; what is there keeps its values."""
     first = submit(folder, card, empty, metrics=["edit_success"])
-    before = [row.values for row in read_run(first.path).table.rows]
+    before = [row.values for row in read_run(first.entry.path).table.rows]
     second = submit(folder, card, empty)
-    after = [row.values for row in read_run(second.path).table.rows]
+    after = [row.values for row in read_run(second.entry.path).table.rows]
 
-    assert first.awaiting == ("attribute_preservation", "clip_score")
+    assert first.entry.awaiting == ("attribute_preservation", "clip_score")
     assert second.completed
-    assert second.awaiting == ()
+    assert second.entry.awaiting == ()
     assert [row["edit_success"] for row in after] == [row["edit_success"] for row in before]
     assert set(after[0]) == {"edit_success", "attribute_preservation", "clip_score"}
     assert verify(empty).problems == ()

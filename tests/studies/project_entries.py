@@ -109,9 +109,9 @@ def write_entry(folder: Path, content: dict[str, Any], board: Leaderboard, asked
     card = folder.with_suffix(".yaml")
     card.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
     metrics = [name for name in asked.metrics.split(",") if name]
-    submitted = submit(folder, card, board, metrics=metrics, data=asked.data)
-    means = ", ".join(f"{name} {summary.mean}" for name, summary in submitted.run.record.metrics.items())
-    print(f"{submitted.path}: {means}", flush=True)
+    entry = submit(folder, card, board, metrics=metrics, data=asked.data).entry
+    means = ", ".join(f"{name} {summary.mean}" for name, summary in entry.metrics.items())
+    print(f"{entry.path}: {means}", flush=True)
 
 
 def summarize_again(board: Leaderboard, protocol: str) -> None:
