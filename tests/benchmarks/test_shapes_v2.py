@@ -119,9 +119,10 @@ def test_what_a_caption_names_is_read_back(scene, chosen):
     named = {"shape", *chosen}
     text = caption(scene, named)
 
-    assert named_in(text) == {name: value for name, value in scene.attributes.items() if name in named}
+    expected = {name: value for name, value in scene.attributes.items() if name in named}
+    assert all(named_in(other) == expected for other in paraphrases(scene, named))
+    assert paraphrases(scene, named)[0] == text
     assert text.split()[0] == ("An" if text.split()[1][0] in "aeiou" else "A")
-    assert all(named_in(other) == scene.attributes for other in paraphrases(scene))
 
 
 def test_a_perfect_edit_keeps_every_detail(tmp_path):

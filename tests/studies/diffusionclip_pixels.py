@@ -113,7 +113,7 @@ def train(work: Path) -> Path:
             break
         rng = np.random.default_rng([SEED, 1, step])
         batch = pool[rng.integers(len(pool), size=BATCH)]
-        images = to_input(at_the_shape(batch, rng) if step < QUARTER_STEPS else batch)
+        images = to_input((at_the_shape(batch, rng) if step < QUARTER_STEPS else batch)[..., :3])
         loss = loss_of(unet, images, signal, rng)
         progress.advance(loss, RATE * min((step + 1) / WARMUP, 1.0, (STEPS - step) / (DECAY_SHARE * STEPS)))
         losses.append(loss.item())

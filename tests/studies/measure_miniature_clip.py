@@ -7,7 +7,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -16,10 +16,10 @@ import numpy.typing as npt
 import torch
 from transformers import CLIPModel, CLIPTokenizer
 
-from evalkit.benchmarks.shapes.edits import EDIT_TYPES, edits
+from evalkit.benchmarks.shapes.edits import EDIT_TYPES, LISTS, edits
 from evalkit.benchmarks.shapes.language import caption
 from evalkit.benchmarks.shapes.world import Jitter, Scene, draw
-from tests.support.scenes import scenes
+from tests.support.scenes import in_version, scenes
 
 SHIPPED = Path("evalkit/encoders/miniature_clip")
 N_HELD_OUT = 500
@@ -90,24 +90,28 @@ class Figures:
 
 
 @cache
-def split() -> tuple[tuple[Scene, ...], tuple[Scene, ...]]:
-    """Training scenes and retrieval scenes; neither holds a scene of the benchmark."""
-    taken = {scene for edit in edits() for scene in (edit.source, edit.target, edit.wrong)}
+def split(version: str = "1") -> tuple[tuple[Scene, ...], tuple[Scene, ...]]:
+    """Training scenes and retrieval scenes, without details; neither holds a scene of the version's lists of edits."""
+    asked = (edit for made in LISTS.values() if made.version == version for edit in edits(made.name))
+    taken = {replace(scene, details=None) for edit in asked for scene in (edit.source, edit.target, edit.wrong)}
     free = [scene for scene in scenes() if scene not in taken]
-    order = np.random.default_rng([_SEED, 1]).permutation(len(free))
+    order = np.random.default_rng([_SEED, int(version)]).permutation(len(free))
     held_out = tuple(free[index] for index in order[:N_HELD_OUT])
     return tuple(free[index] for index in order[N_HELD_OUT:]), held_out
 
 
-def measure(model: CLIPModel, tokenizer: CLIPTokenizer, *, n_captions: int = N_HELD_OUT) -> Figures:
-    """Retrieval on held-out drawings, and the directional comparison on the benchmark's edits."""
+def measure(
+    model: CLIPModel, tokenizer: CLIPTokenizer, *, n_captions: int = N_HELD_OUT, listed: str = "shapes"
+) -> Figures:
+    """Retrieval on held-out drawings, and the directional comparison on one of the benchmark's lists of edits."""
     rng = np.random.default_rng([_SEED, 4])
-    kept = split()[1][:n_captions]
-    images = embed_images(model, [draw(scene, Jitter.sample(rng)) for scene in kept])
+    version = LISTS[listed].version
+    kept = split(version)[1][:n_captions]
+    images = embed_images(model, [draw(in_version(scene, version, rng), Jitter.sample(rng)) for scene in kept])
     similarity = images @ embed_texts(model, tokenizer, [caption(scene) for scene in kept]).T
     own = np.arange(len(kept))
-    won = preferred(model, tokenizer)
-    kinds = np.array([edit.edit_type for edit in edits()])
+    won = preferred(model, tokenizer, listed)
+    kinds = np.array([edit.edit_type for edit in edits(listed)])
     return Figures(
         n_captions=len(kept),
         image_to_text=float(np.mean(similarity.argmax(axis=1) == own)),
@@ -118,16 +122,16 @@ def measure(model: CLIPModel, tokenizer: CLIPTokenizer, *, n_captions: int = N_H
     )
 
 
-def preferred(model: CLIPModel, tokenizer: CLIPTokenizer) -> npt.NDArray[np.bool_]:
-    """For each edit of the benchmark: does directional similarity give the reference more than the wrong edit?"""
-    asked = edits()
+def preferred(model: CLIPModel, tokenizer: CLIPTokenizer, listed: str = "shapes") -> npt.NDArray[np.bool_]:
+    """For each edit of a list: does directional similarity give the reference more than the wrong edit?"""
+    asked = edits(listed)
     source, target, wrong = (
         embed_images(model, [draw(getattr(edit, which), edit.jitter) for edit in asked])
         for which in ("source", "target", "wrong")
     )
     before, after = (
-        embed_texts(model, tokenizer, [caption(getattr(edit, which)) for edit in asked])
-        for which in ("source", "target")
+        embed_texts(model, tokenizer, [getattr(edit, which) for edit in asked])
+        for which in ("source_caption", "target_caption")
     )
     wanted = _unit(after - before)
     good, bad = ((_unit(edited - source) * wanted).sum(axis=1) for edited in (target, wrong))

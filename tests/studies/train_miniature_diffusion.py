@@ -3,10 +3,15 @@
 ::
 
     python -m tests.studies.train_miniature_diffusion           # killed and started again, it goes on
+    python -m tests.studies.train_miniature_diffusion --version 2 --clip build/clip_v2 --output build/diffusion_v2 \
+        --work build/work_v2 --start adapters/evalkit_adapters/miniature_diffusion
 
 Two stages, each checkpointed: the autoencoder, then the UNet on latents made once. The text encoder is that of the
 miniature CLIP, frozen, as Stable Diffusion's is that of OpenAI's CLIP. No scene of the shapes benchmark (source,
 target or wrong edit) is ever drawn, nor any scene whose caption the card's figures are measured on.
+
+Version 2 of the world: every drawing has details of its own, and captions name any part of the attributes. With
+``--start`` both networks go on from the weights of a model that is there.
 """
 
 import argparse
@@ -23,11 +28,11 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from torch.nn.functional import avg_pool2d, mse_loss
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
-from evalkit.benchmarks.shapes.world import NATIVE_SIZE, Jitter, draw
+from evalkit.benchmarks.shapes.world import NATIVE_SIZE, Jitter, coverage, draw
 from evalkit.encoders.miniature import DIRECTORY as MINIATURE_CLIP
 from tests.studies.measure_miniature_clip import split
 from tests.studies.measure_miniature_diffusion import SHIPPED, assemble, found_share, write_card
-from tests.support.scenes import paraphrases
+from tests.support.scenes import in_version, namings, paraphrases
 
 SEED = 12
 AUTOENCODER_STEPS = 2600
@@ -44,8 +49,8 @@ WARMUP = 300
 TOKENS = 24
 DECAY_SHARE = 0.2
 """The last part of the UNet's training, in which the learning rate falls to nothing."""
-DRAWINGS = 3
-"""Latents of each training scene, of as many drawings."""
+DRAWINGS = {"1": 3, "2": 8}
+"""Latents of each training scene, of as many drawings, by version: details differ from drawing to drawing."""
 SNR_CAP = 5.0
 """Min-SNR weighting (Hang et al. 2023): a step's weight is min(SNR, cap) / SNR."""
 DROPPED_CAPTIONS = 0.1
@@ -100,11 +105,13 @@ def scheduler() -> DDIMScheduler:
     )
 
 
-def drawings(number: int) -> Iterator[np.ndarray]:
-    """One drawing of every training scene, ``(64, 64, 3)`` uint8; another number gives other drawings."""
+def drawings(number: int, version: str = "1") -> Iterator[np.ndarray]:
+    """One drawing of every training scene with its shape's mask, ``(64, 64, 4)`` uint8; another number gives others."""
     rng = np.random.default_rng([SEED, 1, number])
-    for scene in split()[0]:
-        yield draw(scene, Jitter.sample(rng))
+    for scene in split(version)[0]:
+        jitter = Jitter.sample(rng)
+        chosen = in_version(scene, version, rng)
+        yield np.dstack([draw(chosen, jitter), coverage(chosen, jitter)])
 
 
 def to_input(pixels: np.ndarray) -> torch.Tensor:
@@ -158,65 +165,61 @@ class Progress:
                     self.average[name].lerp_(value, 1 - keep)
 
 
-def train_autoencoder(work: Path) -> AutoencoderKL:
+def train_autoencoder(work: Path, *, version: str, start_from: Path | None, steps: int) -> AutoencoderKL:
     """The trained autoencoder, its latents standardised.
 
-    Three of the four latent channels are held to the picture's local means, or colours like yellow and orange take
-    thousands of steps to come apart.
+    Begun anew, three of the four latent channels are held to the picture's local means, or colours like yellow and
+    orange take thousands of steps to come apart.
     """
-    model = build_autoencoder()
+    model = AutoencoderKL.from_pretrained(start_from / "vae", torch_dtype=torch.float32) if start_from else None
+    quarter_steps, model = (0, model.train()) if model else (QUARTER_STEPS, build_autoencoder())
     progress = Progress(
         path=work / "autoencoder.pt",
         model=model,
         optimiser=torch.optim.AdamW(model.parameters(), lr=AUTOENCODER_RATE, betas=(0.9, 0.99)),
     )
     progress.resume()
-    pool = np.stack(list(drawings(0))) if progress.step < AUTOENCODER_STEPS else np.empty(0)
+    pool = np.stack(list(drawings(0, version))) if progress.step < steps else np.empty(0)
     start = time.monotonic()
-    while progress.step < AUTOENCODER_STEPS:
+    while progress.step < steps:
         rng = np.random.default_rng([SEED, 2, progress.step])
-        whole = progress.step >= QUARTER_STEPS
+        whole = progress.step >= quarter_steps
         batch = pool[rng.integers(len(pool), size=AUTOENCODER_BATCH * (1 if whole else 2))]
-        images = to_input(batch if whole else at_the_shape(batch, rng))
+        batch = batch if whole else at_the_shape(batch, rng)
+        images = to_input(batch[..., :3])
         latents = model.encode(images).latent_dist.mean
         noise = torch.from_numpy(rng.standard_normal(latents.shape, np.float32))
         output = model.decode(latents + LATENT_NOISE * latents.detach().std() * noise).sample
         error = (output - images).square() + (output - images).abs()
-        seen = (latents[:, :3] - avg_pool2d(images, 4)).abs().mean()
-        loss = (error * prominence(images)).mean() + seen
-        share = progress.step / AUTOENCODER_STEPS
+        # The few pixels of the shape count more.
+        loss = (error * torch.from_numpy(1.0 + 8.0 * (batch[:, None, ..., 3] > 0)).float()).mean()
+        loss = loss if start_from else loss + (latents[:, :3] - avg_pool2d(images, 4)).abs().mean()
+        share = progress.step / steps
         progress.advance(loss, AUTOENCODER_RATE * min((progress.step + 1) / 100, math.cos(math.pi * share / 2) + 0.01))
-        if progress.step % 100 == 0 or progress.step == AUTOENCODER_STEPS:
+        if progress.step % 100 == 0 or progress.step == steps:
             progress.save()
             decibels = -10 * math.log10(mse_loss(output, images).item() / 4)
             print(f"autoencoder {progress.step}: {decibels:.1f} dB, {time.monotonic() - start:.0f} s", flush=True)
-    return standardise(model.eval())
-
-
-def prominence(images: torch.Tensor) -> torch.Tensor:
-    """Weights of pixels, ``(n, 1, height, width)``: the few that differ from the background count more."""
-    background = images.flatten(2).median(dim=2).values[:, :, None, None]
-    return 1 + 8 * ((images - background).abs().amax(dim=1, keepdim=True) > 0.05)
+    return standardise(model.eval(), np.stack(list(drawings(0, version))[::7])[..., :3])
 
 
 def at_the_shape(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A quarter of each picture, ``(n, 32, 32, 3)``, that holds a pixel of its shape."""
+    """A quarter of each picture with its mask, ``(n, 32, 32, 4)``, that holds a pixel of its shape."""
     side, parts = NATIVE_SIZE // 2, []
     for picture in pixels:
-        contrast = np.abs(picture - np.median(picture, axis=(0, 1))).max(axis=2)
-        places = np.argwhere(contrast > 20)
+        places = np.argwhere(picture[..., 3] > 0)
         top, left = np.clip(places[rng.integers(len(places))] - rng.integers(side, size=2), 0, NATIVE_SIZE - side)
         parts.append(picture[top : top + side, left : left + side])
     return np.stack(parts)
 
 
 @torch.no_grad()
-def standardise(model: AutoencoderKL) -> AutoencoderKL:
+def standardise(model: AutoencoderKL, pixels: np.ndarray) -> AutoencoderKL:
     """Moves each latent channel's mean and deviation into the 1 × 1 convolutions around the latents.
 
     The diffusion then starts from noise of the data's own mean and deviation, with a scaling factor of 1.
     """
-    latents = encode(model, np.stack(list(drawings(0))[::7]))
+    latents = encode(model, pixels)
     mean, deviation = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
     before, after = model.quant_conv, model.post_quant_conv
     n = len(mean)
@@ -243,22 +246,28 @@ class Pool:
     latents: torch.Tensor
     """``(DRAWINGS, scenes, 4, 16, 16)`` float16."""
     captions: torch.Tensor
-    """``(scenes, phrasings, tokens, width)`` float16."""
+    """``(different captions, tokens, width)`` float16."""
+    fitting: torch.Tensor
+    """``(scenes, captions of a scene)``: which of the captions."""
     empty: torch.Tensor
     """``(tokens, width)`` of the empty caption."""
 
 
-def build_pool(work: Path, autoencoder: AutoencoderKL, tokenizer: CLIPTokenizer, text: CLIPTextModel) -> Pool:
+def build_pool(
+    work: Path, autoencoder: AutoencoderKL, tokenizer: CLIPTokenizer, text: CLIPTextModel, version: str
+) -> Pool:
     """Latents of the drawings, kept in a file, and the embeddings of all captions."""
     path = work / "latents.pt"
     if not path.exists():
-        made = [encode(autoencoder, np.stack(list(drawings(number)))).half() for number in range(DRAWINGS)]
-        torch.save(torch.stack(made), path)
-    texts = [phrase for scene in split()[0] for phrase in paraphrases(scene)]
-    states = torch.cat([embed(tokenizer, text, texts[i : i + 512]).half() for i in range(0, len(texts), 512)])
+        pixels = (np.stack(list(drawings(number, version)))[..., :3] for number in range(DRAWINGS[version]))
+        torch.save(torch.stack([encode(autoencoder, each).half() for each in pixels]), path)
+    fitting = [[phrase for named in namings(version) for phrase in paraphrases(s, named)] for s in split(version)[0]]
+    texts = sorted({phrase for phrases in fitting for phrase in phrases})
+    index = {phrase: number for number, phrase in enumerate(texts)}
     return Pool(
         latents=torch.load(path, weights_only=True),
-        captions=states.reshape(len(split()[0]), -1, *states.shape[1:]),
+        captions=torch.cat([embed(tokenizer, text, texts[i : i + 512]).half() for i in range(0, len(texts), 512)]),
+        fitting=torch.tensor([[index[phrase] for phrase in phrases] for phrases in fitting]),
         empty=embed(tokenizer, text, [""])[0],
     )
 
@@ -273,11 +282,11 @@ def embed(tokenizer: CLIPTokenizer, text: CLIPTextModel, texts: list[str]) -> to
 def loss_of(unet: UNet2DConditionModel, pool: Pool, signal: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Noise-prediction loss of a fresh batch; ``signal`` is the scheduler's ᾱ."""
     drawing, scene, phrasing = (torch.from_numpy(rng.integers(size, size=UNET_BATCH)) for size in (
-        DRAWINGS, pool.latents.shape[1], pool.captions.shape[1]
+        *pool.latents.shape[:2], pool.fitting.shape[1]
     ))  # fmt: skip
 
     def predict(noisy: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-        states = pool.captions[scene, phrasing].float()
+        states = pool.captions[pool.fitting[scene, phrasing]].float()
         states[torch.from_numpy(rng.random(UNET_BATCH) < DROPPED_CAPTIONS)] = pool.empty
         predicted: torch.Tensor = unet(noisy, times, states).sample
         return predicted
@@ -302,10 +311,17 @@ def noise_loss(
 
 
 def train_unet(
-    work: Path, pool: Pool, *, steps: int, measure: Callable[[dict[str, torch.Tensor]], str]
+    work: Path,
+    pool: Pool,
+    *,
+    start_from: Path | None,
+    steps: int,
+    measure: Callable[[dict[str, torch.Tensor]], str],
 ) -> UNet2DConditionModel:
     """The UNet with the moving average of its weights."""
     unet = build_unet(pool.captions.shape[-1])
+    if start_from:
+        unet.load_state_dict(UNet2DConditionModel.from_pretrained(start_from / "unet").float().state_dict())
     print(f"{sum(part.numel() for part in unet.parameters()):,} parameters of the UNet", flush=True)
     optimiser = torch.optim.AdamW(unet.parameters(), lr=UNET_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     progress = Progress(path=work / "unet.pt", model=unet, optimiser=optimiser)
@@ -328,13 +344,13 @@ def train_unet(
     return unet.eval()
 
 
-def text_tower() -> tuple[CLIPTokenizer, CLIPTextModel]:
-    """The miniature CLIP's tokenizer and text encoder."""
-    clip = CLIPModel.from_pretrained(MINIATURE_CLIP)
+def text_tower(directory: Path) -> tuple[CLIPTokenizer, CLIPTextModel]:
+    """A miniature CLIP's tokenizer and text encoder."""
+    clip = CLIPModel.from_pretrained(directory)
     text = CLIPTextModel(clip.config.text_config)
     text.load_state_dict(clip.text_model.state_dict())
     # The longest caption has 19 tokens; half of the CLIP's 48 make every cross-attention layer cheaper.
-    return CLIPTokenizer.from_pretrained(MINIATURE_CLIP, model_max_length=TOKENS), text.eval()
+    return CLIPTokenizer.from_pretrained(directory, model_max_length=TOKENS), text.eval()
 
 
 def main() -> None:
@@ -342,13 +358,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=SHIPPED, help="directory of the model")
     parser.add_argument("--work", type=Path, default=DEFAULT_WORK, help="directory of the checkpoints")
-    parser.add_argument("--steps", type=int, default=UNET_STEPS, help="of the UNet")
+    parser.add_argument("--version", choices=("1", "2"), default="1", help="of the shapes world")
+    parser.add_argument("--start", type=Path, help="directory of a model whose weights are the beginning")
+    parser.add_argument("--clip", type=Path, default=MINIATURE_CLIP, help="directory of the miniature CLIP")
+    parser.add_argument("--autoencoder-steps", type=int, default=AUTOENCODER_STEPS)
+    parser.add_argument("--steps", type=int, default=UNET_STEPS, help="of the UNet; 0 stops after the autoencoder")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
-    autoencoder = train_autoencoder(options.work)
-    tokenizer, text = text_tower()
+    autoencoder = train_autoencoder(
+        options.work, version=options.version, start_from=options.start, steps=options.autoencoder_steps
+    )
+    if not options.steps:
+        autoencoder.save_pretrained(options.output / "vae")
+        return
+    tokenizer, text = text_tower(options.clip)
 
     def pipeline(unet: UNet2DConditionModel) -> StableDiffusionPipeline:
         return assemble(autoencoder, unet, text, tokenizer, scheduler())
@@ -356,10 +381,10 @@ def main() -> None:
     def measure(average: dict[str, torch.Tensor]) -> str:
         unet = build_unet(text.config.hidden_size)
         unet.load_state_dict(average)
-        return str(found_share(pipeline(unet.eval()), split()[1][:64], steps=20))
+        return str(found_share(pipeline(unet.eval()), split(options.version)[1][:64], steps=20))
 
-    pool = build_pool(options.work, autoencoder, tokenizer, text)
-    unet = train_unet(options.work, pool, steps=options.steps, measure=measure)
+    pool = build_pool(options.work, autoencoder, tokenizer, text, options.version)
+    unet = train_unet(options.work, pool, start_from=options.start, steps=options.steps, measure=measure)
     whole = pipeline(unet)
     for part in (whole.unet, whole.vae):
         part.half()

@@ -16,7 +16,16 @@ from PIL import Image
 
 from evalkit.arrays import Floats, Mask, Pixels
 from evalkit.benchmarks.shapes.read_details import CERTAINTY, Ground, read_ground, read_subject
-from evalkit.benchmarks.shapes.world import ATTRIBUTES, BACKGROUNDS, COLOURS, PLACES, RADII, Scene, coverage
+from evalkit.benchmarks.shapes.world import (
+    ATTRIBUTES,
+    BACKGROUNDS,
+    COLOURS,
+    DETAILED_RADII,
+    PLACES,
+    RADII,
+    Scene,
+    coverage,
+)
 from evalkit.encoders.base import Preprocess
 
 UNKNOWN = "unknown"
@@ -74,14 +83,14 @@ def recognise(picture: Pixels) -> dict[str, str]:
         found["background"] = _nearest_colour(background, BACKGROUNDS)
     if blob is None:
         return found
-    return found | _of_blob(blob)
+    return found | _of_blob(blob, RADII)
 
 
-def _of_blob(blob: _Blob) -> dict[str, str]:
-    """The attributes of the shape."""
+def _of_blob(blob: _Blob, radii: Mapping[str, float]) -> dict[str, str]:
+    """The attributes of the shape, by the sizes that it may have."""
     return {
         "colour": _nearest_colour(blob.colour, COLOURS),
-        "size": _size(blob),
+        "size": _size(blob, radii),
         "place": _place(blob),
         "shape": _shape(blob),
     }
@@ -111,7 +120,7 @@ def read(picture: Pixels) -> SceneReading:
     if np.mean(ground.contrast[outside] < _MIN_CONTRAST) >= _PLAIN_SHARE:
         found["background"] = _nearest_colour(ground.upper, BACKGROUNDS)
     if blob is not None:
-        found |= _of_blob(blob)
+        found |= _of_blob(blob, DETAILED_RADII)
     details = {"stripe_angle": angle, "horizon_height": ground.height, "horizon_slope": ground.slope}
     return SceneReading(found, details)
 
@@ -177,11 +186,11 @@ def _radius(blob: _Blob) -> float:
     return float(np.sqrt(blob.share.sum() / np.pi))
 
 
-def _size(blob: _Blob) -> str:
+def _size(blob: _Blob, radii: Mapping[str, float]) -> str:
     """The nearest size by ratio; half a step beyond the smallest and the largest there is none."""
-    logs = np.log(list(RADII.values()))
+    logs = np.log(list(radii.values()))
     distances = np.abs(np.log(_radius(blob) / len(blob.share)) - logs)
-    return list(RADII)[int(distances.argmin())] if distances.min() <= np.diff(logs).min() / 2 + 0.02 else UNKNOWN
+    return list(radii)[int(distances.argmin())] if distances.min() <= np.diff(logs).min() / 2 + 0.02 else UNKNOWN
 
 
 def _place(blob: _Blob) -> str:

@@ -13,7 +13,15 @@ from evalkit.arrays import Pixels
 from evalkit.benchmarks.shapes.details import HEIGHTS, SLOPES, STRIPE_WIDTH
 from evalkit.benchmarks.shapes.language import named_in
 from evalkit.benchmarks.shapes.recognise import PREPROCESS, UNKNOWN, read, recognise
-from evalkit.benchmarks.shapes.world import ATTRIBUTES, BACKGROUNDS, COLOURS, OUTLINES, PLACES, RADII
+from evalkit.benchmarks.shapes.world import (
+    ATTRIBUTES,
+    BACKGROUNDS,
+    COLOURS,
+    DETAILED_RADII,
+    OUTLINES,
+    PLACES,
+    RADII,
+)
 from evalkit.encoders.base import DType, Embeddings, EncoderSpec, LoadedEncoder, settings_digest
 from evalkit.errors import EncoderError, UnknownNameError
 from evalkit.metrics.unnamed import CODE_LENGTH, CODED
@@ -71,7 +79,7 @@ class ShapesReader(ShapesRecogniser):
     def spec(self) -> EncoderSpec:
         """What can change its answers: as of version 1, and what the world knows of details."""
         first = super().spec
-        ranges = [VERSION_2, first.weights_sha256, CODED, HEIGHTS, SLOPES, STRIPE_WIDTH]
+        ranges = [VERSION_2, first.weights_sha256, CODED, HEIGHTS, SLOPES, STRIPE_WIDTH, dict(DETAILED_RADII)]
         digest = settings_digest(ranges)
         return replace(first, name="shapes_recogniser_v2", weights_sha256=digest, version=VERSION_2)
 

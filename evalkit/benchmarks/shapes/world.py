@@ -56,6 +56,8 @@ BACKGROUNDS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
 """Colours of backgrounds, sRGB."""
 RADII: Mapping[str, float] = MappingProxyType({"small": 0.09, "medium": 0.127, "large": 0.18})
 """Sizes: the radius of the circle of equal area, as a share of the picture's side."""
+DETAILED_RADII: Mapping[str, float] = MappingProxyType({"small": 0.11, "medium": 0.14, "large": 0.18})
+"""The same where the shape has a stripe, which must be seen on the smallest one too."""
 PLACES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
         "top left": (0.295, 0.295),
@@ -130,6 +132,11 @@ class Scene:
     """What captions never name; None in version 1, whose pictures have none."""
 
     @property
+    def radius(self) -> float:
+        """Of the circle that has the shape's area, as a share of the picture's side."""
+        return (DETAILED_RADII if self.details else RADII)[self.size]
+
+    @property
     def attributes(self) -> dict[str, str]:
         """What captions can name, as attribute to value."""
         return {name: getattr(self, name) for name in ATTRIBUTES}
@@ -181,7 +188,7 @@ def coverage(scene: Scene, jitter: Jitter = STILL, *, size: int = NATIVE_SIZE) -
     """
     turn = np.deg2rad(jitter.rotation)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    corners = RADII[scene.size] * jitter.scale * OUTLINES[scene.shape] @ rotation.T
+    corners = scene.radius * jitter.scale * OUTLINES[scene.shape] @ rotation.T
     corners = (corners + PLACES[scene.place] + jitter.shift) * size * _SUPERSAMPLING
     canvas = Image.new("L", (size * _SUPERSAMPLING, size * _SUPERSAMPLING))
     # Pillow counts pixel centres from 0, so a coordinate in the plane lies half a (small) pixel further.
@@ -204,7 +211,7 @@ def draw(scene: Scene, jitter: Jitter = STILL, *, size: int = NATIVE_SIZE) -> Pi
     background = np.clip(np.array(BACKGROUNDS[scene.background]) + jitter.background_tint, 0, 255)
     if scene.details:
         (x, y), (right, down) = PLACES[scene.place], jitter.shift
-        width = STRIPE_WIDTH * RADII[scene.size] * jitter.scale
+        width = STRIPE_WIDTH * scene.radius * jitter.scale
         on = on_stripe(scene.details.stripe_angle, middle=(x + right, y + down), width=width, size=size)
         below = below_horizon(scene.details.horizon_height, scene.details.horizon_slope, size=size)
         shape = mixed(shape, stripe_tone(shape), on)
