@@ -205,6 +205,11 @@ class Reported(LeaderboardRecord):
     """Column to what it is, with its scale and its direction."""
     rows: tuple[ReportedRow, ...]
 
+    @property
+    def unexplained(self) -> ReportedRow | None:
+        """The first row with a value in a column that is not among those explained."""
+        return next((row for row in self.rows if not row.values.keys() <= self.columns.keys()), None)
+
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "submission": Submission,

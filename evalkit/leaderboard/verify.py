@@ -7,7 +7,6 @@ from pathlib import Path
 
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.controls import CONTROLS, controls_of
-from evalkit.benchmarks.protocols import Protocol
 from evalkit.errors import EntryError, EvalkitError
 from evalkit.formatting import abridged, counted
 from evalkit.leaderboard.anomalies import check_outputs
@@ -69,8 +68,7 @@ def verify(leaderboard: Leaderboard) -> Verified:
     faults = leaderboard.faults()
     problems = [_problem("no_plain_file", fault.path, leaderboard, fault.reason) for fault in faults]
     faulty = {path for fault in faults for path in (fault.path, *fault.path.parents)}
-    problems += (*_schema_problems(leaderboard, faulty), *_card_problems(leaderboard, faulty))
-    problems += _reported_problems(leaderboard, faulty)
+    problems += (*_schema_problems(leaderboard, faulty), *_written_problems(leaderboard, faulty))
     entries: list[LoadedEntry] = []
     for path in leaderboard.entry_paths():
         if path in faulty:
@@ -115,7 +113,6 @@ class _Checked:
     """What the checks of an entry look at."""
 
     entry: LoadedEntry
-    protocol: Protocol
     benchmark: Benchmark
     """As far as the protocol is about it."""
 
@@ -127,8 +124,7 @@ def _entry_problems(entry: LoadedEntry, leaderboard: Leaderboard) -> Iterator[En
         yield _problem("wrong_place", entry.path, leaderboard, message)
         return
     try:
-        protocol = entry.protocol
-        checked = _Checked(entry=entry, protocol=protocol, benchmark=covered_benchmark(protocol))
+        checked = _Checked(entry=entry, benchmark=covered_benchmark(entry.protocol))
     except EvalkitError as failure:
         yield _problem("wrong_protocol", entry.path, leaderboard, str(failure))
         return
@@ -167,7 +163,7 @@ def _other_digests(checked: _Checked) -> Iterator[str]:
 
 
 def _other_protocol(checked: _Checked) -> Iterator[str]:
-    entry, record, protocol = checked.entry, checked.entry.run.record, checked.protocol
+    entry, record, protocol = checked.entry, checked.entry.run.record, checked.entry.protocol
     controls = {*CONTROLS, *controls_of(checked.benchmark)}
     pinned: dict[str, tuple[object, object]] = {
         "protocol": (protocol.name, record.protocol),
@@ -194,7 +190,7 @@ def _other_protocol(checked: _Checked) -> Iterator[str]:
 
 
 def _other_signatures(checked: _Checked) -> Iterator[str]:
-    encoder = checked.protocol.encoder
+    encoder = checked.entry.protocol.encoder
     for name, summary in checked.entry.metrics.items():
         fields, metric = signature_fields(summary.signature), METRICS.get(name)
         if (fields["metric"], fields.get("v")) != (name, str(metric.version)) or "missing" in fields:
@@ -213,7 +209,7 @@ def _gaps(checked: _Checked) -> Iterator[str]:
     entry = checked.entry
     item_ids = [item.item_id for item in checked.benchmark.items]
     for edits in (entry.outputs, entry.run.table.rows):
-        problem = checked.protocol.uncovered([(edit.item_id, edit.seed) for edit in edits], item_ids)
+        problem = checked.entry.protocol.uncovered([(edit.item_id, edit.seed) for edit in edits], item_ids)
         if problem:
             yield problem
     statuses = {(output.item_id, output.seed): output.status for output in entry.outputs}
@@ -316,32 +312,22 @@ def _signature_problems(entries: Sequence[LoadedEntry], leaderboard: Leaderboard
                 break
 
 
-def _card_problems(leaderboard: Leaderboard, faulty: Collection[Path]) -> Iterator[EntryProblem]:
-    for path in leaderboard.cards():
+def _written_problems(leaderboard: Leaderboard, faulty: Collection[Path]) -> Iterator[EntryProblem]:
+    """What is wrong with files that people write: cards, and tables of the literature."""
+    files = [(path, Card) for path in leaderboard.cards()] + [(path, Reported) for path in leaderboard.reported_paths()]
+    for path, record in files:
         if path in faulty:
             continue
         try:
-            card = read_yaml(path, Card)
+            found = read_yaml(path, record)
         except EntryError as failure:
             yield _problem("unreadable", path, leaderboard, str(failure))
             continue
-        if card.name != path.stem:
-            yield _problem("wrong_place", path, leaderboard, f"the card is called {card.name}")
-
-
-def _reported_problems(leaderboard: Leaderboard, faulty: Collection[Path]) -> Iterator[EntryProblem]:
-    for path in leaderboard.reported_paths():
-        if path in faulty:
-            continue
-        try:
-            table = read_yaml(path, Reported)
-        except EntryError as failure:
-            yield _problem("unreadable", path, leaderboard, str(failure))
-            continue
-        for row in table.rows:
-            if not row.values.keys() <= table.columns.keys():
-                message = f"{table.title}, {row.title}: a value in a column that the table does not explain"
-                yield _problem("unreadable", path, leaderboard, message)
+        if isinstance(found, Card) and found.name != path.stem:
+            yield _problem("wrong_place", path, leaderboard, f"the card is called {found.name}")
+        if isinstance(found, Reported) and (row := found.unexplained):
+            message = f"{found.title}, {row.title}: a value in a column that the table does not explain"
+            yield _problem("unreadable", path, leaderboard, message)
 
 
 def _schema_problems(leaderboard: Leaderboard, faulty: Collection[Path]) -> Iterator[EntryProblem]:
