@@ -150,11 +150,12 @@ class Leaderboard:
             UnknownNameError: There is none.
             EntryError: It cannot be read.
         """
-        paths = {"/".join(path.parts[-3:]): path for path in self.entry_paths()}
-        if name not in paths:
-            near = nearest(name, paths).strip() or f"There are: {listed(list(paths))}."
+        path = self.root / ENTRIES / name
+        if path not in (paths := self.entry_paths()) and not link_fault(self.root, path):
+            names = ["/".join(each.parts[-3:]) for each in paths]
+            near = nearest(name, names).strip() or f"There are: {listed(names)}."
             raise UnknownNameError(f"There is no entry '{name}' in {self.root}. {near}")
-        return self.read(paths[name])
+        return self.read(path)
 
     def _card(self, method: str) -> Card:
         path = self.card_path(method)
