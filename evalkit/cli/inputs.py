@@ -11,6 +11,7 @@ import click
 
 from evalkit.cli.completion import completed
 from evalkit.cli.output import Output, names_in
+from evalkit.formatting import abridged
 
 PathOrUrl = str | Path
 """A URL, or a path."""
@@ -170,6 +171,7 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def summary(location: "Path | str", folder: "EditFolder") -> str:
     """What was recognised, in one line."""
+    location = abridged(str(location))
     owner = f" of {folder.benchmark}" if folder.benchmark else ""
     found = f"{folder.n_edited} of {len(folder.items)} edited images found"
     if folder.layout == "dataset":

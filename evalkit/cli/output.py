@@ -9,6 +9,7 @@ import atexit
 import functools
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import click
 
 from evalkit.errors import DataError, EvalkitError
-from evalkit.formatting import LAYOUT, abridged, encodable, visible
+from evalkit.formatting import LAYOUT, abridged, encodable, listed, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -166,7 +167,10 @@ class Output:
         click.echo(visible(text), err=True)
 
     def problems(self, title: str, problems: "Sequence[Problem | ProblemRecord]", *, shown: int = 5) -> None:
-        """Problems under their codes, each code with what it means and its first few cases."""
+        """Problems under their codes, each code with what it means and its first few cases.
+
+        What is the same of several items is said once, of the first, and then the others are named.
+        """
         from evalkit.edits.problems import NOTICES, PROBLEMS
 
         if problems:
@@ -175,7 +179,11 @@ class Output:
             alike = [problem for problem in problems if problem.code == code]
             self.text(f"  {code} ({len(alike)}): {PROBLEMS.get(code) or NOTICES.get(code)}", indent="    ")
             layout = {ord(mark): ascii(mark)[1:-1] for mark in LAYOUT}
-            self.first([problem.message.translate(layout) for problem in alike], shown, indent=4)
+            same: dict[str, list[Problem | ProblemRecord]] = {}
+            for problem in alike:
+                own = rf"(?<!\w){re.escape(problem.item_id)}(?!\w)" if problem.item_id else "$"
+                same.setdefault(re.sub(own, "", problem.message), []).append(problem)
+            self.first([_of_all(group, shown).translate(layout) for group in same.values()], shown, indent=4)
 
     def first(self, lines: Sequence[str], shown: int, *, indent: int) -> None:
         """The first few lines of a list, and how many more there are."""
@@ -240,6 +248,13 @@ class Output:
                 bars.update(tasks[what], completed=done, total=total)
 
             yield update
+
+
+def _of_all(problems: "Sequence[Problem | ProblemRecord]", shown: int) -> str:
+    """What is said of the first of some items, and of which others the same is true."""
+    others = [problem.item_id or "" for problem in problems[1:]]
+    more = "; --json lists them all" if len(others) > shown else ""
+    return f"{problems[0].message} So for {listed(others, shown)}{more}." if any(others) else problems[0].message
 
 
 def names_in(listed: str | None) -> list[str]:

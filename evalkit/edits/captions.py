@@ -157,6 +157,11 @@ def _text(record: Mapping[str, Any], heading: str, where: str) -> str | None:
     value = record.get(heading)
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
+    if isinstance(value, list):
+        raise ManifestError(
+            f"{where}, column {heading}: expected a text, got the list {value!r:.80}, which does not say what each is. "
+            'Say it: {"source_caption": "…", "target_caption": "…"}, or a column for each.'
+        )
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ManifestError(f"{where}, column {heading}: expected a text, got {value!r:.80}.")
     return str(value).strip()

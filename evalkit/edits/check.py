@@ -65,6 +65,13 @@ def unreadable_file(path: AnyImage, root: Path, message: str) -> ExaminedFile:
     return ExaminedFile(error=message.replace(str(path), shown(path, root), 1))
 
 
+_CONTROLS = {
+    "identity": frozenset({"edited_equals_source", "duplicate_output", "repeated_seed"}),
+    "shuffled_source": frozenset({"duplicate_output"}),
+}
+"""Methods that are meant not to edit, each with what is then no problem."""
+
+
 class FolderCheck:
     """Gathers what is wrong with a folder, some of its items after the other; of images little is kept.
 
@@ -94,10 +101,17 @@ class FolderCheck:
         return (
             *self._folder.problems,
             *_text_problems(self._folder.items, estimate=self._estimate_captions),
-            *self._edited,
-            *self._others.values(),
-            *duplicates(self._folder.items, self._digests),
+            *self._as_meant([*self._edited, *self._others.values(), *duplicates(self._folder.items, self._digests)]),
         )
+
+    def _as_meant(self, problems: Sequence[Problem]) -> Iterator[Problem]:
+        """The problems, with one notice in place of what a control is meant to do."""
+        meant = _CONTROLS.get(self._folder.method or "", frozenset())
+        yield from (problem for problem in problems if problem.code not in meant)
+        counts = Counter(problem.code for problem in problems if problem.code in meant)
+        if counts:
+            found = ", ".join(f"{code} ({count})" for code, count in counts.items())
+            yield Problem(code="control_edits", message=f"The control {self._folder.method}: {found}.")
 
 
 def check_folder(folder: EditFolder, *, decode: bool = True, progress: Progress = no_progress) -> tuple[Problem, ...]:

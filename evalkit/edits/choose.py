@@ -15,7 +15,7 @@ from evalkit.edits.names import Pattern, bare_name, loose, numbered, path_parts
 from evalkit.edits.problems import shown
 from evalkit.edits.scan import Scan
 from evalkit.errors import LayoutError, OptionError
-from evalkit.formatting import series
+from evalkit.formatting import counted, listed, series
 
 _BY_NAME, _BY_WORDS = 1, 2
 
@@ -204,10 +204,22 @@ def _label(each: Assignment, path: Path) -> str:
     return each.expected.items[position].item_id + (f" (seed {seed})" if seed is not None else "")
 
 
+def without_images(scan: Scan) -> str:
+    """That a folder holds no image; and what to do where it holds links to files elsewhere."""
+    said = f"{scan.root} was expected to hold edited images, and holds no image file"
+    links = [shown(p.path, scan.root) for p in scan.problems if p.code == "symlink_outside_folder" and p.path]
+    if not links:
+        return f"{said}."
+    copy = shlex.join(["cp", "-RL", str(scan.root), f"{scan.root}-copy"])
+    verbs = ("leads", "is") if len(links) == 1 else ("lead", "are")
+    out = f"{counted(len(links), 'symbolic link')} that {verbs[0]} out of it and {verbs[1]} not followed"
+    return f"{said}, but {out}: {listed(links)}. Name the folder that the files are in, or copy them: {copy}"
+
+
 def _unexplained(scan: Scan, expected: ExpectedItems, tried: Sequence[Assignment], typed: Typed) -> str:
     """What was compared with what, an example of each side, and what to type."""
     if not scan.images:
-        return f"{scan.root} was expected to hold edited images, and holds no image file."
+        return without_images(scan)
     fits = "; ".join(f"{each.title} fit {each.n_matched}" for each in tried if not each.pattern)
     ids = [expected.edited_names.get(item.item_id, item.item_id) for item in expected.items[:1]]
     wanted = f", and names such as '{ids[0]}' are expected" if ids else ""

@@ -123,6 +123,7 @@ def read_items(dataset: Dataset, mapped: Mapping[str, str]) -> DatasetItems:
     """Every row of a data set as an item, with the images of its columns."""
     columns = resolve_headings(dataset.columns, mapped, where=dataset.given, pictures=dataset.pictures)
     pictures = [heading for field, heading in columns.of.items() if field in IMAGE_FIELDS]
+    dataset.refuse_lists(pictures)
     rows = list(dataset.rows(columns.of.values(), pictures))
     if not rows:
         raise LayoutError(f"{dataset.given}: expected rows with images, got none.")

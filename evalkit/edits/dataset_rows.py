@@ -5,7 +5,7 @@ Its files are Parquet, or tables beside image files that they name, as in an ima
 
 import posixpath
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,6 +83,20 @@ class Dataset:
         """The columns whose cells hold images."""
         fields = [self.schema.field(name) for name in self.schema.names]
         return frozenset(each.name for each in fields if _holds_bytes(each.type) and not self._is_other(each.name))
+
+    def refuse_lists(self, pictures: Iterable[str]) -> None:
+        """Refuse columns that are taken for images and hold lists of them.
+
+        Raises:
+            ManifestError: One does.
+        """
+        for name in pictures:
+            kind = self.schema.field(name).type if name in self.schema.names else None
+            if kind is not None and _is_list(kind):
+                raise ManifestError(
+                    f"{self.given}, column {name}: expected one image in a cell, got lists of them. Give each a row of "
+                    f"its own, such as by pandas.DataFrame.explode({name!r}), and a seed where they are of one item."
+                )
 
     @cached_property
     def pictures(self) -> frozenset[str]:
@@ -271,6 +285,12 @@ def _holds_bytes(kind: "pyarrow.DataType") -> bool:
     if types.is_struct(kind):
         return kind.get_field_index("bytes") >= 0 and _holds_bytes(kind.field("bytes").type)
     return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
+
+
+def _is_list(kind: "pyarrow.DataType") -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def _is_text(kind: "pyarrow.DataType") -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from evalkit.edits.asked import read_asked
 from evalkit.edits.beside import pairs_beside, with_captions_beside
 from evalkit.edits.captions import read_captions
-from evalkit.edits.choose import Typed, best_numbering, best_of, notes_on, propose
+from evalkit.edits.choose import Typed, best_numbering, best_of, notes_on, propose, without_images
 from evalkit.edits.folder import EditFolder, ExpectedItems
 from evalkit.edits.item import IMAGE_FIELDS, EditItem, Problem
 from evalkit.edits.layouts import by_names, items_by_patterns
@@ -188,6 +188,8 @@ def _expected(
     if mapped:
         raise OptionError("--map says what the columns of a table are. Give the table too: --captions FILE")
     known = _by_files(scan, patterns, sources)
+    if known is None and not scan.images:
+        raise LayoutError(without_images(scan))
     if known is None:
         raise LayoutError(
             f"It is not known what the {len(scan.images)} image files in {scan.root} are edits of: there is no "

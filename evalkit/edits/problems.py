@@ -44,6 +44,7 @@ NOTICES = {
     "animated_image": "an animation, of which the first frame is used",
     "caption_differs": "a target caption other than the benchmark's, or that of the item's first edit, which is used",
     "colour_profile": "an ICC profile that was converted to sRGB, or could not be used",
+    "control_edits": "what would be wrong with a method's edits, and is what a control is for",
     "cut_caption": "a caption of more tokens than the encoder reads, of which it does not see the end",
     "deep_image": "more than 8 bits per channel, scaled to 8",
     "guessed": "what was taken for what it seems to be, with the option that says otherwise",

@@ -125,3 +125,16 @@ def test_a_path_in_a_sentence_stays_whole(monkeypatch, capsys):
     path = f"/a/folder/{'x' * 40}/and/another/one"
     Output().text(f"There is nothing at {path} to be read.", indent="  ")
     assert capsys.readouterr().out.splitlines() == ["There is nothing at", f"  {path}", "  to be read."]
+
+
+def test_what_is_the_same_of_several_items_is_said_once(monkeypatch, capsys):
+    """Of the first, and the others are named; what is said otherwise, and of no item, has lines of its own."""
+    monkeypatch.setenv("COLUMNS", "200")
+    said = {"a": "a has none: a/0.png is not there.", "b": "b has none: b/0.png is not there.", "ab": "ab has two."}
+    problems = [Problem(code="duplicate_item", message=text, item_id=item) for item, text in said.items()]
+    Output().problems("Problems", [*problems, Problem(code="duplicate_item", message="x.png is one more.")])
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "    a has none: a/0.png is not there. So for b.",
+        "    ab has two.",
+        "    x.png is one more.",
+    ]

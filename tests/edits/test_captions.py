@@ -103,6 +103,14 @@ def test_faulty_captions_table_is_explained(content: str | bytes, says: str, tmp
         open_folder(put(tmp_path / "edits", ["a.png"]), captions=table)
 
 
+def test_a_list_of_captions_is_asked_which_is_which(tmp_path: Path) -> None:
+    """Nobody says which of two texts describes the source."""
+    (tmp_path / "captions.json").write_text('{"a.png": ["A cat.", "A dog."]}')
+
+    with pytest.raises(DataError, match=r"got the list \['A cat.', 'A dog.'\].*Say it: \{\"source_caption\""):
+        open_folder(put(tmp_path / "edits", ["a.png"]), captions=tmp_path / "captions.json")
+
+
 def test_captions_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     """Only formats that are read are accepted."""
     (tmp_path / "captions.docx").touch()

@@ -1,9 +1,10 @@
 """``evalkit check`` says exactly what is wrong with a folder, and nothing else."""
 
 import json
+import shutil
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from evalkit.edits.open import open_folder
 from evalkit.edits.problems import NOTICES, PROBLEMS, is_notice
 from evalkit.images.decode import image_digest
 from tests.support import messy
+from tests.support.fakes import save_picture
 from tests.support.messy import Messy, build_messy
 from tests.support.pictures import encoded, scene
 
@@ -160,6 +162,27 @@ def test_unchanged_edits_of_one_source_are_not_duplicates_too() -> None:
     problems = list(duplicates(edits, {Path("a"): "1", Path("b"): "1", Path("s"): "1"}))
 
     assert [problem.code for problem in problems] == ["edited_equals_source"] * 2
+
+
+@pytest.mark.parametrize("method", ["identity", "shuffled_source", "mine"])
+def test_what_a_control_is_meant_to_do_is_a_notice(tmp_path: Path, method: str) -> None:
+    """Sources untouched, or of another item, are problems of a method that is to edit; other problems stay."""
+    sources = [save_picture(tmp_path / f"s{number}.png", number) for number in range(2)]
+    given = [0, 0, 1, 1] if method == "identity" else [1, 1, 0, 0]
+    items = [
+        EditItem(
+            item_id=f"i{number}", group=f"g{number // 2}", target_caption=str(number),
+            source_image=sources[number // 2],
+            edited_image=Path(shutil.copy(sources[given[number]], tmp_path / f"e{number}.png")),
+        )
+        for number in range(4)
+    ]  # fmt: skip
+    items.append(replace(items[0], item_id="small", edited_image=save_picture(tmp_path / "small.png", 9, size=4)))
+    folder = EditFolder(root=tmp_path, layout="manifest", items=tuple(items), n_files=5, n_matched=5, method=method)
+    found = Counter(problem.code for problem in check_folder(folder))
+    assert found.pop("tiny_image") == 1
+    del found["missing_source_caption"], found["size_differs"]
+    assert found == ({"duplicate_output": 2} if method == "mine" else {"control_edits": 1})
 
 
 def test_one_result_for_two_items_that_ask_for_the_same_is_no_duplicate() -> None:

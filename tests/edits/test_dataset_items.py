@@ -42,6 +42,13 @@ def test_rows_are_edits(tmp_path):
     assert "by their number from 0" in said[1]
 
 
+def test_lists_of_images_are_refused(tmp_path):
+    """A cell holds one image: they are not called empty, and it is said how each gets a row."""
+    rows = [row | {"edited_img": [row["edited_img"]]} for row in pair_rows(2)]
+    with pytest.raises(ManifestError, match=r"column edited_img: expected one image in a cell, got lists.*explode\("):
+        opened(write_parquet(tmp_path / "lists.parquet", rows))
+
+
 @pytest.mark.parametrize(
     ("ids", "expected"),
     [

@@ -166,7 +166,10 @@ def test_unexplained_folder_says_what_was_tried(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "says"),
-    [(["a.png"], "not known what the 1 image files .* --benchmark NAME"), ([], "not known what the 0 image files")],
+    [
+        (["a.png"], "not known what the 1 image files .* --benchmark NAME"),
+        ([], "was expected to hold edited images, and holds no image file"),
+    ],
 )
 def test_folder_of_nothing_known_says_what_to_give(names: list[str], says: str, tmp_path: Path) -> None:
     """Without manifest, benchmark or table there is nothing to pair with."""
@@ -182,6 +185,10 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
         open_folder(tmp_path / "a.png")
     with pytest.raises(LayoutError, match="which does not exist"):
         open_folder(tmp_path / "gone")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "a.png").symlink_to(tmp_path / "a.png")
+    with pytest.raises(LayoutError, match=r"1 symbolic link that leads out of it and is not followed: a\.png\. Name "):
+        open_folder(tmp_path / "links")
     (tmp_path / "empty").mkdir()
     with pytest.raises(LayoutError, match="holds no image file"):
         open_folder(tmp_path / "empty", expected=items_named("a"))
