@@ -6,7 +6,7 @@
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,12 +17,16 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from PIL import Image
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from evalkit.arrays import Pixels
 from evalkit.benchmarks.shapes.language import caption
-from evalkit.benchmarks.shapes.recognise import recognise
+from evalkit.benchmarks.shapes.recognise import read, recognise
+from evalkit.benchmarks.shapes.recogniser import codes
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, Jitter, Scene, draw
+from evalkit.metrics.unnamed import scene_detail_preservation, subject_detail_preservation
 from evalkit.stats.intervals import wilson_ends
 from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
 from tests.studies.measure_miniature_clip import split
+from tests.support.scenes import in_version
 
 SHIPPED = Path("adapters/evalkit_adapters/miniature_diffusion")
 GUIDANCE = 4.0
@@ -97,6 +101,8 @@ class Figures:
     guidance: float
     trained: int
     """Steps of training of the UNet."""
+    kept: dict[str, float] | None = None
+    """Of version 2: what the autoencoder, and inversion and reconstruction, keep of the details; chance is 0."""
 
 
 def assemble(
@@ -134,9 +140,12 @@ def samples(pipeline: StableDiffusionPipeline, scenes: Sequence[Scene], *, steps
     return np.concatenate(made)
 
 
-def shown(pipeline: StableDiffusionPipeline, scenes: Sequence[Scene], *, steps: int) -> npt.NDArray[np.bool_]:
+def shown(
+    pipeline: StableDiffusionPipeline, scenes: Sequence[Scene], *, steps: int, version: str = "1"
+) -> npt.NDArray[np.bool_]:
     """Whether the recogniser finds what the caption asked for, ``(scenes, attributes)``."""
-    found = [recognise(picture) for picture in samples(pipeline, scenes, steps=steps)]
+    pictures = samples(pipeline, scenes, steps=steps)
+    found = [read(picture).attributes if version == "2" else recognise(picture) for picture in pictures]
     return np.array(
         [
             [scene.attributes[name] == read[name] for name in ATTRIBUTES]
@@ -145,9 +154,12 @@ def shown(pipeline: StableDiffusionPipeline, scenes: Sequence[Scene], *, steps: 
     )
 
 
-def found_share(pipeline: StableDiffusionPipeline, scenes: Sequence[Scene], *, steps: int) -> dict[str, float]:
+def found_share(
+    pipeline: StableDiffusionPipeline, scenes: Sequence[Scene], *, steps: int, version: str = "1"
+) -> dict[str, float]:
     """For each attribute the share of samples in which the recogniser finds what the caption asked for."""
-    return dict(zip(ATTRIBUTES, shown(pipeline, scenes, steps=steps).mean(axis=0).round(4).tolist(), strict=True))
+    found = shown(pipeline, scenes, steps=steps, version=version)
+    return dict(zip(ATTRIBUTES, found.mean(axis=0).round(4).tolist(), strict=True))
 
 
 def psnr(ours: npt.NDArray[np.floating], drawing: npt.NDArray[np.uint8]) -> float:
@@ -155,13 +167,21 @@ def psnr(ours: npt.NDArray[np.floating], drawing: npt.NDArray[np.uint8]) -> floa
     return float(-10 * np.log10(np.mean((ours - drawing / 255) ** 2)))
 
 
-@torch.no_grad()
 def reconstruction(pipeline: StableDiffusionPipeline, n_inverted: int = N_INVERTED) -> tuple[float, float]:
     """Mean PSNR of drawings through the autoencoder, and through DDIM inversion and back."""
+    alone, inverted = np.mean([psnrs for _, psnrs, _ in reconstructed(pipeline, n_inverted, "1")], axis=0)
+    return float(alone), float(inverted)
+
+
+@torch.no_grad()
+def reconstructed(
+    pipeline: StableDiffusionPipeline, n_inverted: int, version: str
+) -> Iterator[tuple[Scene, list[float], list[Pixels]]]:
+    """Scenes whose drawings went through the autoencoder, and through inversion and back: PSNR and picture of both."""
     model = LatentDiffusion.from_pipeline(pipeline)
     steps, rng = model.schedule.steps(STEPS), np.random.default_rng([_SEED, 9])
-    values = []
-    for scene in split()[1][:n_inverted]:
+    for plain in split(version)[1][:n_inverted]:
+        scene = in_version(plain, version, rng)
         drawing = draw(scene, Jitter.sample(rng))
         clean, states = model.encode(Image.fromarray(drawing)), model.embed(caption(scene))
 
@@ -170,15 +190,29 @@ def reconstruction(pipeline: StableDiffusionPipeline, n_inverted: int = N_INVERT
 
         start = model.schedule.invert(clean, steps, noise)[steps[0].timestep]
         back = model.schedule.sample(start, steps, noise)
-        values.append([psnr(model.decode(latent), drawing) for latent in (clean, back)])
-    alone, inverted = np.mean(values, axis=0)
-    return float(alone), float(inverted)
+        made = [model.decode(latent) for latent in (clean, back)]
+        pictures = [np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8) for picture in made]
+        yield scene, [psnr(picture, drawing) for picture in made], pictures
 
 
-def measure(pipeline: StableDiffusionPipeline, *, trained: int, n_captions: int = N_CAPTIONS) -> Figures:
+def kept_details(scenes: Sequence[Scene], pictures: Sequence[Sequence[Pixels]]) -> dict[str, float]:
+    """What pictures made in two ways, of scenes with details, keep of these; chance is 0."""
+    true = np.array([codes(scene.details.attributes).ravel() for scene in scenes if scene.details])
+    kept = {}
+    for way, made in zip(("autoencoder", "reconstruction"), zip(*pictures, strict=True), strict=True):
+        seen = np.array([codes(read(picture).details).ravel() for picture in made])
+        kept[f"stripe, {way}"] = float(subject_detail_preservation(seen, true).values.mean())
+        kept[f"horizon, {way}"] = float(scene_detail_preservation(seen, true).values.mean())
+    return kept
+
+
+def measure(
+    pipeline: StableDiffusionPipeline, *, trained: int, n_captions: int = N_CAPTIONS, version: str = "1"
+) -> Figures:
     """Every figure of the card."""
-    right = shown(pipeline, split()[1][:n_captions], steps=STEPS)
-    alone, inverted = reconstruction(pipeline)
+    right = shown(pipeline, split(version)[1][:n_captions], steps=STEPS, version=version)
+    scenes, psnrs, pictures = zip(*reconstructed(pipeline, N_INVERTED, version), strict=True)
+    alone, inverted = np.mean(psnrs, axis=0).tolist()
     return Figures(
         n_captions=len(right),
         found=dict(zip(ATTRIBUTES, right.mean(axis=0).tolist(), strict=True)),
@@ -189,6 +223,7 @@ def measure(pipeline: StableDiffusionPipeline, *, trained: int, n_captions: int 
         steps=STEPS,
         guidance=GUIDANCE,
         trained=trained,
+        kept=kept_details(scenes, pictures) if version == "2" else None,
     )
 
 
@@ -203,6 +238,7 @@ def render_card(figures: Figures, *, n_bytes: int, n_parameters: int, tokens: in
         lines.append(f"| {what} | {100 * share:.1f} % | {100 * low:.1f}–{100 * high:.1f} % |")
     lines.append(f"| PSNR of the autoencoder | {figures.autoencoder_psnr:.1f} dB | |")
     lines.append(f"| PSNR of DDIM inversion and reconstruction | {figures.reconstruction_psnr:.1f} dB | |")
+    lines += [f"| kept of the {what} (chance 0) | {value:.2f} | |" for what, value in (figures.kept or {}).items()]
     return _CARD.format(
         figures="\n".join(lines),
         megabytes=f"{n_bytes / 1e6:.1f}",
@@ -216,10 +252,10 @@ def render_card(figures: Figures, *, n_bytes: int, n_parameters: int, tokens: in
     )
 
 
-def write_card(directory: Path, *, trained: int) -> Figures:
+def write_card(directory: Path, *, trained: int, version: str = "1") -> Figures:
     """Measures the model in a directory, and writes the figures and the card that states them."""
     pipeline = StableDiffusionPipeline.from_pretrained(directory)
-    figures = measure(pipeline, trained=trained)
+    figures = measure(pipeline, trained=trained, version=version)
     card = render_card(
         figures,
         n_bytes=sum(path.stat().st_size for path in directory.rglob("*.safetensors")),

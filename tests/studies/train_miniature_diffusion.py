@@ -381,7 +381,8 @@ def main() -> None:
     def measure(average: dict[str, torch.Tensor]) -> str:
         unet = build_unet(text.config.hidden_size)
         unet.load_state_dict(average)
-        return str(found_share(pipeline(unet.eval()), split(options.version)[1][:64], steps=20))
+        held_out = split(options.version)[1][:64]
+        return str(found_share(pipeline(unet.eval()), held_out, steps=20, version=options.version))
 
     pool = build_pool(options.work, autoencoder, tokenizer, text, options.version)
     unet = train_unet(options.work, pool, start_from=options.start, steps=options.steps, measure=measure)
@@ -389,7 +390,7 @@ def main() -> None:
     for part in (whole.unet, whole.vae):
         part.half()
     whole.save_pretrained(options.output)
-    write_card(options.output, trained=options.steps)
+    write_card(options.output, trained=options.steps, version=options.version)
 
 
 if __name__ == "__main__":
