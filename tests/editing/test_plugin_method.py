@@ -5,8 +5,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
-import sysconfig
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from evalkit.cli import main
 from evalkit.edits.manifest import read_manifest
 from evalkit.images.decode import read_image
 from tests.support.fakes import save_picture
+from tests.support.strangers import environment
 from tests.support.toys import SIDE, install
 
 # CONTRIBUTING's
@@ -36,19 +35,10 @@ def walk_through():
 def fresh(tmp_path_factory, walk_through):
     """The interpreter of a new environment that reaches evalkit, with the package installed there by pip, offline."""
     root = tmp_path_factory.mktemp("stranger")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / "venv"], check=True)
-    python = root / "venv" / "bin" / "python"
-    command = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    own = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
-    ours = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    (own / "ours.pth").write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in ours))
     (root / "package").mkdir()
     for name, content in walk_through[0].items():
         (root / "package" / name).write_text(content)
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
-    subprocess.run([python, "-m", "pip", "install", *options, root / "package"], check=True, timeout=300)
-    assert (own / "colour_wash.py").is_file()
-    return python
+    return environment(root / "venv", root / "package")
 
 
 def test_the_walk_through_is_two_files_and_four_commands(walk_through):
