@@ -13,7 +13,7 @@ from evalkit.cli.command import EvalkitGroup
 from evalkit.cli.command_lines import command_line
 from evalkit.cli.completion import completed
 from evalkit.cli.output import ExitCode, Output, output_options
-from evalkit.cli.submit import DIRECTORY, LEADERBOARD
+from evalkit.cli.submit import DIRECTORY, board_option
 from evalkit.errors import OptionError
 from evalkit.formatting import counted, format_percent
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from evalkit.leaderboard.verify import EntryProblem, Verified
 
 SITE = Path("build/site")
-ROOT = click.option(
-    "--leaderboard", "root", type=DIRECTORY, default=LEADERBOARD, show_default=True, help="Where the entries are."
-)
+ROOT = board_option("Where the entries are.")
 
 
 @click.group(cls=EvalkitGroup)

@@ -1,6 +1,8 @@
 """``evalkit submit``: a folder of edits becomes an entry of the leaderboard."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +13,26 @@ from evalkit.cli.output import Output, names_in, output_options
 LEADERBOARD = Path("leaderboard")
 """Where a checkout of evalkit has it."""
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def checkout(_: click.Context, __: click.Parameter, root: Path) -> Path:
+    """The leaderboard's directory.
+
+    Raises:
+        UsageError: It is not there.
+    """
+    if not root.is_dir():
+        raise click.UsageError(
+            f"There is no directory {root}: entries lie in evalkit's repository. Type this in a checkout of it, or "
+            "name one: --leaderboard DIR"
+        )
+    return root
+
+
+def board_option(text: str) -> Callable[[Any], Any]:
+    """The option that says where the leaderboard is."""
+    kind = click.Path(file_okay=False, path_type=Path)
+    return click.option("--leaderboard", "root", type=kind, default=LEADERBOARD, callback=checkout, help=text)
 
 
 @click.command(cls=EvalkitCommand, examples=["evalkit submit edits/mine --card my_method.yaml"])
@@ -25,14 +47,7 @@ DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option("--data", type=DIRECTORY, help="A copy of the benchmark's files.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
-@click.option(
-    "--leaderboard",
-    "root",
-    type=DIRECTORY,
-    default=LEADERBOARD,
-    show_default=True,
-    help="Where the entry goes.",
-)
+@board_option("Where the entry goes.")
 @output_options
 def submit(
     folder: Path, *, card: Path, metrics: str | None, data: Path | None, device: str, root: Path, output: Output
