@@ -23,7 +23,7 @@ def guide(topic: str | None, *, words: str | None, output: Output) -> None:
     from evalkit.guide import page, pages, search
 
     if words:
-        _show_found(list(search(words)), words, output)
+        _show_found(search(words), words, output)
     elif topic:
         read = page(topic)
         output.json({"topic": read.topic, "title": read.title, "text": read.text})

@@ -76,11 +76,13 @@ def page(topic: str) -> Page:
     return Page(topic)
 
 
-def search(words: str) -> Iterator[tuple[Page, str, str]]:
-    """Every passage that holds all words, in any case: page, heading, passage."""
+def search(words: str) -> list[tuple[Page, str, str]]:
+    """Every passage that holds all words, in any case: page, heading, passage; first those whose heading does."""
     wanted = words.casefold().split()
-    for each in pages():
-        for heading, passage in each.passages():
-            folded = f"{each.title} {heading} {passage}".casefold()
-            if all(word in folded for word in wanted):
-                yield each, heading, passage
+
+    def holds(text: str) -> bool:
+        return all(word in text.casefold() for word in wanted)
+
+    passages = [(each, heading, passage) for each in pages() for heading, passage in each.passages()]
+    found = [each for each in passages if holds(f"{each[0].title} {each[1]} {each[2]}")]
+    return sorted(found, key=lambda each: not holds(f"{each[0].title} {each[1]}"))
