@@ -201,7 +201,6 @@ def _score_several(
     view: _View,
 ) -> "list[ScoredRun]":
     """Scores several folders, and shows them in one table."""
-    from evalkit.scores.labels import run_labels
     from evalkit.scores.run import RUNS
     from evalkit.scores.tables import runs_table
     from evalkit.scoring.several import comparable, score_each
@@ -216,8 +215,7 @@ def _score_several(
     failures |= {opened[root].location: failure for root, failure in scored.failures.items()}
     refuse_all_failed(found, failures)
     directories = [f"{str(parent).rstrip('/')}/{path.name}" for path in scored.runs]
-    labels = run_labels([run.record for run in scored.runs.values()], directories)
-    runs = dict(zip(labels, scored.runs.values(), strict=True))
+    runs = scored.by_label
     following = command_line("compare", *directories) if comparable(list(runs.values())) else None
     placed = list(zip(runs.items(), directories, strict=True))
     shown = [view.as_json(run) | {"label": label, "directory": directory} for (label, run), directory in placed]

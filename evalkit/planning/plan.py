@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from evalkit.planning.records import Basis, Detectable, Needed, SeedPlan, StudyP
 from evalkit.scores.columns import ColumnNames
 from evalkit.scores.external import read_groups
 from evalkit.scores.run import ScoredRun
+from evalkit.scores.signatures import of_miniature
 from evalkit.stats.clusters import Labels, code_groups
 from evalkit.stats.power import (
     POWER,
@@ -107,7 +109,9 @@ def basis_from_pilot(
     there = ~np.isnan(values)
     labels = joined.groups[there]
     labels_of_seeds = [joined.seed_labels(name, metric) for name in scores.scores]
-    return _measured(values[there] * factor, labels, _components(tables, labels_of_seeds), notes)
+    measured = _measured(values[there] * factor, labels, _components(tables, labels_of_seeds), notes)
+    toys = [method.record for method in methods if method.record]
+    return replace(measured, miniature=any(of_miniature(toy.metrics[metric].signature) for toy in toys))
 
 
 def power(

@@ -30,6 +30,8 @@ class Basis:
     n_groups: int | None = None
     components: VarianceComponents | None = None
     """Items against seeds, where both methods of the pilot have several."""
+    miniature: bool = False
+    """Whether the pilot was scored with a toy encoder."""
     notes: tuple[str, ...] = ()
     """Where these figures come from, and what was assumed."""
 

@@ -4,6 +4,7 @@ import math
 
 from evalkit.formatting import counted, format_number, format_p_relation, share_of_studies
 from evalkit.planning.records import StudyPlan
+from evalkit.scores.tables import MINIATURE_NOTE
 from evalkit.stats.seeds import VarianceComponents
 from evalkit.tables.exportable import Shown
 from evalkit.tables.table import TextTable
@@ -25,7 +26,9 @@ def plan_tables(plan: StudyPlan) -> list[TextTable]:
     found, level = f"found by {share_of_studies(plan.power)}", f"α = {plan.alpha:.3g}"
     tables = [
         TextTable(
-            title=f"What so many items find ({level})",
+            title="\n".join(
+                [f"What so many items find ({level})", *([MINIATURE_NOTE] if plan.basis.miniature else [])]
+            ),
             header=("items", "groups", f"true difference {found}"),
             rows=tuple((f"{row.items:,}", f"{row.groups:,}", format_number(row.effect)) for row in plan.detectable),
             text_columns=frozenset(),

@@ -48,3 +48,12 @@ def short_signature(lines: Iterable[str]) -> str:
         "evalkit": [each["evalkit"] for each in fields if "evalkit" in each],
     }
     return "|".join(f"{key}:{'+'.join(dict.fromkeys(parts))}" for key, parts in found.items() if parts)
+
+
+def of_miniature(signature: str | None) -> bool:
+    """Whether a metric was computed with a toy encoder, as its signature says.
+
+    >>> of_miniature("clip_score|enc:miniature/clip@f3|v:1"), of_miniature("l1|enc:none|v:1"), of_miniature(None)
+    (True, False, False)
+    """
+    return "|enc:miniature" in (signature or "")

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from evalkit.cli import main
 from evalkit.errors import OptionError
 from evalkit.planning.plan import basis_from_deviation, basis_from_pilot, plan_study
+from evalkit.planning.tables import plan_tables
 from evalkit.stats.power import design_effect, intraclass_correlation
 from tests.support.runs import A, B, write_scores
 
@@ -213,3 +214,11 @@ def test_no_effect_is_no_plan():
     done = evalkit("power", "--sd", "1", "--effect", "0")
     assert done.exit_code == 1
     assert "The effect must be a positive number" in done.stderr
+
+
+@pytest.mark.parametrize("encoder", ["miniature/clip@f32098898ebf", "open_clip/ViT-B-32@0123"])
+def test_a_pilot_of_a_toy_encoder_is_named_above_the_plan(tmp_path, encoder):
+    """Nobody plans a study on a toy's spread without knowing it."""
+    runs = [write_scores(tmp_path / name, {"clip_score": x}, enc=encoder) for name, x in (("x", A), ("y", B))]
+    title = plan_tables(plan_study(basis_from_pilot(runs)))[0].title
+    assert ("\nminiature encoder" in title) == encoder.startswith("miniature")

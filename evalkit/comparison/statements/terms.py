@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from evalkit.comparison.records import ComparedMetric, Comparison
 from evalkit.formatting import counted, format_declared, format_percent, one_line, series
+from evalkit.scores.signatures import of_miniature
 
 TEST_NAMES: Mapping[str, str] = {"sign_flip": "sign-flip", "t": "group-robust t", "wilcoxon": "Wilcoxon signed-rank"}
 CROSSED = "crossed_t"
@@ -118,7 +119,7 @@ def how_corrected(correction: str) -> str:
 
 def is_miniature(metric: ComparedMetric) -> bool:
     """Whether the metric was computed with a toy encoder."""
-    return "|enc:miniature" in (metric.signature or "")
+    return of_miniature(metric.signature)
 
 
 def on_benchmark(comparison: Comparison) -> str:
