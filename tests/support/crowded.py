@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from evalkit.leaderboard.ranking import _front
 from evalkit.metrics.base import METRICS
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scoring.summaries import summarize
@@ -18,7 +19,9 @@ def crowded(board, n=300):
     model = next(row for row in board.rows if row.unranked is None)
     entries = [_drawn(model.entry, number, n, rng) for number in range(n)]
     decided = {metric: _intervals(entries, metric) for metric in board.protocol.metrics}
+    front = _front(board.protocol, entries)
     rows = [_row(model, number, entry, decided) for number, entry in enumerate(entries)]
+    rows = [replace(row, on_front=row.entry.method in front) for row in rows]
     rows.sort(key=lambda row: -row.entry.metrics[board.protocol.alignment].mean)
     templates = {pair.metric: pair for pair in board.pairs}
     pairs = [pair for metric, template in templates.items() for pair in _pairs(entries, template, *decided[metric])]
@@ -80,4 +83,4 @@ def _row(model, number, entry, decided):
             ranked, method=entry.method, mean=summary.mean, ci_low=summary.ci_low, ci_high=summary.ci_high,
             rank_low=1 + lost, rank_high=len(low) - won, tied_with_best=not lost,
         )  # fmt: skip
-    return replace(model, entry=entry, ranks=ranks, on_front=number % 60 == 0)
+    return replace(model, entry=entry, ranks=ranks)

@@ -83,12 +83,12 @@ def answer(label: str, best: Sequence[str], others: Sequence[str]) -> str:
     return f"{what}."
 
 
-def plot_caption(aligned: str, preserved: str) -> str:
-    """Under the plot of a board."""
+def plot_caption(aligned: str, preserved: str, *, crowded: bool) -> str:
+    """Under the plot of a board; ``crowded``: whether only some of the points have intervals."""
+    with_intervals = "with pointwise 95 % intervals" + (" of those that are named" if crowded else "")
     return (
-        f"Means of the ranked methods with their pointwise 95 % intervals; {aligned} is better upwards, {preserved} to "
-        "the right. ◆ and the dashed line are the Pareto front: no ranked method has better means on both. It is no "
-        "decision."
+        f"Means of the ranked methods {with_intervals}; {aligned} is better upwards, {preserved} to the right. ◆ and "
+        "the dashed line are the Pareto front: no ranked method has better means on both. It is no decision."
     )
 
 
@@ -112,7 +112,9 @@ def standing(words: Mapping[str, int], metric: str) -> str:
 
 def about_entries(n_methods: int, n_ranked: int, n_controls: int) -> str:
     """How many entries a board has."""
-    ranked = f"{n_ranked:,} of them ranked" if n_ranked else "none ranked"
+    ranked = (
+        "none ranked" if not n_ranked else "all ranked" if n_ranked == n_methods else f"{n_ranked:,} of them ranked"
+    )
     return f"{counted(n_methods, 'method')}, {ranked}, and {counted(n_controls, 'control')}."
 
 

@@ -15,8 +15,10 @@ from evalkit.scores.run import MetricSummary
 LINE = 15
 """Units from one label to the next, so that no two touch."""
 LONGEST_LABEL = 22
+MOST_INTERVALS = 40
+"""Of more points only those that are named have their intervals drawn: the others could not be told apart."""
 _TICKS = 5
-_LEFT, _TOP, _BOTTOM = 46, 10, 46
+_LEFT, _TOP, _BOTTOM, _RIGHT = 54, 10, 46, 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +53,13 @@ class _Plotted:
     on_front: bool
 
 
-def trade_off_plot(board: Board, *, width: int = 620, height: int = 400, labelled: bool = True) -> Markup | None:
+def trade_off_plot(board: Board, *, width: int = 620, height: int = 400) -> Markup | None:
     """The plot as an element of a page, in the page's colours; None where nobody is ranked.
 
     Args:
         board: Whose ranked methods.
         width: Of the drawing, labels included.
         height: Of the drawing.
-        labelled: Whether methods are named beside it, as many as there is room for and those on the front first.
     """
     preserved, aligned = board.protocol.preservation, board.protocol.alignment
     points = [
@@ -71,14 +72,14 @@ def trade_off_plot(board: Board, *, width: int = 620, height: int = 400, labelle
     ]
     if not points:
         return None
-    right = 150 if labelled else 12
-    x = _axis(preserved, [point.summaries[0] for point in points], width - _LEFT - right)
+    x = _axis(preserved, [point.summaries[0] for point in points], width - _LEFT - _RIGHT)
     y = _axis(aligned, [point.summaries[1] for point in points], height - _TOP - _BOTTOM)
-    drawn = [*_frame(x, y), *_front(points, x, y), *_intervals(points, x, y), *_marks(points, x, y)]
-    if labelled:
-        drawn += _labels(points, x, y)
+    first = _named(points, y)
+    spread = points if len(points) <= MOST_INTERVALS else first
+    svg = "".join(
+        [*_frame(x, y), *_front(points, x, y), *_intervals(spread, x, y), *_marks(points, x, y), *_labels(first, x, y)]
+    )
     named = escape(boards.plot_alt(aligned, preserved, [point.title for point in points if point.on_front]))
-    svg = "".join(drawn)
     return Markup(  # noqa: S704 - what is not of this file is escaped
         f'<svg viewBox="0 0 {width} {height}" class="plot" role="img" aria-label="{named}" '
         f'style="--width:{width}px"><g transform="translate({_LEFT},{_TOP})">{svg}</g></svg>'
@@ -120,7 +121,7 @@ def _frame(x: _Axis, y: _Axis) -> list[str]:
     drawn += [
         f'<text class="name" x="{x.length / 2}" y="{y.length + 36}" text-anchor="middle">{escape(x.metric)}, '
         "better →</text>",
-        f'<text class="name" transform="translate(-34,{y.length / 2}) rotate(-90)" text-anchor="middle">'
+        f'<text class="name" transform="translate(-42,{y.length / 2}) rotate(-90)" text-anchor="middle">'
         f"{escape(y.metric)}, better →</text>",
     ]
     return drawn
@@ -162,11 +163,15 @@ def _marks(points: Sequence[_Plotted], x: _Axis, y: _Axis) -> list[str]:
     return drawn
 
 
+def _named(points: Sequence[_Plotted], y: _Axis) -> list[_Plotted]:
+    """Those whose names there is room for: on the front first, then the best at making the edit."""
+    room = int((y.length + _BOTTOM) // LINE)
+    return sorted(points, key=lambda point: not point.on_front)[:room]
+
+
 def _labels(points: Sequence[_Plotted], x: _Axis, y: _Axis) -> list[str]:
     """Names in a column at the right, from top to bottom as their points lie, each with a line to its point."""
-    room = int((y.length + _BOTTOM) // LINE)
-    first = sorted(points, key=lambda point: not point.on_front)[:room]
-    placed = sorted((_place(point, x, y)[::-1], point.title, point.on_front) for point in first)
+    placed = sorted((_place(point, x, y)[::-1], point.title, point.on_front) for point in points)
     heights: list[float] = []
     for (down, _), *_rest in placed:
         heights.append(max(down, heights[-1] + LINE if heights else 0.0))

@@ -15,6 +15,7 @@ from evalkit.leaderboard.files import read_file
 from evalkit.leaderboard.ranking import ALPHA
 from evalkit.leaderboard.records import LEVELS
 from evalkit.leaderboard.records_io import write_text
+from evalkit.leaderboard.site.plot import MOST_INTERVALS
 from evalkit.leaderboard.site.views import FILTERS
 from evalkit.report.page import SCRIPTS, asset
 
@@ -46,6 +47,7 @@ def environment(templates: Path, protocols: Sequence[str]) -> Environment:
         levels=LEVELS,
         say=boards,
         alpha=ALPHA,
+        most_intervals=MOST_INTERVALS,
         style=Markup(asset("page.css") + read_file(templates / "site.css").decode()),  # noqa: S704 - of this project
         script=Markup(script),  # noqa: S704 - files of this project
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.records import PairResult, RankedMethod
-from evalkit.comparison.statements import boards
-from evalkit.comparison.statements.pairs import win_tie_loss
-from evalkit.formatting import DASH, counted, format_interval, format_p, format_ranks, format_score, format_signed
+from evalkit.formatting import DASH, counted, format_interval, format_ranks, format_score, format_signed
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.records import AnomalyCheck
 from evalkit.leaderboard.store import LoadedEntry
@@ -108,13 +106,9 @@ def _interval(low: float | None, high: float | None) -> str:
 FILTERS = {
     "number": format_score,
     "signed": format_signed,
-    "p": format_p,
     "ranks": _ranks,
     "interval": _interval,
-    "signed_interval": lambda low, high: format_interval(low, high, format_signed),
     "position": _position,
-    "verdict": boards.verdict_on_b,
-    "wins": win_tie_loss,
     "sign": _sign,
     "dashed": lambda name: name.replace("_", "-"),
     "spaced": lambda name: name.replace("_", " "),
