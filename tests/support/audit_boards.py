@@ -130,5 +130,6 @@ def _shown(name, kind, path, run, means):
     card = Card(name="drawn", title=name, summary="Drawn.", kind=kind, licence="MIT")
     record = SimpleNamespace(declarations=SimpleNamespace(uses=()), submitted="2026-01-01")
     return SimpleNamespace(
-        method=name, path=path, card=card, run=run, metrics=means, level="self_scored", record=record
+        method=name, path=path, card=card, run=run, metrics=means, level="self_scored", record=record,
+        awaiting=()
     )  # fmt: skip
