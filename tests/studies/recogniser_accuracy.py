@@ -22,6 +22,7 @@ from evalkit.arrays import Pixels
 from evalkit.benchmarks.shapes.recognise import UNKNOWN, read, recognise
 from evalkit.benchmarks.shapes.recogniser import codes
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, DETAILED_RADII, Jitter, Scene, draw
+from evalkit.metrics.pixel import differences
 from evalkit.metrics.unnamed import scene_detail_preservation, subject_detail_preservation
 from tests.support.scenes import in_version, scenes
 
@@ -112,8 +113,9 @@ def write_details(autoencoder: Path | None, number: int) -> None:
     ways: dict[str, Callable[[Pixels, np.random.Generator], Pixels]] = {"clean": lambda pixels, _: pixels, **SPOILT}
     if autoencoder:
         through, compressed = autoencoded(autoencoder), jpeg(75)
-        ways["autoencoded"] = through
-        ways["autoencoded, JPEG quality 75"] = lambda pixels, rng: compressed(through(pixels, rng), rng)
+        name = f"autoencoded ({decibels(through, number):.1f} dB)"
+        ways[name] = through
+        ways[f"{name}, JPEG quality 75"] = lambda pixels, rng: compressed(through(pixels, rng), rng)
     lines = [HEADING.format(number=number, columns=" | ".join(DETAILED_RADII))]
     for name, spoil in ways.items():
         lines.append(details_line(name, spoil, number))
@@ -157,6 +159,13 @@ def details_line(name: str, spoil: Callable[[Pixels, np.random.Generator], Pixel
         *(*(f"{mean:.3f}" for mean in by_size), lost[0], f"{horizon.mean():.3f}", lost[1]),
     ]
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def decibels(spoil: Callable[[Pixels, np.random.Generator], Pixels], number: int) -> float:
+    """Mean PSNR of drawings after what spoils them."""
+    rng = np.random.default_rng([SEED, 4])
+    drawings = [draw(with_details(rng), Jitter.sample(rng)) for _ in range(number)]
+    return float(np.mean([-10 * np.log10(differences(spoil(drawing, rng), drawing)[1]) for drawing in drawings]))
 
 
 def with_details(rng: np.random.Generator) -> Scene:

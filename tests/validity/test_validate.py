@@ -9,8 +9,11 @@ from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.images.decode import read_image
 from evalkit.validity.damage import DAMAGES, damaged
 from evalkit.validity.systems import collect_systems
+from evalkit.validity.trial import truth_metrics
 from evalkit.validity.validate import validate_metrics
 from tests.support.validity import known_methods, work_folder
+
+KEPT = ("subject_detail", "scene_detail", "unnamed_attribute")
 
 METRICS = ("clip_score", "clip_directional_similarity", "clip_image_similarity", "edit_success")
 
@@ -73,6 +76,20 @@ def test_the_truth_itself_is_recognised(validity):
     assert control(found, "wrong_attribute").mean == 0.0
     assert "truth" in found.verdict
     assert not any(agreement.truth == "edit_success" for agreement in found.agreements)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "names"),
+    [
+        ("shapes", ["edit_success", "attribute_preservation"]),
+        ("shapes:v2", ["edit_success:v2", *(f"{what}_preservation" for what in KEPT)]),
+    ],
+)
+def test_the_truth_is_read_by_the_recogniser_of_the_version(benchmark, names):
+    """Pictures with details by the one that sees them; and the distance to the perfect edit."""
+    found = truth_metrics(BENCHMARKS.get(benchmark)().items)
+
+    assert [metric.name for metric in found] == [*names, "l1_reference"]
 
 
 def test_agreement_is_known_for_every_edit_type(validity):
