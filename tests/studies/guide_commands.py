@@ -23,7 +23,7 @@ def main() -> None:
         for document in (*DOCUMENTS, HELP):
             print(f"## `{document}`\n\n| command | seconds |\n|---|---|")
             last = time.process_time()
-            for line, shown in ran(document, laid_out, Path(folder, document.name)):
+            for line, shown in ran(document, laid_out, Path(folder, document.as_posix().replace("/", "_"))):
                 now = time.process_time()
                 failed = "" if shown.exit_code == 0 else f" (exit code {shown.exit_code})"
                 print(f"| `{line}` | {now - last:.1f}{failed} |".replace("|ours", "\\|ours"), flush=True)
