@@ -8,6 +8,7 @@ disappearing.
 import difflib
 import functools
 import importlib
+import inspect
 import signal
 import sys
 import threading
@@ -264,6 +265,24 @@ def refuse_faults(subject: str, faults: Callable[[], Iterable[str]]) -> None:
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """The sentence for a name that is not among the known ones, with the nearest of them."""
     return f"There is no {kind} '{name}'. {nearest(name, known)}See: evalkit list {kind}s"
+
+
+def refuse_unknown_options(names: Iterable[str], function: Callable[..., object], options: type) -> None:
+    """Refuse what is no option of a public function that takes the fields of a record as its ``**`` arguments.
+
+    Raises:
+        TypeError: As for any argument that a function does not have; the message suggests the nearest.
+    """
+    taken = [*inspect.signature(function).parameters.values(), *inspect.signature(options).parameters.values()]
+    known = [
+        argument.name for argument in taken if argument.kind not in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD)
+    ]
+    for name in names:
+        if name not in known:
+            near = nearest(name, known)
+            raise TypeError(
+                f"{function.__name__}() has no option '{name}'. {near}See: help(evalkit.{options.__name__})"
+            )
 
 
 def nearest(name: str, known: Iterable[str], *, shown: Mapping[str, str] | None = None) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -121,6 +122,32 @@ def test_a_path_may_be_text(name):
     hints = get_type_hints(getattr(evalkit, name))
     taken = {argument: [hint, *get_args(hint)] for argument, hint in hints.items() if argument != "return"}
     assert not [argument for argument, kinds in taken.items() if Path in kinds and str not in kinds]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "wrong", "near"),
+    [
+        ("measure", [np.zeros((8, 8, 3))], "sources", "source"),
+        ("score", ["edits"], "metric", "metrics"),
+        ("score_each", [["edits"], "runs"], "progres", "progress"),
+        ("compare", ["a", "b"], "margin", "margins"),
+    ],
+)
+def test_an_unknown_option_is_answered_with_the_nearest(name, arguments, wrong, near):
+    """By the function that was called, of its own arguments and of the fields of its options; first of all."""
+    with pytest.raises(TypeError, match=rf"^{name}\(\) has no option '{wrong}'\. Did you mean {near}\b.*See: help\("):
+        getattr(evalkit, name)(*arguments, **{wrong: None})
+
+
+@pytest.mark.parametrize("option", ["data", "sources", "captions"])
+def test_a_data_frame_is_no_path(tmp_path, option):
+    """One sentence says what is taken, of the folder too."""
+    with pytest.raises(
+        evalkit.EvalkitError, match=f"^{option}: expected the path of a file or folder, got a DataFrame"
+    ):
+        evalkit.open_edits(tmp_path, **{option: pd.DataFrame({"a": [1]})})
+    with pytest.raises(evalkit.EvalkitError, match=r"^edits: expected the path of a file or folder, got a DataFrame"):
+        evalkit.score(pd.DataFrame({"a": [1]}))
 
 
 def test_a_run_is_scored_and_read_by_paths_that_are_text(tmp_path):

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
+from os import PathLike
 from pathlib import Path
 
 from evalkit.benchmarks.base import BENCHMARKS, CARDS, Benchmark, LoadedBenchmark
@@ -67,6 +68,10 @@ def open_edits(
         BenchmarkError: The benchmark's files cannot be had.
         DataError: The folder cannot be read as any layout.
     """
+    paths = {"data": data, "sources": sources, "captions": captions}
+    for name, path in {"edits": root, **paths}.items():
+        if not isinstance(path, str | PathLike | None):
+            raise OptionError(f"{name}: expected the path of a file or folder, got a {type(path).__name__}.")
     patterns = pattern.splitlines() if isinstance(pattern, str) else list(pattern or ())
     rows = _rows(root, sources, benchmark, captions, patterns, split=split, config=config)
     holds_edits = rows is not None and sources is None
@@ -77,7 +82,6 @@ def open_edits(
         loaded = chosen.load(Path(data) if data else None, near=None if holds_edits else Path(root))
         chosen, expected = loaded.benchmark, loaded.expected
     texts = {"benchmark": benchmark, "source_pattern": source_pattern, "strip": strip, "split": split, "config": config}
-    paths = {"data": data, "sources": sources, "captions": captions}
     fields = mapped_fields(mapped.splitlines()) if isinstance(mapped, str) else mapped or {}
     said = _Said(texts=texts, paths=paths, patterns=tuple(patterns), fields=fields)
     folder = _opened(root, said, rows, expected)

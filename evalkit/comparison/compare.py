@@ -1,6 +1,6 @@
 """``compare``: from run directories and tables to a comparison."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from evalkit.comparison.records import CORRECTIONS, ComparedMethod, Comparison
 from evalkit.comparison.statements.rankings import ranking_notes
 from evalkit.comparison.statements.terms import Inference
 from evalkit.formatting import counted, listed, one_line
+from evalkit.registry import refuse_unknown_options
 from evalkit.scores.external import read_groups
 from evalkit.scores.run import ScoredRun
 from evalkit.stats.compare import compare_methods, permutations_for
@@ -28,7 +29,7 @@ from evalkit.stats.scores import MetricScores
 
 
 def compare(
-    sources: str | Path | Sequence[str | Path | ScoredRun],
+    *sources: str | Path | ScoredRun | Iterable[str | Path | ScoredRun],
     options: ComparisonOptions | None = None,
     **settings: Any,  # noqa: ANN401 - fields of the options
 ) -> Comparison:
@@ -39,7 +40,8 @@ def compare(
 
     Args:
         sources: Runs, their directories, and tables of other tools (CSV, TSV, JSON, JSON Lines, Parquet); a path
-            optionally as ``NAME=PATH``. A table may hold several methods, and then be the only one.
+            optionally as ``NAME=PATH``; one by one, or as a list. A table may hold several methods, and then be the
+            only one.
         options: What is asked.
         **settings: Fields of the options by name, such as ``baseline="identity"`` or ``margins={"clip_score": 0.01}``.
 
@@ -59,9 +61,10 @@ def compare(
     >>> compare(table)
     <Comparison: On ssim ↑: b is better than a.>
     """
+    refuse_unknown_options(settings, compare, ComparisonOptions)
     options = replace(options or ComparisonOptions(), **settings)
-    sources = [sources] if isinstance(sources, str | Path) else sources
-    methods, notes = load_methods(sources, options.columns, options.named_metrics)
+    given = [each for source in sources for each in _several(source)]
+    methods, notes = load_methods(given, options.columns, options.named_metrics)
     plan = plan_comparison(methods, options)
     notes += check_comparable(methods, plan.names)
     methods, metrics, of_failures = with_failures_scored(methods, plan.metrics)
@@ -92,6 +95,13 @@ def compare(
         ),
     )
     return compared if options.by is None else replace(compared, edit_types=by_edit_type(compared))
+
+
+def _several(source: object) -> Iterable[Any]:
+    """The sources of a list; a data frame, over whose headings one can iterate, is none."""
+    if isinstance(source, Iterable) and not isinstance(source, str) and not hasattr(source, "shape"):
+        return source
+    return [source]
 
 
 def _method(method: Method, joined: Joined) -> ComparedMethod:

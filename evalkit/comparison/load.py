@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 
 from evalkit.errors import OptionError, RunError
@@ -185,6 +186,11 @@ def _read(source: str | Path | ScoredRun, columns: ColumnNames, *, is_alone: boo
     """The methods of one source, and remarks on how they were read."""
     if isinstance(source, ScoredRun):
         return [_run(source, source.record.folder.path)], []
+    if not isinstance(source, str | PathLike):
+        raise OptionError(
+            f"A {type(source).__name__} is no run: expected what score returned, or the path of a run directory or of "
+            "a table, such as a CSV file."
+        )
     name, path = _named(str(source))
     found, notes = (
         ([_run(read_run(path), str(path))], []) if path.is_dir() else _table(path, columns, is_alone=is_alone)

@@ -16,6 +16,7 @@ from evalkit.comparison.records import ComparedMetric
 from evalkit.errors import OptionError, RunError
 from evalkit.formatting import listed
 from evalkit.metrics.base import METRICS, Metric
+from evalkit.registry import nearest
 from evalkit.scores.columns import ColumnNames
 from evalkit.scores.directions import higher_is_better
 from evalkit.stats.clusters import check_alpha
@@ -143,7 +144,10 @@ def _check(methods: Sequence[Method], options: ComparisonOptions) -> None:
         raise RunError(f"A comparison needs two methods or more; got {', '.join(names) or 'none'}. {ways_out}")
     if options.baseline is not None and options.baseline not in names:
         expected = ", ".join(names)
-        raise OptionError(f"The baseline '{options.baseline}' is none of the methods: expected one of {expected}.")
+        near = nearest(options.baseline, names)
+        raise OptionError(
+            f"The baseline '{options.baseline}' is none of the methods: expected one of {expected}. {near}".rstrip()
+        )
     if options.correction == "maxt" and options.test != "sign_flip":
         raise OptionError(f"The correction maxt comes from the sign flips themselves: got --test {options.test}.")
 
@@ -159,7 +163,10 @@ def _refuse_others(chosen: Sequence[str], options: ComparisonOptions) -> None:
         for name in asked:
             if name not in chosen:
                 expected = ", ".join(chosen)
-                raise OptionError(f"--{option} names '{name}', which is not compared: expected one of {expected}.")
+                raise OptionError(
+                    f"--{option} names '{name}', which is not compared: expected one of {expected}. "
+                    f"{nearest(name, chosen)}".rstrip()
+                )
 
 
 def _protocol_of(methods: Sequence[Method]) -> Protocol | None:
@@ -187,9 +194,11 @@ def _choose(methods: Sequence[Method], options: ComparisonOptions) -> tuple[list
     for name in metrics:
         without = next((method for method in methods if name not in method.table.metrics), None)
         if without is not None:
-            remedy = f" Score it again: evalkit score FOLDER --metrics {name}" if without.record else ""
+            has = without.table.metrics
+            remedy = f"Score it again: evalkit score FOLDER --metrics {name}" if without.record else ""
+            remedy = nearest(name, has) or remedy
             raise OptionError(
-                f"{without.name} has no metric '{name}': expected one of {', '.join(without.table.metrics)}.{remedy}"
+                f"{without.name} has no metric '{name}': expected one of {', '.join(has)}. {remedy}".rstrip()
             )
     if not (metrics or everywhere):
         each = "; ".join(f"{method.name} has {', '.join(method.table.metrics)}" for method in methods)

@@ -12,6 +12,7 @@ from evalkit.comparison.join import join
 from evalkit.comparison.load import check_comparable, load_methods
 from evalkit.errors import OptionError
 from evalkit.planning.records import Basis, Detectable, Needed, SeedPlan, StudyPlan
+from evalkit.registry import nearest
 from evalkit.scores.columns import ColumnNames
 from evalkit.scores.external import read_groups
 from evalkit.scores.run import ScoredRun
@@ -90,7 +91,10 @@ def basis_from_pilot(
         raise OptionError(f"The correlation must lie in [−1, 1); got {correlation}.")
     shared = [name for name in methods[0].table.metrics if all(name in method.table.metrics for method in methods)]
     if not shared or (metric is not None and metric not in shared):
-        raise OptionError(f"The pilot has no metric '{metric or ''}': expected one of {', '.join(shared)}.")
+        near = nearest(metric or "", shared)
+        raise OptionError(
+            f"The pilot has no metric '{metric or ''}': expected one of {', '.join(shared)}. {near}".rstrip()
+        )
     metric = metric or shared[0]
     notes += check_comparable(methods, [metric])
     joined = join(methods, [metric], None if groups is None else read_groups(groups, columns))
@@ -107,9 +111,8 @@ def basis_from_pilot(
             "with them: a pilot of two methods would measure it"
         )
     there = ~np.isnan(values)
-    labels = joined.groups[there]
     labels_of_seeds = [joined.seed_labels(name, metric) for name in scores.scores]
-    measured = _measured(values[there] * factor, labels, _components(tables, labels_of_seeds), notes)
+    measured = _measured(values[there] * factor, joined.groups[there], _components(tables, labels_of_seeds), notes)
     toys = [method.record for method in methods if method.record]
     return replace(measured, miniature=any(of_miniature(toy.metrics[metric].signature) for toy in toys))
 
@@ -123,8 +126,8 @@ def power(
     correlation: float = USUAL_CORRELATION,
     columns: ColumnNames | None = None,
     groups: str | Path | None = None,
-    items: Sequence[int] = (),
-    effects: Sequence[float] = (),
+    items: int | Sequence[int] = (),
+    effects: float | Sequence[float] = (),
     alpha: float = 0.05,
     power: float = POWER,
     comparisons: int = 1,
@@ -140,8 +143,9 @@ def power(
         correlation: Of one run's scores with another method's, in [−1, 1).
         columns: Of tables, what cannot be guessed.
         groups: A table of items and groups.
-        items: Numbers of items to consider; usual ones and the pilot's by default.
-        effects: Differences to find, in the units of the scores; fractions of the standard deviation by default.
+        items: Number of items to consider, or several; usual ones and the pilot's by default.
+        effects: Difference to find, or several, in the units of the scores; fractions of the standard deviation by
+            default.
         alpha: Error rate of all comparisons together, in (0, 1).
         power: Probability of finding the effect, in (alpha, 1).
         comparisons: How many pairs will be compared; alpha is divided by it.
@@ -154,7 +158,7 @@ def power(
         RunError: The pilot's runs are not comparable.
         DataError: A table cannot be read.
 
-    >>> power(standard_deviation=0.03, effects=[0.01])
+    >>> power(standard_deviation=0.03, effects=0.01)
     <StudyPlan: 73 items to find a true difference of 0.0100>
     """
     if bool(pilot) == (standard_deviation is not None):
@@ -163,7 +167,8 @@ def power(
         basis = basis_from_deviation(standard_deviation, icc=icc, items_per_group=items_per_group)
     else:
         basis = basis_from_pilot(pilot, metric=metric, correlation=correlation, columns=columns, groups=groups)
-    return plan_study(basis, items=items, effects=effects, alpha=alpha, power=power, comparisons=comparisons)
+    numbers, wanted = (np.atleast_1d(values).tolist() for values in (items, effects))
+    return plan_study(basis, items=numbers, effects=wanted, alpha=alpha, power=power, comparisons=comparisons)
 
 
 def plan_study(

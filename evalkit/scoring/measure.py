@@ -17,6 +17,7 @@ from evalkit.errors import ImageError, OptionError
 from evalkit.images.decode import rgb_image
 from evalkit.images.stored import AnyImage
 from evalkit.metrics.base import get_metrics
+from evalkit.registry import refuse_unknown_options
 from evalkit.scoring.encoders import open_encoders
 from evalkit.scoring.features import Features, FileReader
 from evalkit.scoring.options import DEFAULT_METRICS, ScoreOptions
@@ -58,9 +59,9 @@ def measure(
     A network's last digits depend on who shares a batch: they are the command's for the same edits in the same order.
 
     Args:
-        edited: One image, or a batch of them: a list, or an array with one more axis. An image is a PIL image of any
-            mode, a NumPy array ``(height, width[, 1, 3 or 4])``, or a torch tensor ``([1, 3 or 4,] height, width)``;
-            sRGB with red first, as 8-bit integers, floats from 0 to 1, or booleans.
+        edited: One image, or a batch of them: a list, or an array of four axes. An image is a PIL image of any mode, a
+            NumPy array ``(height, width[, 1, 3 or 4])``, or a torch tensor ``([1, 3 or 4,] height, width)``; sRGB with
+            red first, as 8-bit integers, floats from 0 to 1, or booleans.
         source: The image before the edit: one for all, or one for each.
         reference: The ground-truth edit, alike.
         edit_mask: White, or true, where the image may change, alike.
@@ -82,6 +83,7 @@ def measure(
     >>> measure(white, source=black, metrics=["l1", "psnr"]).values
     {'l1': 1.0, 'psnr': 0.0}
     """
+    refuse_unknown_options(options, measure, ScoreOptions)
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     settings = ScoreOptions(metrics=names, **options)
     chosen, reader, batch = get_metrics(names), _MemoryReader(), _batch_of(edited)
@@ -121,10 +123,7 @@ def _batch_of(value: Any) -> list[Any] | None:  # noqa: ANN401 - images in any f
     """The images of a batch; None for a single image."""
     if isinstance(value, list | tuple):
         return list(value)
-    shape = tuple(getattr(value, "shape", ()))
-    if len(shape) < 3 or (len(shape) == 3 and shape[0 if _is_tensor(value) else -1] in _CHANNELS):
-        return None
-    return list(value)
+    return list(value) if len(getattr(value, "shape", ())) == 4 else None
 
 
 def _is_tensor(value: object) -> bool:
@@ -135,14 +134,25 @@ def _as_image(name: str, value: Any) -> Image.Image:  # noqa: ANN401 - an image 
     """Any form of one image in mode RGB."""
     if isinstance(value, Image.Image):
         return rgb_image(value)
+    kind, axes = "NumPy array", "height, width, channels"
+    shape = tuple(getattr(value, "shape", ()))
     if _is_tensor(value):
+        kind, axes = "torch tensor", "channels, height, width"
         value = value.detach().cpu()
         value = (value.float() if value.is_floating_point() else value).numpy()
         value = np.moveaxis(value, 0, -1) if value.ndim == 3 else value
     array = np.asarray(value)
+    if not array.ndim:
+        hint = f" Open it: PIL.Image.open({str(value)!r})" if isinstance(value, str | Path) else ""
+        raise ImageError(
+            f"{name}: expected a PIL image, a NumPy array or a torch tensor, got a {type(value).__name__}.{hint}"
+        )
     array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     if not array.size or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _CHANNELS):
-        raise ImageError(f"{name}: expected an image of 1, 3 or 4 channels, got an array of shape {np.shape(value)}.")
+        raise ImageError(
+            f"{name}: expected a {kind} of shape ({axes}), or (n, {axes}) for several images, with 1, 3 or 4 channels; "
+            f"got shape {shape}."
+        )
     if np.issubdtype(array.dtype, np.floating):
         low, high = float(array.min()), float(array.max())
         if not (low >= -_HALF_LEVEL and high <= 1 + _HALF_LEVEL):  # so that NaN fails too

@@ -23,6 +23,7 @@ from evalkit.errors import MissingItemsError, OptionError
 from evalkit.formatting import counted, listed
 from evalkit.images.stored import AnyImage
 from evalkit.metrics.base import Metric, get_metrics
+from evalkit.registry import refuse_unknown_options
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.merging import with_earlier_metrics
 from evalkit.scores.run import FolderRecord, ProblemRecord, RunRecord, ScoredRun, check_destination, write_run
@@ -91,6 +92,7 @@ def score(
     >>> score(open_edits(root / "mine", sources=root / "photos"), root / "run", metrics=["l1"])
     <ScoredRun: mine, 1 item: l1 1.0000>
     """
+    refuse_unknown_options(changes, score, ScoreOptions)
     opened = edits if isinstance(edits, OpenedFolder) else open_edits(edits)
     options = completed(replace(options or ScoreOptions(), **changes), opened.benchmark)
     if output is None:

@@ -16,6 +16,7 @@ from evalkit.errors import (
     UnknownNameError,
     failures_as_json,
 )
+from evalkit.registry import refuse_unknown_options
 from evalkit.scores.labels import run_labels
 from evalkit.scores.run import RUNS, ScoredRun
 from evalkit.scores.tables import shown_runs
@@ -101,6 +102,7 @@ def score_each(
         OptionError: One name is given for all of them.
         EvalkitError: What is wrong concerns all folders: an unknown metric, weights that cannot be had.
     """
+    refuse_unknown_options(changes, score_each, ScoreOptions)
     options, output = replace(options or ScoreOptions(), **changes), Path(output)
     if options.name:
         raise OptionError(f"'{options.name}' is the name of one run, and there are several. Leave --name out.")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from evalkit.comparison.statements.terms import CORRECTION_NAMES
 from evalkit.edits.manifest import write_manifest
 from evalkit.errors import EvalkitError, OptionError, RunError
 from evalkit.formatting import format_signed
+from evalkit.planning.plan import power
 from evalkit.scores.run import read_run
 from evalkit.scoring.score import score
 from tests.support.fakes import make_items, save_picture
@@ -391,7 +393,10 @@ def test_namesakes_are_told_apart(tmp_path, two):
     ("options", "error", "message"),
     [
         ({"metrics": ["clip_scores"]}, OptionError, "a has no metric 'clip_scores': expected one of clip_score"),
+        ({"metrics": ["clip_scores"]}, OptionError, r"Did you mean clip_score\?$"),
         ({"baseline": "c"}, OptionError, "The baseline 'c' is none of the methods: expected one of a, b"),
+        ({"baseline": "aa"}, OptionError, r"Did you mean a\?$"),
+        ({"margins": {"clip_scor": 1}}, OptionError, r"--margin names 'clip_scor', .* Did you mean clip_score\?$"),
         ({"margins": {"lpips": 1}}, OptionError, "--margin names 'lpips', which is not compared"),
         ({"margins": {"clip_score": -1}}, OptionError, "margin of clip_score must be a positive number; got -1"),
         ({"primary": ["lpips"]}, OptionError, "--primary names 'lpips'"),
@@ -505,8 +510,16 @@ def test_one_name_is_a_name_and_not_its_letters(tmp_path):
     runs = random_runs(tmp_path, ["a", "b"], metrics=("clip_score", "l1"))
     asked = {"metrics": "l1", "primary": "l1", "n_permutations": 999}
     assert compare(runs, **asked).metrics == compare(runs, **{**asked, "metrics": ["l1"], "primary": ["l1"]}).metrics
+    assert compare(*runs, **asked).pairs == compare(runs, **asked).pairs
     with pytest.raises(RunError, match="needs two methods or more; got a"):
         compare(runs[0])
+
+
+@pytest.mark.parametrize("function", [compare, lambda frames: compare(*frames), lambda frames: power(*frames)])
+def test_a_data_frame_is_no_run(function):
+    """What is taken instead is said, wherever runs are."""
+    with pytest.raises(OptionError, match="A DataFrame is no run: expected what score returned, or the path of"):
+        function([pd.DataFrame({"l1": [1.0]})])
 
 
 def test_runs_in_memory_are_compared_as_their_directories_are(tmp_path):

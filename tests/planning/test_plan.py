@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from evalkit.cli import main
 from evalkit.errors import OptionError
-from evalkit.planning.plan import basis_from_deviation, basis_from_pilot, plan_study
+from evalkit.planning.plan import basis_from_deviation, basis_from_pilot, plan_study, power
 from evalkit.planning.tables import plan_tables
 from evalkit.stats.power import design_effect, intraclass_correlation
 from tests.support.runs import A, B, write_scores
@@ -207,6 +207,16 @@ def test_the_command_prints_a_plan(pilot):
 def test_wrong_usage_is_exit_code_2(options):
     """Neither pilot nor deviation, both, or what goes with the other."""
     assert evalkit("power", *options).exit_code == 2
+
+
+def test_one_number_is_taken_as_a_list_of_one():
+    """Of items and of effects, and arrays of them too."""
+    (alone, listed, array) = (
+        power(standard_deviation=0.03, items=form([50]), effects=form([0.01]))
+        for form in (lambda values: values[0], list, np.array)
+    )
+    assert alone == listed == array
+    assert [row.items for row in alone.detectable] == [50]
 
 
 def test_no_effect_is_no_plan():

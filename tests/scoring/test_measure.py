@@ -119,10 +119,25 @@ def test_a_mask_may_be_of_booleans_and_what_is_lacking_is_a_reason():
     [
         (picture(0) / 2.0, "must lie between 0 and 1, got 0 to 127.5"),
         (picture(0).astype(np.int64), "expected 8-bit integers, floats from 0 to 1 or booleans, got int64"),
-        (np.zeros((8, 8, 2), np.uint8)[None][0, ..., :2], "expected an image of 1, 3 or 4 channels"),
+        (np.zeros((8, 8, 2), np.uint8), r"with 1, 3 or 4 channels; got shape \(8, 8, 2\)"),
+        (
+            np.zeros((3, 8, 9)),
+            r"NumPy array of shape \(height, width, channels\), or \(n, height, .* shape \(3, 8, 9\)",
+        ),
+        (torch.zeros(8, 9, 3), r"torch tensor of shape \(channels, height, width\), or \(n, .* shape \(8, 9, 3\)"),
+        ("a.png", r"a PIL image, a NumPy array or a torch tensor, got a str. Open it: PIL.Image.open\('a.png'\)"),
+        ({}, "a PIL image, a NumPy array or a torch tensor, got a dict."),
     ],
 )
-def test_what_is_no_image_is_refused_in_a_sentence(image, said):
-    """With the field and what was expected."""
-    with pytest.raises(ImageError, match=said):
-        measure([image], source=[picture(0)], metrics=["l1"])
+@pytest.mark.parametrize("form", [lambda image: image, lambda image: [image]], ids=["alone", "list"])
+def test_what_is_no_image_is_refused_in_a_sentence(image, said, form):
+    """With the field and what was expected, the order of the axes too: nothing is read as several grey images."""
+    with pytest.raises(ImageError, match=f"edited_image.*{said}"):
+        measure(form(image), source=picture(0), metrics=["l1"])
+
+
+def test_a_batch_in_the_order_of_the_other_library_is_refused():
+    """Each of its images would be one of as many channels as it is high."""
+    for batch in (np.zeros((5, 3, 8, 9)), torch.zeros(5, 8, 9, 3)):
+        with pytest.raises(ImageError, match=r"edited_image 0: expected a .* with 1, 3 or 4 channels"):
+            measure(batch, source=picture(0), metrics=["l1"])
