@@ -170,7 +170,7 @@ def show(
     for sentence in key_sentences(comparison):
         output.text(sentence)
     output.line()
-    _show_edit_types(comparison, output)
+    _show_edit_types(comparison, output, details=details)
     if details:
         _show_pairs(comparison, output)
     for note in all_notes(comparison) if details else shown_notes(comparison):
@@ -181,13 +181,14 @@ def show(
         output.text(rest)
 
 
-def _show_edit_types(comparison: "Comparison", output: Output) -> None:
-    """A table per metric, where edit types were asked for."""
-    from evalkit.comparison.tables.edit_types import edit_type_notes, edit_type_tables
+def _show_edit_types(comparison: "Comparison", output: Output, *, details: bool) -> None:
+    """A table per primary metric, with details of every metric, where edit types were asked for."""
+    from evalkit.comparison.tables.edit_types import edit_type_notes, edit_type_tables, primary_edit_types
 
-    for table in edit_type_tables(comparison):
+    shown = comparison if details else primary_edit_types(comparison)
+    for table in edit_type_tables(shown):
         output.table(table)
-    for note in edit_type_notes(comparison):
+    for note in edit_type_notes(shown):
         output.text(note)
         output.line()
 

@@ -221,7 +221,7 @@ def _unranked(missing: Indices, reasons: Sequence[str]) -> str | None:
     absent = int(_not_run(reasons)[missing].sum())
     if absent:
         return f"incomplete: {absent} of {len(missing)} items were not run"
-    return "it has no value for any item" if (missing > 0).all() else None
+    return "no value for any item" if (missing > 0).all() else None
 
 
 def _not_run(reasons: Sequence[str]) -> Mask:

@@ -22,7 +22,16 @@ import numpy as np
 from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
 from evalkit.stats import signs
-from evalkit.stats.clusters import GRID, Groups, Labels, check_alpha, code_groups, finite_by_group, to_steps
+from evalkit.stats.clusters import (
+    GRID,
+    ONE_GROUP,
+    Groups,
+    Labels,
+    check_alpha,
+    code_groups,
+    finite_by_group,
+    to_steps,
+)
 from evalkit.stats.multiplicity import permutations_needed
 from evalkit.stats.signs import CHUNK_BYTES, ENUMERATED_GROUPS, n_permutations_of, subset_sums
 from evalkit.stats.subset_means import subset_mean_interval
@@ -301,6 +310,8 @@ def _found(
     n_items, reason = int(pair.sizes.sum()), None
     if not n_items:
         reason = "no item has both scores"
+    elif np.count_nonzero(pair.sizes) == 1:
+        ends, reason = None, ONE_GROUP
     elif (pair.totals * n_items == pair.totals.sum() * pair.sizes).all():
         ends, reason = None, "all groups have the same difference: there is no spread to make an interval of"
     elif ends is None:

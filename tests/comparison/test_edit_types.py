@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from evalkit.cli import main
 from evalkit.comparison.compare import compare
 from evalkit.comparison.edit_types import by_edit_type
 from evalkit.comparison.statements.captions import about_edit_types
-from evalkit.comparison.tables.edit_types import edit_type_notes, edit_type_tables
+from evalkit.comparison.tables.edit_types import edit_type_notes, edit_type_tables, primary_edit_types
 from evalkit.comparison.tables.export import export
+from evalkit.comparison.tables.text import means_table
 from evalkit.report.page.render import render_page
 from evalkit.scores.frame import ScoreFrame
 from evalkit.stats.multiplicity import correct_families
@@ -196,6 +199,29 @@ def test_a_type_that_nobody_shares_is_left_out_and_one_type_is_no_table(tmp_path
 
 def test_few_groups_are_said(tmp_path):
     """On so few groups that nobody is ranked the reason stands below the table."""
-    types = by_edit_type(typed(compare([write(tmp_path / "few.csv", rows(n_items=12))]), in_turn))
+    few = [{**row, "lpips": "" if row["method"] == "c" else row["lpips"]} for row in rows(n_items=12)]
+    types = by_edit_type(typed(compare([write(tmp_path / "few.csv", few)]), in_turn))
 
-    assert "a ranking needs 4" in about_edit_types(types.of, types.left_out, types.n_untyped)
+    said = about_edit_types(types.of, types.left_out, types.n_untyped)
+    everywhere = "On object, style, background"
+    assert f" {everywhere} no method is ranked: 4 groups leave 3 degrees of freedom: a ranking needs 4." in said
+    assert f" {everywhere} c is not ranked on lpips: no value for any item." in said
+    assert said.count("ranked") == 2
+
+
+def test_a_terminal_shows_the_types_of_primary_metrics_in_the_order_of_the_means(tmp_path):
+    """The other metrics are counted and stand in the details; every table has the rows of the main one."""
+    columns = ("item_id", "method", "group", "edit_type", "score", "lpips")
+    path = write(tmp_path / "typed.csv", rows(), columns)
+    asked = compare([path], by="edit_type")
+    order = [row[0] for row in means_table(asked).rows]
+
+    tables = list(edit_type_tables(asked))
+    assert [[row[0] for row in table.rows] for table in tables] == [order, order]
+    assert [table.rows for table in edit_type_tables(primary_edit_types(asked))] == [tables[0].rows]
+    words = ["compare", str(path), "--by", "edit_type"]
+    terminal, details = (CliRunner().invoke(main, [*words, *more]).stdout for more in ([], ["--details"]))
+    assert terminal.count("by edit type, exploratory") == 1
+    assert "1 more metric by edit type: --details" in terminal
+    assert details.count("by edit type, exploratory") == 2
+    assert "more metric" not in details

@@ -15,7 +15,9 @@ from evalkit.comparison.statements.terms import Inference
 from evalkit.comparison.tables.text import (
     NOTES_SHOWN,
     PAIRS_SHOWN,
+    bound_notes,
     comparison_notes,
+    means_table,
     omitted_pairs,
     pairs_table,
     pairs_tables,
@@ -229,6 +231,31 @@ def test_a_fact_about_many_pairs_is_said_once_with_their_number(tmp_path):
     two = compare([written(tmp_path, {name: [n] * 12 for n, name in enumerate("AB")})])
     assert f"B − A on score: {reason}" in comparison_notes(two)
     assert list(key_sentences(two)) == [two.pairs[0].sentence]
+
+
+def test_one_group_allows_no_interval_and_no_ranks(tmp_path):
+    """Items that differ in one group are not called equal, no legend is there of ranks that nobody has."""
+    comparison = compare([written(tmp_path, {"A": [0.1, 0.2, 0.3, 0.4], "B": [0.1, 0.9, 0.8, 0.4]}, groups="gggg")])
+    notes = comparison_notes(comparison)
+
+    assert "B − A on score: one group only: no spread between groups can be known" in notes
+    assert [note for note in notes if "ranked" in note] == ["no method is ranked: one group only"]
+    assert "ranks that the decisions allow" not in means_table(comparison).title
+    assert "best mean" not in means_caption(comparison, "Bold", "italics")
+    two = compare([written(tmp_path, {"A": normal(12), "B": normal(12, 9, 1)})])
+    assert "ranks that the decisions allow" in means_table(two).title
+    assert "best mean" in means_caption(two, "Bold", "italics")
+
+
+def test_the_interval_of_equal_values_is_explained(tmp_path):
+    """A mean at the end of a metric's range has the exact bound for an interval, and the notes say why."""
+    spread = [x / 20 for x in range(10)]
+    comparison = compare([written(tmp_path, {"A": [0.0] * 10, "B": spread}, metric="l1")])
+    notes = ["[0.0000, 0.2589]: all values are equal: it is the bound that the groups allow"]
+
+    assert list(bound_notes(comparison)) == notes
+    assert shown_notes(comparison)[:1] == notes
+    assert not list(bound_notes(compare([written(tmp_path, {"A": [0.0] * 10, "B": spread}, metric="score")])))
 
 
 def test_a_terminal_has_the_first_notes_and_the_number_of_the_others(tmp_path):

@@ -68,14 +68,15 @@ def answer(label: str, best: Sequence[str], others: Sequence[str]) -> str:
         others: The other ranked methods.
 
     >>> answer("l1 ↓", ["A", "B"], ["C", "D", "E", "F", "G"])
-    'l1 ↓: 2 of 7 ranked methods are not told apart from the best: A and B.'
+    'l1 ↓: any of 2 of the 7 ranked methods may be the best: A and B.'
     >>> answer("l1 ↓", ["A", "B", "C", "D", "E"], ["F"])
-    'l1 ↓: 5 of 6 ranked methods are not told apart from the best; F is shown to be behind.'
+    'l1 ↓: any of 5 of the 6 ranked methods may be the best; F is shown to be behind.'
     """
     n_ranked = len(best) + len(others)
     if len(best) == 1:
         return f"{label}: {best[0]} alone of {n_ranked:,} ranked methods has none that is shown to be better."
-    what = f"{label}: {len(best):,} of {n_ranked:,} ranked methods are not told apart from the best"
+    part = f"{len(best):,} of the " if others else ""
+    what = f"{label}: any of {part}{n_ranked:,} ranked methods may be the best"
     if len(best) <= MOST_NAMED:
         return f"{what}: {series(best, 'and')}."
     if 0 < len(others) <= MOST_NAMED:

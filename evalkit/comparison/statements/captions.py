@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from evalkit.comparison.records import ComparedMetric, Comparison
 from evalkit.comparison.statements.pairs import detectable
-from evalkit.comparison.statements.rankings import about_ranks
+from evalkit.comparison.statements.rankings import about_ranks, unranked_notes
 from evalkit.comparison.statements.terms import (
     Inference,
     how_corrected,
@@ -20,8 +20,9 @@ from evalkit.formatting import counted, listed, one_line, share_of_studies
 def means_title(comparison: Comparison, tied: str) -> str:
     """Above a table of means, with the name of the mark of those that no method is decided better than."""
     level = Inference.of(comparison.settings).level
-    marks = f"1–4: ranks that the decisions allow; {tied}: no method is decided better"
-    return f"Means{on_benchmark(comparison)} with pointwise {level} intervals, {basis(comparison)}\n{marks}"
+    marks = f"\n1–4: ranks that the decisions allow; {tied}: no method is decided better"
+    title = f"Means{on_benchmark(comparison)} with pointwise {level} intervals, {basis(comparison)}"
+    return f"{title}{marks if about_ranks(comparison) else ''}"
 
 
 def pairs_title(comparison: Comparison) -> str:
@@ -36,11 +37,11 @@ def pairs_on_title(comparison: Comparison, metric: ComparedMetric) -> str:
 
 def means_caption(comparison: Comparison, best: str, tied: str) -> str:
     """What a table of means shows, with the names of the marks of the best and of those that may be it, too."""
-    level = Inference.of(comparison.settings).level
+    level, ranks = Inference.of(comparison.settings).level, about_ranks(comparison)
     return (
         f"Means{on_benchmark(comparison)} with pointwise {level} intervals and, in brackets, ranks, "
-        f"{basis(comparison)}. {intervals_of_means(comparison)} {about_marks(best, tied)}. "
-        f"{_sentence(about_ranks(comparison))}Pairwise comparisons: {how_tested(comparison)}."
+        f"{basis(comparison)}. {intervals_of_means(comparison)} "
+        f"{f'{about_marks(best, tied)}. {ranks} ' if ranks else ''}Pairwise comparisons: {how_tested(comparison)}."
     )
 
 
@@ -74,12 +75,11 @@ def about_edit_types(of: Mapping[str, Comparison], left_out: Mapping[str, str], 
         f"decisions between methods are {how_corrected(inference.exploratory_correction)} over all {many} comparisons "
         f"of all edit types{' on a metric' if len(tests) > 1 else ''}"
     )
-    reasons: dict[str, list[str]] = {}
+    types: dict[str, list[str]] = {}
     for name, comparison in of.items():
-        for row in comparison.ranking:
-            if row.reason and one_line(name) not in reasons.setdefault(row.reason, []):
-                reasons[row.reason].append(one_line(name))
-    unranked = "".join(f" Not ranked on {listed(names)}: {reason}." for reason, names in reasons.items())
+        for note in unranked_notes(comparison.ranking):
+            types.setdefault(note, []).append(one_line(name))
+    unranked = "".join(f" On {listed(names)} {note}." for note, names in types.items())
     without = [f"{one_line(name)} is left out: {reason}" for name, reason in left_out.items()]
     untyped = [f"{counted(n_untyped, 'item')} of no known type"] if n_untyped else []
     more = f" Not shown: {'; '.join([*without, *untyped])}." if without or untyped else ""
@@ -169,10 +169,6 @@ def compared_on(comparison: Comparison, metric: ComparedMetric) -> tuple[int, in
     pairs = [pair for pair in comparison.pairs if pair.metric == metric.name]
     together = [pair for pair in pairs if {pair.a, pair.b} <= ranked] or pairs
     return max(((pair.n_items, pair.n_groups) for pair in together), default=(0, 0))
-
-
-def _sentence(text: str) -> str:
-    return f"{text} " if text else ""
 
 
 def _unranked(comparison: Comparison) -> bool:

@@ -139,6 +139,28 @@ def _what_holds(comparison: Comparison, inference: Inference) -> str:
     return f"; {'; '.join(parts)}."
 
 
+def unranked_notes(rows: Sequence[RankedMethod]) -> Iterator[str]:
+    """Who is not ranked on which metrics: each reason once for those that share it.
+
+    Nobody is ranked where the reason holds for every method that has a mean.
+    """
+    unranked: dict[tuple[str, str], set[str]] = {}
+    means: dict[str, set[str]] = {row.metric: set() for row in rows}
+    for row in rows:
+        if row.reason:
+            unranked.setdefault((row.reason, row.metric), set()).add(row.method)
+        if row.mean is not None:
+            means[row.metric].add(row.method)
+    shared: dict[tuple[str, str], list[str]] = {}
+    for (reason, metric), methods in unranked.items():
+        be = "is" if len(methods) == 1 else "are"
+        who = "no method is" if methods >= means[metric] else f"{listed(sorted(methods), SHOWN)} {be} not"
+        shared.setdefault((reason, who), []).append(one_line(metric))
+    for (reason, who), metrics in shared.items():
+        where = "" if len(metrics) == len(means) else f" on {listed(metrics, SHOWN)}"
+        yield f"{who} ranked{where}: {reason}"
+
+
 def ranking_notes(rows: Sequence[RankedMethod], n_items: Mapping[str, int], n_total: int) -> Iterator[str]:
     """Why methods are not ranked, and over how many items a ranking is.
 
@@ -147,9 +169,7 @@ def ranking_notes(rows: Sequence[RankedMethod], n_items: Mapping[str, int], n_to
         n_items: Metric to items of its ranking.
         n_total: Items of the whole comparison.
     """
-    for row in rows:
-        if row.reason:
-            yield f"{row.method} is not ranked on {one_line(row.metric)}: {row.reason}"
+    yield from unranked_notes(rows)
     for metric, n in n_items.items():
         if 0 < n < n_total:
             yield (

@@ -61,7 +61,7 @@ def _edit_types(comparison: Comparison) -> list[str]:
     about = [f"{' '.join(edit_type_notes(comparison))} In brackets: ranks; {about_marks('bold', 'underlined')}."]
     tables = []
     for number, metric in enumerate(next((of_type.metrics for of_type in types.values()), ())):
-        means = {method: [of_type[method][number] for of_type in found] for method in found[0]}
+        means = {method: [of_type[method][number] for of_type in found] for method in means_by_method(comparison)}
         caption = " ".join([f"{edit_types_title(metric)}.", *(about if number == 0 else [])])
         tables += _side_by_side(caption, type_heads(types), means)
     return tables

@@ -22,6 +22,7 @@ from evalkit.comparison.statements.terms import Inference, is_miniature, metric_
 from evalkit.formatting import DASH, format_interval, format_number, format_p, format_ranks, format_score
 from evalkit.scores.signatures import short_signature
 from evalkit.scores.tables import MINIATURE_NOTE, SignatureLength
+from evalkit.stats.clusters import GRID
 from evalkit.tables.table import TextTable, in_columns
 
 SENTENCES = 12
@@ -128,17 +129,36 @@ def comparison_notes(comparison: Comparison) -> list[str]:
 def all_notes(comparison: Comparison) -> list[str]:
     """What ranks and sets are, what is missing, and all else to be known."""
     meanings = filter(None, (about_ranks(comparison), mde_words(comparison)))
-    return [*set_notes(comparison), *meanings, *reasons_counted(comparison.pairs), *comparison.notes]
+    return [
+        *set_notes(comparison),
+        *meanings,
+        *bound_notes(comparison),
+        *reasons_counted(comparison.pairs),
+        *comparison.notes,
+    ]
 
 
 def shown_notes(comparison: Comparison) -> list[str]:
     """The first of the notes on these runs and their primary metrics, and how many more there are."""
     primary = {metric.name for metric in comparison.metrics if metric.primary}
     notes = [*comparison.notes, *reasons_counted(pair for pair in comparison.pairs if pair.metric in primary)]
-    more = len(notes) - NOTES_SHOWN
+    bounds, more = list(bound_notes(comparison))[:1], len(notes) - NOTES_SHOWN
     if more < 2:  # a note takes no more room than that there is one more
-        return notes
-    return [*notes[:NOTES_SHOWN], f"… and {more:,} more notes: --details"]
+        return [*bounds, *notes]
+    return [*bounds, *notes[:NOTES_SHOWN], f"… and {more:,} more notes: --details"]
+
+
+def bound_notes(comparison: Comparison) -> Iterator[str]:
+    """What the intervals are of means at an end of a metric's range, where no value differs from another."""
+    ends = {metric.name: metric.range for metric in comparison.metrics if not metric.is_rate}
+    found = (
+        format_interval(row.ci_low, row.ci_high)
+        for row in comparison.ranking
+        if row.ci_low is not None
+        and any(end is not None and abs((row.mean or 0.0) - end) <= GRID for end in ends.get(row.metric, ()))
+    )
+    for interval in dict.fromkeys(found):
+        yield f"{interval}: all values are equal: it is the bound that the groups allow"
 
 
 def signatures_of(comparison: Comparison, length: SignatureLength) -> list[str]:
