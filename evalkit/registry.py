@@ -293,5 +293,5 @@ def nearest(name: str, known: Iterable[str], *, shown: Mapping[str, str] | None 
         known: What there is.
         shown: Known name to what is to be typed for it; the name itself by default.
     """
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     return f"Did you mean {' or '.join((shown or {}).get(each, each) for each in near)}? " if near else ""

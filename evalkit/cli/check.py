@@ -32,7 +32,9 @@ NOTICES_SHOWN = 5
 @click.option("--decode/--no-decode", default=True, help="Decode the images, or look at headers and bytes only.")
 @output_options
 def check(folders: FolderArguments, *, folder_options: FolderOptions, decode: bool, output: Output) -> None:
-    """List what is wrong with the edited images in PATH, or in each of several; no model is loaded.
+    """List what is wrong with the edited images in each PATH.
+
+    No model is loaded.
 
     Exits with 3 if there are problems. Notices, which are handled by a documented rule, do not count.
     """

@@ -1,7 +1,9 @@
 """What all commands have in common: groups of options, examples, defaults of the project's file, near names."""
 
 import importlib
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -66,6 +68,29 @@ class EvalkitCommand(click.Command):
                 for example in self.examples:
                     formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Takes what was typed.
+
+        Raises:
+            UsageError: It cannot be taken; the message names what was probably meant.
+        """
+        from evalkit.registry import nearest
+
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as fault:
+            options = {
+                name.lstrip("-"): name for param in self.get_params(ctx) for name in param.opts if name[:1] == "-"
+            }
+            near = nearest(fault.option_name.lstrip("-"), options, shown=options)
+            raise click.UsageError(f"{fault.message.rstrip('.')}. {near}".strip(), fault.ctx) from fault
+        except click.BadParameter as fault:
+            typed = re.search("'(.+?)'", fault.message)
+            if near := _near(fault, typed[1]) if typed else "":
+                message = f"{fault.message} {near}".strip()
+                raise click.BadParameter(message, fault.ctx, fault.param, fault.param_hint) from fault
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever the command returns
         """Runs the command, and says which options come from the project's file."""
         of_file = [
@@ -76,6 +101,18 @@ class EvalkitCommand(click.Command):
         if of_file:
             click.echo(f"{ctx.meta['evalkit.project_file']} sets: {', '.join(of_file)}", err=True)
         return super().invoke(ctx)
+
+
+def _near(fault: click.BadParameter, typed: str) -> str:
+    """Which choice was probably meant, or for a path that leads nowhere which file beside it."""
+    from evalkit.registry import nearest
+
+    choices = getattr(fault.param and fault.param.type, "choices", ())
+    if choices or "does not exist" not in fault.message:
+        return nearest(typed, choices)
+    path = Path(typed)
+    beside = {other.name: str(other) for other in path.parent.glob("*")}
+    return nearest(path.name, beside, shown=beside)
 
 
 class EvalkitGroup(click.Group):

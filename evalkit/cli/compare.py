@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 MARGIN_HELP = "Differences below X do not matter.  [default: the protocol's]"
 FIGURES_HELP = "Write the main figures there, with an index: SVG, PDF, PNG, and the numbers behind each as CSV."
 ALL_FIGURES_HELP = "With --figures: write every figure of every metric."
+TEST_HELP = "What gives the p-values: sign flips of whole groups, a t test, or Wilcoxon's signed ranks."
+CORRECTION_HELP = (
+    "For the number of comparisons: of the chance of any false finding (holm, maxt), or their share (bh, by)."
+)
 REST = "All pairs, sentences and notes: --details, --export md, or --report FILE.html"
 TESTS, CORRECTIONS = ("sign_flip", "t", "wilcoxon"), ("holm", "maxt", "bh", "by", "none")
 DIRECTORY, FILE = click.Path(file_okay=False, path_type=Path), click.Path(dir_okay=False, path_type=Path)
@@ -57,8 +61,8 @@ def needs_figures(context: click.Context, _: click.Parameter, given: bool) -> bo
 @click.option("--margin", "margins", multiple=True, metavar="METRIC=X", help=MARGIN_HELP)
 @click.option("--alpha", type=click.FloatRange(0.0001, 0.5), default=0.05, show_default=True, help="Error rate.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every random number.")
-@click.option("--test", type=click.Choice(TESTS), default="sign_flip", show_default=True)
-@click.option("--correction", type=click.Choice(CORRECTIONS), default="holm", show_default=True)
+@click.option("--test", type=click.Choice(TESTS), default="sign_flip", show_default=True, help=TEST_HELP)
+@click.option("--correction", type=click.Choice(CORRECTIONS), default="holm", show_default=True, help=CORRECTION_HELP)
 @click.option("--higher-is-better", multiple=True, metavar="A,B", help="Other tools' metrics of which more is better.")
 @click.option("--lower-is-better", multiple=True, metavar="A,B", help="Other tools' metrics of which less is better.")
 @column_options
@@ -89,7 +93,9 @@ def compare(
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
 ) -> None:
-    """Compare two or more methods item by item: better, worse, equivalent or inconclusive.
+    """Compare two or more methods item by item, with verdicts.
+
+    A method is better or worse than another, equivalent to it, or the data are inconclusive.
 
     RUN is a run directory, or a table of scores per item that another tool wrote (CSV, TSV, Excel, JSON, JSON Lines,
     YAML, Parquet), of one method or of several; NAME=RUN gives the method another name. A run directory may be a URL.

@@ -16,7 +16,10 @@ Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what makes SHELL complete commands, options, metrics, methods, benchmarks, protocols and runs."""
+    """Print what makes SHELL complete what is typed.
+
+    Commands, options, metrics, methods, benchmarks, protocols and runs are completed.
+    """
     found = get_completion_class(shell)
     if found is None:  # a version of click without it
         ctx.fail(f"This version of click completes nothing in {shell}.")

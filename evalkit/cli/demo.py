@@ -42,9 +42,10 @@ N_SOURCES = 10
 )
 @output_options
 def demo(directory: Path, *, output: Output) -> None:
-    """Edit, score and compare on the shapes benchmark, offline, with miniature models.
+    """Edit, score and compare on the shapes benchmark, offline.
 
-    Three published methods edit for real; four controls, whose quality is known, show what each metric makes of them.
+    Models are miniature. Three published methods edit for real; four controls, whose quality is known, show what each
+    metric makes of them.
     """
     from evalkit.benchmarks.base import BENCHMARKS
     from evalkit.comparison.compare import compare

@@ -102,7 +102,9 @@ def edit(
     output: Output,
     **options: Any,  # noqa: ANN401 - click passes options
 ) -> None:
-    """Edit every item with METHOD, or a control of the benchmark, and write an edit folder.
+    """Edit every item with METHOD, and write an edit folder.
+
+    METHOD may be a control of the benchmark, too, such as shuffled_source.
 
     Killed and started again, it goes on. An item that fails is recorded with its reason; the others go on.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--search", "words", metavar="WORDS", help="Show the passages that hold these words.")
 @output_options
 def guide(topic: str | None, *, words: str | None, output: Output) -> None:
-    """Read the guide's page on TOPIC; without one, see which pages there are."""
+    """Read the guide's page on TOPIC, or see what pages there are."""
     from evalkit.guide import page, pages, search
 
     if words:

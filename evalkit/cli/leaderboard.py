@@ -131,7 +131,13 @@ def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options:
 @leaderboard.command(examples=["evalkit leaderboard build --output build/site"])
 @ROOT
 @click.option(
-    "-o", "--output", "target", type=click.Path(file_okay=False, path_type=Path), default=SITE, show_default=True
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=SITE,
+    show_default=True,
+    help="Where the site is written.",
 )
 @output_options
 def build(*, root: Path, target: Path, output: Output) -> None:
@@ -187,7 +193,14 @@ def serve(*, site: Path, port: int, output: Output) -> None:
 @click.argument("entry", metavar="PROTOCOL/METHOD")
 @click.option("--dataset-id", required=True, help="The benchmark's data set on the Hub, NAMESPACE/NAME.")
 @click.option("--url", required=True, help="Where the entry can be seen: its page on the site.")
-@click.option("-o", "--output", "target", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Where the files are written.",
+)
 @ROOT
 @output_options
 def export(*, entry: str, dataset_id: str, url: str, target: Path, root: Path, output: Output) -> None:

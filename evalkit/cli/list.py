@@ -28,9 +28,10 @@ _SHOWN = {
 @click.argument("kind", type=click.Choice(KINDS))
 @output_options
 def list_names(kind: str, *, output: Output) -> None:
-    """List the metrics, encoders, benchmarks, methods or protocols that are installed, or the headings that are known.
+    """List what there is of a kind, such as metrics or benchmarks.
 
-    Headings are those of captions tables and data sets: words in capitals stand for each of their spellings.
+    Metrics, encoders, benchmarks, methods and protocols are those that are installed. Headings are those of captions
+    tables and data sets: words in capitals stand for each of their spellings.
     """
     rows = _headings() if kind == HEADINGS else [_row(kind, entry) for entry in _registry(kind).entries()]
     output.json(rows)

@@ -207,11 +207,14 @@ class Output:
             yield
             return
         ended = threading.Event()
+        context = click.get_current_context(silent=True)
+        command = context.command_path if context else "evalkit"
 
         def say() -> None:
             while not ended.wait(SAID_EVERY):
                 begun = [f"{what} {done:,} of {total:,}" for what, (done, total) in self._doing.items() if done < total]
-                self.note(f"Still at work{': ' if begun else '.'}{', '.join(begun)}")
+                after = f", after {[*self._doing][-1]}" if self._doing else ""
+                self.note(f"Still at work: {', '.join(begun) or command + after}")
 
         speaker = threading.Thread(target=say, name="at work", daemon=True)
         speaker.start()

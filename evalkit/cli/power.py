@@ -50,10 +50,11 @@ def power(
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
 ) -> None:
-    """Plan a study: the true difference that so many items would find, and the items that a difference needs.
+    """Plan a study: how many items find which difference.
 
-    From a pilot of two runs (or a table of two methods), whose differences are measured; of one run, whose scores tell
-    how much they may vary; or from a standard deviation, with --sd.
+    Shows the true difference that so many items would find, and the items that a difference needs. How much scores vary
+    is measured in a pilot: two runs, or a table of two methods; one run tells how much differences may vary; or --sd
+    says it.
     """
     from evalkit.planning.plan import power as plan_power
     from evalkit.planning.tables import plan_notes, plan_tables

@@ -20,13 +20,14 @@ from evalkit.cli.folders import (
 from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, folder_options, summary, written_to
 from evalkit.cli.output import ExitCode, Output, names_in, output_options, signature_option
 from evalkit.errors import OptionError, failures_as_json
+from evalkit.formatting import series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from evalkit.benchmarks.open import OpenedFolder
     from evalkit.benchmarks.protocols import Protocol
-    from evalkit.scores.run import RunRecord, ScoredRun
+    from evalkit.scores.run import ProblemRecord, RunRecord, ScoredRun
     from evalkit.scores.tables import SignatureLength
     from evalkit.scoring.edit_types import MeansByType
     from evalkit.scoring.options import ScoreOptions
@@ -101,9 +102,10 @@ def score(
     output: Output,
     **settings: Any,  # noqa: ANN401 - fields of ScoreOptions
 ) -> None:
-    """Score the edited images in PATH; or in several PATHs, or with --each DIR, those of one method in each.
+    """Score the edited images in each PATH.
 
-    Prints means with intervals, signatures and problems, and writes a run directory for each.
+    A PATH, and with --each every folder in DIR, holds one method's. Prints means with intervals, signatures and
+    problems, and writes a run directory for each.
     """
     from evalkit.benchmarks.protocols import PROTOCOLS
     from evalkit.scoring.options import ScoreOptions
@@ -162,10 +164,17 @@ class _View:
         for line in signature_lines(records, self.signatures):
             self.output.line(f"  {line}")
 
-    def problems(self, record: "RunRecord", *, of: str = "") -> None:
-        """What was wrong with a run's folder."""
-        for title, severity in (("Problems", "problem"), ("Notices", "notice")):
-            self.output.problems(f"{title}{of}", [p for p in record.problems if p.severity == severity])
+    def problems(self, runs: "Mapping[str, ScoredRun]") -> None:
+        """What was wrong with the folders of one run or of several; what is the same of some of them once."""
+        labels: dict[ProblemRecord, list[str]] = {}
+        for label, run in runs.items():
+            for problem in dict.fromkeys(run.record.problems):
+                labels.setdefault(problem, []).append(label)
+        for of in dict.fromkeys(map(tuple, labels.values())):
+            alike = [problem for problem, those in labels.items() if tuple(those) == of]
+            whose = f" of {series(of, 'and')}" if len(runs) > 1 else ""
+            for title, severity in (("Problems", "problem"), ("Notices", "notice")):
+                self.output.problems(f"{title}{whose}", [p for p in alike if p.severity == severity])
 
 
 def _score_one(
@@ -189,7 +198,7 @@ def _score_one(
     output.table(run_table(run.record))
     view.below({run.record.run: run})
     output.line(f"Wrote {target}")
-    view.problems(run.record)
+    view.problems({run.record.run: run})
     return run
 
 
@@ -222,9 +231,9 @@ def _score_several(
     output.json({"runs": shown, "failed": failures_as_json(failures), "next": following})
     output.table(runs_table({label: run.record for label, run in runs.items()}))
     view.below(runs)
-    for (label, run), directory in placed:
+    for directory in directories:
         output.line(f"Wrote {directory}")
-        view.problems(run.record, of=f" of {label}")
+    view.problems(runs)
     show_failures(failures, output)
     if following:
         output.line(f"Next: {following}")

@@ -37,7 +37,12 @@ def board_option(text: str) -> Callable[[Any], Any]:
 
 @click.command(cls=EvalkitCommand, examples=["evalkit submit edits/mine --card my_method.yaml"])
 @click.argument("folder", type=DIRECTORY)
-@click.option("--card", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
+@click.option(
+    "--card",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="The YAML file that describes the method and its edits.",
+)
 @click.option(
     "-m",
     "--metrics",
@@ -52,7 +57,7 @@ def board_option(text: str) -> Callable[[Any], Any]:
 def submit(
     folder: Path, *, card: Path, metrics: str | None, data: Path | None, device: str, root: Path, output: Output
 ) -> None:
-    """Score the edits in FOLDER under a protocol, and write their entry of the leaderboard.
+    """Score the edits in FOLDER, and write a leaderboard entry.
 
     The card says which protocol, who, and how the edits were made; `evalkit guide leaderboard` explains every field.
     """

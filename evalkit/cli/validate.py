@@ -65,11 +65,12 @@ def validate(
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
 ) -> None:
-    """Try metrics on edits whose quality is known, and say what each is worth.
+    """Try metrics on edits whose quality is known.
 
-    METRIC is a metric's name (without any, the benchmark's own), PATH an edit folder of a method. Controls are the
-    untouched source, another source, other captions, a wrong and the perfect edit where the benchmark has them;
-    damage is JPEG, WebP, resizing and blur. The truth is the benchmark's, or what people said (--human).
+    Says what each is worth. METRIC is a metric's name (without any, the benchmark's own), PATH an edit folder of a
+    method. Controls are the untouched source, another source, other captions, a wrong and the perfect edit where the
+    benchmark has them; damage is JPEG, WebP, resizing and blur. The truth is the benchmark's, or what people said
+    (--human).
     """
     from evalkit.validity.trial import HumanScores
     from evalkit.validity.validate import ValidateOptions, validate_metrics

@@ -21,7 +21,7 @@ from evalkit.edits.caption_length import LONGEST, estimated_tokens
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import IMAGE_FIELDS, EditItem, Problem
 from evalkit.edits.names import tolerant
-from evalkit.edits.problems import shown
+from evalkit.edits.problems import PROBLEMS, shown
 from evalkit.errors import ImageError
 from evalkit.formatting import series
 from evalkit.images.decode import (
@@ -110,7 +110,7 @@ class FolderCheck:
         yield from (problem for problem in problems if problem.code not in meant)
         counts = Counter(problem.code for problem in problems if problem.code in meant)
         if counts:
-            found = ", ".join(f"{code} ({count})" for code, count in counts.items())
+            found = "; ".join(f"{code} ({count}), {PROBLEMS[code]}" for code, count in counts.items())
             yield Problem(code="control_edits", message=f"The control {self._folder.method}: {found}.")
 
 

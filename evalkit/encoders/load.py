@@ -86,9 +86,7 @@ def open_encoder(
         UnknownNameError: No such backend.
         OptionError: The device or the type is none that there could be.
     """
-    backend, _, argument = spec.partition(":")
-    if backend not in BUILTIN and backend not in ENCODERS.names():
-        raise UnknownNameError(unknown_name(ENCODERS.kind, backend, ENCODERS.names()))
+    backend, argument = backend_of(spec), spec.partition(":")[2]
     if not DEVICE.fullmatch(device):
         raise OptionError(f"Device: expected auto, cpu, cuda, cuda:<index> or mps, got '{device}'.")
     if dtype not in get_args(DType):
@@ -99,6 +97,18 @@ def open_encoder(
         return replace(loaded, encoder=_compiled(loaded.encoder)) if compiled else loaded
 
     return LazyEncoder(spec, load, SpecCache(cache, spec, dtype, compiled=compiled))
+
+
+def backend_of(spec: str) -> str:
+    """The name that a specification begins with.
+
+    Raises:
+        UnknownNameError: No such backend.
+    """
+    backend = spec.partition(":")[0]
+    if backend not in BUILTIN and backend not in ENCODERS.names():
+        raise UnknownNameError(unknown_name(ENCODERS.kind, backend, ENCODERS.names()))
+    return backend
 
 
 def _compiled(encoder: EncoderNetwork) -> EncoderNetwork:

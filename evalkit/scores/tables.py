@@ -130,11 +130,13 @@ def run_notes(*records: RunRecord) -> list[str]:
 
 
 def signature_lines(records: Iterable[RunRecord], length: SignatureLength = "short") -> list[str]:
-    """The signatures of runs, each once: one line per run, or one per metric."""
-    of_runs = [[summary.signature for summary in record.metrics.values()] for record in records]
-    if length == "full":
-        return list(dict.fromkeys(line for lines in of_runs for line in lines))
-    return list(dict.fromkeys(short_signature(lines) for lines in of_runs))
+    """The signatures of runs, each once: one line per run, or one per metric; with whose it is, if not of all."""
+    records, runs = list(records), dict[str, list[str]]()
+    for record in records:
+        lines = [summary.signature for summary in record.metrics.values()]
+        for line in dict.fromkeys(lines if length == "full" else [short_signature(lines)]):
+            runs.setdefault(line, []).append(record.run)
+    return [line if len(names) == len(records) else f"{line} ({', '.join(names)})" for line, names in runs.items()]
 
 
 def is_miniature(record: RunRecord) -> bool:

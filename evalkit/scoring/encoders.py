@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import NoReturn
 
 from evalkit.encoders.base import AnyEncoder, EncoderSpec, FeatureCache
-from evalkit.encoders.load import BUILTIN, EncoderConfig
+from evalkit.encoders.load import BUILTIN, EncoderConfig, backend_of
 from evalkit.engine.base import Engine, Runner
 from evalkit.errors import EngineError, OptionError
 from evalkit.metrics.base import Metric
@@ -77,7 +77,7 @@ def _specs(metrics: Iterable[Metric], options: ScoreOptions) -> dict[str, str]:
     names = tuple(dict.fromkeys(name for metric in metrics for name in metric.encoders))
     chosen: dict[str, str] = {}
     for spec in specs_in(options):
-        backend = spec.partition(":")[0]
+        backend = backend_of(spec)
         name = backend if backend in {*names, *_OWN} else "clip"
         if name in chosen:
             what = "the CLIP metrics" if name == "clip" else f"'{name}'"

@@ -72,10 +72,11 @@ def test_many_options_stand_below_headings_and_few_do_not() -> None:
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_help_shows_every_option_once_with_its_default(words: tuple[str, ...]) -> None:
-    """No option is lost between the groups, and a default that there is can be read."""
+    """No option is lost between the groups or without words, and a default that there is can be read."""
     command, text = COMMANDS[words], " ".join(run(*words, "--help").output.split())
     for param in command.params:
         if isinstance(param, click.Option):
+            assert param.help
             assert any(f" {name} " in f"{text} ".replace(",", "") for name in param.opts)
             if isinstance(param.default, int | float | str | Path) and not param.is_flag:
                 assert re.search(rf"\[default: +{re.escape(str(param.default))}", text)
@@ -90,6 +91,33 @@ def test_a_mistyped_name_is_answered_with_the_nearest(words: list[str], meant: s
     assert result.exit_code == 2
     assert "Did you mean" in result.stderr
     assert meant in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["score", "--metric", "l1"], "Did you mean --metrics?"),
+        (["list", "metric"], "Did you mean metrics?"),
+        (["score", "edts", "--metrics", "l1"], "Did you mean edits?"),
+        (["score", "edits", "--captions", "captons.csv"], "Did you mean captions.csv?"),
+        (["score", "edits", "--captions", "nothing_like_it"], "'nothing_like_it' does not exist."),
+        (["score", "edits", "--missing", "flor"], "Did you mean floor?"),
+    ],
+)
+def test_a_mistyped_option_choice_or_file_is_answered_with_what_is_near_alone(
+    project: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    """Files are suggested from the folder in which the path would lie; where nothing is near, nothing is."""
+    monkeypatch.chdir(project)
+    (project / "edits").mkdir()
+    (project / "captions.csv").touch()
+    assert " ".join(run(*words).stderr.split()).endswith(said)
+
+
+def test_every_summary_is_whole_at_80_columns() -> None:
+    """The list of commands has no sentence that breaks off."""
+    context = click.Context(main, terminal_width=80, **main.context_settings)
+    assert "..." not in main.get_help(context).partition("Commands:")[2]
 
 
 def test_a_name_like_no_command_lists_those_that_there_are() -> None:

@@ -74,17 +74,19 @@ def test_a_terminal_that_is_not_utf8_gets_signs_that_it_has(tmp_path, encoding):
 
 
 def test_a_long_command_says_what_it_is_doing_where_nobody_sees_its_progress(monkeypatch, capsys):
-    """At least once a minute, on standard error: what is begun and not finished; nothing once the command has ended."""
+    """At least once a minute, on standard error: what is begun and not finished, else the command; nothing after it."""
     assert SAID_EVERY <= 60
     monkeypatch.setattr("evalkit.cli.output.SAID_EVERY", 0.01)
     output, said = Output(), ""
     with output.at_work(), output.progress() as progress:
         progress("scoring", 10, 10)
+        while "at work" not in said:
+            said += capsys.readouterr().err
         progress("encoding images", 3, 1200)
         while "encoding images" not in said:
             said += capsys.readouterr().err
+    assert "Still at work: evalkit, after scoring\n" in said
     assert "Still at work: encoding images 3 of 1,200\n" in said
-    assert "scoring" not in said
     assert "at work" not in [thread.name for thread in threading.enumerate()]
 
 

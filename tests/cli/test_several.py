@@ -67,6 +67,21 @@ def test_each_sub_folder_is_a_run_of_one_table(tmp_path, own):
     assert len(json.loads(compared.stdout)["comparisons"]) == 3
 
 
+def test_what_is_the_same_of_several_runs_is_said_once(tmp_path, own):
+    """With the names of the runs; a signature that is not that of all runs stands with whose it is."""
+    captions = tmp_path / "captions.csv"
+    captions.write_text(captions.read_text().replace("item_id", "image name"))
+    folders = [method(tmp_path / name, seed) for seed, name in enumerate(("first", "second", "third"), start=1)]
+    save_picture(folders[2] / "stranger.png", 99)
+    evalkit("score", folders[0], *own[:4], "--metrics", "psnr")
+    shown = evalkit("score", *folders, *own, code=3).stdout
+    assert (
+        shown.count("guessed (") == shown.count("Notices of first, second and third (") == shown.count("Notices") == 1
+    )
+    assert "Problems of third (1):\n  unmatched_file (1)" in shown
+    assert [line.partition(" (")[2] for line in shown.splitlines() if "|sha:" in line] == ["first)", "second, third)"]
+
+
 def test_folders_of_one_name_get_those_of_their_parents(tmp_path, own):
     """Two folders called outputs are two runs, together and one after the other, and stay what they are."""
     folders = [method(tmp_path / name / "outputs", seed) for seed, name in ((1, "one"), (2, "two"))]

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from evalkit.cli import main
 from evalkit.edits.manifest import write_manifest
+from evalkit.errors import UnknownNameError
 from evalkit.scores.tables import run_notes
 from evalkit.scoring.defaults import WITHOUT_CAPTIONS, default_metrics
 from evalkit.scoring.options import DEFAULT_METRICS, ScoreOptions
@@ -94,6 +95,14 @@ def test_a_part_of_the_items_without_captions_is_counted(tmp_path):
     )
     assert "clip_score: 2 values undefined, the item has no target caption" in run_notes(run.record)
     assert {problem.code for problem in run.record.problems} == {"missing_target_caption"}
+
+
+def test_a_mistyped_encoder_is_refused_whatever_the_metrics(tmp_path):
+    """Also where no metric goes through a network."""
+    write_manifest(tmp_path / "edits", make_items(tmp_path / "edits", 4, 2))
+    with pytest.raises(UnknownNameError, match="Did you mean miniature"):
+        score(tmp_path / "edits", tmp_path / "run", ScoreOptions(metrics=("l1",), encoder="minature"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_encoder_that_no_metric_needs_is_said_and_not_looked_for(tmp_path):
