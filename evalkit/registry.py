@@ -264,7 +264,8 @@ def refuse_faults(subject: str, faults: Callable[[], Iterable[str]]) -> None:
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """The sentence for a name that is not among the known ones, with the nearest of them."""
-    return f"There is no {kind} '{name}'. {nearest(name, known)}See: evalkit list {kind}s"
+    own = "; for one of your own: evalkit guide methods" if kind == "method" else ""
+    return f"There is no {kind} '{name}'. {nearest(name, known)}See: evalkit list {kind}s{own}"
 
 
 def refuse_unknown_options(names: Iterable[str], function: Callable[..., object], options: type) -> None:

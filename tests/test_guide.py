@@ -1,5 +1,6 @@
 """The guide, the README and the help: every command in them runs, every page is listed, and words are found."""
 
+import json
 import re
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def test_every_page_has_a_title_and_a_sentence_and_is_listed() -> None:
         ("column headings", "questions", "target_prompt"),
         ("misleads source caption", "metrics", "`clip_directional_similarity`"),
         ("submit card", "leaderboard", "METHOD.yaml"),
+        ("captions csv columns", "scoring", "Excel"),
     ],
 )
 def test_a_word_leads_to_the_passage(words: str, topic: str, passage: str) -> None:
@@ -87,10 +89,19 @@ def test_a_word_that_is_nowhere_is_said() -> None:
     """No passage is no silence, and the exit code tells."""
     shown = CliRunner().invoke(main, ["guide", "--search", "quuxly"])
     assert shown.exit_code == 3
-    assert "No passage holds 'quuxly'" in shown.stdout
+    assert "No page holds 'quuxly'" in shown.stdout
 
 
-def test_a_page_is_printed_as_it_is_in_a_pipe() -> None:
-    """Markdown can be handed on; a page that is not there is answered with the nearest."""
-    assert CliRunner().invoke(main, ["guide", "scoring"]).stdout.strip() == (GUIDE / "scoring.md").read_text().strip()
+def test_a_page_is_printed_within_the_width_and_nothing_of_it_is_cut() -> None:
+    """Lines of code alone are as long as they are, to be copied; JSON has the Markdown to hand on."""
+    page, code = (GUIDE / "scoring.md").read_text(), re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(main, ["guide", "scoring"]).stdout
+    commands = [line for block in code.findall(page) for line in block.splitlines()]
+    assert {line.strip() for line in shown.splitlines() if len(line) > 80} == {c for c in commands if len(c) > 78}
+    assert "…" not in code.sub("", shown).replace("1.png, …", "")
+    assert json.loads(CliRunner().invoke(main, ["guide", "scoring", "--json"]).stdout)["text"] == page
+
+
+def test_a_page_that_is_not_there_is_answered_with_the_nearest() -> None:
+    """A slip of the fingers."""
     assert "Did you mean scoring" in CliRunner().invoke(main, ["guide", "scorin"]).stderr

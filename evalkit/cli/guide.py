@@ -1,6 +1,8 @@
 """``evalkit guide``: the guide's pages in the terminal."""
 
+import re
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -11,12 +13,15 @@ from evalkit.cli.output import ExitCode, Output, output_options
 if TYPE_CHECKING:
     from evalkit.guide import Page
 
+_FENCE = re.compile(r"^```\w*|```$|^\||\|$")
+"""What stands about code and rows of tables in Markdown."""
+
 
 @click.command(
     cls=EvalkitCommand, examples=["evalkit guide", "evalkit guide scoring", "evalkit guide --search headings"]
 )
 @click.argument("topic", required=False)
-@click.option("--search", "words", metavar="WORDS", help="Show the passages that hold these words.")
+@click.option("--search", "words", metavar="WORDS", help="Show which pages hold these words, and where.")
 @output_options
 def guide(topic: str | None, *, words: str | None, output: Output) -> None:
     """Read the guide's page on TOPIC, or see what pages there are."""
@@ -38,12 +43,10 @@ def guide(topic: str | None, *, words: str | None, output: Output) -> None:
 
 def _show_found(found: "list[tuple[Page, str, str]]", words: str, output: Output) -> None:
     output.json([{"topic": each.topic, "heading": heading, "text": text} for each, heading, text in found])
-    above = None
     for each, heading, passage in found:
-        if (each.topic, heading) != above:
-            output.line(f"{each.topic}: {heading}")
-        above = (each.topic, heading)
-        output.markdown(passage)
+        output.line(f"{each.topic}: {heading}")
+        output.line(textwrap.shorten(_FENCE.sub("", passage), output.width, initial_indent="  ", placeholder=" …"))
     if not found:
-        output.line(f"No passage holds '{words}'. The pages are: evalkit guide")
+        output.line(f"No page holds '{words}'. The pages are: evalkit guide")
         sys.exit(ExitCode.PROBLEMS)
+    output.line("Read one: evalkit guide TOPIC")

@@ -124,15 +124,12 @@ class Output:
         self.line()
 
     def markdown(self, text: str) -> None:
-        """A text in Markdown: laid out on a terminal, as it is in a pipe."""
+        """A text in Markdown, laid out; ``--json`` has it as it is."""
         if self.as_json:
             return
-        if not self._stdout.isatty():
-            click.echo(self._writable(text), file=self._stdout)
-            return
-        from rich.markdown import Markdown
+        from evalkit.cli.markdown import Shown
 
-        self._print_rendered(Markdown(text, hyperlinks=False))
+        self._print_rendered(Shown(text, hyperlinks=False))
         self.line()
 
     def _print_rendered(self, renderable: "RenderableType") -> None:
@@ -144,7 +141,9 @@ class Output:
                 line.pop()
             *parts, last = line or [Segment("")]
             parts += [Segment(last.text.rstrip(), last.style), Segment.line()]
-            self._console.print(Segments(Segment(self._writable(part.text), part.style) for part in parts), end="")
+            self._console.print(
+                Segments(Segment(self._writable(part.text), part.style) for part in parts), end="", crop=False
+            )
 
     def _shown(self, text: str) -> str:
         return self._writable(visible(text))

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from evalkit.errors import UnknownNameError
@@ -77,12 +79,22 @@ def page(topic: str) -> Page:
 
 
 def search(words: str) -> list[tuple[Page, str, str]]:
-    """Every passage that holds all words, in any case: page, heading, passage; first those whose heading does."""
+    """Where most of the words stand together, in any case: page, heading, and the passage below it that has them.
+
+    First what stands on a page that holds more of them, then what has more of them in its headings.
+    """
     wanted = words.casefold().split()
 
-    def holds(text: str) -> bool:
-        return all(word in text.casefold() for word in wanted)
+    def held(text: str) -> int:
+        return sum(word in text.casefold() for word in wanted)
 
-    passages = [(each, heading, passage) for each in pages() for heading, passage in each.passages()]
-    found = [each for each in passages if holds(f"{each[0].title} {each[1]} {each[2]}")]
-    return sorted(found, key=lambda each: not holds(f"{each[0].title} {each[1]}"))
+    found: list[tuple[tuple[int, ...], tuple[Page, str, str]]] = []
+    for each in pages():
+        for heading, below in groupby(each.passages(), key=itemgetter(0)):
+            passages = [passage for _, passage in below]
+            titles = f"{each.title} {heading}"
+            best = max(passages, key=held)
+            found.append(((held(f"{titles} {best}"), held(each.text), held(titles)), (each, heading, best)))
+    most = max(rank[0] for rank, _ in found)
+    found = [each for each in found if most and each[0][0] == most]
+    return [each for _, each in sorted(found, key=itemgetter(0), reverse=True)]

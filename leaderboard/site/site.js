@@ -112,9 +112,9 @@ const ticked = [];
 function tick(box) {
   const place = ticked.indexOf(box);
   if (place >= 0) ticked.splice(place, 1); else ticked.push(box);
-  while (ticked.length > 2) ticked.shift().checked = false;
+  for (const other of all(".tick input", table)) other.disabled = ticked.length === 2 && !ticked.includes(other);
   $("ticked").hidden = ticked.length === 0;
-  $("ticked-names").textContent = ticked.map((each) => each.value).join(" and ") + (ticked.length === 1 ? ": tick another to compare" : "");
+  $("ticked-names").textContent = ticked.map((each) => each.closest("tr").dataset.title).join(" and ") + (ticked.length === 1 ? ": tick another to compare" : "");
   $("go").hidden = ticked.length < 2;
   if (ticked.length === 2) $("go").href = `compare/${ticked[0].value}.html#vs-${ticked[1].value}`;
 }
@@ -127,7 +127,7 @@ if ($("ticked")) {
     const button = element("button", "", "open");
     button.type = "button";
     button.setAttribute("aria-expanded", "false");
-    button.setAttribute("aria-label", `Details of ${box.value}`);
+    button.setAttribute("aria-label", `Details of ${row.dataset.title}`);
     button.addEventListener("click", () => openRow(row, button));
     box.before(button);
   }
@@ -153,11 +153,12 @@ function showPair(data) {
   const other = $("other").value;
   const of = data.pairs[other];
   $("pair").hidden = false;
-  $("pair-title").textContent = `${data.me} against ${other}`;
-  $("head-one").textContent = data.me;
-  $("head-other").textContent = other;
-  $("head-verdict").textContent = `Verdict on ${data.me}`;
-  const labels = [data.me, other, "Difference", `Verdict on ${data.me}`, "Adjusted p", "Win/tie/loss"];
+  const [mine, its] = [data.titles[data.me], data.titles[other]];
+  $("pair-title").textContent = `${mine} against ${its}`;
+  $("head-one").textContent = mine;
+  $("head-other").textContent = its;
+  $("head-verdict").textContent = `Verdict on ${mine}`;
+  const labels = [mine, its, "Difference", `Verdict on ${mine}`, "Adjusted p", "Win/tie/loss"];
   $("pair-metrics").tBodies[0].replaceChildren(...data.metrics.map((metric, number) => {
     const row = element("tr", "");
     row.setAttribute("role", "row");
@@ -180,7 +181,7 @@ function showPair(data) {
 function showItems(data, other, most) {
   const outcomes = data.pairs[other].outcomes[$("by").selectedIndex];
   const wanted = $("outcome").value;
-  const words = { "+": `${data.me} wins`, "-": `${other} wins`, "=": "a tie", "x": OUTCOMES.x, "?": OUTCOMES["?"] };
+  const words = { "+": `${data.titles[data.me]} wins`, "-": `${data.titles[other]} wins`, "=": "a tie", "x": OUTCOMES.x, "?": OUTCOMES["?"] };
   const counts = Object.entries(words).map(([sign, text]) => [sign, text, outcomes.split(sign).length - 1]).filter(([,, n]) => n);
   $("tally").textContent = counts.map(([, text, n]) => `${text}: ${n}`).join(" · ");
   if ($("outcome").dataset.of !== other + $("by").value) {
@@ -206,7 +207,7 @@ function itemOf(data, other, item, words) {
   if (shown.length) {
     const edits = article.appendChild(element("div", "", "edits"));
     if (data.sources.includes(item)) edits.append(pictureOf("source", "_source", data, item));
-    edits.append(...shown.map((method) => pictureOf(method, method, data, item)));
+    edits.append(...shown.map((method) => pictureOf(data.titles[method], method, data, item)));
   }
   return article;
 }
@@ -231,23 +232,34 @@ if ($("pairs-data")) {
   if (location.hash) choose(); else showPair(data);
 }
 
-// The guide: passages that hold every word.
+// The guide: where most of the words stand together, as `evalkit guide --search` finds them.
 if ($("passages")) {
-  const passages = JSON.parse($("passages").textContent);
+  const sections = new Map();
+  const pages = {};
+  for (const [topic, title, heading, text] of JSON.parse($("passages").textContent)) {
+    const key = `${topic} ${heading}`;
+    if (!sections.has(key)) sections.set(key, { topic, title, heading, texts: [] });
+    sections.get(key).texts.push(text);
+    pages[topic] = `${pages[topic] || title} ${heading} ${text}`;
+  }
   $("words").addEventListener("input", () => {
     const words = $("words").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const found = words.length === 0 ? [] : passages.filter((passage) => {
-      const text = passage.slice(1).join(" ").toLowerCase();
-      return words.every((word) => text.includes(word));
+    const held = (text) => words.filter((word) => text.toLowerCase().includes(word)).length;
+    const ranked = [...sections.values()].map((section) => {
+      const titles = `${section.title} ${section.heading}`;
+      const text = section.texts.reduce((best, each) => (held(each) > held(best) ? each : best));
+      return { ...section, text, rank: [held(`${titles} ${text}`), held(pages[section.topic]), held(titles)] };
     });
+    const most = Math.max(...ranked.map(({ rank }) => rank[0]));
+    const found = ranked.filter(({ rank }) => most && rank[0] === most).sort((a, b) => b.rank[1] - a.rank[1] || b.rank[2] - a.rank[2]);
     $("topics").hidden = words.length > 0;
-    $("found").replaceChildren(...found.slice(0, 40).map(([topic, title, heading, text]) => {
+    $("found").replaceChildren(...found.slice(0, 40).map(({ topic, title, heading, text }) => {
       const row = element("li", "");
       const link = row.appendChild(element("a", heading === title ? title : `${title}: ${heading}`));
       link.href = `${topic}.html`;
       row.append(element("p", text.replaceAll("`", "").replaceAll("|", " ").slice(0, 400)));
       return row;
     }));
-    say(`${found.length} passages found.`);
+    say(`${found.length} sections found.`);
   });
 }

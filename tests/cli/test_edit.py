@@ -212,7 +212,7 @@ def test_a_method_without_a_base_model_says_that_none_is_used(tmp_path):
 @pytest.mark.parametrize(
     ("method", "more", "message"),
     [
-        ("toi", [], "There is no method 'toi'. Did you mean toy? See: evalkit list methods"),
+        ("toi", [], "Did you mean toy? See: evalkit list methods; for one of your own: evalkit guide methods"),
         ("toy", ["--set", "strenght=1"], "The method toy has no setting 'strenght'. Did you mean strength? Its"),
         ("toy", ["--set", "strength=2"], "The setting 'strength' must be a number from 0 to 1; got '2'."),
         ("toy", ["--set", "strength"], "A setting must look like KEY=VALUE; got 'strength'."),

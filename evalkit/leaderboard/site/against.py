@@ -53,6 +53,7 @@ class Comparisons:
         place = {item.item_id: index for index, item in enumerate(items)}
         self._entries = [row.entry for row in known.board.rows]
         self._shared = {
+            "titles": summary.titles,
             "metrics": [metric.label for metric in self._columns],
             "items": [[item.item_id, item.file_stem, item.target_caption or item.instruction or ""] for item in items],
             "sources": [place[item_id] for item_id in known.pictures.sources],

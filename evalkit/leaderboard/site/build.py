@@ -21,7 +21,7 @@ from evalkit.leaderboard.site.downloads import board_csv, board_json, scores_csv
 from evalkit.leaderboard.site.items import BoardItems, item_values, write_items
 from evalkit.leaderboard.site.pictures import write_pictures
 from evalkit.leaderboard.site.plot import trade_off_plot
-from evalkit.leaderboard.site.render import Site
+from evalkit.leaderboard.site.render import PAGES, Site
 from evalkit.leaderboard.site.summary import BoardSummary, overview, summary_of
 from evalkit.leaderboard.site.views import (
     anomalies_of,
@@ -79,7 +79,6 @@ def build(leaderboard: Leaderboard, output: Path) -> Built:
     site.page("index.html", "index.html", "index", boards=ranked_first, overview=overview(ranked_first))
     site.page("reported.html", "reported.html", "reported", reported=leaderboard.reported())
     site.page("read.html", "read.html", "read")
-    site.page("submit.html", "submit.html", "submit")
     _write_guide(site)
     write_text(output / ".nojekyll", "")
     n_bytes = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
@@ -156,6 +155,7 @@ def _write_methods(site: Site, known: BoardItems, summary: BoardSummary, pairs: 
             ranges=summary.ranges,
             n_ranked=summary.n_ranked,
             row=row,
+            title=summary.titles[method],
             types=(types := means_by_type(row.entry.run)),
             about_types=about_means_by_type([types], row.entry.run.record.level),
             sources=known.pictures.sources,
@@ -170,7 +170,8 @@ def _write_guide(site: Site) -> None:
     read = pages()
     for each in read:
         html = Markup(each.html())  # noqa: S704 - made of files of this project, without HTML of their own
-        site.page("guide.html", f"guide/{each.topic}.html", here="guide/index", title=each.title, html=html)
+        here = address if (address := f"guide/{each.topic}") in dict(PAGES) else "guide/index"
+        site.page("guide.html", f"{address}.html", here=here, title=each.title, html=html)
     passages = [[each.topic, each.title, *passage] for each in read for passage in each.passages()]
     site.page("guide_index.html", "guide/index.html", "guide/index", topics=read, passages=script_data(passages))
 

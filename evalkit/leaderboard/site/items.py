@@ -7,6 +7,7 @@ from evalkit.benchmarks.base import Benchmark
 from evalkit.leaderboard.ranking import Board
 from evalkit.leaderboard.site.pictures import BoardPictures
 from evalkit.leaderboard.site.render import Site
+from evalkit.leaderboard.site.summary import titles_of
 from evalkit.leaderboard.site.views import MetricColumn, metric_columns
 from evalkit.leaderboard.store import LoadedEntry
 
@@ -49,6 +50,7 @@ def write_items(site: Site, known: BoardItems) -> None:
         sources=pictures.sources,
         with_pictures=bool(known.benchmark.licence_id),
     )
+    titles = titles_of(board)
     allowed = [entry.method for entry in entries if entry.card.pictures_licence]
     for index, item in enumerate(items):
         found = pictures.of(item.item_id, [entry.method for entry in entries])
@@ -60,7 +62,7 @@ def write_items(site: Site, known: BoardItems) -> None:
             item=item,
             before=items[index - 1].file_stem if index else None,
             after=items[index + 1].file_stem if index + 1 < len(items) else None,
-            pictures=found,
+            pictures=[(titles.get(name, name), address) for name, address in found],
             missing=sum(method not in shown for method in allowed),
             with_pictures=bool(known.benchmark.licence_id),
             metrics=scored,

@@ -22,7 +22,7 @@ from evalkit.report.page import SCRIPTS, asset
 PAGES = (
     ("reported", "Reported elsewhere"),
     ("read", "How to read it"),
-    ("submit", "How to submit"),
+    ("guide/leaderboard", "How to submit"),
     ("guide/index", "Guide"),
 )
 """What the navigation holds beside the boards."""

@@ -38,7 +38,10 @@ class BoardSummary:
     fill_command: str
     why: Mapping[str, Sequence[str]]
     """Reason to the titles of the methods that it keeps from being ranked."""
+    titles: Mapping[str, str]
+    """Of every method and control."""
     ties: Mapping[str, Sequence[Sequence[str]]]
+    """Metric to the titles of the methods that are not told apart."""
     metrics: Sequence[MetricColumn]
     """Those that rank."""
     ranges: Mapping[str, ColumnRange]
@@ -73,7 +76,11 @@ def summary_of(board: Board, benchmark: Benchmark, pictures: BoardPictures) -> B
         notes=board.notes,
         fill_command=fill_command(protocol.name, [row.entry for row in board.rows]),
         why=_why(board),
-        ties=board.ties,
+        titles=titles_of(board),
+        ties={
+            metric: [[titles_of(board)[method] for method in members] for members in sets]
+            for metric, sets in board.ties.items()
+        },
         metrics=metrics,
         ranges=column_ranges(protocol, [row.entry for row in board.rows]),
         plot=trade_off_plot(board, width=520, height=300),
@@ -118,6 +125,11 @@ def _why(board: Board) -> dict[str, list[str]]:
         if row.unranked is not None and row.entry.card.kind == "method":
             found.setdefault(row.unranked, []).append(title_of(row))
     return found
+
+
+def titles_of(board: Board) -> dict[str, str]:
+    """The titles of all entries as the site shows them."""
+    return {row.entry.method: title_of(row) for row in board.rows}
 
 
 def title_of(row: BoardRow) -> str:

@@ -71,7 +71,7 @@ def warnings_of(entry: LoadedEntry, anomalies: Sequence[AnomalyCheck]) -> tuple[
         (declared.saw_benchmark, "saw the benchmark"),
     ):
         if answer != "no":
-            found.append(warning if answer == "yes" else f"{warning}?")
+            found.append(warning if answer == "yes" else f"{warning}: unknown")
     return (*found, *(check.name.replace("_", " ") for check in anomalies if check.flagged))
 
 
