@@ -24,7 +24,7 @@ class _Code(CodeBlock):
             yield Text(f"  {line}", style="markdown.code_block", no_wrap=True, overflow="ignore")
 
 
-class Shown(Markdown):
+class LaidOutMarkdown(Markdown):
     """A text in Markdown."""
 
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {

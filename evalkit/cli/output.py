@@ -127,9 +127,9 @@ class Output:
         """A text in Markdown, laid out; ``--json`` has it as it is."""
         if self.as_json:
             return
-        from evalkit.cli.markdown import Shown
+        from evalkit.cli.markdown import LaidOutMarkdown
 
-        self._print_rendered(Shown(text, hyperlinks=False))
+        self._print_rendered(LaidOutMarkdown(text, hyperlinks=False))
         self.line()
 
     def _print_rendered(self, renderable: "RenderableType") -> None:
