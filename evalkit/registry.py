@@ -287,7 +287,7 @@ def refuse_unknown_options(names: Iterable[str], function: Callable[..., object]
 
 
 def nearest(name: str, known: Iterable[str], *, shown: Mapping[str, str] | None = None) -> str:
-    """``Did you mean …?`` with the known names that are nearest, and a space; empty where none is near.
+    """``Did you mean …?`` with the nearest of the known names and those as near, and a space; empty if none is near.
 
     Args:
         name: What was typed.
@@ -295,4 +295,6 @@ def nearest(name: str, known: Iterable[str], *, shown: Mapping[str, str] | None 
         shown: Known name to what is to be typed for it; the name itself by default.
     """
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
-    return f"Did you mean {' or '.join((shown or {}).get(each, each) for each in near)}? " if near else ""
+    ratios = [difflib.SequenceMatcher(None, each, name).ratio() for each in near]
+    meant = [(shown or {}).get(each, each) for each, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - 0.1]
+    return f"Did you mean {' or '.join(meant)}? " if meant else ""
