@@ -31,10 +31,15 @@ def list_names(kind: str, *, output: Output) -> None:
     """List what there is of a kind, such as metrics or benchmarks.
 
     Metrics, encoders, benchmarks, methods and protocols are those that are installed. Headings are those of captions
-    tables and data sets: words in capitals stand for each of their spellings.
+    tables and data sets.
     """
     rows = _headings() if kind == HEADINGS else [_row(kind, entry) for entry in _registry(kind).entries()]
     output.json(rows)
+    if kind == HEADINGS:
+        from evalkit.edits.headings import HOW_TO_READ
+
+        output.text(HOW_TO_READ)
+        output.line()
     for row in rows:
         output.line(row["name"])
         for text in _summary(row, _SHOWN.get(kind, ())):

@@ -85,6 +85,10 @@ HEADINGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 A heading counts for the field for which it is plainer, and each only once: ``edit_prompt`` is the instruction where
 ``edited_prompt`` is there too, and ``image`` is the edited image only where another heading names the source.
 """
+HOW_TO_READ = (
+    "A field's own name is always read. Letters and digits count; case, blanks, - and _ do not. A word in capitals "
+    "stands for each of its spellings, listed last; what follows 'then' counts only where nothing before it is there."
+)
 FIELDS = tuple(HEADINGS)
 _PICTURES = frozenset({"source_image", "edited_image", "reference_image", "edit_mask"})
 _TEXTS = frozenset({"source_caption", "target_caption", "instruction"})
@@ -159,12 +163,15 @@ def is_heading(name: str) -> bool:
 
 
 def heading_table() -> list[tuple[str, str]]:
-    """What is read as what, for people: the words of headings, then our fields with their headings, plainest first."""
-    words = [(name, ", ".join(spellings)) for name, spellings in WORDS.items()]
-    either = ", ".join(sorted(_EITHER_CAPTION))
-    last = {"source_caption": f"; {either}, beside a target_caption", "target_caption": f"; {either}, alone"}
-    fields = [(name, "; ".join(map(", ".join, ranks)) + last.get(name, "")) for name, ranks in HEADINGS.items()]
-    return words + fields
+    """What is read as what, for people: our fields with their headings, then the words of which headings consist."""
+    either = " or ".join(sorted(_EITHER_CAPTION))
+    last = {"source_caption": f"{either} beside a target_caption", "target_caption": f"{either} alone"}
+    fields = []
+    for name, ranks in HEADINGS.items():
+        plainest = tuple(form for form in ranks[0] if form != name)
+        told = [", ".join(forms) for forms in (plainest, *ranks[1:]) if forms]
+        fields.append((name, ", then ".join([*told, *([last[name]] if name in last else [])])))
+    return fields + [(name, ", ".join(spellings)) for name, spellings in WORDS.items()]
 
 
 def normalised(heading: str) -> str:

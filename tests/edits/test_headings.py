@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.edits.headings import FIELDS, HEADINGS, heading_table, resolve_headings
+from evalkit.edits.headings import FIELDS, HEADINGS, HOW_TO_READ, heading_table, resolve_headings
 from evalkit.errors import OptionError
 
 # Columns of published data sets and files, from their cards and scripts; what each is, as their authors use it.
@@ -207,3 +207,4 @@ def test_the_guide_has_every_heading() -> None:
     """The one place where people read which headings are understood is what the code reads."""
     guide = Path("evalkit/guide/scoring.md").read_text()
     assert [name for name, words in heading_table() if f"| `{name}` | {words} |" not in guide] == []
+    assert HOW_TO_READ in " ".join(guide.split())
