@@ -130,7 +130,7 @@ _PAIR = {"differences": PairFeature(name="differences", measure=differences, aga
 
 # fmt: off
 METRICS = (
-    define_metric("edit_success:v2", "the same of shapes:v2, whose pictures hold details",
+    define_metric("edit_success:v2", "whether the change that was asked for is there, in version 2 of shapes",
         edit_success, _codes(_EDITED, _BEFORE, _WANTED), (0.0, 1.0, "up", 0.0), _REFERENCE, "ground_truth",
         summarize="rate"),
     define_metric("subject_detail_preservation", "whether the stripe across the shape kept its angle; chance is 0",
