@@ -90,7 +90,7 @@ def shapes_v2(name: str = "shapes:v2") -> Benchmark:
         >>> len(benchmark.items), benchmark.n_groups
         (96, 24)
         >>> benchmark.items[0].target_caption
-        'A yellow triangle on a navy background.'
+        'A large purple square.'
     """
     by_id = {edit.item_id: edit for edit in edits(name)}
     first = shapes()
