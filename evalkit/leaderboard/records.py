@@ -206,9 +206,9 @@ class Reported(LeaderboardRecord):
     rows: tuple[ReportedRow, ...]
 
     @property
-    def unexplained(self) -> ReportedRow | None:
-        """The first row with a value in a column that is not among those explained."""
-        return next((row for row in self.rows if not row.values.keys() <= self.columns.keys()), None)
+    def unexplained(self) -> list[ReportedRow]:
+        """The rows with a value in a column that is not among those explained."""
+        return [row for row in self.rows if not row.values.keys() <= self.columns.keys()]
 
 
 SCHEMAS: dict[str, type[BaseModel]] = {

@@ -325,9 +325,10 @@ def _written_problems(leaderboard: Leaderboard, faulty: Collection[Path]) -> Ite
             continue
         if isinstance(found, Card) and found.name != path.stem:
             yield _problem("wrong_place", path, leaderboard, f"the card is called {found.name}")
-        if isinstance(found, Reported) and (row := found.unexplained):
-            message = f"{found.title}, {row.title}: a value in a column that the table does not explain"
-            yield _problem("unreadable", path, leaderboard, message)
+        if isinstance(found, Reported):
+            for row in found.unexplained:
+                message = f"{found.title}, {row.title}: a value in a column that the table does not explain"
+                yield _problem("unreadable", path, leaderboard, message)
 
 
 def _schema_problems(leaderboard: Leaderboard, faulty: Collection[Path]) -> Iterator[EntryProblem]:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -173,6 +174,19 @@ def test_a_card_with_another_name_than_its_file_is_found(copied):
     copied.card_path("stray").write_text(copied.card_path("good").read_text())
 
     assert [problem.code for problem in verify(copied).problems] == ["wrong_place"]
+
+
+def test_every_row_of_a_reported_table_is_checked(copied):
+    """Each value in a column that the table does not explain is a problem of its own."""
+    table = yaml.safe_load(Path("leaderboard/reported/survey.yaml").read_text(encoding="utf-8"))
+    for row in table["rows"][:2]:
+        row["values"]["SSIM"] = 0.5
+    (copied.root / "reported").mkdir()
+    (copied.root / "reported" / "survey.yaml").write_text(yaml.safe_dump(table), encoding="utf-8")
+    found = [problem.message for problem in verify(copied).problems]
+    assert len(found) == 2
+    for row, message in zip(table["rows"], found, strict=False):
+        assert f"{row['title']}: a value in a column that the table does not explain" in message
 
 
 def test_stale_schemas_are_found_and_written_again(empty):
