@@ -24,7 +24,7 @@ from evalkit.metrics.features import (
 )
 from evalkit.registry import Registry, refuse_faults
 
-FILES = ("clip", "pixel", "lpips", "dino", "preference", "attributes", "unnamed")
+FILES = ("clip", "pixel", "lpips", "dino", "preference", "attributes", "details")
 """The files of this folder that have a table ``METRICS``, in the order of ``evalkit list metrics``."""
 
 Vectors = npt.NDArray[np.floating]

@@ -13,7 +13,7 @@ from evalkit.encoders.base import AnyEncoder, FeatureCache
 from evalkit.engine.base import Engine
 from evalkit.errors import DataError, OptionError
 from evalkit.metrics.base import Metric, get_metrics
-from evalkit.metrics.unnamed import CODED
+from evalkit.metrics.details import CODED
 from evalkit.scores.columns import ColumnNames
 from evalkit.scores.external import read_table
 from evalkit.scores.run import ScoredRun

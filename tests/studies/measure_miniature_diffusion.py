@@ -22,7 +22,7 @@ from evalkit.benchmarks.shapes.language import caption
 from evalkit.benchmarks.shapes.recognise import read, recognise
 from evalkit.benchmarks.shapes.recogniser import codes
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, Jitter, Scene, draw
-from evalkit.metrics.unnamed import scene_detail_preservation, subject_detail_preservation
+from evalkit.metrics.details import scene_detail_preservation, subject_detail_preservation
 from evalkit.stats.intervals import wilson_ends
 from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
 from tests.studies.measure_miniature_clip import split

@@ -24,7 +24,7 @@ from evalkit.benchmarks.shapes.world import (
 )
 from evalkit.encoders.base import DType, Embeddings, EncoderSpec, LoadedEncoder, settings_digest
 from evalkit.errors import EncoderError, UnknownNameError
-from evalkit.metrics.unnamed import CODE_LENGTH, CODED
+from evalkit.metrics.details import CODE_LENGTH, CODED
 
 VERSION = 1
 """Raised whenever a change of code makes the recogniser see anything differently."""

@@ -16,8 +16,7 @@ from evalkit.benchmarks.shapes.recogniser import ShapesReader, codes
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, Jitter, Scene, draw
 from evalkit.errors import EncoderError
 from evalkit.metrics.base import METRICS
-from evalkit.metrics.pixel import differences
-from evalkit.metrics.unnamed import (
+from evalkit.metrics.details import (
     CODE_LENGTH,
     CODED,
     closeness,
@@ -26,6 +25,7 @@ from evalkit.metrics.unnamed import (
     subject_detail_preservation,
     unnamed_attribute_preservation,
 )
+from evalkit.metrics.pixel import differences
 
 DETAILS = {"stripe_angle": 20.0, "horizon_height": 0.4, "horizon_slope": -0.1}
 SOURCE = {"shape": "circle", "colour": "red", "size": "small", "place": "left", "background": "grey", **DETAILS}
