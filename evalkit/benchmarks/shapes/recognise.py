@@ -129,13 +129,10 @@ def _two_toned_blob(square: Floats, ground: Ground) -> tuple[_Blob | None, float
     """The shape with its stripe, and the stripe's angle."""
     from scipy import ndimage
 
-    labels, n_labels = ndimage.label(ground.contrast > _MIN_CONTRAST_OF_TONES)
-    areas = np.bincount(labels.ravel(), minlength=n_labels + 1)[1:]
-    largest = int(areas.argmax()) if n_labels else 0
-    rivals = np.delete(areas, largest) >= _RIVAL_SHARE * areas[largest] if n_labels else np.ones(1)
-    if rivals.any() or areas[largest] > _MAX_AREA * labels.size:
+    region = _one_region(ground.contrast > _MIN_CONTRAST_OF_TONES)
+    if region is None:
         return None, None
-    core = ndimage.binary_fill_holes(labels == largest + 1)
+    core = ndimage.binary_fill_holes(region)
     near, inner = ndimage.binary_dilation(core), ndimage.binary_erosion(core)
     # Where the shape ends is known once its tones are, and its tones once it is known what lies inside.
     for _ in range(_ROUNDS):
@@ -156,13 +153,9 @@ def _blob(square: Floats, background: Floats, contrast: Floats) -> _Blob | None:
     peak = np.sort(contrast, axis=None)[-32:].mean()  # half of the smallest shape's pixels
     if peak < _MIN_CONTRAST:
         return None
-    labels, n_labels = ndimage.label(contrast > peak / 2)
-    areas = np.bincount(labels.ravel(), minlength=n_labels + 1)[1:]
-    largest = int(areas.argmax())
-    rivals = np.delete(areas, largest) >= _RIVAL_SHARE * areas[largest]
-    if rivals.any() or areas[largest] > _MAX_AREA * contrast.size:
+    core = _one_region(contrast > peak / 2)
+    if core is None:
         return None
-    core = labels == largest + 1
     # Pixels at the edge are mixtures: the colour is that of the half which differs most.
     inner = core & (contrast >= np.median(contrast[core]))
     colour = np.median(square[inner], axis=0)
@@ -173,6 +166,21 @@ def _blob(square: Floats, background: Floats, contrast: Floats) -> _Blob | None:
     share = np.clip((square - background) @ CERTAINTY.T @ axis / (axis @ axis), 0.0, 1.0)
     near = ndimage.binary_dilation(core, iterations=2)
     return _Blob(colour=colour, share=np.where(near, share, 0.0), core=core)
+
+
+def _one_region(apart: Mask) -> Mask | None:
+    """The one connected region of a mask; None where there is none, a second nearly as large, or one too large."""
+    from scipy import ndimage
+
+    labels, n_labels = ndimage.label(apart)
+    if not n_labels:
+        return None
+    areas = np.bincount(labels.ravel(), minlength=n_labels + 1)[1:]
+    largest = int(areas.argmax())
+    rivals = np.delete(areas, largest) >= _RIVAL_SHARE * areas[largest]
+    if rivals.any() or areas[largest] > _MAX_AREA * apart.size:
+        return None
+    return np.asarray(labels == largest + 1)
 
 
 def _nearest_colour(colour: Floats, table: Mapping[str, tuple[int, int, int]]) -> str:
