@@ -138,26 +138,25 @@ class _View:
     signatures: "SignatureLength"
     by: str | None
 
-    def as_json(self, run: "ScoredRun") -> dict[str, Any]:
-        """A run with what was asked for beside its means."""
+    def types(self, runs: "Mapping[str, ScoredRun]") -> "dict[str, MeansByType]":
+        """The means of runs on each edit type, by the runs' labels; none where nobody asked for them."""
         from evalkit.scoring.edit_types import means_by_type
 
-        return as_json(run.record, self.protocol, means_by_type(run) if self.by else None)
+        return {label: means_by_type(run) for label, run in runs.items()} if self.by else {}
 
-    def below(self, runs: "Mapping[str, ScoredRun]") -> None:
+    def below(self, runs: "Mapping[str, ScoredRun]", types: "Mapping[str, MeansByType]") -> None:
         """What stands under the table of one run or of several, which are given by their labels."""
         from evalkit.benchmarks.protocol_tables import protocol_table
         from evalkit.scores.tables import run_notes, signature_lines
-        from evalkit.scoring.edit_types import about_means_by_type, means_by_type, run_type_tables
+        from evalkit.scoring.edit_types import about_means_by_type, run_type_tables
 
         records = [run.record.model_copy(update={"run": label}) for label, run in runs.items()]
         if self.protocol:
             self.output.table(protocol_table(records, self.protocol))
-        if self.by:
-            found = [means_by_type(run) for run in runs.values()]
-            for table in run_type_tables(dict(zip(runs, found, strict=True))):
+        if types:
+            for table in run_type_tables(types):
                 self.output.table(table)
-            self.output.text(about_means_by_type(found, records[0].level))
+            self.output.text(about_means_by_type(list(types.values()), records[0].level))
             self.output.line()
         for note in run_notes(*records):
             self.output.text(f"  {note}", indent="    ")
@@ -194,11 +193,13 @@ def _score_one(
         options, target = replace(options, default_name=name), run_directory(name)
     with written_to(target, output) as directory, output.progress() as progress, engine.open(options.device) as workers:
         run = run_score(opened, directory, options, engine=workers, progress=progress)
-    output.json(view.as_json(run))
+    label, runs = run.record.run, {run.record.run: run}
+    types = view.types(runs)
+    output.json(as_json(run.record, view.protocol, types.get(label)))
     output.table(run_table(run.record))
-    view.below({run.record.run: run})
+    view.below(runs, types)
     output.line(f"Wrote {target}")
-    view.problems({run.record.run: run})
+    view.problems(runs)
     return run
 
 
@@ -226,11 +227,14 @@ def _score_several(
     directories = [f"{str(parent).rstrip('/')}/{path.name}" for path in scored.runs]
     runs = scored.by_label
     following = command_line("compare", *directories) if comparable(list(runs.values())) else None
-    placed = list(zip(runs.items(), directories, strict=True))
-    shown = [view.as_json(run) | {"label": label, "directory": directory} for (label, run), directory in placed]
+    types = view.types(runs)
+    shown = [
+        as_json(run.record, view.protocol, types.get(label)) | {"label": label, "directory": directory}
+        for (label, run), directory in zip(runs.items(), directories, strict=True)
+    ]
     output.json({"runs": shown, "failed": failures_as_json(failures), "next": following})
     output.table(runs_table({label: run.record for label, run in runs.items()}))
-    view.below(runs)
+    view.below(runs, types)
     for directory in directories:
         output.line(f"Wrote {directory}")
     view.problems(runs)
