@@ -37,7 +37,6 @@ N_SOURCES = 10
     "directory",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("evalkit_demo"),
-    show_default=True,
     help="Where edits and runs are written.",
 )
 @output_options

@@ -73,7 +73,7 @@ class ModelOptions:
     required=True,
     help="The edit folder; one that was begun goes on.",
 )
-@click.option("--seeds", default="0", show_default=True, metavar="S,S", help="One edit of each item per seed.")
+@click.option("--seeds", default="0", metavar="S,S", help="One edit of each item per seed.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first items; score then misses no others.")
 @click.option("--items", metavar="ID,ID", help='Only these items; "*" and "?" stand for other characters.')
 @click.option(

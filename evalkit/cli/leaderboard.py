@@ -136,7 +136,6 @@ def rescore(entry: str, *, outputs: Path, root: Path, output: Output, **options:
     "target",
     type=click.Path(file_okay=False, path_type=Path),
     default=SITE,
-    show_default=True,
     help="Where the site is written.",
 )
 @output_options
@@ -164,7 +163,7 @@ def build(*, root: Path, target: Path, output: Output) -> None:
 
 @leaderboard.command(examples=["evalkit leaderboard serve build/site"])
 @click.argument("site", type=click.Path(file_okay=False, path_type=Path), default=SITE)
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, help="0: any that is free.")
 @output_options
 def serve(*, site: Path, port: int, output: Output) -> None:
     """Show a built site on this machine, until Ctrl-C.

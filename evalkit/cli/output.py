@@ -269,7 +269,6 @@ signature_option = click.option(
     "signatures",
     type=click.Choice(["short", "full"]),
     default="short",
-    show_default=True,
     help="Show one line per run, or all that can change a number, metric by metric.",
 )
 """Adds ``--signature`` to a command, which gets it as ``signatures``."""

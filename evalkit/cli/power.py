@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 )
 @click.option("--effect", "effects", metavar="X,Y", help="Differences to find.  [default: 0.1 to 0.5 deviations]")
 @click.option("--items", metavar="N,M", help="Numbers of items to consider.  [default: 20 to 1,000]")
-@click.option("--comparisons", type=click.IntRange(min=1), default=1, show_default=True, help="Pairs to be compared.")
-@click.option("--alpha", type=click.FloatRange(0.0001, 0.5), default=0.05, show_default=True, help="Error rate.")
-@click.option("--power", type=click.FloatRange(0.5, 0.9999), default=0.8, show_default=True, help="Of finding it.")
+@click.option("--comparisons", type=click.IntRange(min=1), default=1, help="Pairs to be compared.")
+@click.option("--alpha", type=click.FloatRange(0.0001, 0.5), default=0.05, help="Error rate.")
+@click.option("--power", type=click.FloatRange(0.5, 0.9999), default=0.8, help="Of finding it.")
 @column_options
 @output_options
 def power(

@@ -40,7 +40,7 @@ RESULT, PAGE = "validity.json", "validity.md"
 @click.option("--human-column", metavar="NAME", help="Its column of scores, more is better.")
 @click.option("--sources", "limit", type=click.IntRange(min=2), help="Use so many source images, with all their items.")
 @click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, help="Coverage of the intervals.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every random number.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of every random number.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
 @click.option(
     "-o", "--output", "directory", type=DIRECTORY, help=f"Where all is written.  [default: {WORK}/<benchmark>]"
