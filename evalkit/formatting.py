@@ -202,6 +202,15 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
+def shortened(text: str, longest: int) -> str:
+    """The beginning of a text that is longer.
+
+    >>> shortened("pix2pix-zero", 12), shortened("Plug-and-Play", 12)
+    ('pix2pix-zero', 'Plug-and-Pl…')
+    """
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 _LINE_ENDS = {ord(end): ascii(end)[1:-1] for end in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"}
 """What ends a line, written out."""
 

@@ -17,6 +17,7 @@ from evalkit.editing.result import checked_picture
 from evalkit.edits.item import EditItem
 from evalkit.encoders.checkpoints import refuse_pickled
 from evalkit.errors import BrokenPluginError, EvalkitError, ImageError
+from evalkit.formatting import shortened
 from evalkit.images.decode import decode_image
 from evalkit.images.stored import AnyImage
 
@@ -166,4 +167,4 @@ def reason_of(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if not isinstance(error, EvalkitError) or not text:
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return text if len(text) <= REASON else f"{text[: REASON - 1]}…"
+    return shortened(text, REASON)

@@ -50,14 +50,16 @@ class Comparisons:
         self._protocol, self._summary = known.board.protocol, summary
         self._columns = metric_columns(self._protocol)
         items = known.benchmark.items
-        place = {item.item_id: index for index, item in enumerate(items)}
+        position = {item.item_id: index for index, item in enumerate(items)}
         self._entries = [row.entry for row in known.board.rows]
         self._shared = {
             "titles": summary.titles,
             "metrics": [metric.label for metric in self._columns],
             "items": [[item.item_id, item.file_stem, item.target_caption or item.instruction or ""] for item in items],
-            "sources": [place[item_id] for item_id in known.pictures.sources],
-            "pictures": {name: [place[item_id] for item_id in of] for name, of in known.pictures.edits.items() if of},
+            "sources": [position[item_id] for item_id in known.pictures.sources],
+            "pictures": {
+                name: [position[item_id] for item_id in of] for name, of in known.pictures.edits.items() if of
+            },
         }
         self._values = {
             metric: np.array([known.values[entry.method][metric] for entry in self._entries], dtype=np.float64)
@@ -66,7 +68,7 @@ class Comparisons:
         self._failed = np.zeros((len(self._entries), len(items)), dtype=np.bool_)
         for number, entry in enumerate(self._entries):
             failed = {row.item_id for row in entry.run.table.rows if row.status != "ok"}
-            self._failed[number, [place[item_id] for item_id in failed]] = True
+            self._failed[number, [position[item_id] for item_id in failed]] = True
 
     def write(self, site: Site, entry: LoadedEntry, pairs: PairsOf) -> None:
         """Write an entry's page."""

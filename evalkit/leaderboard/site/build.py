@@ -117,9 +117,9 @@ def write_lists(
         benchmark=benchmark,
         pictures=pictures,
         values=item_values(entries, protocol.metrics, benchmark),
+        anomalies=anomalies_of(entries),
     )
     summary = summary_of(board, benchmark, pictures)
-    anomalies = anomalies_of(entries)
     site.page(
         "board.html",
         f"{protocol.name}/index.html",
@@ -129,7 +129,7 @@ def write_lists(
         benchmark=benchmark,
         metrics=metric_columns(protocol),
         ranges=summary.ranges,
-        warnings={entry.method: warnings_of(entry, anomalies[entry.method]) for entry in entries},
+        warnings={entry.method: warnings_of(entry, known.anomalies[entry.method]) for entry in entries},
         licences=sorted({short_licence(entry.card.licence) for entry in entries}),
         plot=trade_off_plot(board),
         narrow_plot=trade_off_plot(board, width=360, height=420),
@@ -141,7 +141,6 @@ def write_lists(
 
 def _write_methods(site: Site, known: BoardItems, summary: BoardSummary, pairs: Mapping[str, PairsOf]) -> None:
     protocol = known.board.protocol
-    anomalies = anomalies_of([row.entry for row in known.board.rows])
     items = {item.item_id: item for item in known.benchmark.items}
     for row in known.board.rows:
         method = row.entry.method
@@ -161,7 +160,7 @@ def _write_methods(site: Site, known: BoardItems, summary: BoardSummary, pairs: 
             sources=known.pictures.sources,
             pictures=[(items[item_id], path) for item_id, path in known.pictures.edits.get(method, {}).items()],
             standing=standing(pairs[method], protocol.primary),
-            anomalies=anomalies[method],
+            anomalies=known.anomalies[method],
         )
 
 

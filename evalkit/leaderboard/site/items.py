@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from evalkit.benchmarks.base import Benchmark
 from evalkit.leaderboard.ranking import Board
+from evalkit.leaderboard.records import AnomalyCheck
 from evalkit.leaderboard.site.pictures import BoardPictures
 from evalkit.leaderboard.site.render import Site
 from evalkit.leaderboard.site.summary import titles_of
@@ -23,6 +24,8 @@ class BoardItems:
     benchmark: Benchmark
     pictures: BoardPictures
     values: Mapping[str, EntryValues]
+    """Of each method."""
+    anomalies: Mapping[str, Sequence[AnomalyCheck]]
     """Of each method."""
 
 

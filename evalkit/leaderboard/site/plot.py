@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from evalkit.comparison.statements import boards
-from evalkit.formatting import format_declared
+from evalkit.formatting import format_declared, shortened
 from evalkit.leaderboard.ranking import Board
 from evalkit.metrics.base import METRICS
 from evalkit.scores.run import MetricSummary
@@ -99,7 +99,7 @@ def _axis(metric: str, summaries: Sequence[MetricSummary], length: float) -> _Ax
     )
 
 
-def _place(point: _Plotted, x: _Axis, y: _Axis) -> tuple[float, float]:
+def _position(point: _Plotted, x: _Axis, y: _Axis) -> tuple[float, float]:
     """Where a point lies; the drawing's second coordinate counts downwards."""
     across, up = (summary.mean or 0.0 for summary in point.summaries)
     return x.at(across), round(y.length - y.at(up), 1)
@@ -129,7 +129,7 @@ def _frame(x: _Axis, y: _Axis) -> list[str]:
 
 def _front(points: Sequence[_Plotted], x: _Axis, y: _Axis) -> list[str]:
     """Steps through the points of the front: whatever lies below and to the left of them is no better on either."""
-    corners = sorted(_place(point, x, y) for point in points if point.on_front)
+    corners = sorted(_position(point, x, y) for point in points if point.on_front)
     if not corners:
         return []
     steps = f"M0 {corners[0][1]}" + "".join(f"V{down}H{across}" for across, down in corners) + f"V{y.length}"
@@ -140,7 +140,7 @@ def _intervals(points: Sequence[_Plotted], x: _Axis, y: _Axis) -> list[str]:
     """All intervals as one path: there may be hundreds."""
     path = ""
     for point in points:
-        across, down = _place(point, x, y)
+        across, down = _position(point, x, y)
         ends_x, ends_y = ((s.ci_low, s.ci_high) for s in point.summaries)
         if None not in ends_x:
             path += f"M{x.at(ends_x[0] or 0.0)} {down}H{x.at(ends_x[1] or 0.0)}"
@@ -153,7 +153,7 @@ def _marks(points: Sequence[_Plotted], x: _Axis, y: _Axis) -> list[str]:
     """A diamond on the front and a dot elsewhere; each says its name when it is pointed at."""
     drawn = []
     for point in sorted(points, key=lambda point: point.on_front):
-        across, down = _place(point, x, y)
+        across, down = _position(point, x, y)
         mark = "m0-6 6 6-6 6-6-6z" if point.on_front else "m-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0"
         named = boards.point_words(point.title, *((s.mean, s.ci_low, s.ci_high) for s in point.summaries[::-1]))
         drawn.append(
@@ -171,9 +171,9 @@ def _named(points: Sequence[_Plotted], y: _Axis) -> list[_Plotted]:
 
 def _labels(points: Sequence[_Plotted], x: _Axis, y: _Axis) -> list[str]:
     """Names in a column at the right, from top to bottom as their points lie, each with a line to its point."""
-    placed = sorted((_place(point, x, y)[::-1], point.title, point.on_front) for point in points)
+    ordered = sorted((_position(point, x, y)[::-1], point.title, point.on_front) for point in points)
     heights: list[float] = []
-    for (down, _), *_rest in placed:
+    for (down, _), *_rest in ordered:
         heights.append(max(down, heights[-1] + LINE if heights else 0.0))
     excess = max(0.0, heights[-1] - (y.length + _BOTTOM - LINE))
     for number in reversed(range(len(heights))):  # up again, as far as the lowest have run out of the drawing
@@ -181,10 +181,7 @@ def _labels(points: Sequence[_Plotted], x: _Axis, y: _Axis) -> list[str]:
         heights[number] = min(heights[number], limit)
     return [
         f'<path class="leader" d="M{across} {down}L{x.length + 6} {height:.1f}h6"/>'
-        f'<text x="{x.length + 15}" y="{height + 4:.1f}">{"◆ " if on_front else ""}{escape(_shortened(title))}</text>'
-        for ((down, across), title, on_front), height in zip(placed, heights, strict=True)
+        f'<text x="{x.length + 15}" y="{height + 4:.1f}">{"◆ " if on_front else ""}'
+        f"{escape(shortened(title, LONGEST_LABEL))}</text>"
+        for ((down, across), title, on_front), height in zip(ordered, heights, strict=True)
     ]
-
-
-def _shortened(title: str) -> str:
-    return title if len(title) <= LONGEST_LABEL else f"{title[: LONGEST_LABEL - 1]}…"

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from evalkit.benchmarks.base import Benchmark
 from evalkit.comparison.statements import boards
-from evalkit.formatting import format_ranks, one_line
+from evalkit.formatting import format_ranks, one_line, shortened
 from evalkit.leaderboard.fill import fill_command
 from evalkit.leaderboard.ranking import Board, BoardRow
 from evalkit.leaderboard.site.pictures import BoardPictures
@@ -61,6 +61,7 @@ def summary_of(board: Board, benchmark: Benchmark, pictures: BoardPictures) -> B
     n_ranked = sum(row.unranked is None for row in board.rows)
     kinds = [row.entry.card.kind for row in board.rows]
     metrics = [metric for metric in metric_columns(protocol) if metric.primary]
+    titles = titles_of(board)
     shown = [item.item_id for item in shown_items(benchmark.items) if item.item_id in pictures.sources]
     return BoardSummary(
         name=protocol.name,
@@ -76,11 +77,8 @@ def summary_of(board: Board, benchmark: Benchmark, pictures: BoardPictures) -> B
         notes=board.notes,
         fill_command=fill_command(protocol.name, [row.entry for row in board.rows]),
         why=_why(board),
-        titles=titles_of(board),
-        ties={
-            metric: [[titles_of(board)[method] for method in members] for members in sets]
-            for metric, sets in board.ties.items()
-        },
+        titles=titles,
+        ties={metric: [[titles[name] for name in members] for members in sets] for metric, sets in board.ties.items()},
         metrics=metrics,
         ranges=column_ranges(protocol, [row.entry for row in board.rows]),
         plot=trade_off_plot(board, width=520, height=300),
@@ -134,5 +132,4 @@ def titles_of(board: Board) -> dict[str, str]:
 
 def title_of(row: BoardRow) -> str:
     """A title as a sentence holds it."""
-    title = one_line(row.entry.card.title)
-    return title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 1]}…"
+    return shortened(one_line(row.entry.card.title), LONGEST_TITLE)
