@@ -85,7 +85,7 @@ def search(words: str) -> list[tuple[Page, str, str]]:
     """
     wanted = words.casefold().split()
 
-    def held(text: str) -> int:
+    def n_in(text: str) -> int:
         return sum(word in text.casefold() for word in wanted)
 
     found: list[tuple[tuple[int, ...], tuple[Page, str, str]]] = []
@@ -93,8 +93,8 @@ def search(words: str) -> list[tuple[Page, str, str]]:
         for heading, below in groupby(each.passages(), key=itemgetter(0)):
             passages = [passage for _, passage in below]
             titles = f"{each.title} {heading}"
-            best = max(passages, key=held)
-            found.append(((held(f"{titles} {best}"), held(each.text), held(titles)), (each, heading, best)))
+            best = max(passages, key=n_in)
+            found.append(((n_in(f"{titles} {best}"), n_in(each.text), n_in(titles)), (each, heading, best)))
     most = max(rank[0] for rank, _ in found)
     found = [each for each in found if most and each[0][0] == most]
     return [each for _, each in sorted(found, key=itemgetter(0), reverse=True)]

@@ -110,8 +110,8 @@ function openRow(row, button) {
 // Rows that can be opened, and ticked to be compared.
 const ticked = [];
 function tick(box) {
-  const place = ticked.indexOf(box);
-  if (place >= 0) ticked.splice(place, 1); else ticked.push(box);
+  const index = ticked.indexOf(box);
+  if (index >= 0) ticked.splice(index, 1); else ticked.push(box);
   for (const other of all(".tick input", table)) other.disabled = ticked.length === 2 && !ticked.includes(other);
   $("ticked").hidden = ticked.length === 0;
   $("ticked-names").textContent = ticked.map((each) => each.closest("tr").dataset.title).join(" and ") + (ticked.length === 1 ? ": tick another to compare" : "");
@@ -167,11 +167,11 @@ function showPair(data) {
     head.scope = "row";
     head.setAttribute("role", "rowheader");
     const [one, two, difference, interval, verdict, p, wins] = cells;
-    [one, two, difference, verdict, p, wins].forEach((text, place) => {
-      const cell = row.appendChild(element("td", text, place === 3 ? "verdict" : "n"));
+    [one, two, difference, verdict, p, wins].forEach((text, column) => {
+      const cell = row.appendChild(element("td", text, column === 3 ? "verdict" : "n"));
       cell.setAttribute("role", "cell");
-      cell.dataset.label = labels[place];
-      if (place === 2 && interval) cell.append(element("span", interval, "span"));
+      cell.dataset.label = labels[column];
+      if (column === 2 && interval) cell.append(element("span", interval, "span"));
     });
     return row;
   }));
@@ -244,11 +244,11 @@ if ($("passages")) {
   }
   $("words").addEventListener("input", () => {
     const words = $("words").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const held = (text) => words.filter((word) => text.toLowerCase().includes(word)).length;
+    const countIn = (text) => words.filter((word) => text.toLowerCase().includes(word)).length;
     const ranked = [...sections.values()].map((section) => {
       const titles = `${section.title} ${section.heading}`;
-      const text = section.texts.reduce((best, each) => (held(each) > held(best) ? each : best));
-      return { ...section, text, rank: [held(`${titles} ${text}`), held(pages[section.topic]), held(titles)] };
+      const text = section.texts.reduce((best, each) => (countIn(each) > countIn(best) ? each : best));
+      return { ...section, text, rank: [countIn(`${titles} ${text}`), countIn(pages[section.topic]), countIn(titles)] };
     });
     const most = Math.max(...ranked.map(({ rank }) => rank[0]));
     const found = ranked.filter(({ rank }) => most && rank[0] === most).sort((a, b) => b.rank[1] - a.rank[1] || b.rank[2] - a.rank[2]);
