@@ -18,7 +18,7 @@ LAYERS = (
     {"edits"},
     {"encoders", "metrics"},
     {"scores"},
-    {"benchmarks"},
+    {"benchmarks", "votes"},
     {"scoring", "comparison", "editing"},
     {"planning"},
     {"report"},

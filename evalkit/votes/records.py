@@ -1,0 +1,84 @@
+"""The record of a vote, and the file that holds votes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from evalkit.storage.atomic import atomic_write
+
+Winner = Literal["a", "b", "tie", "both_bad"]
+"""``both_bad`` is a tie of two edits neither of which would do."""
+VOTES_FILE = "votes.jsonl"
+_Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+
+
+class Vote(BaseModel):
+    """What one rater said of two edits of one item: a line of ``votes.jsonl``.
+
+    A rater is a person or a judge. Fields that are not known are left out of the file.
+
+    >>> Vote(item_id="dog", a="ours", b="theirs", winner="a", rater="r1").score_of_a
+    1.0
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    item_id: _Name
+    a: _Name
+    """A method."""
+    b: _Name
+    """Another one."""
+    winner: Winner
+    rater: _Name | None = None
+    group: _Name | None = None
+    """Items of one source image; None where the item is a group of its own, or nobody knows."""
+    edit_type: _Name | None = None
+    criterion: _Name | None = None
+    """What was asked, where there are several questions, such as ``instruction following``."""
+    first: Literal["a", "b"] | None = None
+    """Which of the two was shown first, or on the left."""
+    seed: int | None = None
+    """Of the two edits that were shown, where methods made several."""
+    repeat: int | None = None
+    """Which time a judge was asked the same, from 0."""
+    seconds: float | None = Field(default=None, ge=0)
+    """From showing the two to the vote."""
+    expected: Winner | None = None
+    """Of an attention check: the vote of whoever looks. Checks rank nobody."""
+
+    @model_validator(mode="after")
+    def _is_between_two(self) -> "Vote":
+        if self.a == self.b:
+            raise ValueError(f"a vote is between two methods, and both are '{self.a}'")
+        return self
+
+    @property
+    def is_tie(self) -> bool:
+        """Whether neither was preferred."""
+        return self.winner in ("tie", "both_bad")
+
+    @property
+    def score_of_a(self) -> float:
+        """1 where ``a`` was preferred, 0 where ``b`` was, ½ for a tie."""
+        return {"a": 1.0, "b": 0.0}.get(self.winner, 0.5)
+
+
+def vote_line(vote: Vote) -> str:
+    """A vote as its line of the file, without the end of the line.
+
+    >>> vote_line(Vote(item_id="dog", a="ours", b="theirs", winner="tie"))
+    '{"item_id":"dog","a":"ours","b":"theirs","winner":"tie"}'
+    """
+    return vote.model_dump_json(exclude_none=True)
+
+
+def write_votes(path: Path, votes: Iterable[Vote]) -> None:
+    """Write votes as JSON Lines; the file is there whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{vote_line(vote)}\n" for vote in votes)
