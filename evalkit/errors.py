@@ -17,6 +17,7 @@
     ├── EncoderError              an encoder cannot be built from what was given
     │   └── WeightsError          its weights cannot be found, downloaded or trusted
     ├── EditError                 a method cannot make one edit; the item's reason
+    ├── EndpointError             a service refused, failed or cannot be reached
     ├── EngineError               the workers of another engine cannot be had
     ├── CacheError                the embedding cache cannot be read or written
     ├── RunError                  a run directory is absent, foreign or damaged
@@ -99,6 +100,27 @@ class WeightsError(EncoderError):
 
 class EditError(EvalkitError):
     """One edit that a method cannot make; the message becomes the item's reason."""
+
+
+class EndpointError(EvalkitError):
+    """A service that refused, failed, or cannot be reached; the message is what it said.
+
+    Attributes:
+        status: Of the HTTP answer, where there was one.
+        refused: Whether the service would not do what was asked, and would not do it the next time.
+        fatal: Whether every other request would fare the same: a wrong key or address, an empty account.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, refused: bool = False, fatal: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.refused = refused
+        self.fatal = fatal
+
+    def with_remark(self, remark: str) -> "EndpointError":
+        """The same with a remark in brackets, if there is one."""
+        message = f"{self} ({remark})" if remark else str(self)
+        return EndpointError(message, status=self.status, refused=self.refused, fatal=self.fatal)
 
 
 class EngineError(EvalkitError):

@@ -17,7 +17,7 @@ LAYERS = (
     {"images", "guide"},
     {"edits"},
     {"encoders", "metrics"},
-    {"scores"},
+    {"scores", "judges"},
     {"benchmarks", "votes"},
     {"scoring", "comparison", "editing"},
     {"planning"},
@@ -172,7 +172,7 @@ def test_what_others_wrote_is_read_within_bounds():
         "evalkit/encoders/cache.py",
         "evalkit/benchmarks/tedbench/records.py",
         "evalkit/benchmarks/shapes/recogniser.py",
-        "adapters/evalkit_adapters/external/endpoint.py",
+        "evalkit/storage/endpoint.py",
     }
     readers = {f"evalkit/storage/{name}.py" for name in ("delimited", "documents", "plain_yaml")}
     parsers = {"json.load", "json.loads", "yaml.load", "yaml.safe_load", "csv.reader", "csv.DictReader"}

@@ -108,7 +108,7 @@ def read_network(directory: Path, processor: Path | None = None) -> "Network":
 
     processor = processor or directory
     model = read_model(directory)
-    tokenizer = _pretrained("AutoTokenizer", processor, "tokenizer")
+    tokenizer = pretrained("AutoTokenizer", processor, "tokenizer")
     context = model.config.text_config.max_position_embeddings
 
     def tokenize(texts: Sequence[str]) -> "torch.Tensor":
@@ -144,7 +144,7 @@ def read_model(directory: Path, *, ignored: str = "", **settings: object) -> Any
         WeightsError: Weights are missing, do not fit or would run code.
     """
     # Let through here, a tensor of another shape is named below instead of in a table on the terminal.
-    model, report = _pretrained(
+    model, report = pretrained(
         "AutoModel", directory, "weights", output_loading_info=True, ignore_mismatched_sizes=True, **settings
     )
     # Old checkpoints carry their position numbers, which are no weights.
@@ -161,7 +161,19 @@ def read_model(directory: Path, *, ignored: str = "", **settings: object) -> Any
     return model.float()
 
 
-def _pretrained(loader: str, directory: Path, what: str, **settings: object) -> Any:  # noqa: ANN401 - as above
+def pretrained(loader: str, directory: Path, what: str, **settings: object) -> Any:  # noqa: ANN401 - as above
+    """What a class of transformers reads from a directory.
+
+    Args:
+        loader: The class's name.
+        directory: Where it was saved.
+        what: ``weights``, or what else it is, as it reads in a message.
+        settings: For its ``from_pretrained``.
+
+    Raises:
+        WeightsError: It is weights, and they cannot be loaded or would run code.
+        EncoderError: It is something else that cannot be loaded.
+    """
     import transformers
 
     try:
@@ -195,7 +207,7 @@ def _settings(config: Any) -> dict[str, object]:  # noqa: ANN401 - transformers 
 
 def _preprocess(directory: Path, side: int) -> Preprocess:
     """The image processor's settings as ours, or a refusal where they cannot be followed."""
-    processor = _pretrained("AutoImageProcessor", directory, "image preprocessing")
+    processor = pretrained("AutoImageProcessor", directory, "image preprocessing")
 
     def require(name: str, expected: str, got: object, *, holds: bool) -> None:
         if not holds:

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import io
-import os
 import re
 from dataclasses import dataclass
 from math import inf, log
@@ -15,10 +14,11 @@ from evalkit.editing.method import Billed, EditedPicture, MethodCard, MethodRun,
 from evalkit.edits.item import EditItem
 from evalkit.errors import EditError, OptionError, import_extra
 from evalkit.images.decode import decode_image
+from evalkit.storage.services import service_key, service_url
 from evalkit_adapters.settings import choice
 
 if TYPE_CHECKING:
-    from evalkit_adapters.external.endpoint import Endpoint
+    from evalkit.storage.endpoint import Endpoint
 
 _SIZES = "1024x1024,1536x1024,1024x1536"
 _SAME_SHAPE = 0.03
@@ -111,13 +111,14 @@ class HTTP:
             OptionError: The address, the sizes or the name of the variable are malformed, or the variable is not set.
         """
         import_extra("requests", "http")
-        from evalkit_adapters.external.endpoint import Endpoint
+        from evalkit.storage.endpoint import Endpoint
 
         self.settings = dict(run.settings)
         self.sizes = _sizes(self.settings["sizes"])
+        base_url = service_url(self.settings["base_url"], "The setting 'base_url'")
         self.endpoint = Endpoint(
-            url=f"{_base_url(self.settings['base_url'])}/images/edits",
-            key=_key(self.settings["key_variable"]),
+            url=f"{base_url}/images/edits",
+            key=service_key(self.settings["key_variable"], "--set"),
             time_limit=self.settings["time_limit"],
             retries=self.settings["retries"],
             longest_wait=self.settings["longest_wait"],
@@ -132,7 +133,8 @@ class HTTP:
         """The server's answer.
 
         Raises:
-            EditError: It refused, failed, or answered with something else than one picture.
+            EditError: It answered with something else than one picture.
+            EndpointError: It refused or failed.
         """
         prompt = getattr(item, self.settings["prompt"])
         if not prompt:
@@ -142,7 +144,7 @@ class HTTP:
         fields |= {"size": "{}x{}".format(*fitted.size)} if fitted.is_size_requested else {}
         fields |= {"quality": self.settings["quality"]} if self.settings["quality"] else {}
         fields |= {"seed": str(seed)} if self.settings["send_seed"] else {}
-        answer = self.endpoint.ask(fields, fitted.png)
+        answer = self.endpoint.ask(data=fields, files={"image": ("source.png", fitted.png, "image/png")})
         picture = _cut_to_source(self._picture(answer), fitted)
         cost = _cost(answer, self.settings)
         return picture if cost is None else Billed(picture=picture, cost=cost, currency=self.settings["currency"])
@@ -164,40 +166,6 @@ class HTTP:
             had = ", ".join(answer) or "nothing"
             raise EditError(f"the server's answer holds no image: expected data[0] with b64_json or url, got {had}")
         return decode_image(content, "the server's image").image
-
-
-def _base_url(text: str) -> str:
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        parts = urlsplit("")
-    if "@" in parts.netloc or parts.query:  # not repeated here: it may be a secret
-        raise OptionError(
-            "The setting 'base_url' must not hold a key or password; name an environment variable that "
-            "does: --set key_variable=NAME"
-        )
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise OptionError(f"The setting 'base_url' must be like http://localhost:8000/v1; got '{text}'.")
-    return text.rstrip("/")
-
-
-def _key(variable: str) -> str | None:
-    """The key, None if there is to be none."""
-    if not variable:
-        return None
-    if not re.fullmatch(r"[A-Za-z_]\w*", variable, re.ASCII):  # not repeated here: it may be the key itself
-        raise OptionError("The setting 'key_variable' must be the name of an environment variable, not a key.")
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise OptionError(
-            f"The environment variable {variable} holds no key. Set it: export {variable}=…; for a server that wants "
-            f"none: --set key_variable="
-        )
-    if not key.isascii() or not key.isprintable():
-        raise OptionError(f"The environment variable {variable} must hold a key of printable ASCII characters.")
-    return key
 
 
 def _sizes(text: str) -> list[tuple[int, int]]:

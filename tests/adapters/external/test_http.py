@@ -21,7 +21,7 @@ from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import read_manifest
 from evalkit.errors import OptionError
 from evalkit.images.decode import read_image
-from evalkit_adapters.external import endpoint
+from evalkit.storage import endpoint
 from evalkit_adapters.external.http import HTTP
 from tests.support.fakes import save_picture
 from tests.support.image_server import (

@@ -15,9 +15,9 @@ import pytest
 import requests
 from urllib3.util import connection
 
-from evalkit.errors import EditError
-from evalkit_adapters.external.endpoint import Endpoint
-from evalkit_adapters.external.exchange import THREAD_NAME, exchange_within
+from evalkit.errors import EndpointError
+from evalkit.storage.endpoint import Endpoint
+from evalkit.storage.exchange import THREAD_NAME, exchange_within
 
 LIMIT = 0.4
 TOO_LATE = "the server gave no whole answer within {:g} s"
@@ -88,8 +88,8 @@ def failure(url: str, *, image: bytes = b"image", retries: int = 0, limit: float
     """Why there is no edit; that is known when the limit is over, and no thread is left behind."""
     endpoint = Endpoint(url=url, key=None, time_limit=limit, retries=retries, longest_wait=0, requests_per_minute=None)
     start = time.monotonic()
-    with pytest.raises(EditError) as failed:
-        endpoint.ask({"prompt": "Do."}, image)
+    with pytest.raises(EndpointError) as failed:
+        endpoint.ask(data={"prompt": "Do."}, files={"image": image})
     assert limit * (retries + 1) <= time.monotonic() - start < PATIENCE
     for thread in exchanges():
         thread.join(PATIENCE)

@@ -1,6 +1,10 @@
-"""Requests to an image endpoint: paced, repeated where that can help, bounded in time and size, the key kept secret."""
+"""Requests to a service: paced, repeated where that can help, bounded in time and size, the key kept secret.
+
+The services are those that edit images (the method ``http``) and those that judge edits.
+"""
 
 import json
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,8 +16,8 @@ import requests
 from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError, NewConnectionError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
-from evalkit.errors import EditError
-from evalkit_adapters.external.exchange import exchange_within
+from evalkit.errors import EndpointError
+from evalkit.storage.exchange import exchange_within
 
 MAX_BYTES = 96 << 20
 """Of an answer; a 4096 × 4096 PNG in base64 has at most 67 MB."""
@@ -32,7 +36,7 @@ _REFUSALS = ("moderation", "safety", "content_policy", "content_filter", "conten
 
 @dataclass(kw_only=True)
 class Endpoint:
-    """One address, asked once per edit."""
+    """One address, which threads may ask at the same time."""
 
     url: str
     key: str | None = field(repr=False)
@@ -44,28 +48,31 @@ class Endpoint:
     requests_per_minute: float | None
     _free_at: float = 0.0
     """Of the monotonic clock: when a request may start."""
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _fatal_error: str = ""
     """Why no further item need be tried."""
 
-    def ask(self, fields: dict[str, str], image: bytes) -> dict[str, Any]:
-        """The JSON object with which the server answers an edit.
+    def ask(self, **request: Any) -> dict[str, Any]:  # noqa: ANN401 - what requests takes
+        """The JSON object with which the server answers a POST request.
+
+        Args:
+            **request: What is sent, as ``requests`` takes it: ``json``, or ``data`` and ``files``.
 
         Raises:
-            EditError: It refused or failed; the message is what it said, without the key.
+            EndpointError: It refused or failed; the message is what it said, without the key.
         """
         if self._fatal_error:
-            raise EditError(f"not tried, as an item before it: {self._fatal_error}")
-        files = {"image": ("source.png", image, "image/png")}
-        content = self._request("POST", self.url, data=fields, files=files, auth=self._authorise, allow_redirects=False)
+            raise EndpointError(f"not tried, as an item before it: {self._fatal_error}", fatal=True)
+        content = self._request("POST", self.url, auth=self._authorise, allow_redirects=False, **request)
         try:
             answer = json.loads(content)
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             start = self._clean(content[:80].decode(errors="replace"))
-            raise EditError(f"the server's answer is not a JSON object: it begins with '{start}'")
+            raise EndpointError(f"the server's answer is not a JSON object: it begins with '{start}'")
         if answer.get("error"):  # some gateways say so with a status of 200
-            raise EditError(_failure_message(_OK, *self._error_text(content)))
+            raise _failure(_OK, *self._error_text(content))
         return answer
 
     def download(self, url: str) -> bytes:
@@ -89,31 +96,35 @@ class Endpoint:
                 response, content = self._exchange(method, url, **request)
                 headers = response.headers
             except (requests.Timeout, requests.ConnectionError) as error:
-                fault = self._connection_failure(error, url)
+                fault = EndpointError(self._connection_failure(error, url))
                 if retry.total == 0 and method == "POST" and _is_unreachable(error):
-                    self._fatal_error = fault
+                    fault.fatal, self._fatal_error = True, str(fault)
             except requests.RequestException as error:
-                raise EditError(f"{urlsplit(url).netloc} cannot be asked: {self._clean(str(error))}") from None
+                raise EndpointError(f"{urlsplit(url).netloc} cannot be asked: {self._clean(str(error))}") from None
             else:
                 if response.status_code // 100 == _SUCCESS_CLASS:
                     return content
-                fault, final = self._failure_of(response, content, url)
-                if final:
-                    raise EditError(fault)
+                fault = self._failure_of(response, content, url)
+                if fault.fatal or fault.status not in _RETRYABLE:
+                    raise fault
             retry = self._wait_for_retry(retry, method, url, headers, fault)
 
-    def _wait_for_retry(self, retry: Retry, method: str, url: str, headers: Mapping[str, str], fault: str) -> Retry:
+    def _wait_for_retry(
+        self, retry: Retry, method: str, url: str, headers: Mapping[str, str], fault: EndpointError
+    ) -> Retry:
         """Waits as long as the server asks for, or longer each time."""
         try:
-            retry = retry.increment(method, url, error=OSError(fault))
+            retry = retry.increment(method, url, error=fault)
         except MaxRetryError:
-            raise EditError(f"{fault} ({self.retries + 1} tries)" if self.retries else fault) from None
+            raise fault.with_remark(f"{self.retries + 1} tries" if self.retries else "") from None
         seconds = retry.get_backoff_time()
         if asked := headers.get("Retry-After"):
             with suppress(InvalidHeader):
                 seconds = retry.parse_retry_after(asked)
         if seconds > self.longest_wait:
-            raise EditError(f"{fault} (it asks for a wait of {seconds:.0f} s, longest_wait is {self.longest_wait:g} s)")
+            raise fault.with_remark(
+                f"it asks for a wait of {seconds:.0f} s, longest_wait is {self.longest_wait:g} s"
+            ) from None
         time.sleep(seconds)
         return retry
 
@@ -121,14 +132,15 @@ class Endpoint:
         """Waits until another request is allowed."""
         if self.requests_per_minute is None:
             return
-        time.sleep(max(0.0, self._free_at - time.monotonic()))
-        self._free_at = time.monotonic() + 60 / self.requests_per_minute
+        with self._lock:  # who comes next waits behind this one
+            time.sleep(max(0.0, self._free_at - time.monotonic()))
+            self._free_at = time.monotonic() + 60 / self.requests_per_minute
 
     def _exchange(self, method: str, url: str, **request: Any) -> tuple[requests.Response, bytes]:  # noqa: ANN401
         """An answer and all of its body, if they come in time.
 
         Raises:
-            EditError: It is larger than any image.
+            EndpointError: It is larger than any image.
             requests.Timeout: It takes too long.
             requests.RequestException: It is no answer.
         """
@@ -145,17 +157,17 @@ class Endpoint:
             return f"the server gave no whole answer within {self.time_limit:g} s"
         return f"the connection to {urlsplit(url).netloc} failed: {_cause(error)}"
 
-    def _failure_of(self, response: requests.Response, content: bytes, url: str) -> tuple[str, bool]:
-        """What is wrong by the server's own words, and whether it is of no use to ask again."""
+    def _failure_of(self, response: requests.Response, content: bytes, url: str) -> EndpointError:
+        """What is wrong by the server's own words."""
         status = response.status_code
         if response.is_redirect:
-            return f"the server answered {status} and points elsewhere; set base_url to the address itself", True
+            message = f"the server answered {status} and points elsewhere; give the address itself"
+            return EndpointError(message, status=status)
         code, message = self._error_text(content)
-        fault = _failure_message(status, code, message or self._clean(response.reason or "no reason given"))
-        is_fatal = status in _FATAL or code == "insufficient_quota"
-        if is_fatal and url == self.url:
-            self._fatal_error = fault
-        return fault, is_fatal or status not in _RETRYABLE
+        fault = _failure(status, code, message or self._clean(response.reason or "no reason given"))
+        if url == self.url and (status in _FATAL or code == "insufficient_quota"):
+            fault.fatal, self._fatal_error = True, str(fault)
+        return fault
 
     def _error_text(self, content: bytes) -> tuple[str, str]:
         """Code and sentence of an error."""
@@ -176,7 +188,7 @@ def _body(response: requests.Response) -> bytes:
         while block := response.raw.read1(_BLOCK_SIZE, decode_content=True):  # what is there, however little
             content += block
             if len(content) > MAX_BYTES:
-                raise EditError(f"the server's answer is larger than {MAX_BYTES >> 20} MiB")
+                raise EndpointError(f"the server's answer is larger than {MAX_BYTES >> 20} MiB")
     except ReadTimeoutError:
         raise requests.Timeout from None
     except HTTPError as error:
@@ -184,12 +196,12 @@ def _body(response: requests.Response) -> bytes:
     return bytes(content)
 
 
-def _failure_message(status: int, code: str, message: str) -> str:
+def _failure(status: int, code: str, message: str) -> EndpointError:
     """What a server said, as a refusal or as a failure."""
     words, why = f"{code} {message}".lower(), f" ({code})" if code else ""
     if status in _REFUSING and any(word in words for word in _REFUSALS):
-        return f"refused{why}: {message}"
-    return f"the server answered {status}{why}: {message}"
+        return EndpointError(f"refused{why}: {message}", status=status, refused=True)
+    return EndpointError(f"the server answered {status}{why}: {message}", status=status)
 
 
 def _parse_error(content: bytes) -> tuple[str, str]:
