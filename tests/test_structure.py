@@ -22,7 +22,7 @@ LAYERS = (
     {"scoring", "comparison", "editing"},
     {"planning"},
     {"report"},
-    {"validity", "leaderboard"},
+    {"validity", "leaderboard", "voting"},
     {"cli"},
 )
 """From the ground up: a file imports only from lower layers and its own folder."""

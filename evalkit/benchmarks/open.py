@@ -21,7 +21,10 @@ from evalkit.edits.open import infer_benchmark, open_folder
 from evalkit.edits.problems import shown
 from evalkit.edits.sources import with_groups
 from evalkit.edits.strips import Strips, refuse_strips
-from evalkit.errors import BrokenPluginError, OptionError
+from evalkit.errors import BrokenPluginError, LayoutError, OptionError
+from evalkit.scores.run import FolderRecord
+from evalkit.storage.paths import is_url
+from evalkit.storage.remote import Remote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,27 @@ def open_edits(
     opened_with = said.opened_with(rows, _lasting(benchmark, chosen))
     folder = replace(folder, opened_with=opened_with, problems=(*notes, *folder.problems))
     return OpenedFolder(folder=folder, benchmark=chosen)
+
+
+def open_again(folder: FolderRecord, *, with_images: bool = True) -> OpenedFolder:
+    """A folder that was scored, opened as it was for scoring.
+
+    Args:
+        folder: What its run says of it.
+        with_images: As for :func:`open_edits`.
+
+    Raises:
+        LayoutError: It is not there any more.
+        EvalkitError: It cannot be read any more; see :func:`open_edits`.
+    """
+    root: Path | str = folder.path if folder.layout == "dataset" else Path(folder.path)
+    if is_url(folder.path) and folder.layout != "dataset":
+        root = Remote(folder.path, index=MANIFEST_NAME).pull()
+    if not is_url(str(root)) and not Path(root).exists():
+        raise LayoutError(f"{folder.path} is not there any more.")
+    paths = ("data", "captions")
+    options = {name: Path(value) if name in paths else value for name, value in folder.opened_with.items()}
+    return open_edits(root, **options, with_images=with_images)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

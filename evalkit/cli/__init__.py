@@ -22,6 +22,7 @@ COMMANDS = {
     "score": "evalkit.cli.score:score",
     "submit": "evalkit.cli.submit:submit",
     "validate": "evalkit.cli.validate:validate",
+    "vote": "evalkit.cli.vote:vote",
 }
 
 

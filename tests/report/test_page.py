@@ -465,7 +465,7 @@ def test_sources_that_some_folder_brings_are_enough(folders, monkeypatch, first)
             opened = replace(opened, folder=replace(opened.folder, items=items))
         return opened
 
-    monkeypatch.setattr("evalkit.report.page.pictures.open_edits", without_benchmark)
+    monkeypatch.setattr("evalkit.benchmarks.open.open_edits", without_benchmark)
     gallery = build_gallery(comparison_of(2, n_items=4, folders=folders))
 
     assert len(asked) == 1

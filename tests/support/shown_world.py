@@ -117,7 +117,7 @@ def world(laid_out: Path, root: Path, lines: Sequence[str]) -> Iterator[None]:
         if "s3://" in text:
             stack.enter_context(_bucket(patch))
         # The site would be shown until Ctrl-C.
-        patch.setattr("evalkit.leaderboard.site.serve.ThreadingHTTPServer.serve_forever", lambda _: None)
+        patch.setattr("evalkit.report.local_server.ThreadingHTTPServer.serve_forever", lambda _: None)
         yield
 
 

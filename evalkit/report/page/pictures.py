@@ -5,20 +5,15 @@ import io
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 
-from evalkit.benchmarks.open import open_edits
+from evalkit.benchmarks.open import open_again
 from evalkit.comparison.records import Comparison
 from evalkit.edits.check import edits_digest
 from evalkit.edits.item import EditItem
-from evalkit.edits.manifest import MANIFEST_NAME
-from evalkit.errors import BenchmarkError, EvalkitError, LayoutError
+from evalkit.errors import BenchmarkError, EvalkitError
 from evalkit.images.decode import read_image
 from evalkit.images.stored import AnyImage
 from evalkit.scores.run import FolderRecord
-from evalkit.storage.paths import is_url
-from evalkit.storage.remote import Remote
 
 THUMBNAIL = 320
 """Pixels of the longer side: sharp at 160 on a fine screen, and enough to be compared at twice that."""
@@ -78,19 +73,11 @@ def open_folders(comparison: Comparison) -> OpenedFolders:
 
 def _open(folder: FolderRecord, found: OpenedFolders) -> Sequence[EditItem]:
     """The items of a folder, which is opened as it was for scoring."""
-    root: Path | str = folder.path if folder.layout == "dataset" else Path(folder.path)
-    if is_url(folder.path) and folder.layout != "dataset":
-        root = Remote(folder.path, index=MANIFEST_NAME).pull()
-    if not is_url(str(root)) and not Path(root).exists():
-        raise LayoutError(f"{folder.path} is not there any more.")
-    paths = ("data", "captions")
-    options = {name: Path(value) if name in paths else value for name, value in folder.opened_with.items()}
-    open_again = partial(open_edits, root, **options)  # type: ignore[arg-type]
     try:
-        return open_again(with_images=found.no_sources is None).folder.items
+        return open_again(folder, with_images=found.no_sources is None).folder.items
     except BenchmarkError as failure:  # edits without their sources are better than nothing
         found.no_sources = str(failure)
-        return open_again(with_images=False).folder.items
+        return open_again(folder, with_images=False).folder.items
 
 
 def source_picture(item: EditItem, sources: dict[AnyImage, GalleryPicture]) -> GalleryPicture:

@@ -1,0 +1,130 @@
+"""``evalkit vote``: a study in which people choose between edits, from the page that they see to its votes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evalkit.cli.command import EvalkitGroup
+from evalkit.cli.command_lines import command_line
+from evalkit.cli.completion import completed
+from evalkit.cli.inputs import runs_from
+from evalkit.cli.output import Output, output_options
+from evalkit.formatting import counted, listed
+
+if TYPE_CHECKING:
+    from evalkit.voting.edits import VotedEdits
+    from evalkit.voting.session import Session
+    from evalkit.voting.study import Study
+
+
+class VoteGroup(EvalkitGroup):
+    """A group whose command ``page`` needs not be named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Takes what was typed; what names no command are runs."""
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["page", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=VoteGroup)
+def vote() -> None:
+    """Let people choose between edits, and collect their votes.
+
+    evalkit vote RUN RUN… is short for evalkit vote page RUN RUN…
+    """
+
+
+_RUNS = click.argument("runs", shell_complete=completed("runs"), nargs=-1, required=True, metavar="RUN...")
+_OUTPUT = click.option(
+    "-o", "--output", "target", type=click.Path(dir_okay=False, path_type=Path), default="votes.jsonl", metavar="FILE",
+    help="Where the votes are written.",
+)  # fmt: skip
+_DESIGN = (
+    click.option("--votes", type=click.IntRange(min=1), default=50, help="Pairs that each rater is shown."),
+    click.option(
+        "--checks", type=click.IntRange(min=0), help="Attention checks among them.  [default: one with ten pairs]"
+    ),
+    click.option("--question", metavar="TEXT", help="What raters are asked."),
+    click.option("--seed", type=click.IntRange(min=0), default=0, help="Of every lot."),
+)
+
+
+def design_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators
+    """Adds the options that say what raters are shown."""
+    for option in reversed(_DESIGN):
+        command = option(command)
+    return command
+
+
+@vote.command(examples=["evalkit vote runs/ours runs/baseline --output votes.jsonl"])
+@_RUNS
+@design_options
+@_OUTPUT
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, help="0: any that is free.")
+@output_options
+def page(runs: tuple[str, ...], *, target: Path, port: int, output: Output, **design: Any) -> None:  # noqa: ANN401
+    """Show a page on this machine on which raters vote, until Ctrl-C.
+
+    RUN is a run directory, or a folder of edits; NAME=RUN gives its method another name. Given again, the command goes
+    on with the same study. Raters are shown no name of a method; nothing leaves this machine.
+    """
+    from evalkit.voting.edits import open_methods
+    from evalkit.voting.serve import token_of, vote_server
+    from evalkit.voting.session import open_session
+
+    edits = open_methods(runs_from(runs, output))
+    with open_session(target, edits, _study(edits, **design)) as session:
+        server = vote_server(session, token_of(session.study), port)
+        with server:
+            _announce(session, f"http://127.0.0.1:{server.server_address[1]}/{token_of(session.study)}/", output)
+            _until_interrupted(server.serve_forever)
+        _conclude(session, output)
+
+
+def _study(edits: "VotedEdits", *, question: str | None, **design: Any) -> "Study":  # noqa: ANN401 - options
+    from evalkit.voting.study import QUESTION, new_study
+
+    return new_study(edits, question=question or QUESTION, **design)
+
+
+def _announce(session: "Session", address: str, output: Output) -> None:
+    """Says what is shown, and where."""
+    study = session.study
+    for name, items in study.missing.items():
+        output.note(f"{name} has no edit of {counted(len(items), 'item')} ({listed(items)}): nobody votes on these.")
+    if not study.checks:
+        output.note("There are no attention checks: raters who answer at random are known by their votes alone.")
+    each = f"{counted(study.votes, 'pair')} and {counted(study.checks, 'attention check')}"
+    output.note(f"Each rater is shown {each} of {counted(study.n_items, 'item')}. Votes go to {session.path}")
+    output.note(f"Raters vote at {address} until you press Ctrl-C.")
+
+
+def _until_interrupted(serve: Callable[[], None]) -> None:
+    try:
+        serve()
+    except KeyboardInterrupt:
+        return
+
+
+def _conclude(session: "Session", output: Output) -> None:
+    """Says who answered how much, and how the votes are compared."""
+    from evalkit.voting.study import study_file
+
+    progress = session.progress()
+    output.json(
+        {
+            "votes": str(session.path),
+            "study": str(study_file(session.path)),
+            "n_votes": len(session.votes),
+            "raters": {name: {"answered": done, "ballots": of} for name, (done, of) in progress.items()},
+        }
+    )
+    for name, (done, of) in progress.items():
+        output.line(f"{name}: {done} of {of} answered")
+    if session.votes:
+        output.line(f"Compare the methods: {command_line('compare', session.path)}")
+    else:
+        output.line("Nobody has voted yet; the same command goes on.")

@@ -1,0 +1,1 @@
+"""Collecting votes: who is shown what, the page that raters see, its server and its static form."""
