@@ -20,6 +20,7 @@ from evalkit.stats.permutation import N_PERMUTATIONS, SignFlip, sign_flip_tests
 from evalkit.stats.power import groups_needed, items_needed, minimum_detectable_effect
 from evalkit.stats.records import Floor, PairComparison, VerdictName
 from evalkit.stats.scores import InferenceOptions, MetricScores
+from evalkit.stats.verdicts import decide
 
 FAMILY_EXACT_STEPS = 20_000
 """Among many methods only coarse scores (ratings, successes) are counted exactly: pair by pair it takes its time."""
@@ -196,37 +197,20 @@ def _missing(pair: Paired, options: InferenceOptions) -> dict[str, Any]:
 def _decide(
     pair: Paired, tests: PairTests, corrected: Corrected, options: InferenceOptions
 ) -> tuple[VerdictName, bool, bool | None]:
-    """The verdict, whether a difference is established, and whether equivalence is; None without a margin.
-
-    | | equivalence shown | not shown |
-    |---|---|---|
-    | difference shown | equivalent, and different | a or b better |
-    | not shown | equivalent | inconclusive |
-
-    Where nobody knows which way is better, a difference that is shown leaves the verdict inconclusive.
-
-    A difference is established where its corrected p-value is at most α and the interval of what was tested, where it
-    has one, excludes 0.
-    """
+    """`decide` of what was tested: the mean difference, or of ranks their balance."""
     if tests.rank_biserial is None:
         effect, low, high = (pair.difference or 0.0), tests.low, tests.high
         effect = effect if pair.metric.higher_is_better else -effect
     else:
         effect, low, high = tests.rank_biserial.value or 0.0, tests.rank_biserial.low, tests.rank_biserial.high
-    excluded = low is None or high is None or low > 0 or high < 0
-    p_value = corrected.p_value
-    significant = p_value is not None and p_value <= options.alpha and excluded and effect != 0
-    equivalent = None
-    if tests.equivalence is not None:
-        p_value = corrected.equivalence_p_value
-        equivalent = p_value is not None and p_value <= options.alpha
-    if equivalent:
-        return "equivalent", significant, True
-    if significant and not pair.metric.direction_known:
-        return "inconclusive", True, equivalent
-    if significant:
-        return "b_better" if effect > 0 else "a_better", True, equivalent
-    return "inconclusive", False, equivalent
+    return decide(
+        effect,
+        (low, high),
+        corrected,
+        alpha=options.alpha,
+        tests_equivalence=tests.equivalence is not None,
+        direction_known=pair.metric.direction_known,
+    )
 
 
 def _detectable(pair: Paired, error: ClusterError | None, level: float, options: InferenceOptions) -> float | None:

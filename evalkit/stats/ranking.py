@@ -60,7 +60,7 @@ def rank_methods(
     reason = _why_unranked(ranked, coded.where(common)) or (None if metric.direction_known else NO_DIRECTION)
     reasons = {name: metric.unranked.get(name, reason) for name in names}
     tested = [pair for pair in pairs if pair.a in ranked and pair.b in ranked]
-    ranks = _rank_sets(ranked, tested)
+    ranks = rank_sets(ranked, tested)
     rows = {}
     for name in names:
         interval = mean_interval(
@@ -76,7 +76,7 @@ def rank_methods(
     order = sorted(ranked, key=lambda name: direction * (rows[name].mean or 0.0))
     return Ranking(
         methods=tuple(rows[name] for name in (*order, *metric.unranked)),
-        cliques=() if reason else _cliques(order, tested),
+        cliques=() if reason else undecided_sets(order, tested),
         n_items=int(common.sum()) if len(ranked) > 1 else 0,
     )
 
@@ -116,7 +116,7 @@ def _why_unranked(ranked: Sequence[str], common: Groups) -> str | None:
     )
 
 
-def _rank_sets(ranked: Sequence[str], pairs: Iterable[PairComparison]) -> dict[str, tuple[int, int]]:
+def rank_sets(ranked: Sequence[str], pairs: Iterable[PairComparison]) -> dict[str, tuple[int, int]]:
     """Each method's least and greatest rank."""
     sets = {name: (1, len(ranked)) for name in ranked}
     for pair in pairs:
@@ -127,7 +127,7 @@ def _rank_sets(ranked: Sequence[str], pairs: Iterable[PairComparison]) -> dict[s
     return sets
 
 
-def _cliques(order: Sequence[str], pairs: Iterable[PairComparison]) -> tuple[tuple[str, ...], ...]:
+def undecided_sets(order: Sequence[str], pairs: Iterable[PairComparison]) -> tuple[tuple[str, ...], ...]:
     """Sets of two or more without a decided pair, members and sets in the order of the ranking."""
     position = {name: rank for rank, name in enumerate(order)}
     together = np.zeros((len(order),) * 2, dtype=np.bool_)
