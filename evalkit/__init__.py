@@ -2,9 +2,10 @@
 
 ``measure`` takes images in memory, ``score`` and ``score_each`` take folders; ``compare`` takes the runs that these
 write, or other tools' tables, and ``power`` plans a study. ``open_edits`` opens a folder that needs more to be said of
-it, ``read_run`` reads a run again. Their options are ``ScoreOptions`` and ``ComparisonOptions``; what they return is
-``ScoredRun``, ``ScoredFolders``, ``Comparison`` and ``StudyPlan``. All other names are for those who bring a metric, a
-method, an encoder or a benchmark of their own. ``evalkit guide python`` has examples.
+it, ``read_run`` reads a run again; ``compare_votes`` takes votes. Their options are ``ScoreOptions``,
+``ComparisonOptions`` and ``VoteOptions``; what they return is ``ScoredRun``, ``ScoredFolders``, ``Comparison``,
+``VoteComparison`` and ``StudyPlan``. All other names are for those who bring a metric, a method, an encoder or a
+benchmark of their own. ``evalkit guide python`` has examples.
 
     >>> import evalkit
     >>> from PIL import Image
@@ -28,6 +29,9 @@ if TYPE_CHECKING:  # for readers and type checkers; nothing of it is imported he
     from evalkit.comparison.compare import compare as compare
     from evalkit.comparison.options import ComparisonOptions as ComparisonOptions
     from evalkit.comparison.records import Comparison as Comparison
+    from evalkit.comparison.votes.compare import VoteOptions as VoteOptions
+    from evalkit.comparison.votes.compare import compare_votes as compare_votes
+    from evalkit.comparison.votes.records import VoteComparison as VoteComparison
     from evalkit.editing.method import Billed as Billed
     from evalkit.editing.method import MethodCard as MethodCard
     from evalkit.editing.method import MethodRun as MethodRun
@@ -62,6 +66,8 @@ _PUBLIC = {
     "evalkit.comparison.compare": ("compare",),
     "evalkit.comparison.options": ("ComparisonOptions",),
     "evalkit.comparison.records": ("Comparison",),
+    "evalkit.comparison.votes.compare": ("VoteOptions", "compare_votes"),
+    "evalkit.comparison.votes.records": ("VoteComparison",),
     "evalkit.editing.method": ("Billed", "MethodCard", "MethodRun", "Setting"),
     "evalkit.edits.folder": ("EditFolder",),
     "evalkit.edits.item": ("EditItem",),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from evalkit.cli.command import EvalkitCommand
+from evalkit.cli.compare_votes import MAP_HELP, are_votes, compare_by_votes, vote_columns
 from evalkit.cli.completion import completed
 from evalkit.cli.inputs import column_options, runs_from
 from evalkit.cli.output import Output, names_in, output_options, signature_option
@@ -41,6 +42,7 @@ def needs_figures(context: click.Context, _: click.Parameter, given: bool) -> bo
     examples=[
         "evalkit compare runs/ours runs/baseline --margin clip_score=0.005",
         "evalkit compare scores_ours.csv scores_baseline.csv --report report.html",
+        "evalkit compare votes.jsonl --by edit_type",
     ],
 )
 @click.argument("runs", shell_complete=completed("runs"), nargs=-1, required=True, metavar="RUN...")
@@ -66,6 +68,7 @@ def needs_figures(context: click.Context, _: click.Parameter, given: bool) -> bo
 @click.option("--higher-is-better", multiple=True, metavar="A,B", help="Other tools' metrics of which more is better.")
 @click.option("--lower-is-better", multiple=True, metavar="A,B", help="Other tools' metrics of which less is better.")
 @column_options
+@click.option("--map", "mapped", metavar="PART=HEADING", multiple=True, help=MAP_HELP)
 @click.option("--by", type=click.Choice(["edit_type"]), help="Compare also on the items of each edit type.")
 @click.option("--details", is_flag=True, help="Show every pair, its sentence, and all notes, too.")
 @signature_option
@@ -83,6 +86,7 @@ def compare(
     lower_is_better: tuple[str, ...],
     margins: tuple[str, ...],
     columns: "ColumnNames",
+    mapped: tuple[str, ...],
     groups: Path | None,
     details: bool,
     signatures: "SignatureLength",
@@ -99,34 +103,47 @@ def compare(
 
     RUN is a run directory, or a table of scores per item that another tool wrote (CSV, TSV, Excel, JSON, JSON Lines,
     YAML, Parquet), of one method or of several; NAME=RUN gives the method another name. A run directory may be a URL.
+    Or it is a table of votes between two edits of an item: votes.jsonl, or what an arena wrote.
     """
     if to is not None and output.as_json:
         raise click.UsageError("--export and --json both take standard output: choose one.")
-    from evalkit.comparison.compare import compare
-
-    comparison = compare(
-        runs_from(runs, output),
-        metrics=names_in(metrics),
-        primary=names_in(primary),
-        higher_is_better=names_in(",".join(higher_is_better)),
-        lower_is_better=names_in(",".join(lower_is_better)),
-        margins=margins_in(margins),
-        columns=columns,
-        groups=groups,
-        **settings,
-    )
+    settings |= {"metrics": names_in(metrics), "primary": names_in(primary), "margins": margins_in(margins)}
+    if are_votes(runs, mapped):
+        of_votes = vote_columns(mapped, columns)
+        compare_by_votes(
+            runs, of_votes, details=details, to=to, report=report, output=output, groups=groups, **settings
+        )
+        return
+    comparison = _compared(runs, higher_is_better, lower_is_better, output, columns=columns, groups=groups, **settings)
     output.json(comparison.to_dict())
     if to is None:
         show(comparison, output, details=details, signatures=signatures, rest="" if details else REST)
     else:
-        _export(comparison, to, output)
+        output.line(_exported(comparison, to))
     write(comparison, figures, report, output, all_figures=all_figures)
 
 
-def _export(comparison: "Comparison", to: ExportFormat, output: Output) -> None:
+def _compared(
+    runs: tuple[str, ...],
+    higher_is_better: tuple[str, ...],
+    lower_is_better: tuple[str, ...],
+    output: Output,
+    **settings: Any,  # noqa: ANN401 - handed on to the library as they are
+) -> "Comparison":
+    from evalkit.comparison.compare import compare
+
+    return compare(
+        runs_from(runs, output),
+        higher_is_better=names_in(",".join(higher_is_better)),
+        lower_is_better=names_in(",".join(lower_is_better)),
+        **settings,
+    )
+
+
+def _exported(comparison: "Comparison", to: ExportFormat) -> str:
     from evalkit.comparison.tables.export import export
 
-    output.line(export(comparison, to).rstrip("\n"))
+    return export(comparison, to).rstrip("\n")
 
 
 def write(

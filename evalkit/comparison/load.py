@@ -15,6 +15,7 @@ from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.labels import run_labels
 from evalkit.scores.run import RECORD, RUNS, RunRecord, ScoredRun, read_run
 from evalkit.scores.signatures import comparable_fields
+from evalkit.votes.read import holds_votes
 
 _SETTING = {
     "enc": "encoder",
@@ -205,6 +206,11 @@ def _run(run: ScoredRun, source: str) -> Method:
 
 
 def _table(path: Path, columns: ColumnNames, *, is_alone: bool) -> tuple[list[Method], list[str]]:
+    if holds_votes(path):
+        raise OptionError(
+            f"{path} holds votes, which are no scores: evalkit compare {shlex.quote(str(path))}, or in Python "
+            "evalkit.compare_votes"
+        )
     external = read_table(path, columns, is_alone=is_alone)
     methods = [
         Method(

@@ -12,7 +12,6 @@ from evalkit.scores.columns import ColumnNames, name_of, names_items, seed_of
 from evalkit.scores.directions import higher_is_better
 from evalkit.scores.judged import answers_of
 from evalkit.scores.numbers import ParsedColumn, number_of, numbers_of
-from evalkit.scores.votes import votes_hint
 from evalkit.storage.documents import parse_json
 
 if TYPE_CHECKING:
@@ -154,8 +153,8 @@ def _scores(path: Path, table: "pd.DataFrame", names: Sequence[str]) -> tuple[di
     if not scores:
         why = next((f"; {name}: {n.fault}" for name, n in found.items() if n.fault), "")
         raise DataError(
-            f"{path} has no column of numbers beside the item's: got {', '.join(others) or 'none'}{why}."
-            + votes_hint(table)
+            f"{path} has no column of numbers beside the item's: got {', '.join(others) or 'none'}{why}. Votes need "
+            "columns of the winner and of both methods, as in item_id,model_a,model_b,winner."
         )
     has_score = any(higher_is_better(name) is not None for name in scores)
     unread = [name for name in others if name in found and name in table and (found[name].fault or not has_score)]

@@ -15,7 +15,6 @@ from evalkit.scores.columns import ColumnNames, is_column, name_of, resolve, say
 from evalkit.scores.directions import distance_in
 from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.scores.summary_rows import is_summary_name, without_summaries
-from evalkit.scores.votes import as_scores
 from evalkit.storage import tables
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def read_table(path: Path, columns: ColumnNames | None = None, *, is_alone: bool
     """
     named = columns or ColumnNames()
     table, how, doubtful = _read(path, named)
-    table, chosen, about_votes = as_scores(path, *resolve(path, table, named))
+    table, chosen = resolve(path, table, named)
     table, unowned = _without_unowned_summaries(path, table, chosen)
     shape = Shape(value=_value_of(path), is_alone=is_alone)
     cells, remarks = cells_of(path, table, chosen, shape)
@@ -75,7 +74,6 @@ def read_table(path: Path, columns: ColumnNames | None = None, *, is_alone: bool
         zeroed=frozenset(tiny),
         notes=(
             *how,
-            *about_votes,
             f"{path.name} was read by its columns: {chosen.described()}",
             *unowned,
             *remarks,

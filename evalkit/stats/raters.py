@@ -130,9 +130,12 @@ def rater_agreements(
         groups: Of each vote.
         alpha: Error rate.
     """
-    counts, sums = np.bincount(units), np.bincount(units, weights=values)
-    shared = counts[units] > 1
-    others = (sums[units] - values)[shared] / (counts[units] - 1)[shared]
+    own = code_groups(raters * (int(units.max()) + 1) + units)  # who is asked the same again is no other rater
+    of_unit = Groups(codes=units, sizes=np.bincount(units).astype(np.float64))
+    n_others = of_unit.sizes[units] - own.sizes[own.codes]
+    total = of_unit.sums(values)[units] - own.sums(values)[own.codes]
+    shared = n_others > 0
+    others = total[shared] / n_others[shared]
     products, of, coded = values[shared] * others, raters[shared], groups.where(shared)
     found = [
         _agreement(

@@ -9,7 +9,6 @@ from itertools import product
 import numpy as np
 import pandas
 import pytest
-from scipy import stats
 
 from evalkit.comparison.compare import compare
 from evalkit.errors import DataError, OptionError
@@ -358,30 +357,14 @@ def test_columns_that_are_called_like_metrics_are_methods_if_that_is_said(tmp_pa
     agrees(only(compare([path], columns=ColumnNames(methods=("clip_edit", "loss_free")))), B - A)
 
 
-def test_votes_are_compared_by_the_sign_test(tmp_path):
-    """Who was shown left and right, and who won: the p-value is that of a binomial test."""
-    won = [True] * 14 + [False] * 6
-    rows = [(f"p{n}", *("AB" if n % 2 else "BA"), "A" if w else "B") for n, w in enumerate(won)]
-    by_side = [(i, left, right, "left" if winner == left else "right") for i, left, right, winner in rows]
-    for given in (rows, by_side):
-        (tmp_path / "votes.csv").write_text(lines(("item_id", "left", "right", "winner"), given))
-        pair = only(compare([tmp_path / "votes.csv"]))
-        assert {pair.a: pair.mean_a, pair.b: pair.mean_b} == {"A": 0.7, "B": 0.3}
-        assert pair.p_value == pytest.approx(stats.binomtest(14, 20).pvalue)
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([("p0", "A", "B", "A"), ("p1", "A", "C", "C")], r"votes among 3 methods \(A, B, C\): votes are read of two"),
-        ([("p0", "A", "B", "A"), ("p0", "A", "B", "B")], "line 3: item 'p0' has several votes, which are not read yet"),
-        ([("p0", "A", "A", "A")], "a vote is between a method and itself"),
-    ],
-)
-def test_votes_that_are_not_read_are_refused(tmp_path, rows, message):
-    """In a sentence that says what votes are read."""
-    (tmp_path / "votes.csv").write_text(lines(("item_id", "model_a", "model_b", "winner"), rows))
-    with pytest.raises(DataError, match=message):
+def test_votes_are_no_scores(tmp_path):
+    """A table of votes is not taken for one of scores, whatever numbers it holds beside them."""
+    (tmp_path / "votes.csv").write_text(
+        lines(("item_id", "model_a", "model_b", "winner", "seconds"), [("p0", "A", "B", "A", "2")])
+    )
+    with pytest.raises(
+        OptionError, match=r"votes.csv holds votes, which are no scores: evalkit compare .*compare_votes"
+    ):
         compare([tmp_path / "votes.csv"])
 
 

@@ -104,3 +104,10 @@ def test_of_few_shared_votes_nothing_is_said():
     """Who voted on nine things that others voted on, too, is neither praised nor flagged."""
     for each in study(n_items=9):
         assert (each.n_votes, each.n_shared, each.agreement, each.is_flagged) == (9, 9, None, False)
+
+
+def test_who_votes_twice_agrees_with_nobody():
+    """Votes of one rater on the same things are shared with no other."""
+    units = np.tile(np.arange(20), 2)
+    (each,) = rater_agreements(np.zeros(40, int), units, np.ones(40), np.ones(40), code_groups(units))
+    assert (each.n_votes, each.n_shared, each.agreement) == (40, 0, None)

@@ -229,10 +229,15 @@ def main() -> None:
                 for key in found[0]
             }
             results[name] = {"draws": total, "rates": {key: round(rate, 6) for key, rate in rates.items()}}
-        ordered = {name: results[name] for name, _ in scenarios() if name in results}
-        RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
-        RESULTS.with_suffix(".md").write_text(table_of(ordered))
-        print(f"{fewest + CHUNK} draws of {len(waiting)} scenarios", flush=True)
+            keep(results)
+            print(name, json.dumps(results[name]), flush=True)
+
+
+def keep(results: Mapping[str, Mapping]) -> None:
+    """Write what was simulated so far, and the table."""
+    ordered = {name: results[name] for name, _ in scenarios() if name in results}
+    RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
+    RESULTS.with_suffix(".md").write_text(table_of(ordered))
 
 
 if __name__ == "__main__":

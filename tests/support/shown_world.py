@@ -26,6 +26,7 @@ from evalkit.cli import main
 from evalkit.edits.manifest import write_manifest
 from evalkit.images.decode import read_image, write_image
 from evalkit.leaderboard.submit import submit
+from evalkit.votes.records import write_votes
 from tests.support import boards, models
 from tests.support.datasets import cell, pair_rows, parquet, write_parquet
 from tests.support.diffusion import save_tiny
@@ -35,6 +36,7 @@ from tests.support.image_server import image_server
 from tests.support.pie_bench import EDITS, write_copy, write_outputs
 from tests.support.pipelines import save_tiny_pipeline
 from tests.support.runs import A, B
+from tests.support.votes import simulated_votes
 
 N_ITEMS, PER_SOURCE = 12, 4
 CLIP = "ViT-B-32-quickgelu"
@@ -203,6 +205,10 @@ def _tables() -> None:
     rated = [(method, item.item_id) for method in ("mine", "theirs") for item in few_shapes().items]
     rows = [{"method": method, "item_id": item, "rating": len(item) % 5} for method, item in rated]
     pandas.DataFrame(rows).to_csv("ratings.csv", index=False)
+    votes = simulated_votes({"ours": 1.0, "theirs": 0.0, "others": 0.0}, n_raters=5)
+    write_votes(Path("votes.jsonl"), votes)
+    renamed = {"winner": "verdict", "rater": "person"}
+    pandas.DataFrame([vote.model_dump(exclude_none=True) for vote in votes]).rename(columns=renamed).to_csv("arena.csv")
 
 
 def _board() -> None:

@@ -41,8 +41,8 @@ def sentence_of(pair: PairComparison, metric: ComparedMetric, inference: Inferen
         _p_values(pair, metric, inference),
         f"{'win/tie/loss' if metric.direction_known else 'more/equal/less'} {win_tie_loss(pair)}",
         *_failures(pair, inference),
-        *_equivalence(pair, inference),
-        *_detectable(pair, inference),
+        *equivalence_words(pair, inference),
+        *detectable_words(pair, inference),
     ]
     return f"{'; '.join(parts)} → {conclusion(pair, inference)}"
 
@@ -258,7 +258,8 @@ def _complete(found: CompleteCases | None) -> str:
     return f"; on the {found.n_items:,} that both edited {format_signed(found.difference)}{interval}"
 
 
-def _equivalence(pair: PairComparison, inference: Inference) -> Iterator[str]:
+def equivalence_words(pair: PairComparison, inference: Inference) -> Iterator[str]:
+    """Whether equivalence within a margin is shown, where one was declared."""
     if pair.margin is None:
         return
     p_value = pair.equivalence_p_value
@@ -272,7 +273,8 @@ def _equivalence(pair: PairComparison, inference: Inference) -> Iterator[str]:
     yield f"margin ±{format_declared(pair.margin)}: equivalence {shown}{relation}{caution}"
 
 
-def _detectable(pair: PairComparison, inference: Inference) -> Iterator[str]:
+def detectable_words(pair: PairComparison, inference: Inference) -> Iterator[str]:
+    """What true difference would be found, where there is one."""
     effect = detectable(pair, inference)
     if effect is not None:
         yield f"a true difference of {format_number(effect)} would be found by {share_of_studies(inference.power)}"

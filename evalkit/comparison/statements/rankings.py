@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from evalkit.comparison.records import ComparedMetric, Comparison, PairResult, RankedMethod
+from evalkit.comparison.records import ComparedMetric, Comparison, RankedMethod
 from evalkit.comparison.statements.pairs import floor_words, plain_verdict
 from evalkit.comparison.statements.terms import FALSE_DISCOVERY, Inference, metric_label
 from evalkit.formatting import counted, format_ranks, listed, one_line
+from evalkit.stats.records import PairComparison
 
 SHOWN = 6
 """Names in one sentence; the others are counted."""
@@ -41,15 +42,15 @@ def answer(comparison: Comparison, metric: ComparedMetric) -> str:
     inference = Inference.of(comparison.settings)
     if len(pairs) == 1:
         return f"On {metric_label(metric)}: {plain_verdict(pairs[0], inference)}"
-    leaders = (
-        _against_baseline(pairs, comparison.baseline, inference)
+    found = (
+        against_baseline(pairs, comparison.baseline, inference)
         if comparison.baseline is not None
-        else _leaders([row for row in comparison.ranking if row.metric == metric.name], inference)
+        else leaders([row for row in comparison.ranking if row.metric == metric.name], inference)
     )
-    return f"On {metric_label(metric)}: {leaders}."
+    return f"On {metric_label(metric)}: {found}."
 
 
-def tally(pairs: Sequence[PairResult], inference: Inference) -> str:
+def tally(pairs: Sequence[PairComparison], inference: Inference) -> str:
     """How many comparisons ended how."""
     decided = sum(pair.winner is not None or pair.undirected for pair in pairs)
     equivalent = sum(pair.verdict == "equivalent" for pair in pairs)
@@ -64,7 +65,7 @@ def tally(pairs: Sequence[PairResult], inference: Inference) -> str:
     )
 
 
-def _leaders(rows: Sequence[RankedMethod], inference: Inference) -> str:
+def leaders(rows: Sequence[RankedMethod], inference: Inference) -> str:
     """Who is best: one where its only rank is the first, else all that no decision puts another above."""
     ranked = [row for row in rows if row.rank_low is not None]
     best = [row.method for row in ranked if row.rank_low == 1]
@@ -80,12 +81,12 @@ def _leaders(rows: Sequence[RankedMethod], inference: Inference) -> str:
     )
 
 
-def _against_baseline(pairs: Sequence[PairResult], baseline: str, inference: Inference) -> str:
+def against_baseline(pairs: Sequence[PairComparison], baseline: str, inference: Inference) -> str:
     """Who is better and who is worse than the baseline."""
-    against = [pair.seen_from(pair.b if pair.a == baseline else pair.a) for pair in pairs]
+    others = {pair.b if pair.a == baseline else pair.a: pair.winner for pair in pairs}
     found = {
-        "better": [pair.b for pair in against if pair.winner == pair.b],
-        "worse": [pair.b for pair in against if pair.winner == baseline],
+        "better": [other for other, winner in others.items() if winner == other],
+        "worse": [other for other, winner in others.items() if winner == baseline],
     }
     of_ranks = " in ranks" if inference.is_about_ranks else ""
     said = [f"{word} than {baseline}{of_ranks}: {listed(names, SHOWN)}" for word, names in found.items() if names]

@@ -1,0 +1,181 @@
+"""Votes compared from a file: what is found, said and exported follows from the same decisions."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from evalkit.comparison.statements.terms import Inference
+from evalkit.comparison.votes.compare import compare_votes
+from evalkit.comparison.votes.shown import shown_in_full
+from evalkit.comparison.votes.statements import methods_section, notes_of, sentence_of
+from evalkit.errors import OptionError
+from evalkit.report.page.votes import render_votes_page
+from evalkit.votes.records import Vote, write_votes
+from tests.support.votes import simulated_votes
+
+ABILITIES = {"ours": 1.5, "theirs": 0.0, "twin": 0.0}
+
+
+def written(tmp_path, votes, name="votes.jsonl"):
+    """The votes as a file."""
+    write_votes(tmp_path / name, votes)
+    return tmp_path / name
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A study in which one method is better than two that are equal."""
+    return written(tmp_path, simulated_votes(ABILITIES))
+
+
+def test_what_is_found_of_a_study(path):
+    """The better one is found, the twins are not told apart, and what the votes are is counted."""
+    found = compare_votes(path)
+    (criterion,) = found.criteria
+    assert (criterion.name, criterion.primary) == ("preference", True)
+    assert (criterion.n_votes, criterion.n_items, criterion.n_groups, criterion.n_raters) == (320, 40, 20, 8)
+    assert next((row.method, row.rank_low, row.rank_high) for row in found.ranking) == ("ours", 1, 1)
+    assert [*map(set, criterion.result.ranking.cliques)] == [{"theirs", "twin"}]
+    assert sum(share * n for share, n in criterion.won.values()) == pytest.approx(320)
+    assert repr(found) == "<VoteComparison: On preference: ours is best.>"
+
+
+def test_several_files_are_one_study(tmp_path, path):
+    """Two halves of the votes say what all of them say."""
+    votes = simulated_votes(ABILITIES)
+    halves = [written(tmp_path, votes[start::2], f"{start}.jsonl") for start in (0, 1)]
+    whole, joined = compare_votes(path), compare_votes(*halves)
+    assert [pair.difference for pair in joined.pairs] == pytest.approx([pair.difference for pair in whole.pairs])
+    assert [pair.p_value for pair in joined.pairs] == pytest.approx([pair.p_value for pair in whole.pairs])
+
+
+def test_checks_rank_nobody(tmp_path):
+    """Attention checks say who looks, and change no ability."""
+    votes = simulated_votes(ABILITIES)
+    checks = [
+        Vote(item_id=f"check-{n}", a="ours", b="grey", winner="a" if n else "b", expected="a", rater="r0")
+        for n in range(3)
+    ]
+    found = compare_votes(written(tmp_path, [*votes, *checks]))
+    assert {row.method for row in found.ranking} == {*ABILITIES}
+    first = found.raters[0]
+    assert (first.name, first.n_checks, first.n_failed_checks) == ("r0", 3, 1)
+    assert "failed attention checks: r0 1 of 3" in list(notes_of(found))
+
+
+def test_questions_are_compared_by_themselves(tmp_path):
+    """Each question has its ranking; those that are not primary are exploratory."""
+    votes = [
+        vote.model_copy(update={"criterion": name})
+        for name in ("faithful", "kept")
+        for vote in simulated_votes(ABILITIES, seed=len(name))
+    ]
+    path = written(tmp_path, votes)
+    assert [pair.n_comparisons for pair in compare_votes(path).pairs] == [6] * 6
+    found = compare_votes(path, primary=["kept"])
+    assert [(each.name, each.primary) for each in found.criteria] == [("faithful", False), ("kept", True)]
+    assert [each.name for each in compare_votes(path, metrics=["kept"]).criteria] == ["kept"]
+
+
+def test_edit_types_are_exploratory(path):
+    """Every type has its own abilities, and all their pairs are one family."""
+    found = compare_votes(path, by="edit_type")
+    assert [*found.edit_types] == ["add", "remove", "style"]
+    pairs = [pair for criteria in found.edit_types.values() for each in criteria for pair in each.result.pairs]
+    assert {pair.n_comparisons for pair in pairs} == {9}
+    assert found.to_dataframe()["edit_type"].tolist() == [""] * 3 + ["add"] * 3 + ["remove"] * 3 + ["style"] * 3
+    assert found.to_dict()["edit_types"].keys() == found.edit_types.keys()
+
+
+def test_every_surface_says_the_same(path):
+    """JSON, CSV, Markdown, LaTeX, page and sentences hold the verdicts that the pairs have."""
+    found = compare_votes(path, margins={"preference": 0.3})
+    inference = Inference.of(found.settings)
+    record = json.loads(found.to_json())
+    assert [pair["verdict"] for pair in record["comparisons"]] == [pair.verdict for pair in found.pairs]
+    assert record["raters"][0]["rater"] == "r0"
+    assert record["votes"]["preference"]["krippendorff_alpha"]["value"] == found.criteria[0].agreement.value
+    assert found.to_csv().count("\n") == 4
+    page = render_votes_page(found)
+    for pair in found.pairs:
+        sentence = sentence_of(pair, found.criteria[0], inference)
+        assert sentence.split(" → ")[1].startswith(f"{pair.winner} is better" if pair.winner else "inconclusive")
+        assert f"{pair.b} − {pair.a}" in page
+    assert "On preference: ours is best." in page
+    assert "ours is best" in found.to_markdown()
+    assert r"\begin{tabular}" in found.to_latex()
+    assert "Bradley–Terry" in " ".join(methods_section(found))
+    assert found.scalars()["preference/ours/rank_high"] == 1.0
+
+
+def test_hostile_names_are_inert(tmp_path):
+    """Whatever a method is called, the page holds it as text."""
+    nasty = "<script>alert(1)</script>"
+    page = render_votes_page(compare_votes(written(tmp_path, simulated_votes({nasty: 1.0, "b": 0.0}))))
+    assert nasty not in page
+    assert "&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        ({"rater": None}, "nobody knows who voted"),
+        ({"rater": "me"}, "all votes are of one rater: what is found holds for this rater"),
+        ({"group": None}, "every item counts as its own group"),
+    ],
+)
+def test_what_is_not_known_is_said(tmp_path, change, note):
+    """Unknown raters, a single one, and unknown groups stand in the notes."""
+    votes = [vote.model_copy(update=change) for vote in simulated_votes(ABILITIES)]
+    assert any(each.startswith(note) for each in notes_of(compare_votes(written(tmp_path, votes))))
+
+
+def test_a_method_that_wins_always_is_said_to_have_no_end(tmp_path):
+    """The sentence gives the bound and no difference."""
+    votes = [Vote(item_id=f"i{n}", a="best", b="other", winner="a", rater=f"r{n % 9}") for n in range(90)]
+    found = compare_votes(written(tmp_path, votes))
+    (pair,) = found.pairs
+    sentence = sentence_of(pair, found.criteria[0], Inference.of(found.settings))
+    assert sentence.startswith("other − best < −")
+    assert "best won every vote" in sentence
+    assert pair.winner == "best"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"baseline": "our"}, "The baseline 'our' is none of the methods: expected one of ours, theirs, twin. Did you"),
+        (
+            {"primary": ["quality"]},
+            "--primary names 'quality', on which there are no votes: expected one of preference",
+        ),
+        ({"margins": {"preference": 0.0}}, "A margin must be a positive number; got preference=0"),
+        ({"test": "wilcoxon"}, "--test wilcoxon is about scores"),
+        ({"correction": "maxt"}, "--correction maxt is about scores"),
+    ],
+)
+def test_options_that_do_not_fit_votes_are_refused(path, settings, message):
+    """In one sentence, with what is there."""
+    with pytest.raises(OptionError, match=message):
+        compare_votes(path, **settings)
+
+
+def test_groups_of_a_table_stand_above_those_of_votes(path, tmp_path):
+    """Four groups for forty items leave three degrees of freedom, and wider intervals."""
+    rows = "\n".join(f"item-{n:02},g{n % 4}" for n in range(40))
+    (tmp_path / "groups.csv").write_text(f"item_id,group\n{rows}\n")
+    found, before = compare_votes(path, groups=tmp_path / "groups.csv"), compare_votes(path)
+    assert found.criteria[0].n_groups == 4
+    widths = [np.mean([pair.ci_high - pair.ci_low for pair in each.pairs]) for each in (found, before)]
+    assert widths[0] > 1.1 * widths[1]
+
+
+def test_many_notes_and_pairs_fit_the_full_form(path):
+    """What is printed in full holds the short form's tables first."""
+    found = compare_votes(path)
+    titles = [table.title.split("\n")[0] for table in shown_in_full(found).tables]
+    assert titles[0].startswith("Abilities in log-odds with pointwise 95 % intervals")
+    assert [title.split(":")[0] for title in titles[1:]] == ["Comparisons on preference in log-odds", "Raters"]
+    assert str(replace(found, notes=("a note",))).rstrip().endswith("a note")
