@@ -1,5 +1,6 @@
 """``evalkit vote``: a study in which people choose between edits, from the page that they see to its votes."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from evalkit.cli.command import EvalkitGroup
 from evalkit.cli.command_lines import command_line
 from evalkit.cli.completion import completed
 from evalkit.cli.inputs import runs_from
-from evalkit.cli.output import Output, output_options
+from evalkit.cli.output import ExitCode, Output, output_options
+from evalkit.errors import EvalkitError, OptionError
 from evalkit.formatting import counted, listed
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def design_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators
     return command
 
 
-@vote.command(examples=["evalkit vote runs/ours runs/baseline --output votes.jsonl"])
+@vote.command(examples=["evalkit vote runs/ours runs/baseline --output people.jsonl"])
 @_RUNS
 @design_options
 @_OUTPUT
@@ -84,6 +86,78 @@ def page(runs: tuple[str, ...], *, target: Path, port: int, output: Output, **de
         _conclude(session, output)
 
 
+@vote.command(examples=["evalkit vote write runs/ours runs/baseline --raters 5 --output study"])
+@_RUNS
+@click.option("--raters", type=click.IntRange(min=1), default=1, help="Pages, each with a sample of its own.")
+@design_options
+@click.option(
+    "-o", "--output", "target", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR",
+    help="Where the pages are written.",
+)  # fmt: skip
+@output_options
+def write(runs: tuple[str, ...], *, raters: int, target: Path, output: Output, **design: Any) -> None:  # noqa: ANN401
+    """Write a page for each rater, to be opened without a server.
+
+    A page is one file with its pictures; it names no method. Its rater saves the answers as a file and sends that;
+    evalkit vote merge makes votes of them, by the record study.json that is written beside the pages.
+    """
+    from evalkit.voting.edits import open_methods
+    from evalkit.voting.files import STUDY, write_pages
+
+    edits = open_methods(runs_from(runs, output))
+    study = _study(edits, **design)
+    pages = write_pages(target, edits, study, raters)
+    _remark(study, output)
+    output.json({"pages": [str(path) for path in pages], "study": str(target / STUDY), "missing": study.missing})
+    size = sum(path.stat().st_size for path in pages) / 1e6
+    output.line(f"Wrote {counted(len(pages), 'page')}, {size:.1f} MB, and {target / STUDY}, which stays with you.")
+    output.line(f"Then: {command_line('vote', 'merge', '--study', target / STUDY)} ANSWERS… --output votes.jsonl")
+
+
+@vote.command(examples=["evalkit vote merge votes_a.jsonl votes_b.jsonl --output all_votes.jsonl"])
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--study", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    help="The record of the pages that were answered.  [default: study.json beside the answers]",
+)  # fmt: skip
+@_OUTPUT
+@output_options
+def merge(files: tuple[Path, ...], *, study: Path | None, target: Path, output: Output) -> None:
+    """Join what raters sent, and files of votes.
+
+    A vote that is there twice counts once. Where a rater answered the same in two ways, neither counts, each case is
+    named, and the exit code is 3.
+    """
+    from evalkit.votes.read import holds_votes
+    from evalkit.votes.records import write_votes
+    from evalkit.voting.files import merge_votes
+
+    if target.exists() and not holds_votes(target):
+        raise OptionError(f"{target} is there and holds no votes. Name another file: --output FILE")
+    merged = merge_votes(files, study)
+    write_votes(target, merged.votes)
+    n_raters = len({vote.rater for vote in merged.votes})
+    output.json(
+        {
+            "votes": str(target),
+            "n_votes": len(merged.votes),
+            "n_raters": n_raters,
+            "n_duplicates": merged.n_duplicates,
+            "conflicts": list(merged.conflicts),
+            "notes": list(merged.notes),
+        }
+    )
+    for note in merged.notes:
+        output.note(note)
+    again = f"; {counted(merged.n_duplicates, 'vote')} came again" if merged.n_duplicates else ""
+    output.line(f"{counted(len(merged.votes), 'vote')} of {counted(n_raters, 'rater')}{again}")
+    output.first([f"{conflict}: neither counts" for conflict in merged.conflicts], 5, indent=2)
+    output.line(f"Wrote {target}")
+    output.line(f"Compare the methods: {command_line('compare', target)}")
+    if merged.conflicts:
+        sys.exit(ExitCode.PROBLEMS)
+
+
 def _study(edits: "VotedEdits", *, question: str | None, **design: Any) -> "Study":  # noqa: ANN401 - options
     from evalkit.voting.study import QUESTION, new_study
 
@@ -93,13 +167,18 @@ def _study(edits: "VotedEdits", *, question: str | None, **design: Any) -> "Stud
 def _announce(session: "Session", address: str, output: Output) -> None:
     """Says what is shown, and where."""
     study = session.study
+    _remark(study, output)
+    each = f"{counted(study.votes, 'pair')} and {counted(study.checks, 'attention check')}"
+    output.note(f"Each rater is shown {each} of {counted(study.n_items, 'item')}. Votes go to {session.path}")
+    output.note(f"Raters vote at {address} until you press Ctrl-C.")
+
+
+def _remark(study: "Study", output: Output) -> None:
+    """Says what raters are not shown."""
     for name, items in study.missing.items():
         output.note(f"{name} has no edit of {counted(len(items), 'item')} ({listed(items)}): nobody votes on these.")
     if not study.checks:
         output.note("There are no attention checks: raters who answer at random are known by their votes alone.")
-    each = f"{counted(study.votes, 'pair')} and {counted(study.checks, 'attention check')}"
-    output.note(f"Each rater is shown {each} of {counted(study.n_items, 'item')}. Votes go to {session.path}")
-    output.note(f"Raters vote at {address} until you press Ctrl-C.")
 
 
 def _until_interrupted(serve: Callable[[], None]) -> None:
@@ -110,21 +189,32 @@ def _until_interrupted(serve: Callable[[], None]) -> None:
 
 
 def _conclude(session: "Session", output: Output) -> None:
-    """Says who answered how much, and how the votes are compared."""
+    """Says who answered how much, and what the votes say of the methods."""
+    from evalkit.cli.compare_votes import show_votes
+    from evalkit.comparison.votes.compare import compare_votes
     from evalkit.voting.study import study_file
 
     progress = session.progress()
+    comparison, reason = None, "Nobody has voted yet; the same command goes on."
+    if session.votes:
+        try:
+            comparison, reason = compare_votes(session.path), ""
+        except EvalkitError as failure:  # too few votes to compare anything; they are kept
+            reason = str(failure)
     output.json(
         {
             "votes": str(session.path),
             "study": str(study_file(session.path)),
             "n_votes": len(session.votes),
             "raters": {name: {"answered": done, "ballots": of} for name, (done, of) in progress.items()},
+            "comparison": comparison.to_dict() if comparison else None,
         }
     )
     for name, (done, of) in progress.items():
         output.line(f"{name}: {done} of {of} answered")
-    if session.votes:
-        output.line(f"Compare the methods: {command_line('compare', session.path)}")
+    if comparison:
+        output.line()
+        show_votes(comparison, output)
+        output.line(f"The same again: {command_line('compare', session.path)}")
     else:
-        output.line("Nobody has voted yet; the same command goes on.")
+        output.text(reason)

@@ -2,7 +2,8 @@
 
 Every next ballot is the one of which least has been asked so far (minimisation: Pocock and Simon, *Biometrics* 31,
 1975), with lots among equals. So a rater who stops early leaves a balanced sample as well, and all raters together
-cover items and pairs evenly.
+cover items and pairs evenly. One ballot of four is, where that can be, one that another rater was given too, so that
+it is known whether raters agree.
 """
 
 from collections import Counter
@@ -16,6 +17,9 @@ from pydantic import BaseModel, ConfigDict
 
 from evalkit.arrays import Floats, Indices
 from evalkit.votes.records import Vote, Winner
+
+SHARED_EVERY = 4
+"""Of so many ballots of a rater one is shared with another rater."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +130,14 @@ def _least_asked(
             _count(overall, kinds, number)
     of_type = np.array([len(np.unique(items[types == each])) for each in range(len(own[2]))], dtype=float)
     left = np.arange(len(contests), dtype=np.intp)
-    for _ in range(min(n, len(contests))):
+    for turn in range(min(n, len(contests))):
         # Types in proportion to their items, as Webster's method has seats.
-        asked: tuple[tuple[Floats, Indices], ...] = (
-            (own[0], items), ((own[2] + 0.5) / of_type, types), (overall[0], items), (own[1], pairs),
-            (overall[1], pairs), (overall[3], crossed), (overall[4], kinds[4]),
-        )  # fmt: skip
+        asked = [(own[0], items), ((own[2] + 0.5) / of_type, types)]
+        balance = [(overall[0], items), (own[1], pairs), (overall[1], pairs), (overall[3], crossed)]
+        if turn % SHARED_EVERY == SHARED_EVERY - 1:
+            asked += [(own[1], pairs), (abs(overall[4] - 1), kinds[4]), *balance]
+        else:
+            asked += [*balance, (overall[4], kinds[4])]
         least = left
         for counts, kind in asked:
             values = counts[kind[least]]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -76,3 +77,29 @@ def test_page_need_not_be_named(folders, tmp_path):
     assert "Error: Votes are between two methods or more" in short.output
     assert CliRunner().invoke(main, ["vote", "--help"]).output.startswith("Usage:")
     assert CliRunner().invoke(main, ["vote", "--votes", "0", *folders]).exit_code == 2
+
+
+def test_pages_are_written_answered_and_merged(folders, tmp_path, monkeypatch):
+    """What is written says what comes next; a contradiction is named, and the code is 3."""
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner().invoke
+    written = run(main, ["vote", "write", *folders, "--votes", "3", "--raters", "2", "-o", "study"])
+    assert written.exit_code == 0, written.output
+    assert "Wrote 2 pages" in written.stdout
+    assert "evalkit vote merge --study study/study.json ANSWERS" in written.stdout
+    study = json.loads(Path("study/study.json").read_text())
+    for name, answer in (("one", "left"), ("two", "right")):
+        answers = [{"n": 0, "answer": answer}, {"n": 1, "answer": "tie"}]
+        content = {"format": "evalkit.answers/1", "study": study["id"], "page": 1, "rater": "Anna", "answers": answers}
+        Path(f"study/{name}.json").write_text(json.dumps(content))
+    one = run(main, ["vote", "merge", "study/one.json"])
+    assert one.exit_code == 0, one.output
+    assert one.stdout.startswith("2 votes of 1 rater\n")
+    both = run(main, ["vote", "merge", "study/one.json", "study/two.json", "--json"])
+    told = json.loads(both.stdout)
+    assert both.exit_code == 3
+    assert (told["n_votes"], told["n_duplicates"], len(told["conflicts"])) == (1, 1, 1)
+    Path("notes.txt").write_text("mine")
+    refused = run(main, ["vote", "merge", "study/one.json", "-o", "notes.txt"])
+    assert refused.exit_code == 1
+    assert Path("notes.txt").read_text() == "mine"

@@ -206,7 +206,8 @@ def _tables() -> None:
     rows = [{"method": method, "item_id": item, "rating": len(item) % 5} for method, item in rated]
     pandas.DataFrame(rows).to_csv("ratings.csv", index=False)
     votes = simulated_votes({"ours": 1.0, "theirs": 0.0, "others": 0.0}, n_raters=5)
-    write_votes(Path("votes.jsonl"), votes)
+    for name in ("votes", "votes_a", "votes_b"):
+        write_votes(Path(f"{name}.jsonl"), votes)
     renamed = {"winner": "verdict", "rater": "person"}
     pandas.DataFrame([vote.model_dump(exclude_none=True) for vote in votes]).rename(columns=renamed).to_csv("arena.csv")
 
