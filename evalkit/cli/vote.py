@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +156,65 @@ def merge(files: tuple[Path, ...], *, study: Path | None, target: Path, output: 
     output.line(f"Wrote {target}")
     output.line(f"Compare the methods: {command_line('compare', target)}")
     if merged.conflicts:
+        sys.exit(ExitCode.PROBLEMS)
+
+
+@vote.command(
+    examples=[
+        "evalkit vote judge runs/ours runs/baseline --judge judge:http://localhost:8000/v1/MODEL --output judged.jsonl"
+    ]
+)
+@_RUNS
+@click.option(
+    "--judge", "spec", metavar="SPEC", required=True,
+    help="Who votes: judge:http://HOST:PORT/v1/MODEL, an OpenAI-compatible endpoint, or judge:transformers:DIR.",
+)  # fmt: skip
+@design_options
+@click.option("--concurrency", type=click.IntRange(1, 1024), default=8, help="Questions at the same time.")
+@click.option("--judge-set", "settings", metavar="NAME=VALUE", multiple=True, help="A setting of the judge.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
+@_OUTPUT
+@output_options
+def judge(
+    runs: tuple[str, ...],
+    *,
+    spec: str,
+    concurrency: int,
+    settings: tuple[str, ...],
+    device: str,
+    target: Path,
+    output: Output,
+    **design: Any,  # noqa: ANN401 - click passes options
+) -> None:
+    """Let a model vote that looks at pictures, on a sample as people have.
+
+    It takes part under its own name, beside people in the same file or alone. What it says is kept word for word; an
+    answer that names no choice is no vote. Given again, the command asks about what was not answered.
+    """
+    from evalkit.judges.base import JudgeSettings
+    from evalkit.judges.open import open_judge
+    from evalkit.voting.edits import open_methods
+    from evalkit.voting.judging import judge_ballots, words_file
+    from evalkit.voting.session import open_session
+
+    pairs = [text.partition("=") for text in settings]
+    if bad := next((name for name, equals, _ in pairs if not equals), None):
+        raise click.UsageError(f"--judge-set: expected NAME=VALUE, got '{bad}'.")
+    chosen = JudgeSettings.read({name: value for name, _, value in pairs})
+    edits = open_methods(runs_from(runs, output))
+    asked = open_judge(spec, chosen, device=device)
+    with open_session(target, edits, _study(edits, **design)) as session:
+        _remark(session.study, output)
+        with output.progress() as progress:
+            judged = judge_ballots(session, asked, chosen, concurrency=concurrency, progress=progress)
+        output.json({"votes": str(target), "rater": asked.label, "words": str(words_file(target)), **asdict(judged)})
+        before = f", {judged.n_before:,} before" if judged.n_before else ""
+        output.line(f"{asked.label}: {counted(judged.n_votes, 'vote')}{before}; its words are in {words_file(target)}")
+    if judged.not_read:
+        output.text(f"No vote, because it names no choice: {counted(judged.not_read, 'answer')}.")
+    if judged.failure:
+        output.text(f"{counted(judged.failed, 'ballot')} could not be asked about: {judged.failure}")
+    if judged.not_read or judged.failure:
         sys.exit(ExitCode.PROBLEMS)
 
 

@@ -56,6 +56,11 @@ class VotedEdits:
         )
 
     @cached_property
+    def contested(self) -> tuple[str, ...]:
+        """The items that are voted on."""
+        return tuple(dict.fromkeys(contest.item_id for contest in self.contests))
+
+    @cached_property
     def checks(self) -> tuple[Contest, ...]:
         """Contests that nobody doubts who looks: the perfect edit against none and against a wrong one.
 
@@ -63,7 +68,7 @@ class VotedEdits:
         """
         own = self.benchmark.controls if self.benchmark else {}
         found = []
-        for item in self.items.values():
+        for item in (self.items[item_id] for item_id in self.contested):
             pairs = [(IDENTITY, SHUFFLED)] if item.item_id in self._others else []
             if item.reference_image:
                 pairs = [(REFERENCE, IDENTITY), *([(REFERENCE, WRONG)] if WRONG in own else [])]

@@ -36,7 +36,7 @@ class Study(BaseModel):
     methods: dict[str, str]
     """Method to the SHA-256 over its edits."""
     n_items: int
-    """That could be voted on."""
+    """That are voted on."""
     missing: dict[str, list[str]]
     """Method to the items of which it has no edit, on which nobody votes."""
     votes: int
@@ -76,7 +76,7 @@ def new_study(edits: VotedEdits, *, votes: int, checks: int | None, seed: int, q
         id=secrets.token_hex(8),
         question=question,
         methods={method.name: method.digest for method in edits.methods},
-        n_items=len(edits.items),
+        n_items=len(edits.contested),
         missing=edits.missing,
         votes=votes,
         checks=min(wanted, len(edits.checks)),

@@ -51,6 +51,9 @@ STAND_INS: tuple[tuple[str, str, str], ...] = (
 :mod:`tests.support.shown_world`."""
 WALK_THROUGH = "is run word for word by tests/editing/test_plugin_method.py"
 NOT_RUN = {
+    "evalkit vote judge runs/ours runs/baseline --judge judge:http://localhost:8000/v1/MODEL --output judged.jsonl": (
+        "asks a server; tests/voting/test_judging.py has judges that answer it"
+    ),
     "evalkit demo": "takes a minute; `.ci/run` and the test of the wheel run it",
     "evalkit demo --output evalkit_demo": "takes a minute; `.ci/run` and the test of the wheel run it",
     "evalkit edit colour_wash --benchmark shapes --limit 20 --set strength=0.8 --output edits": WALK_THROUGH,

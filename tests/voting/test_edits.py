@@ -28,6 +28,13 @@ def test_a_missing_edit_is_named_and_not_voted_on(tmp_path):
     assert pairs == {**{f"item{k}": 3 for k in range(6)}, "item2": 1}
 
 
+def test_an_item_that_nobody_votes_on_is_no_check(tmp_path):
+    """Raters see only pictures of the study."""
+    edits = opened(tmp_path, names=("a", "b"), missing=[("a", 2)])
+    assert {check.item_id for check in edits.checks} == {contest.item_id for contest in edits.contests}
+    assert len(edits.contested) == 5
+
+
 def test_seeds_are_compared_with_their_equals(tmp_path):
     """Of two methods that share seeds only equal ones; where none is shared, the first of each."""
     edits = opened(tmp_path, names=("a", "b"), seeds=(0, 1))
