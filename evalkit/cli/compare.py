@@ -8,7 +8,7 @@ import click
 from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.compare_votes import MAP_HELP, are_votes, compare_by_votes, vote_columns
 from evalkit.cli.completion import completed
-from evalkit.cli.inputs import column_options, runs_from
+from evalkit.cli.inputs import column_options, human_options, runs_from
 from evalkit.cli.output import Output, names_in, output_options, signature_option
 from evalkit.errors import OptionError
 from evalkit.tables import ExportFormat
@@ -43,6 +43,7 @@ def needs_figures(context: click.Context, _: click.Parameter, given: bool) -> bo
         "evalkit compare runs/ours runs/baseline --margin clip_score=0.005",
         "evalkit compare scores_ours.csv scores_baseline.csv --report report.html",
         "evalkit compare votes.jsonl --by edit_type",
+        "evalkit compare runs/ours runs/baseline --human ratings.csv",
     ],
 )
 @click.argument("runs", shell_complete=completed("runs"), nargs=-1, required=True, metavar="RUN...")
@@ -68,7 +69,9 @@ def needs_figures(context: click.Context, _: click.Parameter, given: bool) -> bo
 @click.option("--higher-is-better", multiple=True, metavar="A,B", help="Other tools' metrics of which more is better.")
 @click.option("--lower-is-better", multiple=True, metavar="A,B", help="Other tools' metrics of which less is better.")
 @column_options
-@click.option("--map", "mapped", metavar="PART=HEADING", multiple=True, help=MAP_HELP)
+@human_options(
+    "What people said of some of the items, drawn at random: a table of items, methods and labels.", MAP_HELP
+)
 @click.option("--by", type=click.Choice(["edit_type"]), help="Compare also on the items of each edit type.")
 @click.option("--details", is_flag=True, help="Show every pair, its sentence, and all notes, too.")
 @signature_option
@@ -87,6 +90,9 @@ def compare(
     margins: tuple[str, ...],
     columns: "ColumnNames",
     mapped: tuple[str, ...],
+    human: Path | None,
+    human_column: str | None,
+    human_columns: "ColumnNames | None",
     groups: Path | None,
     details: bool,
     signatures: "SignatureLength",
@@ -114,6 +120,7 @@ def compare(
             runs, of_votes, details=details, to=to, report=report, output=output, groups=groups, **settings
         )
         return
+    settings |= {"human": human, "human_column": human_column, "human_columns": human_columns}
     comparison = _compared(runs, higher_is_better, lower_is_better, output, columns=columns, groups=groups, **settings)
     output.json(comparison.to_dict())
     if to is None:
@@ -187,12 +194,15 @@ def show(
         rest: Where all is that is not shown.
     """
     from evalkit.comparison.statements.rankings import key_sentences
+    from evalkit.comparison.tables.labels import LABELS_SHOWN, labels_tables
     from evalkit.comparison.tables.text import all_notes, means_table, shown_notes, signatures_of
 
     output.table(means_table(comparison))
     for sentence in key_sentences(comparison):
         output.text(sentence)
     output.line()
+    for table in labels_tables(comparison, None if details else LABELS_SHOWN):
+        output.table(table)
     _show_edit_types(comparison, output, details=details)
     if details:
         _show_pairs(comparison, output)

@@ -98,6 +98,7 @@ def _remote(url: str) -> "Remote":
 
 if TYPE_CHECKING:
     from evalkit.edits.folder import EditFolder
+    from evalkit.scores.columns import ColumnNames
     from evalkit.storage.remote import Remote
 
 
@@ -202,6 +203,62 @@ _COLUMN_OPTIONS = (
         "--groups", metavar="NAME|FILE", help="Tables: the column of groups; or a table of items and groups; or none."
     ),
 )
+
+
+HUMAN_COLUMN_HELP = "The column of labels in --human, more is better.  [default: the only one of numbers]"
+HUMAN_MAP_HELP = (
+    "A column of --human by its heading: item=HEADING, or method, rater, group, metric, value; can be repeated."
+)
+
+
+def human_options(about: str, others: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds the options that name what people said, and hands on ``human``, ``human_column`` and ``human_columns``.
+
+    Args:
+        about: The help of ``--human``.
+        others: What ``--map`` names without ``--human``, for a command that hands that on as ``mapped``.
+    """
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        @click.option("--human", type=click.Path(exists=True, dir_okay=False, path_type=Path), help=about)
+        @click.option("--human-column", metavar="NAME", help=HUMAN_COLUMN_HELP)
+        @click.option(
+            "--map", "mapped", metavar="PART=HEADING", multiple=True, help=f"{HUMAN_MAP_HELP} {others}".strip()
+        )
+        @functools.wraps(command)
+        def wrapped(
+            *args: Any,  # noqa: ANN401 - click passes options
+            human: Path | None,
+            human_column: str | None,
+            mapped: tuple[str, ...],
+            **kwargs: Any,  # noqa: ANN401 - click passes options
+        ) -> Any:  # noqa: ANN401 - whatever the command returns
+            if human is None and (human_column or (mapped and not others)):
+                raise click.UsageError("--human-column and --map say how to read --human FILE: give it, too.")
+            of_people: dict[str, Any] = {"human": human, "human_column": human_column, "human_columns": None}
+            if human is not None:
+                of_people["human_columns"], mapped = _mapped_columns(mapped), ()
+            return command(*args, **of_people, **({"mapped": mapped} if others else {}), **kwargs)
+
+        return wrapped
+
+    return add
+
+
+def _mapped_columns(mapped: tuple[str, ...]) -> "ColumnNames | None":
+    """The columns of options ``PART=HEADING``."""
+    from evalkit.scores.columns import GUESSES, ColumnNames
+
+    parts = (*GUESSES, "rater")
+    found: dict[str, Any] = {}
+    for text in mapped:
+        part, _, heading = text.partition("=")
+        if part not in parts or not heading:
+            raise click.BadParameter(
+                f"expected PART=HEADING with one of {', '.join(parts)}, got '{text}'.", param_hint="--map"
+            )
+        found[part] = heading
+    return ColumnNames(**found) if found else None
 
 
 def column_options(command: Callable[..., Any]) -> Callable[..., Any]:

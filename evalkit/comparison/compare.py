@@ -14,12 +14,14 @@ from evalkit.comparison.failures import with_failures_scored
 from evalkit.comparison.join import REASON_WORDS, Joined, join
 from evalkit.comparison.load import Method, check_comparable, load_methods
 from evalkit.comparison.options import ComparisonOptions, ComparisonPlan, plan_comparison
+from evalkit.comparison.people import labelling_notes, with_labels
 from evalkit.comparison.records import CORRECTIONS, ComparedMethod, Comparison
 from evalkit.comparison.statements.rankings import ranking_notes
 from evalkit.comparison.statements.terms import Inference
 from evalkit.formatting import counted, listed, one_line
 from evalkit.registry import refuse_unknown_options
 from evalkit.scores.external import read_groups
+from evalkit.scores.people import read_labels
 from evalkit.scores.run import ScoredRun
 from evalkit.stats.compare import compare_methods, permutations_for
 from evalkit.stats.multiplicity import EXPLORATORY
@@ -70,6 +72,7 @@ def compare(
     methods, metrics, of_failures = with_failures_scored(methods, plan.metrics)
     plan = replace(plan, metrics=metrics, notes=(*plan.notes, *of_failures))
     groups = None if options.groups is None else read_groups(options.groups, options.columns)
+    methods, plan = _with_people(methods, plan, options)
     joined = join(methods, plan.names, groups)
     notes += _group_notes(joined)
     scores = [metric_scores(joined, metric) for metric in plan.metrics]
@@ -95,6 +98,16 @@ def compare(
         ),
     )
     return compared if options.by is None else replace(compared, edit_types=by_edit_type(compared))
+
+
+def _with_people(
+    methods: list[Method], plan: ComparisonPlan, options: ComparisonOptions
+) -> tuple[list[Method], ComparisonPlan]:
+    """The methods with what people said of them as the first metric, where there is a table of it."""
+    if options.human is None:
+        return methods, plan
+    labels = read_labels(Path(options.human), options.human_columns, options.human_column)
+    return with_labels(methods, plan, labels, options.margins)
 
 
 def _several(source: object) -> Iterable[Any]:
@@ -145,6 +158,9 @@ def _missing(methods: Sequence[Method], joined: Joined, plan: ComparisonPlan) ->
     """A note for every method, metric and reason for which there are items without a value, or with the worst one."""
     notes: list[str] = []
     for metric in plan.metrics:
+        if metric.beside is not None:
+            notes += labelling_notes(metric_scores(joined, metric), joined.groups)
+            continue
         for method in methods:
             notes += [
                 f"{method.name} has no {metric.name} for {_which(items, joined)}: {REASON_WORDS.get(reason, reason)}"

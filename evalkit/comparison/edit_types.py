@@ -146,12 +146,22 @@ def _side_by_side(
             scores={method: _widened(x, starts[name], n_items, np.nan) for method, x in of_type.scores.items()},
             not_run={method: _widened(rows, starts[name], n_items, 0) for method, rows in of_type.not_run.items()},
             failed={method: _widened(rows, starts[name], n_items, 0) for method, rows in of_type.failed.items()},
+            assisted_by=_beside(of_type, starts[name], n_items),
         )
         for name, of_type in scores.items()
     ]
     names = [group for part in joined.values() for group in part.group_names]
     code_of = {name: code for code, name in enumerate(dict.fromkeys(names))}
     return together, np.array([code_of[name] for name in names], dtype=np.intp)
+
+
+def _beside(scores: MetricScores, start: int, n_items: int) -> MetricScores | None:
+    """The metric beside people's labels, without a value outside the items of a type."""
+    beside = scores.assisted_by
+    if beside is None:
+        return None
+    wide = {method: _widened(x, start, n_items, np.nan) for method, x in beside.scores.items()}
+    return replace(beside, scores=wide)
 
 
 _Values = TypeVar("_Values", Floats, Mask)

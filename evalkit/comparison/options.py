@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +38,10 @@ class ComparisonOptions(InferenceOptions):
         groups: A table that says which items belong together, instead of what runs and tables say.
         columns: Of the tables, what cannot be guessed.
         by: Compare also on the items of each edit type by themselves.
+        human: A table of what people said of some of the items, more is better: then that is what methods are compared
+            on, and the first primary metric narrows its intervals.
+        human_column: Its column of labels, where it has several of numbers.
+        human_columns: Of that table, what else cannot be guessed.
         baseline: Compare each other method with this one only; None for all pairs.
         alpha: Error rate of each family; intervals have level 1 − alpha.
         power: For the minimum detectable effect and the items needed.
@@ -57,6 +61,9 @@ class ComparisonOptions(InferenceOptions):
     groups: str | Path | None = None
     columns: ColumnNames | None = None
     by: Literal["edit_type"] | None = None
+    human: str | Path | None = None
+    human_column: str | None = None
+    human_columns: ColumnNames | None = None
 
     def __post_init__(self) -> None:
         for option in ("metrics", "primary", "higher_is_better", "lower_is_better"):
@@ -92,6 +99,9 @@ def plan_comparison(methods: Sequence[Method], options: ComparisonOptions) -> Co
         RunError: There are fewer than two methods, or no metric that all have.
     """
     _check(methods, options)
+    if options.human is not None:  # whose margin is no metric's
+        theirs = {name: x for name, x in options.margins.items() if all(name in m.table.metrics for m in methods)}
+        options = replace(options, margins=theirs)
     chosen, left_out = _choose(methods, options)
     _refuse_others(chosen, options)
     known = {name: METRICS.get(name) for name in set(METRICS.names()).intersection(chosen)}

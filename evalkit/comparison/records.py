@@ -66,6 +66,8 @@ class ComparedMetric:
     """Its least and greatest value, None where it has none or nobody knows it."""
     neutral: float | None = None
     """What an edit without merit scores; None where nobody knows it."""
+    beside: "ComparedMetric | None" = None
+    """Where it is people's labels of some items: the metric that stands beside them."""
 
     @property
     def words(self) -> tuple[str, str, str, str]:
@@ -125,6 +127,13 @@ class PairResult(PairComparison):
                 difference=_negated(self.complete_cases.difference),
                 ci_low=_negated(self.complete_cases.ci_high),
                 ci_high=_negated(self.complete_cases.ci_low),
+            ),
+            labels=self.labels
+            and replace(
+                self.labels,
+                difference=0.0 - self.labels.difference,
+                ci_low=0.0 - self.labels.ci_high,
+                ci_high=0.0 - self.labels.ci_low,
             ),
             bounds=self.bounds and (0.0 - self.bounds[1], 0.0 - self.bounds[0]),
             verdict=_OTHER_SIDE.get(self.verdict, self.verdict),

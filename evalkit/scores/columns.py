@@ -53,6 +53,8 @@ class ColumnNames:
     """Of a long table: the value."""
     methods: tuple[str, ...] = ()
     """Columns that are methods, each with its scores on one and the same metric."""
+    rater: str | None = None
+    """Of labels: who gave them."""
     metrics: tuple[str, ...] = ()
     """Columns that are known to be metrics, whatever their names."""
     items_are: ItemsAre | None = None
@@ -61,6 +63,8 @@ class ColumnNames:
     def described(self) -> str:
         """The parts that are known, for a note."""
         parts = {part: name for part, name in asdict(self).items() if part in GUESSES and name}
+        if self.rater is not None and self.seed is not None:
+            parts = {"rater" if part == "seed" else part: name for part, name in parts.items()}
         return ", ".join(f"{part} '{name}'" for part, name in parts.items())
 
     def taken(self) -> set[str]:

@@ -14,6 +14,7 @@ from evalkit.scores.cells import Shape, cells_of, rows_of, told_apart
 from evalkit.scores.columns import ColumnNames, is_column, name_of, resolve, says_groups
 from evalkit.scores.directions import distance_in
 from evalkit.scores.frame import ItemScores, ScoreFrame
+from evalkit.scores.raters import as_repeats
 from evalkit.scores.summary_rows import is_summary_name, without_summaries
 from evalkit.storage import tables
 
@@ -37,9 +38,13 @@ class ExternalTable:
     """Metrics with values so small that they count as 0."""
     notes: tuple[str, ...]
     """How the table was read."""
+    raters: tuple[str, ...] = ()
+    """Who rated, where that was asked for: then the seeds of the frames are raters."""
 
 
-def read_table(path: Path, columns: ColumnNames | None = None, *, is_alone: bool = False) -> ExternalTable:
+def read_table(
+    path: Path, columns: ColumnNames | None = None, *, is_alone: bool = False, by_rater: bool = False
+) -> ExternalTable:
     """Read a per-item table that another tool wrote.
 
     A table is *long* if it has a metric and a value column, *wide* otherwise: then every column that mostly holds
@@ -50,6 +55,7 @@ def read_table(path: Path, columns: ColumnNames | None = None, *, is_alone: bool
         path: CSV, TSV, Excel, Parquet, JSON Lines, JSON or YAML: see :func:`evalkit.storage.tables.read_table`.
         columns: What cannot be guessed.
         is_alone: Whether no other table gives other methods, so that columns without a metric's name are methods.
+        by_rater: Whether several raters may give values of one item and method.
 
     Raises:
         DataError: The table cannot be read, a column is absent, an item has no name, two rows give the same value, an
@@ -58,6 +64,7 @@ def read_table(path: Path, columns: ColumnNames | None = None, *, is_alone: bool
     named = columns or ColumnNames()
     table, how, doubtful = _read(path, named)
     table, chosen = resolve(path, table, named)
+    table, chosen, raters = as_repeats(path, table, chosen) if by_rater else (table, chosen, ())
     table, unowned = _without_unowned_summaries(path, table, chosen)
     shape = Shape(value=_value_of(path), is_alone=is_alone)
     cells, remarks = cells_of(path, table, chosen, shape)
@@ -81,6 +88,7 @@ def read_table(path: Path, columns: ColumnNames | None = None, *, is_alone: bool
             *about_groups,
             *_about_tiny(path, tiny),
         ),
+        raters=raters,
     )
 
 

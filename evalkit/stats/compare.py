@@ -14,6 +14,7 @@ from evalkit.arrays import Floats
 from evalkit.errors import OptionError
 from evalkit.stats import signs
 from evalkit.stats.clusters import ClusterError, Groups, Labels, code_groups
+from evalkit.stats.labelled import PREDICTION_POWERED, Labelled, labelled_of
 from evalkit.stats.multiplicity import Corrected, correct_families
 from evalkit.stats.pairs import Paired, PairTests, complete_cases, equivalences, new_seeds, not_run, pair_tests
 from evalkit.stats.permutation import N_PERMUTATIONS, SignFlip, sign_flip_tests
@@ -60,10 +61,11 @@ def compare_methods(
     chosen = _chosen(names, options.baseline)
     columns = [_on_common_items(metric) for metric in metrics]
     flips = _flip_signs(metrics, columns, chosen, coded, options)
+    labelled = [labelled_of(metric, coded) for metric in metrics]
 
     def pairs() -> Iterator[Paired]:  # made twice rather than kept: there may be many, of many items
-        for metric, steps in zip(metrics, columns, strict=True):
-            yield from (_pair(metric, pair, steps, coded) for pair in chosen)
+        for metric, steps, labels in zip(metrics, columns, labelled, strict=True):
+            yield from (_pair(metric, pair, steps, coded, labels) for pair in chosen)
 
     tests: list[PairTests] = []
     remaining = pairs()
@@ -111,27 +113,36 @@ def _flip_signs(
     groups: Groups,
     options: InferenceOptions,
 ) -> Sequence[SignFlip | None]:
-    """The sign-flip test of every pair on every metric; None each where another test was asked for."""
+    """The sign-flip test of every pair on every metric; None each where another test is made."""
     if options.test != "sign_flip":
         return [None] * (len(metrics) * len(chosen))
-    n_methods = len(metrics[0].scores)
+    n_methods, n_pairs = len(metrics[0].scores), len(chosen)
+    flipped = [number for number, metric in enumerate(metrics) if metric.assisted_by is None]
     size = {of: len(chosen) * sum(metric.primary == of for metric in metrics) for of in (True, False)}
-    return sign_flip_tests(
+    found = sign_flip_tests(
         np.concatenate(columns, axis=1),
         groups,
-        [(m * n_methods + a, m * n_methods + b) for m in range(len(metrics)) for a, b in chosen],
+        [(m * n_methods + a, m * n_methods + b) for m in flipped for a, b in chosen],
         alpha=options.alpha,
         n_permutations=permutations_for(len(metrics) * len(chosen), options),
         seed=options.seed,
         exact_steps=signs.EXACT_STEPS if n_methods == 2 else FAMILY_EXACT_STEPS,
-        n_tests=[1 if options.correction == "none" else size[m.primary] for m in metrics for _ in chosen],
-        max_t_families=[int(m.primary) for m in metrics for _ in chosen] if options.correction == "maxt" else None,
+        n_tests=[1 if options.correction == "none" else size[metrics[m].primary] for m in flipped for _ in chosen],
+        max_t_families=[int(metrics[m].primary) for m in flipped for _ in chosen]
+        if options.correction == "maxt"
+        else None,
     )
+    of_metric = {m: found[at * n_pairs : (at + 1) * n_pairs] for at, m in enumerate(flipped)}
+    return [flip for m in range(len(metrics)) for flip in of_metric.get(m, [None] * n_pairs)]
 
 
-def _pair(metric: MetricScores, pair: tuple[int, int], steps: Floats, groups: Groups) -> Paired:
+def _pair(
+    metric: MetricScores, pair: tuple[int, int], steps: Floats, groups: Groups, labelled: Labelled | None
+) -> Paired:
     """Two methods' scores, in their own unit."""
     names, difference = list(metric.scores), steps[:, pair[1]] - steps[:, pair[0]]
+    if labelled is not None:
+        difference = np.where(labelled.labelled_items(pair), difference, np.nan)
     common = np.logical_not(np.isnan(difference))
     return Paired(
         metric=metric,
@@ -141,6 +152,7 @@ def _pair(metric: MetricScores, pair: tuple[int, int], steps: Floats, groups: Gr
         common=common,
         differences=difference[common] / (1 / metric.grid),
         groups=groups.where(common),
+        labelled=labelled,
     )
 
 
@@ -152,13 +164,8 @@ def _compared(pair: Paired, tests: PairTests, corrected: Corrected, options: Inf
         metric=pair.metric.metric,
         a=pair.a,
         b=pair.b,
-        n_items=pair.n_items,
         n_total=len(pair.common),
-        n_groups=pair.groups.n_groups,
         n_seeds=max(table.shape[1] for table in pair.tables),
-        mean_a=float(pair.means[pair.common, 0].mean()) if pair.n_items else None,
-        mean_b=float(pair.means[pair.common, 1].mean()) if pair.n_items else None,
-        difference=pair.difference,
         ci_low=tests.low,
         ci_high=tests.high,
         p_value=tests.p_value,
@@ -183,8 +190,19 @@ def _compared(pair: Paired, tests: PairTests, corrected: Corrected, options: Inf
         undirected=significant and verdict == "inconclusive",
         practically_equivalent=significant and verdict == "equivalent",
         reason=tests.reason,
+        **_means(pair, tests),
         **_missing(pair, options),
     )
+
+
+def _means(pair: Paired, tests: PairTests) -> dict[str, Any]:
+    """The fields that say how large the difference is, and of how many items."""
+    if (of_labels := tests.of_labels) is not None:
+        fields = ("n_items", "n_groups", "mean_a", "mean_b", "difference")
+        return {**{name: getattr(of_labels, name) for name in fields}, "labels": of_labels.alone}
+    mean_a, mean_b = pair.means[pair.common].mean(axis=0).tolist() if pair.n_items else (None, None)
+    counts = {"n_items": pair.n_items, "n_groups": pair.groups.n_groups}
+    return {**counts, "mean_a": mean_a, "mean_b": mean_b, "difference": pair.difference}
 
 
 def _missing(pair: Paired, options: InferenceOptions) -> dict[str, Any]:
@@ -199,7 +217,8 @@ def _decide(
 ) -> tuple[VerdictName, bool, bool | None]:
     """`decide` of what was tested: the mean difference, or of ranks their balance."""
     if tests.rank_biserial is None:
-        effect, low, high = (pair.difference or 0.0), tests.low, tests.high
+        difference = tests.of_labels.difference if tests.of_labels else pair.difference
+        effect, low, high = difference or 0.0, tests.low, tests.high
         effect = effect if pair.metric.higher_is_better else -effect
     else:
         effect, low, high = tests.rank_biserial.value or 0.0, tests.rank_biserial.low, tests.rank_biserial.high
@@ -221,7 +240,7 @@ def _detectable(pair: Paired, error: ClusterError | None, level: float, options:
         degrees_of_freedom=error.freedom,
         alpha=level,
         power=options.power,
-        n_groups=None if options.test == "t" else pair.groups.n_groups,
+        n_groups=None if options.test == "t" or pair.labelled else pair.groups.n_groups,
     )
 
 
@@ -235,7 +254,7 @@ def _standardised(differences: Floats) -> float | None:
 def _needed(pair: Paired, error: ClusterError | None, level: float, options: InferenceOptions) -> int | None:
     """Items, grouped as these are, on which a difference as large as the margin would be found; None if these are."""
     margin, n_items = pair.metric.margin, pair.n_items
-    if margin is None or error is None or not error.error:
+    if margin is None or pair.labelled is not None or error is None or not error.error:
         return None
     needed = items_needed(
         margin,
@@ -249,7 +268,7 @@ def _needed(pair: Paired, error: ClusterError | None, level: float, options: Inf
 
 def _floor(tests: PairTests, corrected: Corrected, options: InferenceOptions) -> Floor | None:
     """Why so few groups could not have shown anything, at the corrected level."""
-    if tests.how in (None, "group_t", "crossed_t"):
+    if tests.how in (None, "group_t", "crossed_t", PREDICTION_POWERED):
         return None
     smallest = min(1.0, corrected.factor * signs.positive(2.0 ** (1 - tests.n_differing)))
     if smallest <= options.alpha:

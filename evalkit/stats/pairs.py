@@ -10,9 +10,19 @@ from evalkit.stats import signs
 from evalkit.stats.clusters import ClusterError, Groups, cluster_error
 from evalkit.stats.equivalence import Equivalence, equivalence_tests
 from evalkit.stats.intervals import Estimate, group_t_interval
+from evalkit.stats.labelled import (
+    NO_SPREAD,
+    PREDICTION_POWERED,
+    TOO_FEW_LABELS,
+    Labelled,
+    ends_of,
+    equivalence_of,
+    labels_alone,
+    two_sided_p,
+)
 from evalkit.stats.permutation import SignFlip, sign_flip_test
 from evalkit.stats.rank_tests import rank_biserial, t_test, wilcoxon_signed_rank
-from evalkit.stats.records import CompleteCases
+from evalkit.stats.records import CompleteCases, LabelsAlone
 from evalkit.stats.scores import InferenceOptions, MetricScores
 from evalkit.stats.seeds import CrossedError, SeedInterval, crossed_error, crossed_seed_effect, fixed_items_interval
 
@@ -34,6 +44,8 @@ class Paired:
     """``(items,)`` of b − a on these, as scores that lie on the metric's grid have them."""
     groups: Groups
     """Of the same items."""
+    labelled: Labelled | None = None
+    """Where the scores are people's labels of some of the items."""
 
     @property
     def n_items(self) -> int:
@@ -44,6 +56,12 @@ class Paired:
     def difference(self) -> float | None:
         """The mean; None without items."""
         return float(self.differences.mean()) if self.n_items else None
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """Which of the methods they are."""
+        names = list(self.metric.scores)
+        return names.index(self.a), names.index(self.b)
 
     @property
     def tables(self) -> tuple[Floats, Floats]:
@@ -81,6 +99,19 @@ class PairTests:
     error: ClusterError | None = None
     """Of the mean difference."""
     seed_effect: float | None = None
+    of_labels: "LabelledTest | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledTest:
+    """What people would say of all items that a pair is compared on."""
+
+    n_items: int
+    n_groups: int
+    mean_a: float | None
+    mean_b: float | None
+    difference: float
+    alone: LabelsAlone | None
 
 
 def equivalences(pairs: Sequence[Paired], options: InferenceOptions) -> list[Equivalence | None]:
@@ -88,7 +119,7 @@ def equivalences(pairs: Sequence[Paired], options: InferenceOptions) -> list[Equ
     found: list[Equivalence | None] = [None] * len(pairs)
     together: dict[tuple[str, bytes], list[int]] = {}
     for number, pair in enumerate(pairs):
-        if pair.metric.margin is not None:
+        if pair.metric.margin is not None and pair.labelled is None:
             together.setdefault((pair.metric.metric, pair.common.tobytes()), []).append(number)
     for numbers in together.values():
         first = pairs[numbers[0]]
@@ -111,6 +142,8 @@ def pair_tests(
     pair: Paired, flip: SignFlip | None, equivalence: Equivalence | None, options: InferenceOptions
 ) -> PairTests:
     """The test of difference that was asked for, with that of equivalence beside it."""
+    if pair.labelled is not None:
+        return _labelled_tested(pair, pair.labelled, options)
     error = cluster_error(pair.differences, pair.groups)
     crossed = None if options.test == "wilcoxon" else _crossed(pair)
     if crossed is not None:
@@ -165,6 +198,36 @@ def _crossed_tested(
         equivalence=None if equivalence is None else replace(equivalence, p_value=None, reason=SEEDS_SHIFT_ALL),
         error=ClusterError(error=crossed.error, freedom=crossed.freedom),
         seed_effect=crossed.seed_effect,
+    )
+
+
+def _labelled_tested(pair: Paired, labelled: Labelled, options: InferenceOptions) -> PairTests:
+    """Labels of some items with a metric of all: flipping signs needs a difference of every item, a t test does not."""
+    numbers, width = pair.numbers, pair.width or np.inf
+    found = labelled.difference(numbers)
+    if found is None or not found.error.error:
+        reason = TOO_FEW_LABELS if found is None else NO_SPREAD
+        return PairTests(low=None, high=None, p_value=None, how=None, reason=reason, n_differing=pair.groups.n_groups)
+    low, high = ends_of(found, options.alpha)
+    spoken_of, kept = labelled.spoken_of(numbers), np.logical_not(np.isnan(labelled.scores[:, numbers]).any(axis=1))
+    mean_a, mean_b = (labelled.mean(number, kept) for number in numbers)
+    return PairTests(
+        low=max(-width, low),
+        high=min(width, high),
+        p_value=two_sided_p(found.value, found.error),
+        how=PREDICTION_POWERED,
+        reason=None,
+        n_differing=pair.groups.n_groups,
+        equivalence=equivalence_of(found, pair.metric.margin, options.alpha),
+        error=found.error,
+        of_labels=LabelledTest(
+            n_items=len(spoken_of),
+            n_groups=spoken_of.n_groups,
+            mean_a=mean_a,
+            mean_b=mean_b,
+            difference=found.value,
+            alone=labels_alone(labelled, numbers, found, options.alpha),
+        ),
     )
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from evalkit.stats.clusters import Groups, Labels, check_alpha, code_groups, satterthwaite
 from evalkit.stats.intervals import Estimate, mean_interval, pooled_design_effect
+from evalkit.stats.labelled import labelled_of
 from evalkit.stats.records import PairComparison, RankedMethod, Ranking
 from evalkit.stats.scores import InferenceOptions, MetricScores
 
@@ -53,6 +54,9 @@ def rank_methods(
     coded, ranked, names = code_groups(groups), metric.ranked, list(metric.scores)
     means = dict(zip(names, metric.means.T, strict=True))
     common = np.logical_not(np.isnan([means[name] for name in ranked]).any(axis=0))
+    labelled = labelled_of(metric, coded)
+    if labelled is not None:
+        common = labelled.labelled_items(tuple(names.index(name) for name in ranked))
     kept = {name: common if name in ranked else ~np.isnan(means[name]) for name in names}
     pooled = (
         pooled_design_effect([means[name][common] for name in ranked], coded.where(common)) if metric.is_rate else None
@@ -62,22 +66,25 @@ def rank_methods(
     tested = [pair for pair in pairs if pair.a in ranked and pair.b in ranked]
     ranks = rank_sets(ranked, tested)
     rows = {}
-    for name in names:
-        interval = mean_interval(
-            means[name][kept[name]],
-            coded.where(kept[name]),
-            is_rate=metric.is_rate,
-            level=1 - options.alpha,
-            bounds=metric.range,
-            design_effect=pooled,
-        )
+    for number, name in enumerate(names):
+        if labelled is not None:
+            interval = labelled.of_method(number, level=1 - options.alpha, bounds=metric.range)
+        else:
+            interval = mean_interval(
+                means[name][kept[name]],
+                coded.where(kept[name]),
+                is_rate=metric.is_rate,
+                level=1 - options.alpha,
+                bounds=metric.range,
+                design_effect=pooled,
+            )
         rows[name] = _row(metric.metric, name, interval, reasons[name], None if reasons[name] else ranks[name])
     direction = -1 if metric.higher_is_better else 1
     order = sorted(ranked, key=lambda name: direction * (rows[name].mean or 0.0))
     return Ranking(
         methods=tuple(rows[name] for name in (*order, *metric.unranked)),
         cliques=() if reason else undecided_sets(order, tested),
-        n_items=int(common.sum()) if len(ranked) > 1 else 0,
+        n_items=0 if len(ranked) < 2 else int(common.sum()) if labelled is None else labelled.n_items,
     )
 
 

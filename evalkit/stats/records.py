@@ -34,6 +34,32 @@ class CompleteCases:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelsAlone:
+    """A difference by people's labels alone, and what the metric beside them adds."""
+
+    n_items: int
+    """Labelled items."""
+    n_groups: int
+    difference: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    """Of a cluster-robust t test; not corrected."""
+    metric: str
+    """The one beside the labels."""
+    coefficient: float
+    """How much of it is taken, in units of the labels per unit of the metric; 0 for nothing."""
+    weight: float
+    """PPI++'s λ: the coefficient as a share of the metric's slope on the labelled items, in [0, 1]."""
+    correlation: float | None
+    """Of labels and metric in what distinguishes the methods, over the labelled items, in [−1, 1]."""
+    n_worth: float | None
+    """Labelled items that would be as certain without the metric; None where nothing is uncertain."""
+    reason: str | None = None
+    """Why nothing of the metric is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PairComparison:
     """Method b against method a on one metric. What is None has its reason in ``reason``."""
 
@@ -60,7 +86,8 @@ class PairComparison:
     """Size of the family: its pairs that have a p-value."""
     how: str | None
     """How the p-value was obtained: ``enumeration``, ``dynamic_programming``, ``monte_carlo``, ``saddlepoint``,
-    ``normal``; ``group_t``, ``crossed_t`` and ``group_signed_rank`` for other tests."""
+    ``normal``; ``group_t``, ``crossed_t`` and ``group_signed_rank`` for other tests; ``prediction_powered_t`` where
+    people labelled some of the items."""
     effect_size_dz: float | None
     """``d̄/s_d``; None where the differences do not vary."""
     rank_biserial: Estimate | None = None
@@ -91,6 +118,8 @@ class PairComparison:
     """Items whose edit by one of the two, or both, failed; they were given a score."""
     complete_cases: CompleteCases | None = None
     """Without the failed items; None where there are none."""
+    labels: LabelsAlone | None = None
+    """Where people labelled some of the items: what their labels say alone. Wins, ties and losses count these items."""
     bounds: tuple[float, float] | None = None
     """Least and greatest mean difference, whatever the items that were not run had scored; None where the metric has
     no bounds."""

@@ -66,6 +66,8 @@ class MetricScores:
     """Method to ``(n,)``: items that it was not run on. Where it was and has no value the metric is undefined."""
     failed: Mapping[str, Mask] = field(default_factory=dict)
     """Method to ``(n,)``: items whose edit failed; their scores were given, not measured."""
+    assisted_by: "MetricScores | None" = None
+    """Where people labelled some of the items, and these scores are their labels: a metric of all of them."""
     seed_labels: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     """Method to the names of its columns' seeds, None where they have none. Equal names are one and the same seed."""
 

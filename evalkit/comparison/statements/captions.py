@@ -7,6 +7,7 @@ from evalkit.comparison.records import ComparedMetric, Comparison
 from evalkit.comparison.statements.pairs import detectable
 from evalkit.comparison.statements.rankings import about_ranks, unranked_notes
 from evalkit.comparison.statements.terms import (
+    PREDICTION_POWERED_NAME,
     Inference,
     how_corrected,
     how_tested,
@@ -14,7 +15,7 @@ from evalkit.comparison.statements.terms import (
     metric_label,
     on_benchmark,
 )
-from evalkit.formatting import counted, listed, one_line, share_of_studies
+from evalkit.formatting import counted, listed, one_line, series, share_of_studies
 
 
 def means_title(comparison: Comparison, tied: str) -> str:
@@ -93,9 +94,15 @@ def pairs_caption(comparison: Comparison) -> str:
     """What a table of pairs shows."""
     effect = "Effect: rank-biserial correlation. " if Inference.of(comparison.settings).is_about_ranks else ""
     return (
-        f"{pairs_title(comparison)}. {effect}{intervals_of_pairs(comparison)} Win, tie and loss count the items on "
-        f"which the first-named method is better, equal and worse. {mde_words(comparison)}".strip()
-    )
+        f"{pairs_title(comparison)}. {effect}{intervals_of_pairs(comparison)} Win, tie and loss count the items"
+        f"{_of_labels(comparison)} on which the first-named method is better, equal and worse. {mde_words(comparison)}"
+    ).strip()
+
+
+def _of_labels(comparison: Comparison) -> str:
+    """That wins of people's labels are those of labelled items."""
+    labels = [one_line(metric.name) for metric in comparison.metrics if metric.beside is not None]
+    return f" (of {series(labels, 'and')}, labelled items)" if labels else ""
 
 
 def mde_words(comparison: Comparison) -> str:
@@ -142,7 +149,9 @@ def intervals_of_pairs(comparison: Comparison) -> str:
         "t": "with the same cluster-robust (CR2) standard error",
         "wilcoxon": "of the rank-biserial correlation, on the arcsine scale with a cluster-robust (CR2) standard error",
     }[inference.test]
-    return f"Pointwise {inference.level} intervals {how}."
+    labels = [one_line(metric.name) for metric in comparison.metrics if metric.beside is not None]
+    others = f"; of {series(labels, 'and')} from the {PREDICTION_POWERED_NAME}" if labels else ""
+    return f"Pointwise {inference.level} intervals {how}{others}."
 
 
 def about_page(comparison: Comparison) -> str:

@@ -11,6 +11,7 @@ from evalkit.comparison.statements.terms import (
     CROSSED,
     CROSSED_NAME,
     FALSE_DISCOVERY,
+    PREDICTION_POWERED_NAME,
     TEST_NAMES,
     Inference,
     items_and_groups,
@@ -97,6 +98,9 @@ def _tests(comparison: Comparison, inference: Inference) -> Iterator[str]:
     test = TEST_NAMES[inference.test]
     yield f"For comparisons {pairs}, {what} were tested with a two-sided {test} test over groups{by}."
     yield intervals_of_pairs(comparison)
+    for metric in comparison.metrics:
+        if metric.beside is not None:
+            yield prediction_powered_words(comparison, metric)
     n_crossed = sum(pair.how == CROSSED for pair in comparison.pairs)
     if n_crossed:
         yield (
@@ -111,6 +115,18 @@ def _tests(comparison: Comparison, inference: Inference) -> Iterator[str]:
     if any(detectable(pair, inference) is not None for pair in comparison.pairs):
         share = share_of_studies(inference.power)
         yield f"Minimum detectable effects are true differences that would be found by {share}, at the corrected level."
+
+
+def prediction_powered_words(comparison: Comparison, metric: ComparedMetric) -> str:
+    """How what people would say of all items was estimated."""
+    beside = "a metric" if metric.beside is None else one_line(metric.beside.name)
+    most = max((pair.labels.n_items for pair in comparison.pairs if pair.labels), default=0)
+    return (
+        f"Mean {one_line(metric.name)} over all items was estimated, and tested with a {PREDICTION_POWERED_NAME}, from "
+        f"labels of up to {counted(most, 'item')}, taken to be drawn at random, and {beside} of all of them by "
+        "prediction-powered inference (PPI++; Angelopoulos, Duchi & Zrnic 2023), the metric's coefficient tuned on the "
+        "methods' differences, cross-fitted over groups and shrunk towards the labels alone."
+    )
 
 
 def _exactness() -> str:

@@ -9,6 +9,7 @@ from evalkit.comparison.statements.terms import (
     CORRECTION_NAMES,
     CROSSED,
     CROSSED_NAME,
+    PREDICTION_POWERED_NAME,
     TEST_NAMES,
     Inference,
     items_and_groups,
@@ -24,7 +25,8 @@ from evalkit.formatting import (
     one_line,
     share_of_studies,
 )
-from evalkit.stats.records import CompleteCases, PairComparison
+from evalkit.stats.labelled import PREDICTION_POWERED
+from evalkit.stats.records import CompleteCases, LabelsAlone, PairComparison
 from evalkit.stats.seeds import SeedInterval
 
 SKEWED = 0.3
@@ -37,9 +39,11 @@ def sentence_of(pair: PairComparison, metric: ComparedMetric, inference: Inferen
         return f"{pair.b} and {pair.a} cannot be compared on {one_line(metric.name)}: {pair.reason}"
     parts = [
         _effect(pair, metric, inference),
+        *_labels(pair),
         *_seeds(pair),
         _p_values(pair, metric, inference),
-        f"{'win/tie/loss' if metric.direction_known else 'more/equal/less'} {win_tie_loss(pair)}",
+        f"{'win/tie/loss' if metric.direction_known else 'more/equal/less'} {win_tie_loss(pair)}"
+        + (f" of the {pair.labels.n_items:,} labelled" if pair.labels else ""),
         *_failures(pair, inference),
         *equivalence_words(pair, inference),
         *detectable_words(pair, inference),
@@ -213,8 +217,26 @@ def _effect(pair: PairComparison, metric: ComparedMetric, inference: Inference) 
     return f"{pair.b} − {pair.a} = {effect} {name}{ends} ({basis}{lower})"
 
 
+def _labels(pair: PairComparison) -> Iterator[str]:
+    """What the labels say alone, and what the metric beside them adds."""
+    if (labels := pair.labels) is not None:
+        yield (
+            f"the {labels.n_items:,} labelled items alone {format_signed(labels.difference)} "
+            f"{format_interval(labels.ci_low, labels.ci_high, format_signed)}; {metric_adds(labels)}"
+        )
+
+
+def metric_adds(labels: LabelsAlone) -> str:
+    """How many labels the metric beside them is worth, or why nothing of it is taken."""
+    name = one_line(labels.metric)
+    if labels.reason is not None:
+        return f"nothing of {name} is taken: {labels.reason}"
+    return f"with {name} as certain as {labels.n_worth or labels.n_items:,.0f} labelled items would be alone"
+
+
 def _p_values(pair: PairComparison, metric: ComparedMetric, inference: Inference) -> str:
-    test = CROSSED_NAME if pair.how == CROSSED else TEST_NAMES[inference.test]
+    own = {CROSSED: CROSSED_NAME, PREDICTION_POWERED: PREDICTION_POWERED_NAME}
+    test = own.get(pair.how or "", TEST_NAMES[inference.test])
     if pair.p_value is None:
         return f"no {test} p-value: {pair.reason}"
     raw = f"{test} p {format_p_relation(pair.p_value, inference.alpha)}"

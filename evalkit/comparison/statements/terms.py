@@ -11,6 +11,8 @@ TEST_NAMES: Mapping[str, str] = {"sign_flip": "sign-flip", "t": "group-robust t"
 CROSSED = "crossed_t"
 """How the p-value of a pair was obtained whose seeds shift all items together, whatever test was asked for."""
 CROSSED_NAME = "t over groups and seeds"
+PREDICTION_POWERED_NAME = "prediction-powered t"
+"""The test of what people would say of all items, whatever test was asked for of metrics."""
 CORRECTION_NAMES: Mapping[str, str] = {
     "holm": "Holm",
     "max_t": "max-t",
@@ -94,7 +96,13 @@ def how_tested(comparison: Comparison, only: ComparedMetric | None = None) -> st
     crossed = (
         f" ({CROSSED_NAME} where seeds shift all items)" if any(p.how == CROSSED for p in comparison.pairs) else ""
     )
-    words = f"{TEST_NAMES[inference.test]} test by group{crossed}, α = {format_declared(inference.alpha)}"
+    if only is not None and only.beside is not None:
+        words = f"{PREDICTION_POWERED_NAME} test by group"
+    else:
+        words = f"{TEST_NAMES[inference.test]} test by group{crossed}"
+        labels = [] if only else [one_line(metric.name) for metric in comparison.metrics if metric.beside is not None]
+        words += f" ({PREDICTION_POWERED_NAME} on {series(labels, 'and')})" if labels else ""
+    words += f", α = {format_declared(inference.alpha)}"
     if len(comparison.pairs) < 2:
         return words
     if only is not None:

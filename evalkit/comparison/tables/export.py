@@ -9,6 +9,7 @@ from evalkit.comparison.records import Comparison, PairResult
 from evalkit.comparison.statements.captions import means_caption
 from evalkit.comparison.statements.terms import metric_label
 from evalkit.comparison.tables.edit_types import edit_type_notes, edit_type_tables
+from evalkit.comparison.tables.labels import labels_tables
 from evalkit.comparison.tables.latex import latex
 from evalkit.comparison.tables.text import (
     Mark,
@@ -21,7 +22,7 @@ from evalkit.comparison.tables.text import (
 )
 from evalkit.formatting import format_interval, format_ranks, format_score, one_line
 from evalkit.tables import ExportFormat
-from evalkit.tables.table import csv_text, escape_markdown, markdown_rows, markdown_table
+from evalkit.tables.table import TextTable, csv_text, escape_markdown, markdown_rows, markdown_table
 
 PAIR_COLUMNS = (
     "metric", "a", "b", "n_items", "n_groups", "mean_a", "mean_b", "difference", "ci_low", "ci_high", "p_value",
@@ -41,6 +42,11 @@ _PARTS: Mapping[str, Callable[[PairResult], object]] = {
     "bound_high": lambda pair: pair.bounds and pair.bounds[1],
     "new_seeds_low": lambda pair: pair.new_seeds and pair.new_seeds.low,
     "new_seeds_high": lambda pair: pair.new_seeds and pair.new_seeds.high,
+    "n_labelled": lambda pair: pair.labels and pair.labels.n_items,
+    "labels_alone": lambda pair: pair.labels and pair.labels.difference,
+    "labels_alone_low": lambda pair: pair.labels and pair.labels.ci_low,
+    "labels_alone_high": lambda pair: pair.labels and pair.labels.ci_high,
+    "n_labels_worth": lambda pair: pair.labels and pair.labels.n_worth,
 }
 """Columns of the CSV for what is a record of its own in ``--json``."""
 _MARKS: Mapping[Mark, str] = {"best": "**", "tied": "*", "": ""}
@@ -63,6 +69,7 @@ def markdown(comparison: Comparison) -> str:
             "",
             *markdown_table(pairs_table(comparison)),
             "",
+            *_tables(labels_tables(comparison)),
             *_edit_types(comparison),
             *(f"- {_note(note, comparison)}" for note in comparison_notes(comparison)),
             "",
@@ -72,8 +79,12 @@ def markdown(comparison: Comparison) -> str:
 
 def _edit_types(comparison: Comparison) -> list[str]:
     """A table per metric, each below its title, and what they are."""
-    tables = [["", escape_markdown(t.title), "", *markdown_table(t), ""] for t in edit_type_tables(comparison)]
-    return [*chain.from_iterable(tables), *map(escape_markdown, edit_type_notes(comparison)), ""]
+    return [*_tables(edit_type_tables(comparison)), *map(escape_markdown, edit_type_notes(comparison)), ""]
+
+
+def _tables(tables: Iterable[TextTable]) -> list[str]:
+    """Each below its title."""
+    return list(chain.from_iterable(["", escape_markdown(t.title), "", *markdown_table(t), ""] for t in tables))
 
 
 def comparison_csv(comparison: Comparison) -> str:
@@ -98,6 +109,7 @@ def pair_record(pair: PairResult) -> dict[str, object]:
         "floor": pair.floor and asdict(pair.floor),
         "bounds": pair.bounds and list(pair.bounds),
         "new_seeds": pair.new_seeds and asdict(pair.new_seeds),
+        **({} if pair.labels is None else {"labels": asdict(pair.labels)}),
         "complete_cases": pair.complete_cases and asdict(pair.complete_cases),
         "excluded": dict(pair.excluded),
         "sentence": pair.sentence,

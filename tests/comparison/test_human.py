@@ -1,0 +1,191 @@
+"""Methods compared on what people said of some items, with a metric of all beside it."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from evalkit.cli import main
+from evalkit.comparison.compare import compare
+from evalkit.errors import DataError, OptionError
+from tests.support.runs import write_scores
+
+ITEMS = 120
+
+
+def world(folder, *, labelled=40, raters=("ann", "bob"), methods=(0.0, 0.6, 0.5), chosen=None, types=False):
+    """A table of scores of all items and one of labels of some, which agree on what distinguishes methods."""
+    rng = np.random.default_rng(1)
+    quality = rng.normal(size=(ITEMS, 1)) + np.array(methods) + rng.normal(size=(ITEMS, len(methods)))
+    scores = 0.25 + 0.03 * (0.8 * quality + 0.6 * rng.normal(size=quality.shape))
+    chosen = rng.permutation(ITEMS)[:labelled] if chosen is None else chosen(scores)
+    names = "abcdef"[: len(methods)]
+    lines = ["item_id,group,edit_type,method,clip_score"]
+    lines += [
+        f"i{i},g{i // 3},{'colour' if types and i % 2 else 'shape'},{m},{scores[i, at]:.5f}"
+        for i in range(ITEMS)
+        for at, m in enumerate(names)
+    ]
+    (folder / "scores.csv").write_text("\n".join(lines))
+    lines = ["item_id,method,rater,rating"]
+    lines += [
+        f"i{i},{m},{rater},{5 + quality[i, at] + 0.5 * rng.normal():.2f}"
+        for i in chosen
+        for at, m in enumerate(names)
+        for rater in raters
+    ]
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return folder / "scores.csv", folder / "labels.csv"
+
+
+def of_people(comparison):
+    """The pairs on people's labels."""
+    return [pair for pair in comparison.pairs if pair.labels is not None]
+
+
+def test_people_are_what_methods_are_compared_on_and_the_metric_narrows_it(tmp_path):
+    """Labels come first and are confirmed; with the metric beside them intervals are narrower than of labels alone."""
+    scores, labels = world(tmp_path)
+    found = compare(scores, human=labels)
+    assert [(metric.name, metric.primary) for metric in found.metrics] == [("rating", True), ("clip_score", False)]
+    pairs = of_people(found)
+    assert len(pairs) == 3
+    assert {pair.n_comparisons for pair in pairs} == {3}
+    widths = [(p.ci_high - p.ci_low) / (p.labels.ci_high - p.labels.ci_low) for p in pairs]
+    assert np.mean(widths) < 0.85
+    assert all((p.n_items, p.n_groups, p.labels.n_items) == (120, 40, 40) for p in pairs)
+    assert all(p.win + p.tie + p.loss == 40 for p in pairs)
+    assert all(
+        p.labels.n_worth == pytest.approx(40 / width**2, rel=0.1) for p, width in zip(pairs, widths, strict=True)
+    )
+
+
+def test_decisions_ranks_and_means_are_one(tmp_path):
+    """Differences are those of the means shown, and rank sets count the corrected decisions."""
+    scores, labels = world(tmp_path)
+    found = compare(scores, human=labels)
+    rows = {row.method: row for row in found.ranking if row.metric == "rating"}
+    for pair in of_people(found):
+        assert pair.difference == pytest.approx(rows[pair.b].mean - rows[pair.a].mean)
+        assert (pair.mean_a, pair.mean_b) == pytest.approx((rows[pair.a].mean, rows[pair.b].mean))
+    for name, row in rows.items():
+        decided = [pair for pair in of_people(found) if pair.winner and name in (pair.a, pair.b)]
+        assert row.rank_low == 1 + sum(pair.winner != name for pair in decided)
+        assert row.rank_high == 3 - sum(pair.winner == name for pair in decided)
+
+
+def test_raters_of_an_edit_are_averaged_first(tmp_path):
+    """The table of two raters says what that of their means says, and how far raters are apart is told."""
+    scores, labels = world(tmp_path)
+    rows = [line.split(",") for line in labels.read_text().splitlines()[1:]]
+    of_edit = {}
+    for item, method, _, rating in rows:
+        of_edit.setdefault((item, method), []).append(float(rating))
+    means = tmp_path / "means.csv"
+    means.write_text("\n".join(["item,model,rating", *(f"{i},{m},{np.mean(r)}" for (i, m), r in of_edit.items())]))
+    one, two = compare(scores, human=labels), compare(scores, human=means)
+    assert [p.difference for p in of_people(one)] == pytest.approx([p.difference for p in of_people(two)])
+    within = np.sqrt(np.mean([np.var(r, ddof=1) for r in of_edit.values()]))
+    assert any(f"2 labels per edit by 2 raters, averaged first; raters of one edit differ by a standard deviation of "
+               f"{within:.3f}" in note for note in one.notes)  # fmt: skip
+    assert not any("raters of one edit" in note for note in two.notes)
+
+
+def test_labels_of_the_best_items_are_no_random_part(tmp_path):
+    """The assumption is said in every comparison, and that it fails where the metric shows it."""
+    scores, labels = world(tmp_path)
+    notes = compare(scores, human=labels).notes
+    assert any("assumed that the 40 labelled of 120 items were drawn at random" in note for note in notes)
+    assert not any(note.startswith("warning") for note in notes)
+    scores, labels = world(tmp_path, chosen=lambda scores: np.argsort(scores.mean(axis=1))[-40:])
+    assert any("warning: the labelled items differ" in note for note in compare(scores, human=labels).notes)
+
+
+def test_where_all_is_labelled_the_labels_stand_alone(tmp_path):
+    """Then the metric adds nothing, and nothing is assumed of how items were drawn."""
+    scores, labels = world(tmp_path, labelled=ITEMS)
+    found = compare(scores, human=labels)
+    for pair in of_people(found):
+        assert (pair.labels.coefficient, pair.labels.reason) == (0.0, "every item is labelled")
+        assert pair.difference == pytest.approx(pair.labels.difference)
+        assert pair.labels.n_worth == pytest.approx(ITEMS)
+    assert not any("at random" in note for note in found.notes)
+
+
+def test_a_margin_of_labels_is_tested_for_equivalence(tmp_path):
+    """A difference shown to lie inside the declared margin is equivalent; a margin of nothing compared is refused."""
+    scores, labels = world(tmp_path, methods=(0.0, 0.0), labelled=100)
+    (pair,) = of_people(compare(scores, human=labels, margins={"rating": 3.0}))
+    assert pair.verdict == "equivalent"
+    with pytest.raises(OptionError, match="'ratings', which is not compared"):
+        compare(scores, human=labels, margins={"ratings": 1.0})
+
+
+def test_declared_primary_metrics_stay_primary_and_the_first_stands_beside_the_labels(tmp_path):
+    """Who names primary metrics has them in the family of the labels."""
+    scores, labels = world(tmp_path)
+    found = compare(scores, human=labels, primary="clip_score")
+    assert [metric.primary for metric in found.metrics] == [True, True]
+    assert {pair.n_comparisons for pair in found.pairs} == {6}
+
+
+def test_edit_types_are_compared_on_their_own_labels(tmp_path):
+    """On each type the labels of its items, with the metric of its items beside them."""
+    scores, labels = world(tmp_path, labelled=80, types=True)
+    found = compare(scores, human=labels, by="edit_type")
+    for part in found.edit_types.of.values():
+        pairs = of_people(part)
+        assert {pair.n_items for pair in pairs} == {60}
+        assert all(20 < pair.labels.n_items < 60 for pair in pairs)
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "error", "match"),
+    [
+        ({}, {"test": "wilcoxon"}, OptionError, "--test wilcoxon is about ranks"),
+        ({}, {"correction": "maxt"}, OptionError, "--correction holm"),
+        ({"method": "system"}, {}, OptionError, "expected labels of two of these"),
+        ({"i": "item "}, {}, DataError, "labels no item of two methods"),
+        ({"rating": "rating,extra"}, {"human_column": "quality"}, DataError, "no column of numbers 'quality'"),
+    ],
+    ids=["ranks", "maxt", "methods", "items", "column"],
+)
+def test_what_does_not_fit_is_refused_with_the_way_out(tmp_path, change, settings, error, match):
+    """Options about something else, other methods, other items, a column that is not there."""
+    scores, labels = world(tmp_path)
+    rows = [line.split(",") for line in labels.read_text().splitlines()]
+    if "method" in change:
+        rows = [
+            [item, f"x{method}", *rest] if method != "method" else [item, method, *rest] for item, method, *rest in rows
+        ]
+    if "i" in change:
+        rows = [[f"n{item}" if item != "item_id" else item, *rest] for item, *rest in rows]
+    labels.write_text("\n".join(",".join(row) for row in rows))
+    with pytest.raises(error, match=match):
+        compare(scores, human=labels, **settings)
+
+
+def test_the_command_shows_both_and_json_has_all(tmp_path):
+    """A table of labels alone and with the metric; JSON holds the numbers; --map names columns."""
+    run = [
+        write_scores(tmp_path / n, {"clip_score": list(np.linspace(0.1, 0.4, 30) + s)})
+        for n, s in (("a", 0), ("b", 0.1))
+    ]
+    labels = tmp_path / "said.csv"
+    rng = np.random.default_rng(0)
+    names = [line["item_id"] for line in map(json.loads, (run[0] / "items.jsonl").read_text().splitlines())]
+    rows = [f"{item},{m},{3 + (m == 'b') + rng.normal():.2f}" for item in rng.permutation(names)[:20] for m in "ab"]
+    labels.write_text("\n".join(["what,whose,stars", *rows]))
+    arguments = ["compare", *map(str, run), "--human", str(labels), "--map", "item=what", "--map", "method=whose"]
+    shown = CliRunner().invoke(main, arguments, env={"COLUMNS": "200"})
+    assert shown.exit_code == 0, shown.output
+    assert "labels alone" in shown.stdout
+    assert "with clip_score" in shown.stdout
+    result = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).stdout)
+    first = result["comparisons"][0]
+    assert (first["metric"], first["labels"]["n_items"], first["how"]) == ("stars", 20, "prediction_powered_t")
+    assert "labels" not in result["comparisons"][1]
+    missing = CliRunner().invoke(main, ["compare", *map(str, run), "--human-column", "stars"])
+    assert missing.exit_code == 2
+    assert "--human FILE" in missing.output
