@@ -10,7 +10,7 @@ import click
 from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.completion import completed
 from evalkit.cli.engine import EngineOptions, engine_options
-from evalkit.cli.inputs import column_options
+from evalkit.cli.inputs import column_options, human_options
 from evalkit.cli.output import Output, output_options, signature_option
 from evalkit.errors import OptionError, UnknownNameError
 
@@ -36,8 +36,7 @@ RESULT, PAGE = "validity.json", "validity.md"
 )
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="The benchmark's files.")
 @click.option("--encoder", metavar="SPEC", help="Network behind the CLIP metrics.  [default: the benchmark's]")
-@click.option("--human", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A table of human scores.")
-@click.option("--human-column", metavar="NAME", help="Its column of scores, more is better.")
+@human_options("A table of what people said of edits: items, methods, labels and, where there are several, raters.")
 @click.option("--sources", "limit", type=click.IntRange(min=2), help="Use so many source images, with all their items.")
 @click.option("--level", type=click.FloatRange(0.5, 0.9999), default=0.95, help="Coverage of the intervals.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of every random number.")
@@ -56,6 +55,7 @@ def validate(
     benchmark: str,
     human: Path | None,
     human_column: str | None,
+    human_columns: "ColumnNames | None",
     directory: Path | None,
     figures: Path | None,
     columns: "ColumnNames",
@@ -75,12 +75,10 @@ def validate(
     from evalkit.validity.trial import HumanScores
     from evalkit.validity.validate import ValidateOptions, validate_metrics
 
-    if (human is None) != (human_column is None):
-        raise click.UsageError("--human FILE and --human-column NAME go together.")
     if groups is not None:
         raise click.UsageError("--groups is not used here: items belong together as the benchmark says.")
     metrics, folders = metrics_and_folders(names)
-    people = HumanScores(table=human, column=human_column, columns=columns) if human and human_column else None
+    people = HumanScores(table=human, column=human_column, columns=human_columns or columns) if human else None
     options = ValidateOptions(methods=folders, human=people, **settings)
     directory = directory or WORK / benchmark
     try:

@@ -6,6 +6,7 @@ from typing import Literal
 
 ControlKind = Literal["control", "caption", "damage"]
 Scope = Literal["methods", "all"]
+Measure = Literal["pairwise accuracy", "soft pairwise accuracy"]
 OTHER_SOURCE = "shuffled_source"
 """The control that is another picture."""
 
@@ -58,6 +59,48 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PairwiseAgreement:
+    """How a metric agrees with people in pairs of edits, and in pairs of methods."""
+
+    truth: str
+    n_systems: int
+    n_items: int
+    """Items that every method has a label and a value on."""
+    n_groups: int
+    accuracy: float | None = None
+    """Share of pairs of edits of an item that are ordered as people order them, ties included (Deutsch et al. 2023)."""
+    accuracy_low: float | None = None
+    accuracy_high: float | None = None
+    threshold: float | None = None
+    """Differences of the metric up to this count as ties."""
+    n_pairs: int = 0
+    n_ties: int = 0
+    """Pairs that people tie."""
+    soft: float | None = None
+    """1 less the mean distance of one-sided p-values between methods (Thompson et al. 2024)."""
+    soft_low: float | None = None
+    soft_high: float | None = None
+    reason: str | None = None
+    """Why a figure is missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricContrast:
+    """Two metrics held against people, on the items that both have."""
+
+    truth: str
+    first: str
+    second: str
+    measure: Measure
+    difference: float
+    """First less second; above 0 the first agrees more."""
+    p_value: float
+    """Two-sided, permuting both inputs (PERM-BOTH; Deutsch, Dror & Roth 2021)."""
+    adjusted_p_value: float | None = None
+    """By Holm, over all pairs of metrics on this measure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricValidity:
     """What the trials of one metric found: its controls, its agreement with the truth, and the verdict."""
 
@@ -79,6 +122,8 @@ class MetricValidity:
     findings: tuple[str, ...]
     """What is wrong with it, the gravest first."""
     verdict: str
+    people: PairwiseAgreement | None = None
+    """Where people labelled edits of two methods or more."""
 
     @property
     def label(self) -> str:
@@ -118,6 +163,8 @@ class Validity:
     miniature: bool
     """Whether a toy encoder took part."""
     metrics: tuple[MetricValidity, ...]
+    contrasts: tuple[MetricContrast, ...] = ()
+    """Every two metrics, where people labelled edits of two methods or more."""
     notes: tuple[str, ...] = ()
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from evalkit.formatting import format_number, format_percent, format_signed
+from evalkit.formatting import format_number, format_p, format_percent, format_signed
 from evalkit.scores.signatures import short_signature
 from evalkit.scores.tables import MINIATURE_NOTE, SignatureLength
 from evalkit.tables.table import TextTable, markdown_table
@@ -20,6 +20,7 @@ def tables(validity: Validity, *, by_type: bool = False) -> list[TextTable]:
     """Every table that has something in it."""
     found: list[TextTable | None] = [control_table(validity), damage_table(validity)]
     found += [agreement_table(validity, scope) for scope in SCOPES]
+    found += [people_table(validity), contrast_table(validity)]
     if by_type:
         found += [edit_type_table(validity, scope, truth) for truth in validity.truths for scope in SCOPES]
     return [table for table in found if table is not None]
@@ -64,6 +65,54 @@ def agreement_table(validity: Validity, scope: Scope) -> TextTable | None:
     return _table(title, validity.metrics, truths, lambda metric, truth: _correlation(metric.agreement(truth, scope)))
 
 
+def people_table(validity: Validity) -> TextTable | None:
+    """How each metric agrees with people in pairs; None where they did not label two methods."""
+    found = [(metric, metric.people) for metric in validity.metrics if metric.people is not None]
+    if not found:
+        return None
+    rows = tuple(
+        (
+            metric.label,
+            _with_ends(people.accuracy, people.accuracy_low, people.accuracy_high),
+            format_number(people.threshold),
+            f"{people.n_ties:,} of {people.n_pairs:,}",
+            _with_ends(people.soft, people.soft_low, people.soft_high),
+            f"{people.n_items:,}",
+        )
+        for metric, people in found
+    )
+    of = found[0][1]
+    title = (
+        f"Agreement with people ({of.truth}) over {of.n_systems} methods, {format_percent(validity.level)} intervals "
+        "by group: in pairs of edits of an item, with ties calibrated, and in pairs of methods"
+    )
+    header = ("metric", "pairwise accuracy", "tie up to", "people tie", "soft pairwise accuracy", "items")
+    return TextTable(title=title, header=header, rows=rows)
+
+
+def contrast_table(validity: Validity) -> TextTable | None:
+    """Which metric agrees more with people, two by two; None where there are no two, or no people."""
+    if not validity.contrasts:
+        return None
+    alpha = 1 - validity.level
+    rows = tuple(
+        (
+            f"{contrast.first} − {contrast.second}",
+            contrast.measure,
+            format_signed(contrast.difference),
+            format_p(contrast.p_value, alpha),
+            format_p(contrast.adjusted_p_value, alpha),
+        )
+        for contrast in validity.contrasts
+    )
+    title = (
+        f"Which metric agrees more with people ({validity.contrasts[0].truth}): permuting both metrics (PERM-BOTH) by "
+        "method and group, Holm-corrected on each measure"
+    )
+    header = ("metrics", "measure", "difference", "p", "adjusted p")
+    return TextTable(title=title, header=header, rows=rows, text_columns=frozenset({0, 1}))
+
+
 def edit_type_table(validity: Validity, scope: Scope, truth: str) -> TextTable | None:
     """Rank correlation with one truth, edit type by edit type; None where there are no types."""
     agreements = (agreement for metric in validity.metrics for agreement in metric.agreements)
@@ -83,6 +132,11 @@ def validity_notes(validity: Validity) -> list[str]:
         for metric in validity.metrics
         for found in metric.controls
         if found.probability is None and found.reason
+    ]
+    undefined += [
+        f"{metric.metric} with people: {metric.people.reason}"
+        for metric in validity.metrics
+        if metric.people and metric.people.reason
     ]
     where = f"{validity.n_items} items in {validity.n_groups} groups of {validity.benchmark}, intervals by group"
     return [where, *validity.notes, *undefined]
@@ -140,6 +194,13 @@ def _correlation(found: Agreement | None) -> str:
         return "undefined"
     ends = "" if found.ci_low is None else f" [{format_number(found.ci_low, 2)}, {format_number(found.ci_high, 2)}]"
     return f"{format_number(found.value, 2)}{ends} ({found.n_items})"
+
+
+def _with_ends(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "undefined"
+    ends = "" if low is None else f" [{format_number(low, 2)}, {format_number(high, 2)}]"
+    return f"{format_number(value, 2)}{ends}"
 
 
 def _share(share: float | None) -> str:

@@ -11,11 +11,11 @@ from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem
 from evalkit.encoders.base import AnyEncoder, FeatureCache
 from evalkit.engine.base import Engine
-from evalkit.errors import DataError, OptionError
+from evalkit.errors import OptionError
 from evalkit.metrics.base import Metric, get_metrics
 from evalkit.metrics.details import CODED
 from evalkit.scores.columns import ColumnNames
-from evalkit.scores.external import read_table
+from evalkit.scores.people import HumanLabels, rater_words, read_labels
 from evalkit.scores.run import ScoredRun
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_folder
@@ -42,8 +42,8 @@ class HumanScores:
     """A table of what people said of edits."""
 
     table: Path
-    column: str
-    """The one with the scores; more is better."""
+    column: str | None
+    """The one with the scores, more is better; None for the only one of numbers."""
     columns: ColumnNames
     """Which other column is what."""
 
@@ -62,6 +62,10 @@ class Trial:
     """Truth to system to ``(n,)`` values, NaN where there is none."""
     level: float
     seed: int
+    people: str | None = None
+    """The truth that people said."""
+    notes: tuple[str, ...] = ()
+    """What there is to say of their labels."""
 
     def values(self, system: str, metric: str) -> Floats:
         """``(n,)`` values of a metric of a system, NaN where there is none."""
@@ -123,7 +127,8 @@ def make_trial(
     """
     kept = {item.item_id for item in systems.true.items}
     items = tuple(item for item in items if item.item_id in kept)
-    truths = {human.column: _of_people(human, systems, items)} if human else {}
+    labels = read_labels(human.table, human.columns, human.column) if human else None
+    truths = {labels.name: _of_people(labels, systems, items)} if labels else {}
     for metric in truth_metrics(systems.true.items):
         name = CLOSENESS if metric.name == _DISTANCE else metric.name
         truths[name] = {
@@ -134,26 +139,29 @@ def make_trial(
     if CLOSENESS in truths:
         truths[CLOSENESS] = {system: 1.0 - distances for system, distances in truths[CLOSENESS].items()}
     groups = code_groups([item.group or item.item_id for item in items])
-    return Trial(systems=systems, runs=runs, items=items, groups=groups, truths=truths, level=level, seed=seed)
+    return Trial(
+        systems=systems,
+        runs=runs,
+        items=items,
+        groups=groups,
+        truths=truths,
+        level=level,
+        seed=seed,
+        people=labels.name if labels else None,
+        notes=tuple(rater_words(labels)) if labels else (),
+    )
 
 
-def _of_people(human: HumanScores, systems: Systems, items: Sequence[EditItem]) -> dict[str, Floats]:
-    """What people said of each method, averaged over repeats; a table of one method is of the only one."""
-    found: dict[str, dict[str, float]] = {}
-    for name, table in read_table(human.table, human.columns).methods.items():
-        if human.column not in table.metrics:
-            raise DataError(
-                f"{human.table} has no column of numbers '{human.column}': expected one of "
-                f"{', '.join(table.metrics)}. Name it: --human-column NAME"
-            )
-        found[name] = table.item_means(human.column).by_item()
+def _of_people(labels: HumanLabels, systems: Systems, items: Sequence[EditItem]) -> dict[str, Floats]:
+    """What people said of each method, averaged over raters; a table of one method is of the only one."""
+    found = {name: labels.means(name) for name in labels.methods}
     methods = systems.methods
     if len(found) == len(methods) == 1:
         found = {methods[0]: next(iter(found.values()))}
     common = [name for name in methods if name in found]
     if not common:
         raise OptionError(
-            f"{human.table} holds scores of {', '.join(found)}, and the folders are {', '.join(methods) or 'none'}: "
+            f"{labels.source} holds scores of {', '.join(found)}, and the folders are {', '.join(methods) or 'none'}: "
             "expected the same names. Name the column of methods: --method-column NAME"
         )
     return {name: _aligned(found[name], items) for name in common}

@@ -19,6 +19,7 @@ from evalkit.stats.agreement import superiority
 from evalkit.stats.intervals import group_t_interval
 from evalkit.storage.prefetch import Progress, no_progress
 from evalkit.validity.agreement import agreements_of, decisive
+from evalkit.validity.people import contrasts_of, pairwise_agreement
 from evalkit.validity.records import AgainstControl, ControlKind, MetricValidity, Validity
 from evalkit.validity.systems import collect_systems
 from evalkit.validity.trial import HumanScores, Trial, make_trial, score_systems, truth_metrics
@@ -95,6 +96,7 @@ def validate_metrics(
         )
     trial = make_trial(loaded.items, systems, runs, options.human, options.level, options.seed)
     judged = tuple(_judged(metric, trial) for metric in chosen)
+    problems = [problem.message for problem in (*loaded.benchmark.problems, *shared.problems)]
     return Validity(
         benchmark=known.name,
         benchmark_version=loaded.benchmark.version,
@@ -106,7 +108,8 @@ def validate_metrics(
         seed=options.seed,
         miniature=any("enc:miniature" in metric.signature for metric in judged),
         metrics=judged,
-        notes=(*systems.notes, *(problem.message for problem in (*loaded.benchmark.problems, *shared.problems))),
+        contrasts=contrasts_of(chosen, trial),
+        notes=(*systems.notes, *trial.notes, *problems),
     )
 
 
@@ -146,6 +149,7 @@ def _judged(metric: Metric, trial: Trial) -> MetricValidity:
         agreements=agreements,
         findings=found,
         verdict=verdict(metric.family, found),
+        people=pairwise_agreement(metric, trial),
     )
 
 

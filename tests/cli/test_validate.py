@@ -77,6 +77,32 @@ def test_people_are_a_truth_too(work, methods, tmp_path):
     assert people["how"] == "kendall within items"
 
 
+def test_metrics_are_held_against_people_in_pairs_and_against_each_other(work, methods, tmp_path):
+    """Raters are averaged; accuracy with ties, soft accuracy and a test between metrics stand in record and tables."""
+    table = tmp_path / "people.csv"
+    items = [item.item_id for item in BENCHMARKS.get("shapes")().items]
+    said = (("careful", "ann", 5), ("careful", "bob", 4), ("careless", "ann", 1), ("careless", "bob", 2))
+    lines = [f"{item},{method},{who},{score}" for item in items for method, who, score in said]
+    table.write_text("\n".join(["what,whose,who,stars", *lines]))
+    mapped = [word for part in ("item=what", "method=whose", "rater=who") for word in ("--map", part)]
+    arguments = ("clip_score", "l1", "--benchmark", "shapes", *methods, "--sources", 6, "--human", table, *mapped)
+    done = run(*arguments, "--output", tmp_path / "out", "--json")
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    of_metric = {metric["metric"]: metric["people"] for metric in record["metrics"]}
+    assert of_metric["clip_score"]["accuracy"] > 0.8
+    assert of_metric["clip_score"]["n_ties"] == 0
+    assert of_metric["clip_score"]["n_pairs"] == of_metric["clip_score"]["n_items"] == 24
+    assert [(c["first"], c["second"], c["measure"]) for c in record["contrasts"]] == [
+        ("clip_score", "l1", "pairwise accuracy"),
+        ("clip_score", "l1", "soft pairwise accuracy"),
+    ]
+    assert any("2 labels per edit by 2 raters" in note for note in record["notes"])
+    page = (tmp_path / "out/validity.md").read_text()
+    assert "Agreement with people (stars) over 2 methods" in page
+    assert "PERM-BOTH" in page
+
+
 def test_one_method_with_human_scores_is_correlated_over_items(work, methods, tmp_path):
     """With a single method there is nothing to order within an item."""
     shapes = BENCHMARKS.get("shapes")()
@@ -97,7 +123,7 @@ def test_one_method_with_human_scores_is_correlated_over_items(work, methods, tm
         (("clip_scor", "--benchmark", "shapes"), "Did you mean clip_score"),
         (("l1", "--benchmark", "shapes", "no_such_folder"), "'no_such_folder' is neither a metric nor a folder"),
         (("clip_score", "--benchmark", "shape"), "Did you mean shapes"),
-        (("clip_score", "--benchmark", "shapes", "--human", __file__), "go together"),
+        (("clip_score", "--benchmark", "shapes", "--human-column", "rating"), "say how to read --human FILE"),
     ],
 )
 def test_a_mistake_is_answered_in_one_sentence(work, tmp_path, arguments, said):
