@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from evalkit.votes.columns import VoteColumns
 
 MAP_HELP = (
-    "Of votes a column by its heading, such as winner=HEADING, of item, a, b, winner, rater, group, edit_type, criterion "
-    "and first; can be repeated."
+    "Of votes a column by its heading, such as winner=HEADING, of item, a, b, winner, rater, group, edit_type, "
+    "criterion and first."
 )
 REST = "Every pair, its sentence, and every rater: --details, --export md, or --report FILE.html"
 _ABOUT_SCORES = ("test", "higher_is_better", "lower_is_better", "method_column", "method_columns", "metric_column",
-                 "value_column", "items_are", "signatures", "figures", "all_figures", "human", "human_column")  # fmt: skip
+                 "value_column", "items_are", "signatures", "figures", "all_figures", "human",
+                 "human_column")  # fmt: skip
 """Options that say nothing about votes."""
 
 

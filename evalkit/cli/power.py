@@ -13,11 +13,17 @@ if TYPE_CHECKING:
     from evalkit.scores.columns import ColumnNames
 
 
+LABELS_HELP = (
+    "Plan labels: how a metric's differences correlate with those of people, of whose labels pilot or --sd are."
+)
+
+
 @click.command(
     cls=EvalkitCommand,
     examples=[
         "evalkit power runs/ours runs/baseline",
         "evalkit power --sd 0.03 --icc 0.2 --group-size 2.5 --effect 0.01",
+        "evalkit power --sd 1.2 --effect 0.3 --items 300 --metric-correlation 0.6",
     ],
 )
 @click.argument("pilot", nargs=-1, metavar="[RUN [RUN]]")
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--correlation", type=click.FloatRange(-1, 1, max_open=True), help="Of one run's scores with another method's."
 )
+@click.option("--metric-correlation", type=click.FloatRange(-1, 1), metavar="R", help=LABELS_HELP)
 @click.option("--effect", "effects", metavar="X,Y", help="Differences to find.  [default: 0.1 to 0.5 deviations]")
 @click.option("--items", metavar="N,M", help="Numbers of items to consider.  [default: 20 to 1,000]")
 @click.option("--comparisons", type=click.IntRange(min=1), default=1, help="Pairs to be compared.")

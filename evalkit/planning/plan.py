@@ -11,7 +11,7 @@ from evalkit.arrays import Floats
 from evalkit.comparison.join import join
 from evalkit.comparison.load import check_comparable, load_methods
 from evalkit.errors import OptionError
-from evalkit.planning.records import Basis, Detectable, Needed, SeedPlan, StudyPlan
+from evalkit.planning.records import Basis, Detectable, LabelsNeeded, Needed, SeedPlan, StudyPlan
 from evalkit.registry import nearest
 from evalkit.scores.columns import ColumnNames
 from evalkit.scores.external import read_groups
@@ -27,6 +27,7 @@ from evalkit.stats.power import (
     items_needed,
     smallest_p,
 )
+from evalkit.stats.prediction_powered import labels_needed
 from evalkit.stats.scores import MetricScores
 from evalkit.stats.seeds import VarianceComponents, variance_components
 
@@ -131,6 +132,7 @@ def power(
     alpha: float = 0.05,
     power: float = POWER,
     comparisons: int = 1,
+    metric_correlation: float | None = None,
 ) -> StudyPlan:
     """How large a study must be, as ``evalkit power`` says it.
 
@@ -149,6 +151,8 @@ def power(
         alpha: Error rate of all comparisons together, in (0, 1).
         power: Probability of finding the effect, in (alpha, 1).
         comparisons: How many pairs will be compared; alpha is divided by it.
+        metric_correlation: Where labels are planned, and the standard deviation or the pilot is of labels: how these
+            correlate with a metric of all items in the difference of two methods, in [−1, 1].
 
     Returns:
         The plan, which shows its tables when it is printed.
@@ -168,7 +172,15 @@ def power(
     else:
         basis = basis_from_pilot(pilot, metric=metric, correlation=correlation, columns=columns, groups=groups)
     numbers, wanted = (np.atleast_1d(values).tolist() for values in (items, effects))
-    return plan_study(basis, items=numbers, effects=wanted, alpha=alpha, power=power, comparisons=comparisons)
+    return plan_study(
+        basis,
+        items=numbers,
+        effects=wanted,
+        alpha=alpha,
+        power=power,
+        comparisons=comparisons,
+        metric_correlation=metric_correlation,
+    )
 
 
 def plan_study(
@@ -179,6 +191,7 @@ def plan_study(
     alpha: float = 0.05,
     power: float = POWER,
     comparisons: int = 1,
+    metric_correlation: float | None = None,
 ) -> StudyPlan:
     """What each number of items can show, and what each effect needs.
 
@@ -189,19 +202,27 @@ def plan_study(
         alpha: Error rate of the family.
         power: Probability of finding the effect, in (alpha, 1).
         comparisons: Size of the family; alpha is divided by it.
+        metric_correlation: Of labels with a metric, where labels are planned.
 
     Raises:
         OptionError: An argument is out of range.
     """
     if comparisons < 1:
         raise OptionError(f"There must be at least one comparison; got {comparisons}.")
+    if metric_correlation is not None and not -1 <= metric_correlation <= 1:
+        raise OptionError(f"The correlation of labels with the metric must lie in [−1, 1]; got {metric_correlation}.")
     family_alpha, alpha = alpha, alpha / comparisons
     numbers = items or sorted({*USUAL_ITEMS, *([basis.n_items] if basis.n_items else [])})
     wanted = effects or [share * basis.standard_deviation for share in NOTEWORTHY]
+    needed = tuple(_needed(basis, effect, alpha, power) for effect in wanted)
     return StudyPlan(
         basis=basis,
         detectable=tuple(_detectable(basis, number, alpha, power) for number in numbers),
-        needed=tuple(_needed(basis, effect, alpha, power) for effect in wanted),
+        needed=needed,
+        metric_correlation=metric_correlation,
+        labels=tuple(_labels(row, number, metric_correlation) for row in needed for number in numbers)
+        if metric_correlation is not None
+        else (),
         seeds=_seeds(basis, wanted[0], alpha, power),
         alpha=alpha,
         family_alpha=family_alpha,
@@ -274,6 +295,11 @@ def _needed(basis: Basis, effect: float, alpha: float, power: float) -> Needed:
             group_sizes=basis.group_sizes,
         ),
     )
+
+
+def _labels(row: Needed, items: int, correlation: float) -> LabelsNeeded:
+    labels = None if row.items is None else labels_needed(row.items, correlation, items)
+    return LabelsNeeded(effect=row.effect, items=items, labels=labels, labels_alone=row.items)
 
 
 def _seeds(basis: Basis, effect: float, alpha: float, power: float) -> tuple[SeedPlan, ...]:

@@ -70,6 +70,19 @@ class Needed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelsNeeded:
+    """How many items people must label to find an effect, with a metric of all items beside their labels."""
+
+    effect: float
+    items: int
+    """That are scored; the labelled ones are drawn from them at random."""
+    labels: int | None
+    """None where labelling all of them is not enough."""
+    labels_alone: int | None
+    """Without the metric; None where no number up to a billion is enough."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeedPlan:
     """How many items are needed with so many seeds per item; None where no number up to a billion is enough."""
 
@@ -105,6 +118,10 @@ class StudyPlan(Exportable):
     """In so many groups."""
     named_effects: bool
     """Whether somebody said what is to be found; else usual fractions of the standard deviation stand for it."""
+    metric_correlation: float | None = None
+    """Of people's labels with the metric, in the difference of two methods; None where no labels are planned."""
+    labels: tuple[LabelsNeeded, ...] = ()
+    """For each effect and number of items, where labels are planned."""
 
     def to_dataframe(self) -> "pandas.DataFrame":
         """A row for each number of items and for each effect: ``effect``, ``items``, ``groups``, ``equivalence_items``.
@@ -114,10 +131,11 @@ class StudyPlan(Exportable):
         """
         import pandas
 
-        answers: dict[str, tuple[Detectable | Needed | SeedPlan, ...]] = {
+        answers: dict[str, tuple[Detectable | Needed | SeedPlan | LabelsNeeded, ...]] = {
             "items": self.detectable,
             "effect": self.needed,
             "seeds": self.seeds,
+            "labels": self.labels,
         }
         return pandas.DataFrame([{"given": given, **asdict(row)} for given, rows in answers.items() for row in rows])
 
@@ -128,6 +146,7 @@ class StudyPlan(Exportable):
             "detectable": [asdict(row) for row in self.detectable],
             "needed": [asdict(row) for row in self.needed],
             "seeds": [asdict(row) for row in self.seeds],
+            **({"labels": [asdict(row) for row in self.labels]} if self.metric_correlation is not None else {}),
             "fewest": {"groups": self.fewest_groups, "items": self.fewest_items},
             "settings": {
                 "comparisons": self.comparisons,

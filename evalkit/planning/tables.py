@@ -2,8 +2,8 @@
 
 import math
 
-from evalkit.formatting import counted, format_number, format_p_relation, share_of_studies
-from evalkit.planning.records import StudyPlan
+from evalkit.formatting import DASH, counted, format_number, format_p_relation, share_of_studies
+from evalkit.planning.records import LabelsNeeded, StudyPlan
 from evalkit.scores.tables import MINIATURE_NOTE
 from evalkit.stats.seeds import VarianceComponents
 from evalkit.tables.exportable import Shown
@@ -43,6 +43,8 @@ def plan_tables(plan: StudyPlan) -> list[TextTable]:
             text_columns=frozenset(),
         ),
     ]
+    if plan.labels:
+        tables.append(_labels_table(plan, found))
     if plan.seeds and plan.basis.components is not None:
         paired = "same seeds for both" if plan.basis.components.paired else "other seeds for each"
         tables.append(
@@ -54,6 +56,28 @@ def plan_tables(plan: StudyPlan) -> list[TextTable]:
             )
         )
     return tables
+
+
+def _labels_table(plan: StudyPlan, found: str) -> TextTable:
+    """How many items people must label, by how many are scored."""
+    numbers = list(dict.fromkeys(row.items for row in plan.labels))
+    by_effect: dict[float, list[LabelsNeeded]] = {}
+    for row in plan.labels:
+        by_effect.setdefault(row.effect, []).append(row)
+    return TextTable(
+        title=f"Items that people must label, drawn at random, for a true difference to be {found}, with a metric "
+        f"whose difference correlates {plan.metric_correlation:g} with theirs (– : all of them are not enough)",
+        header=("true difference", "labels alone", *(f"of {number:,} scored" for number in numbers)),
+        rows=tuple(
+            (
+                format_number(effect),
+                _needed(rows[0].labels_alone),
+                *(DASH if row.labels is None else f"{row.labels:,}" for row in rows),
+            )
+            for effect, rows in by_effect.items()
+        ),
+        text_columns=frozenset(),
+    )
 
 
 def plan_notes(plan: StudyPlan) -> list[str]:

@@ -185,6 +185,33 @@ def labelled_mean(labels: Floats, metric: Floats, groups: Labels, tuning: Tuning
     return LabelledMean(value=value, error=ClusterError(error=error, freedom=freedom))
 
 
+def labels_needed(alone: int, correlation: float, n_items: int) -> int | None:
+    """How many labelled items do with a metric what so many do alone, for the same standard error.
+
+    Of n labelled of N items the variance is ``σ²[(1 − ρ²)(1 + 1/(n−3))/n + ρ²/N]``, the factor for the slope that must
+    be estimated, too (Cochran 1977, eq. 12.62, of double sampling), against ``σ²/n`` alone.
+
+    Args:
+        alone: Labelled items that are needed without the metric.
+        correlation: ρ of labels and metric in the difference of two methods, in [−1, 1]; of a negative one the metric
+            is not taken.
+        n_items: N, that are scored.
+
+    Returns:
+        None where labelling all items is not enough.
+
+    >>> labels_needed(200, 0.8, 1000), labels_needed(200, 0.0, 1000), labels_needed(200, 0.8, 150)
+    (85, 200, None)
+    """
+    if alone > n_items:
+        return None
+    share = max(0.0, correlation) ** 2
+    for n in range(FEWEST_GROUPS, alone):
+        if (1 - share) * (1 + 1 / (n - 3)) / n + share / n_items <= 1 / alone:
+            return n
+    return alone
+
+
 def balance(metric: Floats, labelled: Mask, groups: Labels) -> Balance | None:
     """Compare labelled items with the others in the metric, which should differ by chance only.
 
@@ -246,9 +273,16 @@ def _between_methods(columns: Floats) -> Floats:
     return columns if columns.shape[1] == 1 else np.subtract(columns, columns.mean(axis=1, keepdims=True))
 
 
+def _centred(columns: Floats) -> Floats:
+    """Less their means, and 0 where only rounding is left."""
+    centred: Floats = columns - columns.mean(axis=0)
+    rounding = 64 * np.finfo(np.float64).eps * np.abs(columns).max(axis=0)
+    return np.where(np.abs(centred) <= rounding, 0.0, centred)
+
+
 def _correlation(y: Floats, f: Floats) -> float | None:
     if not len(y):
         return None
-    y, f = y - y.mean(axis=0), f - f.mean(axis=0)
+    y, f = _centred(y), _centred(f)
     size = math.sqrt(float(np.square(y).sum()) * float(np.square(f).sum()))
     return float((y * f).sum()) / size if size > 0 else None

@@ -219,6 +219,20 @@ def test_one_number_is_taken_as_a_list_of_one():
     assert [row.items for row in alone.detectable] == [50]
 
 
+def test_labels_are_planned_for_every_effect_and_number_of_items():
+    """With a metric fewer labels do than alone, and never more than there are items; a correlation of 2 is none."""
+    plan = power(standard_deviation=1.0, effects=[0.3, 0.6], items=[60, 400], metric_correlation=0.7)
+    assert [(row.effect, row.items) for row in plan.labels] == [(0.3, 60), (0.3, 400), (0.6, 60), (0.6, 400)]
+    assert [row.labels_alone for row in plan.labels] == [row.items for row in plan.needed for _ in range(2)]
+    assert plan.labels[0].labels is None
+    assert plan.labels[1].labels < plan.labels[1].labels_alone
+    assert "of 400 scored" in plan_tables(plan)[2].header
+    done = evalkit("power", "--sd", "1", "--effect", "0.3", "--items", "400", "--metric-correlation", "0.7", "--json")
+    assert json.loads(done.stdout)["labels"][0]["labels"] == plan.labels[1].labels
+    with pytest.raises(OptionError, match="must lie in"):
+        power(standard_deviation=1.0, metric_correlation=2)
+
+
 def test_no_effect_is_no_plan():
     """An effect of 0 needs more items than there are: an error, and not a division by zero."""
     done = evalkit("power", "--sd", "1", "--effect", "0")

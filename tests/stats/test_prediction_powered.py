@@ -8,7 +8,7 @@ from scipy import stats as reference
 
 from evalkit.errors import OptionError
 from evalkit.stats.clusters import cluster_error, code_groups
-from evalkit.stats.prediction_powered import FEWEST_GROUPS, Tuning, balance, labelled_mean, tune
+from evalkit.stats.prediction_powered import FEWEST_GROUPS, Tuning, balance, labelled_mean, labels_needed, tune
 from tests.support.grouped import group_differences, tedbench_groups
 
 
@@ -212,3 +212,34 @@ def test_items_without_a_score_are_not_spoken_of():
     theirs = labelled_mean(labels[there, 0], metric[there, 0], left_out, tuned)
     assert ours.value == pytest.approx(theirs.value)
     assert ours.error.error == pytest.approx(theirs.error.error)
+
+
+@pytest.mark.parametrize(("correlation", "n_items"), [(0.0, 400), (0.5, 200), (0.9, 100), (0.9, 1000)])
+def test_so_many_labels_are_as_certain_as_planned(correlation, n_items):
+    """Studies of the planned number of labels err as much as those of labels alone that were asked for."""
+    alone = 90
+    planned = labels_needed(alone, correlation, n_items)
+    assert planned <= alone
+    errors = []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        truth, noise = rng.normal(size=(2, n_items, 1))
+        metric = correlation * truth + np.sqrt(1 - correlation**2) * noise
+        labels = np.where(rng.permutation(n_items)[:, None] < planned, truth, np.nan)
+        found = labelled_mean(labels[:, 0], metric[:, 0], range(n_items), tune(labels, metric, range(n_items)))
+        errors.append(found.error.error)
+    assert np.mean(errors) == pytest.approx(alone**-0.5, rel=0.06)
+
+
+def test_no_number_of_labels_makes_up_for_too_few_items():
+    """Where all items labelled are not enough, the metric does not help; an opposed metric is as none."""
+    assert labels_needed(200, 1.0, 150) is None
+    assert labels_needed(200, -0.8, 1000) == 200
+    assert labels_needed(200, 0.8, 200) == 200
+
+
+def test_a_metric_that_differs_by_a_constant_has_nothing_to_add():
+    """Rounding of equal differences is no slope."""
+    labels, metric, groups = study(0, methods=2)
+    tuned = tune(labels, metric[:, :1] + np.array([0.0, 0.1]), groups)
+    assert (tuned.coefficient, tuned.correlation, tuned.reason) == (0.0, None, "labels or metric do not vary")

@@ -43,7 +43,8 @@ def _table(comparison: Comparison, metric: ComparedMetric, most: int | None) -> 
     part = "" if len(shown) == len(pairs) else f"; {len(shown)} of {len(pairs):,} pairs"
     return TextTable(
         title=f"{metric_label(metric)} of all items by the labels alone, and with {beside}: {inference.level} "
-        f"intervals, {how_tested(comparison, metric)}{part}",
+        f"intervals, {how_tested(comparison, metric)}; worth: labels that there are → that would be as certain "
+        f"alone{part}",
         header=("comparison", "labels alone", f"with {beside}", "worth", "adjusted p", "verdict"),
         rows=tuple(rows),
         text_columns=frozenset({0, 5}),
@@ -62,4 +63,4 @@ def _worth(pair: PairResult) -> str:
     labels = pair.labels
     if labels is None or labels.n_worth is None:
         return DASH
-    return f"{labels.n_items:,} → {labels.n_worth:,.0f} labels"
+    return f"{labels.n_items:,} → {labels.n_worth:,.0f}"
