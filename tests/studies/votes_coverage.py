@@ -2,7 +2,7 @@
 
 ::
 
-    OMP_NUM_THREADS=1 python -m tests.studies.votes_coverage --draws 2000    # some hours, and the table
+    OMP_NUM_THREADS=1 python -m tests.studies.votes_coverage --draws 2000    # an hour or two on a free core
     OMP_NUM_THREADS=1 python -m tests.studies.votes_coverage --draws 200     # a first look
 
 Five methods with abilities 0, 0, 0, ½ and 1; raters vote on one random pair of each of up to 100 random items, by

@@ -209,13 +209,13 @@ def methods_section(comparison: VoteComparison) -> list[str]:
     fewest = "raters, or groups if fewer," if raters and max(raters) > 1 else "groups"
     pairs = f"with {comparison.baseline}" if comparison.baseline else "of all pairs"
     first = any(each.result.first is not None for each in comparison.criteria)
-    order = ", and the advantage of being shown first" if first else ""
+    order = ", and δ, added to d where a was shown first and taken off it where b was," if first else ""
     n_tests = sum(pair.p_value is not None for pair in comparison.pairs)
     corrected = f" P-values were {how_corrected(inference.correction)}." if n_tests > 1 else ""
     ranks = about_ranks(comparison)
     return [
         f"{series(methods, 'and')} were compared by {basis(comparison.criteria, inference)}.",
-        f"Abilities{order} are of greatest likelihood under {MODEL}. For comparisons {pairs}, differences of abilities "
+        f"Abilities β{order} are of greatest likelihood under {MODEL}. For comparisons {pairs}, their differences "
         f"have {inference.level} intervals and two-sided t tests whose errors are robust to {robust}, with as many "
         f"degrees of freedom as {fewest} voted on either method, less one.{corrected} {ranks}".strip(),
         f"Computed with evalkit {comparison.settings['evalkit']}, α = {format_declared(inference.alpha)}, seed "

@@ -34,7 +34,7 @@ def render_votes_page(comparison: VoteComparison) -> str:
     shown = shown_in_full(comparison)
     n_key = len(list(key_sentences(comparison)))
     return environment.get_template("votes.html").render(
-        title=f"Votes on {len(comparison.criteria[0].won)} methods",
+        title=f"{len({row.method for row in comparison.ranking})} methods, compared by votes",
         version=comparison.settings["evalkit"],
         answers=[answer(comparison, each) for each in comparison.criteria if each.primary],
         sentences=shown.answer[:n_key] if len(shown.answer) == n_key else shown.answer[n_key:],
