@@ -18,6 +18,7 @@
     │   └── WeightsError          its weights cannot be found, downloaded or trusted
     ├── EditError                 a method cannot make one edit; the item's reason
     ├── EndpointError             a service refused, failed or cannot be reached
+    ├── BudgetSpentError          what may be spent on judges does not suffice
     ├── EngineError               the workers of another engine cannot be had
     ├── CacheError                the embedding cache cannot be read or written
     ├── RunError                  a run directory is absent, foreign or damaged
@@ -121,6 +122,10 @@ class EndpointError(EvalkitError):
         """The same with a remark in brackets, if there is one."""
         message = f"{self} ({remark})" if remark else str(self)
         return EndpointError(message, status=self.status, refused=self.refused, fatal=self.fatal)
+
+
+class BudgetSpentError(EvalkitError):
+    """What a command may spend on judges does not suffice; what was answered is kept."""
 
 
 class EngineError(EvalkitError):

@@ -15,15 +15,16 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "config", "each", "items", "limit", "seeds", "missing",
     ),
     "What is computed": (
-        "encoders", "metrics", "protocol", "model", "changes", "level", "by", "primary", "baseline", "margins", "alpha",
-        "test", "correction", "seed",
+        "encoders", "metrics", "protocol", "judge_spec", "rubrics", "repeats", "model", "changes", "level", "by",
+        "primary", "baseline", "margins", "alpha", "test", "correction", "seed",
     ),
     "Columns of other tools' tables": (
         "item_column", "method_column", "seed_column", "metric_column", "value_column", "method_columns", "groups",
         "items_are", "higher_is_better", "lower_is_better",
     ),
     "How it is computed": (
-        "device", "dtype", "compiled", "batch_size", "cached", "artefacts", "name_of_engine", "address", "workers",
+        "device", "dtype", "compiled", "batch_size", "cached", "budget", "concurrency", "judge_settings", "artefacts",
+        "name_of_engine", "address", "workers",
     ),
     "What is written": (
         "target", "directory", "output_dir", "name", "to", "figures", "figures_all", "report", "signatures", "details",

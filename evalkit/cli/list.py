@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from evalkit.registry import Registry, RegistryEntry
 
 HEADINGS = "headings"
-KINDS = ("metrics", "encoders", "benchmarks", "methods", "protocols", HEADINGS)
+RUBRICS = "rubrics"
+KINDS = ("metrics", "encoders", "benchmarks", "methods", "protocols", RUBRICS, HEADINGS)
 _SHOWN = {
     "metrics": ("better", "family", "range", "reference"),
     "benchmarks": ("version", "items", "groups", "language", "edit_types", "variants", "protocol", "licence"),
     "protocols": ("benchmark", "encoder", "columns", "alignment", "preservation", "margins", "evidence"),
+    RUBRICS: ("shows", "criteria", "combined", "scale", "licence", "source"),
     "methods": ("needs", "takes", "miniature", "edit_types", "settings", "cannot"),
 }
 """The facts that stand below a summary, where JSON has more."""
@@ -30,10 +32,11 @@ _SHOWN = {
 def list_names(kind: str, *, output: Output) -> None:
     """List what there is of a kind, such as metrics or benchmarks.
 
-    Metrics, encoders, benchmarks, methods and protocols are those that are installed. Headings are those of captions
-    tables and data sets.
+    Metrics, encoders, benchmarks, methods, protocols and judges' rubrics are those that are installed. Headings are
+    those of captions tables and data sets.
     """
-    rows = _headings() if kind == HEADINGS else [_row(kind, entry) for entry in _registry(kind).entries()]
+    own = {HEADINGS: _headings, RUBRICS: _rubrics}
+    rows = own[kind]() if kind in own else [_row(kind, entry) for entry in _registry(kind).entries()]
     output.json(rows)
     if kind == HEADINGS:
         from evalkit.edits.headings import HOW_TO_READ
@@ -55,6 +58,31 @@ def _headings() -> list[dict[str, Any]]:
     from evalkit.edits.headings import heading_table
 
     return [{"name": name, "summary": words, "provider": "evalkit", "error": None} for name, words in heading_table()]
+
+
+def _rubrics() -> list[dict[str, Any]]:
+    """What judges can be asked."""
+    from evalkit.judges.rubric import RUBRICS as OURS
+    from evalkit.judges.rubric import read_rubric, rubric_files
+
+    rows = []
+    for name, path in rubric_files().items():
+        rubric = read_rubric(path)
+        rows.append(
+            {
+                "name": name,
+                "summary": rubric.title,
+                "shows": list(rubric.takes),
+                "criteria": {each: criterion.summary for each, criterion in rubric.criteria.items()},
+                "combined": {each: combination.summary for each, combination in rubric.combined.items()},
+                "scale": f"{rubric.lowest:g} to {rubric.highest:g}",
+                "licence": rubric.licence,
+                "source": rubric.source,
+                "provider": "evalkit" if path.parent == OURS else str(path),
+                "error": None,
+            }
+        )
+    return rows
 
 
 def _row(kind: str, entry: "RegistryEntry[Any]") -> dict[str, Any]:

@@ -18,6 +18,7 @@ from evalkit.cli.folders import (
     show_failures,
 )
 from evalkit.cli.inputs import FolderOptions, FolderOrUrl, PathOrUrl, folder_options, summary, written_to
+from evalkit.cli.judging import judge_options
 from evalkit.cli.output import ExitCode, Output, names_in, output_options, signature_option
 from evalkit.errors import OptionError, failures_as_json
 from evalkit.formatting import series
@@ -49,6 +50,7 @@ ENCODER_HELP = (
         "evalkit score outputs/ --sources photos/ --captions captions.csv",
         "evalkit score edits/sdedit --metrics clip_score,l1",
         "evalkit score --each edits --metrics clip_score,l1 --by edit_type",
+        "evalkit score edits/sdedit --judge judge:http://localhost:8000/v1/MODEL --repeats 3",
     ],
 )
 @folder_arguments
@@ -85,6 +87,7 @@ ENCODER_HELP = (
     "--batch-size", type=click.IntRange(min=1), default=32, help="Images prepared at a time; changes no score."
 )
 @click.option("--cache/--no-cache", "cached", default=True, help="Keep embeddings between runs.")
+@judge_options
 @signature_option
 @engine_options
 @output_options
@@ -113,6 +116,8 @@ def score(
     kept_to = PROTOCOLS.get(protocol) if protocol else None
     if kept_to and metrics:
         raise OptionError(f"{kept_to.name} fixes the metrics: leave --metrics out.")
+    if kept_to and settings["judge"]:
+        raise OptionError(f"{kept_to.name} fixes the metrics: leave --judge out.")
     if kept_to and not folder_options.benchmark:
         folder_options = replace(folder_options, benchmark=kept_to.benchmark)
     options = ScoreOptions(metrics=names_in(metrics) or None, encoder=encoders, protocol=kept_to, **settings)

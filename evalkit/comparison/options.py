@@ -19,6 +19,7 @@ from evalkit.metrics.base import METRICS, Metric
 from evalkit.registry import nearest
 from evalkit.scores.columns import ColumnNames
 from evalkit.scores.directions import higher_is_better
+from evalkit.scores.run_metrics import metrics_in
 from evalkit.stats.clusters import check_alpha
 from evalkit.stats.scores import InferenceOptions
 
@@ -104,7 +105,9 @@ def plan_comparison(methods: Sequence[Method], options: ComparisonOptions) -> Co
         options = replace(options, margins=theirs)
     chosen, left_out = _choose(methods, options)
     _refuse_others(chosen, options)
+    judged = {name: m for method in methods if method.record for name, m in metrics_in(method.record).items()}
     known = {name: METRICS.get(name) for name in set(METRICS.names()).intersection(chosen)}
+    known |= {name: metric for name, metric in judged.items() if name in chosen}
     directions, assumed = _directions(methods, chosen, known, options)
     primary, margins = list(options.primary), dict(options.margins)
     protocol = _protocol_of(methods)

@@ -34,6 +34,9 @@ PROBLEMS = {
     "changed_while_scored": "a file that was written, added or removed meanwhile: the scores are of what was read",
     "cache_unavailable": "the embedding cache cannot be used; the run goes on without, and keeps nothing",
     "nothing_measured": "no metric has a value for any item",
+    "judge_failed": "answers of a judge that could not be had",
+    "unread_answer": "answers of a judge without scores, whose words are kept",
+    "judge_changed": "answers of several models, as the server names them, in one run",
     # The texts
     "empty_caption": "a caption without a word",
     "equal_captions": "a source caption that equals the target caption, so that there is no direction between them",
@@ -69,7 +72,7 @@ NOTICES = {
 
 BY_SCORE_ALONE = frozenset(
     {"cache_unavailable", "changed_while_scored", "cut_caption", "indistinct_captions", "metrics_chosen"}
-    | {"nothing_measured", "replaced_metrics", "unneeded_encoder"}
+    | {"nothing_measured", "replaced_metrics", "unneeded_encoder", "judge_failed", "unread_answer", "judge_changed"}
 )
 """What only a run can know: its cache, its metrics, what an encoder's tokenizer reads, and what changed meanwhile."""
 BY_CHECK_ALONE = frozenset({"long_caption"})

@@ -12,8 +12,8 @@ from evalkit.errors import UnknownNameError
 from evalkit.registry import nearest
 
 TOPICS = (
-    "scoring", "tables", "comparing", "votes", "voting", "planning", "metrics", "encoders", "validity", "methods",
-    "benchmarks", "protocols", "leaderboard", "machines", "python", "project", "questions",
+    "scoring", "tables", "comparing", "votes", "voting", "planning", "metrics", "encoders", "judging", "validity",
+    "methods", "benchmarks", "protocols", "leaderboard", "machines", "python", "project", "questions",
 )  # fmt: skip
 """The pages in the order in which they are read; each is a file ``<topic>.md`` beside this one."""
 _HEADING = re.compile(r"^#+ +(.+)$")

@@ -60,6 +60,11 @@ REASONS: Mapping[str, str] = {
     "too_small": "the image is smaller than the window that it is looked at through",
     "no_source_attributes": "the item's source attributes are not known",
     "no_target_attributes": "the item's target attributes are not known",
+    "judge_refused": "the judge refused to answer",
+    "judge_cut_off": "the judge's answer was longer than allowed, and cut off",
+    "judge_unreadable": "the judge's answer does not give each criterion one number",
+    "judge_off_scale": "the judge gave a number that is not on the scale",
+    "judge_failed": "the judge could not be asked",
     "no_edited_image": "there is no edited image, and missing items were left out",
 }
 """Why a value can be undefined: the closed list, as it stands in run records and tables."""
@@ -258,6 +263,8 @@ class Signature:
     image: str
     template: str
     dtype: str
+    manner: str | None = None
+    """How a judge was asked; None without one."""
     alpha: str
     """What transparent pixels lie on."""
     aspect: str | None
@@ -273,6 +280,7 @@ class Signature:
             "enc": self.encoder,
             "img": self.image,
             "tpl": self.template,
+            **({"ask": self.manner} if self.manner else {}),
             "dtype": self.dtype,
             "alpha": self.alpha,
             **({"aspect": self.aspect} if self.aspect else {}),

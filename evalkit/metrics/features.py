@@ -149,6 +149,11 @@ class ItemFeature:
         return self.takes
 
     @property
+    def images(self) -> tuple[str, ...]:
+        """Those of the fields that are images, in their order."""
+        return tuple(name for name in self.takes if name in IMAGE_FIELDS)
+
+    @property
     def key(self) -> FeatureKey:
         """The judge or encoder, its parameters, and what it is shown."""
         parameters = tuple(sorted({**self.parameters, "takes": ",".join(self.takes)}.items()))

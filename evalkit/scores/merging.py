@@ -46,10 +46,13 @@ def joined(before: ScoredRun, run: ScoredRun) -> ScoredRun:
         update={
             "metrics": metrics,
             "encoders": {**before.record.encoders, **run.record.encoders},
+            "judges": {**before.record.judges, **run.record.judges},
             "problems": [*run.record.problems, *(problem for problem in kept if problem not in run.record.problems)],
         }
     )
-    return ScoredRun(record=record, table=joined_table(before.table, run.table, tuple(metrics)))
+    judgements = (each for each in before.judgements if each.rubric not in run.record.judges)
+    table = joined_table(before.table, run.table, tuple(metrics))
+    return ScoredRun(record=record, table=table, judgements=(*judgements, *run.judgements))
 
 
 def joined_table(before: ScoreFrame, table: ScoreFrame, metrics: Sequence[str]) -> ScoreFrame:

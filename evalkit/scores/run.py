@@ -3,7 +3,8 @@
 import errno
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from evalkit.edits.problems import Severity, severity_of
 from evalkit.errors import RunError
+from evalkit.judges.judgement import JUDGEMENTS, Judgement, JudgeRecord, judgement_lines, judgements_in
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.item_lines import BEGINNING, first_fault, lines_of, rows_in
 from evalkit.storage.atomic import atomic_write, names_in_folder
@@ -135,6 +137,10 @@ class RunRecord(_RunPart):
     """Coverage of the intervals."""
     metrics: dict[str, MetricSummary]
     encoders: dict[str, EncoderRecord]
+    judges: dict[str, JudgeRecord] = {}
+    """By rubric; none in older records."""
+    judgements_sha256: str = ""
+    """Digest of ``judgements.jsonl``; empty where nobody judged."""
     problems: list[ProblemRecord]
     images: ImageCounts | None = None
     """None in older records, which say nothing of it."""
@@ -164,6 +170,8 @@ class ScoredRun(Exportable):
 
     record: RunRecord
     table: ScoreFrame
+    judgements: tuple[Judgement, ...] = ()
+    """What judges answered about its items."""
 
     def to_dataframe(self) -> "pandas.DataFrame":
         """The score of every item: see :meth:`ScoreFrame.to_dataframe`."""
@@ -198,23 +206,33 @@ def write_run(directory: Path, run: ScoredRun) -> None:
         RunError: The directory holds something else, or cannot be written.
     """
     check_destination(directory, run.record.folder.path)
-    digest = hashlib.sha256()
+    lines = ((json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode() for line in lines_of(run.table))
     try:
-        with atomic_write(directory / ITEMS) as temporary, temporary.open("wb") as file:
-            for line in lines_of(run.table):
-                text = (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode()
-                digest.update(text)
-                file.write(text)
-        record = run.record.model_copy(update={"items_sha256": digest.hexdigest()})
+        digests = {"items_sha256": _write_lines(directory / ITEMS, lines), "judgements_sha256": ""}
+        if run.judgements:
+            digests["judgements_sha256"] = _write_lines(directory / JUDGEMENTS, judgement_lines(run.judgements))
+        record = run.record.model_copy(update=digests)
         # The record goes last: whoever finds one can rely on the items that it names.
         with atomic_write(directory / RECORD) as temporary:
             temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        if not run.judgements:
+            (directory / JUDGEMENTS).unlink(missing_ok=True)
     except OSError as failure:
         cause = "the disk is full" if failure.errno == errno.ENOSPC else failure.strerror
         raise RunError(
             f"{failure.filename or directory} cannot be written: {cause}. "
             "What was encoded is kept: name another place with --output and run the same command again."
         ) from failure
+
+
+def _write_lines(path: Path, lines: Iterable[bytes]) -> str:
+    """Writes a file of lines, and gives its SHA-256."""
+    digest = hashlib.sha256()
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        for line in lines:
+            digest.update(line)
+            file.write(line)
+    return digest.hexdigest()
 
 
 def open_run_file(path: Path) -> BufferedReader:
@@ -239,15 +257,27 @@ def read_run(directory: str | Path, *, opened: Callable[[Path], BufferedReader] 
     directory = Path(directory)
     record, path = _record(directory, opened), directory / ITEMS
     metrics = tuple(record.metrics)
+    with _recorded(path, opened, record.items_sha256) as items:
+        table = ScoreFrame.from_rows(rows_in(items, path, metrics), metrics)
+    judgements: tuple[Judgement, ...] = ()
+    if record.judgements_sha256:
+        path = directory / JUDGEMENTS
+        with _recorded(path, opened, record.judgements_sha256) as lines:
+            judgements = tuple(judgements_in(lines, path))
+    return ScoredRun(record=record, table=table, judgements=judgements)
+
+
+@contextmanager
+def _recorded(path: Path, opened: Callable[[Path], BufferedReader], digest: str) -> Iterator[BufferedReader]:
+    """A file of a run directory, which is what its record says."""
     try:
-        with opened(path) as items:
-            if hashlib.file_digest(items, "sha256").hexdigest() != record.items_sha256:
+        with opened(path) as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                 raise RunError(f"{path} is not what {RECORD} recorded. Score the folder again.")
-            items.seek(0)
-            table = ScoreFrame.from_rows(rows_in(items, path, metrics), metrics)
+            file.seek(0)
+            yield file
     except OSError as failure:
         raise RunError(f"{path} cannot be read: {failure.strerror}. Score the folder again.") from failure
-    return ScoredRun(record=record, table=table)
 
 
 def _record(directory: Path, opened: Callable[[Path], BufferedReader]) -> RunRecord:
@@ -277,8 +307,8 @@ def check_destination(directory: Path, folder: str) -> None:
         raise RunError(
             f"{directory} is a file, and a run directory was to be written there. Name another: --output DIR"
         )
-    names = names_in_folder(directory, (ITEMS, RECORD))
-    if not names or (names == {ITEMS} and _is_unfinished(directory / ITEMS)):
+    names = names_in_folder(directory, (ITEMS, JUDGEMENTS, RECORD))
+    if not names or (names - {JUDGEMENTS} == {ITEMS} and _is_unfinished(directory / ITEMS)):
         return
     try:
         other = read_json(directory / RECORD)["folder"]["path"]

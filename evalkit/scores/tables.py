@@ -124,9 +124,20 @@ def run_notes(*records: RunRecord) -> list[str]:
     """What has to stand under the table of runs: undefined and floored values, intervals that are not there."""
     found: dict[str, list[str]] = {}
     for record in records:
-        for note in (*_undefined_notes(record.metrics), *_other_notes(record.metrics)):
+        for note in (*_undefined_notes(record.metrics), *_other_notes(record.metrics), *_judge_notes(record)):
             found.setdefault(note, []).append(record.run)
     return [f"{note} ({listed(runs)})" if len(records) > 1 else note for note, runs in found.items()]
+
+
+def _judge_notes(record: RunRecord) -> Iterable[str]:
+    """Who judged, and what that took."""
+    for name, judge in record.judges.items():
+        spent = [] if judge.input_tokens is None else [f"{judge.input_tokens + (judge.output_tokens or 0):,} tokens"]
+        spent += [] if judge.cost is None else [f"{judge.cost:.4g} {judge.currency}"]
+        known = judge.n_answers - judge.n_asked
+        earlier = f" ({known:,} of them known from before)" if known else ""
+        of = f" of {series(judge.models, 'and')}" if judge.models else ""
+        yield ", ".join([f"{name}: {counted(judge.n_answers, 'answer')}{of}{earlier}", *spent])
 
 
 def signature_lines(records: Iterable[RunRecord], length: SignatureLength = "short") -> list[str]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from evalkit.arrays import Mask
 from evalkit.formatting import counted, format_percent, listed, one_line, series
-from evalkit.metrics.base import METRICS
 from evalkit.scores.run import MetricSummary, ScoredRun
+from evalkit.scores.run_metrics import metrics_in
 from evalkit.scores.tables import NO_TYPES, label, means_column, summaries_as_json
 from evalkit.scoring.summaries import summarize
 from evalkit.stats.multiplicity import level_share
@@ -50,7 +50,7 @@ def means_by_type(run: ScoredRun) -> MeansByType:
     if len(names) < 2:
         return MeansByType(level=record.level, n_untyped=len(untyped))
     level = 1 - (1 - record.level) * level_share("holm", len(names), 0)
-    metrics = {name: METRICS.get(name) for name in record.metrics}
+    metrics = metrics_in(record)
     found: dict[str, TypeMeans] = {}
     for name in names:
         rows: Mask = np.array([edit_type == name for edit_type in types], dtype=np.bool_)

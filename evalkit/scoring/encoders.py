@@ -8,6 +8,7 @@ from evalkit.encoders.base import AnyEncoder, EncoderSpec, FeatureCache
 from evalkit.encoders.load import BUILTIN, EncoderConfig, backend_of
 from evalkit.engine.base import Engine, Runner
 from evalkit.errors import EngineError, OptionError
+from evalkit.judges.metrics import is_judge
 from evalkit.metrics.base import Metric
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.units import EncoderAnswer, ScoreResult, ScoreUnit, ScoreWork, SpecUnit
@@ -74,7 +75,7 @@ def specs_in(options: ScoreOptions) -> list[str]:
 
 def _specs(metrics: Iterable[Metric], options: ScoreOptions) -> dict[str, str]:
     """The specification behind each name that features use."""
-    names = tuple(dict.fromkeys(name for metric in metrics for name in metric.encoders))
+    names = tuple(n for n in dict.fromkeys(n for m in metrics for n in m.encoders) if not is_judge(n))
     chosen: dict[str, str] = {}
     for spec in specs_in(options):
         backend = backend_of(spec)

@@ -1,24 +1,27 @@
 """The features of items: ask the cache, have an engine compute what it does not know, and give them in any order."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 
 import numpy as np
 
-from evalkit.edits.item import IMAGE_FIELDS, EditItem
-from evalkit.encoders.base import AnyEncoder, ContentKind, EncoderSpec, FeatureCache, Numbers
-from evalkit.encoders.cache import EmbeddingCache
+from evalkit.edits.item import EditItem
+from evalkit.edits.whole_item import WholeItem
+from evalkit.encoders.base import AnyEncoder, ContentKind, EncoderSpec, FeatureCache
 from evalkit.encoders.tokens import TokenCount, token_count
 from evalkit.engine.base import Engine, Lost
 from evalkit.engine.local import LocalEngine
-from evalkit.errors import CacheError, EngineError, ImageError
-from evalkit.images.decode import image_digest, read_image_bytes
+from evalkit.errors import EngineError, ImageError
+from evalkit.images.decode import decode_image, image_digest, read_image_bytes
 from evalkit.images.facts import ImageFacts, facts_from
 from evalkit.images.pairs import Misfit, misfit
 from evalkit.images.stored import AnyImage
+from evalkit.judges.asking import Answered, RubricJudge
+from evalkit.judges.metrics import answer_numbers
 from evalkit.metrics.base import Metric, Scores, Vectors
 from evalkit.metrics.features import Feature, FeatureKey, ItemFeature, PairFeature
 from evalkit.scoring.encoders import start
@@ -34,13 +37,21 @@ from evalkit.scoring.requests import (
     environment,
     key_label,
 )
-from evalkit.scoring.units import Batches, FileBytes, ScoreResult, ScoreUnit, Uncached, single_units, units_of
-from evalkit.storage.prefetch import Progress, in_batches, no_progress, prefetch
+from evalkit.scoring.store import FeatureStore
+from evalkit.scoring.units import (
+    Batches,
+    FileBytes,
+    ScoreResult,
+    ScoreUnit,
+    Uncached,
+    single_units,
+    units_of,
+    whole_item,
+)
+from evalkit.storage.prefetch import Progress, no_progress, prefetch
 
 READERS = 8
 """Threads that read files: on a network's file system it is the answers that are waited for."""
-LOOKUP = 1000
-"""Contents asked of the cache at a time, so that a long list of items does not fill the memory."""
 DOING: Mapping[ContentKind, str] = {
     "image": "encoding images",
     "text": "encoding texts",
@@ -77,6 +88,7 @@ class Features:
         batch_size: Images, or texts, that a network is asked for together.
         reader: Reads files.
         progress: Called with the kind of work, how much is done and how much there is.
+        judges: By the names that features use in the place of an encoder's.
     """
 
     def __init__(
@@ -88,8 +100,11 @@ class Features:
         batch_size: int = 32,
         reader: FileReader | None = None,
         progress: Progress = no_progress,
+        judges: Mapping[str, RubricJudge] | None = None,
     ) -> None:
         self.encoders = encoders
+        self.judges = judges or {}
+        self.answered: dict[tuple[str, str], Answered] = {}
         self._store = FeatureStore(cache)
         self._threads = os.cpu_count() or 1
         self._engine = engine or LocalEngine()
@@ -125,13 +140,18 @@ class Features:
         self._digest([path for path in paths if path not in self.digests and path not in self.unreadable])
         self._note_unexamined(requests.get(FILE.key))
         for kind in DOING:
-            self._compute(kind, [request for key, request in requests.items() if key.kind == kind])
+            of_kind = (request for key, request in requests.items() if key.kind == kind)
+            self._compute(kind, [request for request in of_kind if request.feature.encoder not in self.judges])
         self.facts = self._known_facts(requests.get(FILE.key))
+        self.answered = {}
+        for request in requests.values():
+            if isinstance(request.feature, ItemFeature) and request.feature.encoder in self.judges:
+                self._judge(request.feature, request)
 
     def compute(self, metric: Metric, items: Sequence[EditItem]) -> Scores:
         """A metric's values for items that have all that it needs."""
         arrays = {name: self._array(feature, items) for name, feature in metric.features.items()}
-        resolutions = [self.encoders[name].spec.resolution for name in metric.encoders]
+        resolutions = [self.encoders[name].spec.resolution for name in metric.encoders if name in self.encoders]
         return metric.compute(arrays, resolution=max(resolutions, default=0.0))
 
     def tokens(self, encoder: str, contents: Sequence[Content]) -> list[TokenCount | None]:
@@ -156,6 +176,40 @@ class Features:
         found = self._store.get(self._key(feature), feature.key.kind, [digest for row in rows for digest in row])
         stacked = np.stack([np.stack([found[digest] for digest in row]) for row in rows])
         return stacked[:, 0] if stacked.shape[1] == 1 else stacked
+
+    def answers(self, feature: ItemFeature, item: EditItem) -> Answered | None:
+        """What a judge answered about an item; None where it was not asked."""
+        (content,) = contents_of(feature, item)
+        known = all(path in self.digests for path in content.files)
+        return self.answered.get((feature.encoder, self._digest_of(content))) if known else None
+
+    def _judge(self, feature: ItemFeature, request: Request) -> None:
+        """Has a judge asked about everything; its answers it keeps itself."""
+        judge, contents = self.judges[feature.encoder], dict[str, Content]()
+        for content in request.contents:
+            if all(path in self.digests and path not in self.unreadable for path in content.files):
+                contents.setdefault(self._digest_of(content), content)
+
+        def look(content: Content) -> WholeItem:
+            images = []
+            for path in content.files:
+                data = self._read(path)
+                if isinstance(data, ImageError):
+                    raise data
+                images.append(decode_image(data, str(path)).image)
+            return whole_item(feature, images, content.texts)
+
+        key = self._key(feature)
+        unjudged = ((digest, partial(look, content)) for digest, content in contents.items())
+        for done, answered in enumerate(judge.ask(unjudged), start=1):
+            self._progress("judging edits", done, len(contents))
+            if answered.unreadable:
+                edited = contents[answered.digest].files[feature.images.index("edited_image")]
+                self._note_unreadable({edited: answered.unreadable})
+                continue
+            self.answered[feature.encoder, answered.digest] = answered
+            judgements = judge.judgements("", None, answered)
+            self._store.hold(key, "item", {answered.digest: answer_numbers(judge.rubric, judgements)})
 
     def _digest(self, paths: Sequence[AnyImage]) -> None:
         def digest(path: AnyImage) -> str | ImageError:
@@ -195,7 +249,8 @@ class Features:
         return self._content_digests[content]
 
     def _spec(self, feature: Feature | InputFeature) -> EncoderSpec | None:
-        return None if feature.encoder == "none" else self.encoders[feature.encoder].spec
+        is_encoded = feature.encoder != "none" and feature.encoder not in self.judges
+        return self.encoders[feature.encoder].spec if is_encoded else None
 
     def _key(self, feature: Feature | InputFeature) -> str:
         return cache_key(feature, self._spec(feature))
@@ -255,21 +310,11 @@ class Features:
 
     def _with_files(self, units: Sequence[Batches]) -> Iterator[ScoreUnit]:
         """Units with their files, a few of which are read before they are asked for."""
-
-        def read(path: AnyImage) -> FileBytes:
-            try:
-                data = self._reader.read(path)
-            except ImageError as failure:
-                return failure
-            if sha256(data).hexdigest() != self.digests[path]:  # its numbers are kept under that name
-                return ImageError(f"{path} changed while it was scored. Score the folder again.")
-            return data
-
         paths = [tuple(dict.fromkeys(p for b in unit for c in b.contents for p in c.files)) for unit in units]
         names = {batch.feature.encoder for unit in units for batch in unit} - {"none"}
         keys, here = {name: self.encoders[name].spec.cache_key for name in names}, environment()
         with ThreadPoolExecutor(READERS) as pool:
-            files = prefetch(pool, read, (path for each in paths for path in each), 4 * READERS)
+            files = prefetch(pool, self._read, (path for each in paths for path in each), 4 * READERS)
             for batches, own in zip(units, paths, strict=True):
                 needed = {b.feature.encoder: keys[b.feature.encoder] for b in batches if b.feature.encoder != "none"}
                 own_files = dict(islice(files, len(own)))
@@ -281,6 +326,15 @@ class Features:
                     files=own_files,
                     unexamined=frozenset(unknown),
                 )
+
+    def _read(self, path: AnyImage) -> FileBytes:
+        try:
+            data = self._reader.read(path)
+        except ImageError as failure:
+            return failure
+        if sha256(data).hexdigest() != self.digests[path]:  # its numbers are kept under that name
+            return ImageError(f"{path} changed while it was scored. Score the folder again.")
+        return data
 
 
 def _size(kind: ContentKind, batches: Batches) -> int:
@@ -303,62 +357,6 @@ def _given_up(unit: ScoreUnit, lost: Lost) -> ScoreResult:
     if isinstance(feature, PairFeature):
         path = content.files[1]
     elif isinstance(feature, ItemFeature) and "edited_image" in feature.takes:
-        path = content.files[[name for name in feature.takes if name in IMAGE_FIELDS].index("edited_image")]
+        path = content.files[feature.images.index("edited_image")]
     message = f"{path} cannot be used as an image: {lost.reason}."
     return ScoreResult(numbers={}, unreadable={path: message})
-
-
-class FeatureStore:
-    """A cache that does not stop a run, and what was taken from it lately.
-
-    Args:
-        cache: Where numbers are kept. If it fails midway the work goes on in memory, and ``failure`` says so.
-    """
-
-    def __init__(self, cache: FeatureCache) -> None:
-        self._cache = cache
-        self._instead: FeatureCache | None = None
-        self._recent: dict[tuple[str, ContentKind], dict[str, Numbers]] = {}
-        self.failure: str | None = None
-
-    def missing(self, key: str, kind: ContentKind, digests: Iterable[str]) -> set[str]:
-        """The digests of which nothing is known."""
-        missing: set[str] = set()
-        for chunk in in_batches(digests, LOOKUP):
-            missing.update(set(chunk).difference(self.get(key, kind, chunk)))
-        return missing
-
-    def get(self, key: str, kind: ContentKind, digests: Sequence[str]) -> Mapping[str, Numbers]:
-        """Numbers by digest: those of the given ones that are known are among them."""
-        recent = self._recent.setdefault((key, kind), {})
-        for cache in filter(None, (self._instead, self._cache)):
-            absent = [digest for digest in dict.fromkeys(digests) if digest not in recent]
-            try:
-                recent.update(cache.get_many(key, kind, absent))
-            except CacheError as failure:
-                self._go_on_in_memory(failure)
-        return recent
-
-    def release(self) -> None:
-        """Keep nothing recent any more: other contents are asked for next."""
-        self._recent.clear()
-
-    def put(self, key: str, kind: ContentKind, rows: Mapping[str, Numbers]) -> None:
-        """Keep numbers by digest: in memory until :meth:`release`, and in the cache."""
-        self._recent.setdefault((key, kind), {}).update(rows)
-        try:
-            (self._instead or self._cache).put_many(key, kind, rows)
-        except CacheError as failure:
-            self._go_on_in_memory(failure).put_many(key, kind, rows)
-
-    def describe(self, key: str, label: str) -> None:
-        """Say what a key stands for, to whoever looks into the cache."""
-        try:
-            (self._instead or self._cache).describe(key, label)
-        except CacheError as failure:
-            self._go_on_in_memory(failure)
-
-    def _go_on_in_memory(self, failure: CacheError) -> FeatureCache:
-        self.failure = self.failure or str(failure)
-        self._instead = self._instead or EmbeddingCache.in_memory()
-        return self._instead

@@ -86,6 +86,8 @@ def measure(
     refuse_unknown_options(options, measure, ScoreOptions)
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     settings = ScoreOptions(metrics=names, **options)
+    if settings.judge:
+        raise OptionError("Images in memory are not judged: write them to a folder, and score that.")
     chosen, reader, batch = get_metrics(names), _MemoryReader(), _batch_of(edited)
     n_items = 1 if batch is None else len(batch)
     images = {"edited_image": edited, "source_image": source, "reference_image": reference, "edit_mask": edit_mask}

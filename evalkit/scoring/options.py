@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from evalkit.benchmarks.base import Benchmark
     from evalkit.benchmarks.protocols import Protocol
     from evalkit.encoders.base import DType
+    from evalkit.judges.asking import JudgeOptions
 
 DEFAULT_ENCODER = "open_clip:ViT-B-32-quickgelu/openai"
 DEFAULT_METRICS = ("clip_score", "clip_directional_similarity", "clip_image_similarity")
@@ -38,7 +39,8 @@ class ScoreOptions:
         dtype: Precision of the networks.
         compiled: Whether the networks' operations are fused; part of the signature.
         batch_size: Images that are prepared and encoded together; it does not change a score.
-        cached: Whether features are kept between runs.
+        cached: Whether features and answers are kept between runs.
+        judge: Who judges the edits, and how; nobody by default. Where no metrics are named, by its own alone.
     """
 
     metrics: Sequence[str] | None = None
@@ -56,6 +58,7 @@ class ScoreOptions:
     compiled: bool = False
     batch_size: int = 32
     cached: bool = True
+    judge: "JudgeOptions | None" = None
 
     def __post_init__(self) -> None:
         if isinstance(self.metrics, str):  # one name, which is a sequence of letters to Python

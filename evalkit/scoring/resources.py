@@ -9,15 +9,19 @@ from evalkit.encoders.base import AnyEncoder
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.encoders.load import EncoderConfig
 from evalkit.errors import CacheError
+from evalkit.judges.asking import JudgeOptions
+from evalkit.judges.base import Judge
+from evalkit.judges.budget import Budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """A cache with what is wrong with it, and the encoders that were opened with it, each once."""
+    """A cache with what is wrong with it, and the encoders and judges that were opened with it, each once."""
 
     cache: EmbeddingCache
     problems: tuple[Problem, ...] = ()
     encoders: dict[EncoderConfig, AnyEncoder] = field(default_factory=dict)
+    judges: dict[JudgeOptions, tuple[Judge, Budget | None]] = field(default_factory=dict)
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from evalkit.engine.base import Engine
 from evalkit.errors import MissingItemsError, OptionError
 from evalkit.formatting import counted, listed
 from evalkit.images.stored import AnyImage
+from evalkit.judges.asking import RubricJudge
+from evalkit.judges.judgement import Judgement
 from evalkit.metrics.base import Metric, get_metrics
 from evalkit.registry import refuse_unknown_options
 from evalkit.scores.frame import ScoreFrame
@@ -33,6 +35,14 @@ from evalkit.scoring.directories import names_of_runs, run_directory
 from evalkit.scoring.encoders import open_encoders, specs_in, unneeded
 from evalkit.scoring.features import Features
 from evalkit.scoring.inspection import Inspection, count_images
+from evalkit.scoring.judging import (
+    chosen_metrics,
+    judge_problems,
+    judge_records,
+    judgements_of,
+    open_judges,
+    rubrics_for,
+)
 from evalkit.scoring.options import Missing, ScoreOptions, completed
 from evalkit.scoring.requests import requests_about, requests_of
 from evalkit.scoring.resources import Resources, open_resources
@@ -132,7 +142,10 @@ def score_into(
     protocol = options.protocol
     if protocol and not set(options.metrics or ()) <= set(protocol.metrics):
         raise OptionError(f"{protocol.name} fixes the metrics: leave --metrics out.")
-    metrics, remarks = _metrics_of(folder, options)
+    if protocol and options.judge:
+        raise OptionError(f"{protocol.name} fixes the metrics: leave --judge out.")
+    rubrics = rubrics_for(options.judge, folder.items) if options.judge else ()
+    metrics, remarks = (chosen_metrics(options.metrics, rubrics), ()) if rubrics else _metrics_of(folder, options)
     if protocol:
         folder = protocol.part_of(folder)
         _require(protocol, folder, metrics, options)
@@ -148,6 +161,7 @@ def score_into(
             engine=engine,
             problems=(*shared.problems, *remarks, *_unneeded(metrics, options)),
             progress=progress,
+            judges=open_judges(metrics, options, rubrics, shared),
         )
     run = with_earlier_metrics(directory, run)
     write_run(directory, run)
@@ -189,6 +203,7 @@ def score_folder(
     engine: Engine | None = None,
     problems: Sequence[Problem] = (),
     progress: Progress = no_progress,
+    judges: Mapping[str, RubricJudge] | None = None,
 ) -> ScoredRun:
     """Score every item of a folder.
 
@@ -201,6 +216,7 @@ def score_folder(
         engine: Whose workers compute features; by default this process does.
         problems: What was found wrong before, to be recorded with the run.
         progress: Called with the kind of work, how much is done and how much there is.
+        judges: By the names that the metrics' features use in the place of encoders.
 
     Raises:
         MissingItemsError: Under ``missing="fail"``, edited images are absent or unreadable.
@@ -209,9 +225,12 @@ def score_folder(
     """
     options = options or ScoreOptions()
     started, clock = datetime.now(UTC), time.monotonic()
-    features = Features(encoders, cache, engine, batch_size=options.batch_size, progress=progress)
-    table, digests, found = _score_chunks(folder, metrics, features, options.missing, progress)
-    summaries = summaries_of(metrics, table, encoders, options)
+    features = Features(encoders, cache, engine, batch_size=options.batch_size, progress=progress, judges=judges)
+    judgements: list[Judgement] = []
+    table, digests, found = _score_chunks(folder, metrics, features, judgements, options.missing, progress)
+    judged = judge_records(features.judges, judgements)
+    summaries = summaries_of(metrics, table, encoders, options, judged)
+    found += judge_problems(judged, judgements)
     record = RunRecord(
         **_asked(folder, options),
         folder=_folder_record(folder, digests),
@@ -219,6 +238,7 @@ def score_folder(
         n_edited=int(table.is_ok().sum()),
         metrics=summaries,
         encoders={name: encoder_record(encoder) for name, encoder in encoders.items()},
+        judges=judged,
         problems=_problem_records([*problems, *found, *nothing_measured(summaries)]),
         images=count_images(found),
         items_sha256="",
@@ -229,13 +249,20 @@ def score_folder(
         n_encoded_texts=features.n_computed["text"],
         n_compared_pairs=features.n_computed["pair"],
     )
-    return ScoredRun(record=record, table=table)
+    return ScoredRun(record=record, table=table, judgements=tuple(judgements))
 
 
 def _score_chunks(
-    folder: EditFolder, metrics: Sequence[Metric], features: Features, missing: Missing, progress: Progress
+    folder: EditFolder,
+    metrics: Sequence[Metric],
+    features: Features,
+    judgements: list[Judgement],
+    missing: Missing,
+    progress: Progress,
 ) -> tuple[ScoreFrame, dict[AnyImage, str], list[Problem]]:
     """All items by all metrics, the SHA-256 of their files, and what there is to say of folder, images and captions.
+
+    What judges answered joins ``judgements``.
 
     Raises:
         MissingItemsError: Under ``missing="fail"``, edited images are absent, or images that metrics need unreadable.
@@ -254,6 +281,7 @@ def _score_chunks(
         if missing != "fail" or not unreadable:  # else the others are encoded, and that is all
             readable = [without_unreadable(item, unreadable) for item in chunk]
             frames.append(ScoreFrame.from_rows(score_items(readable, metrics, features), names))
+            judgements += judgements_of(features, metrics, readable)
             inspection.add(chunk)
         progress("scoring items", sum(map(len, frames)), len(folder.items))
     _refuse_unreadable(unreadable.values(), missing)

@@ -11,6 +11,7 @@ from evalkit.encoders.base import ABSENT, AnyEncoder, library_versions
 from evalkit.formatting import series
 from evalkit.images.pairs import ALPHA_RULE, ASPECT_RULE, MASK_RULE, SIZE_RULE
 from evalkit.images.stored import AnyImage
+from evalkit.judges.judgement import JudgeRecord
 from evalkit.metrics.base import REASONS, Metric, Signature, score_of_failed
 from evalkit.metrics.features import ItemFeature
 from evalkit.scores.frame import NO_EDIT, ItemScores, ScoreFrame
@@ -87,11 +88,17 @@ def with_failures_scored(table: ScoreFrame, metrics: Sequence[Metric], missing: 
 
 
 def summaries_of(
-    metrics: Sequence[Metric], table: ScoreFrame, encoders: Mapping[str, AnyEncoder], options: ScoreOptions
+    metrics: Sequence[Metric],
+    table: ScoreFrame,
+    encoders: Mapping[str, AnyEncoder],
+    options: ScoreOptions,
+    judges: Mapping[str, JudgeRecord] | None = None,
 ) -> dict[str, MetricSummary]:
     """Every metric over all items of a table, by name."""
     return {
-        metric.name: summarize(metric, table, str(signature(metric, encoders, options.missing)), options.level)
+        metric.name: summarize(
+            metric, table, str(signature(metric, encoders, options.missing, judges=judges)), options.level
+        )
         for metric in metrics
     }
 
@@ -130,8 +137,23 @@ def _clamped(metric: Metric, value: float | None) -> float | None:
     return max(value, 0.0) if metric.summarize == "clamped_mean" and value is not None else value
 
 
-def signature(metric: Metric, encoders: Mapping[str, AnyEncoder], missing: Missing = "fail") -> Signature:
-    """Everything that can change the numbers of a metric, through encoders or from the pixels themselves."""
+def signature(
+    metric: Metric,
+    encoders: Mapping[str, AnyEncoder],
+    missing: Missing = "fail",
+    *,
+    judges: Mapping[str, JudgeRecord] | None = None,
+) -> Signature:
+    """Everything that can change the numbers of a metric, through encoders, from the pixels themselves, or by a judge.
+
+    Args:
+        metric: Which.
+        encoders: By the names that features use.
+        missing: How absent edits were treated.
+        judges: What is known of those of the run, by rubric.
+    """
+    if judges and metric.name.partition(":")[0] in judges:
+        return _judge_signature(metric, judges[metric.name.partition(":")[0]], missing)
     specs = [encoders[name].spec for name in metric.encoders]
     image = [
         SIZE_RULE.replace("source", other.removesuffix("_image"))
@@ -139,15 +161,32 @@ def signature(metric: Metric, encoders: Mapping[str, AnyEncoder], missing: Missi
     ]
     image += [MASK_RULE] if any(pair.masked for pair in metric.pairs) else []
     image += [spec.preprocess.label for spec in specs if spec.preprocess.mode != "native"]
-    judges = [f"judge/{f.name}" for f in metric.features.values() if isinstance(f, ItemFeature) and f.judge]
+    functions = [f"judge/{f.name}" for f in metric.features.values() if isinstance(f, ItemFeature) and f.judge]
     return Signature(
         metric=metric.name,
-        encoder=_joined([*(spec.label for spec in specs), *judges]) or "none",
+        encoder=_joined([*(spec.label for spec in specs), *functions]) or "none",
         image=_joined(image),
         template=metric.template,
         dtype=_joined([spec.precision for spec in specs]) or "fp64",
         alpha=ALPHA_RULE,
         aspect=ASPECT_RULE if metric.frames else None,
+        version=metric.version_label,
+        evalkit=__version__,
+        missing=missing,
+    )
+
+
+def _judge_signature(metric: Metric, judge: JudgeRecord, missing: Missing) -> Signature:
+    models = [model.replace("|", "_") for model in judge.models or [judge.judge]]
+    return Signature(
+        metric=metric.name,
+        encoder=_joined(f"judge/{model}" for model in models),
+        image=judge.image,
+        template=judge.rubric.label,
+        dtype=str(judge.asked.get("dtype", "unknown")),
+        manner=judge.manner,
+        alpha=ALPHA_RULE,
+        aspect=None,
         version=metric.version_label,
         evalkit=__version__,
         missing=missing,

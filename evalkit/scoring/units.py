@@ -30,7 +30,7 @@ from evalkit.images.decode import decode_image
 from evalkit.images.facts import ImageFacts, facts_of
 from evalkit.images.pairs import align, masked
 from evalkit.images.stored import AnyImage
-from evalkit.metrics.features import TEXT_FIELDS, Feature, FeatureKey, PairFeature, VectorFeature
+from evalkit.metrics.features import TEXT_FIELDS, Feature, FeatureKey, ItemFeature, PairFeature, VectorFeature
 from evalkit.scoring.requests import FILE, Content, FileFeature, InputFeature, TokenFeature, environment
 from evalkit.storage.prefetch import in_batches
 
@@ -198,9 +198,7 @@ class ScoreWorker:
                     numbers = feature.measure(edited=pair.edited, source=pair.source, **background)
                     found[feature.key] = np.array(numbers, dtype=np.float64)
             else:
-                shown = dict(zip((name for name in feature.takes if name in IMAGE_FIELDS), opened, strict=True))
-                texts = zip((name for name in feature.takes if name in TEXT_FIELDS), content.texts, strict=True)
-                found[feature.key] = WholeItem(**shown, **dict(texts))  # type: ignore[arg-type]
+                found[feature.key] = whole_item(feature, opened, content.texts)
         return found
 
     def _numbers(self, feature: Feature | InputFeature, ready: list[Any]) -> Iterable[Numbers]:
@@ -220,6 +218,13 @@ class ScoreWorker:
             if isinstance(feature, FileFeature) or feature.judge is None:
                 return self._encoders[feature.encoder].encode_items(ready)
             return [np.array(feature.judge(item), dtype=np.float64) for item in ready]
+
+
+def whole_item(feature: ItemFeature, images: Sequence[Image.Image], texts: Sequence[str]) -> WholeItem:
+    """What is shown of an item: the images and texts that a feature takes, in its order."""
+    shown = dict(zip((name for name in feature.takes if name in IMAGE_FIELDS), images, strict=True))
+    written = zip((name for name in feature.takes if name in TEXT_FIELDS), texts, strict=True)
+    return WholeItem(**shown, **dict(written))  # type: ignore[arg-type]
 
 
 class _UnitImages:

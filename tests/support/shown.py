@@ -32,6 +32,7 @@ STAND_INS: tuple[tuple[str, str, str], ...] = (
     (r" --workers 16| --address auto", "", "belongs to Ray's cluster"),
     (r"--engine ray", "--engine local", "starting Ray takes half a minute; it has tests of its own"),
     (r"conda run -n old python", "python", "is a program of the reader's"),
+    (r"judge:http://localhost:8000/v1/", "judge:$JUDGE_SERVER/", "is a server of the reader's"),
     (r"--set model=gpt-image-1", r"\g<0> --set base_url=$IMAGE_SERVER", "is a service that charges"),
     (r"^evalkit (check|score|compare|power|validate|submit)$", r"\g<0> --help", "is named, not shown"),
     (r"requests_per_minute=5", "requests_per_minute=6000", "is twelve seconds for each"),

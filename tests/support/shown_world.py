@@ -33,6 +33,7 @@ from tests.support.diffusion import save_tiny
 from tests.support.fakes import make_items, save_picture
 from tests.support.hub import HubServer, use_in_process
 from tests.support.image_server import image_server
+from tests.support.judging import judge_server
 from tests.support.pie_bench import EDITS, write_copy, write_outputs
 from tests.support.pipelines import save_tiny_pipeline
 from tests.support.runs import A, B
@@ -116,6 +117,8 @@ def world(laid_out: Path, root: Path, lines: Sequence[str]) -> Iterator[None]:
         if "edit http" in text:
             patch.setenv("OPENAI_API_KEY", "none")
             patch.setenv("IMAGE_SERVER", stack.enter_context(image_server()).base_url)
+        if "--judge" in text:
+            patch.setenv("JUDGE_SERVER", stack.enter_context(judge_server()).base_url)
         if "s3://" in text:
             stack.enter_context(_bucket(patch))
         # The site would be shown until Ctrl-C.

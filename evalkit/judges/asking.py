@@ -1,0 +1,260 @@
+"""A judge with a rubric, asked about items: many at a time, each answer kept as soon as it is there."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from evalkit.edits.whole_item import WholeItem
+from evalkit.encoders.base import FeatureCache, decoding_rules, settings_digest
+from evalkit.errors import BudgetSpentError, CacheError, EndpointError, ImageError
+from evalkit.formatting import counted
+from evalkit.judges.base import Judge, JudgeAnswer, JudgeSettings, Question
+from evalkit.judges.budget import Budget
+from evalkit.judges.judgement import Judgement, JudgeRecord
+from evalkit.judges.reading import FAILED, read_answer
+from evalkit.judges.rubric import Rubric
+
+_AHEAD = 2
+"""Questions that wait for each thread, so that none waits for a question."""
+REQUEST = "judgement"
+"""How the requests begin by which a cache remembers answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeOptions:
+    """Who judges, and how."""
+
+    spec: str
+    """``judge:http://HOST:PORT/v1/MODEL`` or ``judge:transformers:DIR``."""
+    rubrics: tuple[str, ...] = ()
+    """Names or YAML files; by default ``judge``, or ``judge_caption`` where no item has an instruction."""
+    repeats: int = 1
+    """Answers about each edit, each with a seed of its own."""
+    budget: str | None = None
+    """What may be spent: ``2.50`` in the currency of the settings, ``100000tokens`` or ``50answers``."""
+    concurrency: int = 8
+    """Questions that are in hand at the same time."""
+    settings: JudgeSettings = field(default_factory=JudgeSettings)
+
+
+Unjudged = tuple[str, Callable[[], WholeItem]]
+"""The digest of a content, and what gives it to be looked at; it may raise an ImageError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """All answers about one content, by repeat."""
+
+    digest: str
+    answers: tuple[JudgeAnswer | None, ...] = ()
+    """None where the judge could not be asked."""
+    failures: tuple[str, ...] = ()
+    """Why not, each once."""
+    unreadable: str = ""
+    """Why nobody could look at it: an image cannot be decoded."""
+
+
+class RubricJudge:
+    """A judge that was opened, with one rubric.
+
+    Args:
+        judge: Who answers.
+        rubric: What it is asked.
+        options: How often, how many at a time, and how pictures are sent.
+        cache: Remembers answers; one that fails midway is done without.
+        budget: What may be spent, shared by all rubrics of a command.
+    """
+
+    def __init__(
+        self, judge: Judge, rubric: Rubric, options: JudgeOptions, cache: FeatureCache, budget: Budget | None = None
+    ) -> None:
+        self.rubric, self.repeats = rubric, options.repeats
+        self._judge, self._options, self._cache, self._budget = judge, options, cache, budget
+        facts = [dict(judge.key), rubric.digest, options.settings.image_label, decoding_rules()]
+        self._key = settings_digest(facts)
+        self.n_asked = 0
+        with suppress(CacheError):
+            cache.describe(self._key, f"judge/{rubric.name}/{judge.label}")
+
+    def ask(self, contents: Iterable[Unjudged]) -> Iterator[Answered]:
+        """The answers about each content, in the order in which they are complete.
+
+        Raises:
+            BudgetSpentError: The budget does not suffice; what was answered is kept.
+            EndpointError: No question can be answered: a wrong key or address.
+        """
+        waiting: dict[Future[JudgeAnswer], tuple[_Content, int]] = {}
+        size = self._options.concurrency
+        with ThreadPoolExecutor(size) as pool:
+            try:
+                for content in map(_Content.of, contents):
+                    content.answers = {
+                        n: known for n in range(self.repeats) if (known := self._known(content.digest, n))
+                    }
+                    for repeat in (n for n in range(self.repeats) if n not in content.answers):
+                        content.n_open += 1
+                        waiting[pool.submit(self._answer, content, repeat)] = content, repeat
+                    if not content.n_open:
+                        yield content.answered(self.repeats)
+                    while len(waiting) >= size * _AHEAD:
+                        yield from self._collect(waiting)
+                while waiting:
+                    yield from self._collect(waiting)
+            except BaseException as failure:
+                for future in waiting:
+                    future.cancel()
+                self._keep_those_in_hand(waiting)
+                self._explain(failure)
+                raise
+
+    def _collect(self, waiting: "dict[Future[JudgeAnswer], tuple[_Content, int]]") -> Iterator[Answered]:
+        """Takes what is ready, and gives the contents that are complete by it."""
+        for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+            content, repeat = waiting.pop(future)
+            content.n_open -= 1
+            try:
+                content.answers[repeat] = future.result()
+                self._remember(content.digest, repeat, content.answers[repeat])
+            except ImageError as failure:
+                content.unreadable = str(failure)
+            except EndpointError as failure:
+                if failure.fatal:
+                    raise
+                content.failures.append(str(failure))
+            if not content.n_open:
+                yield content.answered(self.repeats)
+
+    def _answer(self, content: "_Content", repeat: int) -> JudgeAnswer:
+        question = content.question(self.rubric, self._options.settings)
+        if self._budget is None:
+            return self._judge.ask(question, seed=repeat)
+        self._budget.reserve()
+        answer = None
+        try:
+            answer = self._judge.ask(question, seed=repeat)
+        finally:
+            self._budget.settle(answer)
+        return answer
+
+    def _keep_those_in_hand(self, waiting: "Mapping[Future[JudgeAnswer], tuple[_Content, int]]") -> None:
+        """Answers that come when the run has ended already were paid for."""
+        for future, (content, repeat) in waiting.items():
+            with suppress(Exception):
+                if not future.cancelled():
+                    self._remember(content.digest, repeat, future.result())
+
+    def _explain(self, failure: BaseException) -> None:
+        """Raises with how to go on what ends a run."""
+        kept = f"{counted(self.n_asked, 'answer')} came before that and {'is' if self.n_asked == 1 else 'are'} kept"
+        if isinstance(failure, BudgetSpentError):
+            raise BudgetSpentError(f"{failure}: {kept}. Go on: the same command, with more --budget") from None
+        if isinstance(failure, EndpointError):
+            raise EndpointError(
+                f"The judge {self._judge.label} cannot be asked: {failure}; {kept}. Mend it, and give the same command "
+                "again",
+                fatal=True,
+            ) from failure
+
+    def _request(self, digest: str, repeat: int) -> str:
+        return f"{REQUEST} {self._key} {digest} {repeat}"
+
+    def _known(self, digest: str, repeat: int) -> JudgeAnswer | None:
+        with suppress(CacheError, TypeError):
+            facts = self._cache.recall(self._request(digest, repeat))
+            return JudgeAnswer(**facts) if facts else None
+        return None
+
+    def _remember(self, digest: str, repeat: int, answer: JudgeAnswer) -> None:
+        self.n_asked += 1
+        with suppress(CacheError):
+            self._cache.remember(self._request(digest, repeat), self._key, asdict(answer))
+
+    # What is said of it
+
+    def judgements(self, item_id: str, seed: int | None, answered: Answered) -> list[Judgement]:
+        """The lines of an edit."""
+        found = []
+        for repeat, answer in enumerate(answered.answers):
+            line: dict[str, Any] = {"item_id": item_id, "seed": seed, "rubric": self.rubric.name, "repeat": repeat}
+            if answer is None:
+                found.append(Judgement(**line, scores=None, reason=FAILED, text="; ".join(answered.failures)))
+                continue
+            reading = read_answer(self.rubric, answer)
+            scores = None if reading.scores is None else dict(reading.scores)
+            line |= {"scores": scores, "reason": reading.reason, "reasoning": reading.reasoning}
+            found.append(Judgement(**line, **asdict(answer)))
+        return found
+
+    def record(self, judgements: Iterable[Judgement]) -> JudgeRecord:
+        """What a run's record says of it.
+
+        Args:
+            judgements: Its own, of the whole run.
+        """
+        own = [judgement for judgement in judgements if judgement.rubric == self.rubric.name]
+        answered = [judgement for judgement in own if judgement.model]
+        unread: dict[str, int] = {}
+        for judgement in own:
+            if judgement.reason:
+                unread[judgement.reason] = unread.get(judgement.reason, 0) + 1
+        return JudgeRecord(
+            judge=self._judge.label,
+            asked=dict(self._judge.key),
+            image=self._options.settings.image_label,
+            rubric=self.rubric,
+            repeats=self.repeats,
+            models=sorted({judgement.model for judgement in answered}),
+            forms=sorted({"schema" if judgement.is_structured else "text" for judgement in answered}),
+            n_answers=len(answered),
+            n_asked=self.n_asked,
+            unread=unread,
+            input_tokens=_total(judgement.input_tokens for judgement in answered),
+            output_tokens=_total(judgement.output_tokens for judgement in answered),
+            cost=_total(judgement.cost for judgement in answered),
+            currency=self._options.settings.currency,
+        )
+
+
+@dataclass
+class _Content:
+    """A content while it is asked about."""
+
+    digest: str
+    look: Callable[[], WholeItem]
+    answers: dict[int, JudgeAnswer] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    unreadable: str = ""
+    n_open: int = 0
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._question: Question | None = None
+
+    @classmethod
+    def of(cls, unjudged: Unjudged) -> "_Content":
+        return cls(*unjudged)
+
+    def question(self, rubric: Rubric, settings: JudgeSettings) -> Question:
+        """Made once for all repeats."""
+        with self._lock:
+            if self._question is None:
+                self._question = rubric.question_about(self.look(), settings)
+            return self._question
+
+    def answered(self, repeats: int) -> Answered:
+        self._question = None
+        return Answered(
+            digest=self.digest,
+            answers=tuple(self.answers.get(repeat) for repeat in range(repeats)),
+            failures=tuple(dict.fromkeys(self.failures)),
+            unreadable=self.unreadable,
+        )
+
+
+def _total(numbers: Iterable[Any]) -> Any:  # noqa: ANN401 - whole numbers or amounts
+    """Their sum; None where one is not known, or there is none."""
+    found = list(numbers)
+    return None if not found or None in found else sum(found)
