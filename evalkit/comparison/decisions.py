@@ -32,6 +32,7 @@ def metric_scores(joined: Joined, metric: ComparedMetric) -> MetricScores:
         failed={}
         if metric.name == FAILURE_RATE.name or beside
         else {method: joined.failed(method) for method in scores},
+        own_repeats=metric.repeated and beside is None,
         seed_labels={method: joined.seed_labels(method, metric.name) for method in scores},
     )
 

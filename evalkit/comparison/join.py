@@ -1,7 +1,7 @@
 """Methods joined by item: one array per method and metric, on the same items, in the same groups."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,8 @@ class MethodRows:
     values stand in the order of its rows."""
     failed: Mask
     """``(rows,)``, where the edit failed: there is no edited image, and the values were given."""
+    repeats: Mapping[str, Floats]
+    """Metric to ``(rows, repeats)`` scores of a judge that answered several times, NaN where an answer has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +80,17 @@ class Joined:
     def values(self, method: str, metric: str) -> Floats:
         """``(n, seeds)``, NaN where there is no value; of the seeds those with which there is any."""
         rows = self.methods[method]
+        if metric in rows.repeats:
+            table = np.full((len(self.items), rows.repeats[metric].shape[1]), np.nan)
+            table[rows.items] = rows.repeats[metric]
+            return table
         table = np.full((len(self.items), int(rows.columns.max(initial=0)) + 1), np.nan)
         table[rows.items, rows.columns] = rows.table.column(metric) + 0.0  # −0.0 would be shown with its sign
         return table[:, self._used(method, metric)]
 
     def seed_labels(self, method: str, metric: str) -> tuple[str, ...] | None:
         """The seed of each column of :meth:`values`; None where they have none that another method could share."""
-        seeds = self.methods[method].seeds
+        seeds = None if metric in self.methods[method].repeats else self.methods[method].seeds
         return None if seeds is None else tuple(seeds[column] for column in self._used(method, metric).tolist())
 
     def _used(self, method: str, metric: str) -> Indices:
@@ -152,7 +158,7 @@ def join(methods: Sequence[Method], metrics: Sequence[str], groups: Mapping[str,
     together = pa.chunked_array([m.table.items["item_id"].combine_chunks() for m in methods]).unify_dictionaries()
     items = together.chunk(0).dictionary.to_pylist()
     rows = {
-        method.name: _rows_of(method.table, factorize(ids)[0])
+        method.name: replace(_rows_of(method.table, factorize(ids)[0]), repeats=_repeats_of(method, metrics))
         for method, ids in zip(methods, together.chunks, strict=True)
     }
     _refuse_disjoint(items, rows)
@@ -199,8 +205,25 @@ def _rows_of(table: ScoreFrame, items: Indices) -> MethodRows:
         items=items,
         columns=np.argsort(by_number)[codes] if shared else position,
         seeds=seeds if shared else None,
+        repeats={},
         failed=~table.is_ok() & np.any([~np.isnan(table.column(metric)) for metric in table.metrics], axis=0),
     )
+
+
+def _repeats_of(method: Method, metrics: Sequence[str]) -> dict[str, Floats]:
+    """The scores of each repeat of a judge; one that was given, as to a failed edit, is that of every repeat."""
+    found: dict[str, Floats] = {}
+    rows = {row.item_id: number for number, row in enumerate(method.table.rows)} if method.judgements else {}
+    for metric in (name for name in metrics if rows and method.is_repeated(name)):
+        rubric, _, score = metric.partition(":")
+        own = [each for each in method.judgements if each.rubric == rubric and each.scores and each.item_id in rows]
+        scores = np.full((len(rows), 1 + max((each.repeat for each in own), default=0)), np.nan)
+        for each in own:
+            scores[rows[each.item_id], each.repeat] = (each.scores or {})[score]
+        given = np.isnan(scores).all(axis=1)
+        scores[given] = method.table.column(metric)[given, None]
+        found[metric] = scores
+    return found
 
 
 def _missing(rows: MethodRows, metric: str, n_items: int, code_of: dict[str, int]) -> Indices:

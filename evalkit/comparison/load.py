@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evalkit.errors import OptionError, RunError
 from evalkit.formatting import listed, one_line_names
+from evalkit.judges.judgement import Judgement
 from evalkit.registry import nearest
 from evalkit.scores.columns import ColumnNames
 from evalkit.scores.external import read_table
@@ -49,6 +50,16 @@ class Method:
     """The column that was taken for one of groups, though its name does not say so."""
     zeroed: frozenset[str] = frozenset()
     """Metrics with values so small that they count as 0."""
+    judgements: tuple[Judgement, ...] = ()
+    """What judges answered about its edits."""
+
+    def is_repeated(self, metric: str) -> bool:
+        """Whether a judge answered several times about each item's one edit: its repeats then stand for seeds.
+
+        Of several edits of an item the spread holds the judge's already.
+        """
+        judge = self.record.judges.get(metric.partition(":")[0]) if self.record else None
+        return judge is not None and judge.repeats > 1 and len(self.table) == self.table.n_items
 
 
 def load_methods(
@@ -202,7 +213,7 @@ def _read(source: str | Path | ScoredRun, columns: ColumnNames, *, is_alone: boo
 
 
 def _run(run: ScoredRun, source: str) -> Method:
-    return Method(name=run.record.run, source=source, table=run.table, record=run.record)
+    return Method(name=run.record.run, source=source, table=run.table, record=run.record, judgements=run.judgements)
 
 
 def _table(path: Path, columns: ColumnNames, *, is_alone: bool) -> tuple[list[Method], list[str]]:

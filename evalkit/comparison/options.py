@@ -134,6 +134,7 @@ def plan_comparison(methods: Sequence[Method], options: ComparisonOptions) -> Co
             signature=signed.metrics[name].signature if signed else None,
             margin=_positive(name, margins.get(name)),
             is_rate=scales[name].is_rate,
+            repeated=any(method.is_repeated(name) for method in methods),
             range=scales[name].range,
             neutral=known[name].neutral if name in known else None,
         )

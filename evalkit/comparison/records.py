@@ -62,6 +62,8 @@ class ComparedMetric:
     """Differences smaller than this do not matter; None where nobody said so."""
     is_rate: bool = False
     """Whether it is a mean of zeros and ones."""
+    repeated: bool = False
+    """Whether the repeats of a judge stand for seeds."""
     range: tuple[float | None, float | None] = (None, None)
     """Its least and greatest value, None where it has none or nobody knows it."""
     neutral: float | None = None

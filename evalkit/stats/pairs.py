@@ -277,6 +277,7 @@ def new_seeds(pair: Paired, tests: PairTests, options: InferenceOptions) -> Seed
         groups=pair.groups,
         paired=pair.seeds_paired,
         widest=None if tests.low is None or tests.high is None else (tests.high - tests.low) / 2,
+        crossed=not pair.metric.own_repeats,
     )
 
 

@@ -71,6 +71,9 @@ class MetricScores:
     seed_labels: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     """Method to the names of its columns' seeds, None where they have none. Equal names are one and the same seed."""
 
+    own_repeats: bool = False
+    """Whether each item's columns are repeats of its own, as of a judge: the items of a column share nothing."""
+
     def __post_init__(self) -> None:
         """Raise an OptionError unless every method has a finite table of the same items."""
         tables = list(self.scores.values())

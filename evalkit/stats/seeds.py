@@ -241,6 +241,7 @@ def fixed_items_interval(
     groups: Labels | None = None,
     paired: bool = False,
     widest: float | None = None,
+    crossed: bool = True,
 ) -> SeedInterval:
     """The interval of the mean difference b − a on exactly these items, uncertain only through the seeds.
 
@@ -266,6 +267,8 @@ def fixed_items_interval(
         groups: ``(n,)``; items of a group may share what a seed does to them. By default each is its own.
         paired: Whether the columns of both are the same seeds. An item of which one method lacks a seed unpairs them.
         widest: Half-width of the interval over new items and new seeds: fixed items are never less certain.
+        crossed: Whether the items of a seed may share an effect; not where each item has repeats of its own, as of a
+            judge.
 
     Raises:
         OptionError: The items, or the paired seeds, differ in number, or an item has no score.
@@ -282,7 +285,10 @@ def fixed_items_interval(
     means = [_means(values) for values in (values_a, values_b)]
     coded = code_groups(np.arange(len(values_a)) if groups is None else groups)
     paired = paired and bool((np.isfinite(values_a) == np.isfinite(values_b)).all())
-    parts = [_spread(values, coded) for values in ([values_b - values_a] if paired else [values_a, values_b])]
+    parts = [
+        _spread(values, coded, crossed=crossed)
+        for values in ([values_b - values_a] if paired else [values_a, values_b])
+    ]
     variance, freedom, reason = _together(parts)
     p_values = [part.crossed.p_value for part in parts if part is not None and part.crossed is not None]
     half = None if reason else float(stdtrit(freedom, 0.5 + level / 2)) * math.sqrt(variance)
@@ -309,17 +315,17 @@ class _Spread:
     crossed: CrossedSeedEffect | None
 
 
-def _spread(values: Floats, groups: Groups) -> _Spread | None:
+def _spread(values: Floats, groups: Groups, *, crossed: bool) -> _Spread | None:
     """The variance of the mean through seeds; None where no item was run twice."""
     counts, n_items = _counts(values), len(values)
     again = counts > 1
     if not again.any():
         return None
-    crossed = crossed_seed_effect(values, groups)
-    if crossed is not None and crossed.counts:
-        shared = crossed.variance * _share_of_seeds(np.isfinite(values), counts)
-        variance = shared + crossed.error_mean_square * float((1 / counts).sum()) / n_items**2
-        return _Spread(variance=variance, freedom=crossed.n_seeds - 1.0, crossed=crossed)
+    effect = crossed_seed_effect(values, groups) if crossed else None
+    if effect is not None and effect.counts:
+        shared = effect.variance * _share_of_seeds(np.isfinite(values), counts)
+        variance = shared + effect.error_mean_square * float((1 / counts).sum()) / n_items**2
+        return _Spread(variance=variance, freedom=effect.n_seeds - 1.0, crossed=effect)
     deviations = np.nan_to_num(values - _means(values)[:, None])
     if np.square(deviations).max() <= _ROUNDING * np.nanmax(np.square(values)):
         deviations[:] = 0.0
@@ -329,7 +335,7 @@ def _spread(values: Floats, groups: Groups) -> _Spread | None:
     scaled = deviations / np.sqrt(counts * np.maximum(counts - 1, 1))[:, None]
     variance = (float(np.square(groups.sums(scaled)).sum()) + mean_variance * float((~again).sum())) / n_items**2
     repeats = float((counts - 1).sum())
-    return _Spread(variance=variance, freedom=repeats * n_items / float(np.square(groups.sizes).sum()), crossed=crossed)
+    return _Spread(variance=variance, freedom=repeats * n_items / float(np.square(groups.sizes).sum()), crossed=effect)
 
 
 def _together(parts: list[_Spread | None]) -> tuple[float, float | None, str | None]:

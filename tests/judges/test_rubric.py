@@ -88,7 +88,7 @@ def test_the_digest_follows_what_is_asked_and_nothing_else(tmp_path):
         ("{instruction}", "{prompt}", r"question: expected .*, got {prompt}"),
         ("{edited_image}", "", r"expected {edited_image} and {criteria}"),
         ("highest: 5", "highest: 1", "lowest: expected less than highest"),
-        ("title: Light", "titel: Light", "titel"),
+        ("title: Light", "titel: Light", "title: Field required"),
         ("criteria:\n  light: {summary: whether, question: 'Is it?'}", "criteria: {}", "criteria"),
         ("  light: {", "  Light!: {", "criteria"),
         ("title: Light", "title: [", "line"),

@@ -40,7 +40,7 @@ def sentence_of(pair: PairComparison, metric: ComparedMetric, inference: Inferen
     parts = [
         _effect(pair, metric, inference),
         *_labels(pair),
-        *_seeds(pair),
+        *_seeds(pair, metric),
         _p_values(pair, metric, inference),
         f"{'win/tie/loss' if metric.direction_known else 'more/equal/less'} {win_tie_loss(pair)}"
         + (f" of the {pair.labels.n_items:,} labelled" if pair.labels else ""),
@@ -208,7 +208,8 @@ def _effect(pair: PairComparison, metric: ComparedMetric, inference: Inference) 
     """The difference, or under a test of ranks their balance, with its interval and what it rests on."""
     effect, interval = effect_cells(pair, ranks=inference.is_about_ranks)
     ends = "" if interval == DASH else f" {interval}"
-    seeds = f", {pair.n_seeds} seeds" if pair.n_seeds > 1 else ""
+    of = "answers of the judge to each" if metric.repeated else "seeds"
+    seeds = f", {pair.n_seeds} {of}" if pair.n_seeds > 1 else ""
     basis = f"{inference.level}, {items_and_groups(inference, pair.n_items, pair.n_groups)}{seeds}"
     name = one_line(metric.name)
     if inference.is_about_ranks:
@@ -249,10 +250,10 @@ def _p_values(pair: PairComparison, metric: ComparedMetric, inference: Inference
     return f"{raw}, {CORRECTION_NAMES[correction]}{adjusted} ({counted(pair.n_comparisons, 'comparison')}{family})"
 
 
-def _seeds(pair: PairComparison) -> Iterator[str]:
-    """The other question: not "new items like these", but "these items, new seeds"."""
+def _seeds(pair: PairComparison, metric: ComparedMetric) -> Iterator[str]:
+    """The other question: not "new items like these", but "these items, new seeds", or new answers of a judge."""
     if pair.new_seeds is not None:
-        yield _new_seeds(pair.new_seeds)
+        yield _new_answers(pair.new_seeds) if metric.repeated else _new_seeds(pair.new_seeds)
     if pair.seed_effect:
         yield (
             f"seeds shift all items together (standard deviation {format_number(pair.seed_effect)}), which is part of "
@@ -265,6 +266,13 @@ def _new_seeds(found: SeedInterval) -> str:
         return f"on these very items with new seeds no interval: {found.reason}"
     ends = format_interval(found.low, found.high, format_signed)
     return f"on these very items with new seeds {ends}, seeds {'paired' if found.paired else 'not paired'}"
+
+
+def _new_answers(found: SeedInterval) -> str:
+    if found.low is None or found.high is None:
+        reason = (found.reason or "").replace("seeds", "repeats")
+        return f"on these very edits with new answers of the judge no interval: {reason}"
+    return f"on these very edits with new answers of the judge {format_interval(found.low, found.high, format_signed)}"
 
 
 def _failures(pair: PairComparison, inference: Inference) -> Iterator[str]:
