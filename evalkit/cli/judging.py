@@ -21,32 +21,37 @@ _OTHERS = {
 }
 
 
-def judge_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options of a judge to a command and passes them as one ``judge`` record, None without a judge."""
-
-    @click.option("--judge", "judge_spec", metavar="SPEC", help=JUDGE_HELP)
-    @click.option(
+_OPTIONS = (
+    click.option("--judge", "judge_spec", metavar="SPEC", help=JUDGE_HELP),
+    click.option(
         "--rubric",
         "rubrics",
         metavar="NAME|FILE",
         multiple=True,
         help="What the judge is asked; can be repeated: evalkit list rubrics.  [default: judge, or judge_caption "
         "without instructions]",
-    )
-    @click.option("--repeats", type=click.IntRange(min=1), help="Answers about each edit.  [default: 1]")
-    @click.option(
+    ),
+    click.option("--repeats", type=click.IntRange(min=1), help="Answers about each edit.  [default: 1]"),
+    click.option(
         "--budget",
         metavar="AMOUNT",
         help="Stop before more is spent: 2.50, 100000tokens or 50answers.",
-    )
-    @click.option("--concurrency", type=click.IntRange(1, 1024), help="Questions at the same time.  [default: 8]")
-    @click.option(
+    ),
+    click.option("--concurrency", type=click.IntRange(1, 1024), help="Questions at the same time.  [default: 8]"),
+    click.option(
         "--judge-set",
         "judge_settings",
         metavar="NAME=VALUE",
         multiple=True,
         help="A setting of the judge, such as temperature=0.7: evalkit guide judging.",
-    )
+    ),
+)
+"""Of a judge, in the order of the help."""
+
+
+def judge_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of a judge to a command and passes them as one ``judge`` record, None without a judge."""
+
     @functools.wraps(command)
     def wrapped(
         *args: Any,  # noqa: ANN401 - click passes options
@@ -70,7 +75,7 @@ def judge_options(command: Callable[..., Any]) -> Callable[..., Any]:
             raise click.UsageError(f"{_OTHERS[next(iter(given))]} goes with --judge SPEC.")
         return command(*args, judge=_options(judge_spec, given) if judge_spec else None, **kwargs)
 
-    return wrapped
+    return functools.reduce(lambda wrapping, option: option(wrapping), reversed(_OPTIONS), wrapped)
 
 
 def _options(spec: str, given: dict[str, Any]) -> "JudgeOptions":

@@ -105,9 +105,7 @@ def plan_comparison(methods: Sequence[Method], options: ComparisonOptions) -> Co
         options = replace(options, margins=theirs)
     chosen, left_out = _choose(methods, options)
     _refuse_others(chosen, options)
-    judged = {name: m for method in methods if method.record for name, m in metrics_in(method.record).items()}
-    known = {name: METRICS.get(name) for name in set(METRICS.names()).intersection(chosen)}
-    known |= {name: metric for name, metric in judged.items() if name in chosen}
+    known = _known(methods, chosen)
     directions, assumed = _directions(methods, chosen, known, options)
     primary, margins = list(options.primary), dict(options.margins)
     protocol = _protocol_of(methods)
@@ -117,8 +115,7 @@ def plan_comparison(methods: Sequence[Method], options: ComparisonOptions) -> Co
         primary = primary or [name for name in protocol.primary if name in chosen]
         margins = {**agreed, **margins}
     if not primary:
-        directed = [name for name in chosen if directions[name] is not None]
-        primary = (directed or chosen)[:1]
+        primary = ([name for name in chosen if directions[name] is not None] or chosen)[:1]
         if len(chosen) > 1 or left_out:
             first = "the first" if primary == chosen[:1] else "the first of which it is known which way is better"
             left_out.append(f"nobody named the primary metric: it is {primary[0]}, {first}. Another: --primary NAME")
@@ -141,6 +138,15 @@ def plan_comparison(methods: Sequence[Method], options: ComparisonOptions) -> Co
         for name in chosen
     )
     return ComparisonPlan(metrics=compared, options=options, notes=(*left_out, *assumed, *rates))
+
+
+def _known(methods: Sequence[Method], chosen: Sequence[str]) -> dict[str, Metric]:
+    """Those of the metrics that are registered, or whose rubric is in the record of a run."""
+    known = {name: METRICS.get(name) for name in set(METRICS.names()).intersection(chosen)}
+    for method in methods:
+        judged = metrics_in(method.record) if method.record else {}
+        known |= {name: metric for name, metric in judged.items() if name in chosen}
+    return known
 
 
 def _check(methods: Sequence[Method], options: ComparisonOptions) -> None:

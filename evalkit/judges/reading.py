@@ -31,7 +31,7 @@ _MOST_OBJECTS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class AnswerReading:
     """What an answer says."""
 
     scores: Mapping[str, float] | None
@@ -42,7 +42,7 @@ class Reading:
     """What the judge said of the edit."""
 
 
-def read_answer(rubric: Rubric, answer: JudgeAnswer) -> Reading:
+def read_answer(rubric: Rubric, answer: JudgeAnswer) -> AnswerReading:
     """The scores in an answer.
 
     Args:
@@ -50,18 +50,18 @@ def read_answer(rubric: Rubric, answer: JudgeAnswer) -> Reading:
         answer: What was answered.
     """
     if answer.finish == "refusal":
-        return Reading(scores=None, reason=REFUSED)
+        return AnswerReading(scores=None, reason=REFUSED)
     if answer.finish == "length":
-        return Reading(scores=None, reason=CUT_OFF)
+        return AnswerReading(scores=None, reason=CUT_OFF)
     given, reasoning = _given(rubric, answer.text)
     if given is None:
-        return Reading(scores=None, reason=UNREADABLE, reasoning=reasoning)
+        return AnswerReading(scores=None, reason=UNREADABLE, reasoning=reasoning)
     if any(not rubric.lowest <= value <= rubric.highest for value in given.values()):
-        return Reading(scores=None, reason=OFF_SCALE, reasoning=reasoning)
+        return AnswerReading(scores=None, reason=OFF_SCALE, reasoning=reasoning)
     if rubric.whole and any(value != int(value) for value in given.values()):
-        return Reading(scores=None, reason=OFF_SCALE, reasoning=reasoning)
+        return AnswerReading(scores=None, reason=OFF_SCALE, reasoning=reasoning)
     combined = {name: combination.value(given) for name, combination in rubric.combined.items()}
-    return Reading(scores={**given, **combined}, reasoning=reasoning)
+    return AnswerReading(scores={**given, **combined}, reasoning=reasoning)
 
 
 def _given(rubric: Rubric, text: str) -> tuple[dict[str, float] | None, str | None]:

@@ -27,7 +27,7 @@ BY_INSTRUCTION, BY_CAPTION = "judge", "judge_caption"
 """Ours, for items with an instruction and for those that have only a target caption."""
 REASONING = "reasoning"
 """The part of an answer that is words."""
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+CriterionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Family = Literal["alignment", "preservation"]
 
 
@@ -50,7 +50,7 @@ class Combination(_RubricPart):
 
     summary: str
     how: Literal["geometric_mean_of_minima", "mean", "minimum"]
-    of: tuple[tuple[Name, ...], ...]
+    of: tuple[tuple[CriterionName, ...], ...]
     """Criteria in groups: of each the least counts, or their mean."""
     family: Family = "alignment"
 
@@ -72,7 +72,7 @@ class Combination(_RubricPart):
 class Rubric(_RubricPart):
     """What a judge is shown and asked, and how its answers become numbers."""
 
-    name: Name
+    name: CriterionName
     """The file's, without its suffix; the metrics are called ``name:criterion``."""
     title: str
     version: int
@@ -86,8 +86,8 @@ class Rubric(_RubricPart):
     highest: float
     whole: bool = True
     """Whether only whole numbers can be given."""
-    criteria: Annotated[Mapping[Name, Criterion], Field(min_length=1)]
-    combined: Mapping[Name, Combination] = {}
+    criteria: Annotated[Mapping[CriterionName, Criterion], Field(min_length=1)]
+    combined: Mapping[CriterionName, Combination] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Rubric":
@@ -129,7 +129,7 @@ class Rubric(_RubricPart):
 
     @property
     def label(self) -> str:
-        """Name and digest, as they stand in a signature."""
+        """CriterionName and digest, as they stand in a signature."""
         return f"{self.name}@{self.digest[:12]}"
 
     @property
@@ -194,7 +194,7 @@ def load_rubric(name: str) -> Rubric:
 
 
 def rubric_files() -> dict[str, Path]:
-    """Name to file of the rubrics that are installed, ours first."""
+    """CriterionName to file of the rubrics that are installed, ours first."""
     ours = {path.stem: path for path in sorted(RUBRICS.glob("*.yaml"))}
     return {entry.name: _plugin_file(entry.target) for entry in plugins(GROUP)} | ours
 
