@@ -7,17 +7,24 @@ from evalkit.encoders.transformers import load_directory
 from evalkit.errors import UnknownNameError, WeightsError
 
 DIRECTORY = Path(__file__).parent / "miniature_clip"
+DIRECTORIES = {"": DIRECTORY, "v2": DIRECTORY.with_name("miniature_clip_v2")}
+"""By the version of the shapes world that each was trained on."""
 
 
 def load(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
-    """The CLIP that comes with evalkit: for the shapes benchmark and dry runs, not for photographs."""
-    if argument:
+    """The CLIP that comes with evalkit: for the shapes benchmark and dry runs, not for photographs.
+
+    ``miniature:v2`` has seen the second version of the world, whose captions leave things out.
+    """
+    if argument not in DIRECTORIES:
         raise UnknownNameError(
-            f"There is one miniature encoder, without variants; got ':{argument}'. --encoder miniature"
+            f"The miniature encoder is called miniature or miniature:v2; got 'miniature:{argument}'. "
+            f"--encoder miniature:v2"
         )
-    if not DIRECTORY.is_dir():
+    directory = DIRECTORIES[argument]
+    if not directory.is_dir():
         raise WeightsError(
-            f"The miniature encoder's files are not in {DIRECTORY}: this installation is incomplete. "
+            f"The miniature encoder's files are not in {directory}: this installation is incomplete. "
             f"pip install --force-reinstall --no-deps evalkit-editing"
         )
-    return load_directory(DIRECTORY, name="miniature/clip", device=device, dtype=dtype)
+    return load_directory(directory, name=f"miniature/clip{argument and f'_{argument}'}", device=device, dtype=dtype)

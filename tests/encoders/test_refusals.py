@@ -55,7 +55,7 @@ def test_a_wrong_backend_is_told_the_nearest():
         ("open_clip:ViT-B32-quickgelu/openai", ["no architecture 'ViT-B32-quickgelu'", "ViT-B-32-quickgelu"]),
         ("open_clip:ViT-B-32-quickgelu/opneai", ["no weights 'opneai'", "Did you mean openai?", "metaclip_400m"]),
         ("open_clip:ViT-B-32", ["does not say which weights", "laion2b_s34b_b79k"]),
-        ("miniature:large", ["without variants"]),
+        ("miniature:large", ["miniature or miniature:v2", "miniature:large"]),
     ],
 )
 def test_wrong_names_are_told_the_nearest(spec, words):
@@ -268,7 +268,7 @@ def test_the_miniature_is_labelled_so(tmp_path, monkeypatch):
     encoder = open_encoder("miniature", device="cpu")
     assert encoder.spec.label.startswith("miniature/clip@")
     assert np.isfinite(encoder.encode_texts(["A photo of a red circle."])).all()
-    monkeypatch.setattr(miniature, "DIRECTORY", tmp_path / "absent")
+    monkeypatch.setitem(miniature.DIRECTORIES, "", tmp_path / "absent")
     assert "installation is incomplete" in refusal("miniature", WeightsError)
 
 
