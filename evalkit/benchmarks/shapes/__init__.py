@@ -7,12 +7,13 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 import numpy as np
 from PIL import Image
 
 from evalkit.benchmarks.base import Benchmark
-from evalkit.benchmarks.shapes.details import Details
+from evalkit.benchmarks.shapes.details import HEIGHTS, SLOPES, Details
 from evalkit.benchmarks.shapes.edits import EDIT_TYPES, LISTS, Edit, edits
 from evalkit.benchmarks.shapes.files import locate, mask_file, reference_file, source_file
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, Jitter, Scene, draw
@@ -99,6 +100,8 @@ def shapes_v2(name: str = "shapes:v2") -> Benchmark:
         name=name,
         title="Shapes, version 2",
         version=LISTS[name].version,
+        default_encoder="miniature:v2",
+        default_model="miniature:v2",
         description=(
             f"{first.description} Pictures hold details that captions never name, and captions name a part of the "
             f"attributes only: what is kept without being told can be measured. {LISTS[name].use}"
@@ -119,6 +122,9 @@ def shapes_v2(name: str = "shapes:v2") -> Benchmark:
         controls={
             "wrong_attribute": lambda item: _wrong(by_id[item.item_id]),
             "drawn_anew": lambda item: _drawn_anew(by_id[item.item_id]),
+            "other_stripe": lambda item: _other_stripe(by_id[item.item_id]),
+            "other_horizon": lambda item: _other_horizon(by_id[item.item_id]),
+            "other_unnamed": lambda item: _other_unnamed(by_id[item.item_id]),
         },
     )
 
@@ -158,6 +164,37 @@ def _drawn_anew(edit: Edit) -> Image.Image:
     drawn = {name: str(rng.choice(values)) for name, values in ATTRIBUTES.items() if name not in edit.named}
     scene = replace(edit.target, **drawn, details=Details.sample(rng))
     return Image.fromarray(draw(scene, Jitter.sample(rng)))
+
+
+def _other_stripe(edit: Edit) -> Image.Image:
+    """The perfect edit, but for the stripe: it is turned by a right angle."""
+    details = cast(Details, edit.target.details)
+    return _with_details(edit, replace(details, stripe_angle=(details.stripe_angle + 90.0) % 180.0))
+
+
+def _other_horizon(edit: Edit) -> Image.Image:
+    """The perfect edit, but for the horizon: its height and its slope are half of their ranges away."""
+    details = cast(Details, edit.target.details)
+    height, slope = (
+        low + (value - low + (high - low) / 2) % (high - low)
+        for value, (low, high) in ((details.horizon_height, HEIGHTS), (details.horizon_slope, SLOPES))
+    )
+    return _with_details(edit, replace(details, horizon_height=height, horizon_slope=slope))
+
+
+def _other_unnamed(edit: Edit) -> Image.Image:
+    """The perfect edit, but for what the captions leave out: each such attribute has another value, drawn by lot."""
+    rng = np.random.default_rng([*edit.item_id.encode(), 1])
+    others = {
+        name: str(rng.choice([value for value in values if value != edit.target.attributes[name]]))
+        for name, values in ATTRIBUTES.items()
+        if name not in edit.named
+    }
+    return Image.fromarray(draw(replace(edit.target, **others), edit.jitter))
+
+
+def _with_details(edit: Edit, details: Details) -> Image.Image:
+    return Image.fromarray(draw(replace(edit.target, details=details), edit.jitter))
 
 
 __all__ = ["EDIT_TYPES", "shapes", "shapes_v2", "shapes_v2_final", "shapes_v2_tuning"]
