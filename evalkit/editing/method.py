@@ -30,6 +30,8 @@ Value = bool | int | float | str | None
 Need = Literal["source_caption", "target_caption", "instruction", "edit_mask"]
 """A field of an item, beside its source image, without which a method cannot edit it."""
 NEEDS: tuple[Need, ...] = get_args(Need)
+Information = Literal["semantic", "structural"]
+"""What an edit can keep of the source image: of its subject, or of the scene around it."""
 Precision = Literal["fp32", "bf16", "fp16"]
 EditedPicture = Image.Image | npt.NDArray[np.uint8] | npt.NDArray[np.floating]
 """An RGB image, or ``(height, width, 3)`` sRGB: unsigned bytes, or floating-point numbers in [0, 1]."""
@@ -49,8 +51,9 @@ class Billed:
             raise ValueError(f"an edit's cost must be a number from 0 with a currency, got {self.cost} {self.currency}")
 
 
-MINIATURE = "miniature"
-"""The base model's name that stands for the small models that come with the adapters."""
+MINIATURE, MINIATURE_V2 = "miniature", "miniature:v2"
+"""The base models' names that stand for the small models that come with the adapters, by version of the shapes."""
+MINIATURES = (MINIATURE, MINIATURE_V2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +143,8 @@ class MethodCard:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     miniature: Mapping[str, Value] | None = None
     """The settings that differ from the published ones with the miniature base model; None: it cannot be used."""
+    conserves: frozenset[Information] = frozenset()
+    """What its authors say that it keeps, in the words of the survey's first table; empty: nothing is claimed."""
     edit_types: frozenset[str] | None = None
     """The edit types of the shapes benchmark that it can do, as tested there; None where it was not tested."""
     cannot: str = ""
@@ -173,7 +178,7 @@ class MethodRun:
     """What one run of a method is given: the base model and the settings."""
 
     model: str
-    """Hub identifier, local directory, or ``miniature``; empty for methods without a base model."""
+    """Hub identifier, local directory, ``miniature`` or ``miniature:v2``; empty for methods without a base model."""
     revision: str | None
     """Of the base model, where it is the card's own."""
     settings: Mapping[str, Any]

@@ -44,6 +44,7 @@ class HiPer(LatentDiffusionMethod):
             "checkpointing": CHECKPOINTING,
         },
         miniature={"updates": 60, "rate": 2e-2, "gamma": 0.3, "steps": 20, "guidance": 4.0, "checkpointing": False},
+        conserves=frozenset({"semantic"}),
         edit_types=frozenset(),
         cannot=(
             "Keep the layout or the background: each edit starts from fresh noise. What it carries along is what no "

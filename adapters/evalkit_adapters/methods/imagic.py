@@ -64,6 +64,7 @@ class Imagic(LatentDiffusionMethod):
             "guidance": 4.0,
             "checkpointing": False,
         },
+        conserves=frozenset({"semantic"}),
         edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot=(
             "Share its work: each target caption has its own optimisation, so edits of one source have only the "

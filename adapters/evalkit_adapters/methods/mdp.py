@@ -63,6 +63,7 @@ class MDP(LatentDiffusionMethod):
             "null_text_iterations": NULL_TEXT_ITERATIONS,
         },
         miniature={"guidance": 4.0, "steps": 20, "null_text_iterations": 3},
+        conserves=frozenset({"structural"}),
         edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot="Nothing protects what is not to be edited; the result depends much on the window.",
     )

@@ -60,6 +60,7 @@ class Pix2PixZero(LatentDiffusionMethod):
             "target_sentences": Setting(default="", summary="File of sentences about the target, one per line."),
         },
         miniature={"steps": 20, "guidance": 1.5},
+        conserves=frozenset({"structural"}),
         edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot="Large changes of shape or place: the cross-attention maps of the source are what it preserves.",
     )

@@ -68,6 +68,7 @@ class PlugAndPlay(LatentDiffusionMethod):
             "guidance": 1.5,
             "negative_caption": "",
         },
+        conserves=frozenset({"structural"}),
         edit_types=frozenset({"recolour", "reshape", "resize"}),
         cannot="The layout stays the source's: it does not move, add or remove things, nor protect the background.",
     )

@@ -90,6 +90,7 @@ class DiffusionCLIP:
             "passes": 2,
             "visits": 3,
         },
+        conserves=frozenset({"semantic", "structural"}),
         edit_types=frozenset(),
         cannot=(
             "It edits as a whole what its model was trained on: nothing local, no moves, no layout. Tuned on one "

@@ -81,6 +81,7 @@ class PromptToPrompt(LatentDiffusionMethod):
             "null_text_iterations": NULL_TEXT_ITERATIONS,
         },
         miniature={"guidance": 4.0, "steps": 20, "null_text_iterations": 3},
+        conserves=frozenset({"structural"}),
         edit_types=frozenset({"recolour", "reshape", "resize", "background", "move_left", "move_right"}),
         cannot="Moving or re-posing things, and what the words of the two captions do not say one by one.",
     )

@@ -92,6 +92,7 @@ class SINE(LatentDiffusionMethod):
             ),
         },
         miniature={"guidance": 4.0, "steps": 20, "tuning_steps": 100, "rate": 1e-4, "checkpointing": False},
+        conserves=frozenset({"semantic", "structural"}),
         edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot="Contradict the source's category in its own pose; nothing protects what is not to be edited.",
     )

@@ -90,6 +90,7 @@ class Text2LIVE:
             "bootstrap_steps": 30,
         },
         extra="text2live",
+        conserves=frozenset({"structural"}),
         edit_types=frozenset(),
         cannot=(
             "It paints over what is there: nothing moves, grows out of its place, or is taken away. The miniature CLIP "
