@@ -77,7 +77,8 @@ class ModelOptions:
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first items; score then misses no others.")
 @click.option("--items", metavar="ID,ID", help='Only these items; "*" and "?" stand for other characters.')
 @click.option(
-    "--model", help="Base model: Hub identifier, directory, or miniature.  [default: the benchmark's, card's]"
+    "--model",
+    help="Base model: Hub identifier, directory, or miniature (:v2).  [default: the benchmark's, card's]",
 )
 @click.option(
     "--set", "changes", multiple=True, metavar="KEY=VALUE", help="A setting; evalkit list methods names them."
@@ -199,14 +200,14 @@ def _run(
     card: "MethodCard", how: ModelOptions, benchmark: "Benchmark | None", engine: EngineOptions, output: Output
 ) -> "MethodRun":
     """The base model and the settings that the user, the benchmark or the card asks for, in this order."""
-    from evalkit.editing.method import MINIATURE, MethodRun
+    from evalkit.editing.method import MINIATURES, MethodRun
     from evalkit.encoders.network import resolve_device
     from evalkit.errors import OptionError
 
     if how.model and not card.base_model:
         output.note(f"{card.title} has no base model: --model {how.model} is not used.")
     model = (how.model or (benchmark.default_model if benchmark else "")) if card.base_model else ""
-    if model == MINIATURE and card.miniature is None:
+    if model in MINIATURES and card.miniature is None:
         raise OptionError(
             f"The method {card.name} cannot edit with the miniature model. Name real weights: --model {card.base_model}"
         )
@@ -222,7 +223,7 @@ def _run(
     return MethodRun(
         model=model or card.base_model,
         revision=card.revision if card.base_model and model in ("", card.base_model) else None,
-        settings=card.values(miniature=model == MINIATURE, chosen=chosen),
+        settings=card.values(miniature=model in MINIATURES, chosen=chosen),
         device=device,
         dtype=how.dtype,
         artefacts=how.artefacts,

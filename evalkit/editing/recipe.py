@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import __version__
-from evalkit.editing.method import METHODS, MINIATURE, Adapter, MethodCard, MethodRun
+from evalkit.editing.method import METHODS, MINIATURES, Adapter, MethodCard, MethodRun
 from evalkit.edits.asked import ASKED, Asked, ItemSeed, as_record, asked_of, edits_in, together
 from evalkit.edits.manifest import RECIPE_NAME
 from evalkit.errors import OptionError, RunError
@@ -33,7 +33,7 @@ def recipe_of(
         "variant": card.variant,
         "model": run.model,
         "revision": run.revision,
-        "miniature": run.model == MINIATURE,
+        "miniature": run.model in MINIATURES,
         "settings": dict(run.settings),
         "dtype": run.dtype,
         "device": run.device,

@@ -6,35 +6,41 @@
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
+from scipy import stats
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from evalkit.arrays import Pixels
+from evalkit.benchmarks.shapes.details import HEIGHTS, SLOPES
 from evalkit.benchmarks.shapes.language import caption
-from evalkit.benchmarks.shapes.recognise import read, recognise
+from evalkit.benchmarks.shapes.recognise import read
 from evalkit.benchmarks.shapes.recogniser import codes
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, Jitter, Scene, draw
+from evalkit.formatting import format_p
 from evalkit.metrics.details import scene_detail_preservation, subject_detail_preservation
 from evalkit.stats.intervals import wilson_ends
-from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
+from evalkit.stats.multiplicity import adjust
+from evalkit_adapters.diffusion.latent_diffusion import MINIATURE_DIFFUSION_V2, LatentDiffusion
 from tests.studies.measure_miniature_clip import split
 from tests.support.scenes import in_version
 
-SHIPPED = Path("adapters/evalkit_adapters/miniature_diffusion")
+SHIPPED = MINIATURE_DIFFUSION_V2
 GUIDANCE = 4.0
 STEPS = 50
 N_CAPTIONS = 300
 """Held-out scenes that are sampled; none was trained on."""
 N_INVERTED = 48
 """Held-out drawings that are inverted and reconstructed."""
+DETAIL_RANGES = {"stripe_angle": (0.0, 180.0), "horizon_height": HEIGHTS, "horizon_slope": SLOPES}
 _SEED = 12
 
 _CARD = """\
@@ -50,9 +56,9 @@ tags:
 # The miniature latent diffusion model
 
 A text-to-image model of {megabytes} MB with the topology of Stable Diffusion 1.x, which draws one thing: the pictures
-of evalkit's shapes benchmark, one shape on a plain background. It makes every editing method of evalkit run on a CPU
-in seconds, against known truth. About photographs it knows nothing, and a result made with it says nothing about a
-method on real images.
+of version 2 of evalkit's shapes benchmark, one striped shape before a horizon. It makes every editing method of evalkit
+run on a CPU in seconds, against known truth. About photographs it knows nothing, and a result made with it says nothing
+about a method on real images.
 
 `StableDiffusionPipeline.from_pretrained` opens the directory. 64 × 64 pixels, latents of 16 × 16 × 4, {parameters}
 parameters of the UNet (four down and four up blocks of two layers, cross-attention in the outer three), the text
@@ -69,8 +75,18 @@ Written by `python -m tests.studies.measure_miniature_diffusion`.
 
 *Found*: one sample for each of {n_captions} held-out captions ({steps} DDIM steps, guidance {guidance:g}); the share in
 which the benchmark's recogniser finds what the caption asked for. *Chance* is one in the number of an attribute's
-values. *PSNR*: {n_inverted} held-out drawings, through the autoencoder alone, and through DDIM inversion and
-reconstruction under their own captions without guidance ({steps} steps each way).
+values. *PSNR* and *kept*: {n_inverted} held-out drawings, through the autoencoder alone, and through DDIM inversion and
+reconstruction under their own captions without guidance ({steps} steps each way); of the stripe and the horizon what
+`subject_detail_preservation` and `scene_detail_preservation` say, 1 where kept exactly and 0 by chance.
+
+What captions leave out should be as varied as in the drawings that it was trained on, where it is uniform:
+
+| not named | read in | distance from uniform | p | corrected |
+|---|---|---|---|---|
+{spread}
+
+{n_captions} samples for captions that name the shape alone. *Distance*: total variation of the values, of details the
+largest difference of the distribution functions; *p*: χ², of details Kolmogorov–Smirnov; *corrected*: after Holm.
 
 ## Training
 
@@ -101,8 +117,19 @@ class Figures:
     guidance: float
     trained: int
     """Steps of training of the UNet."""
-    kept: dict[str, float] | None = None
-    """Of version 2: what the autoencoder, and inversion and reconstruction, keep of the details; chance is 0."""
+    kept: dict[str, float]
+    """What the autoencoder, and inversion and reconstruction, keep of the details; chance is 0."""
+    spread: dict[str, "Spread"]
+    """Of what captions leave out: attribute or detail to how it is distributed."""
+
+
+class Spread(TypedDict):
+    """How what no caption names is distributed, against uniform."""
+
+    read: int
+    """Samples in which it could be read."""
+    distance: float
+    p_value: float
 
 
 def assemble(
@@ -125,14 +152,16 @@ def assemble(
     )
 
 
-def samples(pipeline: StableDiffusionPipeline, scenes: Sequence[Scene], *, steps: int) -> npt.NDArray[np.uint8]:
-    """One sample for each scene's caption, ``(n, 64, 64, 3)`` uint8."""
+def samples(
+    pipeline: StableDiffusionPipeline, named: Sequence[tuple[Scene, Collection[str]]], *, steps: int
+) -> npt.NDArray[np.uint8]:
+    """One sample for each scene's caption, which names some attributes: ``(n, 64, 64, 3)`` uint8."""
     pipeline.set_progress_bar_config(disable=True)
     made = []
-    for first in range(0, len(scenes), 32):
-        part = scenes[first : first + 32]
+    for first in range(0, len(named), 32):
+        part = named[first : first + 32]
         generators = [torch.Generator().manual_seed(first + index) for index in range(len(part))]
-        texts = [caption(scene) for scene in part]
+        texts = [caption(*each) for each in part]
         output = pipeline(
             texts, num_inference_steps=steps, guidance_scale=GUIDANCE, generator=generators, output_type="np"
         )
@@ -140,25 +169,21 @@ def samples(pipeline: StableDiffusionPipeline, scenes: Sequence[Scene], *, steps
     return np.concatenate(made)
 
 
-def shown(
-    pipeline: StableDiffusionPipeline, scenes: Sequence[Scene], *, steps: int, version: str = "1"
-) -> npt.NDArray[np.bool_]:
+def shown(pipeline: StableDiffusionPipeline, scenes: Sequence[Scene], *, steps: int) -> npt.NDArray[np.bool_]:
     """Whether the recogniser finds what the caption asked for, ``(scenes, attributes)``."""
-    pictures = samples(pipeline, scenes, steps=steps)
-    found = [read(picture).attributes if version == "2" else recognise(picture) for picture in pictures]
+    pictures = samples(pipeline, [(scene, tuple(ATTRIBUTES)) for scene in scenes], steps=steps)
+    found = [read(picture).attributes for picture in pictures]
     return np.array(
         [
-            [scene.attributes[name] == read[name] for name in ATTRIBUTES]
-            for scene, read in zip(scenes, found, strict=True)
+            [scene.attributes[name] == seen[name] for name in ATTRIBUTES]
+            for scene, seen in zip(scenes, found, strict=True)
         ]
     )
 
 
-def found_share(
-    pipeline: StableDiffusionPipeline, scenes: Sequence[Scene], *, steps: int, version: str = "1"
-) -> dict[str, float]:
+def found_share(pipeline: StableDiffusionPipeline, scenes: Sequence[Scene], *, steps: int) -> dict[str, float]:
     """For each attribute the share of samples in which the recogniser finds what the caption asked for."""
-    found = shown(pipeline, scenes, steps=steps, version=version)
+    found = shown(pipeline, scenes, steps=steps)
     return dict(zip(ATTRIBUTES, found.mean(axis=0).round(4).tolist(), strict=True))
 
 
@@ -169,19 +194,19 @@ def psnr(ours: npt.NDArray[np.floating], drawing: npt.NDArray[np.uint8]) -> floa
 
 def reconstruction(pipeline: StableDiffusionPipeline, n_inverted: int = N_INVERTED) -> tuple[float, float]:
     """Mean PSNR of drawings through the autoencoder, and through DDIM inversion and back."""
-    alone, inverted = np.mean([psnrs for _, psnrs, _ in reconstructed(pipeline, n_inverted, "1")], axis=0)
+    alone, inverted = np.mean([psnrs for _, psnrs, _ in reconstructed(pipeline, n_inverted)], axis=0)
     return float(alone), float(inverted)
 
 
 @torch.no_grad()
 def reconstructed(
-    pipeline: StableDiffusionPipeline, n_inverted: int, version: str
+    pipeline: StableDiffusionPipeline, n_inverted: int
 ) -> Iterator[tuple[Scene, list[float], list[Pixels]]]:
     """Scenes whose drawings went through the autoencoder, and through inversion and back: PSNR and picture of both."""
     model = LatentDiffusion.from_pipeline(pipeline)
     steps, rng = model.schedule.steps(STEPS), np.random.default_rng([_SEED, 9])
-    for plain in split(version)[1][:n_inverted]:
-        scene = in_version(plain, version, rng)
+    for plain in split("2")[1][:n_inverted]:
+        scene = in_version(plain, "2", rng)
         drawing = draw(scene, Jitter.sample(rng))
         clean, states = model.encode(Image.fromarray(drawing)), model.embed(caption(scene))
 
@@ -206,12 +231,10 @@ def kept_details(scenes: Sequence[Scene], pictures: Sequence[Sequence[Pixels]]) 
     return kept
 
 
-def measure(
-    pipeline: StableDiffusionPipeline, *, trained: int, n_captions: int = N_CAPTIONS, version: str = "1"
-) -> Figures:
+def measure(pipeline: StableDiffusionPipeline, *, trained: int, n_captions: int = N_CAPTIONS) -> Figures:
     """Every figure of the card."""
-    right = shown(pipeline, split(version)[1][:n_captions], steps=STEPS, version=version)
-    scenes, psnrs, pictures = zip(*reconstructed(pipeline, N_INVERTED, version), strict=True)
+    right = shown(pipeline, split("2")[1][:n_captions], steps=STEPS)
+    scenes, psnrs, pictures = zip(*reconstructed(pipeline, N_INVERTED), strict=True)
     alone, inverted = np.mean(psnrs, axis=0).tolist()
     return Figures(
         n_captions=len(right),
@@ -223,8 +246,29 @@ def measure(
         steps=STEPS,
         guidance=GUIDANCE,
         trained=trained,
-        kept=kept_details(scenes, pictures) if version == "2" else None,
+        kept=kept_details(scenes, pictures),
+        spread=spread(pipeline, n_captions),
     )
+
+
+def spread(pipeline: StableDiffusionPipeline, number: int) -> dict[str, Spread]:
+    """How what captions leave out is distributed in samples for captions that name the shape alone."""
+    named = [(scene, ("shape",)) for scene in split("2")[1][:number]]
+    found = [read(picture) for picture in samples(pipeline, named, steps=STEPS)]
+    told: dict[str, Spread] = {}
+    for name in (name for name in ATTRIBUTES if name != "shape"):
+        counts = np.array([sum(one.attributes[name] == value for one in found) for value in ATTRIBUTES[name]])
+        share = counts / counts.sum()
+        told[name] = {
+            "read": int(counts.sum()),
+            "distance": float(np.abs(share - 1 / len(share)).sum() / 2),
+            "p_value": float(stats.chisquare(counts).pvalue),
+        }
+    for name, (low, high) in DETAIL_RANGES.items():
+        values = [value for one in found if (value := one.details[name]) is not None]
+        test = stats.kstest(np.clip((np.array(values) - low) / (high - low), 0, 1), "uniform")
+        told[name] = {"read": len(values), "distance": float(test.statistic), "p_value": float(test.pvalue)}
+    return told
 
 
 def render_card(figures: Figures, *, n_bytes: int, n_parameters: int, tokens: int) -> str:
@@ -238,9 +282,16 @@ def render_card(figures: Figures, *, n_bytes: int, n_parameters: int, tokens: in
         lines.append(f"| {what} | {100 * share:.1f} % | {100 * low:.1f}–{100 * high:.1f} % |")
     lines.append(f"| PSNR of the autoencoder | {figures.autoencoder_psnr:.1f} dB | |")
     lines.append(f"| PSNR of DDIM inversion and reconstruction | {figures.reconstruction_psnr:.1f} dB | |")
-    lines += [f"| kept of the {what} (chance 0) | {value:.2f} | |" for what, value in (figures.kept or {}).items()]
+    lines += [f"| kept of the {what} | {value:.2f} | |" for what, value in figures.kept.items()]
+    corrected = adjust([each["p_value"] for each in figures.spread.values()])
+    spread = [
+        f"| {name.replace('_', ' ')} | {each['read']} | {each['distance']:.2f} | {format_p(each['p_value'])} "
+        f"| {format_p(p_value)} |"
+        for (name, each), p_value in zip(figures.spread.items(), corrected, strict=True)
+    ]
     return _CARD.format(
         figures="\n".join(lines),
+        spread="\n".join(spread),
         megabytes=f"{n_bytes / 1e6:.1f}",
         parameters=f"{n_parameters:,}",
         tokens=tokens,
@@ -252,10 +303,10 @@ def render_card(figures: Figures, *, n_bytes: int, n_parameters: int, tokens: in
     )
 
 
-def write_card(directory: Path, *, trained: int, version: str = "1") -> Figures:
+def write_card(directory: Path, *, trained: int) -> Figures:
     """Measures the model in a directory, and writes the figures and the card that states them."""
     pipeline = StableDiffusionPipeline.from_pretrained(directory)
-    figures = measure(pipeline, trained=trained, version=version)
+    figures = measure(pipeline, trained=trained)
     card = render_card(
         figures,
         n_bytes=sum(path.stat().st_size for path in directory.rglob("*.safetensors")),

@@ -14,13 +14,15 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from evalkit.editing.method import MINIATURE, MethodRun
+from evalkit.editing.method import MINIATURE, MINIATURE_V2, MethodRun
 from evalkit.errors import WeightsError
 from evalkit_adapters.diffusion.loading import open_pipeline
 from evalkit_adapters.diffusion.schedule import Schedule, Step
 from evalkit_adapters.images import centre_square, to_array, to_tensor
 
 MINIATURE_DIFFUSION = Path(__file__).parents[1] / "miniature_diffusion"
+MINIATURE_DIFFUSION_V2 = MINIATURE_DIFFUSION.with_name("miniature_diffusion_v2")
+_DIRECTORIES = {MINIATURE: MINIATURE_DIFFUSION, MINIATURE_V2: MINIATURE_DIFFUSION_V2}
 
 
 def classifier_free_guidance(unconditional: torch.Tensor, conditional: torch.Tensor, guidance: float) -> torch.Tensor:
@@ -45,11 +47,10 @@ class LatentDiffusion:
         Raises:
             WeightsError: It cannot be found or downloaded, or is no noise-predicting model of Stable Diffusion's kind.
         """
-        miniature = run.model == MINIATURE
         try:
             pipeline = open_pipeline(
                 "StableDiffusionPipeline",
-                replace(run, model=str(MINIATURE_DIFFUSION)) if miniature else run,
+                replace(run, model=str(_DIRECTORIES.get(run.model, run.model))),
                 safety_checker=None,
                 requires_safety_checker=False,
             )

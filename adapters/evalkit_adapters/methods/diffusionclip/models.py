@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch.func import functional_call
 
-from evalkit.editing.method import MINIATURE, MethodRun
+from evalkit.editing.method import MINIATURE, MINIATURES, MethodRun
 from evalkit.errors import WeightsError
 from evalkit.storage.documents import read_json
 from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
@@ -115,7 +115,7 @@ def open_diffusion(run: MethodRun) -> PictureDiffusion:
     Raises:
         WeightsError: It cannot be found or downloaded, or predicts something else than noise.
     """
-    if run.model == MINIATURE or _pipeline_class(run) not in _PIXEL_PIPELINES:
+    if run.model in MINIATURES or _pipeline_class(run) not in _PIXEL_PIPELINES:
         return CaptionlessLatents.from_model(LatentDiffusion.open(run))
     return PixelDiffusion.from_pipeline(open_pipeline("DDPMPipeline", run))
 
