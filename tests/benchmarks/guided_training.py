@@ -86,7 +86,7 @@ def text2live(source: Image.Image, item: EditItem) -> tuple[float, float, str]:
 
 def diffusionclip(source: Image.Image, item: EditItem) -> tuple[float, float, str]:
     """The same, in efficient mode."""
-    method = run_of(DiffusionCLIP, passes=1, visits=N_STEPS // 6)
+    method = run_of(DiffusionCLIP, passes=1, visits=N_STEPS // 6, domain="", views=0)
     fitted = method.fit(source, item.source_caption, seed=0)
     objective = method.objective(item.source_caption, item.target_caption)
     tuning = method.tuning(1)

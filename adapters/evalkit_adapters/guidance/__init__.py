@@ -1,1 +1,1 @@
-"""The CLIP that guides Text2LIVE and DiffusionCLIP."""
+"""The CLIP that guides Text2LIVE and DiffusionCLIP, and the augmentations through which it may look."""

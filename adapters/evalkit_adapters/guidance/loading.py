@@ -14,7 +14,8 @@ def open_clip_guide(name: str, *, device: str) -> GuidingClip:
     """A CLIP, frozen and in float32.
 
     Args:
-        name: ``open_clip:<architecture>/<tag or file>``, ``transformers:<Hub id or directory>``, or ``miniature``.
+        name: ``open_clip:<architecture>/<tag or file>``, ``transformers:<Hub id or directory>``, or one of evalkit's
+            own, ``miniature`` and ``miniature:v2``.
         device: Where it runs.
 
     Raises:

@@ -7,7 +7,7 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,7 @@ from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.shapes.details import HEIGHTS, SLOPES, Details
 from evalkit.benchmarks.shapes.edits import EDIT_TYPES, LISTS, Edit, edits
 from evalkit.benchmarks.shapes.files import locate, mask_file, reference_file, source_file
+from evalkit.benchmarks.shapes.language import scene_for
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, Jitter, Scene, draw
 from evalkit.edits.item import EditItem
 
@@ -161,9 +162,7 @@ def _wrong(edit: Edit) -> Image.Image:
 def _drawn_anew(edit: Edit) -> Image.Image:
     """What a perfect text-to-image model makes of the target caption: all that it does not name is drawn by lot."""
     rng = np.random.default_rng([*edit.item_id.encode()])
-    drawn = {name: str(rng.choice(values)) for name, values in ATTRIBUTES.items() if name not in edit.named}
-    scene = replace(edit.target, **drawn, details=Details.sample(rng))
-    return Image.fromarray(draw(scene, Jitter.sample(rng)))
+    return Image.fromarray(draw(scene_for(edit.target_caption, rng), Jitter.sample(rng)))
 
 
 def _other_stripe(edit: Edit) -> Image.Image:
@@ -185,7 +184,7 @@ def _other_horizon(edit: Edit) -> Image.Image:
 def _other_unnamed(edit: Edit) -> Image.Image:
     """The perfect edit, but for what the captions leave out: each such attribute has another value, drawn by lot."""
     rng = np.random.default_rng([*edit.item_id.encode(), 1])
-    others = {
+    others: dict[str, Any] = {
         name: str(rng.choice([value for value in values if value != edit.target.attributes[name]]))
         for name, values in ATTRIBUTES.items()
         if name not in edit.named

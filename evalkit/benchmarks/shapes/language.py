@@ -1,8 +1,11 @@
-"""The caption of a scene, and what a caption names."""
+"""The caption of a scene, what a caption names, and scenes that it fits."""
 
 import re
 from collections.abc import Collection
 
+import numpy as np
+
+from evalkit.benchmarks.shapes.details import Details
 from evalkit.benchmarks.shapes.world import ATTRIBUTES, Scene
 
 
@@ -41,3 +44,10 @@ def named_in(text: str) -> dict[str, str]:
         if said:
             found[name] = max(said, key=len)  # "top left" says "top" and "left" too
     return found
+
+
+def scene_for(text: str, rng: np.random.Generator) -> Scene:
+    """A scene of version 2 that a caption fits: all that it does not name, and the details, by lot."""
+    said = named_in(text)
+    drawn = {name: str(rng.choice(values)) for name, values in ATTRIBUTES.items() if name not in said}
+    return Scene(**said, **drawn, details=Details.sample(rng))

@@ -11,6 +11,8 @@ import torch
 from open_clip import OPENAI_IMAGENET_TEMPLATES
 from PIL import Image
 
+from evalkit.benchmarks.shapes.recognise import read
+from evalkit.benchmarks.shapes.world import BACKGROUNDS
 from evalkit.editing.method import MethodRun
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError, WeightsError
@@ -18,6 +20,7 @@ from evalkit_adapters.diffusion.schedule import Schedule
 from evalkit_adapters.guidance import loading
 from evalkit_adapters.methods.diffusionclip import losses, models
 from evalkit_adapters.methods.diffusionclip import tuning as diffusionclip_tuning
+from evalkit_adapters.methods.diffusionclip.domain import drawn_pictures
 from evalkit_adapters.methods.diffusionclip.losses import DirectionalObjective, text_direction
 from evalkit_adapters.methods.diffusionclip.method import DiffusionCLIP, parse_shares
 from evalkit_adapters.methods.diffusionclip.models import CaptionlessLatents, PixelDiffusion, open_diffusion
@@ -156,6 +159,27 @@ def test_the_readings_of_the_loss_have_their_fixed_points():
     value.sum().backward()
     assert value.item() == 1
     assert same.grad.isfinite().all()
+
+
+def test_clip_may_see_both_pictures_through_the_same_views(clip):
+    """A source against itself has moved nowhere in any view; another picture is told by the views that were drawn."""
+    direction = text_direction(clip, "cat", "dog", ["{}"])
+    objective = DirectionalObjective(
+        clip=clip, direction=direction, clip_weight=1, l1_weight=0, is_logarithmic=False, views=3
+    )
+    source, made = pixels(seed=1), pixels(seed=2)
+    assert objective.loss(source, source) == 1
+    torch.manual_seed(5)
+    found = objective.loss(made, source)
+    seen = []
+    for picture in (source, made):
+        torch.manual_seed(5)
+        embedded = clip.embed(objective.augmentation.views(picture, 3, clip.side))
+        seen.append(embedded / embedded.norm(dim=1, keepdim=True))
+    change = seen[1] - seen[0]
+    assert furthest(found, (1 - change @ direction / change.norm(dim=1)).mean()) < 1e-6
+    torch.manual_seed(6)
+    assert furthest(objective.loss(made, source), found) > 1e-6
 
 
 def test_captions_are_put_into_the_published_sentences(clip, model):
@@ -365,6 +389,52 @@ def test_without_a_domain_each_source_is_tuned_on(model, clip, picture):
         method.edit(ITEM, fitted, seed=0)
         method.edit(ITEM, fitted, seed=0)
     assert calls == [[fitted], [fitted]]
+
+
+def test_a_drawn_domain_is_what_the_source_caption_says(model, clip, picture):
+    """As many pictures as asked for, each tuned on once in a pass; what is not named differs, and follows the seed."""
+    item = EditItem(item_id="a", source_caption="A large red star.", target_caption="A large blue star.")
+    seen = {}
+
+    def noted(_model, pictures, _objective, options, **_):
+        seen[seed] = [each.image for each in pictures]
+        assert options.visits == len(pictures) == 4
+        return {}
+
+    method = loaded(model, clip, domain="drawn", images=4)
+    with patch.object(diffusionclip_tuning, "fine_tune", noted):
+        for seed in (0, 1):
+            method.edit(item, method.fit(picture, None, seed=seed), seed=seed)
+    assert not set(map(bytes_of, seen[0])) & set(map(bytes_of, seen[1]))
+    drawn = drawn_pictures("A large red star.", 40, 0, detailed=True)
+    attributes = [read(np.asarray(each)).attributes for each in drawn]
+    assert {(one["shape"], one["colour"], one["size"]) for one in attributes} == {("star", "red", "large")}
+    assert {one["background"] for one in attributes} == set(BACKGROUNDS)
+    assert None not in [read(np.asarray(each)).details["horizon_height"] for each in drawn]
+    plain = drawn_pictures("A large red star.", 4, 0, detailed=False)
+    assert {read(np.asarray(each)).details["horizon_height"] for each in plain} == {None}
+    assert list(map(bytes_of, drawn)) == list(map(bytes_of, drawn_pictures("A large red star.", 40, 0, detailed=True)))
+
+
+def bytes_of(picture):
+    """Its pixels."""
+    return picture.tobytes()
+
+
+def test_views_follow_the_seed(model, clip, picture):
+    """The same seed tunes the same weights, another one others; without views nothing is random."""
+    edits = {
+        (views, seed): (lambda method: method.edit(ITEM, method.fit(picture, None, seed=seed), seed=seed))(
+            loaded(model, clip, views=views, passes=1)
+        )
+        for views in (0, 2)
+        for seed in (0, 1)
+    }
+    method = loaded(model, clip, views=2, passes=1)
+    again = method.edit(ITEM, method.fit(picture, None, seed=0), seed=0)
+    assert np.array_equal(again, edits[2, 0])
+    assert furthest(edits[2, 0], edits[2, 1]) > 1e-6
+    assert np.array_equal(edits[0, 0], edits[0, 1])
 
 
 def test_a_domain_without_pictures_is_refused(model, clip, tmp_path):

@@ -15,8 +15,8 @@ from evalkit.editing.method import MethodRun
 from evalkit.edits.item import EditItem
 from evalkit.errors import OptionError
 from evalkit_adapters.guidance import loading
+from evalkit_adapters.guidance.augmentations import Augmentation
 from evalkit_adapters.methods.text2live import losses
-from evalkit_adapters.methods.text2live.augmentations import Augmentation
 from evalkit_adapters.methods.text2live.edit_layer import GREEN, EditLayer, colour_matrix, render
 from evalkit_adapters.methods.text2live.losses import (
     TEMPLATES,

@@ -1,11 +1,12 @@
 """What DiffusionCLIP minimises (Kim et al. 2022, section 3.1): CLIP's directional distance and the change of pixels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch.nn.functional import normalize
 
+from evalkit_adapters.guidance.augmentations import Augmentation
 from evalkit_adapters.guidance.clip import GuidingClip, resize
 
 
@@ -46,14 +47,24 @@ class DirectionalObjective:
     l1_weight: float
     is_logarithmic: bool
     """Whether the directional distance D enters as ``−log((2 − D) / 2)``, as in the authors' code, or as it is."""
+    views: int = 0
+    """Random views in which CLIP is shown a picture and its source, both in the same; 0: as they are."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """Of the views."""
 
     def loss(self, made: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
         """Of pictures ``(n, 3, side, side)`` in [0, 1] against those that they were made of."""
-        distance = directional_distance(self._embed(made), self._embed(source), self.direction)
+        drawn = torch.get_rng_state()
+        before = self._embed(source)
+        torch.set_rng_state(drawn)
+        distance = directional_distance(self._embed(made), before, self.direction)
         clip_loss = log_distance(distance) if self.is_logarithmic else distance
         # Of pixels in [−1, 1], which are twice as far apart.
         return self.clip_weight * clip_loss.mean() + self.l1_weight * 2 * (source - made).abs().mean()
 
     def _embed(self, pictures: torch.Tensor) -> torch.Tensor:
+        if self.views:
+            seen = [self.augmentation.views(picture[None], self.views, self.clip.side) for picture in pictures]
+            return self.clip.embed(torch.cat(seen))
         side = (self.clip.side, self.clip.side)
         return self.clip.embed(resize(pictures, side, "bicubic"))

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch.nn.functional import mse_loss, normalize
 
+from evalkit_adapters.guidance.augmentations import Augmentation
 from evalkit_adapters.guidance.clip import GuidingClip, fit_within, resize
-from evalkit_adapters.methods.text2live.augmentations import Augmentation
 from evalkit_adapters.methods.text2live.edit_layer import Rendered
 
 TEMPLATES = (

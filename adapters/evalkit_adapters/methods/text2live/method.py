@@ -74,8 +74,9 @@ class Text2LIVE:
             "bootstrap_text": Setting(default="", summary="What is painted over; empty: the source caption."),
         },
         miniature={
-            "steps": 40,
-            "tries": 5,
+            "steps": 60,
+            "tries": 3,
+            "try_steps": 20,
             "spread": 1.5,
             "size": 64,
             "scales": 3,
@@ -85,18 +86,15 @@ class Text2LIVE:
             "augmentation": 0.5,
             "templates": "plain",
             "screen": 0.0,
-            "structure": 0.2,
-            "sparsity": 60.0,
-            "bootstrap_steps": 30,
+            "sparsity": 12.0,
         },
         extra="text2live",
         conserves=frozenset({"structural"}),
         edit_types=frozenset(),
         cannot=(
-            "It paints over what is there: nothing moves, grows out of its place, or is taken away. The miniature CLIP "
-            "has minima between colours, from which it does not get away: on the shapes it finds the colour that was "
-            "asked for on most of the sources that its settings were tried on and on fewer of others, so no edit type "
-            "is claimed."
+            "It paints over what is there: nothing moves, grows out of its place, or is taken away. What it paints "
+            "over may lose its own pattern, such as a stripe, and great changes of a background stop half-way, as they "
+            "go against the loss of structure. On the shapes no edit type is claimed."
         ),
     )
     run: MethodRun
@@ -156,8 +154,8 @@ class Text2LIVE:
         Raises:
             OptionError: It is too small for so many scales.
         """
+        from evalkit_adapters.guidance.augmentations import Augmentation
         from evalkit_adapters.guidance.clip import fit_within
-        from evalkit_adapters.methods.text2live.augmentations import Augmentation
         from evalkit_adapters.methods.text2live.edit_layer import min_side
 
         height, width = fit_within((source.height, source.width), self.settings["size"], 10**6)

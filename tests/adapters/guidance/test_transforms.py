@@ -5,8 +5,8 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as one_by_one
 
-from evalkit_adapters.methods.text2live import transforms
-from evalkit_adapters.methods.text2live.augmentations import Augmentation
+from evalkit_adapters.guidance import transforms
+from evalkit_adapters.guidance.augmentations import Augmentation
 from evalkit_adapters.seeding import globally_seeded
 from tests.support.adapters import furthest
 from tests.support.guides import pixels

@@ -1,4 +1,4 @@
-"""Text2LIVE's augmentations: what its network trains on, and how CLIP looks at what it made.
+"""Text2LIVE's augmentations: what its network trains on, and how CLIP looks at what a method made.
 
 Everything random is drawn from torch's global generator, as torchvision does.
 """
@@ -11,7 +11,7 @@ from PIL import Image
 from torchvision import transforms
 
 from evalkit_adapters.guidance.clip import fit_within, resize
-from evalkit_adapters.methods.text2live.transforms import (
+from evalkit_adapters.guidance.transforms import (
     adjust_brightness,
     adjust_contrast,
     adjust_hue,
