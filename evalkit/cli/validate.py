@@ -11,10 +11,12 @@ from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.completion import completed
 from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.inputs import column_options, human_options
+from evalkit.cli.judging import judge_options
 from evalkit.cli.output import Output, output_options, signature_option
 from evalkit.errors import OptionError, UnknownNameError
 
 if TYPE_CHECKING:
+    from evalkit.judges.asking import JudgeOptions
     from evalkit.scores.columns import ColumnNames
     from evalkit.scores.tables import SignatureLength
     from evalkit.validity.records import Validity
@@ -45,6 +47,7 @@ RESULT, PAGE = "validity.json", "validity.md"
     "-o", "--output", "directory", type=DIRECTORY, help=f"Where all is written.  [default: {WORK}/<benchmark>]"
 )
 @click.option("--figures", type=DIRECTORY, metavar="DIR", help="Write the panel there: SVG, PDF, PNG and CSV.")
+@judge_options
 @column_options
 @signature_option
 @engine_options
@@ -70,14 +73,14 @@ def validate(
     Says what each is worth. METRIC is a metric's name (without any, the benchmark's own), PATH an edit folder of a
     method. Controls are the untouched source, another source, other captions, a wrong and the perfect edit where the
     benchmark has them; damage is JPEG, WebP, resizing and blur. The truth is the benchmark's, or what people said
-    (--human).
+    (--human). With --judge the judge's metrics are tried, and whether it agrees with itself.
     """
     from evalkit.validity.trial import HumanScores
     from evalkit.validity.validate import ValidateOptions, validate_metrics
 
     if groups is not None:
         raise click.UsageError("--groups is not used here: items belong together as the benchmark says.")
-    metrics, folders = metrics_and_folders(names)
+    metrics, folders = metrics_and_folders(names, settings["judge"])
     people = HumanScores(table=human, column=human_column, columns=human_columns or columns) if human else None
     options = ValidateOptions(methods=folders, human=people, **settings)
     directory = directory or WORK / benchmark
@@ -93,8 +96,8 @@ def validate(
         ) from failure
 
 
-def metrics_and_folders(names: tuple[str, ...]) -> tuple[list[str], list[Path]]:
-    """Which of the arguments are folders that are there, and which are metrics.
+def metrics_and_folders(names: tuple[str, ...], judge: "JudgeOptions | None" = None) -> tuple[list[str], list[Path]]:
+    """Which of the arguments are folders that are there, and which are metrics, a judge's among them.
 
     Raises:
         UnknownNameError: One is neither.
@@ -104,10 +107,17 @@ def metrics_and_folders(names: tuple[str, ...]) -> tuple[list[str], list[Path]]:
 
     folders = [Path(name) for name in names if Path(name).is_dir()]
     metrics = [name for name in names if not Path(name).is_dir()]
+    known = set(METRICS.names())
+    if judge:
+        from evalkit.judges.metrics import metrics_of
+        from evalkit.judges.rubric import BY_CAPTION, BY_INSTRUCTION, load_rubrics
+
+        rubrics = load_rubrics(judge.rubrics or (BY_INSTRUCTION, BY_CAPTION))
+        known |= {metric.name for rubric in rubrics for metric in metrics_of(rubric)}
     for name in metrics:
-        if name not in METRICS.names():
+        if name not in known:
             raise UnknownNameError(
-                f"'{name}' is neither a metric nor a folder that is there. {nearest(name, METRICS.names())}"
+                f"'{name}' is neither a metric nor a folder that is there. {nearest(name, known)}"
                 "See: evalkit list metrics"
             )
     return metrics, folders

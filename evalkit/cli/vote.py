@@ -62,7 +62,7 @@ def design_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators
     return command
 
 
-@vote.command(examples=["evalkit vote runs/ours runs/baseline --output people.jsonl"])
+@vote.command(examples=["evalkit vote page runs/ours runs/baseline --output people.jsonl"])
 @_RUNS
 @design_options
 @_OUTPUT

@@ -148,6 +148,49 @@ class MetricValidity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """A mean over items with its interval by group."""
+
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n_items: int
+    reason: str | None = None
+    """Why there is no value, or no interval."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """What another form of the same pictures does to a judge's numbers."""
+
+    image: str
+    """How pictures were sent: ``1024-jpeg95``."""
+    shift: Rate
+    """Mean of that form minus the usual one, on the true edits."""
+    distance: float | None
+    """Mean absolute difference on them: a shift of 0 may hide large ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeWorth:
+    """What a judge's numbers are worth on one criterion, or on what is combined of them."""
+
+    metric: str
+    repeats: int
+    n_answers: int
+    n_unread: int
+    """Answers without scores."""
+    differing: Rate
+    """How often two answers about the same edit differ."""
+    distance: float | None
+    """By how much they do, on average, those that agree among them."""
+    reversing: Rate
+    """Of two edits of an item that one answer ranks, how often another answer about both ranks them the other way
+    round; a tie is no ranking."""
+    drifts: tuple[Drift, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Validity:
     """The trials of several metrics on the edits of one benchmark."""
 
@@ -165,6 +208,8 @@ class Validity:
     metrics: tuple[MetricValidity, ...]
     contrasts: tuple[MetricContrast, ...] = ()
     """Every two metrics, where people labelled edits of two methods or more."""
+    judge: tuple[JudgeWorth, ...] = ()
+    """Whether the judge behind some of the metrics agrees with itself, for each of them."""
     notes: tuple[str, ...] = ()
 
     @property

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from evalkit.formatting import format_number, format_p, format_percent, format_signed
+from evalkit.formatting import format_interval, format_number, format_p, format_percent, format_signed
 from evalkit.scores.signatures import short_signature
 from evalkit.scores.tables import MINIATURE_NOTE, SignatureLength
 from evalkit.tables.table import TextTable, markdown_table
-from evalkit.validity.records import AgainstControl, Agreement, MetricValidity, Scope, Validity
+from evalkit.validity.records import AgainstControl, Agreement, Drift, MetricValidity, Rate, Scope, Validity
 
 SCOPES: tuple[Scope, ...] = ("methods", "all")
 
@@ -19,6 +19,7 @@ def verdict_lines(validity: Validity) -> list[str]:
 def tables(validity: Validity, *, by_type: bool = False) -> list[TextTable]:
     """Every table that has something in it."""
     found: list[TextTable | None] = [control_table(validity), damage_table(validity)]
+    found += [judge_table(validity), drift_table(validity)]
     found += [agreement_table(validity, scope) for scope in SCOPES]
     found += [people_table(validity), contrast_table(validity)]
     if by_type:
@@ -51,6 +52,52 @@ def damage_table(validity: Validity) -> TextTable:
         "(+ better, − worse), and % of items on which the undamaged edit wins"
     )
     return _table(title, validity.metrics, validity.controls(damage=True), _moved)
+
+
+def judge_table(validity: Validity) -> TextTable | None:
+    """Whether the judge agrees with itself; None where it was asked once about each edit."""
+    asked = [worth for worth in validity.judge if worth.repeats > 1]
+    if not asked:
+        return None
+    rows = tuple(
+        (worth.metric, str(worth.repeats), f"{worth.n_unread:,} of {worth.n_answers:,}", _percent(worth.differing),
+         format_number(worth.distance), _percent(worth.reversing))
+        for worth in asked
+    )  # fmt: skip
+    title = (
+        "The judge against itself: % of pairs of answers about one edit that differ, by how much on average, and % of "
+        f"rankings of two edits of an item that another answer reverses, {format_percent(validity.level)} intervals"
+    )
+    return TextTable(title=title, header=("metric", "repeats", "unread", "differ", "by", "reversed"), rows=rows)
+
+
+def drift_table(validity: Validity) -> TextTable | None:
+    """What the size and format of pictures do to the judge."""
+    if not any(worth.drifts for worth in validity.judge):
+        return None
+    names = [drift.image for drift in validity.judge[0].drifts]
+    rows = tuple((worth.metric, *(_drift(drift) for drift in worth.drifts)) for worth in validity.judge)
+    title = (
+        f"The judge's mean over the {validity.true_edit_words}s when pictures are sent otherwise, minus as they are, "
+        f"{format_percent(validity.level)} intervals, and the mean distance of single scores"
+    )
+    return TextTable(title=title, header=("metric", *names), rows=rows)
+
+
+def _percent(rate: Rate) -> str:
+    if rate.value is None:
+        return "undefined"
+    known = rate.ci_low is not None and rate.ci_high is not None
+    ends = f" [{100 * rate.ci_low:.0f}, {100 * rate.ci_high:.0f}]" if known else ""  # type: ignore[operator]
+    return f"{100 * rate.value:.0f}{ends}"
+
+
+def _drift(drift: Drift) -> str:
+    shift = drift.shift
+    if shift.value is None:
+        return "undefined"
+    interval = format_interval(shift.ci_low, shift.ci_high, format_signed)
+    return f"{format_signed(shift.value)} {interval} ({format_number(drift.distance)})"
 
 
 def agreement_table(validity: Validity, scope: Scope) -> TextTable | None:

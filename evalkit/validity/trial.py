@@ -12,6 +12,7 @@ from evalkit.edits.item import EditItem
 from evalkit.encoders.base import AnyEncoder, FeatureCache
 from evalkit.engine.base import Engine
 from evalkit.errors import OptionError
+from evalkit.judges.asking import RubricJudge
 from evalkit.metrics.base import Metric, get_metrics
 from evalkit.metrics.details import CODED
 from evalkit.scores.columns import ColumnNames
@@ -88,9 +89,12 @@ def score_systems(
     benchmark: str,
     engine: Engine | None = None,
     progress: Progress,
+    judges: Mapping[str, RubricJudge] | None = None,
+    with_truth: bool = True,
 ) -> dict[str, ScoredRun]:
-    """Score every system with every metric, and with those that say what is true of its items."""
-    wanted = tuple({metric.name: metric for metric in (*metrics, *truth_metrics(systems[0].items))}.values())
+    """Score every system with every metric, and, unless told not to, with those that say what is true of its items."""
+    truth = truth_metrics(systems[0].items) if with_truth else ()
+    wanted = tuple({metric.name: metric for metric in (*metrics, *truth)}.values())
     runs = {}
     for number, system in enumerate(systems, start=1):
         root = next((path.parent for item in system.items if isinstance(path := item.edited_image, Path)), Path())
@@ -98,7 +102,7 @@ def score_systems(
             root=root, layout="manifest", items=system.items, n_files=0, n_matched=0, benchmark=benchmark
         )
         options = ScoreOptions(name=system.name, missing="intersect")
-        runs[system.name] = score_folder(folder, wanted, encoders, cache, options, engine=engine)
+        runs[system.name] = score_folder(folder, wanted, encoders, cache, options, engine=engine, judges=judges)
         progress("scoring", number, len(systems))
     return runs
 

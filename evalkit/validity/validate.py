@@ -3,25 +3,32 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evalkit.arrays import Floats
-from evalkit.benchmarks.base import BENCHMARKS
+from evalkit.benchmarks.base import BENCHMARKS, Benchmark
+from evalkit.edits.item import Problem
 from evalkit.engine.base import Engine
+from evalkit.judges.asking import JudgeOptions
+from evalkit.judges.rubric import Rubric
 from evalkit.metrics.base import REASONS, Metric, get_metrics
+from evalkit.scores.run import ScoredRun
 from evalkit.scoring.encoders import open_encoders
+from evalkit.scoring.judging import chosen_metrics, open_judges, rubrics_for
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.resources import open_resources
 from evalkit.stats.agreement import superiority
 from evalkit.stats.intervals import group_t_interval
 from evalkit.storage.prefetch import Progress, no_progress
 from evalkit.validity.agreement import agreements_of, decisive
+from evalkit.validity.judged import other_forms, worth_of
 from evalkit.validity.people import contrasts_of, pairwise_agreement
 from evalkit.validity.records import AgainstControl, ControlKind, MetricValidity, Validity
-from evalkit.validity.systems import collect_systems
+from evalkit.validity.systems import Systems, collect_systems
 from evalkit.validity.trial import HumanScores, Trial, make_trial, score_systems, truth_metrics
 from evalkit.validity.verdict import findings, verdict
 
@@ -52,6 +59,8 @@ class ValidateOptions:
     """Where the network runs."""
     cached: bool = True
     """Whether features are kept between runs."""
+    judge: JudgeOptions | None = None
+    """Who judges the edits, of whom more is asked than of a metric: whether it agrees with itself."""
 
 
 def validate_metrics(
@@ -84,19 +93,14 @@ def validate_metrics(
     """
     options = replace(options or ValidateOptions(), **changes)
     known = BENCHMARKS.get(benchmark)()
-    chosen = get_metrics(metrics or known.default_metrics)
     loaded = known.load(options.data, near=options.methods[0] if options.methods else None).grouped()
+    rubrics = rubrics_for(options.judge, loaded.items) if options.judge else ()
+    chosen = chosen_metrics(metrics, rubrics) if rubrics else get_metrics(metrics or known.default_metrics)
     systems = collect_systems(loaded, options.methods, work, limit=options.limit, seed=options.seed)
-    with open_resources(cached=options.cached) as shared:
-        through = (*chosen, *truth_metrics(systems.true.items))
-        scoring = ScoreOptions(encoder=options.encoder or known.default_encoder, device=options.device)
-        networks = open_encoders(through, scoring, cache=shared.cache, engine=engine)
-        runs = score_systems(
-            systems.all, chosen, networks, shared.cache, benchmark=known.name, engine=engine, progress=progress
-        )
+    runs, forms, unread = _scored(systems, chosen, rubrics, known, options, engine=engine, progress=progress)
     trial = make_trial(loaded.items, systems, runs, options.human, options.level, options.seed)
     judged = tuple(_judged(metric, trial) for metric in chosen)
-    problems = [problem.message for problem in (*loaded.benchmark.problems, *shared.problems)]
+    problems = [problem.message for problem in (*loaded.benchmark.problems, *unread)]
     return Validity(
         benchmark=known.name,
         benchmark_version=loaded.benchmark.version,
@@ -109,8 +113,50 @@ def validate_metrics(
         miniature=any("enc:miniature" in metric.signature for metric in judged),
         metrics=judged,
         contrasts=contrasts_of(chosen, trial),
+        judge=tuple(worth_of(metric, trial, forms) for metric in _of_judge(chosen, rubrics)),
         notes=(*systems.notes, *trial.notes, *problems),
     )
+
+
+def _scored(
+    systems: Systems,
+    chosen: Sequence[Metric],
+    rubrics: Sequence[Rubric],
+    known: Benchmark,
+    options: ValidateOptions,
+    *,
+    engine: Engine | None,
+    progress: Progress,
+) -> tuple[dict[str, ScoredRun], dict[str, ScoredRun], tuple[Problem, ...]]:
+    """Runs by system, runs of the true edits by the form in which a judge is sent pictures, and what went wrong."""
+    forms: dict[str, ScoredRun] = {}
+    encoder = options.encoder or known.default_encoder
+    scoring = ScoreOptions(encoder=encoder, device=options.device, judge=options.judge)
+    with open_resources(cached=options.cached) as shared:
+        networks = open_encoders(
+            (*chosen, *truth_metrics(systems.true.items)), scoring, cache=shared.cache, engine=engine
+        )
+        score = partial(
+            score_systems,
+            encoders=networks,
+            cache=shared.cache,
+            benchmark=known.name,
+            engine=engine,
+            progress=progress,
+        )
+        runs = score(systems.all, chosen, judges=open_judges(chosen, scoring, rubrics, shared))
+        alone = _of_judge(chosen, rubrics)
+        for form in other_forms(options.judge, systems.true.items) if options.judge and alone else ():
+            judges = open_judges(alone, replace(scoring, judge=form), rubrics, shared)
+            of_form = score([systems.true], alone, judges=judges, with_truth=False)
+            forms[form.settings.image_label] = of_form[systems.true.name]
+    return runs, forms, tuple(shared.problems)
+
+
+def _of_judge(metrics: Sequence[Metric], rubrics: Sequence[Rubric]) -> tuple[Metric, ...]:
+    """The metrics that a judge gives."""
+    names = {rubric.name for rubric in rubrics}
+    return tuple(metric for metric in metrics if metric.name.partition(":")[0] in names)
 
 
 def _judged(metric: Metric, trial: Trial) -> MetricValidity:

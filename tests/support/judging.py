@@ -23,6 +23,8 @@ class JudgeServer:
     then: JudgeReply = lambda handler, asked: handler.complete('{"following": 8, "preservation": 6, "quality": 9}')
     """The answer to all others."""
     asked: list[dict[str, Any]] = field(default_factory=list)
+    keeps: bool = True
+    """Whether what was asked is kept."""
     keys: list[str | None] = field(default_factory=list)
     """The Authorization header of each request."""
     most: int = 0
@@ -49,8 +51,9 @@ class JudgeHandler(BaseHTTPRequestHandler):
         """The next answer of the script."""
         state, body = self.server_state, json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with state.lock:
-            state.asked.append(body)
-            state.keys.append(self.headers.get("Authorization"))
+            if state.keeps:
+                state.asked.append(body)
+                state.keys.append(self.headers.get("Authorization"))
             state.now += 1
             state.most = max(state.most, state.now)
             reply = state.script.pop(0) if state.script else state.then
@@ -100,6 +103,16 @@ def fails(status: int, message: str = "told to fail", code: str | None = None, *
 def says_bytes(body: bytes) -> JudgeReply:
     """These bytes, with a status of 200."""
     return lambda handler, asked: handler.send(200, body)
+
+
+def hangs_for(seconds: float) -> JudgeReply:
+    """A good answer, after so long."""
+
+    def reply(handler: JudgeHandler, asked: dict[str, Any]) -> None:
+        time.sleep(seconds)
+        handler.complete('{"following": 8, "preservation": 6, "quality": 9}')
+
+    return reply
 
 
 def hangs(seconds: float) -> JudgeReply:
