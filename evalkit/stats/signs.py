@@ -21,6 +21,8 @@ EXACT_STEPS = 2_000_000
 """Largest sum of absolute values, in units of their common divisor, that is worth counting for up to 100 of them."""
 _RESCALE_EVERY = 512
 """Counts of subsets reach 2^512 and are scaled back long before float64 overflows."""
+_ROUNDING = 1e-12
+"""Sums of numbers of one sign differ by less than this share, in whatever order they are summed."""
 _NEWTON = 100
 """Steps of Newton's method at most; ten are usual."""
 SIGN_BLOCK = 1024
@@ -72,7 +74,7 @@ def saddlepoint_tail(scores: Floats) -> float:
     least, total = 2.0 ** (1 - len(sizes)), abs(float(scores.sum()))
     if not len(sizes) or not total:
         return 1.0
-    if total >= float(sizes.sum()):
+    if total >= float(sizes.sum()) * (1 - _ROUNDING):
         return positive(least)
     sizes, total = sizes / sizes.max(), total / float(sizes.max())
     t = total / float(np.square(sizes).sum())
