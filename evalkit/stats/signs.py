@@ -21,6 +21,8 @@ EXACT_STEPS = 2_000_000
 """Largest sum of absolute values, in units of their common divisor, that is worth counting for up to 100 of them."""
 _RESCALE_EVERY = 512
 """Counts of subsets reach 2^512 and are scaled back long before float64 overflows."""
+_MIDDLE = 1e-2
+"""Standard deviations within which a sum is in the middle of its distribution."""
 _ROUNDING = 1e-12
 """Sums of numbers of one sign differ by less than this share, in whatever order they are summed."""
 _NEWTON = 100
@@ -89,7 +91,9 @@ def saddlepoint_tail(scores: Floats) -> float:
     cumulant = float((grown + np.log1p(np.exp(-2 * grown)) - math.log(2)).sum())
     w, u = math.sqrt(max(2 * (t * total - cumulant), sys.float_info.min)), t * math.sqrt(spread)
     density = math.exp(-w * w / 2) / math.sqrt(2 * math.pi)
-    tail = math.erfc(w / math.sqrt(2)) / 2 + density * (1 / u - 1 / w)
+    # In the middle the correction is the difference of two large numbers, and goes to 0.
+    correction = density * (1 / u - 1 / w) if w > _MIDDLE else 0.0
+    tail = math.erfc(w / math.sqrt(2)) / 2 + correction
     return positive(min(1.0, max(2 * tail, least)))
 
 

@@ -161,6 +161,7 @@ def test_groups_that_all_differ_alike_have_no_interval_of_no_width(n):
 
 @given(st.lists(st.integers(-50, 60), min_size=21, max_size=40))
 @example([0] * 7 + [-4, -38] + [0] * 6 + [-3] + [0] * 5)
+@example([0] * 18 + [-42, 4, 38])
 @settings(max_examples=60)
 def test_the_saddlepoint_is_the_exact_tail(values):
     """Robinson's approximation is within 15 % of the exact count where p is below .01, and exact at the end."""
