@@ -25,9 +25,9 @@ from statistics import fmean
 import numpy as np
 import torch
 
-from evalkit.benchmarks.shapes.details import STRIPE_WIDTH, below_horizon, on_stripe
+from evalkit.benchmarks.shapes.details import GROUND_TONE, STRIPE_TONE
 from evalkit.benchmarks.shapes.edits import EDIT_TYPES, LISTS, Edit, edits
-from evalkit.benchmarks.shapes.world import ATTRIBUTES, BACKGROUNDS, COLOURS, NATIVE_SIZE, PLACES, coverage, draw
+from evalkit.benchmarks.shapes.world import ATTRIBUTES, BACKGROUNDS, COLOURS, NATIVE_SIZE, coverage, detailed, draw
 from evalkit_adapters.guidance.clip import GuidingClip
 from evalkit_adapters.guidance.loading import open_clip_guide
 from evalkit_adapters.methods.diffusionclip.losses import DirectionalObjective, directional_distance, text_direction
@@ -94,8 +94,8 @@ def paint(edit: Edit, attribute: str, colour: torch.Tensor, source: torch.Tensor
     covered = torch.tensor(coverage(edit.source, edit.jitter) / 255).float()
     share = covered if attribute == "colour" else 1 - covered
     toned = torch.tensor(toned_share(edit, attribute)).float()
-    darker, lighter, light_from = (0.55, 0.5, 140 / 255) if attribute == "colour" else (0.8, 0.25, 100 / 255)
-    is_light = float(colour.detach() @ _LIGHT) >= light_from
+    darker, lighter, light_from = STRIPE_TONE if attribute == "colour" else GROUND_TONE
+    is_light = float(255 * colour.detach() @ _LIGHT) >= light_from
     tone = colour * darker if is_light else colour + (1 - colour) * lighter
     flat = colour[:, None, None] + toned * (tone - colour)[:, None, None]
     return source + share * (flat - source)
@@ -103,14 +103,10 @@ def paint(edit: Edit, attribute: str, colour: torch.Tensor, source: torch.Tensor
 
 def toned_share(edit: Edit, attribute: str) -> np.ndarray:
     """How much of each pixel has the other tone: of the stripe, or below the horizon."""
-    details = edit.source.details
-    if details is None:
+    scene = edit.source
+    if scene.details is None:
         return np.zeros((NATIVE_SIZE, NATIVE_SIZE))
-    if attribute == "background":
-        return below_horizon(details.horizon_height, details.horizon_slope, size=NATIVE_SIZE)
-    (x, y), (right, down) = PLACES[edit.source.place], edit.jitter.shift
-    width = STRIPE_WIDTH * edit.source.radius * edit.jitter.scale
-    return on_stripe(details.stripe_angle, middle=(x + right, y + down), width=width, size=NATIVE_SIZE)
+    return detailed(scene, scene.details, edit.jitter)[attribute == "background"]
 
 
 def objective_of(clip: GuidingClip, edit: Edit) -> DirectionalObjective:

@@ -19,6 +19,10 @@ SLOPES = (-0.3, 0.3)
 """By how much of the side the horizon falls from the left border to the right one: likewise."""
 STRIPE_WIDTH = 0.7
 """In radii of the circle that has the shape's area."""
+STRIPE_TONE = 0.55, 0.5, 140.0
+"""Of a light colour the share that is left, of a dark one the share of its way to white, and how light it must be."""
+GROUND_TONE = 0.8, 0.25, 100.0
+"""The same of the background below the horizon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +84,15 @@ def covered_by_stripe(off_axis: Floats, width: float) -> Floats:
 
 def stripe_tone(colour: Floats) -> Floats:
     """Of a shape's colour: a light colour's is darker, a dark one's lighter."""
-    return _other_tone(colour, darker=0.55, lighter=0.5, light_from=140.0)
+    return _other_tone(colour, *STRIPE_TONE)
 
 
 def ground_tone(colour: Floats) -> Floats:
     """Of a background's colour, likewise, and nearer to it."""
-    return _other_tone(colour, darker=0.8, lighter=0.25, light_from=100.0)
+    return _other_tone(colour, *GROUND_TONE)
 
 
-def _other_tone(colour: Floats, *, darker: float, lighter: float, light_from: float) -> Floats:
+def _other_tone(colour: Floats, darker: float, lighter: float, light_from: float) -> Floats:
     """A part of a light colour, or a dark one that far on its way to white."""
     is_light = colour @ np.array([0.299, 0.587, 0.114]) >= light_from
     return np.asarray(colour * darker if is_light else colour + (255.0 - colour) * lighter)

@@ -210,10 +210,19 @@ def draw(scene: Scene, jitter: Jitter = STILL, *, size: int = NATIVE_SIZE) -> Pi
     shape = np.clip(np.array(COLOURS[scene.colour]) + jitter.colour_tint, 0, 255)
     background = np.clip(np.array(BACKGROUNDS[scene.background]) + jitter.background_tint, 0, 255)
     if scene.details:
-        (x, y), (right, down) = PLACES[scene.place], jitter.shift
-        width = STRIPE_WIDTH * scene.radius * jitter.scale
-        on = on_stripe(scene.details.stripe_angle, middle=(x + right, y + down), width=width, size=size)
-        below = below_horizon(scene.details.horizon_height, scene.details.horizon_slope, size=size)
-        shape = mixed(shape, stripe_tone(shape), on)
+        striped, below = detailed(scene, scene.details, jitter, size=size)
+        shape = mixed(shape, stripe_tone(shape), striped)
         background = mixed(background, ground_tone(background), below)
     return np.rint(mixed(background, shape, coverage(scene, jitter, size=size) / 255)).astype(np.uint8)
+
+
+def detailed(
+    scene: Scene, details: Details, jitter: Jitter = STILL, *, size: int = NATIVE_SIZE
+) -> tuple[Floats, Floats]:
+    """How much of each pixel the other tones have, ``(size, size)``, 0 to 1: on the stripe's way, below the horizon."""
+    (x, y), (right, down) = PLACES[scene.place], jitter.shift
+    width = STRIPE_WIDTH * scene.radius * jitter.scale
+    return (
+        on_stripe(details.stripe_angle, middle=(x + right, y + down), width=width, size=size),
+        below_horizon(details.horizon_height, details.horizon_slope, size=size),
+    )
