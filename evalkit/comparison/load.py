@@ -144,18 +144,19 @@ def _refusal(
 
 def _named(source: str) -> tuple[str | None, Path]:
     """A source's own name for its method, where it gives one, and its path."""
-    name, equals, rest = source.partition("=")
-    path = Path(source)
-    if equals and name and not path.exists():
-        path = Path(rest)
-    else:
-        name = ""
+    name, path = name_and_path(source)
     if not path.exists():
         raise OptionError(
             f"{path} does not exist: expected a run directory or a table. {_there_are(path)}Make a run with: "
             "evalkit score FOLDER"
         )
-    return name or None, path
+    return name, path
+
+
+def name_and_path(source: str) -> tuple[str | None, Path]:
+    """The two parts of ``NAME=PATH``; a path with an equals sign in it that is there has no name."""
+    name, equals, rest = source.partition("=")
+    return (name, Path(rest)) if equals and name and not Path(source).exists() else (None, Path(source))
 
 
 def _there_are(path: Path) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -12,6 +11,7 @@ from PIL import Image
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.controls import following
 from evalkit.benchmarks.open import OpenedFolder, open_again, open_edits
+from evalkit.comparison.load import name_and_path
 from evalkit.edits.check import edits_digest
 from evalkit.edits.item import EditItem
 from evalkit.errors import DataError, OptionError
@@ -155,12 +155,7 @@ def open_methods(runs: Sequence[str]) -> VotedEdits:
 
 def _opened(run: str) -> tuple[str, OpenedFolder]:
     """A run's name and its folder."""
-    name, equals, rest = run.partition("=")
-    path = Path(run)
-    if equals and name and not path.exists():
-        path = Path(rest)
-    else:
-        name = ""
+    name, path = name_and_path(run)
     if not path.is_dir():
         raise OptionError(
             f"{path} is no directory: expected a run, or a folder of edits. Make one: evalkit score FOLDER"
