@@ -10,10 +10,11 @@ from evalkit.scores.columns import ColumnNames, name_of, plain_name
 if TYPE_CHECKING:
     import pandas as pd
 
-_RATERS = (
+RATERS = (
     "rater", "rater_id", "annotator", "annotator_id", "worker", "worker_id", "participant", "participant_id",
-    "evaluator", "assessor", "judge", "user", "user_id", "subject_id", "who",
+    "evaluator", "assessor", "judge", "judge_id", "user", "user_id", "subject_id", "who",
 )  # fmt: skip
+"""Headings, in lower case, of the column that says who labelled or voted."""
 
 
 def as_repeats(
@@ -32,7 +33,7 @@ def as_repeats(
     if columns.rater is not None and columns.rater not in table.columns:
         raise DataError(f"{path} has no column '{columns.rater}': expected one of {', '.join(table.columns)}.")
     free = {plain_name(name): name for name in reversed(table.columns) if name not in columns.taken()}
-    rater = columns.rater or next((free[guess] for guess in _RATERS if guess in free), None)
+    rater = columns.rater or next((free[guess] for guess in RATERS if guess in free), None)
     if rater is None:
         return table, columns, ()
     names = [name_of(cell) for cell in table[rater]]

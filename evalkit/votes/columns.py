@@ -7,6 +7,7 @@ from pathlib import Path
 from evalkit.errors import DataError, OptionError
 from evalkit.registry import nearest
 from evalkit.scores.columns import GUESSES, plain_name
+from evalkit.scores.raters import RATERS
 
 _SIDES = (
     ("a", "b"),
@@ -23,8 +24,7 @@ _WINNERS = ("winner", "preferred", "preference", "vote", "vote_type", "choice", 
             "selected", "preferred_method", "preferred_model")  # fmt: skip
 _OTHERS: Mapping[str, tuple[str, ...]] = {
     "item": (*GUESSES["item"], "question", "prompt", "instruction"),
-    "rater": ("rater", "rater_id", "annotator", "annotator_id", "worker", "worker_id", "participant", "participant_id",
-              "evaluator", "judge", "judge_id", "user", "user_id"),
+    "rater": RATERS,
     "group": ("group", "group_id", "source_image", "source_id", "cluster", "cluster_id"),
     "edit_type": (*GUESSES["edit_type"], "task_type", "category"),
     "criterion": ("criterion", "dimension", "aspect"),
