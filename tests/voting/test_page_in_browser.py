@@ -25,27 +25,6 @@ def browser():
         yield opened_browser
 
 
-@pytest.fixture(scope="module")
-def edits(tmp_path_factory):
-    """Three methods on six items."""
-    return opened(tmp_path_factory.mktemp("edits"))
-
-
-@pytest.fixture
-def session(edits, tmp_path, monkeypatch):
-    """A session of six pairs and a check."""
-    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
-    with session_of(tmp_path / "votes.jsonl", edits) as opened_session:
-        yield opened_session
-
-
-@pytest.fixture
-def address(session):
-    """Where its page is."""
-    with served(session) as found:
-        yield found
-
-
 @contextmanager
 def page_of(browser, address, viewport=DESKTOP, *, lost=False, **options):
     """A page; nothing may go wrong in it, and it may ask for nothing but what lies below its address."""

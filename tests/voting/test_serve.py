@@ -6,28 +6,7 @@ import socket
 import pytest
 
 from evalkit.votes.read import read_votes
-from tests.support.voting import asked, joined, opened, served, session_of
-
-
-@pytest.fixture(scope="module")
-def edits(tmp_path_factory):
-    """Three methods on six items."""
-    return opened(tmp_path_factory.mktemp("edits"))
-
-
-@pytest.fixture
-def session(edits, tmp_path, monkeypatch):
-    """A session of six pairs and a check."""
-    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
-    with session_of(tmp_path / "votes.jsonl", edits) as opened_session:
-        yield opened_session
-
-
-@pytest.fixture
-def address(session):
-    """Where its page is."""
-    with served(session) as found:
-        yield found
+from tests.support.voting import asked, joined, served, session_of
 
 
 def send(address, request):
