@@ -60,6 +60,23 @@ class Vote(BaseModel):
         return self.winner in ("tie", "both_bad")
 
     @property
+    def check(self) -> Literal["passed", "failed", "open"] | None:
+        """How an attention check was answered; None of any other vote.
+
+        Open is "both bad" where one of the two was expected: a check asks which of two controls is better, and this
+        answer names none. It is no sign of not looking, either: an untouched source does not do what was asked, and the
+        best edit there is need not be good enough for everybody. A tie fails, since the two are not alike.
+
+        >>> Vote(item_id="dog", a="reference", b="identity", winner="both_bad", expected="a").check
+        'open'
+        """
+        if self.expected is None:
+            return None
+        if self.winner == "both_bad" and self.expected in ("a", "b"):
+            return "open"
+        return "passed" if self.winner == self.expected else "failed"
+
+    @property
     def score_of_a(self) -> float:
         """1 where ``a`` was preferred, 0 where ``b`` was, ½ for a tie."""
         return {"a": 1.0, "b": 0.0}.get(self.winner, 0.5)

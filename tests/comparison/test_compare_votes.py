@@ -65,6 +65,26 @@ def test_checks_rank_nobody(tmp_path):
     assert "failed attention checks: r0 1 of 3" in list(notes_of(found))
 
 
+def test_both_bad_on_a_check_is_neither_passed_nor_failed(tmp_path):
+    """It prefers no control: whoever always says so has failed nothing, has passed nothing, and is named."""
+    winners = {"r0": ["both_bad"] * 3, "r1": ["both_bad", "tie", "a"], "r2": ["a"] * 3}
+    checks = [
+        Vote(item_id=f"check-{n}", a="reference", b="identity", winner=winner, expected="a", rater=rater)
+        for rater, answers in winners.items()
+        for n, winner in enumerate(answers)
+    ]
+    found = compare_votes(written(tmp_path, [*simulated_votes(ABILITIES), *checks]))
+    counted = {each.name: (each.n_checks, each.n_failed_checks, each.n_open_checks) for each in found.raters}
+    assert [counted[name] for name in winners] == [(3, 0, 3), (3, 1, 1), (3, 0, 0)]
+    notes = list(notes_of(found))
+    assert "failed attention checks: r1 1 of 2" in notes
+    assert 'attention checks answered "both bad", neither passed nor failed: r0 3 of 3, r1 1 of 3' in notes
+    table = next(table for table in shown_in_full(found).tables if table.title.startswith("Raters"))
+    at = table.header.index("checks failed")
+    assert [row[at] for row in table.rows[:4]] == ["0 of 0", "1 of 2", "0 of 3", "0 of 0"]
+    assert [each["n_open_checks"] for each in found.to_dict()["raters"][:3]] == [3, 1, 0]
+
+
 def test_questions_are_compared_by_themselves(tmp_path):
     """Each question has its ranking; those that are not primary are exploratory."""
     votes = [

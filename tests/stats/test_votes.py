@@ -1,15 +1,18 @@
 """What is decided of votes: intervals and verdicts, few raters, methods that run off, and what cannot be known."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from evalkit.guide import Page
 from evalkit.stats.bradley_terry import PairedVotes
 from evalkit.stats.clusters import code_groups
 from evalkit.stats.scores import InferenceOptions
 from evalkit.stats.votes import DAVIDSON_T, CriterionVotes, compare_votes
 from tests.stats.test_bradley_terry import made, simulated
+from tests.studies import votes_coverage
 
 OPTIONS = InferenceOptions()
 
@@ -168,3 +171,28 @@ def test_intervals_cover_with_few_raters_of_their_own_taste():
         votes = PairedVotes(n_methods=3, a=a, b=b, outcome=np.where(won, 1.0, -1.0), side=np.zeros(240))
         covered += [pair.ci_low <= 0 <= pair.ci_high for pair in result_of(votes, raters, items).pairs]
     assert np.mean(covered) >= 0.93
+
+
+def test_the_study_of_coverage_goes_on_where_it_was_stopped(tmp_path):
+    """Rounds that are kept one by one give the means over all studies, of which every design has as many."""
+    rounds = [votes_coverage.one_round(number, studies=1) for number in (0, 1)]
+    path, results = tmp_path / "found.json", {"draws": 0, "rates": {}}
+    for found in rounds:
+        results = votes_coverage.joined(results, found)
+        votes_coverage.keep(results, path)
+        results = json.loads(path.read_text())
+    name, column = "10 raters, 40 items | none | 20% ties", "covers, votes"
+    assert results["draws"] == 2
+    assert results["rates"][name][column] == pytest.approx(np.mean([found[name][0][column] for found in rounds]))
+    assert "2 studies of each of the 36 designs, 72 in all." in path.with_suffix(".md").read_text()
+
+
+def test_the_guide_says_what_the_study_of_coverage_found():
+    """How many studies there were, and the rates where raters and items have effects of their own."""
+    results = json.loads(votes_coverage.RESULTS.read_text())
+    said = " ".join(Page("votes").text.split())
+    assert f"{results['draws'] * len(results['rates']):,} studies" in said
+    assert f"{results['draws']:,} of each design" in said
+    columns = [f"{what}, {whose}" for what in ("covers", "any wrong") for whose in ("evalkit", "votes", "prompts")]
+    rates = dict(votes_coverage.means(results["rates"], columns))["raters and items"]
+    assert [rate for rate in rates if f"{100 * rate:.1f}" not in said] == []

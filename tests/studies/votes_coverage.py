@@ -2,8 +2,11 @@
 
 ::
 
-    OMP_NUM_THREADS=1 python -m tests.studies.votes_coverage --draws 2000    # an hour or two on a free core
-    OMP_NUM_THREADS=1 python -m tests.studies.votes_coverage --draws 200     # a first look
+    OMP_NUM_THREADS=1 python -m tests.studies.votes_coverage --draws 2000    # half an hour on a free core
+    OMP_NUM_THREADS=1 python -m tests.studies.votes_coverage --draws 50      # a first look
+
+It goes on from what is there: every 25 studies of each design are kept together, so that all designs always have as
+many, and what is stopped loses these 25 at most.
 
 Five methods with abilities 0, 0, 0, ½ and 1; raters vote on one random pair of each of up to 100 random items, by
 Davidson's model. Where raters and items have effects of their own, every rater and every item shifts every method's
@@ -18,10 +21,11 @@ correction; of the bootstraps where a percentile interval excludes 0, as they ar
 import argparse
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +33,10 @@ from evalkit.stats.bradley_terry import PairedVotes
 from evalkit.stats.clusters import code_groups
 from evalkit.stats.scores import InferenceOptions
 from evalkit.stats.votes import CriterionVotes, compare_votes
+from evalkit.storage.atomic import atomic_write
 
 RESULTS = Path(__file__).with_suffix(".json")
-SEED, CHUNK, RESAMPLES = 20_261_129, 25, 200
+SEED, ROUND, RESAMPLES = 20_261_129, 25, 200
 ABILITIES = np.array([0.0, 0.0, 0.0, 0.5, 1.0])
 K = len(ABILITIES)
 PAIRS = np.array(list(combinations(range(K), 2)))
@@ -187,57 +192,69 @@ def study(scenario: tuple[int, int, str, float], rng: np.random.Generator) -> di
     return covers | {f"any wrong, {name}": float(wrong) for name, (_, wrong) in found.items()}
 
 
-def table_of(results: Mapping[str, Mapping]) -> str:
+def joined(before: Mapping[str, Any], found: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
+    """The rates of what was simulated before, and of one more round: as many studies of each design."""
+    (n,) = {len(studies) for studies in found.values()}
+    total, rates = before["draws"] + n, {}
+    for name, studies in found.items():
+        old = before["rates"].get(name, {})
+        rates[name] = {
+            key: round((old.get(key, 0.0) * before["draws"] + sum(each[key] for each in studies)) / total, 9)
+            for key in studies[0]
+        }
+    return {"draws": total, "rates": rates}
+
+
+def means(rates: Mapping[str, Mapping[str, float]], columns: Sequence[str]) -> Iterator[tuple[str, list[float]]]:
+    """Of each kind of effects the mean over designs."""
+    for effects in EFFECTS:
+        of = [rates[name] for name, scenario in scenarios() if scenario[2] == effects]
+        yield effects, [float(np.mean([each[column] for each in of])) for column in columns]
+
+
+def table_of(results: Mapping[str, Any]) -> str:
     """The results in Markdown."""
-    columns = list(next(iter(results.values()))["rates"])
-    lines = ["# How often what is said of votes is wrong", "", *(__doc__ or "").split("\n\n", 2)[2].splitlines(), ""]
-    lines += [
-        "| | effects | ties | " + " | ".join(columns) + " | draws |",
-        "|---|---|---|" + "---:|" * (len(columns) + 1),
-    ]
-    for name, entry in results.items():
-        rates = " | ".join(f"{entry['rates'][column]:.3f}" for column in columns)
-        lines.append(f"| {name} | {rates} | {entry['draws']:,} |")
+    rates, draws = results["rates"], results["draws"]
+    columns = list(next(iter(rates.values())))
+    about = (__doc__ or "").split("\n\n", 2)[2].splitlines()
+    lines = ["# How often what is said of votes is wrong", "", *about, ""]
+    lines += [f"{draws:,} studies of each of the {len(rates)} designs, {draws * len(rates):,} in all.", ""]
+    lines += ["| | effects | ties | " + " | ".join(columns) + " |", "|---|---|---|" + "---:|" * len(columns)]
+    for name, of in rates.items():
+        lines.append(f"| {name} | " + " | ".join(f"{of[column]:.3f}" for column in columns) + " |")
+    for effects, of in means(rates, columns):
+        lines.append(f"| **all** | {effects} | | " + " | ".join(f"**{rate:.3f}**" for rate in of) + " |")
     return "\n".join([*lines, ""])
 
 
 def main() -> None:
     """Simulate what is not there yet, and keep it."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--draws", type=int, default=200, help="studies of each scenario")
-    options.add_argument("--only", default="", help="scenarios whose name holds this")
+    options.add_argument("--draws", type=int, default=50, help="studies of each design")
+    options.add_argument("--results", type=Path, default=RESULTS, help="goes on from there; the table lies beside it")
     asked = options.parse_args()
-    results: dict[str, dict] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    while True:
-        waiting = [
-            (name, scenario)
-            for name, scenario in scenarios()
-            if asked.only in name and results.get(name, {"draws": 0})["draws"] < asked.draws
-        ]
-        if not waiting:
-            return
-        fewest = min(results.get(name, {"draws": 0})["draws"] for name, _ in waiting)
-        for name, scenario in waiting:
-            entry = results.get(name, {"draws": 0, "rates": {}})
-            if entry["draws"] > fewest:
-                continue
-            rng = np.random.default_rng([SEED, zlib.crc32(name.encode()), entry["draws"] // CHUNK])
-            found = [study(scenario, rng) for _ in range(CHUNK)]
-            total = entry["draws"] + CHUNK
-            rates = {
-                key: (entry["rates"].get(key, 0.0) * entry["draws"] + sum(each[key] for each in found)) / total
-                for key in found[0]
-            }
-            results[name] = {"draws": total, "rates": {key: round(rate, 6) for key, rate in rates.items()}}
-            keep(results)
-            print(name, json.dumps(results[name]), flush=True)
+    results = json.loads(asked.results.read_text()) if asked.results.exists() else {"draws": 0, "rates": {}}
+    while results["draws"] < asked.draws:
+        results = joined(results, one_round(results["draws"] // ROUND))
+        keep(results, asked.results)
+        print(f"{results['draws']:,} studies of each design", flush=True)
 
 
-def keep(results: Mapping[str, Mapping]) -> None:
-    """Write what was simulated so far, and the table."""
-    ordered = {name: results[name] for name, _ in scenarios() if name in results}
-    RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
-    RESULTS.with_suffix(".md").write_text(table_of(ordered))
+def one_round(number: int, studies: int = ROUND) -> dict[str, list[dict[str, float]]]:
+    """So many studies of each design; equal for equal numbers."""
+    found = {}
+    for name, scenario in scenarios():
+        rng = np.random.default_rng([SEED, zlib.crc32(name.encode()), number])
+        found[name] = [study(scenario, rng) for _ in range(studies)]
+    return found
+
+
+def keep(results: Mapping[str, Any], path: Path) -> None:
+    """Write what was simulated so far, and the table; each is there whole or not at all."""
+    texts = {path: json.dumps(results, indent=1) + "\n", path.with_suffix(".md"): table_of(results)}
+    for file, text in texts.items():
+        with atomic_write(file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

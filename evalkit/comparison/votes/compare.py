@@ -168,14 +168,15 @@ def _raters(
     agreements = rater_agreements(of.raters, of.units, of.values, of.frames, of.groups, alpha=options.alpha)
     for name, agreement in zip(of.names, agreements, strict=True):
         own = [vote for vote in everything if vote.rater == name]
-        checks = [vote for vote in own if vote.expected is not None]
+        checks = [vote.check for vote in own if vote.check]
         seconds = [vote.seconds for vote in own if vote.seconds is not None]
         found.append(
             VotingRater(
                 name=name,
                 seconds=median(seconds) if seconds else None,
                 n_checks=len(checks),
-                n_failed_checks=sum(vote.winner != vote.expected for vote in checks),
+                n_failed_checks=checks.count("failed"),
+                n_open_checks=checks.count("open"),
                 agreement=agreement,
             )
         )

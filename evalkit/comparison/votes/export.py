@@ -48,6 +48,7 @@ def votes_as_json(comparison: VoteComparison) -> dict[str, Any]:
                 "seconds": rater.seconds,
                 "n_checks": rater.n_checks,
                 "n_failed_checks": rater.n_failed_checks,
+                "n_open_checks": rater.n_open_checks,
                 **{name: value for name, value in asdict(rater.agreement).items() if name != "rater"},
             }
             for rater in comparison.raters

@@ -49,6 +49,8 @@ class VotingRater:
     n_checks: int
     """Attention checks."""
     n_failed_checks: int
+    n_open_checks: int
+    """Answered "both bad": neither passed nor failed, see `evalkit.votes.records.Vote.check`."""
     agreement: RaterAgreement
 
 

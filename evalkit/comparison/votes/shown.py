@@ -6,7 +6,15 @@ from evalkit.comparison.statements.pairs import detectable, effect_cells, verdic
 from evalkit.comparison.statements.terms import Inference, how_corrected
 from evalkit.comparison.tables.text import TIED, mean_cells
 from evalkit.comparison.votes.records import VoteComparison, VotingRater
-from evalkit.comparison.votes.statements import about_ranks, answer, basis, key_sentences, notes_of, sentence_of
+from evalkit.comparison.votes.statements import (
+    about_ranks,
+    answer,
+    basis,
+    failed_checks,
+    key_sentences,
+    notes_of,
+    sentence_of,
+)
 from evalkit.formatting import DASH, format_declared, format_number, format_p, format_percent, one_line
 from evalkit.stats.records import RankedMethod
 from evalkit.stats.votes import VotePair
@@ -143,7 +151,7 @@ def raters_table(raters: Sequence[VotingRater]) -> Iterator[TextTable]:
                 f"{rater.agreement.n_shared:,}",
                 format_number(rater.agreement.agreement, 2),
                 format_number(rater.agreement.of_others, 2),
-                *([f"{rater.n_failed_checks} of {rater.n_checks}"] if checks else []),
+                *([failed_checks(rater)] if checks else []),
                 format_number(rater.seconds, 1),
                 "as by chance" if rater.agreement.is_flagged else "",
             )

@@ -194,9 +194,17 @@ def _about_raters(raters: Sequence[VotingRater]) -> Iterator[str]:
             f"{listed(flagged)} {be} less with the others than these do with each other, and not more than by chance "
             f"(corrected): look at {who}; all votes were used"
         )
-    failed = [f"{each.name} {each.n_failed_checks} of {each.n_checks}" for each in raters if each.n_failed_checks]
+    failed = [f"{each.name} {failed_checks(each)}" for each in raters if each.n_failed_checks]
     if failed:
         yield f"failed attention checks: {listed(failed)}"
+    unanswered = [f"{each.name} {each.n_open_checks} of {each.n_checks}" for each in raters if each.n_open_checks]
+    if unanswered:
+        yield f'attention checks answered "both bad", neither passed nor failed: {listed(unanswered)}'
+
+
+def failed_checks(rater: VotingRater) -> str:
+    """How many attention checks a rater failed, of those that were passed or failed."""
+    return f"{rater.n_failed_checks} of {rater.n_checks - rater.n_open_checks}"
 
 
 def methods_section(comparison: VoteComparison) -> list[str]:
