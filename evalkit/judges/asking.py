@@ -1,10 +1,10 @@
 """A judge with a rubric, asked about items: many at a time, each answer kept as soon as it is there."""
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from evalkit.edits.whole_item import WholeItem
@@ -18,7 +18,9 @@ from evalkit.judges.reading import FAILED, read_answer
 from evalkit.judges.rubric import Rubric
 
 _AHEAD = 2
-"""Questions that wait for each thread, so that none waits for a question."""
+"""Answers that are waited for, for each that is in hand: as many questions are made beforehand."""
+_MAKERS = 8
+"""Threads that read and encode pictures, so that none that asks waits for them."""
 REQUEST = "judgement"
 """How the requests begin by which a cache remembers answers."""
 
@@ -40,13 +42,15 @@ class JudgeOptions:
     settings: JudgeSettings = field(default_factory=JudgeSettings)
 
 
+JudgeQuery = tuple[str, Callable[[], Question]]
+"""The digest of what is asked about, and what makes the question; it may raise an ImageError."""
 Unjudged = tuple[str, Callable[[], WholeItem]]
 """The digest of a content, and what gives it to be looked at; it may raise an ImageError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """All answers about one content, by repeat."""
+    """All answers to one question, by repeat."""
 
     digest: str
     answers: tuple[JudgeAnswer | None, ...] = ()
@@ -57,48 +61,50 @@ class Answered:
     """Why nobody could look at it: an image cannot be decoded."""
 
 
-class RubricJudge:
-    """A judge that was opened, with one rubric.
+class Asker:
+    """Asks a judge, within a budget, what it was not asked before.
 
     Args:
         judge: Who answers.
-        rubric: What it is asked.
         options: How often, how many at a time, and how pictures are sent.
         cache: Remembers answers; one that fails midway is done without.
-        budget: What may be spent, shared by all rubrics of a command.
+        budget: What may be spent, shared by all that ask.
+        asked_as: What decides the answers beside the judge and what is asked about, as JSON.
+        label: By which the cache shows its part.
     """
 
     def __init__(
-        self, judge: Judge, rubric: Rubric, options: JudgeOptions, cache: FeatureCache, budget: Budget | None = None
+        self, judge: Judge, options: JudgeOptions, cache: FeatureCache, budget: Budget | None, asked_as: str, label: str
     ) -> None:
-        self.rubric, self.repeats = rubric, options.repeats
         self._judge, self._options, self._cache, self._budget = judge, options, cache, budget
-        facts = [dict(judge.key), rubric.digest, options.settings.image_label, decoding_rules()]
-        self._key = settings_digest(facts)
+        self._key = settings_digest([dict(judge.key), asked_as, options.settings.image_label, decoding_rules()])
         self.n_asked = 0
         with suppress(CacheError):
-            cache.describe(self._key, f"judge/{rubric.name}/{judge.label}")
+            cache.describe(self._key, label)
 
-    def ask(self, contents: Iterable[Unjudged]) -> Iterator[Answered]:
-        """The answers about each content, in the order in which they are complete.
+    def ask(self, questions: Iterable[JudgeQuery]) -> Iterator[Answered]:
+        """The answers to each question, in the order in which they are complete.
+
+        Questions are made ahead, for as many as are in hand.
 
         Raises:
             BudgetSpentError: The budget does not suffice; what was answered is kept.
             EndpointError: No question can be answered: a wrong key or address.
         """
-        waiting: dict[Future[JudgeAnswer], tuple[_Content, int]] = {}
-        size = self._options.concurrency
-        with ThreadPoolExecutor(size) as pool:
+        waiting: dict[Future[JudgeAnswer], tuple[_Open, int]] = {}
+        size, repeats = self._options.concurrency, range(self._options.repeats)
+        with ThreadPoolExecutor(min(size, _MAKERS)) as makers, ThreadPoolExecutor(size) as askers:
             try:
-                for content in map(_Content.of, contents):
-                    content.answers = {
-                        n: known for n in range(self.repeats) if (known := self._known(content.digest, n))
-                    }
-                    for repeat in (n for n in range(self.repeats) if n not in content.answers):
-                        content.n_open += 1
-                        waiting[pool.submit(self._answer, content, repeat)] = content, repeat
-                    if not content.n_open:
-                        yield content.answered(self.repeats)
+                for digest, make in questions:
+                    known = {n: answer for n in repeats if (answer := self._known(digest, n))}
+                    one = _Open(digest, known, n_open=len(repeats) - len(known))
+                    if not one.n_open:
+                        yield one.answered(len(repeats))
+                        continue
+                    question = makers.submit(make)
+                    for n in repeats:
+                        if n not in known:
+                            waiting[askers.submit(self._answer, question, n)] = one, n
                     while len(waiting) >= size * _AHEAD:
                         yield from self._collect(waiting)
                 while waiting:
@@ -110,25 +116,25 @@ class RubricJudge:
                 self._explain(failure)
                 raise
 
-    def _collect(self, waiting: "dict[Future[JudgeAnswer], tuple[_Content, int]]") -> Iterator[Answered]:
-        """Takes what is ready, and gives the contents that are complete by it."""
+    def _collect(self, waiting: "dict[Future[JudgeAnswer], tuple[_Open, int]]") -> Iterator[Answered]:
+        """Takes what is ready, and gives what is complete by it."""
         for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-            content, repeat = waiting.pop(future)
-            content.n_open -= 1
+            one, repeat = waiting.pop(future)
+            one.n_open -= 1
             try:
-                content.answers[repeat] = future.result()
-                self._remember(content.digest, repeat, content.answers[repeat])
+                one.answers[repeat] = future.result()
+                self._remember(one.digest, repeat, one.answers[repeat])
             except ImageError as failure:
-                content.unreadable = str(failure)
+                one.unreadable = str(failure)
             except EndpointError as failure:
                 if failure.fatal:
                     raise
-                content.failures.append(str(failure))
-            if not content.n_open:
-                yield content.answered(self.repeats)
+                one.failures.append(str(failure))
+            if not one.n_open:
+                yield one.answered(self._options.repeats)
 
-    def _answer(self, content: "_Content", repeat: int) -> JudgeAnswer:
-        question = content.question(self.rubric, self._options.settings)
+    def _answer(self, made: Future[Question], repeat: int) -> JudgeAnswer:
+        question = made.result()
         if self._budget is None:
             return self._judge.ask(question, seed=repeat)
         self._budget.reserve()
@@ -139,12 +145,12 @@ class RubricJudge:
             self._budget.settle(answer)
         return answer
 
-    def _keep_those_in_hand(self, waiting: "Mapping[Future[JudgeAnswer], tuple[_Content, int]]") -> None:
+    def _keep_those_in_hand(self, waiting: "Mapping[Future[JudgeAnswer], tuple[_Open, int]]") -> None:
         """Answers that come when the run has ended already were paid for."""
-        for future, (content, repeat) in waiting.items():
+        for future, (one, repeat) in waiting.items():
             with suppress(Exception):
                 if not future.cancelled():
-                    self._remember(content.digest, repeat, future.result())
+                    self._remember(one.digest, repeat, future.result())
 
     def _explain(self, failure: BaseException) -> None:
         """Raises with how to go on what ends a run."""
@@ -171,6 +177,51 @@ class RubricJudge:
         self.n_asked += 1
         with suppress(CacheError):
             self._cache.remember(self._request(digest, repeat), self._key, asdict(answer))
+
+
+@dataclass
+class _Open:
+    """A question while answers to it are waited for."""
+
+    digest: str
+    answers: dict[int, JudgeAnswer]
+    n_open: int
+    failures: list[str] = field(default_factory=list)
+    unreadable: str = ""
+
+    def answered(self, repeats: int) -> Answered:
+        return Answered(
+            digest=self.digest,
+            answers=tuple(self.answers.get(repeat) for repeat in range(repeats)),
+            failures=tuple(dict.fromkeys(self.failures)),
+            unreadable=self.unreadable,
+        )
+
+
+class RubricJudge:
+    """A judge that was opened, with one rubric.
+
+    Args:
+        judge: Who answers.
+        rubric: What it is asked.
+        options: How often, how many at a time, and how pictures are sent.
+        cache: Remembers answers; one that fails midway is done without.
+        budget: What may be spent, shared by all rubrics of a command.
+    """
+
+    def __init__(
+        self, judge: Judge, rubric: Rubric, options: JudgeOptions, cache: FeatureCache, budget: Budget | None = None
+    ) -> None:
+        self.rubric, self.repeats = rubric, options.repeats
+        self._judge, self._options = judge, options
+        self._asker = Asker(judge, options, cache, budget, rubric.digest, f"judge/{rubric.name}/{judge.label}")
+
+    def ask(self, contents: Iterable[Unjudged]) -> Iterator[Answered]:
+        """The answers about each content, as :meth:`Asker.ask` gives them."""
+        return self._asker.ask((digest, partial(self._question, look)) for digest, look in contents)
+
+    def _question(self, look: Callable[[], WholeItem]) -> Question:
+        return self.rubric.question_about(look(), self._options.settings)
 
     # What is said of it
 
@@ -209,48 +260,12 @@ class RubricJudge:
             models=sorted({judgement.model for judgement in answered}),
             forms=sorted({"schema" if judgement.is_structured else "text" for judgement in answered}),
             n_answers=len(answered),
-            n_asked=self.n_asked,
+            n_asked=self._asker.n_asked,
             unread=unread,
             input_tokens=_total(judgement.input_tokens for judgement in answered),
             output_tokens=_total(judgement.output_tokens for judgement in answered),
             cost=_total(judgement.cost for judgement in answered),
             currency=self._options.settings.currency,
-        )
-
-
-@dataclass
-class _Content:
-    """A content while it is asked about."""
-
-    digest: str
-    look: Callable[[], WholeItem]
-    answers: dict[int, JudgeAnswer] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
-    unreadable: str = ""
-    n_open: int = 0
-
-    def __post_init__(self) -> None:
-        self._lock = threading.Lock()
-        self._question: Question | None = None
-
-    @classmethod
-    def of(cls, unjudged: Unjudged) -> "_Content":
-        return cls(*unjudged)
-
-    def question(self, rubric: Rubric, settings: JudgeSettings) -> Question:
-        """Made once for all repeats."""
-        with self._lock:
-            if self._question is None:
-                self._question = rubric.question_about(self.look(), settings)
-            return self._question
-
-    def answered(self, repeats: int) -> Answered:
-        self._question = None
-        return Answered(
-            digest=self.digest,
-            answers=tuple(self.answers.get(repeat) for repeat in range(repeats)),
-            failures=tuple(dict.fromkeys(self.failures)),
-            unreadable=self.unreadable,
         )
 
 

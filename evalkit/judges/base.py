@@ -1,6 +1,7 @@
 """What a judge is: something that is shown texts and pictures, and answers in words."""
 
 import io
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
@@ -161,7 +162,7 @@ class JudgeSettings(BaseModel):
             image = image.resize(size, Image.Resampling.LANCZOS)  # type: ignore[arg-type]  # two sides
         file = io.BytesIO()
         if self.image_format == "png":
-            image.save(file, "PNG", compress_level=1)
+            image.save(file, "PNG", compress_level=1, compress_type=zlib.Z_RLE)  # in half the time, and no larger
         else:
             image.save(file, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
         return Picture(file.getvalue(), self.image_format)

@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError, NewConne
 from urllib3.util.retry import Retry
 
 from evalkit.errors import EndpointError
-from evalkit.storage.exchange import exchange_within
+from evalkit.storage.exchange import Exchanges
 
 MAX_BYTES = 96 << 20
 """Of an answer; a 4096 × 4096 PNG in base64 has at most 67 MB."""
@@ -49,6 +49,7 @@ class Endpoint:
     _free_at: float = 0.0
     """Of the monotonic clock: when a request may start."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _exchanges: Exchanges = field(default_factory=Exchanges, repr=False)
     _fatal_error: str = ""
     """Why no further item need be tried."""
 
@@ -149,7 +150,7 @@ class Endpoint:
             with session.request(method, url, timeout=self.time_limit, stream=True, **request) as response:
                 return response, _body(response)
 
-        return exchange_within(self.time_limit, exchange)
+        return self._exchanges.within(self.time_limit, exchange)
 
     def _connection_failure(self, error: requests.RequestException, url: str) -> str:
         """Why there is no answer."""

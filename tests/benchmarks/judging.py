@@ -2,7 +2,8 @@
 
 The server, in a process of its own, answers every question after ``--latency`` seconds, however many there are at a
 time. A bare call is a POST of a body that was made before, on a connection that is kept; judging reads and decodes
-pictures, sends them, reads answers, and keeps them in a cache on disk. The ratio is of answers per second.
+pictures, sends them, reads answers, and keeps them in a cache on disk. The ratio is of answers per second; beside it
+the processor's milliseconds for an answer, without the server's, which do not depend on what else the machine does.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def item(paths):
 
 
 def bare(base_url, body, n, concurrency):
-    """Answers per second of POST requests with a finished body."""
+    """Answers per second of POST requests with a finished body, and the processor's seconds for one."""
     of_thread = local()
 
     def call(_):
@@ -64,21 +65,21 @@ def bare(base_url, body, n, concurrency):
         response = of_thread.session.post(f"{base_url}/chat/completions", data=body, timeout=60)
         json.loads(response.content)
 
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(concurrency) as pool:
         list(pool.map(call, range(n)))
-    return n / (time.perf_counter() - start)
+    return n / (time.perf_counter() - start), (time.process_time() - busy) / n
 
 
 def judged(base_url, files, concurrency, folder):
-    """Answers per second of judging."""
+    """Answers per second of judging, and the processor's seconds for one."""
     options = JudgeOptions(spec=f"{base_url}/MODEL{concurrency}", concurrency=concurrency)
     with EmbeddingCache.open(folder / "cache.sqlite") as cache:
         judge = RubricJudge(open_judge(options.spec), load_rubric("judge"), options, cache)
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         jobs = ((f"{number:064x}", lambda paths=paths: item(paths)) for number, paths in enumerate(files))
         assert sum(1 for _ in judge.ask(jobs)) == len(files)
-        return len(files) / (time.perf_counter() - start)
+        return len(files) / (time.perf_counter() - start), (time.process_time() - busy) / len(files)
 
 
 def main():
@@ -100,11 +101,13 @@ def main():
         judge = open_judge(f"{base_url}/MODEL")
         body = json.dumps(judge._body(question, 0)).encode()
         print(f"{arguments.latency:g} s for an answer, {arguments.side} px, {len(body) >> 10} KiB a question")
-        print("in hand   bare/s   judged/s   ratio", flush=True)
+        print("in hand   bare/s   judged/s   ratio   bare ms   judged ms", flush=True)
         for concurrency in (1, 8, 64):
             n = concurrency * arguments.rounds
-            rates = bare(base_url, body, n, concurrency), judged(base_url, files[:n], concurrency, Path(name))
-            print(f"{concurrency:7} {rates[0]:8.2f} {rates[1]:10.2f} {rates[1] / rates[0]:7.3f}", flush=True)
+            called, call = bare(base_url, body, n, concurrency)
+            answered, answer = judged(base_url, files[:n], concurrency, Path(name))
+            figures = f"{called:8.2f} {answered:10.2f} {answered / called:7.3f} {1e3 * call:9.1f} {1e3 * answer:11.1f}"
+            print(f"{concurrency:7} {figures}", flush=True)
     here.send(None)
 
 

@@ -1,5 +1,6 @@
 """One deadline for a request to an endpoint, against servers that send each part of an answer without end."""
 
+import gc
 import gzip
 import os
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count, repeat
+from pathlib import Path
 
 import pytest
 import requests
@@ -17,7 +19,7 @@ from urllib3.util import connection
 
 from evalkit.errors import EndpointError
 from evalkit.storage.endpoint import Endpoint
-from evalkit.storage.exchange import THREAD_NAME, exchange_within
+from evalkit.storage.exchange import LONGEST_IDLE, THREAD_NAME, Exchanges
 
 LIMIT = 0.4
 TOO_LATE = "the server gave no whole answer within {:g} s"
@@ -36,6 +38,7 @@ PARTS = {
     "chunk_size": (CHUNKED, repeat(b"0")),
     "chunks": (CHUNKED, repeat(b"1\r\n \r\n")),
     "trailer": (CHUNKED + b"1\r\n{\r\n0\r\n", repeat(b"X: a\r\n")),
+    "closing_body": (OK + b"Connection: close\r\n\r\n", repeat(b" ")),
     "body": (OK + b"Content-Length: 1000000\r\n\r\n", repeat(b" ")),
     "gzip": (
         OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(ZIPPED),
@@ -157,7 +160,7 @@ def test_nothing_is_sent_after_the_limit(monkeypatch):
     monkeypatch.setattr(connection, "create_connection", late)
     with dripping(*PARTS["status"]) as server:
         with pytest.raises(requests.Timeout):
-            exchange_within(LIMIT, lambda session: session.post(f"http://127.0.0.1:{server.port}/", data=b"asked"))
+            Exchanges().within(LIMIT, lambda session: session.post(f"http://127.0.0.1:{server.port}/", data=b"asked"))
         (thread,) = exchanges()
         may_connect.set()
         thread.join(PATIENCE)
@@ -170,5 +173,112 @@ def test_ctrl_c_ends_an_exchange():
     with dripping(*PARTS["body"]) as server:
         threading.Timer(LIMIT, os.kill, (os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
-            exchange_within(PATIENCE, lambda session: session.get(f"http://127.0.0.1:{server.port}/"))
+            Exchanges().within(PATIENCE, lambda session: session.get(f"http://127.0.0.1:{server.port}/"))
         assert server.hung_up.wait(PATIENCE)
+
+
+# Connections that are kept
+
+
+@contextmanager
+def answering(*headers: bytes) -> Iterator[DrippingServer]:
+    """A server that answers every request with an empty object; ``asked`` has a list of requests per connection."""
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            server.asked.append(requests_here := [])  # type: ignore[arg-type]
+            while asked := connection.recv(1 << 16):
+                requests_here.append(asked)
+                connection.sendall(b"\r\n".join([b"HTTP/1.1 200 OK", b"Content-Length: 2", *headers, b"", b"{}"]))
+                if b"Connection: close" in headers:
+                    return
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=listener.accept()[:1], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = DrippingServer(listener.getsockname()[1])
+        threading.Thread(target=serve, daemon=True).start()
+        yield server
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def asks(exchanges: Exchanges, server: DrippingServer) -> None:
+    """One exchange."""
+    response = exchanges.within(PATIENCE, lambda session: session.get(f"http://127.0.0.1:{server.port}/"))
+    assert response.content == b"{}"
+
+
+def test_a_connection_is_kept_for_the_next_exchange():
+    """What a server wants remembered is not sent by it; one that nobody used for a while is made anew."""
+    exchanges = Exchanges()
+    with answering(b"Set-Cookie: who=you; Path=/") as server:
+        for _ in range(3):
+            asks(exchanges, server)
+        assert [len(of_connection) for of_connection in server.asked] == [3]
+        assert not any(b"cookie" in each.lower() for each in server.asked[0])
+        time.sleep(LONGEST_IDLE + 0.1)
+        asks(exchanges, server)
+        assert [len(of_connection) for of_connection in server.asked] == [3, 1]
+
+
+def test_exchanges_at_the_same_time_have_connections_of_their_own():
+    """As many as there are at once, and not more."""
+    exchanges, together = Exchanges(), threading.Barrier(4, timeout=PATIENCE)
+
+    def one() -> None:
+        def exchange(session: requests.Session) -> None:
+            together.wait()
+            assert session.get(f"http://127.0.0.1:{server.port}/").ok
+            together.wait()
+
+        exchanges.within(PATIENCE, exchange)
+
+    with answering() as server:
+        for _ in range(2):
+            threads = [threading.Thread(target=one) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(PATIENCE)
+        assert [len(of_connection) for of_connection in server.asked] == [2] * 4
+
+
+def n_open() -> int:
+    """Files and connections that this process holds."""
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
+def test_a_server_that_closes_each_connection_leaves_none_open_here():
+    """Nor does a session that nobody holds any more."""
+    exchanges = Exchanges()
+    before = n_open()
+    with answering(b"Connection: close") as server:
+        for _ in range(5):
+            asks(exchanges, server)
+        assert len(server.asked) == 5
+    with answering() as server:
+        asks(exchanges, server)
+    del exchanges
+    gc.collect()
+    end = time.monotonic() + PATIENCE
+    while n_open() > before and time.monotonic() < end:
+        time.sleep(0.02)  # the server's side
+    assert n_open() <= before
+
+
+def test_an_exchange_that_fails_leaves_its_connection_to_nobody():
+    """The next one cannot read what was meant for it."""
+    exchanges = Exchanges()
+
+    def breaks_off(session: requests.Session) -> None:
+        session.get(f"http://127.0.0.1:{server.port}/", stream=True)
+        raise ValueError("no sense in it")
+
+    with answering() as server:
+        with pytest.raises(ValueError, match="no sense"):
+            exchanges.within(PATIENCE, breaks_off)
+        asks(exchanges, server)
+        assert [len(of_connection) for of_connection in server.asked] == [1, 1]
