@@ -126,6 +126,7 @@ def _method(method: Method, joined: Joined) -> ComparedMethod:
         folder=method.record.folder if method.record else None,
         n_items=len(joined.items),
         n_missing=joined.n_missing(method.name),
+        judgements=method.judgements,
     )
 
 

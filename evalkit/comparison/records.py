@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from math import nan
 from typing import TYPE_CHECKING, Any, Literal
 
+from evalkit.judges.judgement import Judgement
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord
 from evalkit.stats.intervals import Estimate
@@ -43,6 +44,8 @@ class ComparedMethod:
     """Items of the comparison: all that any of its methods has."""
     n_missing: int
     """Those without an edited image of this method."""
+    judgements: tuple[Judgement, ...] = ()
+    """What judges answered about its edits: pages show their words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,9 @@ from evalkit.edits.manifest import write_manifest
 from evalkit.errors import BenchmarkError
 from evalkit.formatting import format_interval, format_score
 from evalkit.images.decode import write_image
+from evalkit.judges.judgement import Judgement
 from evalkit.report.page.cells import means_columns
-from evalkit.report.page.gallery import MAX_ITEMS, MAX_PICTURES, build_gallery, choose_items
+from evalkit.report.page.gallery import MAX_ITEMS, MAX_PICTURES, MAX_WORDS, build_gallery, choose_items
 from evalkit.report.page.pictures import THUMBNAIL
 from evalkit.report.page.render import render_page, script_data, write_page
 from evalkit.scores.frame import ScoreFrame
@@ -32,6 +33,7 @@ from evalkit.scores.run import FolderRecord
 from tests.support.audit import Tables
 from tests.support.comparisons import METRICS, comparison_of
 from tests.support.folders import put
+from tests.support.pages import with_judgements
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}'
 VOID = {"meta", "img", "br", "path", "use", "rect", "link", "wbr", "input"}
@@ -511,3 +513,47 @@ def contrast(*colours):
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     dark, light = sorted(linear @ [0.2126, 0.7152, 0.0722])
     return (light + 0.05) / (dark + 0.05)
+
+
+def test_what_a_judge_said_stands_folded_below_each_item(comparison, without_figures):
+    """Every answer about every edit, its numbers or why it has none, and its words; nothing where nobody judged."""
+    assert not [
+        attributes
+        for attributes in Page(render_page(comparison)).all("details")
+        if "said" in attributes.get("class", "")
+    ]
+    html = render_page(with_judgements(comparison))
+    folded = [attributes for attributes in Page(html).all("details") if attributes.get("class") == "said"]
+    assert len(folded) == 4
+    assert not any("open" in attributes for attributes in folded)
+    assert html.count("following 8, overall 7.348") == 2 * 4
+    assert html.count("no score: ") == html.count("<p>Well: It is red now.</p>") == 2 * 4
+    assert html.count("<p>It is red now.</p>") == 2 * 4
+    assert html.count("judge, answer 2:") == 2 * 4
+
+
+def test_a_judges_words_cannot_act_and_long_ones_are_cut(comparison, without_figures):
+    """An answer may hold anything; where the rest of it is, is said."""
+    html = render_page(with_judgements(comparison, HOSTILE, repeats=1))
+    assert "<script>alert" not in html
+    assert "<img src=x" not in html
+    assert "&lt;script&gt;alert(1)" in html
+    assert "{{ 7*7 }}" in html
+    html = render_page(with_judgements(comparison, "x" * 2 * MAX_WORDS))
+    assert "x" * MAX_WORDS + "… (the rest is in judgements.jsonl)" in html
+    assert "x" * (MAX_WORDS + 1) not in html
+
+
+def test_which_edit_a_judge_looked_at_is_said_where_there_are_several(comparison):
+    """Answers are in the order of seeds and repeats, with the number of each."""
+    first, second = comparison.methods
+    one = Judgement(item_id="item000", rubric="judge", repeat=0, scores=None, text="")
+    answers = [one.model_copy(update={"seed": seed, "repeat": repeat, "scores": {"following": seed}})
+               for repeat in (1, 0) for seed in (7, 3)]  # fmt: skip
+    several = replace(comparison, methods=(replace(first, judgements=tuple(answers)), second))
+    row = next(row for row in build_gallery(several).rows if row.item_id == "item000")
+    assert [(words.about, words.scores) for words in row.answers[first.name]] == [
+        ("judge, seed 3, answer 1", "following 3"), ("judge, seed 3, answer 2", "following 3"),
+        ("judge, seed 7, answer 1", "following 7"), ("judge, seed 7, answer 2", "following 7"),
+    ]  # fmt: skip
+    assert [*row.answers] == [first.name]

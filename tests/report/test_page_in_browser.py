@@ -7,7 +7,7 @@ import pytest
 from evalkit.report.page.render import write_page
 from tests.support.browser import OVERFLOW, accessibility_faults, chromium
 from tests.support.comparisons import NAMES, comparison_of
-from tests.support.pages import with_metrics, with_pictures
+from tests.support.pages import with_judgements, with_metrics, with_pictures
 
 pytestmark = pytest.mark.browser
 WIDTHS = (390, 768, 1280, 1920)
@@ -33,6 +33,7 @@ def files(tmp_path_factory):
     demo = with_pictures(with_metrics(comparison_of(7, names=names, n_items=10), 5), root / "demo")
     twenty = with_metrics(comparison_of(12, n_items=20), 12)
     hostile = with_pictures(comparison_of(5, names=HOSTILE, n_items=4), root / "hostile")
+    demo, hostile = with_judgements(demo), with_judgements(hostile, "\n".join(HOSTILE), repeats=3)
     hostile = replace(hostile, notes=HOSTILE, benchmark=HOSTILE[0])
     found = {}
     for name, comparison in (("demo", demo), ("many", twenty), ("hostile", hostile)):

@@ -10,6 +10,7 @@ from evalkit.edits.check import edits_digest
 from evalkit.edits.item import EditItem
 from evalkit.edits.manifest import write_manifest
 from evalkit.images.decode import write_image
+from evalkit.judges.judgement import Judgement
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord
 from tests.support.comparisons import METRICS
@@ -74,6 +75,28 @@ def with_metrics(comparison, n):
         ranking=tuple(replace(r, metric=name) for name in names for r in comparison.ranking if r.metric == first),
         cliques=dict.fromkeys(names, comparison.cliques[first]),
     )
+
+
+def with_judgements(comparison, words="It is red now.", repeats=2):
+    """The comparison with answers of a judge about every edit, in these words; the last of each edit has no score."""
+    answers = [Judgement(item_id="", rubric="judge", repeat=n, scores={"following": 8, "overall": 54**0.5},
+                         text="{}", reasoning=words) for n in range(repeats - 1)]  # fmt: skip
+    answers.append(
+        Judgement(
+            item_id="",
+            rubric="judge",
+            repeat=repeats - 1,
+            scores=None,
+            reason="judge_unreadable",
+            text=f"Well: {words}",
+        )
+    )
+    methods = []
+    for method in comparison.methods:
+        ids = dict.fromkeys(row.item_id for row in method.table.rows)
+        own = [answer.model_copy(update={"item_id": item_id}) for item_id in ids for answer in answers]
+        methods.append(replace(method, judgements=tuple(own)))
+    return replace(comparison, methods=tuple(methods))
 
 
 def photograph(rng, size):

@@ -7,6 +7,8 @@ from evalkit.comparison.edit_types import item_types
 from evalkit.comparison.records import ComparedMethod, ComparedMetric, Comparison
 from evalkit.edits.item import EditItem
 from evalkit.images.stored import AnyImage
+from evalkit.judges.judgement import JUDGEMENTS, Judgement
+from evalkit.metrics.base import REASONS
 from evalkit.report.page.pictures import (
     GalleryPicture,
     OpenedFolders,
@@ -17,8 +19,22 @@ from evalkit.report.page.pictures import (
 
 MAX_PICTURES = 300
 MAX_ITEMS = 60
+MAX_WORDS = 1500
+"""Signs of an answer."""
 ItemValues = Mapping[str, float]
 """Metric to value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeWords:
+    """One answer of a judge about an edit."""
+
+    about: str
+    """The rubric, and which repeat and which seed where there are several."""
+    scores: str
+    """Every number that was read in it, or why there is none."""
+    words: str
+    """What it said of the edit, or, where that does not stand apart, its whole answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +50,8 @@ class GalleryRow:
     """Method to its edit."""
     scores: Mapping[str, ItemValues]
     """Method to its scores, means over seeds."""
+    answers: Mapping[str, tuple[JudgeWords, ...]]
+    """Method to what judges answered about its edits; without those of whom nobody was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +92,7 @@ def build_gallery(comparison: Comparison) -> Gallery:
     scores = {method.name: _scores(method) for method in comparison.methods}
     item_ids = list(dict.fromkeys(item_id for by_item in scores.values() for item_id in by_item))
     metric = next((metric for metric in comparison.metrics if metric.primary), comparison.metrics[0])
+    answers = {method.name: _answers(method.judgements) for method in comparison.methods}
     limit = max(1, min(MAX_ITEMS, MAX_PICTURES // (len(names) + 1)))
     values = {item_id: [s[item_id][metric.name] for s in scores.values() if metric.name in s.get(item_id, {})]
               for item_id in item_ids}  # fmt: skip
@@ -83,7 +102,7 @@ def build_gallery(comparison: Comparison) -> Gallery:
     folders = open_folders(comparison)
     sources: dict[AnyImage, GalleryPicture] = {}
     return Gallery(
-        rows=tuple(_row(item_id, type_of[item_id], names, scores, folders, sources) for item_id in shown),
+        rows=tuple(_row(item_id, type_of[item_id], names, scores, answers, folders, sources) for item_id in shown),
         n_items=len(item_ids),
         chosen=chosen,
         metric=metric.name,
@@ -130,11 +149,34 @@ def _scores(method: ComparedMethod) -> dict[str, dict[str, float]]:
     return by_item
 
 
+def _answers(judgements: Sequence[Judgement]) -> dict[str, tuple[JudgeWords, ...]]:
+    """By item, in the order of rubrics, seeds and repeats."""
+    is_repeated = any(each.repeat for each in judgements)
+    is_seeded = len({each.seed for each in judgements}) > 1
+    found: dict[str, list[JudgeWords]] = {}
+    for each in sorted(judgements, key=lambda each: (each.rubric, each.seed or 0, each.repeat)):
+        about = [each.rubric]
+        if is_seeded:
+            about.append("no seed" if each.seed is None else f"seed {each.seed}")
+        if is_repeated:
+            about.append(f"answer {each.repeat + 1}")
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in (each.scores or {}).items())
+        words = (each.reasoning or each.text).strip()
+        if len(words) > MAX_WORDS:
+            words = f"{words[:MAX_WORDS]}… (the rest is in {JUDGEMENTS})"
+        unread = f"no score: {REASONS.get(str(each.reason), each.reason)}"
+        found.setdefault(each.item_id, []).append(
+            JudgeWords(about=", ".join(about), scores=scores or unread, words=words)
+        )
+    return {item_id: tuple(words) for item_id, words in found.items()}
+
+
 def _row(
     item_id: str,
     edit_type: str | None,
     names: Sequence[str],
     scores: Mapping[str, Mapping[str, ItemValues]],
+    answers: Mapping[str, Mapping[str, tuple[JudgeWords, ...]]],
     folders: OpenedFolders,
     sources: dict[AnyImage, GalleryPicture],
 ) -> GalleryRow:
@@ -147,4 +189,5 @@ def _row(
         source=source_picture(item, sources),
         edits={name: edited_picture(name, folders.edits[name].get(item_id)) for name in names if name in folders.edits},
         scores={name: scores[name].get(item_id, {}) for name in names},
+        answers={name: answers[name][item_id] for name in names if item_id in answers[name]},
     )
