@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from evalkit.benchmarks.base import BENCHMARKS
-from evalkit.benchmarks.shapes.details import HEIGHTS, SLOPES, Details, ground_tone, stripe_tone
+from evalkit.benchmarks.shapes.details import HEIGHTS, SLOPES, Details, ground_tone, mixed, stripe_tone
 from evalkit.benchmarks.shapes.edits import EDIT_TYPES, LISTS, edits
 from evalkit.benchmarks.shapes.files import locate
 from evalkit.benchmarks.shapes.language import caption, named_in
@@ -186,6 +186,27 @@ def test_the_recogniser_reads_500_drawings():
         angles.append(np.cos(2 * np.deg2rad(off(read(picture).details["stripe_angle"], scene.details.stripe_angle))))
 
     assert np.mean(angles) > 0.999
+
+
+@pytest.mark.parametrize("shape", ATTRIBUTES["shape"])
+def test_details_that_are_not_straight_hide_no_attribute(shape):
+    """A stripe that winds, or is a mere spot, and a horizon in waves: everything else is read all the same."""
+    rng = np.random.default_rng(5)
+    along = (np.arange(64) + 0.5) / 64
+    for size in ATTRIBUTES["size"]:
+        colour, background = (rng.choice(ATTRIBUTES[name]) for name in ("colour", "background"))
+        scene = Scene(
+            shape=shape, colour=str(colour), size=size, place="centre", background=str(background), details=MIDDLE
+        )
+        waves = along[:, None] > 0.6 + 0.05 * np.sin(12 * along)
+        winding = np.abs(along[:, None] - 0.5 - 0.04 * np.sin(40 * along)) < 0.04
+        spot = (along[:, None] - 0.5) ** 2 + (along - 0.52) ** 2 < 0.05**2
+        ground = mixed(tone := np.array(BACKGROUNDS[scene.background], float), ground_tone(tone), waves)
+        covered = coverage(scene)[..., None] / 255
+        for stripe in (winding, spot):
+            subject = mixed(tone := np.array(COLOURS[scene.colour], float), stripe_tone(tone), stripe)
+            found = read(np.rint(ground + covered * (subject - ground)).astype(np.uint8))
+            assert found.attributes == scene.attributes
 
 
 def test_what_is_not_there_is_unknown():

@@ -7,6 +7,7 @@ runs, and how much of the picture's variation it explains.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from evalkit.arrays import Floats, Mask
 from evalkit.benchmarks.shapes.details import (
@@ -15,9 +16,9 @@ from evalkit.benchmarks.shapes.details import (
     STRIPE_WIDTH,
     below_horizon,
     covered_by_stripe,
-    depth,
     mixed,
     on_stripe,
+    stripe_tone,
 )
 
 CERTAINTY = np.diag([1.0, 0.3, 0.3]) @ np.array(
@@ -32,12 +33,16 @@ _OFF_GROUND = 30.0
 """A pixel farther than this from every mixture of the two tones is no background."""
 _MAX_MISFIT = 0.12
 """Largest mean deviation of the background from one straight step, as a share of the step."""
+_LEAST_GROUND = 0.7
+"""Least share of a picture that two tones make a background of, wherever they meet."""
 _MARGIN = 0.05
 """How far beyond its range a reading may lie, in shares of the side."""
 _LEAST_TONES = 30.0
 """Least distance of the shape's tones, in RGB levels; the nearest pair of the world is 117 apart."""
 _LEAST_EXPLAINED = 0.3
 """Least share of the variation within the shape that a stripe explains."""
+_ROUNDS = 4
+"""Of finding which of its pixels have one tone, and which the other."""
 _ANGLES = np.arange(0.0, 180.0, 4.0)
 _OFFSETS = np.arange(-1.0, 1.5, 0.5)
 """How far a stripe may run beside the middle of the bounding box, in pixels."""
@@ -52,7 +57,7 @@ class Ground:
     field: Floats
     """``(size, size, 3)``: how it looks in every pixel, also behind the shape."""
     contrast: Floats
-    """``(size, size)``: how far each pixel is from it, in RGB levels."""
+    """``(size, size)``: how far each pixel is from every mixture of its tones, in RGB levels."""
     height: float | None = None
     """Of the horizon; None where none is found."""
     slope: float | None = None
@@ -65,9 +70,13 @@ class Subject:
     colour: Floats
     """Beside the stripe."""
     field: Floats
-    """``(size, size, 3)``: how it would look in every pixel, if it were endless."""
+    """``(size, size, 3)``: how it looks in every pixel, in mixtures of its tones."""
     angle: float | None = None
     """Of the stripe; None where none is found."""
+
+    def seen_from(self, inside: Mask) -> Floats:
+        """``(size, size, 3)``: how it would look in every pixel if it went on as it ends, straight stripe or not."""
+        return self.field[nearest(inside)]
 
 
 def read_ground(square: Floats) -> Ground:
@@ -84,14 +93,12 @@ def read_ground(square: Floats) -> Ground:
     height, slope = _steepest_line(share, seen)
     below = below_horizon(height, slope, size=len(square))
     if np.abs(share - below)[seen].mean() > _MAX_MISFIT:
-        return without
-    field = mixed(upper, lower, below)
-    # A line that is off by half a pixel makes mixtures of the two tones, which are background all the same.
-    near = np.abs(depth(height, slope, size=len(square))) < 2
-    contrast = np.where(near, off_ground, np.linalg.norm(square - field, axis=2))
+        if seen.mean() < _LEAST_GROUND:
+            return without
+        return Ground(upper, mixed(upper, lower, share)[nearest(seen)], off_ground)
     within = HEIGHTS[0] - _MARGIN <= height <= HEIGHTS[1] + _MARGIN
     within = within and SLOPES[0] - 2 * _MARGIN <= slope <= SLOPES[1] + 2 * _MARGIN
-    return Ground(upper, field, contrast, *((height, slope) if within else ()))
+    return Ground(upper, mixed(upper, lower, below), off_ground, *((height, slope) if within else ()))
 
 
 def _steepest_line(share: Floats, seen: Mask) -> tuple[float, float]:
@@ -154,9 +161,41 @@ def read_subject(square: Floats, blob: Mask, inner: Mask) -> Subject:
     if explained[best, beside] >= _LEAST_EXPLAINED and all(part.any() for part in parts):
         colour, tone = (np.median(square[part], axis=0) for part in parts)
         if np.linalg.norm(tone - colour) >= _LEAST_TONES:
-            return Subject(colour, mixed(colour, tone, on), _peak(explained.max(axis=1)))
+            return Subject(colour, _between(square, colour, tone), _peak(explained.max(axis=1)))
+    return _two_tones(square, pixels)
+
+
+def _two_tones(square: Floats, pixels: Floats) -> Subject:
+    """What has no straight stripe: two tones all the same, where its pixels fall into two halves that are far apart."""
     plain = np.median(pixels, axis=0)
-    return Subject(plain, np.broadcast_to(plain, square.shape))
+    without = Subject(plain, np.broadcast_to(plain, square.shape))
+    along = (pixels - plain) @ np.linalg.svd(pixels - plain, full_matrices=False)[2][0]
+    between = (along.min() + along.max()) / 2
+    for _ in range(_ROUNDS):
+        half = along > between
+        if not half.any() or half.all():
+            return without
+        between = (np.median(along[half]) + np.median(along[~half])) / 2
+    one, other = (np.median(pixels[part], axis=0) for part in (half, ~half))
+    if np.linalg.norm(one - other) < _LEAST_TONES:
+        return without
+    # Of two tones the shape's colour is the one whose stripe would look like the other.
+    if np.linalg.norm(stripe_tone(one) - other) > np.linalg.norm(stripe_tone(other) - one):
+        one, other = other, one
+    return Subject(one, _between(square, one, other))
+
+
+def _between(square: Floats, colour: Floats, tone: Floats) -> Floats:
+    """``(size, size, 3)``: of each pixel the nearest mixture of two tones."""
+    step = tone - colour
+    return mixed(colour, tone, np.clip((square - colour) @ step / (step @ step), 0.0, 1.0))
+
+
+def nearest(mask: Mask) -> tuple[npt.NDArray[np.intp], ...]:
+    """For each pixel, row and column of the nearest one of the mask."""
+    from scipy import ndimage
+
+    return tuple(ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True))
 
 
 def _explained(pixels: Floats, on: Floats) -> Floats:

@@ -136,11 +136,14 @@ def _two_toned_blob(square: Floats, ground: Ground) -> tuple[_Blob | None, float
     near, inner = ndimage.binary_dilation(core), ndimage.binary_erosion(core)
     # Where the shape ends is known once its tones are, and its tones once it is known what lies inside.
     for _ in range(_ROUNDS):
-        subject = read_subject(square, core, inner if inner.sum() >= _MIN_INNER else core)
-        axis = (subject.field - ground.field) @ CERTAINTY.T
+        inside = inner if inner.sum() >= _MIN_INNER else core
+        subject = read_subject(square, core, inside)
+        axis = (subject.seen_from(inside) - ground.field) @ CERTAINTY.T
         along = ((square - ground.field) @ CERTAINTY.T * axis).sum(axis=2) / np.maximum((axis**2).sum(axis=2), 1.0)
         share = np.where(near, np.clip(along, 0.0, 1.0), 0.0)
-        core, inner = share > 0.5, share > 0.85
+        core = ndimage.binary_fill_holes(share > 0.5)
+        share = np.where(core & (share <= 0.5), 1.0, share)  # a spot that looks like the background lies on the shape
+        inner = share > 0.85
         if core.sum() < _MIN_INNER:
             return None, None
     return _Blob(colour=subject.colour, share=share, core=core), subject.angle

@@ -28,7 +28,7 @@ from evalkit.metrics.details import CODE_LENGTH, CODED
 
 VERSION = 1
 """Raised whenever a change of code makes the recogniser see anything differently."""
-VERSION_2 = 1
+VERSION_2 = 2
 """The same of the recogniser of version 2."""
 UNKNOWN_CODE = 0.0
 _RANGES = {"stripe_angle": (0.0, 180.0), "horizon_height": HEIGHTS, "horizon_slope": SLOPES}
