@@ -3,7 +3,7 @@
 What is said comes from `evalkit.comparison.statements`; here it is placed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Literal
 
@@ -179,12 +179,14 @@ def miniature_note(comparison: Comparison) -> list[str]:
 
 def means_by_method(comparison: Comparison) -> dict[str, list[tuple[RankedMethod, Mark]]]:
     """Every method's mean and ranks on each metric, marked; methods in the order of the first metric."""
-    columns: list[dict[str, tuple[RankedMethod, Mark]]] = []
-    for metric in comparison.metrics:
-        rows = metric_ranking(comparison, metric.name)
-        best = next((row.mean for row in rows if row.rank_low is not None), None)
-        columns.append({row.method: (row, _mark(row, best)) for row in rows})
+    columns = [marked(metric_ranking(comparison, metric.name)) for metric in comparison.metrics]
     return {method: [column[method] for column in columns] for method in columns[0]}
+
+
+def marked(rows: Sequence[RankedMethod]) -> dict[str, tuple[RankedMethod, Mark]]:
+    """Methods on one metric, best first, each with its mark."""
+    best = next((row.mean for row in rows if row.rank_low is not None), None)
+    return {row.method: (row, _mark(row, best)) for row in rows}
 
 
 def _mark(row: RankedMethod, best: float | None) -> Mark:

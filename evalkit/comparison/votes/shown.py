@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from evalkit.comparison.statements.pairs import detectable, effect_cells, verdict_words, win_tie_loss
 from evalkit.comparison.statements.terms import Inference, how_corrected
 from evalkit.comparison.tables.text import TIED, mean_cells
-from evalkit.comparison.votes.records import VoteComparison, VotingRater
+from evalkit.comparison.votes.records import ComparedCriterion, VoteComparison, VotingRater
 from evalkit.comparison.votes.statements import (
     about_ranks,
     answer,
@@ -87,12 +87,17 @@ def edit_type_tables(comparison: VoteComparison) -> Iterator[TextTable]:
         columns = [
             _ability_cells({row.method: row for row in each.result.ranking.methods}, methods) for each in found.values()
         ]
-        corrected = how_corrected(inference.exploratory_correction)
         yield TextTable(
-            title=f"{one_line(criterion.name)} by edit type, exploratory: abilities in log-odds; decisions {corrected}",
+            title=edit_types_title(criterion, inference),
             header=("method", *(f"{one_line(kind)} ({each.n_votes:,} votes)" for kind, each in found.items())),
             rows=tuple(zip(methods, *columns, strict=True)),
         )
+
+
+def edit_types_title(criterion: ComparedCriterion, inference: Inference) -> str:
+    """Above a table of edit types on one question."""
+    corrected = how_corrected(inference.exploratory_correction)
+    return f"{one_line(criterion.name)} by edit type, exploratory: abilities in log-odds; decisions {corrected}"
 
 
 def pair_tables(comparison: VoteComparison) -> Iterator[TextTable]:
@@ -132,6 +137,7 @@ def raters_table(raters: Sequence[VotingRater]) -> Iterator[TextTable]:
     if not raters:
         return
     checks = any(rater.n_checks for rater in raters)
+    flagged = any(rater.agreement.is_flagged for rater in raters)
     yield TextTable(
         title="Raters: agreement is 1 with all others always, −1 with their opposite; each beside that of the others",
         header=(
@@ -142,7 +148,7 @@ def raters_table(raters: Sequence[VotingRater]) -> Iterator[TextTable]:
             "others'",
             *(["checks failed"] if checks else []),
             "seconds",
-            "",
+            *(["answers"] if flagged else []),
         ),
         rows=tuple(
             (
@@ -153,7 +159,7 @@ def raters_table(raters: Sequence[VotingRater]) -> Iterator[TextTable]:
                 format_number(rater.agreement.of_others, 2),
                 *([failed_checks(rater)] if checks else []),
                 format_number(rater.seconds, 1),
-                "as by chance" if rater.agreement.is_flagged else "",
+                *(["as by chance" if rater.agreement.is_flagged else ""] if flagged else []),
             )
             for rater in raters
         ),

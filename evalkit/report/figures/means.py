@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from evalkit.comparison.records import PairResult, RankedMethod
@@ -24,6 +25,8 @@ from evalkit.report.figures.style import (
     GREY,
     GRID,
     INK,
+    NARROW,
+    WIDTH,
     DrawnFigure,
     MethodStyle,
     direction,
@@ -36,6 +39,7 @@ from evalkit.report.figures.view import MetricView
 
 ROW = 0.27
 """Inches per method."""
+MEANS_COLUMNS = ("method", "mean", "ci_low", "ci_high", "rank_low", "rank_high", "tied_with_best")
 _DIFFERENCE = ("difference", "ci_low", "ci_high", "p_value", "adjusted_p_value")
 
 
@@ -44,37 +48,56 @@ def means(view: MetricView) -> DrawnFigure | None:
     metric, rows = view.metric, view.with_mean
     if not rows:
         return None
-    leaders = [] if view.narrow else crowded_leaders(rows)
-    title = f"{printable(metric.name)}: means and ranks"
-    foot = "" if view.narrow else f"pointwise {view.level} intervals; {view.basis}"
-    figure = new_figure(0.92 + 0.19 * len(rows), title, foot, width=view.width)
-    ratios = [1.6, 1.4, 1] if leaders else [2.4, 1]
-    left, *enlarged, right = figure.subplots(1, len(ratios), sharey=True, width_ratios=ratios)
-    _draw_means(left, rows, view.styles)
-    left.set_xlabel(direction(metric))
-    for axes in enlarged:
-        _draw_means(axes, leaders, view.styles)
-        _enlarge(left, axes, len(leaders))
-    for y, row in enumerate(rows):
-        if row.tied_with_best:
-            for axes in (left, *enlarged, right):
-                axes.axhspan(y - 0.5, y + 0.5, color=BAND, linewidth=0, zorder=0)
-        _draw_ranks(right, y, row, view.styles[row.method])
-    left.set_yticks(range(len(rows)), [view.styles[row.method].label for row in rows])
-    left.set_ylim(len(rows) - 0.4, -0.6)
-    _finish_ranks(right, rows, ticks=5 if view.narrow else 9)
+    figure = means_and_ranks(
+        rows,
+        view.styles,
+        title=f"{printable(metric.name)}: means and ranks",
+        foot=f"pointwise {view.level} intervals; {view.basis}",
+        axis=direction(metric),
+        narrow=view.narrow,
+    )
     return DrawnFigure(
         name=f"means_{view.stem}",
         title=f"Means and ranks on {metric.name}",
         caption=means_caption(view.comparison, metric),
         alt=means_alt(metric, rows),
         figure=figure,
-        columns=("method", "mean", "ci_low", "ci_high", "rank_low", "rank_high", "tied_with_best"),
-        rows=tuple(
-            (row.method, row.mean, row.ci_low, row.ci_high, row.rank_low, row.rank_high, row.tied_with_best)
-            for row in rows
-        ),
+        columns=MEANS_COLUMNS,
+        rows=tuple(tuple(getattr(row, name) for name in MEANS_COLUMNS) for row in rows),
     )
+
+
+def means_and_ranks(
+    rows: Sequence[RankedMethod], styles: Mapping[str, MethodStyle], *, title: str, foot: str, axis: str, narrow: bool
+) -> Figure:
+    """Means with their intervals on the left, on the right the ranks that the decisions allow.
+
+    Args:
+        rows: Methods with a mean, the best first.
+        styles: Of all of them.
+        title: Above.
+        foot: Below, where there is room.
+        axis: What the means are.
+        narrow: Whether it is for a phone.
+    """
+    leaders = [] if narrow else crowded_leaders(rows)
+    figure = new_figure(0.92 + 0.19 * len(rows), title, "" if narrow else foot, width=NARROW if narrow else WIDTH)
+    ratios = [1.6, 1.4, 1] if leaders else [2.4, 1]
+    left, *enlarged, right = figure.subplots(1, len(ratios), sharey=True, width_ratios=ratios)
+    _draw_means(left, rows, styles)
+    left.set_xlabel(axis)
+    for axes in enlarged:
+        _draw_means(axes, leaders, styles)
+        _enlarge(left, axes, len(leaders))
+    for y, row in enumerate(rows):
+        if row.tied_with_best:
+            for axes in (left, *enlarged, right):
+                axes.axhspan(y - 0.5, y + 0.5, color=BAND, linewidth=0, zorder=0)
+        _draw_ranks(right, y, row, styles[row.method])
+    left.set_yticks(range(len(rows)), [styles[row.method].label for row in rows])
+    left.set_ylim(len(rows) - 0.4, -0.6)
+    _finish_ranks(right, rows, ticks=5 if narrow else 9)
+    return figure
 
 
 def forest(view: MetricView) -> DrawnFigure | None:

@@ -36,7 +36,7 @@ def draw_figures(comparison: Comparison, *, everything: bool = False) -> Iterato
         everything: Whether all of them are wanted.
     """
     views = [MetricView(comparison=comparison, metric=metric) for metric in comparison.metrics]
-    return _finished(_all(views) if everything else _handful(views))
+    return finished(_all(views) if everything else _handful(views))
 
 
 def draw_for_page(comparison: Comparison, *, narrow: bool = False) -> Iterator[DrawnFigure]:
@@ -48,7 +48,7 @@ def draw_for_page(comparison: Comparison, *, narrow: bool = False) -> Iterator[D
     """
     views = [MetricView(comparison=comparison, metric=metric, narrow=narrow) for metric in comparison.metrics]
     primary = [view for view in views if view.metric.primary]
-    return _finished([*(partial(means, view) for view in primary), *_trade_off(views)])
+    return finished([*(partial(means, view) for view in primary), *_trade_off(views)])
 
 
 def write_figures(figures: Iterable[DrawnFigure], directory: Path, *, title: str = "Figures") -> list[Path]:
@@ -79,7 +79,7 @@ def write_figures(figures: Iterable[DrawnFigure], directory: Path, *, title: str
     return written
 
 
-def _finished(draws: Iterable[Draw]) -> Iterator[DrawnFigure]:
+def finished(draws: Iterable[Draw]) -> Iterator[DrawnFigure]:
     """What can be drawn, with its layout fixed."""
     for draw in draws:
         with figure_style():

@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,10 +65,10 @@ def render_page(comparison: Comparison) -> str:
     """The page as text: the answer, edit types, the trade-off, pairs, items, and the methods section to paste."""
     script = Markup(asset(*SCRIPTS, "page.js"))  # noqa: S704 - files of this package
     metrics = sorted(comparison.metrics, key=lambda metric: not metric.primary)
-    figures = _figures(comparison)
+    figures = page_figures(draw_for_page(comparison), draw_for_page(comparison, narrow=True))
     gallery = build_gallery(comparison)
     return (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             **_answer(comparison, metrics),
@@ -189,17 +189,17 @@ def _pairs(comparison: Comparison, metrics: Sequence[ComparedMetric]) -> dict[st
     }
 
 
-def _figures(comparison: Comparison) -> list[PageFigure]:
-    """Every figure twice, for a desktop and for a phone."""
-    both = zip(draw_for_page(comparison), draw_for_page(comparison, narrow=True), strict=True)
+def page_figures(wide: Iterable[DrawnFigure], narrow: Iterable[DrawnFigure]) -> list[PageFigure]:
+    """Figures that were drawn twice, for a desktop and for a phone."""
     return [
-        PageFigure(name=wide.name, caption=wide.caption, wide=inline_svg(wide), narrow=inline_svg(narrow, "narrow"))
-        for wide, narrow in both
+        PageFigure(name=one.name, caption=one.caption, wide=inline_svg(one), narrow=inline_svg(other, "narrow"))
+        for one, other in zip(wide, narrow, strict=True)
     ]
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of pages, with the filters that they share."""
     environment = Environment(
         loader=PackageLoader("evalkit.report.page"),
         autoescape=True,

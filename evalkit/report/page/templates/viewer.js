@@ -12,7 +12,7 @@ function picturesOf(node) {
 function view(node, chosen) {
   viewed = node;
   const pictures = picturesOf(node);
-  $("viewer-title").textContent = node.querySelector("h3").textContent;
+  $("viewer-title").textContent = node.querySelector("h3, h4").textContent;
   $("viewer-asked").replaceChildren(...Array.from(node.querySelector(".asked").childNodes, (child) => child.cloneNode(true)));
   const right = Math.min(chosen || 1, pictures.length - 1);
   for (const [id, selected] of [["left", 0], ["right", right]]) {
