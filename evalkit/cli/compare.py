@@ -22,6 +22,10 @@ MARGIN_HELP = "Differences below X do not matter.  [default: the protocol's]"
 FIGURES_HELP = "Write the main figures there, with an index: SVG, PDF, PNG, and the numbers behind each as CSV."
 ALL_FIGURES_HELP = "With --figures: write every figure of every metric."
 TEST_HELP = "What gives the p-values: sign flips of whole groups, a t test, or Wilcoxon's signed ranks."
+EDITS_HELP = (
+    "Of votes, for the gallery of --report: where a method's edits are, if the study beside the votes does not say so; "
+    "NAME=RUN as the votes call it."
+)
 CORRECTION_HELP = (
     "For the number of comparisons: of the chance of any false finding (holm, maxt), or their share (bh, by)."
 )
@@ -79,6 +83,7 @@ def needs_figures(context: click.Context, _: click.Parameter, given: bool) -> bo
 @click.option("--figures", type=DIRECTORY, metavar="DIR", is_eager=True, help=FIGURES_HELP)
 @click.option("--figures-all", "all_figures", is_flag=True, callback=needs_figures, help=ALL_FIGURES_HELP)
 @click.option("--report", type=FILE, metavar="FILE.html", help="Write one page with it all.")
+@click.option("--edits", multiple=True, metavar="RUN", shell_complete=completed("runs"), help=EDITS_HELP)
 @output_options
 def compare(
     runs: tuple[str, ...],
@@ -100,6 +105,7 @@ def compare(
     figures: Path | None,
     all_figures: bool,
     report: Path | None,
+    edits: tuple[str, ...],
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
 ) -> None:
@@ -117,9 +123,11 @@ def compare(
     if are_votes(runs, mapped):
         of_votes = vote_columns(mapped, columns)
         compare_by_votes(
-            runs, of_votes, details=details, to=to, report=report, output=output, groups=groups, **settings
+            runs, of_votes, details=details, to=to, report=report, edits=edits, output=output, groups=groups, **settings
         )
         return
+    if edits:
+        raise click.UsageError("--edits says where the edits of votes are; runs know their own: leave it out.")
     settings |= {"human": human, "human_column": human_column, "human_columns": human_columns}
     comparison = _compared(runs, higher_is_better, lower_is_better, output, columns=columns, groups=groups, **settings)
     output.json(comparison.to_dict())

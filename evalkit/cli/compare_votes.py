@@ -69,6 +69,7 @@ def compare_by_votes(
     details: bool,
     to: ExportFormat | None,
     report: Path | None,
+    edits: Sequence[str],
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
 ) -> None:
@@ -76,6 +77,7 @@ def compare_by_votes(
 
     Raises:
         OptionError: An option was given that says nothing about votes, or the page cannot be written.
+        EvalkitError: A run of edits cannot be opened.
     """
     from evalkit.comparison.votes.compare import compare_votes
 
@@ -83,6 +85,8 @@ def compare_by_votes(
     for name in _ABOUT_SCORES:
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
             raise OptionError(f"--{name.replace('_', '-')} says nothing about votes: leave it out.")
+    if edits and report is None:
+        raise OptionError("--edits is for the gallery of a page: say where that is written, --report FILE.html")
     comparison = compare_votes(*sources, columns=columns, **settings)
     output.json(comparison.to_dict())
     if to is None:
@@ -92,9 +96,10 @@ def compare_by_votes(
         output.line(texts[to]().rstrip("\n"))
     if report is not None:
         from evalkit.report.page.votes import write_votes_page
+        from evalkit.voting.gallery import find_gallery
 
         try:
-            write_votes_page(comparison, report)
+            write_votes_page(comparison, report, find_gallery(comparison, columns, edits))
         except OSError as failure:
             raise OptionError(
                 f"{failure.filename or report} cannot be written: {failure.strerror}. Write elsewhere: "

@@ -30,8 +30,8 @@ class VotedMethod:
     """A method's edits."""
 
     name: str
-    folder: str
-    """Where they are: an absolute path or a URL."""
+    run: str
+    """The run, or the folder of edits, that was named: an absolute path."""
     digest: str
     edits: Mapping[str, Mapping[int | None, EditItem]]
     """By item and seed; only those that are there."""
@@ -93,7 +93,8 @@ class VotedEdits:
             return read_image(_there(item.source_image))
         name = ballot.left if side == "left" else ballot.right
         if ballot.expected is None:
-            return read_image(_there(self._edit(name, ballot).edited_image))
+            edit = self.edit(name, ballot.item_id, ballot.seed)
+            return read_image(_there(edit.edited_image if edit else None))
         if name == WRONG and self.benchmark:
             return self.benchmark.controls[WRONG](item)
         images = {
@@ -103,9 +104,10 @@ class VotedEdits:
         }
         return read_image(_there(images[name]))
 
-    def _edit(self, name: str, ballot: Ballot) -> EditItem:
-        edits = next(method.edits for method in self.methods if method.name == name)[ballot.item_id]
-        return edits[ballot.seed] if ballot.seed in edits else next(iter(edits.values()))
+    def edit(self, name: str, item_id: str, seed: int | None) -> EditItem | None:
+        """A method's edit of an item: of that seed, or where it has none of that seed its first; None without any."""
+        edits = next((method.edits for method in self.methods if method.name == name), {}).get(item_id, {})
+        return edits[seed] if seed in edits else next(iter(edits.values()), None)
 
     @cached_property
     def _others(self) -> dict[str, AnyImage]:
@@ -131,12 +133,12 @@ def open_methods(runs: Sequence[str]) -> VotedEdits:
     if len(runs) < 2:
         raise OptionError("Votes are between two methods or more: expected RUN RUN…, got one. Name another run.")
     opened = [_opened(run) for run in runs]
-    methods = tuple(_method(name, found) for name, found in opened)
+    methods = tuple(_method(run, *each) for run, each in zip(runs, opened, strict=True))
     names = [method.name for method in methods]
     for method in methods:
         if names.count(method.name) > 1:
             raise OptionError(
-                f"Two of the runs are called '{method.name}'. Give one another name: evalkit vote NAME={method.folder}"
+                f"Two of the runs are called '{method.name}'. Give one another name: evalkit vote NAME={method.run}"
             )
     benchmarks = list(dict.fromkeys(found.folder.benchmark for _, found in opened))
     if len(benchmarks) > 1:
@@ -167,13 +169,14 @@ def _opened(run: str) -> tuple[str, OpenedFolder]:
     return name or opened.folder.name, opened
 
 
-def _method(name: str, opened: OpenedFolder) -> VotedMethod:
+def _method(run: str, name: str, opened: OpenedFolder) -> VotedMethod:
     edits: dict[str, dict[int | None, EditItem]] = {}
     for item in opened.folder.items:
         if item.edited_image:
             edits.setdefault(item.item_id, {})[item.seed] = item
     digest = edits_digest(opened.folder.items)
-    return VotedMethod(name=name, folder=opened.folder.origin, digest=digest, edits=edits)
+    path = name_and_path(run)[1].resolve()
+    return VotedMethod(name=name, run=str(path), digest=digest, edits=edits)
 
 
 def _items(opened: Sequence[tuple[str, OpenedFolder]]) -> dict[str, EditItem]:

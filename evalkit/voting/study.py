@@ -35,6 +35,8 @@ class Study(BaseModel):
     """What raters are asked."""
     methods: dict[str, str]
     """Method to the SHA-256 over its edits."""
+    runs: dict[str, str] = {}
+    """Method to its run or folder, where votes of it are collected: from there a report shows its edits."""
     n_items: int
     """That are voted on."""
     missing: dict[str, list[str]]
@@ -76,6 +78,7 @@ def new_study(edits: VotedEdits, *, votes: int, checks: int | None, seed: int, q
         id=secrets.token_hex(8),
         question=question,
         methods={method.name: method.digest for method in edits.methods},
+        runs={method.name: method.run for method in edits.methods},
         n_items=len(edits.contested),
         missing=edits.missing,
         votes=votes,

@@ -6,8 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.cli import main
-from evalkit.votes.records import write_votes
+from evalkit.votes.records import Vote, write_votes
 from tests.support.votes import simulated_votes
+from tests.support.voting import write_methods
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_a_page_is_written(votes, tmp_path):
     assert shown.exit_code == 0, shown.output
     page = (tmp_path / "votes.html").read_text()
     assert "ours is best" in page
-    assert "http" not in page.replace("http-equiv", "")
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/", "")
 
 
 def test_columns_of_others_are_named(tmp_path):
@@ -105,3 +106,31 @@ def test_votes_and_scores_are_not_mixed(votes, tmp_path):
     shown = run(votes, tmp_path / "s.csv")
     assert shown.exit_code == 1
     assert "votes are compared by themselves" in " ".join(shown.output.split())
+
+
+def test_the_page_shows_the_edits_of_the_runs_that_are_named(tmp_path, votes):
+    """--edits says where each method's edits are; the page then has a gallery, and none without."""
+    ours, theirs = write_methods(tmp_path / "edits", names=("ours", "theirs"))
+    cast = [
+        Vote(item_id=f"item{n}", a="ours", b="theirs", winner="ab"[rater % 2], rater=f"r{rater}")
+        for n in range(6)
+        for rater in range(4)
+    ]
+    write_votes(votes, cast)
+    page = tmp_path / "page.html"
+    for given, has_gallery in (((), False), (("--edits", ours, "--edits", f"theirs={theirs}"), True)):
+        shown = run(votes, "--report", page, *given)
+        assert shown.exit_code == 0, shown.output
+        assert ('<h2 id="gallery">' in page.read_text()) == has_gallery
+    assert page.read_text().count('<article class="item">') == 6
+
+
+def test_edits_without_a_page_or_without_votes_are_refused(tmp_path, votes):
+    """The option does something or is refused, with what to do."""
+    shown = run(votes, "--edits", tmp_path)
+    assert shown.exit_code == 1
+    assert "--edits is for the gallery of a page" in " ".join(shown.output.split())
+    (tmp_path / "scores.csv").write_text("item_id,method,score\na,x,1\na,y,2\n")
+    shown = run(tmp_path / "scores.csv", "--edits", tmp_path)
+    assert shown.exit_code == 2
+    assert "runs know their own: leave it out" in " ".join(shown.output.split())
