@@ -105,7 +105,6 @@ def compare(
     figures: Path | None,
     all_figures: bool,
     report: Path | None,
-    edits: tuple[str, ...],
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
 ) -> None:
@@ -123,11 +122,9 @@ def compare(
     if are_votes(runs, mapped):
         of_votes = vote_columns(mapped, columns)
         compare_by_votes(
-            runs, of_votes, details=details, to=to, report=report, edits=edits, output=output, groups=groups, **settings
+            runs, of_votes, details=details, to=to, report=report, output=output, groups=groups, **settings
         )
         return
-    if edits:
-        raise click.UsageError("--edits says where the edits of votes are; runs know their own: leave it out.")
     settings |= {"human": human, "human_column": human_column, "human_columns": human_columns}
     comparison = _compared(runs, higher_is_better, lower_is_better, output, columns=columns, groups=groups, **settings)
     output.json(comparison.to_dict())
@@ -143,8 +140,12 @@ def _compared(
     higher_is_better: tuple[str, ...],
     lower_is_better: tuple[str, ...],
     output: Output,
+    *,
+    edits: tuple[str, ...],
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
 ) -> "Comparison":
+    if edits:
+        raise click.UsageError("--edits says where the edits of votes are; runs know their own: leave it out.")
     from evalkit.comparison.compare import compare
 
     return compare(

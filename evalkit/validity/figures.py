@@ -1,4 +1,4 @@
-"""The panel that shows what metrics are worth: preferences, sensitivity to damage, agreement with the truth."""
+"""The panels that show what metrics are worth: preferences, sensitivity to damage, agreement with truth and people."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -26,7 +26,12 @@ LINE = 0.1
 Point = tuple[float, float | None, float | None]
 """Value, and the ends of its interval where it has one."""
 Series = Mapping[str, Sequence[Point | None]]
-"""The name of a control, a kind of damage or a truth to a point of each metric."""
+"""The name of a control, a kind of damage, a truth or a measure of agreement to a point of each metric."""
+PEOPLE = {
+    "of edits": ("accuracy", "accuracy_low", "accuracy_high"),
+    "of methods, soft": ("soft", "soft_low", "soft_high"),
+}
+"""The pairs of which accuracy is shown, and the fields of its value and interval."""
 
 
 def draw_panel(validity: Validity) -> DrawnFigure:
@@ -42,8 +47,9 @@ def _panel(validity: Validity) -> DrawnFigure:
         "control": _series(metrics, validity.controls(damage=False), _preference),
         "damage": _series(metrics, validity.controls(damage=True), _shift),
         "agreement": _series(metrics, validity.truths, lambda metric, truth: _correlation(metric, truth, scope)),
+        "people": _series(metrics, [*PEOPLE] if any(metric.people for metric in metrics) else [], _accuracy),
     }
-    shown = [kind for kind in panels if kind != "agreement" or validity.truths]
+    shown = [kind for kind in panels if kind in ("control", "damage") or panels[kind]]
     n_lines = max(map(len, panels.values())) + 1
     basis = f"{validity.n_items} items in {validity.n_groups} groups; intervals by group"
     basis += "; miniature encoder, not comparable" if validity.miniature else ""
@@ -58,8 +64,8 @@ def _panel(validity: Validity) -> DrawnFigure:
         title=title,
         caption=f"Left: how often the {validity.true_edit_words} scores better than a control on the same item, ties "
         f"one half; a metric below {USABLE:g} (dotted) cannot rank single items. Middle: how far damage moves the "
-        "mean, + towards better, in shares of the way to another source image. Right: mean rank correlation with the "
-        f"truth across the edits of an item. {format_percent(validity.level)} intervals; {basis}.",
+        "mean, + towards better, in shares of the way to another source image. "
+        f"{_about_agreement(shown)}{format_percent(validity.level)} intervals; {basis}.",
         alt=" ".join(f"{metric.metric}: {metric.verdict}." for metric in metrics),
         figure=figure,
         columns=("metric", "panel", "name", "value", "ci_low", "ci_high"),
@@ -73,6 +79,18 @@ def _panel(validity: Validity) -> DrawnFigure:
     )
 
 
+def _about_agreement(shown: Sequence[str]) -> str:
+    """What the panels on the right are."""
+    said = {
+        "agreement": "mean rank correlation with the truth across the edits of an item. ",
+        "people": "share of pairs of edits of an item that the metric orders as people do, ties calibrated, and soft "
+        "accuracy of pairs of methods; 1 is perfect. ",
+    }
+    found = [said[kind] for kind in shown if kind in said]
+    places = ["Right: "] if len(found) == 1 else ["Third: ", "Right: "]
+    return "".join(place + words for place, words in zip(places, found, strict=False))
+
+
 def _finish(axes: Mapping[str, Axes], validity: Validity) -> None:
     axes["control"].set_xlabel(f"P({validity.true_edit_words}\nbeats control)")
     axes["control"].set_xlim(-0.04, 1.04)
@@ -84,6 +102,9 @@ def _finish(axes: Mapping[str, Axes], validity: Validity) -> None:
         axes["agreement"].set_xlabel("rank correlation\nwith the truth")
         axes["agreement"].axvline(0, color=GREY, linewidth=0.8, zorder=1)
         axes["agreement"].set_xlim(-1.05, 1.05)
+    if "people" in axes:
+        axes["people"].set_xlabel("pairs ordered\nas people do")
+        axes["people"].set_xlim(-0.04, 1.04)
     metrics = validity.metrics
     axes["control"].set_yticks(range(len(metrics)), [printable(metric.label) for metric in metrics])
     axes["control"].set_ylim(len(metrics) - 0.5, -0.5)
@@ -135,3 +156,10 @@ def _shift(metric: MetricValidity, damage: str) -> Point | None:
 def _correlation(metric: MetricValidity, truth: str, scope: Scope) -> Point | None:
     found = metric.agreement(truth, scope)
     return None if found is None or found.value is None else (found.value, found.ci_low, found.ci_high)
+
+
+def _accuracy(metric: MetricValidity, pairs: str) -> Point | None:
+    if metric.people is None:
+        return None
+    value, low, high = (getattr(metric.people, name) for name in PEOPLE[pairs])
+    return None if value is None else (value, low, high)

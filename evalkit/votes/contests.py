@@ -54,26 +54,25 @@ def _contest(votes: Sequence[Vote]) -> VotedContest:
     )
 
 
-def most_disputed(contests: Sequence[VotedContest], n: int) -> list[VotedContest]:
+def most_disputed(contests: Sequence[VotedContest]) -> list[VotedContest]:
     """Those on which raters prefer different edits: first where most are of the other opinion than most others.
 
     Among equals those come first on which it is the larger share.
     """
     divided = [each for each in contests if min(each.won)]
-    return sorted(divided, key=lambda each: (-min(each.won), -min(each.won) / each.n_votes))[:n]
+    return sorted(divided, key=lambda each: (-min(each.won), -min(each.won) / each.n_votes))
 
 
-def most_decisive(contests: Sequence[VotedContest], better: Mapping[frozenset[str], str], n: int) -> list[VotedContest]:
+def most_decisive(contests: Sequence[VotedContest], better: Mapping[frozenset[str], str]) -> list[VotedContest]:
     """Those on which two votes or more all prefer the method that is decided better, most votes first.
 
     Args:
         contests: All of them.
         better: Two methods to the one that is decided better, of the pairs that are decided; these take turns.
-        n: How many at most.
     """
     of_pair: dict[frozenset[str], list[VotedContest]] = {pair: [] for pair in better}
     for each in sorted(contests, key=lambda each: -each.n_votes):
         pair = frozenset(each.methods)
         if each.n_votes > 1 and pair in better and each.preferred == better[pair]:
             of_pair[pair].append(each)
-    return [each for each in chain.from_iterable(zip_longest(*of_pair.values())) if each][:n]
+    return [each for each in chain.from_iterable(zip_longest(*of_pair.values())) if each]

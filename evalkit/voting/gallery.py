@@ -62,17 +62,22 @@ def gallery_of(
     contests = [each for each in contests_of(of) if edits and _is_there(each, edits)]
     better = {frozenset((pair.a, pair.b)): pair.winner for pair in criterion.result.pairs if pair.winner}
     sources: dict[AnyImage, GalleryPicture] = {}
-    disputed, decisive = most_disputed(contests, MOST), most_decisive(contests, better, MOST)
-    on = f"On {one_line(criterion.name)}: of {counted(len(contests), 'pair')} of edits that are there,"
+    disputed, decisive = most_disputed(contests), most_decisive(contests, better)
+    on, of_all = f"On {one_line(criterion.name)}", f"of {counted(len(contests), 'pair')} of edits that are there"
     return VotesGallery(
-        disputed=tuple(_shown(each, edits, sources) for each in disputed if edits),
-        decisive=tuple(_shown(each, edits, sources) for each in decisive if edits),
-        about_disputed=f"{on} {len(disputed)} on which raters prefer different edits; first where most are of the "
-        "other opinion than the majority.",
-        about_decisive=f"{on} {len(decisive)} on which two votes or more all prefer the method that is decided better, "
-        "most votes first, the pairs of methods in turn.",
+        disputed=tuple(_shown(each, edits, sources) for each in disputed[:MOST] if edits),
+        decisive=tuple(_shown(each, edits, sources) for each in decisive[:MOST] if edits),
+        about_disputed=f"{on} raters prefer different edits in {len(disputed):,} {of_all}{_cut(disputed)}, "
+        "first those in which most are of another opinion than the majority.",
+        about_decisive=f"{on} two votes or more all prefer the method that is decided better in {len(decisive):,} "
+        f"{of_all}{_cut(decisive)}, first those with most votes, the pairs of methods in turn.",
         problems=tuple(problems),
     )
+
+
+def _cut(found: Sequence[VotedContest]) -> str:
+    """How many are shown, if not all."""
+    return f", of which {MOST} are shown" if len(found) > MOST else ""
 
 
 def _study_beside(votes: Path) -> Study | None:

@@ -26,8 +26,7 @@ def test_the_most_disputed_are_those_on_which_most_disagree_with_the_majority():
     answers = {"even": "aabb", "some": "aabbbbb", "pair": "ab", "tied": "a", "clear": "aaaa"}
     votes = [vote for item, winners in answers.items() for vote in votes_of(item, [*winners])]
     votes += votes_of("tied", ["tie", "both_bad"])
-    assert [each.item_id for each in most_disputed(contests_of(votes), 9)] == ["even", "some", "pair"]
-    assert [each.item_id for each in most_disputed(contests_of(votes), 1)] == ["even"]
+    assert [each.item_id for each in most_disputed(contests_of(votes))] == ["even", "some", "pair"]
 
 
 def test_those_decide_on_which_all_prefer_the_better_one():
@@ -38,14 +37,14 @@ def test_those_decide_on_which_all_prefer_the_better_one():
         *votes_of("open", ["a"] * 5, a="y", b="z"),
     ]  # fmt: skip
     better = {frozenset("xy"): "x", frozenset("xz"): "z"}
-    found = [each.item_id for each in most_decisive(contests_of(votes), better, 9)]
+    found = [each.item_id for each in most_decisive(contests_of(votes), better)]
     assert found == ["three", "z", "two"]
-    assert most_decisive(contests_of(votes), {}, 9) == []
+    assert most_decisive(contests_of(votes), {}) == []
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_the_order_of_votes_does_not_matter(reverse):
     """The same contests with the same counts, however the file is sorted."""
     votes = [*votes_of("i", ["a", "b", "b"]), *votes_of("j", ["a", "b"])]
-    found = most_disputed(contests_of(sorted(votes, key=lambda vote: vote.rater, reverse=reverse)), 9)
+    found = most_disputed(contests_of(sorted(votes, key=lambda vote: vote.rater, reverse=reverse)))
     assert [(each.item_id, each.won) for each in found] == [("j", (1, 1)), ("i", (1, 2))]
