@@ -57,7 +57,7 @@ def _panel(validity: Validity) -> DrawnFigure:
     figure = new_figure(1.75 + LINE * n_lines * len(metrics), title, basis)
     axes = dict(zip(shown, figure.subplots(1, len(shown), sharey=True), strict=True))
     for kind, one in axes.items():
-        _draw(one, panels[kind], n_lines)
+        _draw(one, panels[kind], n_lines, ticks=5 if len(axes) < 4 else 3)
     _finish(axes, validity)
     return DrawnFigure(
         name="validity",
@@ -110,7 +110,7 @@ def _finish(axes: Mapping[str, Axes], validity: Validity) -> None:
     axes["control"].set_ylim(len(metrics) - 0.5, -0.5)
 
 
-def _draw(axes: Axes, series: Series, n_lines: int) -> None:
+def _draw(axes: Axes, series: Series, n_lines: int, *, ticks: int) -> None:
     """One colour and marker per name, below each other within a metric's band."""
     for number, (name, points) in enumerate(series.items()):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
@@ -131,7 +131,7 @@ def _draw(axes: Axes, series: Series, n_lines: int) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="x", nbins=ticks)
     axes.legend(
         loc="lower left", bbox_to_anchor=(-0.02, 1.0), fontsize=6.5, handletextpad=0.2, borderpad=0, labelcolor=INK
     )

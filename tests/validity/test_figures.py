@@ -16,7 +16,7 @@ PEOPLE = PairwiseAgreement(
 def metric(name, people=None):
     """A metric with one control, one kind of damage, and agreement with a truth."""
     against = AgainstControl(
-        control="identity", kind="control", n_items=40, n_groups=20, probability=0.9, ci_low=0.8, ci_high=0.96,
+        control="shuffled_source", kind="control", n_items=40, n_groups=20, probability=0.9, ci_low=0.8, ci_high=0.96,
         area=0.85, n_ties=0, mean=0.2, shift=-0.1, shift_low=-0.12, shift_high=-0.08,
     )  # fmt: skip
     agreement = Agreement(
@@ -25,7 +25,8 @@ def metric(name, people=None):
     )  # fmt: skip
     return MetricValidity(
         metric=name, family="alignment", higher_is_better=True, signature="s", n_items=40, n_undefined=0, mean=0.3,
-        floor_share=None, ceiling_share=None, controls=(against, replace(against, control="blur", kind="damage")),
+        floor_share=None, ceiling_share=None,
+        controls=(against, replace(against, control="blur", kind="damage", shift=-0.05)),
         agreements=(agreement,), findings=(), verdict="usable", people=people,
     )  # fmt: skip
 
