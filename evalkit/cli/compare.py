@@ -120,10 +120,8 @@ def compare(
         raise click.UsageError("--export and --json both take standard output: choose one.")
     settings |= {"metrics": names_in(metrics), "primary": names_in(primary), "margins": margins_in(margins)}
     if are_votes(runs, mapped):
-        of_votes = vote_columns(mapped, columns)
-        compare_by_votes(
-            runs, of_votes, details=details, to=to, report=report, output=output, groups=groups, **settings
-        )
+        settings |= {"groups": groups, "figures": figures, "report": report}
+        compare_by_votes(runs, vote_columns(mapped, columns), details=details, to=to, output=output, **settings)
         return
     settings |= {"human": human, "human_column": human_column, "human_columns": human_columns}
     comparison = _compared(runs, higher_is_better, lower_is_better, output, columns=columns, groups=groups, **settings)

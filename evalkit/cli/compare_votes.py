@@ -23,7 +23,7 @@ MAP_HELP = (
 )
 REST = "Every pair, its sentence, and every rater: --details, --export md, or --report FILE.html"
 _ABOUT_SCORES = ("test", "higher_is_better", "lower_is_better", "method_column", "method_columns", "metric_column",
-                 "value_column", "items_are", "signatures", "figures", "all_figures", "human",
+                 "value_column", "items_are", "signatures", "all_figures", "human",
                  "human_column")  # fmt: skip
 """Options that say nothing about votes."""
 
@@ -69,6 +69,7 @@ def compare_by_votes(
     details: bool,
     to: ExportFormat | None,
     report: Path | None,
+    figures: Path | None,
     edits: Sequence[str],
     output: Output,
     **settings: Any,  # noqa: ANN401 - handed on to the library as they are
@@ -82,9 +83,10 @@ def compare_by_votes(
     from evalkit.comparison.votes.compare import compare_votes
 
     context = click.get_current_context()
+    options = {str(option.name): option.opts[-1] for option in context.command.params}
     for name in _ABOUT_SCORES:
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
-            raise OptionError(f"--{name.replace('_', '-')} says nothing about votes: leave it out.")
+            raise OptionError(f"{options[name]} says nothing about votes: leave it out.")
     if edits and report is None:
         raise OptionError("--edits is for the gallery of a page: say where that is written, --report FILE.html")
     comparison = compare_votes(*sources, columns=columns, **settings)
@@ -94,18 +96,35 @@ def compare_by_votes(
     else:
         texts = {"md": comparison.to_markdown, "latex": comparison.to_latex, "csv": comparison.to_csv}
         output.line(texts[to]().rstrip("\n"))
-    if report is not None:
-        from evalkit.report.page.votes import write_votes_page
-        from evalkit.voting.gallery import find_gallery
+    _write(comparison, columns, figures, report, edits, output)
 
-        try:
+
+def _write(
+    comparison: "VoteComparison",
+    columns: "VoteColumns",
+    figures: Path | None,
+    report: Path | None,
+    edits: Sequence[str],
+    output: Output,
+) -> None:
+    """The figures and the page, where they were asked for."""
+    try:
+        if figures is not None:
+            from evalkit.report.figures.votes import draw_votes
+            from evalkit.report.figures.write import write_figures
+
+            output.note(f"Wrote {len(write_figures(draw_votes(comparison), figures))} files to {figures}")
+        if report is not None:
+            from evalkit.report.page.votes import write_votes_page
+            from evalkit.voting.gallery import find_gallery
+
             write_votes_page(comparison, report, find_gallery(comparison, columns, edits))
-        except OSError as failure:
-            raise OptionError(
-                f"{failure.filename or report} cannot be written: {failure.strerror}. Write elsewhere: "
-                "--report FILE.html"
-            ) from failure
-        output.note(f"Wrote {report}")
+            output.note(f"Wrote {report}")
+    except OSError as failure:
+        raise OptionError(
+            f"{failure.filename or figures or report} cannot be written: {failure.strerror}. Write elsewhere: "
+            "--figures DIR, --report FILE.html"
+        ) from failure
 
 
 def show_votes(comparison: "VoteComparison", output: Output, *, details: bool = False) -> None:

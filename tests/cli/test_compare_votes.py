@@ -75,6 +75,16 @@ def test_a_page_is_written(votes, tmp_path):
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/", "")
 
 
+def test_figures_are_written_with_their_numbers(votes, tmp_path):
+    """Abilities and votes by pair, as SVG, PDF, PNG and CSV, with an index."""
+    shown = run(votes, "--figures", tmp_path / "figures")
+    assert shown.exit_code == 0, shown.output
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    stems = ("abilities_preference", "votes_preference")
+    assert names == {"index.html", *(f"{stem}.{kind}" for stem in stems for kind in ("svg", "pdf", "png", "csv"))}
+    assert (tmp_path / "figures" / "votes_preference.csv").read_text().startswith("method,other,won,tied,lost,votes")
+
+
 def test_columns_of_others_are_named(tmp_path):
     """A table that nobody could guess is read by ``--map``."""
     rows = "\n".join(f"p{n};x;y;{'x' if n % 3 else 'y'};r{n % 4}" for n in range(30))
@@ -89,7 +99,7 @@ def test_columns_of_others_are_named(tmp_path):
     ("more", "message"),
     [
         (["--test", "t"], "--test says nothing about votes: leave it out."),
-        (["--figures", "figures"], "--figures says nothing about votes: leave it out."),
+        (["--figures", "f", "--figures-all"], "--figures-all says nothing about votes: leave it out."),
         (["--map", "winners=x"], "Columns of votes are given as PART=HEADING"),
     ],
 )

@@ -21,13 +21,12 @@ from evalkit.cli.demo import EDITORS
 from evalkit.leaderboard.site.build import build
 from evalkit.leaderboard.store import Leaderboard
 from evalkit.voting.edits import open_methods
-from evalkit.voting.files import write_pages
-from evalkit.voting.study import new_study
 from tests.support.browser import chromium
+from tests.support.voting import served, session_of
 
 PICTURES = Path(".github/pictures")
 WIDTH, SHOWN_WIDTH = 1280, 960
-COLOURS = 64
+COLOURS = 128
 BOARD = "shapes/v1/index.html"
 
 
@@ -37,14 +36,18 @@ def report(page: Page, demo: Path) -> None:
 
 
 def vote(page: Page, demo: Path) -> None:
-    """The first pair of a page that a rater would be sent, of the demo's edits."""
+    """The first pair that a rater is shown, of the demo's edits."""
     edits = open_methods([str(demo / "runs" / name) for name in EDITORS])
-    with tempfile.TemporaryDirectory() as folder:
-        (file,) = write_pages(Path(folder) / "pages", edits, new_study(edits, votes=50, checks=None, seed=0), raters=1)
-        page.goto(file.as_uri())
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        session_of(Path(folder) / "votes.jsonl", edits, votes=30, checks=3) as session,
+        served(session) as address,
+    ):
+        page.goto(address)
         page.fill("#rater", "Anna")
         page.keyboard.press("Enter")
         page.wait_for_selector("#ballot:not([hidden]) [data-answer=left]:not(:disabled)")
+        page.wait_for_load_state("networkidle")
 
 
 def board(page: Page, _: Path) -> None:
@@ -54,7 +57,7 @@ def board(page: Page, _: Path) -> None:
 
 
 SCREENS: Mapping[str, tuple[Callable[[Page, Path], None], int]] = {
-    "report": (report, 900), "vote": (vote, 652), "board": (board, 900),
+    "report": (report, 900), "vote": (vote, 640), "board": (board, 900),
 }  # fmt: skip
 """Picture to how its page is opened, and its height."""
 
