@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from evalkit.cli.command import EvalkitCommand
 from evalkit.cli.completion import completed
+from evalkit.cli.judging import judge_options
 from evalkit.cli.output import Output, names_in, output_options
+
+if TYPE_CHECKING:
+    from evalkit.judges.asking import JudgeOptions
 
 LEADERBOARD = Path("leaderboard")
 """Where a checkout of evalkit has it."""
@@ -52,14 +56,24 @@ def board_option(text: str) -> Callable[[Any], Any]:
 )
 @click.option("--data", type=DIRECTORY, help="A copy of the benchmark's files.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
+@judge_options
 @board_option("Where the entry goes.")
 @output_options
 def submit(
-    folder: Path, *, card: Path, metrics: str | None, data: Path | None, device: str, root: Path, output: Output
+    folder: Path,
+    *,
+    card: Path,
+    metrics: str | None,
+    judge: "JudgeOptions | None",
+    data: Path | None,
+    device: str,
+    root: Path,
+    output: Output,
 ) -> None:
     """Score the edits in FOLDER, and write a leaderboard entry.
 
     The card says which protocol, who, and how the edits were made; `evalkit guide leaderboard` explains every field.
+    With --judge what a judge says of every edit is added to the entry, word for word.
     """
     from evalkit.leaderboard.store import Leaderboard
     from evalkit.leaderboard.submit import git_commands, submit
@@ -67,9 +81,16 @@ def submit(
 
     with output.progress() as progress:
         submitted = submit(
-            folder, card, Leaderboard(root), metrics=names_in(metrics), data=data, device=device, progress=progress
+            folder,
+            card,
+            Leaderboard(root),
+            metrics=names_in(metrics),
+            judge=judge,
+            data=data,
+            device=device,
+            progress=progress,
         )
-    entry = submitted.entry
+    entry, judged = submitted.entry, submitted.judged
     output.json(
         {
             "entry": str(entry.path),
@@ -78,11 +99,14 @@ def submit(
             "method": entry.method,
             "metrics": {name: summary.mean for name, summary in entry.metrics.items()},
             "awaiting": list(entry.awaiting),
+            "judged": judged and {"judge": judged.identity, "metrics": {n: m.mean for n, m in judged.metrics.items()}},
             "commands": git_commands(submitted),
         }
     )
     output.table(run_table(entry.run.record))
-    output.line(f"Wrote {entry.path}")
+    if judged:
+        output.table(run_table(judged.run.record))
+    output.line(f"Wrote {judged.path if judged else entry.path}")
     if entry.awaiting:
         output.text(f"Not scored yet: {', '.join(entry.awaiting)}. The same command without --metrics adds them.")
     output.line("Check it: evalkit leaderboard verify")

@@ -298,15 +298,25 @@ def edits_digest(items: Iterable[EditItem], known: Mapping[AnyImage, str] | None
     Returns:
         The digest in hexadecimal.
     """
-    lines = []
+    contents = []
     for item in items:
         content: str = item.status
         if item.edited_image:
             with suppress(ImageError):
                 content = (known or {}).get(item.edited_image) or image_digest(item.edited_image)
         if content != "missing":
-            lines.append(f"{item.item_id}\t{item.seed}\t{content}\n")
-    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+            contents.append((item.item_id, item.seed, content))
+    return contents_digest(contents)
+
+
+def contents_digest(edits: Iterable[tuple[str, int | None, str]]) -> str:
+    """What :func:`edits_digest` gives where it is known of every edit that is there what its file holds.
+
+    Args:
+        edits: Item, seed, and the SHA-256 of the file in hexadecimal, or the status of one without a readable file.
+    """
+    lines = sorted(f"{item_id}\t{seed}\t{content}\n" for item_id, seed, content in edits)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def inputs_digest(items: Iterable[EditItem], known: Mapping[AnyImage, str]) -> str:

@@ -13,7 +13,7 @@ from evalkit.errors import BudgetSpentError, CacheError, EndpointError, ImageErr
 from evalkit.formatting import counted
 from evalkit.judges.base import Judge, JudgeAnswer, JudgeSettings, Question
 from evalkit.judges.budget import Budget
-from evalkit.judges.judgement import Judgement, JudgeRecord
+from evalkit.judges.judgement import Judgement, JudgeRecord, answer_facts
 from evalkit.judges.reading import FAILED, read_answer
 from evalkit.judges.rubric import Rubric
 
@@ -246,30 +246,13 @@ class RubricJudge:
             judgements: Its own, of the whole run.
         """
         own = [judgement for judgement in judgements if judgement.rubric == self.rubric.name]
-        answered = [judgement for judgement in own if judgement.model]
-        unread: dict[str, int] = {}
-        for judgement in own:
-            if judgement.reason:
-                unread[judgement.reason] = unread.get(judgement.reason, 0) + 1
         return JudgeRecord(
             judge=self._judge.label,
             asked=dict(self._judge.key),
             image=self._options.settings.image_label,
             rubric=self.rubric,
             repeats=self.repeats,
-            models=sorted({judgement.model for judgement in answered}),
-            forms=sorted({"schema" if judgement.is_structured else "text" for judgement in answered}),
-            n_answers=len(answered),
             n_asked=self._asker.n_asked,
-            unread=unread,
-            input_tokens=_total(judgement.input_tokens for judgement in answered),
-            output_tokens=_total(judgement.output_tokens for judgement in answered),
-            cost=_total(judgement.cost for judgement in answered),
             currency=self._options.settings.currency,
+            **answer_facts(own),
         )
-
-
-def _total(numbers: Iterable[Any]) -> Any:  # noqa: ANN401 - whole numbers or amounts
-    """Their sum; None where one is not known, or there is none."""
-    found = list(numbers)
-    return None if not found or None in found else sum(found)

@@ -1,6 +1,6 @@
 """Judgements: what a judge answered about an item, word for word, and what was read in it; ``judgements.jsonl``."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -83,6 +83,30 @@ class JudgeRecord(BaseModel):
         temperature = self.asked.get("temperature")
         heat = "town" if temperature is None else f"t{temperature:g}"
         return "+".join([heat, f"max{self.asked.get('max_tokens')}", *self.forms])
+
+
+def answer_facts(judgements: Sequence[Judgement]) -> dict[str, Any]:
+    """What a :class:`JudgeRecord` says that follows from the answers to its rubric alone, by field."""
+    answered = [judgement for judgement in judgements if judgement.model]
+    unread: dict[str, int] = {}
+    for judgement in judgements:
+        if judgement.reason:
+            unread[judgement.reason] = unread.get(judgement.reason, 0) + 1
+    return {
+        "models": sorted({judgement.model for judgement in answered}),
+        "forms": sorted({"schema" if judgement.is_structured else "text" for judgement in answered}),
+        "n_answers": len(answered),
+        "unread": unread,
+        "input_tokens": _total(judgement.input_tokens for judgement in answered),
+        "output_tokens": _total(judgement.output_tokens for judgement in answered),
+        "cost": _total(judgement.cost for judgement in answered),
+    }
+
+
+def _total(numbers: Iterable[Any]) -> Any:  # noqa: ANN401 - whole numbers or amounts
+    """Their sum; None where one is not known, or there is none."""
+    found = list(numbers)
+    return None if not found or None in found else sum(found)
 
 
 def judgement_lines(judgements: Iterable[Judgement]) -> Iterator[bytes]:

@@ -118,5 +118,5 @@ def _of_text(text: str, rubric: Rubric) -> float | None:
 def _in_lines(name: str, text: str, rubric: Rubric) -> set[float | None]:
     """The numbers that lines give a criterion; None stands for what is no number on this scale."""
     words = re.escape(name).replace("_", r"[_ ]")
-    lines = re.finditer(rf"^[\s*_#>\"'`-]*{words}[\s*_\"'`]*[:=](.*)$", text, re.MULTILINE | re.IGNORECASE)
+    lines = re.finditer(rf"^(?:[^\S\n]|[*_#>\"'`-])*{words}[\s*_\"'`]*[:=](.*)$", text, re.MULTILINE | re.IGNORECASE)
     return {_of_text(line[1].strip(" *_\"'`,."), rubric) for line in lines}

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from evalkit.edits.check import contents_digest
 from evalkit.edits.item import EditItem
 from evalkit.images.decode import Decoded, read_image_bytes, with_decoded
 from evalkit.images.digests import pixel_digest
@@ -23,6 +24,11 @@ def digest_outputs(items: Sequence[EditItem]) -> tuple[OutputDigest, ...]:
     with ThreadPoolExecutor(_READERS) as pool:
         pixels = dict(zip(sources, pool.map(_pixels_in, sources), strict=True))
         return tuple(pool.map(lambda item: _output(item, pixels), items))
+
+
+def outputs_digest(outputs: Sequence[OutputDigest]) -> str:
+    """What a run's record says of the same edits, :func:`evalkit.edits.check.edits_digest`."""
+    return contents_digest((output.item_id, output.seed, output.sha256 or output.status) for output in outputs)
 
 
 def exchanged(published: Sequence[OutputDigest], found: Sequence[OutputDigest]) -> list[str]:

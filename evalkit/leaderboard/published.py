@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import EntryError, RunError
-from evalkit.leaderboard.files import CARDS, ENTRIES, PICTURES, link_fault, read_file
+from evalkit.leaderboard.files import CARDS, ENTRIES, JUDGEMENTS, PICTURES, link_fault, read_file
 from evalkit.leaderboard.records import Card, Entry
 from evalkit.leaderboard.records_io import parse_record, parse_yaml_record
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, Leaderboard
@@ -62,7 +62,7 @@ def _problems(leaderboard: Leaderboard, base: str, *, maintainer: bool) -> Itera
     before = {name for name in os.fsdecode(listing).split("\0") if name}
     for name in sorted(before):
         path = leaderboard.root / name
-        stays = path.name in _KEPT or (path.parent.name in (PICTURES, CARDS) and not maintainer)
+        stays = path.name in _KEPT or _is_judged(path) or (path.parent.name in (PICTURES, CARDS) and not maintainer)
         if stays and (change := _change(path, _at_base(leaderboard, base, name), _now(leaderboard, path))):
             yield EntryProblem(code="landed_changed", where=name, message=change)
     if maintainer:
@@ -72,6 +72,11 @@ def _problems(leaderboard: Leaderboard, base: str, *, maintainer: bool) -> Itera
         if name not in before or _at_base(leaderboard, base, name) != _now(leaderboard, path):
             message = "a verification is written by the maintainers: evalkit leaderboard rescore"
             yield EntryProblem(code="verification_changed", where=name, message=message)
+
+
+def _is_judged(path: Path) -> bool:
+    """Whether a file belongs to what a judge said."""
+    return path.parent.parent.name == JUDGEMENTS
 
 
 def _now(leaderboard: Leaderboard, path: Path) -> bytes | None:
@@ -88,6 +93,8 @@ def _change(path: Path, old: bytes, new: bytes | None) -> str | None:
         return "it had landed, and is not there any more, or cannot be read"
     if new == old:
         return None
+    if _is_judged(path):
+        return "judgements that had landed were changed"
     if path.name == OUTPUTS_FILE:
         return "outputs that had landed were exchanged"
     if path.parent.name == PICTURES:

@@ -8,6 +8,7 @@
         outputs.jsonl                        the digest of every edit
         verification.json                    what the maintainers found
         pictures/ITEM.png                    a few edits, where the licences allow
+        judgements/JUDGE/                    what a judge said of the edits: a run directory with judgements.jsonl
     reported/NAME.yaml                   a table of the literature
     schema/NAME.schema.json              generated from the records
     site/                                templates of the site
@@ -21,7 +22,17 @@ from pathlib import Path
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.errors import EntryError, RunError, UnknownNameError
 from evalkit.formatting import listed
-from evalkit.leaderboard.files import CARDS, ENTRIES, PICTURES, FileFault, file_faults, link_fault, open_file
+from evalkit.leaderboard.files import (
+    CARDS,
+    ENTRIES,
+    JUDGEMENTS,
+    PICTURES,
+    FileFault,
+    file_faults,
+    link_fault,
+    open_file,
+)
+from evalkit.leaderboard.judged import JudgedRun
 from evalkit.leaderboard.protocol import get_protocol
 from evalkit.leaderboard.records import SCHEMAS, Card, Entry, Level, OutputDigest, Reported, Verification
 from evalkit.leaderboard.records_io import read_json, read_lines, read_yaml
@@ -31,7 +42,7 @@ from evalkit.scores.run import ITEMS, RECORD, MetricSummary, ScoredRun, read_run
 ENTRY_FILE = "entry.json"
 OUTPUTS_FILE = "outputs.jsonl"
 VERIFICATION_FILE = "verification.json"
-FILES = frozenset({ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, RECORD, ITEMS, PICTURES})
+FILES = frozenset({ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, RECORD, ITEMS, PICTURES, JUDGEMENTS})
 """All that an entry's folder may hold."""
 
 
@@ -45,6 +56,8 @@ class LoadedEntry:
     run: ScoredRun
     outputs: tuple[OutputDigest, ...]
     verification: Verification | None
+    judged: tuple[JudgedRun, ...] = ()
+    """What judges said of its edits, a run each, by name."""
 
     @property
     def method(self) -> str:
@@ -141,7 +154,22 @@ class Leaderboard:
             run=run,
             outputs=read_lines(path / OUTPUTS_FILE, OutputDigest),
             verification=read_json(verification, Verification) if verification.exists() else None,
+            judged=tuple(self._judged(path)),
         )
+
+    def _judged(self, entry: Path) -> Iterator[JudgedRun]:
+        folder = entry / JUDGEMENTS
+        for path in sorted(folder.iterdir()) if folder.exists() else ():
+            try:
+                run = read_run(path, opened=open_file)
+            except RunError as failure:
+                raise EntryError(f"{path}: its judgements cannot be read: {failure}") from None
+            if len(run.record.judges) != 1:
+                raise EntryError(
+                    f"{path} holds what {len(run.record.judges)} judges or rubrics said: expected one. Make it again "
+                    "with: evalkit submit FOLDER --card METHOD.yaml --judge SPEC"
+                )
+            yield JudgedRun(path=path, run=run)
 
     def find(self, name: str) -> LoadedEntry:
         """The entry of a name, ``protocol/method``.

@@ -14,7 +14,10 @@ from evalkit.benchmarks.open import open_edits
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.edits.folder import EditFolder
 from evalkit.errors import EntryError, OptionError, RunError, WeightsError
+from evalkit.judges.asking import JudgeOptions
 from evalkit.leaderboard.digests import digest_outputs, exchanged
+from evalkit.leaderboard.judged import JudgedRun
+from evalkit.leaderboard.judging import judge_edits, without_folders
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.records import Card, Entry, OutputDigest, Submission
 from evalkit.leaderboard.records_io import (
@@ -28,7 +31,7 @@ from evalkit.leaderboard.records_io import (
 from evalkit.leaderboard.store import ENTRY_FILE, FILES, OUTPUTS_FILE, Leaderboard, LoadedEntry
 from evalkit.leaderboard.thumbnails import write_pictures
 from evalkit.scores.merging import joined_table
-from evalkit.scores.run import RECORD, RunRecord, ScoredRun, write_run
+from evalkit.scores.run import RECORD, ScoredRun, write_run
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_into
 from evalkit.storage.atomic import atomic_update, finish_update, names_in_folder
@@ -42,7 +45,9 @@ class Submitted:
     entry: LoadedEntry
     card: Path
     completed: bool
-    """Whether metrics were added to an entry that was there."""
+    """Whether metrics or judgements were added to an entry that was there."""
+    judged: JudgedRun | None = None
+    """What a judge said of it now."""
 
 
 def submit(
@@ -51,19 +56,22 @@ def submit(
     leaderboard: Leaderboard,
     *,
     metrics: Sequence[str] = (),
+    judge: JudgeOptions | None = None,
     data: Path | None = None,
     device: str = "auto",
     progress: Progress = no_progress,
 ) -> Submitted:
     """Check a folder of edits, score it under its protocol and write its entry.
 
-    Where the entry is there, holds these very edits and lacks metrics of the protocol, these are added to it.
+    Where the entry is there, holds these very edits and lacks metrics of the protocol, these are added to it. What a
+    judge says is added last, once the entry is written.
 
     Args:
         folder: The edits.
         card: ``METHOD.yaml``: see :class:`~evalkit.leaderboard.records.Submission`.
         leaderboard: Where the entry goes.
         metrics: Some of the protocol's; all by default.
+        judge: Who is to be asked about the edits, if anybody.
         data: A local copy of the benchmark's files.
         device: Of the encoder.
         progress: Called with the kind of work, how much is done and how much there is.
@@ -80,7 +88,9 @@ def submit(
     _check_kind(submission.method, covered_benchmark(protocol))
     edits = protocol_edits(folder, protocol, data)
     try:
-        return submit_edits(edits, submission, leaderboard, metrics=metrics, device=device, progress=progress)
+        return submit_edits(
+            edits, submission, leaderboard, metrics=metrics, judge=judge, device=device, progress=progress
+        )
     except WeightsError as failure:
         raise WeightsError(
             f"{failure.what} The protocol says which weights. To submit what needs none now, and the rest by the same "
@@ -94,6 +104,7 @@ def submit_edits(
     leaderboard: Leaderboard,
     *,
     metrics: Sequence[str] = (),
+    judge: JudgeOptions | None = None,
     device: str = "auto",
     progress: Progress = no_progress,
 ) -> Submitted:
@@ -106,7 +117,7 @@ def submit_edits(
         finished = finish_update(path)
         before = _published(path, submission, outputs, leaderboard)
         asked = _metrics_to_score(protocol, metrics, before)
-        if before and not asked and not finished:
+        if before and not asked and not finished and judge is None:
             raise EntryError(f"{path} exists already and has all of these metrics. There is nothing to add.")
         _check_card(card, method)
         if asked:
@@ -118,8 +129,10 @@ def submit_edits(
                 write_yaml(card, method)
             submitted = before.record.submitted if before else datetime.now(UTC).date()
             _write_entry(path, submission, submitted, run, before.outputs if before else outputs)
+        entry = leaderboard.read(path)
+        judged = judge_edits(edits, entry, judge, device=device, progress=progress) if judge else None
     completed = before is not None and not finished
-    return Submitted(entry=leaderboard.read(path), card=card, completed=completed)
+    return Submitted(entry=leaderboard.read(path), card=card, completed=completed, judged=judged)
 
 
 @contextmanager
@@ -265,18 +278,7 @@ def _score(
             raise EntryError(
                 f"There is no room for temporary files: {failure.__cause__}. Choose: TMPDIR=DIR"
             ) from failure
-    return replace(run, record=_public(run.record, edits.root))
-
-
-def _public(record: RunRecord, root: Path) -> RunRecord:
-    """The record without this machine's folders, and without what its cache had to say."""
-    problems = [
-        problem.model_copy(update={"message": problem.message.replace(f"{root.resolve()}/", "")})
-        for problem in record.problems
-        if problem.code != "cache_unavailable"
-    ]
-    folder = record.folder.model_copy(update={"path": record.run, "opened_with": {}, "made_with": {}})
-    return record.model_copy(update={"folder": folder, "problems": problems, "named": False})
+    return replace(run, record=without_folders(run.record, edits.root))
 
 
 def _merged(before: ScoredRun, added: ScoredRun, protocol: Protocol) -> ScoredRun:

@@ -1,6 +1,5 @@
 """``verify``: everything that can be checked of an entry without its images, and without running anybody's code."""
 
-import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,9 @@ from evalkit.errors import EntryError, EvalkitError
 from evalkit.formatting import abridged, counted
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.files import PICTURES, link_fault, read_file
+from evalkit.leaderboard.judged_checks import judged_problem
 from evalkit.leaderboard.protocol import covered_benchmark
+from evalkit.leaderboard.recomputed import CLOSE, wrong_means
 from evalkit.leaderboard.records import AnomalyCheck, Card, Reported
 from evalkit.leaderboard.records_io import file_digest, read_yaml
 from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, Leaderboard, LoadedEntry, schemas
@@ -20,10 +21,7 @@ from evalkit.metrics.base import METRICS, REASONS, Metric, score_of_failed
 from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.scores.run import RECORD
 from evalkit.scores.signatures import comparable_fields, signature_fields
-from evalkit.scoring.summaries import summarize
 
-CLOSE = 1e-9
-"""Relative difference of means that the order of summing can make."""
 CODES: Mapping[str, str] = {
     "no_plain_file": "a link, a device, a folder in the place of a file, or a file over its limit; it is not read",
     "unreadable": "a file is absent, damaged, or not of its schema",
@@ -34,6 +32,7 @@ CODES: Mapping[str, str] = {
     "wrong_protocol": "metrics, encoder, benchmark or settings are not the protocol's",
     "coverage": "items or seeds are absent, there twice, or not the benchmark's",
     "wrong_value": "a score outside of its metric's range, or without a value and a reason",
+    "wrong_judgement": "what was read in a judge's answer is not what its words say",
     "wrong_mean": "a mean or interval that does not follow from the per-item scores",
     "duplicate_entry": "two entries with the same edits",
     "stale_schema": "a JSON Schema that is not generated from the records",
@@ -132,6 +131,9 @@ def _entry_problems(entry: LoadedEntry, leaderboard: Leaderboard) -> Iterator[En
         for message in check(checked):
             yield _problem(code, entry.path, leaderboard, message)
             return
+    for judged in entry.judged:
+        if found := judged_problem(entry, judged, checked.benchmark):
+            yield _problem(found[0], judged.path, leaderboard, found[1])
 
 
 def _unknown_files(checked: _Checked) -> Iterator[str]:
@@ -263,16 +265,7 @@ def _wrong_value(metric: Metric, row: ItemScores, best_of_failed: float | None) 
 
 def _wrong_means(checked: _Checked) -> Iterator[str]:
     run = checked.entry.run
-    for name, recorded in run.record.metrics.items():
-        found = summarize(METRICS.get(name), run.table, recorded.signature, run.record.level)
-        for field in type(recorded).model_fields:
-            computed, given = getattr(found, field), getattr(recorded, field)
-            if isinstance(computed, float) and isinstance(given, float):
-                same = math.isclose(computed, given, rel_tol=CLOSE, abs_tol=CLOSE)
-            else:
-                same = computed == given
-            if not same:
-                yield f"{name}, {field}: the per-item scores give {computed}, run.json says {given}"
+    yield from wrong_means(run.record, run.table, [METRICS.get(name) for name in run.record.metrics])
 
 
 _CHECKS: tuple[tuple[str, Callable[[_Checked], Iterator[str]]], ...] = (
