@@ -52,6 +52,12 @@ class Protocol:
     dtype: str = "fp32"
     evidence: str = ""
     """Where primary metrics and margins come from."""
+    judge: str | None = None
+    """The one judge whose numbers rank: the metric that does, and the exact signature that a board shows,
+    ``judge:overall|enc:…``; numbers of any other are refused. None: judges are shown, each by itself, and rank nobody.
+    """
+    votes: str | None = None
+    """The question on which votes rank, word for word. None: votes are shown and rank nobody."""
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -80,9 +80,17 @@ class JudgeRecord(BaseModel):
     @property
     def manner(self) -> str:
         """How it was asked, as it stands in a signature: ``t0+max1024+schema``."""
-        temperature = self.asked.get("temperature")
-        heat = "town" if temperature is None else f"t{temperature:g}"
-        return "+".join([heat, f"max{self.asked.get('max_tokens')}", *self.forms])
+        return "+".join([manner_asked(self.asked.get("temperature"), self.asked.get("max_tokens")), *self.forms])
+
+
+def manner_asked(temperature: float | None, max_tokens: int | None) -> str:
+    """What is known of how a judge is asked before it answers.
+
+    >>> manner_asked(0.7, 1024), manner_asked(None, 512)
+    ('t0.7+max1024', 'town+max512')
+    """
+    heat = "town" if temperature is None else f"t{temperature:g}"
+    return f"{heat}+max{max_tokens}"
 
 
 def answer_facts(judgements: Sequence[Judgement]) -> dict[str, Any]:

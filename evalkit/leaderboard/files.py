@@ -13,7 +13,7 @@ from evalkit.storage.files import file_fault, open_regular, read_regular
 ENTRIES = "entries"
 CARDS = "methods"
 PICTURES = "pictures"
-JUDGEMENTS = "judgements"
+JUDGED = "judgements"
 LIMITS = {".jsonl": 16 << 20, ".json": 1 << 20, ".png": 64 << 10}
 """Bytes of a file with a line per edit, of a record, and of a picture."""
 OTHERS = 256 << 10
@@ -22,7 +22,7 @@ _FOLDERS = {ENTRIES: 4, CARDS: 1, "reported": 1, "schema": 1}
 """So many folders, itself included, lie inside of each other."""
 _TOP = frozenset((name,) for name in (*_FOLDERS, "site"))
 _TEMPLATES_DEPTH = 4
-_JUDGEMENTS_DEPTH = 2
+_JUDGED_DEPTH = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ def _faults_in(root: Path, folder: Path) -> Iterator[FileFault]:
                 yield FileFault(path=path, reason="it is a folder, and no folder belongs there")
         elif fault := file_fault(status, limit=_limit(path), alone=True):
             yield FileFault(path=path, reason=fault)
-        elif parts in _TOP or (parts[-1] in (PICTURES, JUDGEMENTS) and _may_be_folder(parts)):
+        elif parts in _TOP or (parts[-1] in (PICTURES, JUDGED) and _may_be_folder(parts)):
             yield FileFault(path=path, reason="it is a file, and a folder belongs there")
 
 
@@ -103,7 +103,7 @@ def _may_be_folder(parts: tuple[str, ...]) -> bool:
     if parts[0] != ENTRIES or len(parts) <= depth:
         return len(parts) <= depth
     below = parts[depth:]
-    return below == (PICTURES,) or (below[0] == JUDGEMENTS and len(below) <= _JUDGEMENTS_DEPTH)
+    return below == (PICTURES,) or (below[0] == JUDGED and len(below) <= _JUDGED_DEPTH)
 
 
 def _limit(path: Path) -> int:

@@ -15,7 +15,7 @@ from evalkit.judges.metrics import answer_numbers, metrics_of
 from evalkit.judges.reading import FAILED, read_answer
 from evalkit.judges.rubric import Rubric
 from evalkit.leaderboard.digests import outputs_digest
-from evalkit.leaderboard.judged import JudgedRun, judged_name
+from evalkit.leaderboard.judged import JudgedRun, judged_name, not_the_named
 from evalkit.leaderboard.recomputed import is_close, wrong_means
 from evalkit.leaderboard.store import LoadedEntry
 from evalkit.metrics.base import Metric
@@ -28,7 +28,7 @@ from evalkit.scoring.summaries import signature, with_failures_scored
 FILES = frozenset({RECORD, ITEMS, JUDGEMENTS})
 """All that a judge's folder may hold."""
 _LONGEST_NAME = 200
-_EditKey = tuple[str, int | None]
+_ItemSeed = tuple[str, int | None]
 """Item and seed."""
 
 
@@ -58,7 +58,7 @@ class _JudgedChecks:
         self._run, self._record, self._judge = judged.run, judged.run.record, judged.judge
         self._rubric = self._judge.rubric
         self._metrics = list(metrics_of(self._rubric))
-        self._by_edit: dict[_EditKey, list[Judgement]] = defaultdict(list)
+        self._by_edit: dict[_ItemSeed, list[Judgement]] = defaultdict(list)
         for judgement in self._run.judgements:
             self._by_edit[judgement.item_id, judgement.seed].append(judgement)
 
@@ -142,6 +142,8 @@ class _JudgedChecks:
             got = self._record.metrics[metric.name].signature
             if comparable_fields(line) != comparable_fields(got):
                 yield f"the signature of {metric.name}: its record gives {line}, got {got}"
+        if refusal := not_the_named(self._entry.protocol, self._judged.identity):
+            yield refusal
         expected = judged_name(self._judge, self._judged.identity)
         if expected != self._judged.name:
             yield f"the folder of this judge is called {expected}, got {self._judged.name}"

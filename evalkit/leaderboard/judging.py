@@ -9,10 +9,11 @@ from evalkit.errors import EntryError
 from evalkit.formatting import counted
 from evalkit.judges.asking import JudgeOptions
 from evalkit.judges.reading import FAILED
-from evalkit.leaderboard.files import JUDGEMENTS
-from evalkit.leaderboard.judged import JudgedRun, judged_name
+from evalkit.leaderboard.files import JUDGED
+from evalkit.leaderboard.judged import JudgedRun, judged_name, not_the_named, will_not_be_the_named
 from evalkit.leaderboard.store import LoadedEntry
 from evalkit.scores.run import RunRecord, ScoredRun, write_run
+from evalkit.scoring.judging import rubrics_for
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_into
 from evalkit.storage.atomic import atomic_update
@@ -37,7 +38,8 @@ def judge_edits(
         progress: Called with the kind of work, how much is done and how much there is.
 
     Raises:
-        EntryError: There are several rubrics, an answer could not be had, or the entry has numbers of this judge.
+        EntryError: There are several rubrics, the protocol names another judge, an answer could not be had, or the
+            entry has numbers of this judge.
         OSError: The folder cannot be written.
         EvalkitError: The judge cannot be opened or asked, or the budget does not suffice; what it said is kept.
     """
@@ -46,9 +48,14 @@ def judge_edits(
             f"Judgements on a board are by one rubric at a time: got {', '.join(judge.rubrics)}. Submit them one by "
             "one: --rubric NAME"
         )
+    (rubric,) = rubrics_for(judge, edits.items)
+    if refusal := will_not_be_the_named(entry.protocol, rubric, judge):
+        raise EntryError(refusal)
     run = _judged(edits, entry, judge, device, progress)
     found = JudgedRun(path=entry.path, run=run)
-    path = entry.path / JUDGEMENTS / judged_name(found.judge, found.identity)
+    if refusal := not_the_named(entry.protocol, found.identity):
+        raise EntryError(refusal)
+    path = entry.path / JUDGED / judged_name(found.judge, found.identity)
     if path.exists():
         raise EntryError(f"{path} exists already: what this judge said of these edits has been submitted.")
     with atomic_update(path) as new:

@@ -6,6 +6,9 @@ from evalkit.benchmarks.base import BENCHMARKS, Benchmark
 from evalkit.benchmarks.protocols import PROTOCOLS, Protocol
 from evalkit.errors import EntryError, UnknownNameError
 
+ALPHA = 0.05
+"""Error rate of a board's decisions."""
+
 
 def get_protocol(name: str) -> Protocol:
     """The protocol of that name.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import EntryError, RunError
-from evalkit.leaderboard.files import CARDS, ENTRIES, JUDGEMENTS, PICTURES, link_fault, read_file
+from evalkit.leaderboard.files import CARDS, ENTRIES, JUDGED, PICTURES, link_fault, read_file
 from evalkit.leaderboard.records import Card, Entry
 from evalkit.leaderboard.records_io import parse_record, parse_yaml_record
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, Leaderboard
@@ -76,7 +76,7 @@ def _problems(leaderboard: Leaderboard, base: str, *, maintainer: bool) -> Itera
 
 def _is_judged(path: Path) -> bool:
     """Whether a file belongs to what a judge said."""
-    return path.parent.parent.name == JUDGEMENTS
+    return path.parent.parent.name == JUDGED
 
 
 def _now(leaderboard: Leaderboard, path: Path) -> bytes | None:

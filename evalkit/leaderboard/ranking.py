@@ -8,10 +8,11 @@ from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.compare import compare
 from evalkit.comparison.records import Comparison, PairResult, RankedMethod
 from evalkit.comparison.statements import boards
+from evalkit.leaderboard.judge_tables import JudgeTable, judge_tables
+from evalkit.leaderboard.protocol import ALPHA
 from evalkit.leaderboard.store import LoadedEntry
 from evalkit.metrics.base import METRICS, Metric
 
-ALPHA = 0.05
 NOT_ALIGNED = "identity"
 """The control that methods must beat at making the edit."""
 NOT_PRESERVED = "shuffled_source"
@@ -40,6 +41,8 @@ class Board:
     """The ranked by their mean on the alignment metric, then the others by name, controls last."""
     pairs: tuple[PairResult, ...]
     """Every two entries on every metric that both have."""
+    judges: tuple[JudgeTable, ...]
+    """What judges say, a table for each signature."""
     ties: Mapping[str, tuple[tuple[str, ...], ...]]
     """Primary metric to the maximal sets of ranked methods that are not told apart."""
     notes: tuple[str, ...]
@@ -85,6 +88,7 @@ def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry]) -> Board:
         protocol=protocol,
         rows=tuple(sorted(rows, key=lambda row: _order(row, protocol))),
         pairs=_decided(pairs, found),
+        judges=judge_tables(protocol, entries),
         ties={name: found.cliques[name] for name in protocol.primary} if found else {},
         notes=tuple(_notes(protocol, entries)),
     )

@@ -25,7 +25,7 @@ from evalkit.formatting import listed
 from evalkit.leaderboard.files import (
     CARDS,
     ENTRIES,
-    JUDGEMENTS,
+    JUDGED,
     PICTURES,
     FileFault,
     file_faults,
@@ -42,7 +42,7 @@ from evalkit.scores.run import ITEMS, RECORD, MetricSummary, ScoredRun, read_run
 ENTRY_FILE = "entry.json"
 OUTPUTS_FILE = "outputs.jsonl"
 VERIFICATION_FILE = "verification.json"
-FILES = frozenset({ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, RECORD, ITEMS, PICTURES, JUDGEMENTS})
+FILES = frozenset({ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, RECORD, ITEMS, PICTURES, JUDGED})
 """All that an entry's folder may hold."""
 
 
@@ -158,7 +158,7 @@ class Leaderboard:
         )
 
     def _judged(self, entry: Path) -> Iterator[JudgedRun]:
-        folder = entry / JUDGEMENTS
+        folder = entry / JUDGED
         for path in sorted(folder.iterdir()) if folder.exists() else ():
             try:
                 run = read_run(path, opened=open_file)

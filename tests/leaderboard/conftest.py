@@ -8,6 +8,7 @@ import yaml
 from evalkit.leaderboard.site.build import build
 from evalkit.leaderboard.store import Leaderboard
 from tests.support.boards import HOSTILE, SITE, board_of, empty_board, known
+from tests.support.judged import have_judged
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +33,7 @@ def small_leaderboard(_cache, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_site(small_leaderboard, tmp_path_factory):
-    """A leaderboard with a hostile title, one of 10,000 characters, and a reported table; and its site."""
+    """A board with hostile titles, one of 10,000 characters, a reported table, a hostile judge; and its site."""
     board = Leaderboard(tmp_path_factory.mktemp("board") / "leaderboard")
     shutil.copytree(small_leaderboard.root, board.root)
     shutil.copytree(SITE, board.root / "site")
@@ -50,6 +51,7 @@ def small_site(small_leaderboard, tmp_path_factory):
     (board.root / "reported").mkdir()
     (board.root / "reported" / "old.yaml").write_text(yaml.safe_dump(reported))
     with known():
+        have_judged(board, tmp_path_factory.mktemp("judged"))
         return board, build(board, tmp_path_factory.mktemp("site")).output
 
 

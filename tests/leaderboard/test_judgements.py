@@ -3,41 +3,26 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from evalkit.cli import main
 from evalkit.errors import EntryError
-from evalkit.judges.asking import JudgeOptions
 from evalkit.judges.base import JudgeSettings
+from evalkit.leaderboard.judge_tables import judge_tables
 from evalkit.leaderboard.published import published_problems
 from evalkit.leaderboard.store import Leaderboard
-from evalkit.leaderboard.submit import submit
 from evalkit.leaderboard.verify import verify
-from tests.support.boards import card_of, control, edits, write_card
+from tests.support import boards
+from tests.support.boards import FEW, card_of, edits, write_card
 from tests.support.entries import change_json, change_rows, publish
+from tests.support.judged import judged
 from tests.support.judging import completes, judge_server
 
 RUBRIC = "judge"
 OFF_SCALE = '{"following": 12, "preservation": 6, "quality": 9}'
-FOLDERS = {"good": (0.9, 0), "fair": (0.6, 1)}
-
-
-def folder_of(root, name):
-    """The edits of an entry of the small board, made again."""
-    if name not in FOLDERS:
-        return control(root / name, name)
-    good, seed = FOLDERS[name]
-    return edits(root / name, good=good, method=name, seed=seed)
-
-
-def judged(board, root, name, spec, **options):
-    """The entry of the small board with what a judge says."""
-    entry = board.find(f"few/v1/{name}")
-    content = card_of(name, **entry.card.model_dump(include={"title", "kind", "pictures_licence"}))
-    card = write_card(root / f"{name}.yaml", content)
-    return submit(folder_of(root, name), card, board, judge=JudgeOptions(spec=spec, **options)).judged
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +32,7 @@ def judged_board(small_leaderboard, tmp_path_factory):
     shutil.copytree(small_leaderboard.root, root / "leaderboard")
     board = Leaderboard(root / "leaderboard")
     with judge_server() as server:
-        server.script = [completes(text) for text in ("I would say eight.", OFF_SCALE) * 6]
+        server.script = [completes(text) for text in ("I would say eight.", OFF_SCALE) * 2]
         judged(board, root, "good", server.spec(), repeats=2)
     return board
 
@@ -276,3 +261,87 @@ def test_the_command_has_edits_judged(copied, tmp_path):
     assert said["judged"]["judge"] == copied.find("few/v1/new").judged[0].identity
     assert 0 < said["judged"]["metrics"]["judge:overall"] <= 10
     assert verify(copied).problems == ()
+
+
+@pytest.fixture
+def named(judged_board, monkeypatch):
+    """The protocol names the judge of the good entry."""
+    identity = judged_board.find("few/v1/good").judged[0].identity
+    protocol = replace(FEW, judge=f"judge:overall|{identity}")
+    monkeypatch.setattr(boards, "FEW", protocol)
+    return protocol
+
+
+def test_without_a_protocol_that_says_so_no_judge_ranks(judged_board):
+    """What a judge says is a table of its own, in the order of names, without a rank."""
+    (table,) = judge_tables(FEW, judged_board.entries("few/v1"))
+
+    assert table.metric is None
+    assert [(row.entry.method, row.ranked) for row in table.rows] == [("good", None)]
+
+
+def test_the_named_judge_ranks_the_methods_that_it_was_asked_about(tampered, tmp_path, named):
+    """Its numbers rank in sets, the better mean first; a control is shown and not ranked."""
+    board, _ = tampered
+    poor = '{"following": 2, "preservation": 6, "quality": 9}'
+    with judge_server() as server:
+        server.then = completes(poor)
+        judged(board, tmp_path, "fair", server.spec(), repeats=2)
+        judged(board, tmp_path, "identity", server.spec(), repeats=2)
+    (table,) = judge_tables(named, board.entries("few/v1"))
+    ranks = [(row.entry.method, row.ranked and (row.ranked.rank_low, row.ranked.rank_high)) for row in table.rows]
+
+    assert verify(board).problems == ()
+    assert table.metric == "judge:overall"
+    assert ranks == [("good", (1, 1)), ("fair", (2, 2)), ("identity", None)]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"repeats": 1}, "expected the answers per edit 2, got 1"),
+        ({"settings": JudgeSettings(temperature=0.7)}, "expected the manner of asking t0+max1024"),
+        ({"settings": JudgeSettings(image_size=512)}, "expected the pictures 1024-png, got 512-png"),
+        ({"rubrics": ("judge_caption",)}, "expected the rubric judge@"),
+    ],
+)
+@pytest.mark.usefixtures("named")
+def test_another_judge_is_not_even_asked_where_the_protocol_names_one(tampered, tmp_path, options, said):
+    """One sentence names what differs, and the command that asks the judge that is named."""
+    with judge_server() as server:
+        with pytest.raises(EntryError) as refused:
+            judged(tampered[0], tmp_path, "fair", server.spec(), **{"repeats": 2, **options})
+        assert server.asked == []
+
+    assert said in str(refused.value)
+    assert str(refused.value).endswith(
+        "Ask judge-1-2026-11-01: evalkit submit FOLDER --card METHOD.yaml --judge SPEC --rubric judge --repeats 2 "
+        "--judge-set temperature=0 --judge-set max_tokens=1024 --judge-set image_size=1024 --judge-set image_format=png"
+    )
+
+
+@pytest.mark.usefixtures("named")
+def test_another_model_is_refused_by_the_name_that_it_gives_itself(tampered, tmp_path):
+    """What a server answers for is known only once it has answered: submit refuses it, and verify what was written."""
+    board, _ = tampered
+    with judge_server() as server:
+        server.then = completes('{"following": 9, "preservation": 9, "quality": 9}', model="judge-2")
+        with pytest.raises(EntryError, match="expected the model judge/judge-1-2026-11-01, got judge/judge-2"):
+            judged(board, tmp_path, "fair", server.spec(), repeats=2)
+    assert board.find("few/v1/fair").judged == ()
+
+
+def test_two_judges_never_stand_in_one_table(tampered, tmp_path, named):
+    """Numbers of another signature are a table of their own, and under a protocol that names one a problem."""
+    board, _ = tampered
+    boards.FEW = FEW  # the fixture puts it back
+    with judge_server() as server:
+        judged(board, tmp_path, "good", server.spec(), settings=JudgeSettings(temperature=0.7))
+        judged(board, tmp_path, "fair", server.spec(), settings=JudgeSettings(temperature=0.7))
+    tables = judge_tables(named, board.entries("few/v1"))
+    assert codes(board) == []
+    boards.FEW = named
+
+    assert [[row.entry.method for row in table.rows] for table in tables] == [["good"], ["fair", "good"]]
+    assert [table.metric for table in tables] == ["judge:overall", None]
+    assert codes(board) == ["wrong_protocol", "wrong_protocol"]

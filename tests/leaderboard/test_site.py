@@ -1,12 +1,14 @@
 """The built site: its links, its downloads, and what keeps it from being built."""
 
 import csv
+import html
 import json
 import shutil
 from html.parser import HTMLParser
 
 import pytest
 
+from evalkit.comparison.statements import boards
 from evalkit.errors import EntryError
 from evalkit.guide import TOPICS
 from evalkit.leaderboard.site.build import build
@@ -86,4 +88,24 @@ def test_the_site_has_the_guide(small_site):
     assert (
         len(json.loads((guide / "index.html").read_text().split('type="application/json">')[1].split("</script>")[0]))
         > 200
+    )
+
+
+def test_a_judge_has_a_table_of_its_own_and_its_words_are_text(small_site):
+    """The board says that it ranks nobody, a method's page shows answers as text, and every answer is a download."""
+    board, site = small_site
+    page = (site / "few/v1/index.html").read_text()
+    method = (site / "few/v1/methods/good.html").read_text()
+    (judged,) = board.find("few/v1/good").judged
+    found = json.loads((site / "few/v1/data/board.json").read_text())["judges"]
+    words = site / f"few/v1/data/good.{judged.name}.judgements.jsonl"
+
+    assert boards.JUDGES in html.unescape(page)
+    assert "Shown, and ranks nobody" in page
+    assert "<script>window.hit" not in page + method
+    assert html.escape("<script>window.hit=1</script>") in method
+    assert words.read_bytes() == (judged.path / "judgements.jsonl").read_bytes()
+    assert [(table["judge"], table["ranks_by"]) for table in found] == [(judged.identity, None)]
+    assert {entry["method"]: entry["rank_low"] for entry in found[0]["entries"]} == dict.fromkeys(
+        ("fair", "good", "identity")
     )

@@ -45,10 +45,33 @@ TESTS = (
     "Pairs of ranked methods are corrected among themselves (Holm on the ranked metrics; Benjamini–Hochberg, which "
     "holds the false discovery rate, on the others, which are exploratory), pairs with other entries among all pairs."
 )
+JUDGES = (
+    "A judge's numbers cannot be scored again here, for that would take the judge: each is read again in the words "
+    "that its submitter sent, and nobody has checked that the judge said them, or of these pictures."
+)
+JUDGES_APART = (
+    "Every judge has a table of its own: model, rubric, manner of asking, pictures and number of answers are its "
+    "signature, and numbers of two signatures never stand in one column, ranking or mean."
+)
+NOT_RANKING = "Shown, and ranks nobody"
 PICTURES = "An item's page shows its source beside the edits, where the licences of both allow showing them."
 NO_PICTURES = "No pictures: no licence is known under which those of this benchmark may be passed on."
 NO_OTHER = "there is no other method that passes, to be ranked against"
 CONTROL = "a control"
+
+
+def about_judge(metric: str | None) -> str:
+    """What the numbers of a judge decide on a board.
+
+    Args:
+        metric: By which the protocol has this judge rank; None where it does not.
+    """
+    if metric is None:
+        return f"{NOT_RANKING}: the protocol names no judge. Methods stand in the order of their names."
+    return (
+        f"The protocol names this judge: its {metric} ranks the methods, in a ranking of its own (sets of ranks that "
+        "Holm-corrected pairwise decisions allow); controls are shown and not ranked."
+    )
 
 
 def about_board(alpha: float) -> str:

@@ -11,6 +11,7 @@ from evalkit.benchmarks.protocols import PROTOCOLS
 from evalkit.comparison.tables.export import pairs_csv
 from evalkit.errors import EntryError
 from evalkit.guide import pages
+from evalkit.judges.judgement import JUDGEMENTS
 from evalkit.leaderboard.files import read_file
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.leaderboard.ranking import Board, rank_board
@@ -25,6 +26,7 @@ from evalkit.leaderboard.site.render import PAGES, Site
 from evalkit.leaderboard.site.summary import BoardSummary, overview, summary_of
 from evalkit.leaderboard.site.views import (
     anomalies_of,
+    judge_columns,
     metric_columns,
     short_licence,
     warnings_of,
@@ -132,6 +134,7 @@ def write_lists(
         warnings={entry.method: warnings_of(entry, known.anomalies[entry.method]) for entry in entries},
         licences=sorted({short_licence(entry.card.licence) for entry in entries}),
         plot=trade_off_plot(board),
+        judges=[(table, judge_columns(table.rubric)) for table in board.judges],
         narrow_plot=trade_off_plot(board, width=360, height=420),
         reported=reported,
     )
@@ -159,6 +162,7 @@ def _write_methods(site: Site, known: BoardItems, summary: BoardSummary, pairs: 
             about_types=about_means_by_type([types], row.entry.run.record.level),
             sources=known.pictures.sources,
             pictures=[(items[item_id], path) for item_id, path in known.pictures.edits.get(method, {}).items()],
+            judges=[(judged, judge_columns(judged.judge.rubric)) for judged in row.entry.judged],
             standing=standing(pairs[method], protocol.primary),
             anomalies=known.anomalies[method],
         )
@@ -182,4 +186,7 @@ def _write_downloads(data: Path, board: Board, entries: Sequence[LoadedEntry]) -
     write_text(data / "scores.csv", scores_csv(entries))
     for entry in entries:
         write_text(data / f"{entry.method}.jsonl", read_file(entry.path / ITEMS).decode())
+        for judged in entry.judged:
+            words = read_file(judged.path / JUDGEMENTS).decode()
+            write_text(data / f"{entry.method}.{judged.name}.judgements.jsonl", words)
         write_text(data / f"{entry.method}.outputs.jsonl", read_file(entry.path / OUTPUTS_FILE).decode())

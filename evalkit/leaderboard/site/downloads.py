@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from evalkit.leaderboard.judge_tables import JudgeTable
 from evalkit.leaderboard.ranking import Board, BoardRow
 from evalkit.leaderboard.store import LoadedEntry
 from evalkit.tables.table import csv_text
@@ -21,7 +22,8 @@ def board_records(board: Board) -> list[dict[str, Any]]:
 def board_json(board: Board) -> str:
     """The board as JSON."""
     protocol = asdict(board.protocol)
-    return json.dumps({"protocol": protocol, "entries": board_records(board)}, indent=1, ensure_ascii=False) + "\n"
+    found = {"protocol": protocol, "entries": board_records(board), "judges": [_judge(table) for table in board.judges]}
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
 def board_csv(board: Board) -> str:
@@ -60,6 +62,25 @@ def _record(row: BoardRow, metrics: Sequence[str]) -> dict[str, Any]:
         "submitted": entry.record.submitted.isoformat(),
         "declarations": entry.record.declarations.model_dump(mode="json"),
         "metrics": {name: _summary(row, name) for name in metrics if name in entry.metrics},
+    }
+
+
+def _judge(table: JudgeTable) -> dict[str, Any]:
+    return {
+        "judge": table.identity,
+        "ranks_by": table.metric,
+        "entries": [
+            {
+                "method": row.entry.method,
+                "rank_low": row.ranked and row.ranked.rank_low,
+                "rank_high": row.ranked and row.ranked.rank_high,
+                "metrics": {
+                    name: {field: getattr(summary, field) for field in SUMMARY}
+                    for name, summary in row.judged.metrics.items()
+                },
+            }
+            for row in table.rows
+        ],
     }
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from evalkit import __version__
 from evalkit.comparison.statements import boards
 from evalkit.leaderboard.files import read_file
-from evalkit.leaderboard.ranking import ALPHA
+from evalkit.leaderboard.protocol import ALPHA
 from evalkit.leaderboard.records import LEVELS
 from evalkit.leaderboard.records_io import write_text
 from evalkit.leaderboard.site.plot import MOST_INTERVALS

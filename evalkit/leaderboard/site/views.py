@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.records import PairResult, RankedMethod
-from evalkit.formatting import DASH, counted, format_interval, format_ranks, format_score, format_signed
+from evalkit.formatting import DASH, abridged, counted, format_interval, format_ranks, format_score, format_signed
+from evalkit.judges.judgement import JudgeRecord
+from evalkit.judges.rubric import Rubric
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.records import AnomalyCheck
 from evalkit.leaderboard.store import LoadedEntry
@@ -13,6 +15,8 @@ from evalkit.metrics.base import METRICS
 from evalkit.report.page.cells import SIGNS
 from evalkit.report.page.render import breakable
 
+_LONGEST_ANSWER = 600
+"""Characters of a judge's answer that a page shows."""
 ColumnRange = tuple[float, float]
 """Ends of the axis on which the intervals of a column are drawn."""
 
@@ -40,6 +44,15 @@ def metric_columns(protocol: Protocol) -> list[MetricColumn]:
             primary=name in protocol.primary,
         )
         for name in names
+    ]
+
+
+def judge_columns(rubric: Rubric) -> list[MetricColumn]:
+    """The numbers that a judge's answers give, what is combined of them first."""
+    names = [*rubric.combined, *rubric.criteria]
+    return [
+        MetricColumn(name=f"{rubric.name}:{name}", label=f"{name} ↑", first="descending", primary=not number)
+        for number, name in enumerate(names)
     ]
 
 
@@ -103,7 +116,19 @@ def _interval(low: float | None, high: float | None) -> str:
     return "no interval" if low is None or high is None else format_interval(low, high)
 
 
+def _judge_words(judge: JudgeRecord) -> str:
+    """How a judge was asked, for people."""
+    temperature, size = judge.asked.get("temperature"), judge.image.partition("-")
+    heat = "the server's own temperature" if temperature is None else f"temperature {temperature:g}"
+    return (
+        f"Rubric {judge.rubric.title} ({judge.rubric.label}); {counted(judge.repeats, 'answer')} per edit at {heat}; "
+        f"pictures of at most {size[0]} pixels a side, as {size[2]}"
+    )
+
+
 FILTERS = {
+    "judge_words": _judge_words,
+    "abridged": lambda text: abridged(text, _LONGEST_ANSWER),
     "number": format_score,
     "signed": format_signed,
     "ranks": _ranks,
