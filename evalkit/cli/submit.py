@@ -13,6 +13,7 @@ from evalkit.cli.output import Output, names_in, output_options
 
 if TYPE_CHECKING:
     from evalkit.judges.asking import JudgeOptions
+    from evalkit.leaderboard.submit import Submitted
 
 LEADERBOARD = Path("leaderboard")
 """Where a checkout of evalkit has it."""
@@ -39,13 +40,16 @@ def board_option(text: str) -> Callable[[Any], Any]:
     return click.option("--leaderboard", "root", type=kind, default=LEADERBOARD, callback=checkout, help=text)
 
 
-@click.command(cls=EvalkitCommand, examples=["evalkit submit edits/mine --card my_method.yaml"])
-@click.argument("folder", type=DIRECTORY)
+@click.command(
+    cls=EvalkitCommand,
+    examples=["evalkit submit edits/mine --card my_method.yaml", "evalkit submit votes.jsonl --card votes.yaml"],
+)
+@click.argument("edits", metavar="FOLDER|VOTES", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--card",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
-    help="The YAML file that describes the method and its edits.",
+    help="The YAML file that describes the method and its edits, or the votes.",
 )
 @click.option(
     "-m",
@@ -57,31 +61,45 @@ def board_option(text: str) -> Callable[[Any], Any]:
 @click.option("--data", type=DIRECTORY, help="A copy of the benchmark's files.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
 @judge_options
+@click.option(
+    "--study",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Of votes the record of their study.  [default: the one beside them]",
+)
 @board_option("Where the entry goes.")
 @output_options
 def submit(
-    folder: Path,
+    edits: Path,
     *,
     card: Path,
     metrics: str | None,
     judge: "JudgeOptions | None",
+    study: Path | None,
     data: Path | None,
     device: str,
     root: Path,
     output: Output,
 ) -> None:
-    """Score the edits in FOLDER, and write a leaderboard entry.
+    """Score the edits in FOLDER, and write a leaderboard entry; or put the VOTES of a study on their board.
 
     The card says which protocol, who, and how the edits were made; `evalkit guide leaderboard` explains every field.
-    With --judge what a judge says of every edit is added to the entry, word for word.
+    With --judge what a judge says of every edit is added to the entry, word for word. VOTES is what evalkit vote wrote,
+    between entries of one board.
     """
+    if edits.is_file():
+        from evalkit.cli.submit_votes import submit_votes
+
+        submit_votes(edits, card, study, root, output)
+        return
+    if study:
+        raise click.UsageError("--study goes with a file of votes.")
     from evalkit.leaderboard.store import Leaderboard
-    from evalkit.leaderboard.submit import git_commands, submit
-    from evalkit.scores.tables import run_table
+    from evalkit.leaderboard.submit import submit
 
     with output.progress() as progress:
         submitted = submit(
-            folder,
+            edits,
             card,
             Leaderboard(root),
             metrics=names_in(metrics),
@@ -90,6 +108,14 @@ def submit(
             device=device,
             progress=progress,
         )
+    _show(submitted, output)
+
+
+def _show(submitted: "Submitted", output: Output) -> None:
+    """What was written, and how it is proposed."""
+    from evalkit.leaderboard.submit import git_commands
+    from evalkit.scores.tables import run_table
+
     entry, judged = submitted.entry, submitted.judged
     output.json(
         {

@@ -14,11 +14,12 @@ ENTRIES = "entries"
 CARDS = "methods"
 PICTURES = "pictures"
 JUDGED = "judgements"
+VOTES = "votes"
 LIMITS = {".jsonl": 16 << 20, ".json": 1 << 20, ".png": 64 << 10}
 """Bytes of a file with a line per edit, of a record, and of a picture."""
 OTHERS = 256 << 10
 """Bytes of any other file: a card, a table of the literature, a template."""
-_FOLDERS = {ENTRIES: 4, CARDS: 1, "reported": 1, "schema": 1}
+_FOLDERS = {ENTRIES: 4, VOTES: 4, CARDS: 1, "reported": 1, "schema": 1}
 """So many folders, itself included, lie inside of each other."""
 _TOP = frozenset((name,) for name in (*_FOLDERS, "site"))
 _TEMPLATES_DEPTH = 4

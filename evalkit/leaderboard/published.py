@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import EntryError, RunError
-from evalkit.leaderboard.files import CARDS, ENTRIES, JUDGED, PICTURES, link_fault, read_file
+from evalkit.leaderboard.files import CARDS, ENTRIES, JUDGED, PICTURES, VOTES, link_fault, read_file
 from evalkit.leaderboard.records import Card, Entry
 from evalkit.leaderboard.records_io import parse_record, parse_yaml_record
 from evalkit.leaderboard.store import ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, Leaderboard
@@ -58,10 +58,14 @@ def published_problems(leaderboard: Leaderboard, base: str, *, maintainer: bool 
 
 
 def _problems(leaderboard: Leaderboard, base: str, *, maintainer: bool) -> Iterator[EntryProblem]:
-    listing = _git(leaderboard.root, "ls-tree", "-r", "-z", "--name-only", base, "--", ENTRIES, CARDS)
+    listing = _git(leaderboard.root, "ls-tree", "-r", "-z", "--name-only", base, "--", ENTRIES, CARDS, VOTES)
     before = {name for name in os.fsdecode(listing).split("\0") if name}
     for name in sorted(before):
         path = leaderboard.root / name
+        if name.startswith(f"{VOTES}/"):  # a rater may take a vote back: the maintainers see to it
+            if not maintainer and _at_base(leaderboard, base, name) != _now(leaderboard, path):
+                yield EntryProblem(code="landed_changed", where=name, message="votes that had landed were changed")
+            continue
         stays = path.name in _KEPT or _is_judged(path) or (path.parent.name in (PICTURES, CARDS) and not maintainer)
         if stays and (change := _change(path, _at_base(leaderboard, base, name), _now(leaderboard, path))):
             yield EntryProblem(code="landed_changed", where=name, message=change)

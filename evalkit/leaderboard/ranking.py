@@ -10,7 +10,8 @@ from evalkit.comparison.records import Comparison, PairResult, RankedMethod
 from evalkit.comparison.statements import boards
 from evalkit.leaderboard.judge_tables import JudgeTable, judge_tables
 from evalkit.leaderboard.protocol import ALPHA
-from evalkit.leaderboard.store import LoadedEntry
+from evalkit.leaderboard.store import LoadedEntry, LoadedVotes
+from evalkit.leaderboard.vote_tables import VoteResults, vote_tables
 from evalkit.metrics.base import METRICS, Metric
 
 NOT_ALIGNED = "identity"
@@ -43,12 +44,14 @@ class Board:
     """Every two entries on every metric that both have."""
     judges: tuple[JudgeTable, ...]
     """What judges say, a table for each signature."""
+    votes: tuple[VoteResults, ...]
+    """What votes say, a table for each collection."""
     ties: Mapping[str, tuple[tuple[str, ...], ...]]
     """Primary metric to the maximal sets of ranked methods that are not told apart."""
     notes: tuple[str, ...]
 
 
-def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry]) -> Board:
+def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry], collections: Sequence[LoadedVotes] = ()) -> Board:
     """Compare all entries pair by pair, hold the methods against the controls, and rank those that pass.
 
     Whether a method passes rests on one test each against each control, uncorrected, so that it does not depend on who
@@ -58,6 +61,7 @@ def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry]) -> Board:
     Args:
         protocol: Whose entries.
         entries: All of them.
+        collections: Votes between them.
 
     Raises:
         RunError: Entries are not comparable; ``verify`` finds out beforehand.
@@ -89,6 +93,7 @@ def rank_board(protocol: Protocol, entries: Sequence[LoadedEntry]) -> Board:
         rows=tuple(sorted(rows, key=lambda row: _order(row, protocol))),
         pairs=_decided(pairs, found),
         judges=judge_tables(protocol, entries),
+        votes=vote_tables(protocol, collections, entries),
         ties={name: found.cliques[name] for name in protocol.primary} if found else {},
         notes=tuple(_notes(protocol, entries)),
     )

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 ENTRY: Literal["evalkit.entry/1"] = "evalkit.entry/1"
 VERIFICATION: Literal["evalkit.verification/1"] = "evalkit.verification/1"
+VOTES: Literal["evalkit.votes/1"] = "evalkit.votes/1"
 NAME = r"^[a-z0-9][a-z0-9_.\-]{0,63}$"
 """Names become folders, addresses and anchors: nothing in them may need escaping."""
 
@@ -179,6 +180,45 @@ class Verification(LeaderboardRecord):
     reproduction: Reproduction | None = None
 
 
+class VotesCard(LeaderboardRecord):
+    """``VOTES.yaml``: what whoever collected votes writes."""
+
+    protocol: Text
+    name: Name
+    """Of this collection; one that was published does not grow, another study is another collection."""
+    title: Text
+    raters: Text
+    """Who they are, and how they were found and paid."""
+    consent: Text
+    """What they agreed to: that their votes are published, under no name."""
+    licence: Text
+    """Of the votes."""
+    submitter: Submitter
+
+
+class VotesRecord(VotesCard):
+    """``votes.json``: votes of people between entries of a board, which lie beside it in ``votes.jsonl``."""
+
+    format: Literal["evalkit.votes/1"] = VOTES
+    submitted: date
+    question: Text
+    """What raters were asked, word for word."""
+    study: Text
+    """The id that was drawn when the study began; no two collections have it."""
+    plan_sha256: Sha256
+    """Of the study's record: who was shown what, in which order."""
+    votes_per_rater: int
+    """That the plan has, without checks."""
+    checks_per_rater: int
+    """Attention checks."""
+    methods: dict[Name, Sha256]
+    """Entry to the digest over its edits, which is that of the entry."""
+    n_left_out: int
+    """Raters without a vote here, who failed more of their attention checks than they passed."""
+    votes_sha256: Sha256
+    """Of ``votes.jsonl``."""
+
+
 class ReportedRow(LeaderboardRecord):
     """A row of another paper: a claim, with what is known about how it came about."""
 
@@ -218,5 +258,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "output": OutputDigest,
     "verification": Verification,
     "reported": Reported,
+    "votes_card": VotesCard,
+    "votes": VotesRecord,
 }
 """Name of the file in ``leaderboard/schema`` to the record that it describes."""

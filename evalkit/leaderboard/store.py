@@ -9,6 +9,7 @@
         verification.json                    what the maintainers found
         pictures/ITEM.png                    a few edits, where the licences allow
         judgements/JUDGE/                    what a judge said of the edits: a run directory with judgements.jsonl
+    votes/BENCHMARK/VERSION/NAME/        votes of people between entries: votes.json and votes.jsonl
     reported/NAME.yaml                   a table of the literature
     schema/NAME.schema.json              generated from the records
     site/                                templates of the site
@@ -27,6 +28,7 @@ from evalkit.leaderboard.files import (
     ENTRIES,
     JUDGED,
     PICTURES,
+    VOTES,
     FileFault,
     file_faults,
     link_fault,
@@ -34,13 +36,15 @@ from evalkit.leaderboard.files import (
 )
 from evalkit.leaderboard.judged import JudgedRun
 from evalkit.leaderboard.protocol import get_protocol
-from evalkit.leaderboard.records import SCHEMAS, Card, Entry, Level, OutputDigest, Reported, Verification
+from evalkit.leaderboard.records import SCHEMAS, Card, Entry, Level, OutputDigest, Reported, Verification, VotesRecord
 from evalkit.leaderboard.records_io import read_json, read_lines, read_yaml
 from evalkit.registry import nearest
 from evalkit.scores.run import ITEMS, RECORD, MetricSummary, ScoredRun, read_run
+from evalkit.votes.records import VOTES_FILE, Vote
 
 ENTRY_FILE = "entry.json"
 OUTPUTS_FILE = "outputs.jsonl"
+VOTES_RECORD = "votes.json"
 VERIFICATION_FILE = "verification.json"
 FILES = frozenset({ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, RECORD, ITEMS, PICTURES, JUDGED})
 """All that an entry's folder may hold."""
@@ -94,6 +98,20 @@ class LoadedEntry:
         if self.verification is None or self.verification.run_sha256 != self.record.run_sha256:
             return "self_scored"
         return self.verification.level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedVotes:
+    """Votes of people between entries of a board, with their record."""
+
+    path: Path
+    record: VotesRecord
+    votes: tuple[Vote, ...]
+
+    @property
+    def name(self) -> str:
+        """Among all boards: ``protocol/name``."""
+        return f"{self.record.protocol}/{self.record.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +212,25 @@ class Leaderboard:
     def entries(self, protocol: str) -> list[LoadedEntry]:
         """Every entry of a protocol."""
         return [self.read(path) for path in self.entry_paths(protocol)]
+
+    def votes_path(self, protocol: str, name: str) -> Path:
+        """Where votes lie, or would lie."""
+        return self.root / VOTES / protocol / name
+
+    def votes_paths(self, protocol: str | None = None) -> list[Path]:
+        """Every collection of votes, of a protocol or of all, by name."""
+        return [path for path in self.paths(f"{VOTES}/{protocol or '*/*'}/*") if path.is_dir()]
+
+    def read_votes(self, path: Path) -> LoadedVotes:
+        """A collection of votes.
+
+        Raises:
+            EntryError: One of its files is absent, damaged, not of its schema, or no plain file.
+        """
+        for fault in self.faults(path):
+            raise EntryError(f"{fault.path} is not read: {fault.reason}.")
+        record = read_json(path / VOTES_RECORD, VotesRecord)
+        return LoadedVotes(path=path, record=record, votes=read_lines(path / VOTES_FILE, Vote))
 
     def reported_paths(self) -> list[Path]:
         """The file of every table of the literature, by name."""

@@ -17,6 +17,7 @@ from evalkit.leaderboard.records import AnomalyCheck, Card, Reported
 from evalkit.leaderboard.records_io import file_digest, read_yaml
 from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, Leaderboard, LoadedEntry, schemas
 from evalkit.leaderboard.thumbnails import picture_fault
+from evalkit.leaderboard.votes import votes_problems
 from evalkit.metrics.base import METRICS, REASONS, Metric, score_of_failed
 from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.scores.run import RECORD
@@ -34,7 +35,8 @@ CODES: Mapping[str, str] = {
     "wrong_value": "a score outside of its metric's range, or without a value and a reason",
     "wrong_judgement": "what was read in a judge's answer is not what its words say",
     "wrong_mean": "a mean or interval that does not follow from the per-item scores",
-    "duplicate_entry": "two entries with the same edits",
+    "wrong_vote": "a vote that is on nothing of the board, there twice, or of a rater who does not count",
+    "duplicate_entry": "two entries with the same edits, or two collections of one study's votes",
     "stale_schema": "a JSON Schema that is not generated from the records",
     "landed_changed": "a number, declaration, output or card that had landed was changed or removed",
     "verification_changed": "a verification that a submission must not bring along",
@@ -78,6 +80,7 @@ def verify(leaderboard: Leaderboard) -> Verified:
             problems.append(_problem("unreadable", path, leaderboard, str(failure)))
             continue
         problems += _entry_problems(entries[-1], leaderboard)
+    problems += _votes_problems(leaderboard, entries, faulty)
     problems += _duplicates(entries, leaderboard)
     problems += _signature_problems(entries, leaderboard)
     anomalies = {}
@@ -278,6 +281,29 @@ _CHECKS: tuple[tuple[str, Callable[[_Checked], Iterator[str]]], ...] = (
     ("wrong_value", _wrong_values),
     ("wrong_mean", _wrong_means),
 )
+
+
+def _votes_problems(
+    leaderboard: Leaderboard, entries: Sequence[LoadedEntry], faulty: Collection[Path]
+) -> Iterator[EntryProblem]:
+    studies: dict[str, str] = {}
+    for path in leaderboard.votes_paths():
+        if path in faulty:
+            continue
+        try:
+            found = leaderboard.read_votes(path)
+        except EvalkitError as failure:
+            yield _problem("unreadable", path, leaderboard, str(failure))
+            continue
+        of_board = [entry for entry in entries if entry.record.protocol == found.record.protocol]
+        first = studies.setdefault(found.record.study, found.name)
+        if found.name != "/".join(path.parts[-3:]):
+            yield _problem("wrong_place", path, leaderboard, f"the votes are called {found.name}")
+        elif first != found.name:
+            yield _problem("duplicate_entry", path, leaderboard, f"these are votes of the study of {first}")
+        else:
+            for code, message in votes_problems(found, of_board):
+                yield _problem(code, path, leaderboard, message)
 
 
 def _duplicates(entries: Sequence[LoadedEntry], leaderboard: Leaderboard) -> Iterator[EntryProblem]:

@@ -23,7 +23,7 @@ def change_rows(path, name, change):
     (path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def change_json(path, name, **fields):
+def change_json(path, name, /, **fields):
     """Some fields of a JSON file."""
     content = json.loads((path / name).read_text())
     (path / name).write_text(json.dumps({**content, **fields}))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from evalkit.comparison.records import PairResult
 from evalkit.comparison.statements.pairs import verdict_on_words
+from evalkit.comparison.votes.records import ComparedCriterion
 from evalkit.formatting import (
     counted,
     format_declared,
@@ -53,6 +54,11 @@ JUDGES_APART = (
     "Every judge has a table of its own: model, rubric, manner of asking, pictures and number of answers are its "
     "signature, and numbers of two signatures never stand in one column, ranking or mean."
 )
+VOTES = (
+    "Votes are those of people who were shown two edits of one item side by side, without names. Abilities are those "
+    "of Davidson's Bradley–Terry model with ties, in log-odds, with intervals robust to raters and to groups of items: "
+    "what evalkit compare finds in the same file."
+)
 NOT_RANKING = "Shown, and ranks nobody"
 PICTURES = "An item's page shows its source beside the edits, where the licences of both allow showing them."
 NO_PICTURES = "No pictures: no licence is known under which those of this benchmark may be passed on."
@@ -71,6 +77,27 @@ def about_judge(metric: str | None) -> str:
     return (
         f"The protocol names this judge: its {metric} ranks the methods, in a ranking of its own (sets of ranks that "
         "Holm-corrected pairwise decisions allow); controls are shown and not ranked."
+    )
+
+
+def about_votes(criterion: ComparedCriterion, n_left_out: int, *, ranks: bool) -> str:
+    """What votes rest on, and what they decide on a board.
+
+    Args:
+        criterion: What was found.
+        n_left_out: Raters who failed their attention checks.
+        ranks: Whether the protocol has votes on this question rank.
+    """
+    left_out = f"; {counted(n_left_out, 'rater')} left out who failed most attention checks" if n_left_out else ""
+    basis = (
+        f"{counted(criterion.n_votes, 'vote')} by {counted(criterion.n_raters or 0, 'rater')} on "
+        f"{counted(criterion.n_items, 'item')} in {counted(criterion.n_groups, 'group')}{left_out}."
+    )
+    if not ranks:
+        return f"{NOT_RANKING}: the protocol does not say that votes on this question rank. {basis}"
+    return (
+        "Votes on this question rank: sets of ranks that the Holm-corrected decisions on all pairs allow; controls are "
+        f"shown and not ranked. {basis}"
     )
 
 

@@ -36,6 +36,7 @@ from evalkit.leaderboard.verify import require_verified
 from evalkit.report.page.render import script_data
 from evalkit.scores.run import ITEMS
 from evalkit.scoring.edit_types import about_means_by_type, means_by_type
+from evalkit.votes.records import VOTES_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ def build(leaderboard: Leaderboard, output: Path) -> Built:
     written = [
         write_board(
             site,
-            rank_board(get_protocol(name), entries),
+            rank_board(get_protocol(name), entries, [leaderboard.read_votes(p) for p in leaderboard.votes_paths(name)]),
             covered_benchmark(get_protocol(name)),
             leaderboard.reported(get_protocol(name).benchmark),
         )
@@ -134,6 +135,7 @@ def write_lists(
         warnings={entry.method: warnings_of(entry, known.anomalies[entry.method]) for entry in entries},
         licences=sorted({short_licence(entry.card.licence) for entry in entries}),
         plot=trade_off_plot(board),
+        vote_tables=board.votes,
         judges=[(table, judge_columns(table.rubric)) for table in board.judges],
         narrow_plot=trade_off_plot(board, width=360, height=420),
         reported=reported,
@@ -184,6 +186,9 @@ def _write_downloads(data: Path, board: Board, entries: Sequence[LoadedEntry]) -
     write_text(data / "board.csv", board_csv(board))
     write_text(data / "pairs.csv", pairs_csv(board.pairs))
     write_text(data / "scores.csv", scores_csv(entries))
+    for table in board.votes:
+        votes = read_file(table.votes.path / VOTES_FILE).decode()
+        write_text(data / f"{table.votes.record.name}.votes.jsonl", votes)
     for entry in entries:
         write_text(data / f"{entry.method}.jsonl", read_file(entry.path / ITEMS).decode())
         for judged in entry.judged:

@@ -8,6 +8,7 @@ from typing import Any
 from evalkit.leaderboard.judge_tables import JudgeTable
 from evalkit.leaderboard.ranking import Board, BoardRow
 from evalkit.leaderboard.store import LoadedEntry
+from evalkit.leaderboard.vote_tables import VoteResults
 from evalkit.tables.table import csv_text
 
 SUMMARY = ("mean", "ci_low", "ci_high", "n", "n_groups")
@@ -23,6 +24,7 @@ def board_json(board: Board) -> str:
     """The board as JSON."""
     protocol = asdict(board.protocol)
     found = {"protocol": protocol, "entries": board_records(board), "judges": [_judge(table) for table in board.judges]}
+    found["votes"] = [_votes(table) for table in board.votes]
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -78,6 +80,24 @@ def _judge(table: JudgeTable) -> dict[str, Any]:
                     name: {field: getattr(summary, field) for field in SUMMARY}
                     for name, summary in row.judged.metrics.items()
                 },
+            }
+            for row in table.rows
+        ],
+    }
+
+
+def _votes(table: VoteResults) -> dict[str, Any]:
+    return {
+        "record": table.votes.record.model_dump(mode="json"),
+        "ranks": table.is_ranking,
+        "entries": [
+            {
+                "method": row.entry.method,
+                "rank_low": row.ranks and row.ranks[0],
+                "rank_high": row.ranks and row.ranks[1],
+                **{field: getattr(row.ability, field) for field in ("mean", "ci_low", "ci_high")},
+                "won": row.won,
+                "n_votes": row.n_votes,
             }
             for row in table.rows
         ],

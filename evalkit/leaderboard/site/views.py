@@ -5,12 +5,23 @@ from dataclasses import dataclass
 
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.comparison.records import PairResult, RankedMethod
-from evalkit.formatting import DASH, abridged, counted, format_interval, format_ranks, format_score, format_signed
+from evalkit.comparison.votes.statements import notes_of
+from evalkit.formatting import (
+    DASH,
+    abridged,
+    counted,
+    format_interval,
+    format_percent,
+    format_ranks,
+    format_score,
+    format_signed,
+)
 from evalkit.judges.judgement import JudgeRecord
 from evalkit.judges.rubric import Rubric
 from evalkit.leaderboard.anomalies import check_outputs
 from evalkit.leaderboard.records import AnomalyCheck
 from evalkit.leaderboard.store import LoadedEntry
+from evalkit.leaderboard.vote_tables import VoteResults
 from evalkit.metrics.base import METRICS
 from evalkit.report.page.cells import SIGNS
 from evalkit.report.page.render import breakable
@@ -126,7 +137,25 @@ def _judge_words(judge: JudgeRecord) -> str:
     )
 
 
+def _vote_notes(table: VoteResults) -> list[str]:
+    """What a reader of votes must know."""
+    return [f"{note[:1].upper()}{note[1:]}." for note in notes_of(table.comparison)]
+
+
+def _rater_words(table: VoteResults) -> str:
+    """How raters did at the attention checks, and how many of them vote as by chance."""
+    raters = table.comparison.raters
+    n_checks, n_failed = (sum(getattr(rater, name) for rater in raters) for name in ("n_checks", "n_failed_checks"))
+    flagged = sum(rater.agreement.is_flagged for rater in raters)
+    checks = f"{n_failed} of {counted(n_checks, 'attention check')} failed" if n_checks else "No attention checks"
+    return f"{checks}; {flagged} of {counted(len(raters), 'rater')} as by chance."
+
+
 FILTERS = {
+    "vote_notes": _vote_notes,
+    "rater_words": _rater_words,
+    "rank_set": lambda ranks: format_ranks(*ranks),
+    "percent": lambda share: format_percent(round(share, 3)),
     "judge_words": _judge_words,
     "abridged": lambda text: abridged(text, _LONGEST_ANSWER),
     "number": format_score,
