@@ -7,6 +7,7 @@ import yaml
 
 from evalkit.leaderboard.site.build import build
 from evalkit.leaderboard.store import Leaderboard
+from tests.support.board_votes import have_voted
 from tests.support.boards import HOSTILE, SITE, board_of, empty_board, known
 from tests.support.judged import have_judged
 
@@ -52,6 +53,7 @@ def small_site(small_leaderboard, tmp_path_factory):
     (board.root / "reported" / "old.yaml").write_text(yaml.safe_dump(reported))
     with known():
         have_judged(board, tmp_path_factory.mktemp("judged"))
+        have_voted(board, tmp_path_factory.mktemp("voted"))
         return board, build(board, tmp_path_factory.mktemp("site")).output
 
 

@@ -100,7 +100,7 @@ def unread_left_out(lines):
 
 def twice(lines):
     """An answer counts twice, in the place of another repeat."""
-    return [lines[1] if line["repeat"] == 0 and line["item_id"] == lines[1]["item_id"] else line for line in lines]
+    return [*lines[:-2], lines[-1], lines[-1]]
 
 
 def of_nobody(lines):

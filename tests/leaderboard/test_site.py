@@ -109,3 +109,18 @@ def test_a_judge_has_a_table_of_its_own_and_its_words_are_text(small_site):
     assert {entry["method"]: entry["rank_low"] for entry in found[0]["entries"]} == dict.fromkeys(
         ("fair", "good", "identity")
     )
+
+
+def test_votes_have_a_table_of_their_own(small_site):
+    """The board says that they rank nobody, what a collector wrote is text, and every vote is a download."""
+    board, site = small_site
+    page = (site / "few/v1/index.html").read_text()
+    (path,) = board.votes_paths()
+    (found,) = json.loads((site / "few/v1/data/board.json").read_text())["votes"]
+
+    assert html.escape("Simulated people") in page
+    assert "the protocol does not say that votes on this question rank" in page
+    assert "<script>window.hit" not in page
+    assert (site / "few/v1/data/people.votes.jsonl").read_bytes() == (path / "votes.jsonl").read_bytes()
+    assert not found["ranks"]
+    assert {entry["method"] for entry in found["entries"]} == {"good", "fair", "lazy", "identity"}

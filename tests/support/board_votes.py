@@ -3,9 +3,10 @@
 import numpy as np
 import yaml
 
+from evalkit.leaderboard.votes import CollectedStudy, submit_votes
 from evalkit.votes.records import write_votes
 from evalkit.voting.edits import open_methods
-from evalkit.voting.study import new_study, study_file, write_study
+from evalkit.voting.study import new_study, read_study, study_file, write_study
 from tests.support.boards import HOSTILE
 from tests.support.judged import folder_of
 
@@ -62,3 +63,18 @@ def card_file(root, **changes):
     path = root / "votes.yaml"
     path.write_text(yaml.safe_dump(votes_card(**changes), allow_unicode=True), encoding="utf-8")
     return path
+
+
+def have_voted(board, root):
+    """The board with the votes of four raters, whoever collected them being hostile."""
+    votes = study_of(root)
+    record = read_study(study_file(votes))
+    study = CollectedStudy(
+        id=record.id,
+        question=record.question,
+        methods=record.methods,
+        votes=record.votes,
+        checks=record.checks,
+        plan_sha256="0" * 64,
+    )
+    return submit_votes(votes, card_file(root), study, board).votes
