@@ -81,11 +81,11 @@ def submit(
     root: Path,
     output: Output,
 ) -> None:
-    """Score the edits in FOLDER, and write a leaderboard entry; or put the VOTES of a study on their board.
+    """Score the edits in FOLDER, and write a leaderboard entry.
 
     The card says which protocol, who, and how the edits were made; `evalkit guide leaderboard` explains every field.
-    With --judge what a judge says of every edit is added to the entry, word for word. VOTES is what evalkit vote wrote,
-    between entries of one board.
+    With --judge what a judge says of every edit is added to the entry, word for word. VOTES, which evalkit vote wrote,
+    go on the board between whose entries they are.
     """
     if edits.is_file():
         from evalkit.cli.submit_votes import submit_votes

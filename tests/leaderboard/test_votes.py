@@ -2,15 +2,19 @@
 
 import hashlib
 import json
+import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from evalkit.cli import main
 from evalkit.comparison.votes.compare import compare_votes
 from evalkit.leaderboard.published import published_problems
+from evalkit.leaderboard.records import VotesCard
 from evalkit.leaderboard.store import Leaderboard
 from evalkit.leaderboard.verify import verify
 from evalkit.leaderboard.vote_tables import vote_tables
@@ -245,3 +249,11 @@ def test_an_option_about_edits_is_refused_beside_votes(voted_board, option):
 
     assert done.exit_code == 2
     assert "says nothing about votes" in done.stderr
+
+
+def test_the_card_in_the_guide_is_a_card():
+    """The example that collectors copy has every field that is required, and no other than there are."""
+    section = Path("evalkit/guide/leaderboard.md").read_text("utf-8").split("## Votes of people")[1]
+    block = re.search(r"```yaml\n(.*?)```", section, re.DOTALL).group(1)
+
+    assert VotesCard.model_validate(yaml.safe_load(block)).name == "spring_study"

@@ -55,6 +55,7 @@ NOT_RUN = {
     "evalkit vote judge runs/ours runs/baseline --judge judge:http://localhost:8000/v1/MODEL --output judged.jsonl": (
         "asks a server; tests/voting/test_judging.py has judges that answer it"
     ),
+    "evalkit submit votes.jsonl --card votes.yaml": "takes a study; tests/leaderboard/test_votes.py has some",
     "evalkit demo": "takes a minute; `.ci/run` and the test of the wheel run it",
     "evalkit demo --output evalkit_demo": "takes a minute; `.ci/run` and the test of the wheel run it",
     "evalkit edit colour_wash --benchmark shapes --limit 20 --set strength=0.8 --output edits": WALK_THROUGH,
