@@ -15,7 +15,7 @@ from evalkit.leaderboard.protocol import covered_benchmark
 from evalkit.leaderboard.recomputed import CLOSE, wrong_means
 from evalkit.leaderboard.records import AnomalyCheck, Card, Reported
 from evalkit.leaderboard.records_io import file_digest, read_yaml
-from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, Leaderboard, LoadedEntry, schemas
+from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, Leaderboard, LoadedEntry, LoadedVotes, schemas
 from evalkit.leaderboard.thumbnails import picture_fault
 from evalkit.leaderboard.votes import votes_problems
 from evalkit.metrics.base import METRICS, REASONS, Metric, score_of_failed
@@ -301,9 +301,17 @@ def _votes_problems(
             yield _problem("wrong_place", path, leaderboard, f"the votes are called {found.name}")
         elif first != found.name:
             yield _problem("duplicate_entry", path, leaderboard, f"these are votes of the study of {first}")
-        else:
+        elif not _unread(leaderboard, found, of_board):  # whose problem has been named
             for code, message in votes_problems(found, of_board):
                 yield _problem(code, path, leaderboard, message)
+
+
+def _unread(leaderboard: Leaderboard, found: LoadedVotes, entries: Sequence[LoadedEntry]) -> bool:
+    """Whether votes are on an entry that is there and cannot be read."""
+    known = {entry.method for entry in entries}
+    return any(
+        leaderboard.entry_path(found.record.protocol, method).exists() for method in found.record.methods.keys() - known
+    )
 
 
 def _duplicates(entries: Sequence[LoadedEntry], leaderboard: Leaderboard) -> Iterator[EntryProblem]:
