@@ -73,12 +73,13 @@ def judge_options(command: Callable[..., Any]) -> Callable[..., Any]:
         given = {name: value for name, value in given.items() if value}
         if judge_spec is None and given:
             raise click.UsageError(f"{_OTHERS[next(iter(given))]} goes with --judge SPEC.")
-        return command(*args, judge=_options(judge_spec, given) if judge_spec else None, **kwargs)
+        return command(*args, judge=options_of(judge_spec, given) if judge_spec else None, **kwargs)
 
     return functools.reduce(lambda wrapping, option: option(wrapping), reversed(_OPTIONS), wrapped)
 
 
-def _options(spec: str, given: dict[str, Any]) -> "JudgeOptions":
+def options_of(spec: str, given: dict[str, Any]) -> "JudgeOptions":
+    """The record of a judge's options as they were typed."""
     from evalkit.judges.asking import JudgeOptions
     from evalkit.judges.base import JudgeSettings
 

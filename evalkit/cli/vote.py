@@ -170,6 +170,7 @@ def merge(files: tuple[Path, ...], *, study: Path | None, target: Path, output: 
     help="Who votes: judge:http://HOST:PORT/v1/MODEL, an OpenAI-compatible endpoint, or judge:transformers:DIR.",
 )  # fmt: skip
 @design_options
+@click.option("--budget", metavar="AMOUNT", help="Stop before more is spent: 2.50, 100000tokens or 50answers.")
 @click.option("--concurrency", type=click.IntRange(1, 1024), default=8, help="Questions at the same time.")
 @click.option("--judge-set", "settings", metavar="NAME=VALUE", multiple=True, help="A setting of the judge.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:<index> or mps.")
@@ -179,6 +180,7 @@ def judge(
     runs: tuple[str, ...],
     *,
     spec: str,
+    budget: str | None,
     concurrency: int,
     settings: tuple[str, ...],
     device: str,
@@ -189,24 +191,26 @@ def judge(
     """Let a model vote that looks at pictures, on a sample as people have.
 
     It takes part under its own name, beside people in the same file or alone. What it says is kept word for word; an
-    answer that names no choice is no vote. Given again, the command asks about what was not answered.
+    answer that names no choice is no vote. Given again, the command asks about what was not answered; it ends when a
+    --budget is spent.
     """
-    from evalkit.judges.base import JudgeSettings
+    from evalkit.cli.judging import options_of
     from evalkit.judges.open import open_judge
+    from evalkit.scoring.resources import open_resources
     from evalkit.voting.edits import open_methods
     from evalkit.voting.judging import judge_ballots, words_file
     from evalkit.voting.session import open_session
 
-    pairs = [text.partition("=") for text in settings]
-    if bad := next((name for name, equals, _ in pairs if not equals), None):
-        raise click.UsageError(f"--judge-set: expected NAME=VALUE, got '{bad}'.")
-    chosen = JudgeSettings.read({name: value for name, _, value in pairs})
+    options = options_of(spec, {"budget": budget, "concurrency": concurrency, "judge_settings": settings})
     edits = open_methods(runs_from(runs, output))
-    asked = open_judge(spec, chosen, device=device)
-    with open_session(target, edits, _study(edits, **design)) as session:
+    asked = open_judge(spec, options.settings, device=device)
+    session_of_study = open_session(target, edits, _study(edits, **design))
+    with session_of_study as session, open_resources(cached=True) as shared:
         _remark(session.study, output)
+        for problem in shared.problems:
+            output.note(problem.message)
         with output.progress() as progress:
-            judged = judge_ballots(session, asked, chosen, concurrency=concurrency, progress=progress)
+            judged = judge_ballots(session, asked, options, shared.cache, progress=progress)
         output.json({"votes": str(target), "rater": asked.label, "words": str(words_file(target)), **asdict(judged)})
         before = f", {judged.n_before:,} before" if judged.n_before else ""
         output.line(f"{asked.label}: {counted(judged.n_votes, 'vote')}{before}; its words are in {words_file(target)}")
@@ -219,7 +223,8 @@ def judge(
 
 
 def _study(edits: "VotedEdits", *, question: str | None, **design: Any) -> "Study":  # noqa: ANN401 - options
-    from evalkit.voting.study import QUESTION, new_study
+    from evalkit.judges.pairs import QUESTION
+    from evalkit.voting.study import new_study
 
     return new_study(edits, question=question or QUESTION, **design)
 

@@ -19,7 +19,7 @@ from evalkit.judges.rubric import Rubric
 
 _AHEAD = 2
 """Answers that are waited for, for each that is in hand: as many questions are made beforehand."""
-_MAKERS = 8
+MAKERS = 8
 """Threads that read and encode pictures, so that none that asks waits for them."""
 REQUEST = "judgement"
 """How the requests begin by which a cache remembers answers."""
@@ -93,7 +93,7 @@ class Asker:
         """
         waiting: dict[Future[JudgeAnswer], tuple[_Open, int]] = {}
         size, repeats = self._options.concurrency, range(self._options.repeats)
-        with ThreadPoolExecutor(min(size, _MAKERS)) as makers, ThreadPoolExecutor(size) as askers:
+        with ThreadPoolExecutor(min(size, MAKERS)) as makers, ThreadPoolExecutor(size) as askers:
             try:
                 for digest, make in questions:
                     known = {n: answer for n in repeats if (answer := self._known(digest, n))}

@@ -33,5 +33,5 @@ def open_resources(*, cached: bool) -> Iterator[Resources]:
             problems: tuple[Problem, ...] = ()
         except CacheError as failure:
             cache = EmbeddingCache.in_memory()
-            problems = (Problem(code="cache_unavailable", message=f"{failure} Scoring went on without it."),)
+            problems = (Problem(code="cache_unavailable", message=f"{failure} The command went on without it."),)
         yield Resources(cache=stack.enter_context(cache), problems=problems)

@@ -15,7 +15,7 @@ from evalkit.judges.judgement import Judgement
 from evalkit.metrics.base import Metric
 from evalkit.scores.run import ScoredRun
 from evalkit.stats.clusters import Groups
-from evalkit.stats.intervals import Estimate, group_t_interval
+from evalkit.stats.intervals import Estimate, group_t_interval, group_wilson_interval
 from evalkit.validity.records import Drift, JudgeWorth, Rate
 from evalkit.validity.trial import Trial
 
@@ -54,9 +54,9 @@ def worth_of(metric: Metric, trial: Trial, forms: Mapping[str, ScoredRun]) -> Ju
         repeats=max((each.repeat + 1 for each in every), default=0),
         n_answers=len(every),
         n_unread=sum(each.scores is None for each in every),
-        differing=_rate(_mean(np.where(np.isnan(differences), np.nan, differences > 0)), trial, (0.0, 1.0)),
+        differing=rate_of(_mean(np.where(np.isnan(differences), np.nan, differences > 0)), trial),
         distance=float(known.mean()) if len(known) else None,
-        reversing=_rate(_mean(_reversed(tables)), trial, (0.0, 1.0)),
+        reversing=rate_of(_mean(_reversed(tables)), trial),
         drifts=tuple(
             _drift(image, _mean(_table(trial, run.judgements, rubric, score).T) - true, trial, metric)
             for image, run in forms.items()
@@ -93,12 +93,17 @@ def _mean(rows: Floats) -> Floats:
     return np.where(counts > 0, np.nansum(rows, axis=0) / np.maximum(counts, 1), np.nan)
 
 
-def _rate(values: Floats, trial: Trial, bounds: tuple[float | None, float | None]) -> Rate:
+def rate_of(values: Floats, trial: Trial, bounds: tuple[float, float] | None = None) -> Rate:
+    """The mean of ``(n,)`` values, NaN where an item has none, with its interval by group; without bounds a rate."""
     known = ~np.isnan(values)
     if not known.any():
         return Rate(value=None, ci_low=None, ci_high=None, n_items=0, reason="no item has two answers to compare")
     groups: Groups = trial.groups.where(known)
-    found: Estimate = group_t_interval(values[known], groups, level=trial.level, bounds=bounds)
+    found: Estimate = (
+        group_wilson_interval(values[known], groups, level=trial.level)
+        if bounds is None
+        else group_t_interval(values[known], groups, level=trial.level, bounds=bounds)
+    )
     return Rate(value=found.value, ci_low=found.low, ci_high=found.high, n_items=int(known.sum()), reason=found.reason)
 
 
@@ -107,6 +112,6 @@ def _drift(image: str, shifts: Floats, trial: Trial, metric: Metric) -> Drift:
     known = shifts[~np.isnan(shifts)]
     return Drift(
         image=image,
-        shift=_rate(shifts, trial, (-span, span)),
+        shift=rate_of(shifts, trial, (-span, span)),
         distance=float(np.abs(known).mean()) if len(known) else None,
     )

@@ -191,6 +191,22 @@ class JudgeWorth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderEffect:
+    """What the order of two edits does to a judge that says which is better."""
+
+    others: tuple[str, ...]
+    """Whose edits stood beside the true ones, one of them for each item."""
+    n_answers: int
+    """Two for each item."""
+    n_unread: int
+    """Answers that name no choice, or that could not be had."""
+    changed: Rate
+    """How often the choice is another one when the sides are swapped."""
+    left: Rate
+    """How much oftener the left edit is chosen than the right one, in [−1, 1]; 0 for a judge without position bias."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Validity:
     """The trials of several metrics on the edits of one benchmark."""
 
@@ -210,6 +226,8 @@ class Validity:
     """Every two metrics, where people labelled edits of two methods or more."""
     judge: tuple[JudgeWorth, ...] = ()
     """Whether the judge behind some of the metrics agrees with itself, for each of them."""
+    order: OrderEffect | None = None
+    """What the order of two edits does to that judge; None without one."""
     notes: tuple[str, ...] = ()
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from evalkit.formatting import format_interval, format_number, format_p, format_percent, format_signed
+from evalkit.formatting import format_interval, format_number, format_p, format_percent, format_signed, listed
 from evalkit.scores.signatures import short_signature
 from evalkit.scores.tables import MINIATURE_NOTE, SignatureLength
 from evalkit.tables.table import TextTable, markdown_table
@@ -19,7 +19,7 @@ def verdict_lines(validity: Validity) -> list[str]:
 def tables(validity: Validity, *, by_type: bool = False) -> list[TextTable]:
     """Every table that has something in it."""
     found: list[TextTable | None] = [control_table(validity), damage_table(validity)]
-    found += [judge_table(validity), drift_table(validity)]
+    found += [judge_table(validity), drift_table(validity), order_table(validity)]
     found += [agreement_table(validity, scope) for scope in SCOPES]
     found += [people_table(validity), contrast_table(validity)]
     if by_type:
@@ -82,6 +82,22 @@ def drift_table(validity: Validity) -> TextTable | None:
         f"{format_percent(validity.level)} intervals, and the mean distance of single scores"
     )
     return TextTable(title=title, header=("metric", *names), rows=rows)
+
+
+def order_table(validity: Validity) -> TextTable | None:
+    """What the order of two edits does to the judge; None without one."""
+    order = validity.order
+    if order is None:
+        return None
+    title = (
+        f"The judge on pairs in both orders, the {validity.true_edit_words} beside that of {listed(order.others)}: "
+        "% of pairs on which its choice changes when the sides are swapped, and % of answers for the left edit minus % "
+        f"for the right one, {format_percent(validity.level)} intervals"
+    )
+    header = ("pairs", "unread", "changed", "left − right")
+    unread = f"{order.n_unread:,} of {order.n_answers:,}"
+    row = (str(order.changed.n_items), unread, _percent(order.changed), _percent(order.left))
+    return TextTable(title=title, header=header, rows=(row,))
 
 
 def _percent(rate: Rate) -> str:

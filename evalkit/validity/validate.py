@@ -26,6 +26,7 @@ from evalkit.stats.intervals import group_t_interval
 from evalkit.storage.prefetch import Progress, no_progress
 from evalkit.validity.agreement import agreements_of, decisive
 from evalkit.validity.judged import other_forms, worth_of
+from evalkit.validity.order import BothOrders, ask_both_orders, order_effect
 from evalkit.validity.people import contrasts_of, pairwise_agreement
 from evalkit.validity.records import AgainstControl, ControlKind, MetricValidity, Validity
 from evalkit.validity.systems import Systems, collect_systems
@@ -97,7 +98,8 @@ def validate_metrics(
     rubrics = rubrics_for(options.judge, loaded.items) if options.judge else ()
     chosen = chosen_metrics(metrics, rubrics) if rubrics else get_metrics(metrics or known.default_metrics)
     systems = collect_systems(loaded, options.methods, work, limit=options.limit, seed=options.seed)
-    runs, forms, unread = _scored(systems, chosen, rubrics, known, options, engine=engine, progress=progress)
+    scored = _scored(systems, chosen, rubrics, known, options, engine=engine, progress=progress)
+    runs, forms, both_orders, unread = scored
     trial = make_trial(loaded.items, systems, runs, options.human, options.level, options.seed)
     judged = tuple(_judged(metric, trial) for metric in chosen)
     problems = [problem.message for problem in (*loaded.benchmark.problems, *unread)]
@@ -114,6 +116,7 @@ def validate_metrics(
         metrics=judged,
         contrasts=contrasts_of(chosen, trial),
         judge=tuple(worth_of(metric, trial, forms) for metric in _of_judge(chosen, rubrics)),
+        order=order_effect(both_orders, trial) if both_orders else None,
         notes=(*systems.notes, *trial.notes, *problems),
     )
 
@@ -127,8 +130,8 @@ def _scored(
     *,
     engine: Engine | None,
     progress: Progress,
-) -> tuple[dict[str, ScoredRun], dict[str, ScoredRun], tuple[Problem, ...]]:
-    """Runs by system, runs of the true edits by the form in which a judge is sent pictures, and what went wrong."""
+) -> tuple[dict[str, ScoredRun], dict[str, ScoredRun], BothOrders | None, tuple[Problem, ...]]:
+    """Runs by system, of the true edits by the form in which a judge is sent pictures, its choices, what went wrong."""
     forms: dict[str, ScoredRun] = {}
     encoder = options.encoder or known.default_encoder
     scoring = ScoreOptions(encoder=encoder, device=options.device, judge=options.judge)
@@ -150,7 +153,11 @@ def _scored(
             judges = open_judges(alone, replace(scoring, judge=form), rubrics, shared)
             of_form = score([systems.true], alone, judges=judges, with_truth=False)
             forms[form.settings.image_label] = of_form[systems.true.name]
-    return runs, forms, tuple(shared.problems)
+        both_orders = None
+        if options.judge and alone:
+            judge, budget = shared.judges[options.judge]
+            both_orders = ask_both_orders(judge, options.judge, systems, shared.cache, budget)
+    return runs, forms, both_orders, tuple(shared.problems)
 
 
 def _of_judge(metrics: Sequence[Metric], rubrics: Sequence[Rubric]) -> tuple[Metric, ...]:

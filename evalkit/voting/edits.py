@@ -18,11 +18,11 @@ from evalkit.errors import DataError, OptionError
 from evalkit.formatting import listed
 from evalkit.images.decode import read_image
 from evalkit.images.stored import AnyImage
+from evalkit.judges.pairs import shown_texts
 from evalkit.scores.run import RECORD, read_run
 from evalkit.voting.plan import Ballot, Contest
 
 IDENTITY, SHUFFLED, REFERENCE, WRONG = "identity", "shuffled_source", "reference", "wrong_attribute"
-TEXTS = ("instruction", "target_caption", "source_caption")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +184,7 @@ def _items(opened: Sequence[tuple[str, OpenedFolder]]) -> dict[str, EditItem]:
     found: dict[str, EditItem] = {}
     for _, each in opened:
         for item in each.folder.items:
-            if item.source_image and any(getattr(item, text) for text in TEXTS):
+            if item.source_image and shown_texts(item):
                 found.setdefault(item.item_id, item)
     return found
 

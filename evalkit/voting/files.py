@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evalkit.errors import DataError, OptionError
+from evalkit.judges.pairs import Choice
 from evalkit.storage.atomic import atomic_update, names_in_folder
 from evalkit.storage.documents import read_json
 from evalkit.votes.read import read_votes
@@ -15,7 +16,7 @@ from evalkit.votes.records import Vote
 from evalkit.voting.edits import VotedEdits
 from evalkit.voting.page import SIDES, data_url, described, render_page
 from evalkit.voting.plan import Ballot
-from evalkit.voting.session import AnswerError, Choice, rater_name, winner_of
+from evalkit.voting.session import AnswerError, rater_name, winner_of
 from evalkit.voting.study import Study, read_study, write_study
 
 STUDY = "study.json"

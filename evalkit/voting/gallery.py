@@ -7,6 +7,7 @@ from evalkit.comparison.votes.records import VoteComparison
 from evalkit.errors import DataError, EvalkitError
 from evalkit.formatting import counted, listed, one_line
 from evalkit.images.stored import AnyImage
+from evalkit.judges.pairs import shown_texts
 from evalkit.report.page.pictures import GalleryPicture, edited_picture, source_picture
 from evalkit.report.page.votes import ShownContest, VotedEdit, VotesGallery
 from evalkit.votes.arrays import PREFERENCE
@@ -15,7 +16,6 @@ from evalkit.votes.contests import VotedContest, contests_of, most_decisive, mos
 from evalkit.votes.read import read_votes
 from evalkit.votes.records import Vote
 from evalkit.voting.edits import VotedEdits, open_methods
-from evalkit.voting.page import shown_texts
 from evalkit.voting.study import Study, read_study, study_file
 
 MOST = 6

@@ -1,27 +1,21 @@
 """A judge as a rater: it is shown the ballots of a study one by one, as people are, and says which edit is better."""
 
 import json
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
-from evalkit.errors import EndpointError
-from evalkit.judges.base import Judge, JudgeAnswer, JudgeSettings, Question
-from evalkit.storage.documents import parse_json
+from evalkit.encoders.base import FeatureCache
+from evalkit.judges.asking import MAKERS, Asker, JudgeOptions, JudgeQuery
+from evalkit.judges.base import Judge, JudgeAnswer, Question
+from evalkit.judges.budget import Budget
+from evalkit.judges.pairs import ASKED_AS, Choice, pair_question, question_digest, read_choice
+from evalkit.storage.documents import json_lines
 from evalkit.storage.prefetch import Progress, no_progress, prefetch
-from evalkit.voting.page import SIDES, shown_texts
+from evalkit.voting.page import SIDES
 from evalkit.voting.plan import Ballot
-from evalkit.voting.session import Choice, Session, append_line
-
-_CHOICES = get_args(Choice)
-_SCHEMA = {
-    "type": "object",
-    "properties": {"answer": {"type": "string", "enum": list(_CHOICES)}},
-    "required": ["answer"],
-    "additionalProperties": False,
-}
-_NAMES = {"source": "The source picture:", "left": "The left edit:", "right": "The right edit:"}
+from evalkit.voting.session import Session, append_line, cut_off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +26,8 @@ class JudgedBallots:
     """Ballots that it answered now."""
     n_before: int
     """That it had answered before."""
+    n_asked: int
+    """Answers that were asked for; others were known from an earlier command."""
     not_read: int
     """Answers that name no choice: no votes; their words are kept."""
     failed: int
@@ -50,91 +46,84 @@ def words_file(votes: Path) -> Path:
 
 
 def judge_ballots(
-    session: Session, judge: Judge, settings: JudgeSettings, *, concurrency: int = 8, progress: Progress = no_progress
+    session: Session,
+    judge: Judge,
+    options: JudgeOptions,
+    cache: FeatureCache,
+    *,
+    progress: Progress = no_progress,
 ) -> JudgedBallots:
     """Ask a judge about every ballot of its own that it has not answered yet.
 
     Args:
         session: Of the study; the judge takes part under its label.
         judge: Who is asked.
-        settings: How pictures are sent.
-        concurrency: Questions in hand at the same time.
+        options: How many at a time, within which budget, and how pictures are sent.
+        cache: Remembers answers, those that name no choice among them: these are not asked for again.
         progress: Told of every answer.
 
     Raises:
+        BudgetSpentError: The budget does not suffice; what was answered is kept.
+        EndpointError: No question can be answered: a wrong key or address.
         OSError: An answer cannot be written.
         ImageError: A picture cannot be read.
     """
     rater = session.join(judge.label)
     ballots, before = session.ballots(rater), session.answers(rater)
     left = [n for n in range(len(ballots)) if n not in before]
+    budget = Budget.read(options.budget, options.settings.currency) if options.budget else None
+    asker = Asker(judge, options, cache, budget, ASKED_AS, f"judge/pairs/{judge.label}")
+    told, open_ballots = _told(words_file(session.path), judge.label), dict[str, list[int]]()
     not_read, failures = 0, list[str]()
-
-    def ask(n: int) -> JudgeAnswer | str:
-        try:
-            return judge.ask(_question(session, ballots[n], settings), seed=session.study.seed)
-        except EndpointError as failure:
-            return str(failure)
-
-    with ThreadPoolExecutor(concurrency) as pool:
-        for done, (n, said) in enumerate(prefetch(pool, ask, left, 2 * concurrency), 1):
-            progress("ballots", done, len(left))
-            if isinstance(said, str):
-                failures.append(said)
-                continue
-            choice = read_choice(said)
+    questions = _questions(session, {n: ballots[n] for n in left}, options, open_ballots)
+    for done, answered in enumerate(asker.ask(questions), 1):
+        n = open_ballots[answered.digest].pop(0)
+        progress("ballots", done, len(left))
+        (said,) = answered.answers
+        if said is None:
+            failures += answered.failures
+            continue
+        choice = read_choice(said)
+        if (n, said.text) not in told:
             append_line(words_file(session.path), json.dumps(_words(judge, n, said, choice), ensure_ascii=False))
-            not_read += choice is None
-            if choice:
-                session.answer(rater, n, choice, round(said.seconds, 3))
+        not_read += choice is None
+        if choice:
+            session.answer(rater, n, choice, round(said.seconds, 3))
     return JudgedBallots(
         n_votes=len(left) - not_read - len(failures),
         n_before=len(before),
+        n_asked=asker.n_asked,
         not_read=not_read,
         failed=len(failures),
         failure=failures[0] if failures else None,
     )
 
 
-def read_choice(said: JudgeAnswer) -> Choice | None:
-    """What a judge chose; None where it was cut off, refused, or said anything but one choice. Nothing is guessed.
+def _questions(
+    session: Session, ballots: Mapping[int, Ballot], options: JudgeOptions, open_ballots: dict[str, list[int]]
+) -> Iterator[JudgeQuery]:
+    """The question of each ballot, made ahead; which ballots wait for its answer joins ``open_ballots``."""
 
-    >>> read_choice(JudgeAnswer(text='{"answer": "left"}', model="m"))
-    'left'
-    >>> read_choice(JudgeAnswer(text="I think the left one.", model="m"))
-    """
-    if said.finish != "stop":
-        return None
-    text = said.text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
-    try:
-        value = parse_json(text)
-    except ValueError:
-        return None
-    if isinstance(value, dict) and value.keys() == {"answer"} and value["answer"] in _CHOICES:
-        choice: Choice = value["answer"]
-        return choice
-    return None
+    def make(n: int) -> Question:
+        pictures = [session.edits.picture(ballots[n], side) for side in SIDES]
+        item = session.edits.items[ballots[n].item_id]
+        return pair_question(item, pictures, options.settings, session.study.question)
+
+    with ThreadPoolExecutor(min(options.concurrency, MAKERS)) as pool:
+        for n, question in prefetch(pool, make, ballots, options.concurrency):
+            digest = question_digest(question)
+            open_ballots.setdefault(digest, []).append(n)  # several, where edits are equal
+            yield digest, lambda question=question: question  # type: ignore[misc]
 
 
-def _question(session: Session, ballot: Ballot, settings: JudgeSettings) -> Question:
-    """What a person is asked, in words and pictures."""
-    texts = "\n".join(f"{label}: {text}" for label, text in shown_texts(session.edits.items[ballot.item_id]))
-    pictures = (
-        part
-        for side in SIDES
-        for part in (_NAMES[side], settings.picture(session.edits.picture(ballot, side)))
-    )  # fmt: skip
-    return Question(
-        system="You compare two edits of a picture.",
-        parts=(
-            f"A picture was to be edited.\n{texts}\n",
-            *pictures,
-            f"{session.study.question} Answer with JSON alone: "
-            '{"answer": "left"}, {"answer": "right"}, {"answer": "tie"} if both are equally good, or '
-            '{"answer": "both_bad"} if neither would do.',
-        ),
-        schema=_SCHEMA,
-    )
+def _told(words: Path, label: str) -> set[tuple[int, str]]:
+    """What a judge said already: ballot and text."""
+    if not words.exists():
+        return set()
+    cut_off(words)
+    with words.open("rb") as file:
+        lines = [line for _, line in json_lines(file)]
+    return {(line["ballot"], line["text"]) for line in lines if line["rater"] == label}
 
 
 def _words(judge: Judge, n: int, said: JudgeAnswer, choice: Choice | None) -> dict[str, object]:

@@ -13,10 +13,10 @@ from markupsafe import Markup
 from PIL import Image
 
 from evalkit import __version__
-from evalkit.edits.item import EditItem
+from evalkit.judges.pairs import shown_texts
 from evalkit.report.page import asset
 from evalkit.report.page.render import script_data
-from evalkit.voting.edits import TEXTS, VotedEdits
+from evalkit.voting.edits import VotedEdits
 from evalkit.voting.plan import Ballot
 from evalkit.voting.study import Study
 
@@ -26,12 +26,6 @@ FILE_SIDE = 1024
 """Pixels of the longer side of a picture in a file, at most."""
 LOSSLESS_SIDE = 256
 """Pixels up to which it stays as it is, to the last bit."""
-_LABELS = {"instruction": "Instruction", "target_caption": "Wanted", "source_caption": "Source"}
-
-
-def shown_texts(item: EditItem) -> list[tuple[str, str]]:
-    """What a rater is told of an item: label and text, what was asked first."""
-    return [(_LABELS[name], text) for name in TEXTS if (text := getattr(item, name))]
 
 
 def policy(form: Form) -> str:

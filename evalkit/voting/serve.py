@@ -13,11 +13,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evalkit.errors import DataError
+from evalkit.judges.pairs import Choice
 from evalkit.report.local_server import LocalHandler, local_server
 from evalkit.storage.documents import parse_json
 from evalkit.storage.paths import cache_directory
 from evalkit.voting.page import SIDES, described, png, policy, render_page
-from evalkit.voting.session import AnswerError, Choice, Session
+from evalkit.voting.session import AnswerError, Session
 from evalkit.voting.study import Study
 
 _MOST = 1 << 16

@@ -8,17 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from evalkit.errors import DataError, OptionError
+from evalkit.judges.pairs import Choice
 from evalkit.storage.documents import LineError, json_lines
 from evalkit.votes.records import Vote, Winner, vote_line, write_votes
 from evalkit.voting.edits import VotedEdits
 from evalkit.voting.plan import Ballot
 from evalkit.voting.study import Study, resumed, study_file, write_study
 
-Choice = Literal["left", "right", "tie", "both_bad"]
-"""As a rater gives it, who knows no method's name."""
 LONGEST_NAME = 60
 
 
@@ -178,7 +176,7 @@ def read_own(path: Path) -> list[Vote]:
     """
     if not path.exists():
         return []
-    _cut_off(path)
+    cut_off(path)
     votes = []
     try:
         with path.open("rb") as file:
@@ -210,7 +208,7 @@ def append_line(path: Path, line: str) -> None:
         os.close(descriptor)
 
 
-def _cut_off(path: Path) -> None:
+def cut_off(path: Path) -> None:
     """Takes away what stands behind the last end of a line."""
     with path.open("r+b") as file:
         data = file.read()

@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evalkit import __version__
 from evalkit.errors import DataError, OptionError
+from evalkit.judges.pairs import QUESTION
 from evalkit.storage.atomic import atomic_write
 from evalkit.storage.documents import read_json
 from evalkit.voting.edits import VotedEdits
 from evalkit.voting.plan import Ballot, Sampling, draw_ballots
 
-QUESTION = "Which edit is better: it does what was asked, and leaves everything else as it was?"
 EVERY = 10
 """Ballots for each attention check, where nobody says how many."""
 _DESIGN = ("methods", "question", "votes", "checks", "seed", "n_items")

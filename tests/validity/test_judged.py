@@ -121,9 +121,11 @@ def test_the_command_tries_a_judge_as_a_metric_and_against_itself(work, monkeypa
     monkeypatch.setenv("no_proxy", "*")
 
     def reply(handler, asked):
-        source, edited = pictures_in(asked)
+        source, edited, *right = pictures_in(asked)
+        if right:
+            return handler.complete(json.dumps({"answer": "left" if source in (edited, *right) else "tie"}))
         following = 1 if source == edited else 8 + asked["seed"]
-        handler.complete(json.dumps({"following": following, "preservation": 5, "quality": 5}))
+        return handler.complete(json.dumps({"following": following, "preservation": 5, "quality": 5}))
 
     arguments = ["validate", "judge:following", "--benchmark", "shapes", "--sources", "2", "--repeats", "2", "--output"]
     with judge_server() as server:
@@ -140,5 +142,9 @@ def test_the_command_tries_a_judge_as_a_metric_and_against_itself(work, monkeypa
     assert 0 < worth["differing"]["value"] < 1
     assert worth["reversing"]["value"] == 0
     assert [drift["image"] for drift in worth["drifts"]] == ["1024-jpeg95", "32-png"]
+    order = found["order"]
+    assert (order["others"][0], order["n_unread"]) == ("identity", 0)
+    assert 0 < order["changed"]["value"] == order["left"]["value"] < 1
     assert "The judge against itself" in done.output
+    assert "The judge on pairs" in done.output
     assert "when pictures are sent otherwise" in " ".join(done.output.split())
