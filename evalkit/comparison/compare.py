@@ -17,13 +17,14 @@ from evalkit.comparison.options import ComparisonOptions, ComparisonPlan, plan_c
 from evalkit.comparison.people import labelling_notes, with_labels
 from evalkit.comparison.records import CORRECTIONS, ComparedMethod, Comparison
 from evalkit.comparison.statements.rankings import ranking_notes
-from evalkit.comparison.statements.terms import Inference
+from evalkit.comparison.statements.terms import Inference, components_words
 from evalkit.formatting import counted, listed, one_line
 from evalkit.registry import refuse_unknown_options
 from evalkit.scores.external import read_groups
 from evalkit.scores.people import read_labels
 from evalkit.scores.run import ScoredRun
 from evalkit.stats.compare import compare_methods, permutations_for
+from evalkit.stats.components import answer_components
 from evalkit.stats.multiplicity import EXPLORATORY
 from evalkit.stats.ranking import rank_methods
 from evalkit.stats.records import Ranking
@@ -71,9 +72,9 @@ def compare(
     notes += check_comparable(methods, plan.names)
     methods, metrics, of_failures = with_failures_scored(methods, plan.metrics)
     plan = replace(plan, metrics=metrics, notes=(*plan.notes, *of_failures))
-    groups = None if options.groups is None else read_groups(options.groups, options.columns)
     methods, plan = _with_people(methods, plan, options)
-    joined = join(methods, plan.names, groups)
+    joined = join(methods, plan.names, _groups(options))
+    plan = _with_components(plan, joined)
     notes += _group_notes(joined)
     scores = [metric_scores(joined, metric) for metric in plan.metrics]
     decided = compare_methods(scores, joined.groups, options)
@@ -98,6 +99,11 @@ def compare(
         ),
     )
     return compared if options.by is None else replace(compared, edit_types=by_edit_type(compared))
+
+
+def _groups(options: ComparisonOptions) -> dict[str, str] | None:
+    """The groups of a table that was named."""
+    return None if options.groups is None else read_groups(options.groups, options.columns)
 
 
 def _with_people(
@@ -174,6 +180,18 @@ def _missing(methods: Sequence[Method], joined: Joined, plan: ComparisonPlan) ->
         if failed:
             notes.append(f"{method.name}: edits of {counted(len(failed), 'item')} failed ({listed(failed)})")
     return notes
+
+
+def _with_components(plan: ComparisonPlan, joined: Joined) -> ComparisonPlan:
+    """The metrics of judges with what their repeats say, and that in words; failed edits nobody answered about."""
+    failed = np.any([joined.failed(method) for method in joined.methods], axis=0)
+    metrics, notes = list(plan.metrics), list(plan.notes)
+    for number, metric in enumerate(metrics):
+        if metric.repeated and metric.beside is None:
+            found = answer_components([scores[~failed] for scores in joined.scores(metric.name).values()])
+            metrics[number] = replace(metric, components=found)
+            notes += [f"{metric.name}: {components_words(found)}"] if found else []
+    return replace(plan, metrics=tuple(metrics), notes=tuple(notes))
 
 
 def _which(items: Sequence[int], joined: Joined) -> str:

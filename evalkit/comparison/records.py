@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evalkit.judges.judgement import Judgement
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord
+from evalkit.stats.components import AnswerComponents
 from evalkit.stats.intervals import Estimate
 from evalkit.stats.multiplicity import Correction
 from evalkit.stats.records import PairComparison, RankedMethod, VerdictName
@@ -67,6 +68,8 @@ class ComparedMetric:
     """Whether it is a mean of zeros and ones."""
     repeated: bool = False
     """Whether the repeats of a judge stand for seeds."""
+    components: AnswerComponents | None = None
+    """Where the spread of that judge's answers comes from; None where nothing can be said of it."""
     range: tuple[float | None, float | None] = (None, None)
     """Its least and greatest value, None where it has none or nobody knows it."""
     neutral: float | None = None

@@ -8,6 +8,7 @@ from evalkit.judges.judgement import Judgement, JudgeRecord
 from evalkit.judges.rubric import load_rubric
 from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.scores.run import ScoredRun, read_run
+from evalkit.stats.components import answer_components
 from evalkit.stats.seeds import fixed_items_interval
 from tests.support.runs import write_scores
 
@@ -88,6 +89,20 @@ def test_answers_without_a_score_and_failed_edits_take_part_as_the_table_has_the
     assert pair.difference == pytest.approx(float(np.nanmean(differences)), abs=1e-5)
 
 
+def test_where_the_spread_of_answers_comes_from_is_one_line(tmp_path):
+    """Items, what methods do to them, and repeats, of the edits that did not fail, in text and in the record."""
+    a, b = draws(seed=1), draws(0.5, noise=2.0, seed=2)
+    found = compare([judged(tmp_path, "a", a), judged(tmp_path, "b", b, floored=(2,))])
+    expected = answer_components([np.delete(a, 2, axis=0), np.delete(b, 2, axis=0)])
+    metric = next(metric for metric in found.metrics if metric.name == METRIC)
+    assert metric.components.shares == pytest.approx(expected.shares)
+    (line,) = [note for note in found.notes if "of the variance of single answers" in note]
+    assert line.startswith(f"{METRIC}: ")
+    assert f"{100 * expected.shares[2]:.0f} % is between the judge's repeats; 3 of these" in line
+    assert f"narrow its interval by at most about {100 * expected.narrowing:.0f} %" in line
+    assert found.to_dict()["components"][METRIC]["repeats"] == pytest.approx(expected.repeats)
+
+
 def test_one_answer_each_is_as_any_metric(tmp_path):
     """Nothing is said of new answers."""
     (pair,) = compare(
@@ -95,3 +110,10 @@ def test_one_answer_each_is_as_any_metric(tmp_path):
     ).pairs
     assert (pair.n_seeds, pair.new_seeds) == (1, None)
     assert "answers" not in pair.sentence
+
+
+def test_nothing_is_said_of_answers_that_were_not_repeated(tmp_path):
+    """There is no line of components then."""
+    found = compare([judged(tmp_path, "a", draws(repeats=1, seed=1)), judged(tmp_path, "b", draws(repeats=1, seed=2))])
+    assert not [note for note in found.notes if "single answers" in note]
+    assert "components" not in found.to_dict()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from evalkit.comparison.records import ComparedMetric, Comparison
 from evalkit.formatting import counted, format_declared, format_percent, one_line, series
 from evalkit.scores.signatures import of_miniature
+from evalkit.stats.components import AnswerComponents
 
 TEST_NAMES: Mapping[str, str] = {"sign_flip": "sign-flip", "t": "group-robust t", "wilcoxon": "Wilcoxon signed-rank"}
 CROSSED = "crossed_t"
@@ -123,6 +124,17 @@ def how_corrected(correction: str) -> str:
         return "not corrected for the number of comparisons"
     held = ": the false discovery rate is held" if correction in FALSE_DISCOVERY else ""
     return f"{CORRECTION_NAMES[correction]}-corrected{held}"
+
+
+def components_words(found: AnswerComponents) -> str:
+    """Where the spread of a judge's answers comes from, and what more of them would help, in a clause."""
+    items, by_method, repeats = (f"{100 * share:.0f} %" for share in found.shares)
+    return (
+        f"of the variance of single answers {items} is between items, {by_method} is what a method does to one item "
+        f"more than to others, {repeats} is between the judge's repeats; {found.n_repeats} of these make "
+        f"{100 * found.share_in_difference:.0f} % of the variance of a difference, so that more of them would narrow "
+        f"its interval by at most about {100 * found.narrowing:.0f} %"
+    )
 
 
 def is_miniature(metric: ComparedMetric) -> bool:

@@ -124,8 +124,15 @@ def comparison_as_json(comparison: Comparison) -> dict[str, Any]:
         "settings": {**comparison.settings, "notes": [*missing_reasons(comparison), *comparison.notes]},
         "not_told_apart": {metric: [list(members) for members in sets] for metric, sets in comparison.cliques.items()},
         "signature": next(iter(signatures_of(comparison, "short")), None),
+        **_components_as_json(comparison),
         **_edit_types_as_json(comparison),
     }
+
+
+def _components_as_json(comparison: Comparison) -> dict[str, Any]:
+    """Where the spread of a judge's answers comes from, by metric, where it was asked several times."""
+    found = {metric.name: asdict(metric.components) for metric in comparison.metrics if metric.components}
+    return {"components": found} if found else {}
 
 
 def _edit_types_as_json(comparison: Comparison) -> dict[str, Any]:
