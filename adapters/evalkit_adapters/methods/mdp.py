@@ -62,7 +62,7 @@ class MDP(LatentDiffusionMethod):
             "source_caption": choice("empty", "Under which caption the source is inverted.", ("empty", "item")),
             "null_text_iterations": NULL_TEXT_ITERATIONS,
         },
-        miniature={"guidance": 4.0, "steps": 20, "null_text_iterations": 3},
+        miniature={"guidance": 4.0, "steps": 20, "null_text_iterations": 3, "window_length": 0.2},
         conserves=frozenset({"structural"}),
         edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
         cannot="Nothing protects what is not to be edited; the result depends much on the window.",
