@@ -21,7 +21,7 @@ EDITORS = {
 """Editing methods, run with the miniature diffusion model, and what makes them quick enough for a demo."""
 CONTROLS = {
     "identity": "the source untouched",
-    "shuffled_source": "another item's source",
+    "drawn_anew": "what the caption says, and nothing else of the source",
     "wrong_attribute": "a wrong value",
     "reference": "exactly what was asked",
 }
@@ -50,7 +50,7 @@ def demo(directory: Path, *, output: Output) -> None:
     from evalkit.comparison.compare import compare
     from evalkit.report.page.render import write_page
 
-    loaded = _part_of(BENCHMARKS.get("shapes")()).load()
+    loaded = _part_of(BENCHMARKS.get("shapes:v2")()).load()
     metrics = loaded.benchmark.default_metrics
     records, files = {}, []
     for name in (*CONTROLS, *EDITORS):
@@ -87,13 +87,13 @@ def _make_edits(name: str, loaded: "LoadedBenchmark", folder: Path, output: Outp
 
     from evalkit.benchmarks.controls import write_control
     from evalkit.editing import edit_folder
-    from evalkit.editing.method import METHODS, MINIATURE, MethodRun
+    from evalkit.editing.method import METHODS, MethodRun
 
     if name in CONTROLS:
         write_control(name, loaded, folder, rng=np.random.default_rng(0))
         return
-    method = METHODS.get(name)
-    run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen=EDITORS[name]))
+    method, model = METHODS.get(name), loaded.benchmark.default_model
+    run = MethodRun(model=model, revision=None, settings=method.card.values(miniature=True, chosen=EDITORS[name]))
     with output.progress() as progress:
         edit_folder(method, loaded.items, folder, run=run, benchmark=loaded.benchmark.name, progress=progress)
 
@@ -122,5 +122,5 @@ def show(comparison: "Comparison", directory: Path, output: Output) -> None:
     output.line(f"Wrote {directory / 'report.html'}: open it in a browser")
     runs = [str(directory / "runs" / name) for name in EDITORS]
     output.line(f"Next: {command_line('compare', *runs, '--details')}")
-    output.line("  or: evalkit edit sdedit --benchmark shapes --output edits")
+    output.line("  or: evalkit edit sdedit --benchmark shapes:v2 --output edits")
     output.line("  or: evalkit check YOUR_FOLDER")

@@ -33,7 +33,7 @@ def test_the_demo_ends_well_and_names_what_it_wrote(demo):
     assert f"Wrote {directory / 'edits'} and {directory / 'runs'}" in done.stdout
     for name in (*CONTROLS, *EDITORS):
         assert (directory / "edits" / name / "metadata.jsonl").is_file()
-        assert read_run(directory / "runs" / name).record.benchmark == "shapes"
+        assert read_run(directory / "runs" / name).record.benchmark == "shapes:v2"
     assert (directory / "report.html").is_file()
     assert "On clip_score ↑: " in done.stdout
     (following,) = [line for line in done.stdout.splitlines() if line.startswith("Next: ")]
@@ -51,19 +51,26 @@ def test_the_demo_says_that_its_encoder_is_a_toy(demo):
 
 
 def test_the_metrics_rank_the_controls_as_the_truth_does(demo):
-    """The reference edits succeed always, the other controls never and the methods often; CLIP sees it too."""
+    """The reference edits succeed always, a wrong value and no edit never; what is drawn anew keeps no detail."""
     directory = demo[1] / "runs"
     metrics = {path.name: read_run(path).record.metrics for path in directory.iterdir()}
-    success = {name: summaries["edit_success"].mean for name, summaries in metrics.items()}
-    assert success["reference"] == 1.0
+
+    def means(metric):
+        return {method: summaries[metric].mean for method, summaries in metrics.items()}
+
+    success = means("edit_success:v2")
+    assert success["reference"] == success["drawn_anew"] == 1.0
     assert success["identity"] == success["wrong_attribute"] == 0.0
     assert all(success[name] > 0.5 for name in EDITORS)
-    kept = {name: summaries["attribute_preservation"].mean for name, summaries in metrics.items()}
-    assert kept["identity"] == kept["reference"] == kept["wrong_attribute"] == 1.0 > kept["shuffled_source"]
+    for metric in ("subject_detail_preservation", "scene_detail_preservation"):
+        kept = means(metric)
+        assert min(kept[name] for name in ("identity", "wrong_attribute", "reference")) > 0.95 > kept["drawn_anew"]
+    closeness = means("closeness")
+    assert closeness["reference"] == 1.0 == max(closeness.values())
     for name in ("clip_score", "clip_directional_similarity"):
-        means = {method: summaries[name].mean for method, summaries in metrics.items()}
-        assert means["identity"] is None or means["reference"] > means["identity"]
-        assert means["reference"] > max(means["shuffled_source"], means["wrong_attribute"])
+        seen = means(name)
+        assert seen["identity"] is None or seen["reference"] > seen["identity"]
+        assert seen["reference"] > seen["wrong_attribute"]
 
 
 def test_the_demo_runs_again_over_its_own_files_and_speaks_json(demo, tmp_path, monkeypatch):
