@@ -34,7 +34,7 @@ from evalkit.leaderboard.submit import submit
 from evalkit.metrics.base import METRICS
 from evalkit.scores.run import RECORD, write_run
 from evalkit.scoring.summaries import summarize
-from tests.studies.shapes_methods import tried_methods
+from tests.studies.shapes_v2 import tried_methods
 
 SUBMITTER = {"name": "The evalkit maintainers", "relationship": "third_party"}
 OURS = {"licence": "Apache-2.0", "pictures_licence": "Apache-2.0"}
@@ -59,9 +59,9 @@ def methods(protocol: Protocol, loaded: LoadedBenchmark, work: Path, names: list
         method = METHODS.get(name)
         card, folder = method.card, work / name
         settings = card.values(miniature=True, chosen={})
-        run = MethodRun(model=MINIATURE, revision=None, settings=settings)
+        run = MethodRun(model=loaded.benchmark.default_model, revision=None, settings=settings)
         edit_folder(method, loaded.items, folder, run=run, benchmark=loaded.benchmark.name)
-        yield folder, submission(protocol, described(card), declared_by(card, settings))
+        yield folder, submission(protocol, described(card), declared_by(card, run))
 
 
 def described(card: MethodCard) -> dict[str, Any]:
@@ -77,12 +77,12 @@ def described(card: MethodCard) -> dict[str, Any]:
     }
 
 
-def declared_by(card: MethodCard, settings: Any) -> dict[str, Any]:
+def declared_by(card: MethodCard, run: MethodRun) -> dict[str, Any]:
     """What an adapter's card and settings say for its submission: one edit per item, by one setting for all.
 
     Only Text2LIVE may choose among several tries, by the CLIP that guides it.
     """
-    tries = settings.get("tries", 1)
+    tries = run.settings.get("tries", 1)
     return {
         "selection": "best_of_n" if tries > 1 else "none",
         "attempts_per_item": tries,
@@ -90,7 +90,7 @@ def declared_by(card: MethodCard, settings: Any) -> dict[str, Any]:
         "uses": sorted({*card.needs, *card.takes}),
         # The settings for the miniature world were chosen on this benchmark.
         "saw_benchmark": "yes",
-        "settings": dict(settings),
+        "settings": {"model": run.model, **run.settings},
     }
 
 
@@ -106,6 +106,8 @@ def write_entry(folder: Path, content: dict[str, Any], board: Leaderboard, asked
     if (path / ENTRY_FILE).exists():
         print(f"{path}: is there")
         return
+    if (known := board.card_path(content["method"]["name"])).exists():
+        content = content | {"method": yaml.safe_load(known.read_text(encoding="utf-8"))}
     card = folder.with_suffix(".yaml")
     card.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
     metrics = [name for name in asked.metrics.split(",") if name]

@@ -32,7 +32,7 @@ from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.open import open_edits
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.editing import edit_folder
-from evalkit.editing.method import METHODS, MINIATURE, MethodRun
+from evalkit.editing.method import METHODS, MINIATURES, MethodRun
 from evalkit.edits.item import EditItem
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
 from evalkit.metrics.base import METRICS, Metric
@@ -55,8 +55,8 @@ Z = 1.959963984540054
 
 def offline_metrics(protocol: Protocol) -> list[Metric]:
     """Every metric that needs no download: of pixels, and in the miniature world of CLIP and the recogniser."""
-    miniature = protocol.encoder == MINIATURE
-    there = {"clip", "shapes_recogniser"} if miniature else set()
+    miniature = protocol.encoder in MINIATURES
+    there = {"clip", "shapes_recogniser", "shapes_recogniser_v2"} if miniature else set()
     found = [entry.value for entry in METRICS.entries() if entry.value]
     return [
         metric for metric in found if set(metric.encoders) <= there and (miniature or "_background" not in metric.name)
@@ -71,7 +71,9 @@ def reseeded(name: str, benchmark: Benchmark, work: Path) -> list[System]:
     """A method's edits with every seed, one system for each; what is there already is kept."""
     method, output = METHODS.get(name), work / "edits" / name
     items = benchmark.load().items
-    run = MethodRun(model=MINIATURE, revision=None, settings=method.card.values(miniature=True, chosen={}))
+    run = MethodRun(
+        model=benchmark.default_model, revision=None, settings=method.card.values(miniature=True, chosen={})
+    )
     edit_folder(method, items, output, run=run, benchmark=benchmark.name, seeds=SEEDS)
     items = open_edits(output, benchmark=benchmark.name).folder.items
     return [
@@ -88,16 +90,18 @@ def _plain(item: EditItem) -> EditItem:
     return replace(item, seed=None)
 
 
-def scored(systems: list[System], metrics: list[Metric], benchmark: str) -> Runs:
+def scored(systems: list[System], metrics: list[Metric], benchmark: Benchmark) -> Runs:
     """All values."""
     with open_resources(cached=True) as shared:
-        encoders = open_encoders(metrics, ScoreOptions(encoder=MINIATURE, device="cpu"), cache=shared.cache)
+        encoders = open_encoders(
+            metrics, ScoreOptions(encoder=benchmark.default_encoder, device="cpu"), cache=shared.cache
+        )
         return score_systems(
             systems,
             metrics,
             encoders,
             shared.cache,
-            benchmark=benchmark,
+            benchmark=benchmark.name,
             progress=lambda what, done, n: print(what, done, n),
         )
 
@@ -181,8 +185,8 @@ def render(results: dict[str, Any]) -> str:
         lines.append("")
     lines += [
         "Limits. The shapes are 64 × 64 pixels, seen by one miniature encoder, and drawn by two methods: those figures",
-        "hold for `shapes/v1` alone. Of photographs, what needs downloaded weights has no margin yet: the same command",
-        "gives it where the weights can be had. Methods without randomness have no noise of reseeding.",
+        "hold for protocols of the shapes alone. Of photographs, what needs downloaded weights has no margin yet: the",
+        "same command gives it where they can be had. Methods without randomness have no noise of reseeding.",
         "",
     ]
     return "\n".join(lines)
@@ -211,7 +215,7 @@ def main() -> None:
         systems += round_trips(edits, work)
     systems += [system for of in seeds.values() for system in of]
     metrics = offline_metrics(protocol)
-    values, names = scored(systems, metrics, benchmark.name), {name: [s.name for s in of] for name, of in seeds.items()}
+    values, names = scored(systems, metrics, benchmark), {name: [s.name for s in of] for name, of in seeds.items()}
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results[protocol.name] = {
         "evalkit": __version__,
