@@ -186,7 +186,7 @@ def test_names_are_completed_after_a_comma_too() -> None:
         return [item.value for item in completed(kind)(context, option, begun) if item.type == "plain"]
 
     assert "clip_score,l1" in complete("metrics", "clip_score,l")
-    assert complete("protocols", "shap") == ["shapes/v1"]
+    assert complete("protocols", "shap") == ["shapes/v1", "shapes/v2"]
     assert "shapes" in complete("benchmarks", "")
     assert {"sdedit", "shuffled_source"} <= {*complete("methods", "s")}
 

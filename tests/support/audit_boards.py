@@ -115,7 +115,7 @@ def board_page(board, entries):
             up="", here="drawn/v1", whole=True, protocol=board.protocol, benchmark=benchmark,
             board=summary_of(board, benchmark, BoardPictures()), metrics=metric_columns(board.protocol),
             ranges=column_ranges(board.protocol, entries), warnings={entry.method: () for entry in entries},
-            licences=[], plot=trade_off_plot(board), narrow_plot=None, reported=[],
+            licences=[], plot=trade_off_plot(board), narrow_plot=None, reported=[], vote_tables=board.votes, judges=[],
         )
     )  # fmt: skip
 
@@ -131,5 +131,5 @@ def _shown(name, kind, path, run, means):
     record = SimpleNamespace(declarations=SimpleNamespace(uses=()), submitted="2026-01-01")
     return SimpleNamespace(
         method=name, path=path, card=card, run=run, metrics=means, level="self_scored", record=record,
-        awaiting=()
+        awaiting=(), judged=()
     )  # fmt: skip

@@ -36,7 +36,7 @@ def test_nothing_that_a_rater_is_sent_names_a_method(address, session):
     """Neither texts nor addresses of pictures, nor what the pictures hold, nor headers; checks look like the others."""
     told = joined(address, "Anna")
     secret = [method.name for method in session.edits.methods]
-    secret += [method.folder for method in session.edits.methods] + ["reference", "identity", "expected"]
+    secret += [method.run for method in session.edits.methods] + ["reference", "identity", "expected"]
     assert not any(word in json.dumps(told) for word in secret)
     assert len(told["ballots"]) == 7
     for n, ballot in enumerate(told["ballots"]):
