@@ -43,7 +43,7 @@ class HiPer(LatentDiffusionMethod):
             "guidance": GUIDANCE,
             "checkpointing": CHECKPOINTING,
         },
-        miniature={"updates": 60, "rate": 2e-2, "gamma": 0.3, "steps": 20, "guidance": 4.0, "checkpointing": False},
+        miniature={"updates": 100, "rate": 2e-2, "gamma": 0.6, "steps": 20, "guidance": 4.0, "checkpointing": False},
         conserves=frozenset({"semantic"}),
         edit_types=frozenset(),
         cannot=(
