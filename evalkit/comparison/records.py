@@ -6,6 +6,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.judges.judgement import Judgement
+from evalkit.metrics.base import Family
 from evalkit.scores.frame import ScoreFrame
 from evalkit.scores.run import FolderRecord
 from evalkit.stats.components import AnswerComponents
@@ -57,7 +58,7 @@ class ComparedMetric:
     higher_is_better: bool
     direction_known: bool = True
     """Whether it is known which way is better; nobody is called better otherwise."""
-    family: Literal["alignment", "preservation", "ground_truth", "unknown"]
+    family: Family | Literal["unknown"]
     primary: bool
     """Whether its p-values form the confirmatory family; others are exploratory."""
     signature: str | None

@@ -28,7 +28,8 @@ BY_INSTRUCTION, BY_CAPTION = "judge", "judge_caption"
 REASONING = "reasoning"
 """The part of an answer that is words."""
 CriterionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Family = Literal["alignment", "preservation"]
+RatedFamily = Literal["alignment", "preservation", "quality"]
+"""The family of a metric that a judge's answers make; the truth is none of them."""
 
 
 class _RubricPart(BaseModel):
@@ -42,7 +43,7 @@ class Criterion(_RubricPart):
     """What the number says, in a clause."""
     question: str
     """As the judge reads it, with what the ends of the scale mean."""
-    family: Family = "alignment"
+    family: RatedFamily = "alignment"
 
 
 class Combination(_RubricPart):
@@ -52,7 +53,7 @@ class Combination(_RubricPart):
     how: Literal["geometric_mean_of_minima", "mean", "minimum"]
     of: tuple[tuple[CriterionName, ...], ...]
     """Criteria in groups: of each the least counts, or their mean."""
-    family: Family = "alignment"
+    family: RatedFamily = "alignment"
 
     def value(self, scores: Mapping[str, float]) -> float:
         """The number that an answer's scores make.

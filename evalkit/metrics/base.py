@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,8 @@ Vectors = npt.NDArray[np.floating]
 Undefined = npt.NDArray[np.bool_]
 """``(n,)``: whether the item's value is absent for some reason."""
 
+Family = Literal["alignment", "preservation", "quality", "ground_truth"]
+"""Whether what was asked for happened, all else stayed, or the picture is sound by itself; or the truth."""
 Scale = tuple[float, float, Literal["up", "down"], float]
 """The attainable range, which way is better, and what an edit without merit scores."""
 UNRELATED_DIFFERENCE, UNRELATED_SQUARE = 1 / 3, 1 / 6
@@ -125,7 +127,7 @@ class Metric:
     """One sentence."""
     reference: str
     """Paper and equation."""
-    family: Literal["alignment", "preservation", "ground_truth"]
+    family: Family
     higher_is_better: bool
     lowest: float
     highest: float
@@ -211,7 +213,7 @@ def define_metric(
     features: Mapping[str, Feature],
     scale: Scale,
     reference: str,
-    family: Literal["alignment", "preservation", "ground_truth"] = "preservation",
+    family: Family = "preservation",
     **more: Any,  # noqa: ANN401 - further fields of the record
 ) -> Metric:
     """A metric as a row of a table: as :class:`Metric`, with what is to be known of its scale in one."""
@@ -335,7 +337,7 @@ def _faults(metric: Metric) -> Iterator[str]:
     elif metric.neutral is None or not metric.lowest <= metric.neutral <= metric.highest:
         yield f"what an edit without merit scores must lie in the metric's range, got {metric.neutral:g}"
     for name, value, known in (
-        ("family", metric.family, ("alignment", "preservation", "ground_truth")),
+        ("family", metric.family, get_args(Family)),
         ("summarize", metric.summarize, ("mean", "clamped_mean", "rate")),
     ):
         if value not in known:

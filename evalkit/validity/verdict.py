@@ -2,7 +2,8 @@
 
 Only what a metric is for is held against it. A metric of alignment must prefer the true edit to every control. A
 metric of preservation must prefer it to another picture; that it likes an untouched source best is its definition, and
-is said, since whoever ranks by it alone rewards doing nothing.
+is said, since whoever ranks by it alone rewards doing nothing. A metric of quality must prefer the true edit to the
+same one spoilt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,9 +34,12 @@ _PREFERRED = {
     "blur": "prefers blurred edits",
     "resize_half": "prefers edits of half the resolution",
 }
+_SPOILT = ("blur", "resize_half")
+"""Damage that anybody sees."""
 _GOOD = {
     "alignment": "prefers the true edit to every control",
     "preservation": "prefers the true edit to another picture",
+    "quality": "prefers the true edit to one that is blurred or of half the resolution",
 }
 
 
@@ -72,7 +76,8 @@ def findings(
         wrong.append(_PREFERRED[_IDENTITY])
     if weak:
         wrong.append(f"cannot rank single items ({', '.join(weak)})")
-    wrong += [text for name in ("blur", "resize_half") if name in by_name and (text := _preference(by_name[name]))]
+    rest = [by_name[name] for name in _SPOILT if name in by_name and name not in asked]
+    wrong += [text for found in rest if (text := _preference(found))]
     wrong += _moved(by_name)
     for share, end in ((floor_share, "worst"), (ceiling_share, "best")):
         if share is not None and share > CROWDED:
@@ -93,6 +98,8 @@ def verdict(family: str, found: Sequence[str]) -> str:
 
 def _asked(family: str, by_name: Mapping[str, AgainstControl]) -> list[str]:
     """The controls that a metric of this family must prefer the true edit to."""
+    if family == "quality":  # any picture may be as sound, whatever it shows
+        return [name for name in _SPOILT if name in by_name]
     of_the_edit = ("shuffled_caption", "wrong_attribute", _IDENTITY) if family == "alignment" else ()
     return [name for name in (OTHER_SOURCE, *of_the_edit) if name in by_name]
 

@@ -70,6 +70,15 @@ def test_a_preservation_metric_is_not_blamed_for_a_wrong_edit():
     assert said("preservation", controls) == ("rewards doing nothing",)
 
 
+def test_a_quality_metric_is_asked_only_whether_it_sees_what_is_spoilt():
+    """Another picture may be as sound, and so may a wrong edit; a blurred one is not."""
+    others = tuple(against(name, 0.5, 0.45, 0.55) for name in ("identity", "shuffled_source", "wrong_attribute"))
+    seen, unseen = (against("blur", p, p - 0.05, p + 0.05, kind="damage", shift=0.0) for p in (0.9, 0.5))
+    assert said("quality", (*others, seen)) == ()
+    assert verdict("quality", ()).startswith("prefers the true edit to one that is blurred")
+    assert said("quality", (*others, unseen)) == ("blind to blur",)
+
+
 def test_a_round_trip_that_moves_the_mean_far_is_said():
     """As a share of the way to another picture; a blur may move it, that is no file format."""
     jpeg = against("jpeg_90", 0.5, 0.45, 0.55, kind="damage", shift=0.2)
