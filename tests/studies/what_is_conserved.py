@@ -11,6 +11,7 @@ are there.
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from scipy import stats
 
 from evalkit import __version__
 from evalkit.editing.method import METHODS
-from evalkit.formatting import format_interval, format_p, format_signed
+from evalkit.formatting import format_interval, format_p_relation, format_signed
 from evalkit.report.figures.style import GREY, GRID, DrawnFigure, figure_style, method_styles, new_figure
 from evalkit.report.figures.write import write_figures
 from evalkit.stats.clusters import code_groups, group_deviations
@@ -260,7 +261,7 @@ def number(found: Mapping[str, float | None]) -> str:
 def shown(found: Mapping[str, Any]) -> str:
     """A difference, its interval and corrected p; bold where it is decided."""
     interval = format_interval(found["ci_low"], found["ci_high"], "{:.2f}".format)
-    text = f"{format_signed(found['difference'], 2)} {interval}, p = {format_p(found['adjusted_p_value'])}"
+    text = f"{format_signed(found['difference'], 2)} {interval}, p {format_p_relation(found['adjusted_p_value'])}"
     return text if found["verdict"] == "not shown" else f"**{text}**"
 
 
@@ -270,8 +271,7 @@ def section(results: Mapping[str, Mapping[str, Any]]) -> str:
     for listed, result in results.items():
         parts += [
             f"## {'Claim' if listed == 'claim' else 'Final'} list\n",
-            f"`{result['command']}`: {_basis(result)}, seeds {', '.join(map(str, SEEDS))} where a method draws at "
-            "random.\n",
+            f"`{result['command']}`: {_basis(result)}; {seeds_of(result)}.{missing_from(result)}\n",
             *(["![Semantic against structural preservation](what_is_conserved.svg)\n"] if listed == "claim" else []),
             "\n".join(tables_of(result)) + "\n",
             verdicts(result) + "\n",
@@ -293,6 +293,18 @@ def settings_table(names: Sequence[str]) -> str:
             f"| `{name}` | `{key}` | {card.settings[key].default!r} | {here!r} |" for key, here in changed.items()
         ]
     return "\n".join(lines)
+
+
+def seeds_of(result: Mapping[str, Any]) -> str:
+    """How many edits of an item each method made."""
+    several = [f"`{name}`" for name, judged in result["methods"].items() if judged["n_seeds"] > 1]
+    return f"two edits of each item, by two seeds, of {', '.join(several)}, one of others" if several else "one seed"
+
+
+def missing_from(result: Mapping[str, Any]) -> str:
+    """Which techniques were not run, in a sentence."""
+    left_out = ", ".join(f"`{name}`" for name in result["left_out"])
+    return f" **Not run yet: {left_out}**; the corrections are over the others." if left_out else ""
 
 
 def verdicts(result: Mapping[str, Any]) -> str:
@@ -377,16 +389,19 @@ def main() -> None:
     """Edit what is missing, test, and write the section."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", choices=[name for name in LISTS if name != "tuning"], default="claim", dest="listed")
-    listed = parser.parse_args().listed
-    names = tried_methods()
+    parser.add_argument("--without", default="", help="methods that are left out, and said to be missing")
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many, where a method draws at random")
+    options = parser.parse_args()
+    listed, left_out = options.listed, [name for name in options.without.split(",") if name]
+    names = [name for name in tried_methods() if name not in left_out]
     for name in names:
         print(f"{name} …", flush=True)
-        edit_and_score(name, work_of(listed), listed)
+        edit_and_score(name, work_of(listed), listed, seeds=range(options.seeds))
     order = [*CONTROLS, *(name for name in names if name not in CONTROLS)]
-    command = f"python -m tests.studies.what_is_conserved{'' if listed == 'claim' else f' --list {listed}'}"
+    command = " ".join(["python -m tests.studies.what_is_conserved", *sys.argv[1:]])
     kept = RESULTS.with_suffix(".json")
     results = json.loads(kept.read_text()) if kept.exists() else {}
-    results[listed] = {"command": command, **judge(work_of(listed), order)}
+    results[listed] = {"command": command, "left_out": left_out, **judge(work_of(listed), order)}
     kept.write_text(json.dumps(results, indent=1) + "\n")
     RESULTS.with_suffix(".md").write_text(section(results))
     if "claim" in results:
