@@ -76,26 +76,26 @@ class Subject:
 
     def seen_from(self, inside: Mask) -> Floats:
         """``(size, size, 3)``: how it would look in every pixel if it went on as it ends, straight stripe or not."""
-        return self.field[nearest(inside)]
+        return self.field[_nearest(inside)]
 
 
 def read_ground(square: Floats) -> Ground:
     """The background of a square picture: two tones with a straight line between them, or the median colour."""
     upper, lower = (np.median(rows, axis=(0, 1)) for rows in (square[:_STRIP], square[-_STRIP:]))
-    step = lower - upper
     plain = np.median(square, axis=(0, 1))
     without = Ground(plain, np.broadcast_to(plain, square.shape), np.linalg.norm(square - plain, axis=2))
-    if np.linalg.norm(step) < _LEAST_STEP:
+    if np.linalg.norm(lower - upper) < _LEAST_STEP:
         return without
-    share = np.clip((square - upper) @ step / (step @ step), 0.0, 1.0)
-    off_ground = np.linalg.norm(square - mixed(upper, lower, share), axis=2)
+    share = _share_of_second(square, upper, lower)
+    as_mixture = mixed(upper, lower, share)
+    off_ground = np.linalg.norm(square - as_mixture, axis=2)
     seen = off_ground < _OFF_GROUND
     height, slope = _steepest_line(share, seen)
     below = below_horizon(height, slope, size=len(square))
     if np.abs(share - below)[seen].mean() > _MAX_MISFIT:
         if seen.mean() < _LEAST_GROUND:
             return without
-        return Ground(upper, mixed(upper, lower, share)[nearest(seen)], off_ground)
+        return Ground(upper, as_mixture[_nearest(seen)], off_ground)
     within = HEIGHTS[0] - _MARGIN <= height <= HEIGHTS[1] + _MARGIN
     within = within and SLOPES[0] - 2 * _MARGIN <= slope <= SLOPES[1] + 2 * _MARGIN
     return Ground(upper, mixed(upper, lower, below), off_ground, *((height, slope) if within else ()))
@@ -161,7 +161,9 @@ def read_subject(square: Floats, blob: Mask, inner: Mask) -> Subject:
     if explained[best, beside] >= _LEAST_EXPLAINED and all(part.any() for part in parts):
         colour, tone = (np.median(square[part], axis=0) for part in parts)
         if np.linalg.norm(tone - colour) >= _LEAST_TONES:
-            return Subject(colour, _between(square, colour, tone), _peak(explained.max(axis=1)))
+            return Subject(
+                colour, mixed(colour, tone, _share_of_second(square, colour, tone)), _peak(explained.max(axis=1))
+            )
     return _two_tones(square, pixels)
 
 
@@ -182,16 +184,16 @@ def _two_tones(square: Floats, pixels: Floats) -> Subject:
     # Of two tones the shape's colour is the one whose stripe would look like the other.
     if np.linalg.norm(stripe_tone(one) - other) > np.linalg.norm(stripe_tone(other) - one):
         one, other = other, one
-    return Subject(one, _between(square, one, other))
+    return Subject(one, mixed(one, other, _share_of_second(square, one, other)))
 
 
-def _between(square: Floats, colour: Floats, tone: Floats) -> Floats:
-    """``(size, size, 3)``: of each pixel the nearest mixture of two tones."""
-    step = tone - colour
-    return mixed(colour, tone, np.clip((square - colour) @ step / (step @ step), 0.0, 1.0))
+def _share_of_second(square: Floats, first: Floats, second: Floats) -> Floats:
+    """``(size, size)``: how much of the second tone the mixture of two has that is nearest to each pixel, 0 to 1."""
+    step = second - first
+    return np.asarray(np.clip((square - first) @ step / (step @ step), 0.0, 1.0))
 
 
-def nearest(mask: Mask) -> tuple[npt.NDArray[np.intp], ...]:
+def _nearest(mask: Mask) -> tuple[npt.NDArray[np.intp], ...]:
     """For each pixel, row and column of the nearest one of the mask."""
     from scipy import ndimage
 
