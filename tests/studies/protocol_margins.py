@@ -178,10 +178,7 @@ def render(results: dict[str, Any]) -> str:
             "|---|---|---|---|---|---|---|",
         ]
         for metric, found in result["metrics"].items():
-            shown = [
-                "–" if cell is None else cell if isinstance(cell, str) else f"{cell:.3g}" for cell in found.values()
-            ]
-            lines.append(f"| `{metric}` | {' | '.join(shown)} |")
+            lines.append(f"| `{metric}` | {' | '.join(map(shown, found.values()))} |")
         lines.append("")
     lines += [
         "Limits. The shapes are 64 × 64 pixels, seen by one miniature encoder, and drawn by two methods: those figures",
