@@ -74,9 +74,9 @@ def edit_and_score(
     settings = method.card.values(miniature=True, chosen=changes)
     run = MethodRun(model=benchmark.default_model, revision=None, settings=settings)
     edits = work / "edits" / name
-    edit_folder(method, items[:1], edits, run=run, benchmark=benchmark.name, seeds=seeds)
-    first = {read_image(path).tobytes() for path in (edits / items[0].item_id).glob("*.png")}
-    edit_folder(method, items, edits, run=run, benchmark=benchmark.name, seeds=seeds[: len(first)])
+    edit_folder(method, items[:1], edits, run=run, benchmark=benchmark.name, seeds=SEEDS)
+    used = seeds if draws_at_random(edits, items[0].item_id) else SEEDS[:1]
+    edit_folder(method, items, edits, run=run, benchmark=benchmark.name, seeds=used)
     folder = open_edits(edits, benchmark=benchmark.name).folder
     options = ScoreOptions(
         metrics=METRICS,
@@ -89,15 +89,22 @@ def edit_and_score(
     return work / "runs" / name
 
 
+def draws_at_random(edits: Path, item_id: str) -> bool:
+    """Whether the edits of an item by several seeds differ."""
+    return len({read_image(path).tobytes() for path in (edits / item_id).glob("*.png")}) > 1
+
+
 def scored(work: Path, name: str) -> "pandas.DataFrame":
-    """A row per item and seed: what it is, its scores, and the seconds that the edit took."""
+    """A row per item and seed: what it is, its scores, the seconds that the edit took, and whether seeds matter."""
     frame = read_run(work / "runs" / name).table.to_dataframe()
-    # Seeds that the first item alone has showed that nothing is random.
+    # The first item alone has all seeds in any case.
     frame = frame[frame.groupby("seed", observed=True).item_id.transform("size") == frame.item_id.nunique()]
     made = open_edits(work / "edits" / name).folder.items
+    is_random = draws_at_random(work / "edits" / name, made[0].item_id)
     seconds = {(item.item_id, item.seed): item.seconds for item in made}
     keys = zip(frame.item_id, frame.seed, strict=True)
-    return frame.assign(seconds=np.array([seconds.get((item, int(seed))) for item, seed in keys], dtype=float))
+    seconds_of = np.array([seconds.get((item, int(seed))) for item, seed in keys], dtype=float)
+    return frame.assign(seconds=seconds_of, is_random=is_random)
 
 
 def trial_table(work: Path, names: Sequence[str]) -> str:

@@ -5,16 +5,18 @@
     python -m tests.studies.what_is_conserved               # edits what is missing, then tests, on the claim list
     python -m tests.studies.what_is_conserved --list final  # once, when every setting and claim stands
 
-The result of a list is kept beside this file as JSON; the section, its tables and the figure are written from all that
-are there.
+Every edit's scores are kept beside this file as CSV, and what follows from them as JSON, list by list; the section, its
+tables and the figure are written from both. A method whose scores are there, by the settings and weights of today, is
+not run again: with ``--from-scores`` nothing is, and everything that is said is computed from the tables alone.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,9 @@ from matplotlib.patches import Ellipse
 from scipy import stats
 
 from evalkit import __version__
+from evalkit.benchmarks.base import BENCHMARKS
 from evalkit.editing.method import METHODS
+from evalkit.encoders.base import settings_digest
 from evalkit.formatting import format_interval, format_p_relation, format_signed
 from evalkit.report.figures.style import GREY, GRID, DrawnFigure, figure_style, method_styles, new_figure
 from evalkit.report.figures.write import write_figures
@@ -31,6 +35,7 @@ from evalkit.stats.compare import compare_methods
 from evalkit.stats.intervals import mean_interval
 from evalkit.stats.records import PairComparison
 from evalkit.stats.scores import InferenceOptions, MetricScores
+from evalkit_adapters.diffusion.latent_diffusion import MINIATURE_DIFFUSION_V2
 from tests.studies.shapes_v2 import (
     BASELINES,
     CONTROLS,
@@ -44,6 +49,9 @@ from tests.studies.shapes_v2 import (
     work_of,
 )
 
+if TYPE_CHECKING:
+    import pandas
+
 RESULTS = Path(__file__).with_suffix("")
 """Without suffix."""
 SUCCESS, SUBJECT, SCENE, UNNAMED, *_ = TRUTHS
@@ -52,9 +60,58 @@ KINDS = {"semantic": SUBJECT, "structural": SCENE}
 ALPHA = 0.05
 
 
-def judge(work: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Everything that is said of the methods, from their scores on one list."""
-    frames = {name: scored(work, name) for name in names}
+KEPT = ["item_id", "group", "edit_type", "seed", "is_random", *METRICS, "seconds"]
+"""Columns of an edit's scores."""
+
+
+def scores_path(listed: str) -> Path:
+    """The table of every edit's scores on a list."""
+    return RESULTS.with_name(f"{RESULTS.name}_{listed}.csv")
+
+
+def read_scores(listed: str) -> "pandas.DataFrame":
+    """A row per method, item and seed; no rows where nothing was run yet."""
+    import pandas
+
+    path = scores_path(listed)
+    if not path.exists():
+        return pandas.DataFrame(columns=["method", "made_by", *KEPT])
+    return pandas.read_csv(path, dtype={"made_by": str})
+
+
+def keep_scores(listed: str, name: str, frame: "pandas.DataFrame") -> None:
+    """Puts a method's scores in the place of those that it has in the table."""
+    import pandas
+
+    kept = read_scores(listed)
+    own = frame[KEPT].assign(method=name, made_by=made_by(name, listed))
+    together = pandas.concat([kept[kept.method != name], own])[kept.columns] if len(kept) else own[kept.columns]
+    order = {each: number for number, each in enumerate(tried_methods())}
+    together = together.sort_values("method", key=lambda column: column.map(order), kind="stable")
+    together.to_csv(scores_path(listed), index=False, float_format="%.6g")
+
+
+def made_by(name: str, listed: str) -> str:
+    """Digest of what decides a method's edits beside the seed: settings, list and the base model's weights."""
+    benchmark = BENCHMARKS.get(LISTS[listed])()
+    weights = MINIATURE_DIFFUSION_V2 / "unet" / "diffusion_pytorch_model.safetensors"
+    settings = METHODS.get(name).card.values(miniature=True, chosen=None)
+    deciding = [name, settings, benchmark.name, benchmark.version, hashlib.sha256(weights.read_bytes()).hexdigest()]
+    return settings_digest(deciding)[:12]
+
+
+def lacks(listed: str, name: str, seeds: Sequence[int]) -> list[int]:
+    """The seeds of which a method has no scores yet."""
+    kept = read_scores(listed)
+    own = kept[(kept.method == name) & (kept.made_by == made_by(name, listed))]
+    if len(own) and not own.is_random.any():
+        return []
+    return [seed for seed in seeds if seed not in set(own.seed)]
+
+
+def judge(frames: Mapping[str, "pandas.DataFrame"]) -> dict[str, Any]:
+    """Everything that is said of the methods, from their scores on one list, controls first."""
+    names = list(frames)
     items = list(dict.fromkeys(frames["identity"].item_id))
     facts = frames["identity"].drop_duplicates("item_id").set_index("item_id").loc[items]
     groups = list(facts.group)
@@ -391,17 +448,26 @@ def main() -> None:
     parser.add_argument("--list", choices=[name for name in LISTS if name != "tuning"], default="claim", dest="listed")
     parser.add_argument("--without", default="", help="methods that are left out, and said to be missing")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many, where a method draws at random")
+    parser.add_argument("--from-scores", action="store_true", help="edit nothing; say what follows from the tables")
     options = parser.parse_args()
     listed, left_out = options.listed, [name for name in options.without.split(",") if name]
     names = [name for name in tried_methods() if name not in left_out]
     for name in names:
-        print(f"{name} …", flush=True)
-        edit_and_score(name, work_of(listed), listed, seeds=range(options.seeds))
+        missing = lacks(listed, name, range(options.seeds))
+        if missing and options.from_scores:
+            parser.error(f"{scores_path(listed)} has no scores of {name} with seed {missing[0]}")
+        if missing:
+            print(f"{name} …", flush=True)
+            edit_and_score(name, work_of(listed), listed, seeds=range(options.seeds))
+            keep_scores(listed, name, scored(work_of(listed), name))
+    table = read_scores(listed)
     order = [*CONTROLS, *(name for name in names if name not in CONTROLS)]
-    command = " ".join(["python -m tests.studies.what_is_conserved", *sys.argv[1:]])
+    frames = {name: table[(table.method == name) & (table.seed < options.seeds)] for name in order}
+    asked = [each for each in sys.argv[1:] if each != "--from-scores"]
+    command = " ".join(["python -m tests.studies.what_is_conserved", *asked])
     kept = RESULTS.with_suffix(".json")
     results = json.loads(kept.read_text()) if kept.exists() else {}
-    results[listed] = {"command": command, "left_out": left_out, **judge(work_of(listed), order)}
+    results[listed] = {"command": command, "left_out": left_out, **judge(frames)}
     kept.write_text(json.dumps(results, indent=1) + "\n")
     RESULTS.with_suffix(".md").write_text(section(results))
     if "claim" in results:
