@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
+from matplotlib.transforms import Bbox
 from scipy import stats
 
 from evalkit import __version__
@@ -250,12 +252,12 @@ def draw(result: Mapping[str, Any]) -> DrawnFigure:
                 Ellipse((x, y), **region, facecolor=style.colour, edgecolor=style.colour, alpha=0.18, linewidth=0.8)
             )
             axes.plot(x, y, marker=style.marker, color=style.colour, markerfacecolor=style.face, linestyle="none")
-            axes.annotate(style.label, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=7)
             rows.append((name, x, y, *region.values()))
         axes.set_xlabel("structural: the horizon kept (1 exactly, 0 by chance)")
         axes.set_ylabel("semantic: the stripe kept (1 exactly, 0 by chance)")
         axes.set_aspect("equal", adjustable="datalim")
         axes.tick_params(colors=GREY)
+        write_labels(axes, {styles[name].label: (x, y) for name, x, y, *_ in rows})
         return DrawnFigure(
             name="what_is_conserved",
             title="What is kept of what no caption names",
@@ -265,6 +267,33 @@ def draw(result: Mapping[str, Any]) -> DrawnFigure:
             columns=("method", "structural", "semantic", "width", "height", "angle"),
             rows=tuple(rows),
         )
+
+
+def write_labels(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Each point's label beside it, on the side where it covers least of the points and of the labels before it."""
+    figure = axes.figure
+    figure.draw_without_rendering()
+    marks = axes.transData.transform(list(points.values()))
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in marks]
+    for label, point in points.items():
+        tried = [
+            axes.annotate(label, point, xytext=(6 * x, 6 * y), textcoords="offset points", fontsize=7, ha=ha, va=va)
+            for x, ha in ((1, "left"), (-1, "right"), (0, "center"))
+            for y, va in ((0.6, "bottom"), (-0.6, "top"), (2.2, "bottom"), (-2.2, "top"))
+        ]
+        boxes = [text.get_window_extent() for text in tried]
+        covered = [sum(overlap(box, other) for other in taken) for box in boxes]
+        best = covered.index(min(covered))
+        taken.append(boxes[best])
+        for index, text in enumerate(tried):
+            if index != best:
+                text.remove()
+
+
+def overlap(a: Bbox, b: Bbox) -> float:
+    """Area that two boxes share."""
+    shared = Bbox.intersection(a, b)
+    return shared.width * shared.height if shared else 0.0
 
 
 def _basis(result: Mapping[str, Any]) -> str:
