@@ -197,7 +197,7 @@ PIE_BENCH_V2 = Protocol(
         "Metrics, encoder and scales are those of the authors' evaluation (Ju et al. 2024, table 1), whose CLIP whole "
         "is a hundred times clip_score: it clamps each item at 0, as v1, after torchmetrics, did not. Of them the two "
         "primary ones prefer the true edit to every control that they can see, and have a value for every item "
-        "with a background, in tests/studies/metric_validity.md, where LPIPS and the structure distance could not "
+        "with a background, in tests/studies/metric_validity_v1.md, where LPIPS and the structure distance could not "
         "be tried. No margin: noise was not measured on this benchmark with this encoder."
     ),
 )
@@ -221,7 +221,7 @@ TEDBENCH_V1 = Protocol(
         "Of the alignment metrics CLIPScore prefers the true edit to every control and, unlike directional "
         "similarity, has a value for an edit that does nothing; of the preservation metrics without masks L1 agrees "
         "best with the closeness to the reference edit, which is an L1 itself: both in the shapes world "
-        "(tests/studies/metric_validity.md), where LPIPS and DINO could not be tried. The margin of L1 is the noise of "
+        "(tests/studies/metric_validity_v1.md), where LPIPS and DINO could not be tried. The margin of L1 is the noise of "
         "re-encoding Imagic's published edits (tests/studies/protocol_margins.md); each was published once, so "
         "reseeding could not be measured, nor could what this encoder sees: those columns have none."
     ),
@@ -254,7 +254,7 @@ SHAPES_V1 = Protocol(
     evidence=(
         "Edit success is the truth itself. Attribute preservation is not told apart by methods whose captions name "
         "every attribute; L1 of the background agrees best with the closeness to the reference edit (an L1 itself) "
-        "and does not reward doing nothing (tests/studies/metric_validity.md). Margins are the noise of re-encoding "
+        "and does not reward doing nothing (tests/studies/metric_validity_v1.md). Margins are the noise of re-encoding "
         "and reseeding (tests/studies/protocol_margins.md), which did not move edit success: it has none."
     ),
 )
