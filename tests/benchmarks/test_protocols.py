@@ -71,7 +71,7 @@ def test_of_a_folder_with_more_than_the_protocol_covers_the_rest_is_left_out(tmp
         assert not [problem for problem in covered.problems if problem.code == "missing"]
 
 
-@pytest.mark.parametrize("name", ["shapes/v1", "tedbench/v1"])
+@pytest.mark.parametrize("name", ["shapes/v1", "shapes/v2", "tedbench/v1"])
 def test_margins_are_those_that_were_measured(name):
     """No number was chosen: each is the noise that the committed study found, of every column that has any."""
     study = json.loads((Path(__file__).parent.parent / "studies" / "protocol_margins.json").read_text())[name]

@@ -32,9 +32,10 @@ from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.open import open_edits
 from evalkit.benchmarks.protocols import Protocol
 from evalkit.editing import edit_folder
-from evalkit.editing.method import METHODS, MINIATURES, MethodRun
+from evalkit.editing.method import METHODS, MINIATURE, MINIATURE_V2, MethodRun
 from evalkit.edits.item import EditItem
 from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
+from evalkit.metrics import attributes, details
 from evalkit.metrics.base import METRICS, Metric
 from evalkit.scores.run import ScoredRun
 from evalkit.scoring.encoders import open_encoders
@@ -49,14 +50,16 @@ TABLE = Path(__file__).with_suffix(".md")
 RESEEDED = ("text_to_image", "sdedit")
 SEEDS = (0, 1, 2)
 ROUND_TRIPS = ("jpeg_90", "webp_80", "resize_double")
+RECOGNISERS = {MINIATURE: attributes.RECOGNISER, MINIATURE_V2: details.RECOGNISER}
+"""Miniature encoder to what reads the pictures of its version of the shapes."""
 Z = 1.959963984540054
 """Standard normal quantile of 0.975."""
 
 
 def offline_metrics(protocol: Protocol) -> list[Metric]:
     """Every metric that needs no download: of pixels, and in the miniature world of CLIP and the recogniser."""
-    miniature = protocol.encoder in MINIATURES
-    there = {"clip", "shapes_recogniser", "shapes_recogniser_v2"} if miniature else set()
+    miniature = protocol.encoder in RECOGNISERS
+    there = {"clip", RECOGNISERS[protocol.encoder]} if miniature else set()
     found = [entry.value for entry in METRICS.entries() if entry.value]
     return [
         metric for metric in found if set(metric.encoders) <= there and (miniature or "_background" not in metric.name)
