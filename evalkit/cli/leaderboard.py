@@ -95,7 +95,7 @@ def fill(*, protocol: str | None, root: Path, data: Path | None, device: str, ou
         sys.exit(ExitCode.PROBLEMS)
 
 
-@leaderboard.command(examples=["evalkit leaderboard rescore shapes/v1/my_method --outputs edits/mine"])
+@leaderboard.command(examples=["evalkit leaderboard rescore shapes/v2/my_method --outputs edits/mine"])
 @click.argument("entry", metavar="PROTOCOL/METHOD")
 @click.option("--outputs", type=DIRECTORY, required=True, help="The edits that were submitted.")
 @click.option("--reproduction", type=DIRECTORY, help="Edits made anew with the method, of a fifth of the groups.")
@@ -186,7 +186,7 @@ def serve(*, site: Path, port: int, output: Output) -> None:
 
 @leaderboard.command(
     examples=[
-        "evalkit leaderboard export shapes/v1/my_method --dataset-id you/shapes --url https://you.example --output hub"
+        "evalkit leaderboard export shapes/v2/my_method --dataset-id you/shapes --url https://you.example --output hub"
     ]
 )
 @click.argument("entry", metavar="PROTOCOL/METHOD")

@@ -11,6 +11,15 @@ DIRECTORIES = {"": DIRECTORY, "v2": DIRECTORY.with_name("miniature_clip_v2")}
 """By the version of the shapes world that each was trained on."""
 
 
+def label(argument: str) -> str:
+    """What signatures call it, before the digest of its weights.
+
+    >>> label(""), label("v2")
+    ('miniature/clip', 'miniature/clip_v2')
+    """
+    return f"miniature/clip{argument and f'_{argument}'}"
+
+
 def load(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
     """The CLIP that comes with evalkit: for the shapes benchmark and dry runs, not for photographs.
 
@@ -27,4 +36,4 @@ def load(argument: str, *, device: str, dtype: DType) -> LoadedEncoder:
             f"The miniature encoder's files are not in {directory}: this installation is incomplete. "
             f"pip install --force-reinstall --no-deps evalkit-editing"
         )
-    return load_directory(directory, name=f"miniature/clip{argument and f'_{argument}'}", device=device, dtype=dtype)
+    return load_directory(directory, name=label(argument), device=device, dtype=dtype)

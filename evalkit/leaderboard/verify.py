@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evalkit.benchmarks.base import Benchmark
 from evalkit.benchmarks.controls import CONTROLS, controls_of
+from evalkit.encoders import miniature
 from evalkit.errors import EntryError, EvalkitError
 from evalkit.formatting import abridged, counted
 from evalkit.leaderboard.anomalies import check_outputs
@@ -206,7 +207,9 @@ def _other_signatures(checked: _Checked) -> Iterator[str]:
 
 def _is_of(label: str, encoder: str) -> bool:
     """Whether a signature's encoder is the protocol's: the same name, with the digest of the weights behind it."""
-    name = label.partition("@")[0]
+    name, (kind, _, argument) = label.partition("@")[0], encoder.partition(":")
+    if kind == "miniature":
+        return name == miniature.label(argument)
     return name == encoder.replace(":", "/") or name.split("/")[0] == encoder
 
 

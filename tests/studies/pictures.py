@@ -27,7 +27,7 @@ from tests.support.voting import served, session_of
 PICTURES = Path(".github/pictures")
 WIDTH, SHOWN_WIDTH = 1280, 960
 COLOURS = 128
-BOARD = "shapes/v1/index.html"
+BOARD = "shapes/v2/index.html"
 
 
 def report(page: Page, demo: Path) -> None:

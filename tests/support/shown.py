@@ -25,8 +25,8 @@ _COMMAND = re.compile(r"(?:^|&& |; |\bdo |\s|[\"'])(evalkit [a-z-].*?)(?= && |; 
 
 STAND_INS: tuple[tuple[str, str, str], ...] = (
     (r"edit my_method\b", "edit identity", "is the reader's own method"),
-    (r"fill (PROTOCOL|tedbench/v1)$", "fill shapes/v1", "has tests of its own where entries await something"),
-    (r"PROTOCOL/METHOD", "shapes/v1/my_method", "is any entry"),
+    (r"fill (PROTOCOL|tedbench/v1)$", "fill shapes/v2", "has tests of its own where entries await something"),
+    (r"PROTOCOL/METHOD", "shapes/v2/my_method", "is any entry"),
     (r"--device cuda", "--device cpu", "there is no GPU"),
     (r" --dtype (fp16|bf16)\b", "", "a CPU has no fp16, and bf16 is slow on it"),
     (r" --workers 16| --address auto", "", "belongs to Ray's cluster"),

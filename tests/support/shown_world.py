@@ -20,7 +20,7 @@ from PIL import Image
 from evalkit.benchmarks import protocols
 from evalkit.benchmarks.base import BENCHMARKS, Benchmark
 from evalkit.benchmarks.protocols import PROTOCOLS
-from evalkit.benchmarks.shapes import shapes
+from evalkit.benchmarks.shapes import shapes, shapes_v2
 from evalkit.benchmarks.tedbench import tedbench
 from evalkit.cli import main
 from evalkit.edits.manifest import write_manifest
@@ -81,6 +81,12 @@ def few_shapes() -> Benchmark:
     return replace(whole, items=whole.items[:N_ITEMS])
 
 
+def few_shapes_v2() -> Benchmark:
+    """The first edits of version 2, of which the board is."""
+    whole = shapes_v2()
+    return replace(whole, items=whole.items[:N_ITEMS])
+
+
 def drawn_tedbench() -> Benchmark:
     """Drawn pictures in the place of TEdBench's photographs, which are nobody's to pass on."""
     whole, drawn = tedbench(), few_shapes()
@@ -89,7 +95,7 @@ def drawn_tedbench() -> Benchmark:
     )
 
 
-SHAPES_V1 = replace(protocols.SHAPES_V1, n_items=N_ITEMS)
+SHAPES_V2 = replace(protocols.SHAPES_V2, n_items=N_ITEMS)
 PIE_BENCH_V2 = replace(protocols.PIE_BENCH_V2, n_items=len(EDITS))
 
 
@@ -129,9 +135,9 @@ def world(laid_out: Path, root: Path, lines: Sequence[str]) -> Iterator[None]:
 def small(patch: pytest.MonkeyPatch) -> None:
     """Benchmarks and protocols of few edits under the names of those that have many."""
     here = __name__
-    for name, target in {"shapes": few_shapes, "tedbench": drawn_tedbench}.items():
+    for name, target in {"shapes": few_shapes, "shapes:v2": few_shapes_v2, "tedbench": drawn_tedbench}.items():
         patch.setitem(BENCHMARKS._builtin, name, f"{here}:{target.__name__}")
-    for name, target in {"shapes/v1": "SHAPES_V1", "pie_bench/v2": "PIE_BENCH_V2"}.items():
+    for name, target in {"shapes/v2": "SHAPES_V2", "pie_bench/v2": "PIE_BENCH_V2"}.items():
         patch.setitem(PROTOCOLS._builtin, name, f"{here}:{target}")
 
 
@@ -164,7 +170,7 @@ def _folders() -> None:
     Path("captions.csv").write_text("\n".join(lines) + "\n")
     for number, name in enumerate(("ours", "baseline", "mine", "theirs")):
         edit_shapes(Path("edits", name), seed=number)
-    edit_shapes(Path("FOLDER"), seed=7)
+    edit_shapes(Path("FOLDER"), seed=7, benchmark=few_shapes_v2())
     edit_shapes(Path("tedbench/imagic"), seed=8, benchmark=drawn_tedbench())
     for number, name in enumerate(("ours", "theirs")):
         write_manifest(Path(name, "outputs"), make_items(Path(name, "outputs"), 4 + number, 4))
@@ -218,7 +224,7 @@ def _tables() -> None:
 def _board() -> None:
     board = boards.empty_board(Path("leaderboard"))
     for seed, name in enumerate(ENTRIES):
-        edit_shapes(Path("entries", name), seed=20 + seed)
+        edit_shapes(Path("entries", name), seed=20 + seed, benchmark=few_shapes_v2())
         submit(Path("entries", name), _card(f"entries/{name}.yaml", name), board)
     shutil.copytree(SITE, "leaderboard/site")
     for path in ("my_method.yaml", "METHOD.yaml"):
@@ -234,7 +240,7 @@ def _board() -> None:
 
 
 def _card(path: str, name: str) -> Path:
-    return boards.write_card(Path(path), boards.card_of(name, protocol="shapes/v1"))
+    return boards.write_card(Path(path), boards.card_of(name, protocol="shapes/v2"))
 
 
 def _programs() -> None:
