@@ -1,8 +1,9 @@
 """A judge as a rater: it is shown the ballots of a study one by one, as people are, and says which edit is better."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,20 +76,21 @@ def judge_ballots(
     asker = Asker(judge, options, cache, budget, ASKED_AS, f"judge/pairs/{judge.label}")
     told, open_ballots = _told(words_file(session.path), judge.label), dict[str, list[int]]()
     not_read, failures = 0, list[str]()
-    questions = _questions(session, {n: ballots[n] for n in left}, options, open_ballots)
-    for done, answered in enumerate(asker.ask(questions), 1):
-        n = open_ballots[answered.digest].pop(0)
-        progress("ballots", done, len(left))
-        (said,) = answered.answers
-        if said is None:
-            failures += answered.failures
-            continue
-        choice = read_choice(said)
-        if (n, said.text) not in told:
-            append_line(words_file(session.path), json.dumps(_words(judge, n, said, choice), ensure_ascii=False))
-        not_read += choice is None
-        if choice:
-            session.answer(rater, n, choice, round(said.seconds, 3))
+    # Left to the garbage collector, what ends early would end its threads at any moment, as where one has just begun.
+    with closing(_questions(session, {n: ballots[n] for n in left}, options, open_ballots)) as questions:
+        for done, answered in enumerate(asker.ask(questions), 1):
+            n = open_ballots[answered.digest].pop(0)
+            progress("ballots", done, len(left))
+            (said,) = answered.answers
+            if said is None:
+                failures += answered.failures
+                continue
+            choice = read_choice(said)
+            if (n, said.text) not in told:
+                append_line(words_file(session.path), json.dumps(_words(judge, n, said, choice), ensure_ascii=False))
+            not_read += choice is None
+            if choice:
+                session.answer(rater, n, choice, round(said.seconds, 3))
     return JudgedBallots(
         n_votes=len(left) - not_read - len(failures),
         n_before=len(before),
@@ -101,7 +103,7 @@ def judge_ballots(
 
 def _questions(
     session: Session, ballots: Mapping[int, Ballot], options: JudgeOptions, open_ballots: dict[str, list[int]]
-) -> Iterator[JudgeQuery]:
+) -> Generator[JudgeQuery, None, None]:
     """The question of each ballot, made ahead; which ballots wait for its answer joins ``open_ballots``."""
 
     def make(n: int) -> Question:
