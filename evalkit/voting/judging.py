@@ -7,9 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from evalkit.encoders.base import FeatureCache
+from evalkit.images.decode import read_image_bytes
+from evalkit.images.stored import AnyImage
 from evalkit.judges.asking import MAKERS, Asker, JudgeOptions, JudgeQuery
-from evalkit.judges.base import Judge, JudgeAnswer, Question
+from evalkit.judges.base import Judge, JudgeAnswer, JudgeSettings, Picture, Question
 from evalkit.judges.budget import Budget
 from evalkit.judges.pairs import ASKED_AS, Choice, pair_question, question_digest, read_choice
 from evalkit.storage.documents import json_lines
@@ -107,15 +111,20 @@ def _questions(
     """The question of each ballot, made ahead; which ballots wait for its answer joins ``open_ballots``."""
 
     def make(n: int) -> Question:
-        pictures = [session.edits.picture(ballots[n], side) for side in SIDES]
-        item = session.edits.items[ballots[n].item_id]
-        return pair_question(item, pictures, options.settings, session.study.question)
+        pictures = [_sent(session.edits.shown(ballots[n], side), options.settings) for side in SIDES]
+        return pair_question(session.edits.items[ballots[n].item_id], pictures, session.study.question)
 
     with ThreadPoolExecutor(min(options.concurrency, MAKERS)) as pool:
         for n, question in prefetch(pool, make, ballots, options.concurrency):
             digest = question_digest(question)
             open_ballots.setdefault(digest, []).append(n)  # several, where edits are equal
             yield digest, lambda question=question: question  # type: ignore[misc]
+
+
+def _sent(shown: AnyImage | Image.Image, settings: JudgeSettings) -> Picture:
+    if isinstance(shown, Image.Image):
+        return settings.picture(shown)
+    return settings.picture_of_file(read_image_bytes(shown), shown)
 
 
 def _told(words: Path, label: str) -> set[tuple[int, str]]:
