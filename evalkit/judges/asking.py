@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
-from evalkit.edits.whole_item import WholeItem
 from evalkit.encoders.base import FeatureCache, decoding_rules, settings_digest
 from evalkit.errors import BudgetSpentError, CacheError, EndpointError, ImageError
 from evalkit.formatting import counted
@@ -15,7 +14,7 @@ from evalkit.judges.base import Judge, JudgeAnswer, JudgeSettings, Question
 from evalkit.judges.budget import Budget
 from evalkit.judges.judgement import Judgement, JudgeRecord, answer_facts
 from evalkit.judges.reading import FAILED, read_answer
-from evalkit.judges.rubric import Rubric
+from evalkit.judges.rubric import Rubric, ShownItem
 
 _AHEAD = 2
 """Answers that are waited for, for each that is in hand: as many questions are made beforehand."""
@@ -44,7 +43,7 @@ class JudgeOptions:
 
 JudgeQuery = tuple[str, Callable[[], Question]]
 """The digest of what is asked about, and what makes the question; it may raise an ImageError."""
-Unjudged = tuple[str, Callable[[], WholeItem]]
+Unjudged = tuple[str, Callable[[], ShownItem]]
 """The digest of a content, and what gives it to be looked at; it may raise an ImageError."""
 
 
@@ -212,16 +211,16 @@ class RubricJudge:
     def __init__(
         self, judge: Judge, rubric: Rubric, options: JudgeOptions, cache: FeatureCache, budget: Budget | None = None
     ) -> None:
-        self.rubric, self.repeats = rubric, options.repeats
-        self._judge, self._options = judge, options
+        self.rubric, self.repeats, self.settings = rubric, options.repeats, options.settings
+        self._judge = judge
         self._asker = Asker(judge, options, cache, budget, rubric.digest, f"judge/{rubric.name}/{judge.label}")
 
     def ask(self, contents: Iterable[Unjudged]) -> Iterator[Answered]:
         """The answers about each content, as :meth:`Asker.ask` gives them."""
         return self._asker.ask((digest, partial(self._question, look)) for digest, look in contents)
 
-    def _question(self, look: Callable[[], WholeItem]) -> Question:
-        return self.rubric.question_about(look(), self._options.settings)
+    def _question(self, look: Callable[[], ShownItem]) -> Question:
+        return self.rubric.question_about(look())
 
     # What is said of it
 
@@ -249,10 +248,10 @@ class RubricJudge:
         return JudgeRecord(
             judge=self._judge.label,
             asked=dict(self._judge.key),
-            image=self._options.settings.image_label,
+            image=self.settings.image_label,
             rubric=self.rubric,
             repeats=self.repeats,
             n_asked=self._asker.n_asked,
-            currency=self._options.settings.currency,
+            currency=self.settings.currency,
             **answer_facts(own),
         )

@@ -10,6 +10,9 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evalkit.errors import OptionError
+from evalkit.images.decode import decode_image
+from evalkit.images.plain_png import is_plain_png
+from evalkit.images.stored import AnyImage
 from evalkit.registry import nearest
 
 Finish = Literal["stop", "length", "refusal", "other"]
@@ -149,6 +152,21 @@ class JudgeSettings(BaseModel):
         """How pictures are sent, as it stands in a signature: ``1024-png``."""
         quality = _JPEG_QUALITY if self.image_format == "jpeg" else ""
         return f"{self.image_size}-{self.image_format}{quality}"
+
+    def picture_of_file(self, data: bytes, name: AnyImage | str, *, decoded: bool = False) -> Picture:
+        """A picture as it is sent: its file, where that is already what would be sent, else what is made of its pixels.
+
+        Args:
+            data: The whole file.
+            name: What messages call it.
+            decoded: Whether these bytes were decoded without an error already, which then need not be found out.
+
+        Raises:
+            ImageError: It cannot be decoded.
+        """
+        if self.image_format == "png" and is_plain_png(data, longest_side=self.image_size, decoded=decoded):
+            return Picture(data, "png")
+        return self.picture(decode_image(data, name).image)
 
     def picture(self, image: Image.Image) -> Picture:
         """A picture as it is sent.

@@ -5,11 +5,9 @@ import json
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from PIL import Image
-
 from evalkit.edits.item import EditItem
 from evalkit.encoders.base import settings_digest
-from evalkit.judges.base import JudgeAnswer, JudgeSettings, Picture, Question
+from evalkit.judges.base import JudgeAnswer, Picture, Question
 from evalkit.storage.documents import parse_json
 
 Choice = Literal["left", "right", "tie", "both_bad"]
@@ -38,19 +36,16 @@ def shown_texts(item: EditItem) -> list[tuple[str, str]]:
     return [(label, text) for name, label in _LABELS.items() if (text := getattr(item, name))]
 
 
-def pair_question(
-    item: EditItem, pictures: Sequence[Image.Image], settings: JudgeSettings, question: str = QUESTION
-) -> Question:
+def pair_question(item: EditItem, pictures: Sequence[Picture], question: str = QUESTION) -> Question:
     """What a person is asked, in words and pictures.
 
     Args:
         item: Whose texts are shown.
-        pictures: The source, the left edit and the right one, of mode RGB.
-        settings: How they are sent.
+        pictures: The source, the left edit and the right one.
         question: In words.
     """
     texts = "\n".join(f"{label}: {text}" for label, text in shown_texts(item))
-    shown = (part for name, each in zip(_NAMES, pictures, strict=True) for part in (name, settings.picture(each)))
+    shown = (part for name, each in zip(_NAMES, pictures, strict=True) for part in (name, each))
     parts = (f"A picture was to be edited.\n{texts}\n", *shown, f"{question} {_FORM}")
     return Question(system=_SYSTEM, parts=parts, schema=_SCHEMA)
 

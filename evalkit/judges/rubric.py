@@ -10,10 +10,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evalkit.edits.item import IMAGE_FIELDS
-from evalkit.edits.whole_item import WholeItem
 from evalkit.encoders.base import settings_digest
 from evalkit.errors import OptionError, UnknownNameError
-from evalkit.judges.base import JudgeSettings, Picture, Question
+from evalkit.judges.base import Picture, Question
 from evalkit.metrics.features import TEXT_FIELDS
 from evalkit.registry import nearest, plugins
 from evalkit.storage.files import read_regular
@@ -27,6 +26,8 @@ BY_INSTRUCTION, BY_CAPTION = "judge", "judge_caption"
 """Ours, for items with an instruction and for those that have only a target caption."""
 REASONING = "reasoning"
 """The part of an answer that is words."""
+ShownItem = Mapping[str, str | Picture]
+"""Of an item, by the names of its fields."""
 CriterionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 RatedFamily = Literal["alignment", "preservation", "quality"]
 """The family of a metric that a judge's answers make; the truth is none of them."""
@@ -148,12 +149,12 @@ class Rubric(_RubricPart):
             "additionalProperties": False,
         }
 
-    def question_about(self, item: WholeItem, settings: JudgeSettings) -> Question:
-        """What a judge is asked about an item, which has all that the rubric takes."""
-        parts = tuple(self._parts(item, settings))
+    def question_about(self, shown: ShownItem) -> Question:
+        """What a judge is asked about an item, of which it is shown all that the rubric takes."""
+        parts = tuple(self._parts(shown))
         return Question(parts=parts, system=self.system, schema=self.schema_of_answers)
 
-    def _parts(self, item: WholeItem, settings: JudgeSettings) -> Iterator[str | Picture]:
+    def _parts(self, shown: ShownItem) -> Iterator[str | Picture]:
         text = ""
         for before, name, _, _ in Formatter().parse(self.question):
             text += before
@@ -161,19 +162,19 @@ class Rubric(_RubricPart):
                 if text.strip():
                     yield text.strip()
                 text = ""
-                yield settings.picture(getattr(item, str(name)))
+                yield shown[name]
             elif name:
-                text += self._text(name, item)
+                text += self._text(name, shown)
         if text.strip():
             yield text.strip()
 
-    def _text(self, name: str, item: WholeItem) -> str:
+    def _text(self, name: str, shown: ShownItem) -> str:
         if name == "criteria":
             return "\n".join(f"{each}: {criterion.question.strip()}" for each, criterion in self.criteria.items())
         if name == "form":
             numbers = ", ".join(f'"{each}": <number>' for each in self.criteria)
             return f'{{"{REASONING}": "<text>", {numbers}}}'
-        return str(getattr(item, name))
+        return str(shown[name])
 
 
 def load_rubric(name: str) -> Rubric:

@@ -154,6 +154,11 @@ class ItemFeature:
         return tuple(name for name in self.takes if name in IMAGE_FIELDS)
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """Those of the fields that are texts, in their order."""
+        return tuple(name for name in self.takes if name in TEXT_FIELDS)
+
+    @property
     def key(self) -> FeatureKey:
         """The judge or encoder, its parameters, and what it is shown."""
         parameters = tuple(sorted({**self.parameters, "takes": ",".join(self.takes)}.items()))

@@ -10,18 +10,19 @@ from itertools import islice
 import numpy as np
 
 from evalkit.edits.item import EditItem
-from evalkit.edits.whole_item import WholeItem
 from evalkit.encoders.base import AnyEncoder, ContentKind, EncoderSpec, FeatureCache
 from evalkit.encoders.tokens import TokenCount, token_count
 from evalkit.engine.base import Engine, Lost
 from evalkit.engine.local import LocalEngine
 from evalkit.errors import EngineError, ImageError
-from evalkit.images.decode import decode_image, image_digest, read_image_bytes
+from evalkit.images.decode import image_digest, read_image_bytes
 from evalkit.images.facts import ImageFacts, facts_from
 from evalkit.images.pairs import Misfit, misfit
 from evalkit.images.stored import AnyImage
 from evalkit.judges.asking import Answered, RubricJudge
+from evalkit.judges.base import Picture
 from evalkit.judges.metrics import answer_numbers
+from evalkit.judges.rubric import ShownItem
 from evalkit.metrics.base import Metric, Scores, Vectors
 from evalkit.metrics.features import Feature, FeatureKey, ItemFeature, PairFeature
 from evalkit.scoring.encoders import start
@@ -46,7 +47,6 @@ from evalkit.scoring.units import (
     Uncached,
     single_units,
     units_of,
-    whole_item,
 )
 from evalkit.storage.prefetch import Progress, no_progress, prefetch
 
@@ -190,14 +190,15 @@ class Features:
             if all(path in self.digests and path not in self.unreadable for path in content.files):
                 contents.setdefault(self._digest_of(content), content)
 
-        def look(content: Content) -> WholeItem:
-            images = []
+        def look(content: Content) -> ShownItem:
+            pictures = list[Picture]()
             for path in content.files:
                 data = self._read(path)
                 if isinstance(data, ImageError):
                     raise data
-                images.append(decode_image(data, str(path)).image)
-            return whole_item(feature, images, content.texts)
+                pictures.append(judge.settings.picture_of_file(data, path, decoded=path in self.facts))
+            shown, written = zip(feature.images, pictures, strict=True), zip(feature.texts, content.texts, strict=True)
+            return {**dict(shown), **dict(written)}
 
         key = self._key(feature)
         unjudged = ((digest, partial(look, content)) for digest, content in contents.items())

@@ -20,7 +20,6 @@ import numpy as np
 from PIL import Image
 
 from evalkit.arrays import Pixels
-from evalkit.edits.item import IMAGE_FIELDS
 from evalkit.edits.whole_item import WholeItem
 from evalkit.encoders.base import AnyEncoder, ContentKind, EncoderSpec, Numbers
 from evalkit.encoders.load import EncoderConfig
@@ -30,7 +29,7 @@ from evalkit.images.decode import decode_image
 from evalkit.images.facts import ImageFacts, facts_of
 from evalkit.images.pairs import align, masked
 from evalkit.images.stored import AnyImage
-from evalkit.metrics.features import TEXT_FIELDS, Feature, FeatureKey, ItemFeature, PairFeature, VectorFeature
+from evalkit.metrics.features import Feature, FeatureKey, ItemFeature, PairFeature, VectorFeature
 from evalkit.scoring.requests import FILE, Content, FileFeature, InputFeature, TokenFeature, environment
 from evalkit.storage.prefetch import in_batches
 
@@ -222,9 +221,8 @@ class ScoreWorker:
 
 def whole_item(feature: ItemFeature, images: Sequence[Image.Image], texts: Sequence[str]) -> WholeItem:
     """What is shown of an item: the images and texts that a feature takes, in its order."""
-    shown = dict(zip((name for name in feature.takes if name in IMAGE_FIELDS), images, strict=True))
-    written = zip((name for name in feature.takes if name in TEXT_FIELDS), texts, strict=True)
-    return WholeItem(**shown, **dict(written))  # type: ignore[arg-type]
+    shown, written = zip(feature.images, images, strict=True), zip(feature.texts, texts, strict=True)
+    return WholeItem(**dict(shown), **dict(written))  # type: ignore[arg-type]
 
 
 class _UnitImages:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit.encoders.base import FeatureCache
-from evalkit.images.decode import read_image
+from evalkit.images.decode import read_image_bytes
 from evalkit.judges.asking import Asker, JudgeOptions, JudgeQuery
 from evalkit.judges.base import Judge
 from evalkit.judges.budget import Budget
@@ -64,10 +64,13 @@ def ask_both_orders(
             other = edits[number % len(edits)].get(item.item_id) if edits else None
             if item.source_image is None or item.edited_image is None or other is None:
                 continue
-            source, true, beside = (read_image(path) for path in (item.source_image, item.edited_image, other))
+            source, true, beside = (
+                options.settings.picture_of_file(read_image_bytes(path), path)
+                for path in (item.source_image, item.edited_image, other)
+            )
             found[item.item_id] = [None, None]
             for order, sides in enumerate([(true, beside), (beside, true)]):
-                question = pair_question(item, [source, *sides], options.settings)
+                question = pair_question(item, [source, *sides])
                 digest = question_digest(question)
                 waiting.setdefault(digest, []).append((item.item_id, order))
                 yield digest, lambda question=question: question  # type: ignore[misc]

@@ -88,13 +88,22 @@ class VotedEdits:
         Raises:
             ImageError: It cannot be read.
         """
+        shown = self.shown(ballot, side)
+        return shown if isinstance(shown, Image.Image) else read_image(shown)
+
+    def shown(self, ballot: Ballot, side: str) -> AnyImage | Image.Image:
+        """The same as the file that holds it; of a control that draws it, the picture.
+
+        Raises:
+            ImageError: What a control draws on cannot be read.
+        """
         item = self.items[ballot.item_id]
         if side == "source":
-            return read_image(_there(item.source_image))
+            return _there(item.source_image)
         name = ballot.left if side == "left" else ballot.right
         if ballot.expected is None:
             edit = self.edit(name, ballot.item_id, ballot.seed)
-            return read_image(_there(edit.edited_image if edit else None))
+            return _there(edit.edited_image if edit else None)
         if name == WRONG and self.benchmark:
             return self.benchmark.controls[WRONG](item)
         images = {
@@ -102,7 +111,7 @@ class VotedEdits:
             REFERENCE: item.reference_image,
             SHUFFLED: self._others.get(item.item_id),
         }
-        return read_image(_there(images[name]))
+        return _there(images[name])
 
     def edit(self, name: str, item_id: str, seed: int | None) -> EditItem | None:
         """A method's edit of an item: of that seed, or where it has none of that seed its first; None without any."""

@@ -1,14 +1,19 @@
 """A judge as a rater: it is shown the ballots of a study one by one, as people are, and says which edit is better."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from evalkit.encoders.base import FeatureCache
+from evalkit.images.decode import read_image_bytes
+from evalkit.images.stored import AnyImage
 from evalkit.judges.asking import MAKERS, Asker, JudgeOptions, JudgeQuery
-from evalkit.judges.base import Judge, JudgeAnswer, Question
+from evalkit.judges.base import Judge, JudgeAnswer, JudgeSettings, Picture, Question
 from evalkit.judges.budget import Budget
 from evalkit.judges.pairs import ASKED_AS, Choice, pair_question, question_digest, read_choice
 from evalkit.storage.documents import json_lines
@@ -75,20 +80,21 @@ def judge_ballots(
     asker = Asker(judge, options, cache, budget, ASKED_AS, f"judge/pairs/{judge.label}")
     told, open_ballots = _told(words_file(session.path), judge.label), dict[str, list[int]]()
     not_read, failures = 0, list[str]()
-    questions = _questions(session, {n: ballots[n] for n in left}, options, open_ballots)
-    for done, answered in enumerate(asker.ask(questions), 1):
-        n = open_ballots[answered.digest].pop(0)
-        progress("ballots", done, len(left))
-        (said,) = answered.answers
-        if said is None:
-            failures += answered.failures
-            continue
-        choice = read_choice(said)
-        if (n, said.text) not in told:
-            append_line(words_file(session.path), json.dumps(_words(judge, n, said, choice), ensure_ascii=False))
-        not_read += choice is None
-        if choice:
-            session.answer(rater, n, choice, round(said.seconds, 3))
+    # Left to the garbage collector, what ends early would end its threads at any moment, as where one has just begun.
+    with closing(_questions(session, {n: ballots[n] for n in left}, options, open_ballots)) as questions:
+        for done, answered in enumerate(asker.ask(questions), 1):
+            n = open_ballots[answered.digest].pop(0)
+            progress("ballots", done, len(left))
+            (said,) = answered.answers
+            if said is None:
+                failures += answered.failures
+                continue
+            choice = read_choice(said)
+            if (n, said.text) not in told:
+                append_line(words_file(session.path), json.dumps(_words(judge, n, said, choice), ensure_ascii=False))
+            not_read += choice is None
+            if choice:
+                session.answer(rater, n, choice, round(said.seconds, 3))
     return JudgedBallots(
         n_votes=len(left) - not_read - len(failures),
         n_before=len(before),
@@ -101,19 +107,24 @@ def judge_ballots(
 
 def _questions(
     session: Session, ballots: Mapping[int, Ballot], options: JudgeOptions, open_ballots: dict[str, list[int]]
-) -> Iterator[JudgeQuery]:
+) -> Generator[JudgeQuery, None, None]:
     """The question of each ballot, made ahead; which ballots wait for its answer joins ``open_ballots``."""
 
     def make(n: int) -> Question:
-        pictures = [session.edits.picture(ballots[n], side) for side in SIDES]
-        item = session.edits.items[ballots[n].item_id]
-        return pair_question(item, pictures, options.settings, session.study.question)
+        pictures = [_sent(session.edits.shown(ballots[n], side), options.settings) for side in SIDES]
+        return pair_question(session.edits.items[ballots[n].item_id], pictures, session.study.question)
 
     with ThreadPoolExecutor(min(options.concurrency, MAKERS)) as pool:
         for n, question in prefetch(pool, make, ballots, options.concurrency):
             digest = question_digest(question)
             open_ballots.setdefault(digest, []).append(n)  # several, where edits are equal
             yield digest, lambda question=question: question  # type: ignore[misc]
+
+
+def _sent(shown: AnyImage | Image.Image, settings: JudgeSettings) -> Picture:
+    if isinstance(shown, Image.Image):
+        return settings.picture(shown)
+    return settings.picture_of_file(read_image_bytes(shown), shown)
 
 
 def _told(words: Path, label: str) -> set[tuple[int, str]]:

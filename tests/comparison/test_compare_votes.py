@@ -199,3 +199,44 @@ def test_many_notes_and_pairs_fit_the_full_form(path):
     assert titles[0].startswith("Abilities in log-odds with pointwise 95 % intervals")
     assert [title.split(":")[0] for title in titles[1:]] == ["Comparisons on preference in log-odds", "Raters"]
     assert str(replace(found, notes=("a note",))).rstrip().endswith("a note")
+
+
+def test_raters_who_answer_as_one_are_named_on_every_surface(tmp_path):
+    """A person who votes under two names: in the notes, the table of raters, the page and the record."""
+    votes = [vote for seed in range(4) for vote in _crossed(seed)]
+    copies = [vote.model_copy(update={"rater": "again"}) for vote in votes if vote.rater == "r2"]
+    found = compare_votes(written(tmp_path, [*votes, *copies]))
+    (note,) = [note for note in notes_of(found) if note.startswith("the same answers")]
+    assert "(corrected): again and r2, 80 of 80 where " in note
+    assert note in found.to_dict()["settings"]["notes"]
+    assert note[30:60] in render_votes_page(found)
+    copied = found.to_dict()["copied_answers"]
+    assert (copied["n_pairs"], copied["n_tested"]) == (21, 21)
+    (flagged,) = copied["flagged"]
+    assert (flagged["raters"], flagged["n_shared"], flagged["n_same"]) == (["again", "r2"], 80, 80)
+    assert flagged["p_value"] < 0.001
+    raters = shown_in_full(found).tables[-1]
+    assert {row[0]: row[-1] for row in raters.rows if row[-1]} == {"again": "as r2", "r2": "as again"}
+    assert not any("the same answers" in note for note in notes_of(compare_votes(written(tmp_path, votes))))
+
+
+def _crossed(seed):
+    """Six raters who all vote on the same 20 edits of two methods, and mostly see what is there."""
+    rng = np.random.default_rng(seed)
+    for item, better in enumerate(rng.choice(["a", "b"], 20)):
+        for rater in range(6):
+            winner = better if rng.random() < 0.6 else rng.choice(["a", "b", "tie"])
+            yield Vote(item_id=f"{seed}-{item}", a="ours", b="theirs", winner=winner, rater=f"r{rater}")
+
+
+def test_where_too_little_is_shared_nothing_is_said_of_copies(tmp_path):
+    """That it cannot be known is said, if there are two raters; of one, or of unknown ones, nothing."""
+    said = "whether answers were copied cannot be said of any two raters: that takes 10 votes of both on the same"
+    few = simulated_votes({"ours": 1.0, "theirs": 0.0}, n_raters=3)
+    found = compare_votes(written(tmp_path, few))
+    assert any(note.startswith(said) for note in notes_of(found))
+    assert found.to_dict()["copied_answers"] == {"n_pairs": 3, "n_tested": 0, "flagged": []}
+    for votes in (few[:40], [vote.model_copy(update={"rater": None}) for vote in few]):
+        alone = compare_votes(written(tmp_path, votes))
+        assert not any(note.startswith("whether answers were copied") for note in notes_of(alone))
+        assert alone.to_dict()["copied_answers"] is None

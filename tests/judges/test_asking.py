@@ -6,14 +6,19 @@ from types import MappingProxyType
 
 from PIL import Image
 
-from evalkit.edits.whole_item import WholeItem
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.errors import ImageError
 from evalkit.judges.asking import JudgeOptions, RubricJudge
-from evalkit.judges.base import JudgeAnswer
+from evalkit.judges.base import JudgeAnswer, JudgeSettings
 from evalkit.judges.rubric import load_rubric
 
 PATIENCE = 20.0
+
+
+def shown(colour):
+    """What a judge is shown of an item."""
+    picture = JudgeSettings().picture(Image.new("RGB", (8, 8), colour))
+    return {"source_image": picture, "edited_image": picture, "instruction": "Do."}
 
 
 class Patient:
@@ -40,8 +45,7 @@ def test_questions_are_made_ahead_by_other_threads_and_no_more_than_are_in_hand(
         made.append(number)
         if number == 11:
             raise ImageError("no picture")
-        picture = Image.new("RGB", (8, 8), (number, 0, 0))
-        return WholeItem(source_image=picture, edited_image=picture, instruction="Do.")
+        return shown((number, 0, 0))
 
     with EmbeddingCache.in_memory() as cache:
         options = JudgeOptions(spec="", concurrency=2, repeats=1)
@@ -70,8 +74,7 @@ def test_a_question_is_made_once_for_all_repeats():
 
     def look():
         made.append(1)
-        picture = Image.new("RGB", (8, 8))
-        return WholeItem(source_image=picture, edited_image=picture, instruction="Do.")
+        return shown("red")
 
     with EmbeddingCache.in_memory() as cache:
         for _ in range(2):

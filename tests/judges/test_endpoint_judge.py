@@ -5,14 +5,18 @@ import io
 import threading
 import time
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from evalkit.errors import EndpointError, OptionError, UnknownNameError
+from evalkit.errors import EndpointError, ImageError, OptionError, UnknownNameError
+from evalkit.images.decode import decode_image
 from evalkit.judges.base import JudgeSettings, Question
 from evalkit.judges.open import open_judge
 from evalkit.storage import endpoint
+from tests.images.corpus import seeds
 from tests.support.judging import completes, fails, hangs, judge_server, pictures_in, says_bytes
+from tests.support.pictures import encoded
 
 KEY = "sk-test-0123456789abcdef"
 SCHEMA = {"type": "object", "properties": {"score": {"type": "integer"}}, "required": ["score"]}
@@ -109,6 +113,29 @@ def test_a_picture_is_made_smaller_and_never_larger():
     sent = picture((40, 20), image_format="jpeg")
     assert (sent.media_type, sent.data[:2]) == ("image/jpeg", b"\xff\xd8")
     assert (JudgeSettings().image_label, JudgeSettings(image_format="jpeg").image_label) == ("1024-png", "1024-jpeg95")
+
+
+@pytest.mark.parametrize("settings", [{}, {"image_size": 16}, {"image_format": "jpeg"}])
+def test_a_picture_from_its_file_is_sent_with_the_pixels_that_decoding_gives(settings):
+    """Of every kind of file; a plain PNG that is small enough goes as it is, and nothing else does."""
+    asks = JudgeSettings(**settings)
+    files, as_they_are = seeds(), []
+    del files["JPEG/EXIF"]  # of which Pillow warns
+    for name, data in files.items():
+        sent, made = asks.picture_of_file(data, name), asks.picture(decode_image(data, name).image)
+        assert sent.format == made.format
+        assert np.array_equal(sent.open(), made.open()), name
+        as_they_are += [name] if sent.data == data else []
+    assert all(files[name].startswith(b"\x89PNG") for name in as_they_are)
+    assert bool(as_they_are) == (not settings)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-99], lambda data: data[:50] + bytes(40) + data[90:]])
+def test_a_picture_whose_file_is_damaged_is_refused_by_name(damage):
+    """By what decoding says of it."""
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    with pytest.raises(ImageError, match=r"cat\.png cannot be used as an image: "):
+        JudgeSettings().picture_of_file(damage(encoded(pixels)), "cat.png")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import math
 import pytest
 from PIL import Image
 
-from evalkit.edits.whole_item import WholeItem
 from evalkit.errors import OptionError, UnknownNameError
 from evalkit.judges.base import JudgeSettings, Picture
 from evalkit.judges.rubric import load_rubric, load_rubrics, read_rubric, rubric_files
@@ -25,12 +24,12 @@ criteria:
 
 def item(instruction="Make {it} red."):
     """A small item."""
-    return WholeItem(
-        source_image=Image.new("RGB", (8, 8), "red"),
-        edited_image=Image.new("RGB", (8, 8), "blue"),
-        instruction=instruction,
-        target_caption="A red cube.",
-    )
+    return {
+        "source_image": JudgeSettings().picture(Image.new("RGB", (8, 8), "red")),
+        "edited_image": JudgeSettings().picture(Image.new("RGB", (8, 8), "blue")),
+        "instruction": instruction,
+        "target_caption": "A red cube.",
+    }
 
 
 def own(tmp_path, text=OWN, name="light"):
@@ -44,7 +43,7 @@ def own(tmp_path, text=OWN, name="light"):
 def test_every_rubric_of_ours_asks_in_whole(name):
     """Source before edit, no brace left, every criterion and the form of the answer named; its metrics have a name."""
     rubric = load_rubric(name)
-    question = rubric.question_about(item("Do it."), JudgeSettings())
+    question = rubric.question_about(item("Do it."))
     pictures = [part for part in question.parts if isinstance(part, Picture)]
     words = " ".join(part for part in question.parts if isinstance(part, str))
     assert [picture.open().getpixel((0, 0)) for picture in pictures] == [(255, 0, 0), (0, 0, 255)]
@@ -64,7 +63,7 @@ def test_the_overall_score_is_viescores():
 
 def test_a_rubric_of_ones_own_shows_what_it_names_in_its_order(tmp_path):
     """Braces that are doubled are braces, and those of an instruction are its own."""
-    parts = read_rubric(own(tmp_path)).question_about(item(), JudgeSettings()).parts
+    parts = read_rubric(own(tmp_path)).question_about(item()).parts
     assert [part if isinstance(part, str) else part.open().getpixel((0, 0)) for part in parts] == [
         "{x}",
         (0, 0, 255),

@@ -1,5 +1,7 @@
 """Runs with a judge: answers become scores, words are kept, nothing is asked twice, and a budget is kept to."""
 
+import base64
+import io
 import json
 import threading
 
@@ -7,10 +9,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from evalkit.cli import main
 from evalkit.comparison.compare import compare
 from evalkit.errors import BudgetSpentError, EndpointError, OptionError
+from evalkit.images.decode import read_image
 from evalkit.judges.asking import JudgeOptions
 from evalkit.judges.base import JudgeSettings
 from evalkit.scores.run import read_run
@@ -269,14 +273,35 @@ def test_a_judge_is_never_compared_with_another(server, tmp_path):
         compare([one, other])
 
 
-def test_a_picture_that_cannot_be_decoded_is_not_asked_about(server, tmp_path):
+@pytest.mark.parametrize("damage", [lambda _: b"no picture", lambda data: data[:45]])
+def test_a_picture_that_cannot_be_decoded_is_not_asked_about(server, tmp_path, damage):
     """It is missing, as for any metric."""
     path = folder(tmp_path)
-    (path / "edited1.png").write_bytes(b"no picture")
+    whole = (path / "edited1.png").read_bytes()
+    (path / "edited1.png").write_bytes(damage(whole))
     judge = JudgeOptions(spec=server.spec())
     run = score(path, tmp_path / "run", judge=judge, missing="intersect")
     assert run.record.metrics["judge:overall"].n == N_ITEMS - 1
     assert len(server.asked) == N_ITEMS - 1
+
+
+def test_files_go_as_they_are_or_as_the_pixels_that_metrics_see(server, tmp_path):
+    """A PNG that is nothing but its pixels byte for byte, one that says who made it without that, a JPEG as a PNG."""
+    path = folder(tmp_path)
+    told = PngInfo()
+    told.add_text("Software", "A method")
+    Image.new("RGB", (32, 32), "red").save(path / "edited1.png", pnginfo=told)
+    Image.new("RGB", (32, 32), "blue").save(path / "edited2.png", "JPEG")
+    judged(path, server, tmp_path / "run")
+    for number in range(N_ITEMS):
+        (asked,) = [asked for asked in server.asked if f"Do {number}." in words_in(asked)]
+        files = [path / f"{side}{number}.png" for side in ("source", "edited")]
+        sent = [base64.b64decode(url.removeprefix("data:image/png;base64,")) for url in pictures_in(asked)]
+        as_they_are = [data == file.read_bytes() for data, file in zip(sent, files, strict=True)]
+        assert as_they_are == [True, number not in (1, 2)]
+        assert b"A method" not in sent[1]
+        for data, file in zip(sent, files, strict=True):
+            assert np.array_equal(Image.open(io.BytesIO(data)), read_image(file))
 
 
 def test_the_command_says_who_judged_and_what_it_took(server, tmp_path):

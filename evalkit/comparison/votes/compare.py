@@ -14,6 +14,7 @@ from evalkit.formatting import counted, listed, one_line
 from evalkit.registry import nearest, refuse_unknown_options
 from evalkit.scores.external import read_groups
 from evalkit.stats.clusters import check_alpha, code_groups
+from evalkit.stats.copied_answers import CopiedAnswers, copied_answers
 from evalkit.stats.intervals import Estimate
 from evalkit.stats.multiplicity import EXPLORATORY
 from evalkit.stats.raters import krippendorff_alpha, rater_agreements
@@ -89,6 +90,7 @@ def compare_votes(
         sources=tuple(map(str, sources)),
         criteria=tuple(map(_compared, criteria, asked.values(), results, agreements)),
         raters=_raters(everything, votes, groups, options),
+        copied=_copied(votes, groups, options),
         settings=_settings(votes, criteria, options, groups),
         notes=tuple(one_line(note) for note in (*(n for t in tables for n in t.notes), *_notes(everything, groups))),
         edit_types=_by_edit_type(asked, groups, options) if options.by else None,
@@ -181,6 +183,12 @@ def _raters(
             )
         )
     return tuple(found)
+
+
+def _copied(votes: Sequence[Vote], groups: Mapping[str, str], options: VoteOptions) -> CopiedAnswers | None:
+    """Raters who answer as one, by their votes on all questions."""
+    of = rater_votes(votes, groups)
+    return copied_answers(of.raters, of.units, of.values, alpha=options.alpha) if len(of.names) > 1 else None
 
 
 def _by_edit_type(

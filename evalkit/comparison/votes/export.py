@@ -5,7 +5,7 @@ from typing import Any
 
 from evalkit.comparison.statements.terms import Inference
 from evalkit.comparison.votes.records import ComparedCriterion, VoteComparison
-from evalkit.comparison.votes.statements import notes_of, sentence_of
+from evalkit.comparison.votes.statements import notes_of, rater_names, sentence_of
 
 PAIR_COLUMNS = (
     "metric", "a", "b", "n_votes", "n_items", "n_groups", "n_raters", "mean_a", "mean_b", "difference", "ci_low",
@@ -53,6 +53,14 @@ def votes_as_json(comparison: VoteComparison) -> dict[str, Any]:
             }
             for rater in comparison.raters
         ],
+        "copied_answers": comparison.copied
+        and {
+            "n_pairs": comparison.copied.n_pairs,
+            "n_tested": comparison.copied.n_tested,
+            "flagged": [
+                {**asdict(pair), "raters": list(rater_names(comparison, pair))} for pair in comparison.copied.flagged
+            ],
+        },
         **(
             {}
             if comparison.edit_types is None

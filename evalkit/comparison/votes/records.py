@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import nan
 from typing import TYPE_CHECKING, Any
 
+from evalkit.stats.copied_answers import CopiedAnswers
 from evalkit.stats.intervals import Estimate
 from evalkit.stats.raters import RaterAgreement
 from evalkit.stats.records import RankedMethod
@@ -61,6 +62,9 @@ class VoteComparison(Exportable):
     sources: tuple[str, ...]
     criteria: tuple[ComparedCriterion, ...]
     raters: tuple[VotingRater, ...]
+    """By their codes."""
+    copied: CopiedAnswers | None
+    """Raters who answer as one; None where no two are known."""
     settings: Mapping[str, object]
     """alpha, seed, correction, …: what it takes to get the same numbers again."""
     notes: tuple[str, ...] = ()

@@ -1,11 +1,12 @@
 """A comparison by votes as tables, sentences and notes: short for a terminal, in full for everything else."""
 
 from collections.abc import Iterator, Sequence
+from itertools import permutations
 
 from evalkit.comparison.statements.pairs import detectable, effect_cells, verdict_words, win_tie_loss
 from evalkit.comparison.statements.terms import Inference, how_corrected
 from evalkit.comparison.tables.text import TIED, mean_cells
-from evalkit.comparison.votes.records import ComparedCriterion, VoteComparison, VotingRater
+from evalkit.comparison.votes.records import ComparedCriterion, VoteComparison
 from evalkit.comparison.votes.statements import (
     about_ranks,
     answer,
@@ -13,6 +14,7 @@ from evalkit.comparison.votes.statements import (
     failed_checks,
     key_sentences,
     notes_of,
+    rater_names,
     sentence_of,
 )
 from evalkit.formatting import DASH, format_declared, format_number, format_p, format_percent, one_line
@@ -40,7 +42,7 @@ def shown_in_full(comparison: VoteComparison) -> Shown:
     sentences = [sentence_of(pair, each, inference) for each in several for pair in each.result.pairs]
     return Shown(
         summary=brief.summary,
-        tables=(*brief.tables, *pair_tables(comparison), *raters_table(comparison.raters)),
+        tables=(*brief.tables, *pair_tables(comparison), *raters_table(comparison)),
         answer=(*brief.answer, *sentences),
         notes=(*filter(None, [about_ranks(comparison)]), *brief.notes),
     )
@@ -132,12 +134,16 @@ def _pair_rows(pairs: Sequence[VotePair], inference: Inference) -> Iterator[tupl
         )
 
 
-def raters_table(raters: Sequence[VotingRater]) -> Iterator[TextTable]:
+def raters_table(comparison: VoteComparison) -> Iterator[TextTable]:
     """Every rater, where any is known."""
+    raters = comparison.raters
     if not raters:
         return
     checks = any(rater.n_checks for rater in raters)
-    flagged = any(rater.agreement.is_flagged for rater in raters)
+    flagged = {rater.name: ["as by chance"] for rater in raters if rater.agreement.is_flagged}
+    for pair in comparison.copied.flagged if comparison.copied else ():
+        for name, other in permutations(rater_names(comparison, pair)):
+            flagged.setdefault(name, []).append(f"as {other}")
     yield TextTable(
         title="Raters: agreement is 1 with all others always, −1 with their opposite; each beside that of the others",
         header=(
@@ -159,7 +165,7 @@ def raters_table(raters: Sequence[VotingRater]) -> Iterator[TextTable]:
                 format_number(rater.agreement.of_others, 2),
                 *([failed_checks(rater)] if checks else []),
                 format_number(rater.seconds, 1),
-                *(["as by chance" if rater.agreement.is_flagged else ""] if flagged else []),
+                *([", ".join(flagged.get(rater.name, []))] if flagged else []),
             )
             for rater in raters
         ),

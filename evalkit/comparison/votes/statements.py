@@ -33,12 +33,16 @@ from evalkit.formatting import (
     series,
     share_of_studies,
 )
+from evalkit.stats.copied_answers import RaterPair
+from evalkit.stats.raters import FEWEST_SHARED
 from evalkit.stats.votes import VotePair
 
 MODEL = (
     "Davidson's (1970) Bradley–Terry model with ties: of methods with abilities β, in log-odds, "
     "P(a preferred) : P(b preferred) : P(tie) = exp(d/2) : exp(−d/2) : exp(ν), d = β(a) − β(b)"
 )
+_NAMED = 5
+"""Pairs of raters that are named at most."""
 
 
 def key_sentences(comparison: VoteComparison) -> Iterator[str]:
@@ -156,6 +160,7 @@ def about_ranks(comparison: VoteComparison) -> str:
 def notes_of(comparison: VoteComparison) -> Iterator[str]:
     """What a reader must know, most important first."""
     yield from _about_raters(comparison.raters)
+    yield from _about_copies(comparison)
     for criterion in comparison.criteria:
         yield from _about_criterion(criterion, Inference.of(comparison.settings))
     yield from unranked_notes(comparison.ranking)
@@ -200,6 +205,35 @@ def _about_raters(raters: Sequence[VotingRater]) -> Iterator[str]:
     unanswered = [f"{each.name} {each.n_open_checks} of {each.n_checks}" for each in raters if each.n_open_checks]
     if unanswered:
         yield f'attention checks answered "both bad", neither passed nor failed: {listed(unanswered)}'
+
+
+def _about_copies(comparison: VoteComparison) -> Iterator[str]:
+    copied = comparison.copied
+    if copied is None:
+        return
+    found = [
+        f"{' and '.join(rater_names(comparison, pair))}, {pair.n_same} of {pair.n_shared} where "
+        f"{format_number(pair.expected, 1)} are expected"
+        for pair in copied.flagged
+    ]
+    if found:
+        yield (
+            f"the same answers far more often than agreement with the others explains (corrected): "
+            f"{'; '.join(found[:_NAMED])}{f'; and {len(found) - _NAMED} pairs more' if len(found) > _NAMED else ''}: "
+            "one person may have voted twice, or answers were copied, or two judge alike; look at these raters; all "
+            "votes were used"
+        )
+    elif not copied.n_tested:
+        yield (
+            f"whether answers were copied cannot be said of any two raters: that takes {FEWEST_SHARED} votes of both on"
+            f" the same, as many of each that others share, and others who agree on {FEWEST_SHARED} more than by chance"
+        )
+
+
+def rater_names(comparison: VoteComparison, pair: RaterPair) -> tuple[str, str]:
+    """What two raters are called."""
+    a, b = pair.raters
+    return comparison.raters[a].name, comparison.raters[b].name
 
 
 def failed_checks(rater: VotingRater) -> str:
