@@ -221,8 +221,8 @@ TEDBENCH_V1 = Protocol(
         "Of the alignment metrics CLIPScore prefers the true edit to every control and, unlike directional "
         "similarity, has a value for an edit that does nothing; of the preservation metrics without masks L1 agrees "
         "best with the closeness to the reference edit, which is an L1 itself: both in the shapes world "
-        "(tests/studies/metric_validity_v1.md), where LPIPS and DINO could not be tried. The margin of L1 is the noise of "
-        "re-encoding Imagic's published edits (tests/studies/protocol_margins.md); each was published once, so "
+        "(tests/studies/metric_validity_v1.md), where LPIPS and DINO could not be tried. The margin of L1 is the noise "
+        "of re-encoding Imagic's published edits (tests/studies/protocol_margins.md); each was published once, so "
         "reseeding could not be measured, nor could what this encoder sees: those columns have none."
     ),
 )
@@ -290,8 +290,8 @@ SHAPES_V2 = Protocol(
     evidence=(
         "Edit success is the truth itself; closeness is the L1 to the perfect edit, with 1 for that edit and 0 for a "
         "drawing without relation, and so counts whatever was lost, whether a caption names it or not. Which metric "
-        "sees that a single detail was lost is in tests/studies/lost_details.md. Margins are the noise of re-encoding and "
-        "reseeding (tests/studies/protocol_margins.md): of a fresh sample, which keeps no detail but by chance."
+        "sees that a single detail was lost is in tests/studies/lost_details.md. Margins are the noise of re-encoding "
+        "and reseeding (tests/studies/protocol_margins.md): of a fresh sample, which keeps no detail but by chance."
     ),
 )
 MAGICBRUSH_V1 = Protocol(

@@ -15,7 +15,7 @@ FAULTS = {
     "range": ({"lowest": 1.0, "highest": 0.0}, "lowest value below its highest, got 1 to 0"),
     "no number": ({"lowest": math.nan}, "lowest value below its highest"),
     "name": ({"name": "Red Mean"}, "expected a name such as clip_score"),
-    "family": ({"family": "beauty"}, "its family must be one of alignment, preservation, quality, ground_truth, got 'beauty'"),
+    "family": ({"family": "beauty"}, "must be one of alignment, preservation, quality, ground_truth, got 'beauty'"),
     "function": ({"function": lambda pixels: None}, "its function does not take numbers"),
     "no function": ({"function": 7}, "a int cannot be called"),
     "kind": ({"features": {"numbers": 7}}, "expected a VectorFeature, a PairFeature or an ItemFeature, got int"),
