@@ -197,8 +197,9 @@ def judge(
     from evalkit.cli.judging import options_of
     from evalkit.judges.open import open_judge
     from evalkit.scoring.resources import open_resources
+    from evalkit.votes.judged import words_file
     from evalkit.voting.edits import open_methods
-    from evalkit.voting.judging import judge_ballots, words_file
+    from evalkit.voting.judging import judge_ballots
     from evalkit.voting.session import open_session
 
     options = options_of(spec, {"budget": budget, "concurrency": concurrency, "judge_settings": settings})

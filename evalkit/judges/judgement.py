@@ -1,6 +1,6 @@
 """Judgements: what a judge answered about an item, word for word, and what was read in it; ``judgements.jsonl``."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -80,17 +80,38 @@ class JudgeRecord(BaseModel):
     @property
     def manner(self) -> str:
         """How it was asked, as it stands in a signature: ``t0+max1024+schema``."""
-        return "+".join([manner_asked(self.asked.get("temperature"), self.asked.get("max_tokens")), *self.forms])
+        return manner_in_full(self.asked, self.forms)
 
 
-def manner_asked(temperature: float | None, max_tokens: int | None) -> str:
+def manner_in_full(asked: Mapping[str, Any], forms: Iterable[str]) -> str:
+    """How a judge was asked, as it stands in a signature.
+
+    Args:
+        asked: What a record says of it.
+        forms: How its answers were held to a form, if they were.
+    """
+    return "+".join([manner_asked(asked.get("temperature"), asked.get("max_tokens")), *forms])
+
+
+def manner_asked(temperature: object, max_tokens: object) -> str:
     """What is known of how a judge is asked before it answers.
 
     >>> manner_asked(0.7, 1024), manner_asked(None, 512)
     ('t0.7+max1024', 'town+max512')
     """
-    heat = "town" if temperature is None else f"t{temperature:g}"
+    if isinstance(temperature, int | float):
+        temperature = f"{temperature:g}"  # a record from elsewhere may say anything
+    heat = "town" if temperature is None else f"t{temperature}"
     return f"{heat}+max{max_tokens}"
+
+
+def encoder_label(models: Iterable[str]) -> str:
+    """Who answered, as it stands in a signature.
+
+    >>> encoder_label(["a|b", "c"])
+    'judge/a_b+judge/c'
+    """
+    return "+".join(dict.fromkeys(f"judge/{model.replace('|', '_')}" for model in models))
 
 
 def answer_facts(judgements: Sequence[Judgement]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ _CHOICES = get_args(Choice)
 _LABELS = {"instruction": "Instruction", "target_caption": "Wanted", "source_caption": "Source"}
 _NAMES = ("The source picture:", "The left edit:", "The right edit:")
 _SYSTEM = "You compare two edits of a picture."
+_OPENING = "A picture was to be edited."
 _FORM = (
     'Answer with JSON alone: {"answer": "left"}, {"answer": "right"}, {"answer": "tie"} if both are equally good, or '
     '{"answer": "both_bad"} if neither would do.'
@@ -29,6 +30,8 @@ _SCHEMA = {
 }
 ASKED_AS = settings_digest([_SYSTEM, _SCHEMA])
 """Of what all questions about pairs have in common, but for what :func:`question_digest` is of."""
+TEMPLATE = settings_digest([_SYSTEM, _OPENING, _LABELS, _NAMES, _FORM, _SCHEMA])
+"""Of all words that questions about pairs have in common."""
 
 
 def shown_texts(item: EditItem) -> list[tuple[str, str]]:
@@ -46,7 +49,7 @@ def pair_question(item: EditItem, pictures: Sequence[Picture], question: str = Q
     """
     texts = "\n".join(f"{label}: {text}" for label, text in shown_texts(item))
     shown = (part for name, each in zip(_NAMES, pictures, strict=True) for part in (name, each))
-    parts = (f"A picture was to be edited.\n{texts}\n", *shown, f"{question} {_FORM}")
+    parts = (f"{_OPENING}\n{texts}\n", *shown, f"{question} {_FORM}")
     return Question(system=_SYSTEM, parts=parts, schema=_SCHEMA)
 
 
@@ -57,6 +60,19 @@ def question_digest(question: Question) -> str:
         for part in question.parts
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def template_label(template: str, question: str) -> str:
+    """What a judge of pairs is asked in words, but for those about an item, as it stands in a signature.
+
+    Args:
+        template: The digest of what all questions have in common.
+        question: In words.
+
+    >>> template_label(TEMPLATE, "Which is better?").partition("@")[0]
+    'pairs'
+    """
+    return f"pairs@{settings_digest([template, question])[:12]}"
 
 
 def read_choice(said: JudgeAnswer) -> Choice | None:

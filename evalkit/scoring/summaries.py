@@ -11,7 +11,7 @@ from evalkit.encoders.base import ABSENT, AnyEncoder, library_versions
 from evalkit.formatting import series
 from evalkit.images.pairs import ALPHA_RULE, ASPECT_RULE, MASK_RULE, SIZE_RULE
 from evalkit.images.stored import AnyImage
-from evalkit.judges.judgement import JudgeRecord
+from evalkit.judges.judgement import JudgeRecord, encoder_label
 from evalkit.metrics.base import REASONS, Metric, Signature, score_of_failed
 from evalkit.metrics.features import ItemFeature
 from evalkit.scores.frame import NO_EDIT, ItemScores, ScoreFrame
@@ -177,10 +177,9 @@ def signature(
 
 
 def _judge_signature(metric: Metric, judge: JudgeRecord, missing: Missing) -> Signature:
-    models = [model.replace("|", "_") for model in judge.models or [judge.judge]]
     return Signature(
         metric=metric.name,
-        encoder=_joined(f"judge/{model}" for model in models),
+        encoder=encoder_label(judge.models or [judge.judge]),
         image=judge.image,
         template=judge.rubric.label,
         dtype=str(judge.asked.get("dtype", "unknown")),

@@ -6,10 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from evalkit.judges.pairs import Choice
 from evalkit.storage.atomic import atomic_write
 
 Winner = Literal["a", "b", "tie", "both_bad"]
 """``both_bad`` is a tie of two edits neither of which would do."""
+AskedPair = tuple[str, str, str, Literal["a", "b"] | None, int | None, str | None, Winner | None]
+"""What was asked: item, the two methods, which was first, seed, question, and the vote expected of a check."""
 VOTES_FILE = "votes.jsonl"
 _Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
@@ -55,6 +58,11 @@ class Vote(BaseModel):
         return self
 
     @property
+    def asked(self) -> AskedPair:
+        """What its rater was shown."""
+        return self.item_id, self.a, self.b, self.first, self.seed, self.criterion, self.expected
+
+    @property
     def is_tie(self) -> bool:
         """Whether neither was preferred."""
         return self.winner in ("tie", "both_bad")
@@ -80,6 +88,21 @@ class Vote(BaseModel):
     def score_of_a(self) -> float:
         """1 where ``a`` was preferred, 0 where ``b`` was, ½ for a tie."""
         return {"a": 1.0, "b": 0.0}.get(self.winner, 0.5)
+
+
+def winner_of(first: Literal["a", "b"], answer: Choice) -> Winner:
+    """What an answer says of the two methods.
+
+    Args:
+        first: Which of them was on the left.
+        answer: Of a rater, who knows no method's name.
+
+    >>> winner_of("b", "left"), winner_of("b", "right"), winner_of("b", "tie")
+    ('b', 'a', 'tie')
+    """
+    if answer in ("tie", "both_bad"):
+        return answer
+    return first if answer == "left" else ("b" if first == "a" else "a")
 
 
 def vote_line(vote: Vote) -> str:

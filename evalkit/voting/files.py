@@ -12,11 +12,11 @@ from evalkit.judges.pairs import Choice
 from evalkit.storage.atomic import atomic_update, names_in_folder
 from evalkit.storage.documents import read_json
 from evalkit.votes.read import read_votes
-from evalkit.votes.records import Vote
+from evalkit.votes.records import Vote, winner_of
 from evalkit.voting.edits import VotedEdits
 from evalkit.voting.page import SIDES, data_url, described, render_page
 from evalkit.voting.plan import Ballot
-from evalkit.voting.session import AnswerError, rater_name, winner_of
+from evalkit.voting.session import AnswerError, rater_name
 from evalkit.voting.study import Study, read_study, write_study
 
 STUDY = "study.json"
@@ -176,7 +176,7 @@ def _as_votes(path: Path, answers: _AnswerFile, study: Study) -> Iterator[Vote]:
                 f"{path} answers ballot {each.n} of page {answers.page}, which has {len(ballots)}: it was changed by "
                 "hand. Ask its rater to save it again."
             )
-        yield ballots[each.n].vote(winner_of(ballots[each.n], each.answer), rater, each.seconds)
+        yield ballots[each.n].vote(winner_of(ballots[each.n].first, each.answer), rater, each.seconds)
 
 
 def _asked(vote: Vote) -> tuple[object, ...]:

@@ -1,10 +1,9 @@
 """A judge as a rater: it is shown the ballots of a study one by one, as people are, and says which edit is better."""
 
-import json
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -18,6 +17,7 @@ from evalkit.judges.budget import Budget
 from evalkit.judges.pairs import ASKED_AS, Choice, pair_question, question_digest, read_choice
 from evalkit.storage.documents import json_lines
 from evalkit.storage.prefetch import Progress, no_progress, prefetch
+from evalkit.votes.judged import PairJudgement, VotingJudge, words_file
 from evalkit.voting.page import SIDES
 from evalkit.voting.plan import Ballot
 from evalkit.voting.session import Session, append_line, cut_off
@@ -39,15 +39,6 @@ class JudgedBallots:
     """Ballots about which it could not be asked."""
     failure: str | None
     """Why not, of the first."""
-
-
-def words_file(votes: Path) -> Path:
-    """Where all that a judge says is kept, word for word, by the file of the votes.
-
-    >>> words_file(Path("votes.jsonl")).name
-    'votes.judgements.jsonl'
-    """
-    return votes.with_suffix(".judgements.jsonl")
 
 
 def judge_ballots(
@@ -73,7 +64,7 @@ def judge_ballots(
         OSError: An answer cannot be written.
         ImageError: A picture cannot be read.
     """
-    rater = session.join(judge.label)
+    rater = session.join(judge.label, VotingJudge.of(judge, options.settings))
     ballots, before = session.ballots(rater), session.answers(rater)
     left = [n for n in range(len(ballots)) if n not in before]
     budget = Budget.read(options.budget, options.settings.currency) if options.budget else None
@@ -91,7 +82,7 @@ def judge_ballots(
                 continue
             choice = read_choice(said)
             if (n, said.text) not in told:
-                append_line(words_file(session.path), json.dumps(_words(judge, n, said, choice), ensure_ascii=False))
+                append_line(words_file(session.path), _words(judge, n, ballots[n], said, choice).model_dump_json())
             not_read += choice is None
             if choice:
                 session.answer(rater, n, choice, round(said.seconds, 3))
@@ -137,8 +128,6 @@ def _told(words: Path, label: str) -> set[tuple[int, str]]:
     return {(line["ballot"], line["text"]) for line in lines if line["rater"] == label}
 
 
-def _words(judge: Judge, n: int, said: JudgeAnswer, choice: Choice | None) -> dict[str, object]:
-    return {
-        "rater": judge.label, "ballot": n, "answer": choice, "text": said.text, "finish": said.finish,
-        "model": said.model, "seconds": said.seconds, "cost": said.cost,
-    }  # fmt: skip
+def _words(judge: Judge, n: int, ballot: Ballot, said: JudgeAnswer, choice: Choice | None) -> PairJudgement:
+    shown = ballot.model_dump(exclude={"edit_type", "group"})
+    return PairJudgement(rater=judge.label, ballot=n, **shown, answer=choice, **asdict(said))

@@ -12,7 +12,8 @@ from pathlib import Path
 from evalkit.errors import DataError, OptionError
 from evalkit.judges.pairs import Choice
 from evalkit.storage.documents import LineError, json_lines
-from evalkit.votes.records import Vote, Winner, vote_line, write_votes
+from evalkit.votes.judged import VotingJudge
+from evalkit.votes.records import Vote, Winner, vote_line, winner_of, write_votes
 from evalkit.voting.edits import VotedEdits
 from evalkit.voting.plan import Ballot
 from evalkit.voting.study import Study, resumed, study_file, write_study
@@ -22,13 +23,6 @@ LONGEST_NAME = 60
 
 class AnswerError(DataError):
     """An answer, or a rater, that cannot be taken."""
-
-
-def winner_of(ballot: Ballot, answer: Choice) -> Winner:
-    """What an answer says of the two methods."""
-    if answer in ("tie", "both_bad"):
-        return answer
-    return ballot.first if answer == "left" else ("b" if ballot.first == "a" else "a")
 
 
 def answer_of(ballot: Ballot, winner: Winner) -> Choice:
@@ -50,20 +44,43 @@ class Session:
     """All that are in the file, in its order."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def join(self, name: str) -> int:
+    def join(self, name: str, judge: VotingJudge | None = None) -> int:
         """A rater's number; whoever is new gets ballots first, and whoever comes again goes on.
 
+        Args:
+            name: Of the rater.
+            judge: How it is asked, where it is no person.
+
         Raises:
-            AnswerError: The name is empty or too long.
+            AnswerError: The name is empty or too long, or is that of a judge, or of one that was asked otherwise.
             OSError: The record cannot be written.
         """
         name = rater_name(name)
         with self._lock:
             if name not in self.study.raters:
                 study = self.study.with_rater(name, self.edits)
+                study = study.model_copy(update={"judges": {**study.judges, **({name: judge} if judge else {})}})
                 write_study(study_file(self.path), study)
                 self.study = study
+            elif refusal := self._not_the_same(name, judge):
+                raise AnswerError(refusal)
             return list(self.study.raters).index(name)
+
+    def _not_the_same(self, name: str, judge: VotingJudge | None) -> str | None:
+        """Why somebody does not go on as a rater of that name: what a name says must be of one judge, or of nobody."""
+        before = self.study.judges.get(name)
+        if before is None and judge is None:
+            return None
+        if before is None or judge is None:
+            who = "a person" if before is None else "a judge"
+            return f"{name} is {who} in this study: take part under another name, or in another study."
+        old, new = (each.signature(self.study.question) for each in (before, judge))
+        if old == new:
+            return None
+        return (
+            f"{name} was asked otherwise in this study: expected {old}, got {new}. Give the same settings again, or "
+            "begin another study: --output FILE"
+        )
 
     def ballots(self, rater: int) -> tuple[Ballot, ...]:
         """What a rater is shown.
@@ -99,7 +116,7 @@ class Session:
         ballot = ballots[n]
         with self._lock:
             before = next((vote for vote in self.votes if vote.rater == name and ballot.answers(vote)), None)
-            new = ballot.vote(winner_of(ballot, answer), name, seconds) if answer else None
+            new = ballot.vote(winner_of(ballot.first, answer), name, seconds) if answer else None
             if before is None and new is not None:
                 append_line(self.path, vote_line(new))
                 self.votes.append(new)

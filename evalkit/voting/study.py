@@ -12,6 +12,7 @@ from evalkit.errors import DataError, OptionError
 from evalkit.judges.pairs import QUESTION
 from evalkit.storage.atomic import atomic_write
 from evalkit.storage.documents import read_json
+from evalkit.votes.judged import VotingJudge
 from evalkit.voting.edits import VotedEdits
 from evalkit.voting.plan import Ballot, Sampling, draw_ballots
 
@@ -49,6 +50,8 @@ class Study(BaseModel):
     evalkit: str
     raters: dict[str, tuple[Ballot, ...]] = {}
     """Rater to ballots, in the order in which they are shown."""
+    judges: dict[str, VotingJudge] = {}
+    """Those of the raters that are no people, and how each was asked."""
 
     @property
     def criterion(self) -> str | None:

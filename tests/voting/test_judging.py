@@ -12,12 +12,16 @@ from evalkit.cli import main
 from evalkit.encoders.cache import EmbeddingCache
 from evalkit.errors import BudgetSpentError, EndpointError
 from evalkit.judges.asking import JudgeOptions
-from evalkit.judges.base import JudgeAnswer, Picture
+from evalkit.judges.base import JudgeAnswer, JudgeSettings, Picture
 from evalkit.judges.open import open_judge
 from evalkit.judges.pairs import read_choice
 from evalkit.storage import endpoint
+from evalkit.votes.judged import PairJudgement, words_file
 from evalkit.votes.read import read_votes
-from evalkit.voting.judging import judge_ballots, words_file
+from evalkit.votes.records import winner_of
+from evalkit.voting.judging import judge_ballots
+from evalkit.voting.session import AnswerError
+from evalkit.voting.study import read_study, study_file
 from tests.support.judging import completes, fails, judge_server, pictures_in
 from tests.support.voting import opened, session_of, write_methods
 
@@ -110,6 +114,29 @@ def test_what_names_no_choice_is_no_vote_and_its_words_are_kept(edits, tmp_path,
         assert len(again.asked) == 1
         assert len(session.answers(0)) == 6
     assert len(words_file(path).read_text().splitlines()) == 7
+
+
+def test_a_study_says_how_each_judge_was_asked_and_its_words_what_they_are_about(edits, tmp_path, cache):
+    """A vote follows from a line of words alone; asked otherwise, or under the name of a person, a judge is refused."""
+    path, judge = tmp_path / "votes.jsonl", Scripted(LEFT)
+    with session_of(path, edits) as session:
+        session.join("http/another")
+        judge_ballots(session, judge, OPTIONS, cache)
+        votes = {vote.asked: vote.winner for vote in session.votes}
+        with pytest.raises(AnswerError, match="http/scripted is a judge in this study"):
+            session.join("http/scripted")
+        smaller = JudgeOptions(spec="", settings=JudgeSettings(image_size=512))
+        with pytest.raises(AnswerError, match=r"was asked otherwise .*img:1024-png.* got .*img:512-png"):
+            judge_ballots(session, judge, smaller, cache)
+        judge.label = "http/another"
+        with pytest.raises(AnswerError, match="http/another is a person in this study"):
+            judge_ballots(session, judge, OPTIONS, cache)
+    study, lines = read_study(study_file(path)), words_file(path).read_text().splitlines()
+    words = [PairJudgement.model_validate_json(line) for line in lines]
+    assert {name: (each.judge, each.image) for name, each in study.judges.items()} == {
+        "http/scripted": ("http/scripted", "1024-png")
+    }
+    assert {each.asked: winner_of(each.first, each.read_again) for each in words} == votes
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 
 from evalkit.errors import DataError, OptionError
 from evalkit.votes.read import read_votes
-from evalkit.voting.session import AnswerError, answer_of, append_line, open_session, winner_of
+from evalkit.votes.records import winner_of
+from evalkit.voting.session import AnswerError, answer_of, append_line, open_session
 from evalkit.voting.study import new_study, read_study, study_file
 from tests.support.voting import opened, session_of, without_source
 
@@ -205,8 +206,8 @@ def test_answers_and_winners_are_the_same_thing_seen_from_both_ends(edits, path)
     with session_of(path, edits) as session:
         for ballot in session.ballots(session.join("r")):
             for answer in ("left", "right", "tie", "both_bad"):
-                assert answer_of(ballot, winner_of(ballot, answer)) == answer
-            assert {winner_of(ballot, "left"), winner_of(ballot, "right")} == {"a", "b"}
+                assert answer_of(ballot, winner_of(ballot.first, answer)) == answer
+            assert {winner_of(ballot.first, "left"), winner_of(ballot.first, "right")} == {"a", "b"}
 
 
 def test_without_perfect_edits_the_checks_are_the_source_against_another_picture(edits):
