@@ -57,7 +57,10 @@ class Protocol:
     ``judge:overall|enc:…``; numbers of any other are refused. None: judges are shown, each by itself, and rank nobody.
     """
     votes: str | None = None
-    """The question on which votes rank, word for word. None: votes are shown and rank nobody."""
+    """The question on which votes of people rank, word for word. None: they are shown and rank nobody."""
+    voting_judge: str | None = None
+    """The one judge whose votes rank: its exact signature, question included, as a board shows it, ``enc:…|dtype:…``.
+    None: votes of judges are shown, those of each by themselves, and rank nobody."""
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """``evalkit vote``: a study in which people choose between edits, from the page that they see to its votes."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from evalkit.errors import EvalkitError, OptionError
 from evalkit.formatting import counted, listed
 
 if TYPE_CHECKING:
+    from evalkit.votes.records import Vote
     from evalkit.voting.edits import VotedEdits
     from evalkit.voting.session import Session
     from evalkit.voting.study import Study
@@ -121,13 +122,23 @@ def write(runs: tuple[str, ...], *, raters: int, target: Path, output: Output, *
     "--study", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
     help="The record of the pages that were answered.  [default: study.json beside the answers]",
 )  # fmt: skip
+@click.option("--rater", "only", metavar="NAME", multiple=True, help="Votes of this rater, and of no other.")
+@click.option("--without", metavar="NAME", multiple=True, help="No votes of this rater.")
 @_OUTPUT
 @output_options
-def merge(files: tuple[Path, ...], *, study: Path | None, target: Path, output: Output) -> None:
+def merge(
+    files: tuple[Path, ...],
+    *,
+    study: Path | None,
+    only: tuple[str, ...],
+    without: tuple[str, ...],
+    target: Path,
+    output: Output,
+) -> None:
     """Join what raters sent, and files of votes.
 
     A vote that is there twice counts once. Where a rater answered the same in two ways, neither counts, each case is
-    named, and the exit code is 3.
+    named, and the exit code is 3. With --rater or --without a file is divided, such as people from a judge.
     """
     from evalkit.votes.read import holds_votes
     from evalkit.votes.records import write_votes
@@ -136,12 +147,13 @@ def merge(files: tuple[Path, ...], *, study: Path | None, target: Path, output: 
     if target.exists() and not holds_votes(target):
         raise OptionError(f"{target} is there and holds no votes. Name another file: --output FILE")
     merged = merge_votes(files, study)
-    write_votes(target, merged.votes)
-    n_raters = len({vote.rater for vote in merged.votes})
+    votes = _of_raters(merged.votes, only, without)
+    write_votes(target, votes)
+    n_raters = len({vote.rater for vote in votes})
     output.json(
         {
             "votes": str(target),
-            "n_votes": len(merged.votes),
+            "n_votes": len(votes),
             "n_raters": n_raters,
             "n_duplicates": merged.n_duplicates,
             "conflicts": list(merged.conflicts),
@@ -151,12 +163,26 @@ def merge(files: tuple[Path, ...], *, study: Path | None, target: Path, output: 
     for note in merged.notes:
         output.note(note)
     again = f"; {counted(merged.n_duplicates, 'vote')} came again" if merged.n_duplicates else ""
-    output.line(f"{counted(len(merged.votes), 'vote')} of {counted(n_raters, 'rater')}{again}")
+    output.line(f"{counted(len(votes), 'vote')} of {counted(n_raters, 'rater')}{again}")
     output.first([f"{conflict}: neither counts" for conflict in merged.conflicts], 5, indent=2)
     output.line(f"Wrote {target}")
     output.line(f"Compare the methods: {command_line('compare', target)}")
     if merged.conflicts:
         sys.exit(ExitCode.PROBLEMS)
+
+
+def _of_raters(votes: "Sequence[Vote]", only: Sequence[str], without: Sequence[str]) -> "list[Vote]":
+    """The votes of some raters, or of all but some.
+
+    Raises:
+        OptionError: Nobody of a name votes.
+    """
+    raters = {vote.rater for vote in votes}
+    for name in (*only, *without):
+        if name not in raters:
+            known = listed(sorted(each or "nobody" for each in raters))
+            raise OptionError(f"There are no votes of {name}: expected some of {known}.")
+    return [vote for vote in votes if (not only or vote.rater in only) and vote.rater not in without]
 
 
 @vote.command(

@@ -3,7 +3,18 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from evalkit.votes.judged import VotingJudge
 
 ENTRY: Literal["evalkit.entry/1"] = "evalkit.entry/1"
 VERIFICATION: Literal["evalkit.verification/1"] = "evalkit.verification/1"
@@ -187,24 +198,33 @@ class VotesCard(LeaderboardRecord):
     name: Name
     """Of this collection; one that was published does not grow, another study is another collection."""
     title: Text
+    cast_by: Literal["people", "judge"] = "people"
+    """Who voted; what the votes themselves say of it must be the same."""
     raters: Text
-    """Who they are, and how they were found and paid."""
-    consent: Text
-    """What they agreed to: that their votes are published, under no name."""
+    """Who they are, and how they were found and paid; of a judge who ran it, and how."""
+    consent: Annotated[str, Field(validate_default=True)] = ""
+    """What people agreed to: that their votes are published, under no name. A judge is not asked."""
     licence: Text
     """Of the votes."""
     submitter: Submitter
 
+    @field_validator("consent")
+    @classmethod
+    def _of_people(cls, consent: str, info: ValidationInfo) -> str:
+        if (info.data.get("cast_by") == "judge") == bool(consent):
+            raise ValueError("expected what people agreed to where they voted, and nothing of a judge")
+        return consent
+
 
 class VotesRecord(VotesCard):
-    """``votes.json``: votes of people between entries of a board, which lie beside it in ``votes.jsonl``."""
+    """``votes.json``: votes between entries of a board, of people or of one judge; they lie in ``votes.jsonl``."""
 
     format: Literal["evalkit.votes/1"] = VOTES
     submitted: date
     question: Text
     """What raters were asked, word for word."""
     study: Text
-    """The id that was drawn when the study began; no two collections have it."""
+    """The id that was drawn when the study began; no two collections have it, but for those of its judges."""
     plan_sha256: Sha256
     """Of the study's record: who was shown what, in which order."""
     votes_per_rater: int
@@ -217,6 +237,17 @@ class VotesRecord(VotesCard):
     """Raters without a vote here, who failed more of their attention checks than they passed."""
     votes_sha256: Sha256
     """Of ``votes.jsonl``."""
+    judge: VotingJudge | None = None
+    """Who voted, where that was a judge, and how it was asked."""
+    words_sha256: Sha256 | None = None
+    """Of ``votes.judgements.jsonl``, where a judge voted."""
+
+    @model_validator(mode="after")
+    def _cast_by_whom(self) -> "VotesRecord":
+        expected = self.cast_by == "judge"
+        if (self.judge is not None, self.words_sha256 is not None) != (expected, expected):
+            raise ValueError("expected a judge with its words where cast_by says so, and neither of people")
+        return self
 
 
 class ReportedRow(LeaderboardRecord):

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from evalkit.errors import EntryError
-from evalkit.leaderboard.files import read_file
+from evalkit.leaderboard.files import LIMITS, read_file
 from evalkit.storage.atomic import atomic_write
 from evalkit.storage.documents import LineError, json_lines, parse_json
 from evalkit.storage.files import read_regular
@@ -89,9 +89,26 @@ def read_lines(path: Path, record: type[R]) -> tuple[R, ...]:
     Raises:
         EntryError: It is no plain file, or one of its lines is no JSON within bounds or not of the schema.
     """
+    return _parse_lines(path, read_file(path), record)
+
+
+def read_own_lines(path: Path, record: type[R]) -> tuple[R, ...]:
+    """A user's own file with a record per line, which may lie anywhere, and be a link.
+
+    Raises:
+        EntryError: One of its lines is no JSON within bounds or not of the schema, or it is larger than a board's.
+    """
+    try:
+        data = read_regular(path, limit=LIMITS[".jsonl"])
+    except OSError as failure:
+        raise EntryError(f"{path} cannot be read: {failure.strerror or failure}.") from None
+    return _parse_lines(path, data, record)
+
+
+def _parse_lines(path: Path, data: bytes, record: type[R]) -> tuple[R, ...]:
     found = []
     try:
-        for number, value in json_lines(BytesIO(read_file(path))):
+        for number, value in json_lines(BytesIO(data)):
             with _refusing(f"{path}, line {number}"):
                 found.append(record.model_validate(value))
     except LineError as failure:

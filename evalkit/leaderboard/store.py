@@ -9,7 +9,8 @@
         verification.json                    what the maintainers found
         pictures/ITEM.png                    a few edits, where the licences allow
         judgements/JUDGE/                    what a judge said of the edits: a run directory with judgements.jsonl
-    votes/BENCHMARK/VERSION/NAME/        votes of people between entries: votes.json and votes.jsonl
+    votes/BENCHMARK/VERSION/NAME/        votes between entries: votes.json and votes.jsonl
+        votes.judgements.jsonl               where a judge voted all that it said
     reported/NAME.yaml                   a table of the literature
     schema/NAME.schema.json              generated from the records
     site/                                templates of the site
@@ -40,11 +41,13 @@ from evalkit.leaderboard.records import SCHEMAS, Card, Entry, Level, OutputDiges
 from evalkit.leaderboard.records_io import read_json, read_lines, read_yaml
 from evalkit.registry import nearest
 from evalkit.scores.run import ITEMS, RECORD, MetricSummary, ScoredRun, read_run
+from evalkit.votes.judged import PairJudgement, words_file
 from evalkit.votes.records import VOTES_FILE, Vote
 
 ENTRY_FILE = "entry.json"
 OUTPUTS_FILE = "outputs.jsonl"
 VOTES_RECORD = "votes.json"
+WORDS_FILE = words_file(Path(VOTES_FILE)).name
 VERIFICATION_FILE = "verification.json"
 FILES = frozenset({ENTRY_FILE, OUTPUTS_FILE, VERIFICATION_FILE, RECORD, ITEMS, PICTURES, JUDGED})
 """All that an entry's folder may hold."""
@@ -102,16 +105,24 @@ class LoadedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedVotes:
-    """Votes of people between entries of a board, with their record."""
+    """Votes between entries of a board, of people or of one judge, with their record."""
 
     path: Path
     record: VotesRecord
     votes: tuple[Vote, ...]
+    words: tuple[PairJudgement, ...] = ()
+    """All that the judge said."""
 
     @property
     def name(self) -> str:
         """Among all boards: ``protocol/name``."""
         return f"{self.record.protocol}/{self.record.name}"
+
+    @property
+    def identity(self) -> str | None:
+        """The judge's signature: votes of two never stand in one table. None where people voted."""
+        judge = self.record.judge
+        return judge.signature(self.record.question, self.words) if judge else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +241,12 @@ class Leaderboard:
         for fault in self.faults(path):
             raise EntryError(f"{fault.path} is not read: {fault.reason}.")
         record = read_json(path / VOTES_RECORD, VotesRecord)
-        return LoadedVotes(path=path, record=record, votes=read_lines(path / VOTES_FILE, Vote))
+        return LoadedVotes(
+            path=path,
+            record=record,
+            votes=read_lines(path / VOTES_FILE, Vote),
+            words=read_lines(path / WORDS_FILE, PairJudgement) if record.judge else (),
+        )
 
     def reported_paths(self) -> list[Path]:
         """The file of every table of the literature, by name."""

@@ -18,7 +18,7 @@ from evalkit.leaderboard.records import AnomalyCheck, Card, Reported
 from evalkit.leaderboard.records_io import file_digest, read_yaml
 from evalkit.leaderboard.store import FILES, OUTPUTS_FILE, Leaderboard, LoadedEntry, LoadedVotes, schemas
 from evalkit.leaderboard.thumbnails import picture_fault
-from evalkit.leaderboard.votes import votes_problems
+from evalkit.leaderboard.votes_checks import copied_votes, votes_problems
 from evalkit.metrics.base import METRICS, REASONS, Metric, score_of_failed
 from evalkit.scores.frame import ItemScores, ScoreFrame
 from evalkit.scores.run import RECORD
@@ -34,7 +34,7 @@ CODES: Mapping[str, str] = {
     "wrong_protocol": "metrics, encoder, benchmark or settings are not the protocol's",
     "coverage": "items or seeds are absent, there twice, or not the benchmark's",
     "wrong_value": "a score outside of its metric's range, or without a value and a reason",
-    "wrong_judgement": "what was read in a judge's answer is not what its words say",
+    "wrong_judgement": "what was read in a judge's answer, or its vote, is not what its words say",
     "wrong_mean": "a mean or interval that does not follow from the per-item scores",
     "wrong_vote": "a vote that is on nothing of the board, there twice, or of a rater who does not count",
     "duplicate_entry": "two entries with the same edits, or two collections of one study's votes",
@@ -289,7 +289,8 @@ _CHECKS: tuple[tuple[str, Callable[[_Checked], Iterator[str]]], ...] = (
 def _votes_problems(
     leaderboard: Leaderboard, entries: Sequence[LoadedEntry], faulty: Collection[Path]
 ) -> Iterator[EntryProblem]:
-    studies: dict[str, str] = {}
+    studies: dict[tuple[str, str], str] = {}
+    collections: list[LoadedVotes] = []
     for path in leaderboard.votes_paths():
         if path in faulty:
             continue
@@ -299,14 +300,20 @@ def _votes_problems(
             yield _problem("unreadable", path, leaderboard, str(failure))
             continue
         of_board = [entry for entry in entries if entry.record.protocol == found.record.protocol]
-        first = studies.setdefault(found.record.study, found.name)
+        raters = found.record.judge.judge if found.record.judge else "people"
+        first = studies.setdefault((found.record.study, raters), found.name)
         if found.name != "/".join(path.parts[-3:]):
             yield _problem("wrong_place", path, leaderboard, f"the votes are called {found.name}")
         elif first != found.name:
-            yield _problem("duplicate_entry", path, leaderboard, f"these are votes of the study of {first}")
+            message = f"these are votes of the study of {first}, and of {raters} as well"
+            yield _problem("duplicate_entry", path, leaderboard, message)
         elif not _unread(leaderboard, found, of_board):  # whose problem has been named
+            collections.append(found)
             for code, message in votes_problems(found, of_board):
                 yield _problem(code, path, leaderboard, message)
+    for found in collections:
+        for message in copied_votes(found, collections):
+            yield _problem("wrong_vote", found.path, leaderboard, message)
 
 
 def _unread(leaderboard: Leaderboard, found: LoadedVotes, entries: Sequence[LoadedEntry]) -> bool:

@@ -1,4 +1,7 @@
-"""What votes say on a board: a table for each collection, which ranks only where the protocol names its question."""
+"""What votes say on a board: a table for each collection, of people or of one judge.
+
+It ranks only where the protocol names what people were asked, or the judge.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +63,8 @@ def vote_tables(
 
 def _results(protocol: Protocol, votes: LoadedVotes, entries: dict[str, LoadedEntry]) -> VoteResults:
     comparison = compare_votes(votes.path / VOTES_FILE, alpha=ALPHA)
-    criterion, is_ranking = comparison.criteria[0], protocol.votes == votes.record.question
+    criterion, judge = comparison.criteria[0], votes.identity
+    is_ranking = protocol.votes == votes.record.question if judge is None else protocol.voting_judge == judge
     abilities = {row.method: row for row in criterion.result.ranking.methods}
     methods = [name for name, row in abilities.items() if row.mean is not None and entries[name].card.kind == "method"]
     among = [pair for pair in criterion.result.pairs if {pair.a, pair.b} <= set(methods)]

@@ -1,25 +1,21 @@
-"""Votes on the board: submitting those of a study, and everything that can be checked of them without their raters."""
+"""Submitting votes: those of people under no name, or those of one judge with its words, onto the board of entries."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evalkit.benchmarks.base import Benchmark
-from evalkit.benchmarks.controls import CONTROLS, controls_of
-from evalkit.errors import EntryError, EvalkitError
-from evalkit.formatting import counted
-from evalkit.judges.open import JUDGES
-from evalkit.leaderboard.digests import outputs_digest
-from evalkit.leaderboard.protocol import covered_benchmark, get_protocol
+from evalkit.errors import EntryError
+from evalkit.leaderboard.protocol import get_protocol
 from evalkit.leaderboard.records import VotesCard, VotesRecord
-from evalkit.leaderboard.records_io import file_digest, read_own_yaml, write_json, write_text
-from evalkit.leaderboard.store import VOTES_RECORD, Leaderboard, LoadedEntry, LoadedVotes
+from evalkit.leaderboard.records_io import read_own_lines, read_own_yaml, write_json, write_text
+from evalkit.leaderboard.store import VOTES_RECORD, WORDS_FILE, Leaderboard, LoadedVotes
+from evalkit.leaderboard.votes_checks import content_problems, fails_checks
 from evalkit.storage.atomic import atomic_update
+from evalkit.votes.judged import PairJudgement, VotingJudge, is_judges_name
 from evalkit.votes.read import read_votes
-from evalkit.votes.records import VOTES_FILE, Vote, vote_line
+from evalkit.votes.records import VOTES_FILE, AskedPair, Vote, vote_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +30,10 @@ class CollectedStudy:
     """Of each rater, without checks."""
     checks: int
     plan_sha256: str
+    shown: Mapping[str, frozenset[AskedPair]]
+    """Rater, or page, to all that it shows."""
+    judges: Mapping[str, VotingJudge]
+    """Those of the raters that are no people, and how each was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,58 +42,123 @@ class SubmittedVotes:
 
     votes: LoadedVotes
     left_out: tuple[str, ...]
-    """Raters who failed more attention checks than they passed."""
-    judges: tuple[str, ...]
-    """Judges who voted in the same study, and are no people."""
+    """People who failed more attention checks than they passed."""
 
 
-def submit_votes(path: Path, card: Path, study: CollectedStudy, leaderboard: Leaderboard) -> SubmittedVotes:
-    """Put the votes of a study on the board that its methods stand on; raters are called ``r1``, ``r2``, … there.
+def submit_votes(
+    path: Path, card: Path, study: CollectedStudy, leaderboard: Leaderboard, *, words: Path | None = None
+) -> SubmittedVotes:
+    """Put the votes of a study on the board that its methods stand on; people are called ``r1``, ``r2``, … there.
+
+    Whether a judge voted is read in the votes, the study and the words, and the card must say the same.
 
     Args:
-        path: The votes.
+        path: The votes, of people or of one judge.
         card: ``VOTES.yaml``: see :class:`~evalkit.leaderboard.records.VotesCard`.
         study: What they were collected by.
         leaderboard: Where they go.
+        words: What judges of the study said; None where none was asked.
 
     Raises:
-        EntryError: The card is incomplete, the name is taken, the votes are on other edits than the entries', or nobody
-            is left who voted.
+        EntryError: The card is incomplete or says that others voted, the name is taken, people and judges are in one
+            file, the votes are on other edits than the entries' or on what the study does not show, a judge's are not
+            what its words say, or nobody is left who voted.
         DataError: The table of votes cannot be read.
     """
     said = read_own_yaml(card, VotesCard)
     place = leaderboard.votes_path(get_protocol(said.protocol).name, said.name)
     if place.exists():
         raise EntryError(f"{place} exists already, and what has landed does not change. Give the votes another name.")
-    everything = read_votes(path).votes
-    names = list(dict.fromkeys(vote.rater or "" for vote in everything))
+    votes = read_votes(path).votes
+    spoken = read_own_lines(words, PairJudgement) if words else ()
+    judge = _judge_of(path, votes, {*study.judges, *(each.rater for each in spoken)})
+    if said.cast_by != ("judge" if judge else "people"):
+        raise EntryError(
+            f"{card} says that votes are cast by {said.cast_by}, and {path} holds votes of {judge or 'people'}. Say "
+            f"there: cast_by: {'judge, and no consent' if judge else 'people'}"
+        )
+    _check_shown(path, votes, study, judge)
+    if judge is None:
+        found, left_out = _of_people(path, votes)
+        record = _record(said, study, found, n_left_out=len(left_out))
+        collection = LoadedVotes(path=place, record=record, votes=found)
+    else:
+        left_out, own = (), tuple(each for each in spoken if each.rater == judge)
+        record = _record(said, study, votes, judge=_how_asked(path, judge, study, own), words=own)
+        collection = LoadedVotes(path=place, record=record, votes=votes, words=own)
+    for _, message in content_problems(collection, leaderboard.entries(said.protocol)):
+        raise EntryError(f"{path} cannot stand on the board: {message}")
+    _write(collection)
+    return SubmittedVotes(votes=leaderboard.read_votes(place), left_out=left_out)
+
+
+def _judge_of(path: Path, votes: Sequence[Vote], known: Collection[str]) -> str | None:
+    """The judge whose votes these are; None where they are people's.
+
+    Args:
+        path: What messages call the votes.
+        votes: All of the file.
+        known: The names of judges, beside those that are called as judges are.
+    """
+    names = list(dict.fromkeys(vote.rater or "" for vote in votes))
     if "" in names:
         raise EntryError(f"{path} holds votes of nobody: expected a rater in every line. Collect them: evalkit vote")
-    judges = tuple(name for name in names if "/" in name and name.partition("/")[0] in JUDGES.names())
-    left_out = tuple(name for name in names if name not in judges and _fails_checks(everything, name))
-    known = {name: f"r{n}" for n, name in enumerate((n for n in names if n not in {*judges, *left_out}), 1)}
-    votes = [vote.model_copy(update={"rater": known[vote.rater]}) for vote in everything if vote.rater in known]
-    if not votes:
+    judges = [name for name in names if name in known or is_judges_name(name)]
+    if judges and len(names) > 1:
+        other = f"the judge {judges[1]}" if len(judges) == len(names) else "people"
         raise EntryError(
-            f"{path} holds no vote of a person who passes the attention checks. What a judge says goes with the entry "
-            "that it is about: evalkit submit FOLDER --card METHOD.yaml --judge SPEC"
+            f"{path} holds votes of the judge {judges[0]} and of {other}, which never share a table. Divide "
+            f"them, and submit each by itself with --study FILE: evalkit vote merge {path} --rater {judges[0]} "
+            "--output FILE, and with --without in the place of --rater"
         )
-    text = "".join(f"{vote_line(vote)}\n" for vote in votes)
-    record = _record(said, study, len(left_out), text)
-    found = LoadedVotes(path=place, record=record, votes=tuple(votes))
-    for _, message in _content_problems(found, leaderboard.entries(said.protocol)):
-        raise EntryError(f"{path} cannot stand on the board: {message}")
-    try:
-        with atomic_update(place) as new:
-            write_text(new / VOTES_FILE, text)
-            write_json(new / VOTES_RECORD, record)
-    except OSError as failure:
-        what = f"{failure.filename or place} cannot be written: {failure.strerror}"
-        raise EntryError(f"{what}. Make room there, and run the same command again.") from failure
-    return SubmittedVotes(votes=leaderboard.read_votes(place), left_out=left_out, judges=judges)
+    return judges[0] if judges else None
 
 
-def _record(said: VotesCard, study: CollectedStudy, n_left_out: int, text: str) -> VotesRecord:
+def _check_shown(path: Path, votes: Sequence[Vote], study: CollectedStudy, judge: str | None) -> None:
+    """Every rater voted on what the study shows to one of its raters: a judge itself, a person any that is no judge."""
+    raters = [judge] if judge else [name for name in study.shown if name not in study.judges]
+    asked: dict[str | None, set[AskedPair]] = {}
+    for vote in votes:
+        asked.setdefault(vote.rater, set()).add(vote.asked)
+    for name, pairs in asked.items():
+        if not any(pairs <= study.shown.get(rater, frozenset()) for rater in raters):
+            raise EntryError(
+                f"{path} holds votes of {name} on what the study shows no {'such judge' if judge else 'person'}. Name "
+                "the record of the study that they were cast in: --study FILE"
+            )
+
+
+def _of_people(path: Path, votes: Sequence[Vote]) -> tuple[tuple[Vote, ...], tuple[str, ...]]:
+    """The votes that count, under numbers, and who is left out."""
+    names = list(dict.fromkeys(vote.rater or "" for vote in votes))
+    left_out = tuple(name for name in names if fails_checks(votes, name))
+    numbers = {name: f"r{n}" for n, name in enumerate((n for n in names if n not in left_out), 1)}
+    kept = tuple(vote.model_copy(update={"rater": numbers[vote.rater]}) for vote in votes if vote.rater in numbers)
+    if not kept:
+        raise EntryError(f"{path} holds no vote of a person who passes the attention checks. Ask others: evalkit vote")
+    return kept, left_out
+
+
+def _how_asked(path: Path, judge: str, study: CollectedStudy, words: Sequence[PairJudgement]) -> VotingJudge:
+    """What the study says of a judge, where its words were kept as well."""
+    if judge not in study.judges or not words:
+        lacks = "how it was asked" if words else "what it said"
+        raise EntryError(
+            f"{path} holds votes of the judge {judge}, and nothing beside it says {lacks}. Have it vote again: evalkit "
+            "vote judge RUN RUN --judge SPEC --output FILE"
+        )
+    return study.judges[judge]
+
+
+def _record(
+    said: VotesCard,
+    study: CollectedStudy,
+    votes: Iterable[Vote],
+    *,
+    n_left_out: int = 0,
+    judge: VotingJudge | None = None,
+    words: Sequence[PairJudgement] = (),
+) -> VotesRecord:
     return VotesRecord(
         **said.model_dump(),
         submitted=datetime.now(UTC).date(),
@@ -104,119 +169,28 @@ def _record(said: VotesCard, study: CollectedStudy, n_left_out: int, text: str) 
         checks_per_rater=study.checks,
         methods=dict(study.methods),
         n_left_out=n_left_out,
-        votes_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        votes_sha256=hashlib.sha256(_lines(votes).encode()).hexdigest(),
+        judge=judge,
+        words_sha256=hashlib.sha256(_word_lines(words).encode()).hexdigest() if judge else None,
     )
 
 
-def votes_problems(found: LoadedVotes, entries: Sequence[LoadedEntry]) -> Iterator[tuple[str, str]]:
-    """The first problem of a collection of votes: code and sentence.
-
-    Args:
-        found: The votes.
-        entries: Of their board.
-    """
-    for code, messages in (("unknown_file", _unknown_files(found)), ("wrong_digest", _other_content(found))):
-        if message := next(messages, None):
-            yield code, message
-            return
-    yield from _content_problems(found, entries)
+def _lines(votes: Iterable[Vote]) -> str:
+    return "".join(f"{vote_line(vote)}\n" for vote in votes)
 
 
-def _content_problems(found: LoadedVotes, entries: Sequence[LoadedEntry]) -> Iterator[tuple[str, str]]:
-    """The first problem of votes and record, whatever files they are in."""
+def _word_lines(words: Iterable[PairJudgement]) -> str:
+    return "".join(f"{each.model_dump_json(exclude_none=True)}\n" for each in words)
+
+
+def _write(found: LoadedVotes) -> None:
+    """All files of a collection at once."""
     try:
-        benchmark = covered_benchmark(get_protocol(found.record.protocol))
-    except EvalkitError as failure:
-        yield "wrong_protocol", str(failure)
-        return
-    for code, messages in (
-        ("wrong_digest", _other_edits(found.record, entries)),
-        ("wrong_vote", _wrong_votes(found, benchmark, entries)),
-        ("wrong_vote", _wrong_raters(found)),
-    ):
-        if message := next(messages, None):
-            yield code, message
-            return
-
-
-def _unknown_files(found: LoadedVotes) -> Iterator[str]:
-    """Files that no collection has."""
-    for path in sorted(found.path.iterdir()):
-        if path.name not in (VOTES_RECORD, VOTES_FILE):
-            yield f"expected only {VOTES_RECORD} and {VOTES_FILE}, got {path.name}"
-
-
-def _other_content(found: LoadedVotes) -> Iterator[str]:
-    digest = file_digest(found.path / VOTES_FILE)
-    if digest != found.record.votes_sha256:
-        yield f"{VOTES_FILE} has SHA-256 {digest[:12]}…, its record was made with {found.record.votes_sha256[:12]}…"
-
-
-def _other_edits(record: VotesRecord, entries: Sequence[LoadedEntry]) -> Iterator[str]:
-    known = {entry.method: outputs_digest(entry.outputs) for entry in entries}
-    for method, digest in record.methods.items():
-        if method not in known:
-            yield f"votes on {method}, which has no entry under {record.protocol}. Submit that: evalkit submit FOLDER"
-        elif known[method] != digest:
-            yield (
-                f"other pictures of {method} were voted on: the entry's edits have the digest {known[method][:12]}…, "
-                f"got {digest[:12]}…. Vote on the edits of the entry, and on no others: evalkit vote FOLDER FOLDER"
-            )
-    if len(record.methods) < 2:
-        yield f"votes are between two entries or more, got {', '.join(record.methods) or 'none'}"
-
-
-def _wrong_votes(found: LoadedVotes, benchmark: Benchmark, entries: Sequence[LoadedEntry]) -> Iterator[str]:
-    """Votes that are not on an item and two entries of the board, as the benchmark and the study have them."""
-    items = {item.item_id: item for item in benchmark.items}
-    seeds = {entry.method: {output.seed for output in entry.outputs} | {None} for entry in entries}
-    controls = {*CONTROLS, *controls_of(benchmark)}
-    for number, vote in enumerate(found.votes, 1):
-        where = f"vote {number}, of {vote.rater or 'nobody'}"
-        item = items.get(vote.item_id)
-        if item is None:
-            yield f"{where}: {vote.item_id} is no item of {benchmark.name}"
-            continue
-        if (vote.group, vote.edit_type) != (item.group, item.edit_type):
-            expected = f"{item.group}, {item.edit_type}"
-            yield f"{where}: expected group and edit type {expected}, got {vote.group}, {vote.edit_type}"
-        between = controls if vote.expected else found.record.methods
-        if not {vote.a, vote.b} <= set(between):
-            kind = "an attention check is between two controls" if vote.expected else "a vote is between two entries"
-            yield f"{where}: {kind} of the study, got {vote.a} and {vote.b}"
-        elif not vote.expected and any(vote.seed not in seeds.get(name, ()) for name in (vote.a, vote.b)):
-            yield f"{where}: there are no edits of seed {vote.seed}"
-        if vote.criterion not in (None, found.record.question):
-            yield f"{where}: another question was asked, '{vote.criterion:.60}'"
-        if vote.first is None:
-            yield f"{where}: nobody says which edit was shown first"
-
-
-def _wrong_raters(found: LoadedVotes) -> Iterator[str]:
-    """Raters without a name, who answered the same twice or more than the plan has, or did not look."""
-    asked = Counter(
-        (vote.rater, vote.item_id, *sorted((vote.a, vote.b)), vote.seed, vote.expected is None) for vote in found.votes
-    )
-    for (rater, item_id, a, b, *_), n in asked.items():
-        if n > 1:
-            yield f"{rater} voted {n} times on {item_id}, {a} or {b}: expected one vote"
-    for rater in dict.fromkeys(vote.rater for vote in found.votes):
-        if rater is None:
-            yield "a vote of nobody: expected a rater in every line"
-            continue
-        n_checks = sum(vote.rater == rater and vote.expected is not None for vote in found.votes)
-        n_votes = sum(vote.rater == rater and vote.expected is None for vote in found.votes)
-        for what, n, most in (
-            ("vote", n_votes, found.record.votes_per_rater),
-            ("attention check", n_checks, found.record.checks_per_rater),
-        ):
-            if n > most:
-                yield f"{rater} has {counted(n, what)}, and the plan has {most}"
-        if _fails_checks(found.votes, rater):
-            yield f"{rater} failed more attention checks than passed, and does not count"
-
-
-def _fails_checks(votes: Sequence[Vote], rater: str) -> bool:
-    """Whether a rater failed more attention checks than passed: who votes by lot does so in two cases of three."""
-    checks = [vote.winner == vote.expected for vote in votes if vote.rater == rater and vote.expected is not None]
-    return sum(checks) < len(checks) - sum(checks)
+        with atomic_update(found.path) as new:
+            write_text(new / VOTES_FILE, _lines(found.votes))
+            if found.record.judge:
+                write_text(new / WORDS_FILE, _word_lines(found.words))
+            write_json(new / VOTES_RECORD, found.record)
+    except OSError as failure:
+        what = f"{failure.filename or found.path} cannot be written: {failure.strerror}"
+        raise EntryError(f"{what}. Make room there, and run the same command again.") from failure

@@ -67,7 +67,7 @@ class PairJudgement(BaseModel):
     seed: int | None = None
     criterion: str | None = None
     expected: Winner | None = None
-    answer: Choice | None
+    answer: Choice | None = None
     """What was read in it; None where it names no choice, which is no vote."""
     text: str
     """Word for word."""

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from evalkit.arrays import Floats, Indices
-from evalkit.votes.records import Vote, Winner
+from evalkit.votes.records import AskedPair, Vote, Winner
 
 SHARED_EVERY = 4
 """Of so many ballots of a rater one is shared with another rater."""
@@ -62,6 +62,11 @@ class Ballot(BaseModel):
     def right(self) -> str:
         """The method whose edit is on the right."""
         return self.b if self.first == "a" else self.a
+
+    @property
+    def asked(self) -> AskedPair:
+        """As the votes on it have it."""
+        return self.vote("tie", "anybody").asked
 
     def vote(self, winner: Winner, rater: str, seconds: float | None = None) -> Vote:
         """The vote that an answer makes of it."""

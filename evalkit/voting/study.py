@@ -100,6 +100,15 @@ def study_file(votes: Path) -> Path:
     return votes.with_suffix(".study.json")
 
 
+def votes_of_study(record: Path) -> Path:
+    """The file of the votes, by the record of their study: what :func:`study_file` was given.
+
+    >>> votes_of_study(Path("votes.study.json")).name
+    'votes.jsonl'
+    """
+    return record.with_name(f"{record.name.removesuffix('.json').removesuffix('.study')}.jsonl")
+
+
 def write_study(path: Path, study: Study) -> None:
     """Write the record; it is there whole or not at all.
 

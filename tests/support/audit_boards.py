@@ -115,7 +115,8 @@ def board_page(board, entries):
             up="", here="drawn/v1", whole=True, protocol=board.protocol, benchmark=benchmark,
             board=summary_of(board, benchmark, BoardPictures()), metrics=metric_columns(board.protocol),
             ranges=column_ranges(board.protocol, entries), warnings={entry.method: () for entry in entries},
-            licences=[], plot=trade_off_plot(board), narrow_plot=None, reported=[], vote_tables=board.votes, judges=[],
+            licences=[], plot=trade_off_plot(board), narrow_plot=None, reported=[], vote_tables=board.votes,
+            judge_vote_tables=[], judges=[],
         )
     )  # fmt: skip
 

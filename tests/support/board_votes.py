@@ -2,11 +2,14 @@
 
 import numpy as np
 import yaml
+from click.testing import CliRunner
 
-from evalkit.leaderboard.votes import CollectedStudy, submit_votes
+from evalkit.cli import main
+from evalkit.cli.submit_votes import collected_by
+from evalkit.leaderboard.votes import submit_votes
 from evalkit.votes.records import write_votes
 from evalkit.voting.edits import open_methods
-from evalkit.voting.study import new_study, read_study, study_file, write_study
+from evalkit.voting.study import new_study, study_file, write_study
 from tests.support.boards import HOSTILE
 from tests.support.judged import folder_of
 
@@ -68,13 +71,38 @@ def card_file(root, **changes):
 def have_voted(board, root):
     """The board with the votes of four raters, whoever collected them being hostile."""
     votes = study_of(root)
-    record = read_study(study_file(votes))
-    study = CollectedStudy(
-        id=record.id,
-        question=record.question,
-        methods=record.methods,
-        votes=record.votes,
-        checks=record.checks,
-        plan_sha256="0" * 64,
-    )
-    return submit_votes(votes, card_file(root), study, board).votes
+    return submit_votes(votes, card_file(root), collected_by(study_file(votes)), board).votes
+
+
+def judge_votes(root, spec, *, output="judged.jsonl", settings=(), methods=tuple(TRUE), exit_code=0):
+    """A judge votes as ``evalkit vote judge`` has it: on the edits of entries, into a study that may have begun.
+
+    Returns:
+        The file of the votes.
+    """
+    runs = [f"{name}={folder_of(root / 'voted', name)}" for name in methods]
+    arguments = [
+        "vote",
+        "judge",
+        *runs,
+        "--judge",
+        spec,
+        "--votes",
+        "24",
+        "--checks",
+        "3",
+        "--output",
+        str(root / output),
+    ]
+    done = CliRunner().invoke(main, [*arguments, *(part for each in settings for part in ("--judge-set", each))])
+    assert done.exit_code == exit_code, done.output
+    return root / output
+
+
+def judges_card(root, **changes):
+    """The card of a judge's votes as a file."""
+    card = votes_card(**{"cast_by": "judge", "name": "judged", "raters": "On a machine of our own.", **changes})
+    del card["consent"]
+    path = root / f"{card['name']}.yaml"
+    path.write_text(yaml.safe_dump(card, allow_unicode=True), encoding="utf-8")
+    return path

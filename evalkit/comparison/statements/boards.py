@@ -54,6 +54,11 @@ JUDGES_APART = (
     "Every judge has a table of its own: model, rubric, manner of asking, pictures and number of answers are its "
     "signature, and numbers of two signatures never stand in one column, ranking or mean."
 )
+JUDGES_VOTES = (
+    "A judge that votes is shown pairs as people are, and has a table of its own: model, question, manner of asking "
+    "and pictures are its signature. Its votes are never among those of people or of another judge; each is read again in "
+    "the words that its submitter sent, and nobody has checked that the judge said them, or of these pictures."
+)
 VOTES = (
     "Votes are those of people who were shown two edits of one item side by side, without names. Abilities are those "
     "of Davidson's Bradley–Terry model with ties, in log-odds, with intervals robust to raters and to groups of items: "
@@ -80,8 +85,27 @@ def about_judge(metric: str | None) -> str:
     )
 
 
+def about_judges_votes(criterion: ComparedCriterion, *, ranks: bool) -> str:
+    """What the votes of a judge rest on, and what they decide on a board.
+
+    Args:
+        criterion: What was found.
+        ranks: Whether the protocol names this judge for votes.
+    """
+    basis = (
+        f"{counted(criterion.n_votes, 'vote')} of one judge on {counted(criterion.n_items, 'item')} in "
+        f"{counted(criterion.n_groups, 'group')}."
+    )
+    if not ranks:
+        return f"{NOT_RANKING}: the protocol does not name this judge for votes. {basis}"
+    return (
+        "The protocol names this judge for votes, which rank: sets of ranks that the Holm-corrected decisions on all "
+        f"pairs allow; controls are shown and not ranked. {basis}"
+    )
+
+
 def about_votes(criterion: ComparedCriterion, n_left_out: int, *, ranks: bool) -> str:
-    """What votes rest on, and what they decide on a board.
+    """What votes of people rest on, and what they decide on a board.
 
     Args:
         criterion: What was found.

@@ -31,7 +31,7 @@ from evalkit.leaderboard.site.views import (
     short_licence,
     warnings_of,
 )
-from evalkit.leaderboard.store import OUTPUTS_FILE, Leaderboard, LoadedEntry
+from evalkit.leaderboard.store import OUTPUTS_FILE, WORDS_FILE, Leaderboard, LoadedEntry
 from evalkit.leaderboard.verify import require_verified
 from evalkit.report.page.render import script_data
 from evalkit.scores.run import ITEMS
@@ -135,7 +135,8 @@ def write_lists(
         warnings={entry.method: warnings_of(entry, known.anomalies[entry.method]) for entry in entries},
         licences=sorted({short_licence(entry.card.licence) for entry in entries}),
         plot=trade_off_plot(board),
-        vote_tables=board.votes,
+        vote_tables=[table for table in board.votes if not table.votes.record.judge],
+        judge_vote_tables=[table for table in board.votes if table.votes.record.judge],
         judges=[(table, judge_columns(table.rubric)) for table in board.judges],
         narrow_plot=trade_off_plot(board, width=360, height=420),
         reported=reported,
@@ -189,6 +190,9 @@ def _write_downloads(data: Path, board: Board, entries: Sequence[LoadedEntry]) -
     for table in board.votes:
         votes = read_file(table.votes.path / VOTES_FILE).decode()
         write_text(data / f"{table.votes.record.name}.votes.jsonl", votes)
+        if table.votes.record.judge:
+            words = read_file(table.votes.path / WORDS_FILE).decode()
+            write_text(data / f"{table.votes.record.name}.votes.judgements.jsonl", words)
     for entry in entries:
         write_text(data / f"{entry.method}.jsonl", read_file(entry.path / ITEMS).decode())
         for judged in entry.judged:

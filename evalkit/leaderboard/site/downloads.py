@@ -89,6 +89,7 @@ def _judge(table: JudgeTable) -> dict[str, Any]:
 def _votes(table: VoteResults) -> dict[str, Any]:
     return {
         "record": table.votes.record.model_dump(mode="json"),
+        "judge": table.votes.identity,
         "ranks": table.is_ranking,
         "entries": [
             {

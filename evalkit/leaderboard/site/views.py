@@ -25,6 +25,7 @@ from evalkit.leaderboard.vote_tables import VoteResults
 from evalkit.metrics.base import METRICS
 from evalkit.report.page.cells import SIGNS
 from evalkit.report.page.render import breakable
+from evalkit.votes.judged import VotingJudge
 
 _LONGEST_ANSWER = 600
 """Characters of a judge's answer that a page shows."""
@@ -129,12 +130,27 @@ def _interval(low: float | None, high: float | None) -> str:
 
 def _judge_words(judge: JudgeRecord) -> str:
     """How a judge was asked, for people."""
-    temperature, size = judge.asked.get("temperature"), judge.image.partition("-")
-    heat = "the server's own temperature" if temperature is None else f"temperature {temperature:g}"
     return (
-        f"Rubric {judge.rubric.title} ({judge.rubric.label}); {counted(judge.repeats, 'answer')} per edit at {heat}; "
-        f"pictures of at most {size[0]} pixels a side, as {size[2]}"
+        f"Rubric {judge.rubric.title} ({judge.rubric.label}); {counted(judge.repeats, 'answer')} per edit at "
+        f"{_asked_words(judge)}"
     )
+
+
+def _asked_words(judge: JudgeRecord | VotingJudge) -> str:
+    """At what temperature a judge answered, and what pictures it was sent."""
+    temperature, size = judge.asked.get("temperature"), judge.image.partition("-")
+    shown = f"{temperature:g}" if isinstance(temperature, int | float) else temperature
+    heat = "the server's own temperature" if temperature is None else f"temperature {shown}"
+    return f"{heat}; pictures of at most {size[0]} pixels a side, as {size[2]}"
+
+
+def _voter_words(table: VoteResults) -> str:
+    """How a judge that votes was asked, and how it did at the attention checks, for people."""
+    words, judge = table.votes.words, table.votes.record.judge
+    n_unread = sum(each.answer is None for each in words)
+    checks = _checks_words(table)
+    asked = f"One answer per pair at {_asked_words(judge)}" if judge else ""
+    return f"{asked}. {n_unread} of {counted(len(words), 'answer')} named no choice; {checks[:1].lower()}{checks[1:]}."
 
 
 def _vote_notes(table: VoteResults) -> list[str]:
@@ -145,15 +161,20 @@ def _vote_notes(table: VoteResults) -> list[str]:
 def _rater_words(table: VoteResults) -> str:
     """How raters did at the attention checks, and how many of them vote as by chance."""
     raters = table.comparison.raters
-    n_checks, n_failed = (sum(getattr(rater, name) for rater in raters) for name in ("n_checks", "n_failed_checks"))
     flagged = sum(rater.agreement.is_flagged for rater in raters)
-    checks = f"{n_failed} of {counted(n_checks, 'attention check')} failed" if n_checks else "No attention checks"
-    return f"{checks}; {flagged} of {counted(len(raters), 'rater')} as by chance."
+    return f"{_checks_words(table)}; {flagged} of {counted(len(raters), 'rater')} as by chance."
+
+
+def _checks_words(table: VoteResults) -> str:
+    raters = table.comparison.raters
+    n_checks, n_failed = (sum(getattr(rater, name) for rater in raters) for name in ("n_checks", "n_failed_checks"))
+    return f"{n_failed} of {counted(n_checks, 'attention check')} failed" if n_checks else "No attention checks"
 
 
 FILTERS = {
     "vote_notes": _vote_notes,
     "rater_words": _rater_words,
+    "voter_words": _voter_words,
     "rank_set": lambda ranks: format_ranks(*ranks),
     "percent": lambda share: format_percent(round(share, 3)),
     "judge_words": _judge_words,
