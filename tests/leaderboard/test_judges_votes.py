@@ -296,6 +296,7 @@ def test_the_site_shows_two_judges_apart(two_judges, tmp_path):
     found = json.loads((site / "data/board.json").read_text())["votes"]
 
     assert 'id="votes"' not in page
+    assert "<script>window.hit" not in page
     assert section.count('<section class="judged">') == 2
     assert section.count("the protocol does not name this judge for votes") == 2
     assert "<dt>Consent</dt>" not in section

@@ -33,6 +33,7 @@ STAND_INS: tuple[tuple[str, str, str], ...] = (
     (r"--engine ray", "--engine local", "starting Ray takes half a minute; it has tests of its own"),
     (r"conda run -n old python", "python", "is a program of the reader's"),
     (r"judge:http://localhost:8000/v1/", "judge:$JUDGE_SERVER/", "is a server of the reader's"),
+    (r"(--rater|--without) http/MODEL", r"\g<1> r1", "is a judge of the reader's"),
     (r"--set model=gpt-image-1", r"\g<0> --set base_url=$IMAGE_SERVER", "is a service that charges"),
     (r"^evalkit (check|score|compare|power|validate|submit)$", r"\g<0> --help", "is named, not shown"),
     (r"requests_per_minute=5", "requests_per_minute=6000", "is twelve seconds for each"),
@@ -56,6 +57,8 @@ NOT_RUN = {
         "asks a server; tests/voting/test_judging.py has judges that answer it"
     ),
     "evalkit submit votes.jsonl --card votes.yaml": "takes a study; tests/leaderboard/test_votes.py has some",
+    "evalkit submit judged.jsonl --card votes.yaml": "takes a judge; tests/leaderboard/test_judges_votes.py has one",
+    "evalkit submit judged.jsonl --card votes.yaml --study votes.study.json": "likewise",
     "evalkit demo": "takes a minute; `.ci/run` and the test of the wheel run it",
     "evalkit demo --output evalkit_demo": "takes a minute; `.ci/run` and the test of the wheel run it",
     "evalkit edit colour_wash --benchmark shapes --limit 20 --set strength=0.8 --output edits": WALK_THROUGH,

@@ -5,8 +5,11 @@ import json
 import re
 
 import pytest
+from click.testing import CliRunner
 
+from evalkit.cli import main
 from evalkit.errors import DataError, OptionError
+from evalkit.votes.read import read_votes
 from evalkit.votes.records import Vote, write_votes
 from evalkit.voting.files import merge_votes, write_pages
 from evalkit.voting.study import new_study, read_study
@@ -135,3 +138,17 @@ def test_what_no_page_saved_is_refused(study, tmp_path, changed, said):
     with pytest.raises(DataError, match=said) as refused:
         merge_votes([file], study / "study.json")
     assert str(file) in str(refused.value)
+
+
+def test_a_file_is_divided_by_raters(tmp_path):
+    """One rater's votes, or all but those; a name that nobody has is refused with those that there are."""
+    other = VOTE.model_copy(update={"rater": "http/judge"})
+    both = table(tmp_path / "both.jsonl", VOTE, other)
+    for option, kept in (("--rater", other), ("--without", VOTE)):
+        part = tmp_path / f"{option}.jsonl"
+        merged = CliRunner().invoke(main, ["vote", "merge", str(both), option, "http/judge", "--output", str(part)])
+        assert merged.exit_code == 0, merged.output
+        assert read_votes(part).votes == (kept,)
+    refused = CliRunner().invoke(main, ["vote", "merge", str(both), "--rater", "Ann", "--output", str(both)])
+    assert refused.exit_code == 1
+    assert "no votes of Ann: expected some of http/judge, r." in " ".join(refused.stderr.split())

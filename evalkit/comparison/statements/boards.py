@@ -56,8 +56,8 @@ JUDGES_APART = (
 )
 JUDGES_VOTES = (
     "A judge that votes is shown pairs as people are, and has a table of its own: model, question, manner of asking "
-    "and pictures are its signature. Its votes are never among those of people or of another judge; each is read again in "
-    "the words that its submitter sent, and nobody has checked that the judge said them, or of these pictures."
+    "and pictures are its signature. Its votes are never among those of people or of another judge; each is read again "
+    "in the words that its submitter sent, and nobody has checked that the judge said them, or of these pictures."
 )
 VOTES = (
     "Votes are those of people who were shown two edits of one item side by side, without names. Abilities are those "
