@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalkit.comparison.votes.records import VoteComparison
+from evalkit.comparison.votes.records import ComparedCriterion, VoteComparison
 from evalkit.errors import DataError, EvalkitError
 from evalkit.formatting import counted, listed, one_line
 from evalkit.images.stored import AnyImage
 from evalkit.judges.pairs import shown_texts
 from evalkit.report.page.pictures import GalleryPicture, edited_picture, source_picture
-from evalkit.report.page.votes import ShownContest, VotedEdit, VotesGallery
+from evalkit.report.page.votes import CriterionContests, ShownContest, VotedEdit, VotesGallery
 from evalkit.votes.arrays import PREFERENCE
 from evalkit.votes.columns import VoteColumns
 from evalkit.votes.contests import VotedContest, contests_of, most_decisive, most_disputed
@@ -19,7 +19,9 @@ from evalkit.voting.edits import VotedEdits, open_methods
 from evalkit.voting.study import Study, read_study, study_file
 
 MOST = 6
-"""Contests of each kind."""
+"""Contests of each kind on a question."""
+MOST_IN_ALL = 60
+"""Contests of a page: three pictures each."""
 
 
 def find_gallery(
@@ -56,28 +58,45 @@ def find_gallery(
 def gallery_of(
     comparison: VoteComparison, votes: Sequence[Vote], edits: VotedEdits | None, problems: Sequence[str] = ()
 ) -> VotesGallery:
-    """The gallery of the first primary question."""
-    criterion = next((each for each in comparison.criteria if each.primary), comparison.criteria[0])
-    of = [vote for vote in votes if vote.expected is None and (vote.criterion or PREFERENCE) == criterion.name]
-    contests = [each for each in contests_of(of) if edits and _is_there(each, edits)]
-    better = {frozenset((pair.a, pair.b)): pair.winner for pair in criterion.result.pairs if pair.winner}
+    """The gallery of every question, as long as the page's weight allows, the primary ones first."""
+    ordered = sorted(comparison.criteria, key=lambda each: not each.primary)
+    shown = ordered[: MOST_IN_ALL // 2]
+    left_out = listed([one_line(each.name) for each in ordered[len(shown) :]])
+    notes = [*problems, *([f"The edits that were voted on are not shown for {left_out}."] if left_out else [])]
+    most = min(MOST, MOST_IN_ALL // (2 * len(shown)))
     sources: dict[AnyImage, GalleryPicture] = {}
+    found = [_of_criterion(each, votes, edits, sources, most) for each in shown] if edits else []
+    return VotesGallery(criteria=tuple(found), problems=tuple(notes if edits else problems))
+
+
+def _of_criterion(
+    criterion: ComparedCriterion,
+    votes: Sequence[Vote],
+    edits: VotedEdits,
+    sources: dict[AnyImage, GalleryPicture],
+    most: int,
+) -> CriterionContests:
+    """The contests of one question, at most so many that are disputed, and as many that decide."""
+    of = [vote for vote in votes if vote.expected is None and (vote.criterion or PREFERENCE) == criterion.name]
+    contests = [each for each in contests_of(of) if _is_there(each, edits)]
+    better = {frozenset((pair.a, pair.b)): pair.winner for pair in criterion.result.pairs if pair.winner}
     disputed, decisive = most_disputed(contests), most_decisive(contests, better)
     on, of_all = f"On {one_line(criterion.name)}", f"of {counted(len(contests), 'pair')} of edits that are there"
-    return VotesGallery(
-        disputed=tuple(_shown(each, edits, sources) for each in disputed[:MOST] if edits),
-        decisive=tuple(_shown(each, edits, sources) for each in decisive[:MOST] if edits),
-        about_disputed=f"{on} raters prefer different edits in {len(disputed):,} {of_all}{_cut(disputed)}, "
+    return CriterionContests(
+        name=one_line(criterion.name),
+        primary=criterion.primary,
+        disputed=tuple(_shown(each, edits, sources) for each in disputed[:most]),
+        decisive=tuple(_shown(each, edits, sources) for each in decisive[:most]),
+        about_disputed=f"{on} raters prefer different edits in {len(disputed):,} {of_all}{_cut(disputed, most)}, "
         "first those in which most are of another opinion than the majority.",
         about_decisive=f"{on} two votes or more all prefer the method that is decided better in {len(decisive):,} "
-        f"{of_all}{_cut(decisive)}, first those with most votes, the pairs of methods in turn.",
-        problems=tuple(problems),
+        f"{of_all}{_cut(decisive, most)}, first those with most votes, the pairs of methods in turn.",
     )
 
 
-def _cut(found: Sequence[VotedContest]) -> str:
+def _cut(found: Sequence[VotedContest], most: int) -> str:
     """How many are shown, if not all."""
-    return f", of which {MOST} are shown" if len(found) > MOST else ""
+    return f", of which {most} {'is' if most == 1 else 'are'} shown" if len(found) > most else ""
 
 
 def _study_beside(votes: Path) -> Study | None:

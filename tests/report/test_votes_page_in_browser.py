@@ -95,3 +95,38 @@ def test_two_edits_are_compared_with_a_slider(browser, files):
     assert not page.locator("#viewer").is_visible()
     assert page.wrong == []
     page.close()
+
+
+def test_a_question_is_chosen_from_a_list(browser, files):
+    """One question is seen at a time, with its own pairs; the viewer steps through these alone."""
+    page = opened_page(browser, files["hostile"], {"width": 1280, "height": 800})
+    seen = "nodes => nodes.map((node) => node.checkVisibility())"
+    assert page.eval_on_selector_all("details.criterion", seen) == [True, False]
+    page.select_option("#criterion", index=1)
+    assert page.eval_on_selector_all("details.criterion", seen) == [False, True]
+    own = page.locator("details.criterion >> nth=1").locator("article.item")
+    titles = own.locator("h5").all_text_contents()
+    own.locator(".picture").first.click()
+    stepped = []
+    for _ in titles:
+        stepped.append(page.text_content("#viewer-title"))
+        page.click("#next")
+    assert stepped == titles
+    assert page.text_content("#viewer-title") == titles[0]
+    assert accessibility_faults(page) == []
+    assert page.wrong == []
+    page.close()
+
+
+def test_without_scripts_questions_are_folded_under_their_headings(browser, files):
+    """The first is open, the others open by their heading, and the list that needs a script is not there."""
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.goto(files["hostile"].as_uri())
+    items = page.locator("details.criterion >> nth=1").locator("article.item")
+    assert page.locator("details.criterion >> nth=0").locator("article.item").first.is_visible()
+    assert not items.first.is_visible()
+    assert not page.locator("#criterion").is_visible()
+    page.click("details.criterion >> nth=1 >> summary")
+    assert items.first.is_visible()
+    context.close()

@@ -47,15 +47,24 @@ class ShownContest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VotesGallery:
-    """The contests that a page shows."""
+class CriterionContests:
+    """The contests that a page shows of one question."""
 
+    name: str
+    primary: bool
     disputed: tuple[ShownContest, ...]
     decisive: tuple[ShownContest, ...]
     about_disputed: str
     about_decisive: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VotesGallery:
+    """The contests that a page shows, question by question, the primary ones first."""
+
+    criteria: tuple[CriterionContests, ...]
     problems: tuple[str, ...] = ()
-    """Why pictures are missing, or may be others."""
+    """Why pictures are missing, or may be others, or questions are left out."""
 
 
 def write_votes_page(comparison: VoteComparison, path: Path, gallery: VotesGallery | None = None) -> None:
@@ -77,7 +86,7 @@ def write_votes_page(comparison: VoteComparison, path: Path, gallery: VotesGalle
 def render_votes_page(comparison: VoteComparison, gallery: VotesGallery | None = None) -> str:
     """The page as text: the answer, abilities, edit types, pairs, raters, edits, and the methods section to paste."""
     inference = Inference.of(comparison.settings)
-    script = Markup(asset(*SCRIPTS))  # noqa: S704 - files of this package
+    script = Markup(asset(*SCRIPTS, "votes.js"))  # noqa: S704 - files of this package
     methods = list(dict.fromkeys(row.method for row in comparison.ranking))
     primary = [each for each in comparison.criteria if each.primary]
     return (

@@ -12,7 +12,7 @@ function picturesOf(node) {
 function view(node, chosen) {
   viewed = node;
   const pictures = picturesOf(node);
-  $("viewer-title").textContent = node.querySelector("h3, h4").textContent;
+  $("viewer-title").textContent = node.querySelector("h3, h4, h5").textContent;
   $("viewer-asked").replaceChildren(...Array.from(node.querySelector(".asked").childNodes, (child) => child.cloneNode(true)));
   const right = Math.min(chosen || 1, pictures.length - 1);
   for (const [id, selected] of [["left", 0], ["right", right]]) {
@@ -36,7 +36,8 @@ function slide() {
 }
 
 function step(by) {
-  const shown = all("article.item:not([hidden])").filter((node) => node.querySelector("img"));
+  const unseen = "[hidden], details:not([open])";
+  const shown = all("article.item").filter((node) => node.querySelector("img") && !node.closest(unseen));
   view(shown[(shown.indexOf(viewed) + by + shown.length) % shown.length], $("right").selectedIndex);
 }
 
