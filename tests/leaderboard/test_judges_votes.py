@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.cli import main
+from evalkit.leaderboard.published import published_problems
 from evalkit.leaderboard.records import VotesCard
 from evalkit.leaderboard.records_io import read_own_yaml
 from evalkit.leaderboard.site.build import build
@@ -18,7 +19,7 @@ from evalkit.leaderboard.vote_tables import vote_tables
 from evalkit.voting.study import QUESTION
 from tests.support.board_votes import card_file, judge_votes, judges_card, study_of
 from tests.support.boards import FEW, SITE
-from tests.support.entries import change_json, change_rows
+from tests.support.entries import change_json, change_rows, publish
 from tests.support.judging import completes, judge_server
 
 JUDGE = "http/judge-1"
@@ -311,3 +312,28 @@ def test_the_site_shows_two_judges_apart(two_judges, tmp_path):
 def test_a_card_of_a_judges_votes_needs_no_consent(tmp_path):
     """A judge is not asked whether it agrees; its card has all other fields that people's have."""
     assert read_own_yaml(judges_card(tmp_path), VotesCard).cast_by == "judge"
+
+
+@pytest.mark.parametrize("temperature", ["hot", [1], {"a": None}, True])
+def test_a_record_that_says_nonsense_of_a_judge_is_another_judge(tampered, temperature):
+    """Whatever stands in the place of a number, the signature says it, and nothing breaks."""
+    board, path = tampered
+    (before,) = (board.read_votes(each).identity for each in board.votes_paths())
+    judge = json.loads((path / "votes.json").read_text())["judge"]
+    change_json(path, "votes.json", judge={**judge, "asked": {**judge["asked"], "temperature": temperature}})
+    (found,) = (board.read_votes(each) for each in board.votes_paths())
+
+    assert verify(board).problems == ()
+    assert found.identity != before
+
+
+def test_landed_votes_of_a_judge_do_not_change(tampered):
+    """Neither do its words; other judges may be added."""
+    board, path = tampered
+    publish(board)
+    assert published_problems(board, "main") == []
+    change_rows(path, WORDS, lambda lines: lines[1:])
+
+    assert [(each.code, each.where) for each in published_problems(board, "main")] == [
+        ("landed_changed", f"{PLACE}/{WORDS}")
+    ]
