@@ -13,6 +13,7 @@ not run again: with ``--from-scores`` nothing is, and everything that is said is
 import argparse
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).with_suffix("")
 """Without suffix."""
 SUCCESS, SUBJECT, SCENE, UNNAMED, *_ = TRUTHS
+README = Path(__file__).parents[2] / "README.md"
 KINDS = {"semantic": SUBJECT, "structural": SCENE}
 """Kind of information to the metric that stands for it."""
 ALPHA = 0.05
@@ -82,14 +84,15 @@ def read_scores(listed: str) -> "pandas.DataFrame":
 
 
 def keep_scores(listed: str, name: str, frame: "pandas.DataFrame") -> None:
-    """Puts a method's scores in the place of those that it has in the table."""
+    """Puts a method's scores in the table; those with other seeds stay, if settings and weights are the same."""
     import pandas
 
-    kept = read_scores(listed)
-    own = frame[KEPT].assign(method=name, made_by=made_by(name, listed))
-    together = pandas.concat([kept[kept.method != name], own])[kept.columns] if len(kept) else own[kept.columns]
+    kept, made = read_scores(listed), made_by(name, listed)
+    own = frame[KEPT].assign(method=name, made_by=made)
+    stays = (kept.method != name) | ((kept.made_by == made) & ~kept.seed.isin(own.seed.unique()))
+    together = pandas.concat([kept[stays], own])[kept.columns] if stays.any() else own[kept.columns]
     order = {each: number for number, each in enumerate(tried_methods())}
-    together = together.sort_values("method", key=lambda column: column.map(order), kind="stable")
+    together = together.sort_values(["method", "seed"], key=lambda column: column.replace(order), kind="stable")
     together.to_csv(scores_path(listed), index=False, float_format="%.6g")
 
 
@@ -320,6 +323,23 @@ def tables_of(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def short_table(result: Mapping[str, Any]) -> str:
+    """What a newcomer wants to know, in Markdown: the survey's claim beside what is kept."""
+    lines = [
+        "| technique | conserves, says the survey | edits that succeed | semantic kept | structural kept |",
+        "|---|---|---|---|---|",
+    ]
+    for name, judged in result["methods"].items():
+        means = judged["means"]
+        cells = [f"{100 * means[SUCCESS]['mean']:.0f} %"]
+        for kind, metric in KINDS.items():
+            text = f"{means[metric]['mean']:.2f}"
+            cells.append(f"**{text}**" if judged.get(kind, {}).get("verdict") == "more" else text)
+        claims = (" and ".join(judged["claims"]) or "–") if "claims" in judged else "a control"
+        lines.append(f"| `{name}` | {claims} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def details_of(result: Mapping[str, Any]) -> list[str]:
     """Success by edit type and the other means of every method, in Markdown."""
     kinds = list(next(iter(result["methods"].values()))["by_type"])
@@ -482,12 +502,12 @@ def main() -> None:
     listed, left_out = options.listed, [name for name in options.without.split(",") if name]
     names = [name for name in tried_methods() if name not in left_out]
     for name in names:
-        missing = lacks(listed, name, range(options.seeds))
-        if missing and options.from_scores:
-            parser.error(f"{scores_path(listed)} has no scores of {name} with seed {missing[0]}")
-        if missing:
+        if options.from_scores:
+            if not len(read_scores(listed).query("method == @name")):
+                parser.error(f"{scores_path(listed)} has no scores of {name}")
+        elif missing := lacks(listed, name, range(options.seeds)):
             print(f"{name} …", flush=True)
-            edit_and_score(name, work_of(listed), listed, seeds=range(options.seeds))
+            edit_and_score(name, work_of(listed), listed, seeds=missing)
             keep_scores(listed, name, scored(work_of(listed), name))
     table = read_scores(listed)
     order = [*CONTROLS, *(name for name in names if name not in CONTROLS)]
@@ -500,6 +520,9 @@ def main() -> None:
     kept.write_text(json.dumps(results, indent=1) + "\n")
     RESULTS.with_suffix(".md").write_text(section(results))
     if "claim" in results:
+        readme = README.read_text()
+        readme = re.sub(r"\| technique \|.*?\n(?=\n)", lambda _: short_table(results["claim"]), readme, flags=re.DOTALL)
+        README.write_text(readme)
         drawn = work_of("claim") / "figures"
         write_figures([draw(results["claim"])], drawn)
         RESULTS.with_suffix(".svg").write_bytes((drawn / "what_is_conserved.svg").read_bytes())
