@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from tests.support.pictures import noise_picture
+
 if TYPE_CHECKING:
     from evalkit_adapters.diffusion.latent_diffusion import LatentDiffusion
     from evalkit_adapters.guidance.clip import GuidingClip
@@ -29,4 +31,4 @@ def clip() -> "GuidingClip":
 @pytest.fixture(scope="session")
 def picture() -> Image.Image:
     """A source image of the tiny model's size."""
-    return Image.effect_noise((64, 64), 80).convert("RGB")
+    return noise_picture((64, 64), 80)

@@ -132,3 +132,10 @@ def turned_back(pixels: Pixels, orientation: int) -> Pixels:
         pixels = np.swapaxes(pixels, 0, 1)
     flips = {1: (), 2: (1,), 3: (0, 1), 4: (0,), 5: (), 6: (0,), 7: (0, 1), 8: (1,)}[orientation]
     return np.ascontiguousarray(np.flip(pixels, axis=flips))
+
+
+def noise_picture(size: tuple[int, int], spread: float) -> Image.Image:
+    """Grey noise around the middle tone, the same each time, as Pillow's own is not."""
+    width, height = size
+    values = np.random.default_rng(0).normal(128, spread, (height, width))
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")

@@ -21,6 +21,7 @@ from evalkit_adapters.methods.text_to_image import TextToImage
 from tests.support import ddim
 from tests.support.adapters import Evaluations, decoded, encoded, furthest, gaussian, loaded
 from tests.support.diffusion import scheduler, tiny_model, tiny_pipeline
+from tests.support.pictures import noise_picture
 
 SOURCE, TARGET = "a small red circle", "a large blue square on a green background"
 ITEM = EditItem(item_id="a", source_caption=SOURCE, target_caption=TARGET)
@@ -181,7 +182,7 @@ def test_the_reconstruction_is_inversion_and_back_under_the_source_caption(model
 @pytest.mark.parametrize("size", [(64, 64), (70, 40)])
 def test_identity_gives_the_files_picture_back(tmp_path, size):
     """Of any size, pixel for pixel, whatever the item and the seed."""
-    Image.effect_noise(size, 90).convert("RGB").save(tmp_path / "source.png")
+    noise_picture(size, 90).save(tmp_path / "source.png")
     source = read_image(tmp_path / "source.png")
     method = Identity()
     method.load(MethodRun(model="", revision=None, settings={}))

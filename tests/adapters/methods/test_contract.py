@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from evalkit.editing.method import MethodRun
 from evalkit.edits.item import EditItem
@@ -21,6 +20,7 @@ from evalkit_adapters.methods.sine import SINE
 from evalkit_adapters.methods.text_to_image import TextToImage
 from tests.support.adapters import Evaluations, furthest, loaded, untouched
 from tests.support.diffusion import N_LAYERS, save_tiny, tiny_model
+from tests.support.pictures import noise_picture
 
 SHORT = {
     TextToImage: {"steps": 2},
@@ -87,7 +87,7 @@ def test_it_edits_from_saved_weights_and_nothing_stays_behind(method, side, save
     adapter = method()
     settings = method.card.values(miniature=False) | SHORT[method]
     adapter.load(MethodRun(model=saved(side), revision=None, settings=settings))
-    source = Image.effect_noise((side + 20, side + 2), 50).convert("RGB")
+    source = noise_picture((side + 20, side + 2), 50)
     with untouched(adapter.model.unet), untouched(adapter.model.text_encoder), untouched(adapter.model.autoencoder):
         fitted = adapter.fit(source, ITEM.source_caption, seed=0)
         found = np.asarray(adapter.edit(ITEM, fitted, seed=0))

@@ -36,6 +36,7 @@ from evalkit_adapters.methods.diffusionclip.tuning import (
 from tests.support.adapters import furthest, untouched
 from tests.support.diffusion import save_tiny, tiny_model
 from tests.support.guides import ddpm_256, pixel_pipeline, pixels
+from tests.support.pictures import noise_picture
 
 ITEM = EditItem(item_id="a", source_caption="a cat", target_caption="a dog in snow")
 SMALL = {
@@ -62,7 +63,7 @@ def model():
 @pytest.fixture(scope="module")
 def picture():
     """A source image that is not square."""
-    return Image.effect_noise((24, 20), 80).convert("RGB")
+    return noise_picture((24, 20), 80)
 
 
 def loaded(model, clip, *, run=None, **settings):
@@ -359,7 +360,7 @@ def test_weights_that_do_not_fit_are_refused(text):
 def domain(tmp_path):
     """A folder with three pictures and something else."""
     for seed in range(3):
-        Image.effect_noise((20, 20), 30 + 20 * seed).convert("RGB").save(tmp_path / f"{seed}.png")
+        noise_picture((20, 20), 30 + 20 * seed).save(tmp_path / f"{seed}.png")
     (tmp_path / "notes.txt").write_text("no picture")
     return tmp_path
 
@@ -373,7 +374,7 @@ def test_a_domain_is_tuned_once_for_a_pair_of_captions(model, clip, picture, dom
         calls.append((len(given[1]), given[3].visits))
         return original(*given, **options)
 
-    other = Image.effect_noise((20, 20), 90).convert("RGB")
+    other = noise_picture((20, 20), 90)
     with patch.object(diffusionclip_tuning, "fine_tune", noted):
         edited(method, picture)
         edited(method, other)
@@ -471,7 +472,7 @@ def test_a_saved_pixel_pipeline_is_opened_and_edits(tmp_path, clip):
         run = MethodRun(model=str(tmp_path), revision=None, settings=DiffusionCLIP.card.values(miniature=False) | SMALL)
         with patch.object(loading, "open_clip_guide", return_value=clip):
             method.load(run)
-        found = edited(method, Image.effect_noise((50, 30), 60).convert("RGB"))
+        found = edited(method, noise_picture((50, 30), 60))
     finally:
         clip.model.double()
     assert isinstance(method.model, PixelDiffusion)

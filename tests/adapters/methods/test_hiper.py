@@ -15,10 +15,11 @@ from evalkit_adapters.seeding import seeded_generator
 from tests.support import ddim, optimising
 from tests.support.adapters import furthest, loaded, untouched
 from tests.support.diffusion import tiny_model
+from tests.support.pictures import noise_picture
 
 SOURCE = "a small red circle"
 ITEM = EditItem(item_id="a", source_caption=SOURCE, target_caption="a large blue square")
-PICTURE = Image.effect_noise((100, 80), 90).convert("RGB")
+PICTURE = noise_picture((100, 80), 90)
 
 
 def hiper(model, *, artefacts=None, progress=None, dtype="fp32", **settings):

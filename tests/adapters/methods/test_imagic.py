@@ -15,6 +15,7 @@ from evalkit_adapters.seeding import seeded_generator
 from tests.support import ddim, optimising
 from tests.support.adapters import furthest, loaded, untouched
 from tests.support.diffusion import sd_unet_on_meta, tiny_model
+from tests.support.pictures import noise_picture
 
 SHORT = {
     "embedding_steps": 2,
@@ -25,7 +26,7 @@ SHORT = {
     "checkpointing": False,
 }
 ITEM = EditItem(item_id="a", target_caption="a large blue square")
-PICTURE = Image.effect_noise((100, 80), 90).convert("RGB")
+PICTURE = noise_picture((100, 80), 90)
 
 
 def imagic(model, *, artefacts=None, progress=None, dtype="fp32", **settings):

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from evalkit_adapters.methods.pix2pix_zero import Pix2PixZero, autocorrelation, moment_divergence
 from tests.support import ddim
 from tests.support.adapters import furthest, loaded
+from tests.support.pictures import noise_picture
 
 SOURCE = "a small red circle"
 
@@ -145,7 +145,7 @@ def test_the_exact_inversion_visits_every_step(model):
 
 def test_fit_inverts_a_draw_from_the_posterior_under_the_source_caption(model):
     """From pixels to noise, every evaluation regularised, to 1e-10 (reached: 6e-15); seeds decide all that is drawn."""
-    picture = Image.effect_noise((64, 64), 80).convert("RGB")
+    picture = noise_picture((64, 64), 80)
     found = zero(model).fit(picture, SOURCE, seed=3)
     pixels = torch.tensor(list(picture.tobytes()), dtype=torch.float64).reshape(1, 64, 64, 3).permute(0, 3, 1, 2)
     draw = torch.randn(1, 4, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(3))

@@ -17,6 +17,7 @@ from evalkit_adapters.methods.plug_and_play import PlugAndPlay
 from tests.support import ddim
 from tests.support.adapters import furthest, loaded, untouched
 from tests.support.diffusion import scheduler, sd_unet_on_meta
+from tests.support.pictures import noise_picture
 
 FEATURES = "up_blocks.1.resnets.1.conv2"
 ATTENTION = [
@@ -190,7 +191,7 @@ def test_a_place_that_the_model_has_not_is_refused(model, settings):
 @pytest.mark.parametrize(("of", "caption"), [("empty", ""), ("item", "a red circle")])
 def test_of_a_fine_inversion_the_steps_of_sampling_are_kept(model, of, caption):
     """Nothing else is read later; the middle square is inverted, under the caption that was asked for."""
-    picture = Image.effect_noise((100, 80), 90).convert("RGB")
+    picture = noise_picture((100, 80), 90)
     adapter = method(model, steps=2, inversion_steps=10, inversion_caption=of)
     ours = adapter.fit(picture, "a red circle", seed=0)
     assert list(ours) == [501, 1]

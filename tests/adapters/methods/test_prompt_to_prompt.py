@@ -5,7 +5,6 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import evalkit_adapters.diffusion.attention
 from evalkit.errors import OptionError
@@ -18,6 +17,7 @@ from tests.support import ddim
 from tests.support.adapters import furthest, loaded, untouched
 from tests.support.attention_control import AttentionControl, local_blend
 from tests.support.diffusion import scheduler, sd_unet_on_meta, tiny_model
+from tests.support.pictures import noise_picture
 
 STEPS, STRIDE, GUIDANCE = 5, 200, 7.5
 SOURCE = "a small red circle"
@@ -234,7 +234,7 @@ def test_a_level_that_the_model_has_not_is_refused(model, inverted):
 
 def test_fitting_is_null_text_inversion_of_the_middle_square(model):
     """Cropped to the middle, resized as the reference does, and inverted under the source caption."""
-    picture = Image.effect_noise((100, 80), 90).convert("RGB")
+    picture = noise_picture((100, 80), 90)
     adapter = method(model, steps=2, null_text_iterations=1)
     ours = adapter.fit(picture, SOURCE, seed=0)
     square = picture.crop((10, 0, 90, 80)).resize((64, 64))

@@ -16,6 +16,7 @@ from evalkit_adapters.seeding import seeded_generator
 from tests.support import ddim
 from tests.support.adapters import Evaluations, decoded, furthest, gaussian, loaded, untouched
 from tests.support.diffusion import sd_unet_on_meta, tiny_model
+from tests.support.pictures import noise_picture
 
 SOURCE, TARGET = "a small red circle", "a large blue square on a green background"
 ITEM = EditItem(item_id="a", target_caption=TARGET)
@@ -26,7 +27,7 @@ CELLS, CELL, SIDE = 32, 4, 64
 @pytest.fixture(scope="module")
 def picture():
     """A source image that is not square."""
-    return Image.effect_noise((80, 50), 80).convert("RGB")
+    return noise_picture((80, 50), 80)
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ from evalkit_adapters.methods.text2live.method import Text2LIVE
 from evalkit_adapters.seeding import globally_seeded
 from tests.support.adapters import furthest, untouched
 from tests.support.guides import pixels
+from tests.support.pictures import noise_picture
 
 ITEM = EditItem(item_id="a", source_caption="a red cat", target_caption="a dog in snow.")
 SMALL = {"steps": 3, "size": 48, "scales": 3, "width": 6, "views": 2}
@@ -38,7 +39,7 @@ SMALL = {"steps": 3, "size": 48, "scales": 3, "width": 6, "views": 2}
 @pytest.fixture(scope="module")
 def picture():
     """A source image that is not square."""
-    return Image.effect_noise((60, 48), 80).convert("RGB")
+    return noise_picture((60, 48), 80)
 
 
 def loaded(clip, *, run=None, **settings):
@@ -448,7 +449,7 @@ def test_without_strength_nothing_is_changed():
     """Then views are the picture at CLIP's size, and what the network sees is the source."""
     found = Augmentation(0.0).views(pixels(40, 50), 3, 40)
     assert furthest(found, pixels(40, 50).expand(3, -1, -1, -1)) < 1e-12
-    picture = Image.effect_noise((30, 20), 50).convert("RGB")
+    picture = noise_picture((30, 20), 50)
     assert Augmentation(0.0).training_view(picture).tobytes() == picture.tobytes()
 
 

@@ -33,6 +33,7 @@ from evalkit_adapters.pipelines.base import EditingPipeline, to_image, working_s
 from evalkit_adapters.pipelines.flux import Flux2Klein
 from evalkit_adapters.pipelines.image_to_image import ImageToImage
 from tests.support.adapters import untouched
+from tests.support.pictures import noise_picture
 from tests.support.pipelines import TINY, flux2_klein, qwen_image, save_tiny_pipeline, stable_diffusion
 
 SIDE = 96
@@ -68,7 +69,7 @@ def saved(tmp_path_factory):
 @pytest.fixture
 def picture():
     """A source image that is not square."""
-    return Image.effect_noise(SIZE, 80).convert("RGB")
+    return noise_picture(SIZE, 80)
 
 
 def run_of(name, model, **changes):
