@@ -68,9 +68,9 @@ right kind of edit with a wrong value (`wrong_attribute`), the true edit under b
 source (`shuffled_caption`, one random circle of sources, seed {validity.seed}); and the true edit with everything drawn
 anew that its caption leaves out (`drawn_anew`), with the stripe turned (`other_stripe`), with another horizon
 (`other_horizon`), with other unnamed attributes (`other_unnamed`). Damage of the
-true edit: {damages}. Methods, with their settings for the miniature model, each item averaged over the seeds that it was
-edited with: {methods}. CLIP metrics go
-through the shipped miniature encoder (signatures below), metrics of pixels need none.{_left_out(left_out)}
+true edit: {damages}. Methods, with their settings for the miniature model, each item averaged over the seeds
+that it was edited with: {methods}. CLIP metrics go through the shipped miniature encoder (signatures below), metrics
+of pixels need none.{_left_out(left_out)}
 
 **Truth.** `edit_success:v2`: every attribute that was to change has the value asked for.
 `subject_detail_preservation` (the stripe's angle), `scene_detail_preservation` (the horizon's height and slope) and
