@@ -45,11 +45,10 @@ class HiPer(LatentDiffusionMethod):
         },
         miniature={"updates": 100, "rate": 2e-2, "gamma": 0.6, "steps": 20, "guidance": 4.0, "checkpointing": False},
         conserves=frozenset({"semantic"}),
-        edit_types=frozenset(),
+        edit_types=frozenset({"recolour", "reshape", "resize"}),
         cannot=(
-            "Keep the layout or the background: each edit starts from fresh noise. What it carries along is what no "
-            "caption says, and the captions of the shapes leave little unsaid: it makes the edits there, but on "
-            "held-out sources comes no closer to the perfect ones than a fresh sample, so no edit type is claimed."
+            "Keep the layout or the background: each edit starts from fresh noise. What it carries along is what the "
+            "model knows words for: of the shapes the attributes that a caption leaves out, and no stripe or horizon."
         ),
     )
 

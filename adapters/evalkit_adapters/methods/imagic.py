@@ -65,7 +65,7 @@ class Imagic(LatentDiffusionMethod):
             "checkpointing": False,
         },
         conserves=frozenset({"semantic"}),
-        edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
+        edit_types=frozenset({"recolour", "reshape", "resize", "background", "move_left", "move_right"}),
         cannot=(
             "Share its work: each target caption has its own optimisation, so edits of one source have only the "
             "source's encoding in common. Nothing keeps the background but the tuning."

@@ -105,12 +105,11 @@ class DiffusionCLIP:
             "images": 8,
         },
         conserves=frozenset({"semantic", "structural"}),
-        edit_types=frozenset(),
+        edit_types=frozenset({"recolour"}),
         cannot=(
             "It edits as a whole what its model was trained on: nothing local, no moves, no layout. Tuned on one "
-            "source it may raise the CLIP score without making the edit. With the miniature model, on a drawn domain, "
-            "changes go the way that was asked for but often stop half-way or reach the background as well, and no "
-            "edit type is claimed."
+            "source it may raise the CLIP score without making the edit; on a drawn domain, with the miniature model, "
+            "changes may stop half-way or reach the background as well."
         ),
     )
     model: "PictureDiffusion"

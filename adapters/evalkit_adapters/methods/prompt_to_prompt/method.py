@@ -82,8 +82,8 @@ class PromptToPrompt(LatentDiffusionMethod):
         },
         miniature={"guidance": 4.0, "steps": 20, "null_text_iterations": 3},
         conserves=frozenset({"structural"}),
-        edit_types=frozenset({"recolour", "reshape", "resize", "background", "move_left", "move_right"}),
-        cannot="Moving or re-posing things, and what the words of the two captions do not say one by one.",
+        edit_types=frozenset({"recolour", "reshape", "resize", "move_left", "move_right"}),
+        cannot="What the words of the two captions do not say one by one, such as another pose.",
     )
 
     def fit(self, source_image: Image.Image, source_caption: str | None, *, seed: int) -> "NullText":  # noqa: ARG002

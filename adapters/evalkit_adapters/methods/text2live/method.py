@@ -90,11 +90,11 @@ class Text2LIVE:
         },
         extra="text2live",
         conserves=frozenset({"structural"}),
-        edit_types=frozenset(),
+        edit_types=frozenset({"background"}),
         cannot=(
             "It paints over what is there: nothing moves, grows out of its place, or is taken away. What it paints "
-            "over may lose its own pattern, such as a stripe, and great changes of a background stop half-way, as they "
-            "go against the loss of structure. On the shapes no edit type is claimed."
+            "over may lose its own pattern, such as a stripe, and great changes stop half-way, as they go against the "
+            "loss of structure."
         ),
     )
     run: MethodRun
