@@ -45,7 +45,7 @@ class HiPer(LatentDiffusionMethod):
         },
         miniature={"updates": 100, "rate": 2e-2, "gamma": 0.6, "steps": 20, "guidance": 4.0, "checkpointing": False},
         conserves=frozenset({"semantic"}),
-        edit_types=frozenset({"recolour", "reshape", "resize"}),
+        edit_types=frozenset({"recolour", "reshape", "resize", "background"}),
         cannot=(
             "Keep the layout or the background: each edit starts from fresh noise. What it carries along is what the "
             "model knows words for: of the shapes the attributes that a caption leaves out, and no stripe or horizon."
