@@ -221,12 +221,13 @@ TEDBENCH_V1 = Protocol(
     preservation="l1",
     margins={"l1": 0.0004},
     evidence=(
-        "Of the alignment metrics CLIPScore prefers the true edit to every control and, unlike directional "
-        "similarity, has a value for an edit that does nothing; of the preservation metrics without masks L1 agrees "
-        "best with the closeness to the reference edit, which is an L1 itself: both in the shapes world "
-        "(tests/studies/metric_validity_v1.md), where LPIPS and DINO could not be tried. The margin of L1 is the noise "
-        "of re-encoding Imagic's published edits (tests/studies/protocol_margins.md); each was published once, so "
-        "reseeding could not be measured, nor could what this encoder sees: those columns have none."
+        "CLIPScore prefers the true edit to every control that is wrong in what a caption says and, unlike directional "
+        "similarity, has a value for an edit that does nothing; what no caption says it does not see. Of the "
+        "preservation metrics without masks L1 agrees best with the closeness to the reference edit, which is an L1 "
+        "itself: both in the shapes world (tests/studies/metric_validity.md), where LPIPS and DINO could not be tried. "
+        "The margin of L1 is the noise of re-encoding Imagic's published edits (tests/studies/protocol_margins.md); "
+        "each was published once, so reseeding could not be measured, nor could what this encoder sees: those columns "
+        "have none."
     ),
 )
 SHAPES_V1 = Protocol(

@@ -382,7 +382,8 @@ def section(results: Mapping[str, Mapping[str, Any]]) -> str:
             "\n".join(tables_of(result)) + "\n",
             verdicts(result) + "\n",
             "Success by edit type in %, the other metrics (mean and 95 % interval), and preservation among the edits "
-            "that succeeded, which describes only: which edits succeed is not left to chance.\n",
+            "that succeeded, which describes only: which edits succeed is not left to chance. Seconds are of one core, "
+            "which other work shared.\n",
             "\n".join(details_of(result)) + "\n",
         ]
     tried = [name for name in next(iter(results.values()))["methods"] if name not in BASELINES]
