@@ -333,7 +333,7 @@ def short_table(result: Mapping[str, Any]) -> str:
         means = judged["means"]
         cells = [f"{100 * means[SUCCESS]['mean']:.0f} %"]
         for kind, metric in KINDS.items():
-            text = f"{means[metric]['mean']:.2f}"
+            text = f"{means[metric]['mean']:.2f}".replace("-", "−")
             cells.append(f"**{text}**" if judged.get(kind, {}).get("verdict") == "more" else text)
         claims = (" and ".join(judged["claims"]) or "–") if "claims" in judged else "a control"
         lines.append(f"| `{name}` | {claims} | {' | '.join(cells)} |")
