@@ -488,6 +488,8 @@ _LIMITS = """## Limits
 * One detail stands for *semantic* information and one for *structural*. A stripe has a place and a direction in the
   picture as well; a technique that copies layout copies it along.
 * What `ddim_reconstruction` keeps is the ceiling of every technique that begins with inversion.
+* What HiPer may keep is what an optimised embedding recalls of a picture at all, with nothing edited:
+  `embedding_capacity.md`.
 * A technique that edits nothing keeps everything: preservation is to be read beside success, never without.
 """
 
