@@ -95,7 +95,7 @@ def fill(*, protocol: str | None, root: Path, data: Path | None, device: str, ou
         sys.exit(ExitCode.PROBLEMS)
 
 
-@leaderboard.command(examples=["evalkit leaderboard rescore shapes/v2/my_method --outputs edits/mine"])
+@leaderboard.command(examples=["evalkit leaderboard rescore shapes/v2/my_method --outputs FOLDER"])
 @click.argument("entry", metavar="PROTOCOL/METHOD")
 @click.option("--outputs", type=DIRECTORY, required=True, help="The edits that were submitted.")
 @click.option("--reproduction", type=DIRECTORY, help="Edits made anew with the method, of a fifth of the groups.")

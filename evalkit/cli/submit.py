@@ -42,7 +42,7 @@ def board_option(text: str) -> Callable[[Any], Any]:
 
 @click.command(
     cls=EvalkitCommand,
-    examples=["evalkit submit edits/mine --card my_method.yaml", "evalkit submit votes.jsonl --card votes.yaml"],
+    examples=["evalkit submit FOLDER --card my_method.yaml", "evalkit submit votes.jsonl --card votes.yaml"],
 )
 @click.argument("edits", metavar="FOLDER|VOTES", type=click.Path(exists=True, path_type=Path))
 @click.option(
