@@ -153,20 +153,21 @@ class JudgeSettings(BaseModel):
         quality = _JPEG_QUALITY if self.image_format == "jpeg" else ""
         return f"{self.image_size}-{self.image_format}{quality}"
 
-    def picture_of_file(self, data: bytes, name: AnyImage | str, *, decoded: bool = False) -> Picture:
+    def picture_of_file(self, data: bytes, name: AnyImage | str, *, decoded: Image.Image | bool = False) -> Picture:
         """A picture as it is sent: its file, where that is already what would be sent, else what is made of its pixels.
 
         Args:
             data: The whole file.
             name: What messages call it.
-            decoded: Whether these bytes were decoded without an error already, which then need not be found out.
+            decoded: The pixels, or whether these bytes were decoded without an error already, which then need not be
+                found out.
 
         Raises:
             ImageError: It cannot be decoded.
         """
-        if self.image_format == "png" and is_plain_png(data, longest_side=self.image_size, decoded=decoded):
+        if self.image_format == "png" and is_plain_png(data, longest_side=self.image_size, decoded=bool(decoded)):
             return Picture(data, "png")
-        return self.picture(decode_image(data, name).image)
+        return self.picture(decode_image(data, name).image if isinstance(decoded, bool) else decoded)
 
     def picture(self, image: Image.Image) -> Picture:
         """A picture as it is sent.

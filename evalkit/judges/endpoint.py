@@ -9,6 +9,8 @@ from math import inf
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic_core import to_json
+
 from evalkit.errors import EndpointError, OptionError, import_extra
 from evalkit.judges.base import Finish, JudgeAnswer, JudgeSettings, Picture, Question
 from evalkit.storage.services import service_key, service_url
@@ -18,6 +20,7 @@ _MODEL_AFTER = re.compile(r"(https?://[^#]*?/v\d+\w*)/([^#]+)|(https?://[^#]+)#(
 _OWN_KEY = {"api.openai.com": "OPENAI_API_KEY"}
 """Hosts whose key has a usual place; no other host is sent it."""
 _FINISHES: Mapping[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refusal"}
+_JSON = {"Content-Type": "application/json"}
 _MALFORMED = frozenset({400, 422})
 """Statuses by which servers say that they do not know a field."""
 
@@ -99,7 +102,7 @@ class EndpointJudge:
             sent = _without(body, left_out)
             start = time.monotonic()
             try:
-                answer = self._endpoint.ask(json=sent)
+                answer = self._endpoint.ask(data=to_json(sent), headers=_JSON)
             except EndpointError as failure:
                 if failure.refused:
                     return JudgeAnswer(text=str(failure), model=self._model, finish="refusal")

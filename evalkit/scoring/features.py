@@ -10,13 +10,13 @@ from itertools import islice
 import numpy as np
 
 from evalkit.edits.item import EditItem
-from evalkit.encoders.base import AnyEncoder, ContentKind, EncoderSpec, FeatureCache
+from evalkit.encoders.base import AnyEncoder, ContentKind, EncoderSpec, FeatureCache, Numbers
 from evalkit.encoders.tokens import TokenCount, token_count
 from evalkit.engine.base import Engine, Lost
 from evalkit.engine.local import LocalEngine
 from evalkit.errors import EngineError, ImageError
-from evalkit.images.decode import image_digest, read_image_bytes
-from evalkit.images.facts import ImageFacts, facts_from
+from evalkit.images.decode import decode_image, image_digest, read_image_bytes
+from evalkit.images.facts import ImageFacts, facts_from, facts_of
 from evalkit.images.pairs import Misfit, misfit
 from evalkit.images.stored import AnyImage
 from evalkit.judges.asking import Answered, RubricJudge
@@ -139,14 +139,17 @@ class Features:
         self.digests = {path: self.digests[path] for path in paths if path in self.digests}
         self._digest([path for path in paths if path not in self.digests and path not in self.unreadable])
         self._note_unexamined(requests.get(FILE.key))
+        self.answered = {}
         for kind in DOING:
+            if (
+                kind == "file"
+            ):  # judges are shown files that nobody has looked at yet, and that takes no time of its own
+                for request in requests.values():
+                    if isinstance(request.feature, ItemFeature) and request.feature.encoder in self.judges:
+                        self._judge(request.feature, request)
             of_kind = (request for key, request in requests.items() if key.kind == kind)
             self._compute(kind, [request for request in of_kind if request.feature.encoder not in self.judges])
         self.facts = self._known_facts(requests.get(FILE.key))
-        self.answered = {}
-        for request in requests.values():
-            if isinstance(request.feature, ItemFeature) and request.feature.encoder in self.judges:
-                self._judge(request.feature, request)
 
     def compute(self, metric: Metric, items: Sequence[EditItem]) -> Scores:
         """A metric's values for items that have all that it needs."""
@@ -190,13 +193,24 @@ class Features:
             if all(path in self.digests and path not in self.unreadable for path in content.files):
                 contents.setdefault(self._digest_of(content), content)
 
-        def look(content: Content) -> ShownItem:
-            pictures = list[Picture]()
-            for path in content.files:
+        facts, unreadable = dict[AnyImage, ImageFacts](), dict[AnyImage, str]()
+
+        def picture(path: AnyImage) -> Picture:
+            try:
                 data = self._read(path)
                 if isinstance(data, ImageError):
                     raise data
-                pictures.append(judge.settings.picture_of_file(data, path, decoded=path in self.facts))
+                if path in self._unexamined and path not in facts:
+                    decoded = decode_image(data, path)
+                    facts[path] = facts_of(decoded)
+                    return judge.settings.picture_of_file(data, path, decoded=decoded.image)
+                return judge.settings.picture_of_file(data, path, decoded=True)
+            except ImageError as failure:
+                unreadable[path] = str(failure)
+                raise
+
+        def look(content: Content) -> ShownItem:
+            pictures = [picture(path) for path in content.files]
             shown, written = zip(feature.images, pictures, strict=True), zip(feature.texts, content.texts, strict=True)
             return {**dict(shown), **dict(written)}
 
@@ -205,12 +219,12 @@ class Features:
         for done, answered in enumerate(judge.ask(unjudged), start=1):
             self._progress("judging edits", done, len(contents))
             if answered.unreadable:
-                edited = contents[answered.digest].files[feature.images.index("edited_image")]
-                self._note_unreadable({edited: answered.unreadable})
+                self._note_unreadable({p: unreadable[p] for p in contents[answered.digest].files if p in unreadable})
                 continue
             self.answered[feature.encoder, answered.digest] = answered
             judgements = judge.judgements("", None, answered)
             self._store.hold(key, "item", {answered.digest: answer_numbers(judge.rubric, judgements)})
+        self._note_facts({Content((path,)): seen.as_numbers() for path, seen in facts.items()})
 
     def _digest(self, paths: Sequence[AnyImage]) -> None:
         def digest(path: AnyImage) -> str | ImageError:
@@ -236,6 +250,11 @@ class Features:
         if self._unexamined:
             self._store.describe(self._key(FILE), key_label(FILE, None))
 
+    def _note_facts(self, numbers: Mapping[Content, Numbers]) -> None:
+        """What files are like that somebody decoded."""
+        self._store.put(self._key(FILE), FILE.key.kind, {self._digest_of(c): row for c, row in numbers.items()})
+        self._unexamined.difference_update(content.files[0] for content in numbers)
+
     def _known_facts(self, files: Request | None) -> dict[AnyImage, ImageFacts]:
         readable = [content for content in (files.contents if files else ()) if content.files[0] in self.digests]
         digests = [self._digest_of(content) for content in readable]
@@ -260,7 +279,6 @@ class Features:
         """Everything of one kind that is not known yet."""
         missing = [self._missing(kind, request) for request in requests if request.contents]
         keys = {each.feature.key: self._key(each.feature) for each in missing if each.digests}
-        keys[FILE.key] = self._key(FILE)  # which any unit may have looked at
         for each in missing:
             if each.digests:
                 self._store.describe(keys[each.feature.key], key_label(each.feature, self._spec(each.feature)))
@@ -268,9 +286,11 @@ class Features:
         total, done = sum(_size(kind, unit) for unit in units), 0
         for unit, result in self._results(units):
             for key, numbers in result.numbers.items():
+                if key == FILE.key:  # any unit may have looked at them
+                    self._note_facts(numbers)
+                    continue
                 self._store.put(keys[key], key.kind, {self._digest_of(c): row for c, row in numbers.items()})
                 self.n_computed[kind] += len(numbers) if key.kind == kind in ("image", "text") else 0
-                self._unexamined.difference_update(c.files[0] for c in numbers if key == FILE.key)
             self._note_unreadable(result.unreadable)
             done += _size(kind, unit.batches)
             self._progress(DOING[kind], done, total)

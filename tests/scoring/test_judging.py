@@ -14,10 +14,11 @@ from PIL.PngImagePlugin import PngInfo
 from evalkit.cli import main
 from evalkit.comparison.compare import compare
 from evalkit.errors import BudgetSpentError, EndpointError, OptionError
-from evalkit.images.decode import read_image
+from evalkit.images.decode import decode_image, read_image
 from evalkit.judges.asking import JudgeOptions
 from evalkit.judges.base import JudgeSettings
 from evalkit.scores.run import read_run
+from evalkit.scoring import features, units
 from evalkit.scoring.score import score
 from evalkit.storage import endpoint
 from tests.support.judging import completes, fails, judge_server, pictures_in, words_in
@@ -274,15 +275,35 @@ def test_a_judge_is_never_compared_with_another(server, tmp_path):
 
 
 @pytest.mark.parametrize("damage", [lambda _: b"no picture", lambda data: data[:45]])
-def test_a_picture_that_cannot_be_decoded_is_not_asked_about(server, tmp_path, damage):
-    """It is missing, as for any metric."""
+@pytest.mark.parametrize("side", ["source", "edited"])
+def test_a_picture_that_cannot_be_decoded_is_not_asked_about(server, tmp_path, side, damage):
+    """It is missing, as for any metric, and named."""
     path = folder(tmp_path)
-    whole = (path / "edited1.png").read_bytes()
-    (path / "edited1.png").write_bytes(damage(whole))
+    broken = path / f"{side}1.png"
+    broken.write_bytes(damage(broken.read_bytes()))
     judge = JudgeOptions(spec=server.spec())
     run = score(path, tmp_path / "run", judge=judge, missing="intersect")
     assert run.record.metrics["judge:overall"].n == N_ITEMS - 1
     assert len(server.asked) == N_ITEMS - 1
+    assert broken.name in " ".join(problem.message for problem in run.record.problems)
+
+
+def test_files_are_decoded_once_while_the_judge_is_waited_for(server, tmp_path, monkeypatch):
+    """Whoever makes a question looks at its pictures, and what is said of them is what scoring without a judge says."""
+    path, decoded = folder(tmp_path), []
+    Image.new("RGBA", (32, 32), (0, 0, 255, 9)).save(path / "edited1.png")
+    Image.new("RGB", (32, 32), "blue").save(path / "edited2.png", "JPEG")
+    for module in (features, units):
+        told = lambda data, name: decoded.append(str(name)) or decode_image(data, name)  # noqa: E731
+        monkeypatch.setattr(module, "decode_image", told)
+    run = judged(path, server, tmp_path / "run")
+    assert sorted(decoded) == sorted(map(str, path.glob("*.png")))
+    again = judged(path, server, tmp_path / "again", model="other")
+    assert len(decoded) == len(set(decoded))
+    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "other_cache"))
+    without = score(path, tmp_path / "without", metrics=["l1"])
+    assert run.record.images == again.record.images == without.record.images
+    assert [*run.record.problems] == [*without.record.problems]
 
 
 def test_files_go_as_they_are_or_as_the_pixels_that_metrics_see(server, tmp_path):
