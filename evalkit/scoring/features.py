@@ -139,16 +139,20 @@ class Features:
         self.digests = {path: self.digests[path] for path in paths if path in self.digests}
         self._digest([path for path in paths if path not in self.digests and path not in self.unreadable])
         self._note_unexamined(requests.get(FILE.key))
+        by_kind = {kind: [each for key, each in requests.items() if key.kind == kind] for kind in DOING}
+        of_judges = [
+            (each.feature, each)
+            for each in by_kind["item"]
+            if isinstance(each.feature, ItemFeature) and each.feature.encoder in self.judges
+        ]
+        by_kind["item"] = [each for each in by_kind["item"] if each.feature.encoder not in self.judges]
+        files = by_kind.pop("file")
+        for kind, of_kind in by_kind.items():
+            self._compute(kind, of_kind)
         self.answered = {}
-        for kind in DOING:
-            if (
-                kind == "file"
-            ):  # judges are shown files that nobody has looked at yet, and that takes no time of its own
-                for request in requests.values():
-                    if isinstance(request.feature, ItemFeature) and request.feature.encoder in self.judges:
-                        self._judge(request.feature, request)
-            of_kind = (request for key, request in requests.items() if key.kind == kind)
-            self._compute(kind, [request for request in of_kind if request.feature.encoder not in self.judges])
+        for feature, request in of_judges:  # files that nobody knows yet are looked at while they think
+            self._judge(feature, request)
+        self._compute("file", files)
         self.facts = self._known_facts(requests.get(FILE.key))
 
     def compute(self, metric: Metric, items: Sequence[EditItem]) -> Scores:

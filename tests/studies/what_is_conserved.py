@@ -105,9 +105,8 @@ def made_by(name: str, listed: str) -> str:
     return settings_digest(deciding)[:12]
 
 
-def lacks(listed: str, name: str, seeds: Sequence[int]) -> list[int]:
+def lacks(listed: str, name: str, seeds: Sequence[int], kept: "pandas.DataFrame") -> list[int]:
     """The seeds of which a method has no scores yet."""
-    kept = read_scores(listed)
     own = kept[(kept.method == name) & (kept.made_by == made_by(name, listed))]
     if len(own) and not own.is_random.any():
         return []
@@ -520,11 +519,12 @@ def main() -> None:
     options = parser.parse_args()
     listed, left_out = options.listed, [name for name in options.without.split(",") if name]
     names = [name for name in tried_methods() if name not in left_out]
+    table = read_scores(listed)
     for name in names:
         if options.from_scores:
-            if not len(read_scores(listed).query("method == @name")):
+            if name not in set(table.method):
                 parser.error(f"{scores_path(listed)} has no scores of {name}")
-        elif missing := lacks(listed, name, range(options.seeds)):
+        elif missing := lacks(listed, name, range(options.seeds), table):
             print(f"{name} …", flush=True)
             edit_and_score(name, work_of(listed), listed, seeds=missing)
             keep_scores(listed, name, scored(work_of(listed), name))
