@@ -11,10 +11,12 @@ from tests.studies.what_is_conserved import (
     README,
     RESULTS,
     SUCCESS,
+    Verdicts,
+    agreement,
     judge,
     read_scores,
+    readme_section,
     section,
-    short_table,
 )
 
 STUDY = json.loads(RESULTS.with_suffix(".json").read_text())
@@ -34,9 +36,9 @@ def test_decisions_follow_from_the_scores(listed):
 
 
 def test_the_section_is_written_from_the_results():
-    """No number in it was typed in by hand, nor in the README's table."""
+    """No number in it was typed in by hand, nor in the README's section."""
     assert RESULTS.with_suffix(".md").read_text() == section(STUDY)
-    assert short_table(STUDY["claim"]) in README.read_text()
+    assert f"{readme_section(STUDY)}\n## " in README.read_text()
 
 
 def _leaves(value, path=()):
@@ -60,3 +62,20 @@ def test_cards_claim_the_edit_types_of_which_most_succeed():
     for name in set(STUDY["claim"]["methods"]) - set(CONTROLS):
         made = {kind for kind, share in shares[name].items() if share > 2 / 3}
         assert METHODS.get(name).card.edit_types == made, name
+
+
+def test_the_final_list_says_which_decisions_came_out_again():
+    """With a list as its own final one all of them do; one that is turned is named, with both of its verdicts."""
+    claim = STUDY["claim"]
+    techniques = [name for name in claim["methods"] if name not in CONTROLS]
+    comparisons = f"Of the {2 * len(techniques)} comparisons with a fresh sample"
+    assert agreement(claim, claim) == f"{comparisons} {2 * len(techniques)} are decided as on the claim list."
+    turned = json.loads(json.dumps(claim))
+    turned["methods"]["mdp"]["structural"]["verdict"] = "not shown"
+    said = agreement(claim, turned)
+    assert said.startswith(f"{comparisons} {2 * len(techniques) - 1} are")
+    assert said.endswith("Otherwise: mdp (structural): more there, not shown here.")
+    found, other = Verdicts.of(claim), Verdicts.of(turned)
+    assert set(found.confirmed) - set(other.confirmed) == {("mdp", "structural")}
+    assert found.n_claims == other.n_claims
+    assert set(found.working) - set(other.working) == {"mdp"}
