@@ -384,6 +384,7 @@ def section(results: Mapping[str, Mapping[str, Any]]) -> str:
     for listed, result in results.items():
         parts += [
             f"## {'Claim' if listed == 'claim' else 'Final'} list\n",
+            *([_LOOKED_AT_ONCE] if listed == "final" else []),
             f"`{result['command']}`: {_basis(result)}; {seeds_of(result)}.{missing_from(result)}\n",
             verdicts(result) + "\n",
             *([agreement(results["claim"], result) + "\n"] if listed == "final" else []),
@@ -558,6 +559,10 @@ structural, above the fresh sample's), unnamed attributes above the fresh sample
 source (`identity`) are families of their own.
 Intervals are of level 95 % and not corrected. **Bold**: decided at corrected p < .05. *Works*: more success than
 `identity`, and more of every kind that is claimed than a fresh sample.
+"""
+
+_LOOKED_AT_ONCE = """\
+Sources of which nothing was looked at before every setting, claim and test stood.
 """
 
 _SETTINGS = """## Settings
