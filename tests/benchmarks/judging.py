@@ -3,7 +3,8 @@
 The server, in a process of its own, answers every question after ``--latency`` seconds, however many there are at a
 time. A bare call is a POST of a body that was made before, on a connection that is kept; judging is ``score`` of a
 folder from its manifest to its record on disk: first of pictures that nobody has seen, which are looked at like any
-others, then again by another judge, when it is known what they are like. The ratios are of answers per second; beside
+others, then again by another judge, when it is known what they are like. The ratios are of answers per second, from
+the start of the run to its end: the first wave waits for its pictures, so they rise with ``--rounds``. Beside
 them the processor's milliseconds for an answer, without the server's, which do not depend on what else the machine
 does. ``--format JPEG`` is of pictures that are decoded and encoded again.
 """
@@ -96,6 +97,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--latency", type=float, default=1.0, help="seconds for an answer")
     parser.add_argument("--rounds", type=int, default=8, help="answers for each question in hand")
+    parser.add_argument("--in-hand", type=int, nargs="+", default=[1, 8, 64], help="questions at the same time")
     parser.add_argument("--side", type=int, default=512, help="pixels")
     parser.add_argument("--format", default="PNG", help="of the files, as Pillow names it")
     arguments = parser.parse_args()
@@ -112,7 +114,7 @@ def main():
         body = json.dumps(open_judge(f"judge:{base_url}/M")._body(question_about(warm), 0)).encode()
         print(f"{arguments.latency:g} s for an answer, {arguments.side} px {form}, {len(body) >> 10} KiB a question")
         print("in hand   bare/s  first/s   ratio  again/s   ratio   bare ms  first ms  again ms", flush=True)
-        for concurrency in (1, 8, 64):
+        for concurrency in arguments.in_hand:
             n = concurrency * arguments.rounds
             folder = folder_of(root / f"edits{concurrency}", n, arguments.side, form, seed=concurrency)
             called, call = bare(base_url, body, n, concurrency)
