@@ -6,7 +6,7 @@
     python -m tests.studies.what_is_conserved --list final  # once, when every setting and claim stands
 
 Every edit's scores are kept beside this file as CSV, and what follows from them as JSON, list by list; the section, its
-tables and the figure are written from both. A method whose scores are there, by the settings and weights of today, is
+tables and figures, and the README's part, which shows the final list, are written from both. A method whose scores are there, by the settings and weights of today, is
 not run again: with ``--from-scores`` nothing is, and everything that is said is computed from the tables alone.
 """
 
