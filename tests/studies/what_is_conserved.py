@@ -6,8 +6,9 @@
     python -m tests.studies.what_is_conserved --list final  # once, when every setting and claim stands
 
 Every edit's scores are kept beside this file as CSV, and what follows from them as JSON, list by list; the section, its
-tables and figures, and the README's part, which shows the final list, are written from both. A method whose scores are there, by the settings and weights of today, is
-not run again: with ``--from-scores`` nothing is, and everything that is said is computed from the tables alone.
+tables and figures, and the README's part, which shows the final list, are written from both. A method whose scores are
+there, by the settings and weights of today, is not run again: with ``--from-scores`` nothing is, and everything that is
+said is computed from the tables alone.
 """
 
 import argparse
@@ -130,15 +131,8 @@ def judge(frames: Mapping[str, "pandas.DataFrame"]) -> dict[str, Any]:
     facts = frames["identity"].drop_duplicates("item_id").set_index("item_id").loc[items]
     groups = list(facts.group)
     tables = {metric: {name: table_of(frames[name], metric, items) for name in names} for metric in METRICS}
-    edited = [name for name in names if name not in CONTROLS]
-    success = against("identity", edited, {SUCCESS: tables[SUCCESS]}, groups)
-    of_kinds = {metric: tables[metric] for metric in KINDS.values()}
-    kept = against("text_to_image", edited, of_kinds, groups)
     labels = {name: tuple(map(str, sorted(frame.seed.unique()))) for name, frame in frames.items()}
-    seeds_drawn = against("text_to_image", edited, of_kinds, groups, seed_labels=labels)
-    between = {name: tables[SUBJECT][name] - tables[SCENE][name] for name in names}
-    difference = against("text_to_image", edited, {"difference": between}, groups)
-    unnamed = against("text_to_image", edited, {UNNAMED: tables[UNNAMED]}, groups)
+    decided = decisions_of(tables, labels, groups)
     return {
         "n_items": len(items),
         "n_groups": len(set(groups)),
@@ -151,21 +145,35 @@ def judge(frames: Mapping[str, "pandas.DataFrame"]) -> dict[str, Any]:
                 "by_type": by_type(tables, name, facts.edit_type),
                 "kept_in_successes": kept_in_successes(tables, name),
                 "ellipse": ellipse(tables, name, groups),
-                **(
-                    {
-                        "claims": sorted(METHODS.get(name).card.conserves),
-                        "success": success[SUCCESS, name],
-                        **{kind: kept[metric, name] for kind, metric in KINDS.items()},
-                        "seeds_drawn": {kind: seeds_drawn[metric, name] for kind, metric in KINDS.items()},
-                        "difference": difference["difference", name],
-                        "unnamed": unnamed[UNNAMED, name],
-                    }
-                    if name in edited
-                    else {}
-                ),
+                **decided.get(name, {}),
             }
             for name in names
         },
+    }
+
+
+def decisions_of(
+    tables: Mapping[str, Mapping[str, Any]], labels: Mapping[str, tuple[str, ...]], groups: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """What is decided of each technique, with the survey's claims; seeds have the names in ``labels``."""
+    edited = [name for name in labels if name not in CONTROLS]
+    of_kinds = {metric: tables[metric] for metric in KINDS.values()}
+    success = against("identity", edited, {SUCCESS: tables[SUCCESS]}, groups)
+    kept = against("text_to_image", edited, of_kinds, groups)
+    seeds_drawn = against("text_to_image", edited, of_kinds, groups, seed_labels=labels)
+    between = {name: tables[SUBJECT][name] - tables[SCENE][name] for name in labels}
+    difference = against("text_to_image", edited, {"difference": between}, groups)
+    unnamed = against("text_to_image", edited, {UNNAMED: tables[UNNAMED]}, groups)
+    return {
+        name: {
+            "claims": sorted(METHODS.get(name).card.conserves),
+            "success": success[SUCCESS, name],
+            **{kind: kept[metric, name] for kind, metric in KINDS.items()},
+            "seeds_drawn": {kind: seeds_drawn[metric, name] for kind, metric in KINDS.items()},
+            "difference": difference["difference", name],
+            "unnamed": unnamed[UNNAMED, name],
+        }
+        for name in edited
     }
 
 
