@@ -57,7 +57,7 @@ class Endpoint:
         """The JSON object with which the server answers a POST request.
 
         Args:
-            **request: What is sent, as ``requests`` takes it: ``json``, or ``data`` and ``files``.
+            **request: What is sent, as ``requests`` takes it: ``data``, with ``headers`` or ``files``.
 
         Raises:
             EndpointError: It refused or failed; the message is what it said, without the key.

@@ -4,9 +4,9 @@ The server, in a process of its own, answers every question after ``--latency`` 
 time. A bare call is a POST of a body that was made before, on a connection that is kept; judging is ``score`` of a
 folder from its manifest to its record on disk: first of pictures that nobody has seen, which are looked at like any
 others, then again by another judge, when it is known what they are like. The ratios are of answers per second, from
-the start of the run to its end: the first wave waits for its pictures, so they rise with ``--rounds``. Beside
-them the processor's milliseconds for an answer, without the server's, which do not depend on what else the machine
-does. ``--format JPEG`` is of pictures that are decoded and encoded again.
+the start of the run to its end: the first wave waits for its pictures, so they rise with ``--rounds``. Beside them the
+processor's milliseconds for an answer, without the server's, which do not depend on what else the machine does.
+``--format JPEG`` is of pictures that are decoded and encoded again.
 """
 
 import argparse

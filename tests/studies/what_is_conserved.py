@@ -365,7 +365,7 @@ def short_table(result: Mapping[str, Any]) -> str:
         means = judged["means"]
         cells = [f"{100 * means[SUCCESS]['mean']:.0f} %"]
         for kind, metric in KINDS.items():
-            text = f"{means[metric]['mean']:.2f}".replace("-", "−")
+            text = f"{means[metric]['mean']:z.2f}".replace("-", "−")
             cells.append(f"**{text}**" if judged.get(kind, {}).get("verdict") == "more" else text)
         claims = (" and ".join(judged["claims"]) or "–") if "claims" in judged else "a control"
         lines.append(f"| `{name}` | {claims} | {' | '.join(cells)} |")
@@ -384,7 +384,7 @@ def details_of(result: Mapping[str, Any]) -> list[str]:
     for name, judged in result["methods"].items():
         cells = [f"{100 * judged['by_type'][kind][SUCCESS]:.0f}" for kind in kinds]
         cells += [number(judged["means"][metric]) for metric in others]
-        cells += ["–" if value is None else f"{value:.2f}" for value in judged["kept_in_successes"].values()]
+        cells += ["–" if value is None else f"{value:z.2f}" for value in judged["kept_in_successes"].values()]
         lines.append(f"| `{name}` | {' | '.join(cells)} | {judged['seconds']:.1f} |")
     return lines
 
@@ -393,7 +393,7 @@ def number(found: Mapping[str, float | None]) -> str:
     """A mean with its interval."""
     if found["mean"] is None:
         return "undefined"
-    return f"{found['mean']:.2f} {format_interval(found['ci_low'], found['ci_high'], '{:.2f}'.format)}"
+    return f"{found['mean']:z.2f} {format_interval(found['ci_low'], found['ci_high'], '{:z.2f}'.format)}"
 
 
 def shown(found: Mapping[str, Any]) -> str:
@@ -467,8 +467,8 @@ def by_seed(result: Mapping[str, Any]) -> str:
 def together(means: Sequence[float]) -> str:
     """The means of two seeds, or between which those of more lie."""
     if len(means) > len(SEEDS):
-        return f"{min(means):.2f} to {max(means):.2f}"
-    return ", ".join(f"{mean:.2f}" for mean in means)
+        return f"{min(means):z.2f} to {max(means):z.2f}"
+    return ", ".join(f"{mean:z.2f}" for mean in means)
 
 
 def missing_from(result: Mapping[str, Any]) -> str:
