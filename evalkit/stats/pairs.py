@@ -26,7 +26,7 @@ from evalkit.stats.records import CompleteCases, LabelsAlone
 from evalkit.stats.scores import InferenceOptions, MetricScores
 from evalkit.stats.seeds import CrossedError, SeedInterval, crossed_error, crossed_seed_effect, fixed_items_interval
 
-SEEDS_SHIFT_ALL = "seeds shift all items together: more seeds are needed to show equivalence"
+SEEDS_SHIFT_ALL = "seeds seem to shift all items together: more seeds are needed to show equivalence"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +167,7 @@ def pair_tests(
 
 
 def _crossed(pair: Paired) -> CrossedError | None:
-    """The error of a pair whose seeds each shift all items together; None where nothing shows that they do."""
+    """The error of a pair whose seeds count as a sample too; None where they do not."""
     labelled = pair.metric.seed_labels
     if pair.seeds_paired:
         first, second = (table[pair.common] for table in pair.tables)
@@ -175,7 +175,7 @@ def _crossed(pair: Paired) -> CrossedError | None:
     else:
         tables = [pair.metric.scores[name][pair.common] for name in (pair.a, pair.b) if labelled.get(name) is not None]
     effects = [crossed_seed_effect(table, pair.groups) for table in tables]
-    if not any(effect is not None and effect.counts for effect in effects):
+    if not any(effect is not None and effect.counts_in_tests for effect in effects):
         return None
     return crossed_error(pair.differences, tables, pair.groups)
 

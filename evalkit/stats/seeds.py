@@ -19,6 +19,8 @@ FEWEST_DEGREES = 10
 POOLING_LEVEL = 0.25
 """An effect that all items of a seed share is counted where the F test has a p-value up to this: the usual level of a
 test that decides on pooling (Bozivich, Bancroft & Hartley 1956)."""
+TWO_SEEDS_LEVEL = 0.05
+"""The same for tests with two seeds, which have one degree of freedom: counting the effect leaves them little power."""
 _ROUNDING = 1e-24
 """Mean squares below this share of the largest score's square are rounding."""
 
@@ -112,6 +114,11 @@ class CrossedSeedEffect:
         """Whether the mean squares of seeds and of errors differ too much to be pooled."""
         return self.variance > 0 and self.p_value <= POOLING_LEVEL
 
+    @property
+    def counts_in_tests(self) -> bool:
+        """Whether a test of differences takes seeds as a sample beside the items."""
+        return self.counts and (self.n_seeds > 2 or self.p_value <= TWO_SEEDS_LEVEL)
+
 
 def crossed_seed_effect(table: Floats, groups: Labels | None = None) -> CrossedSeedEffect | None:
     """Whether the items of a seed share an effect, on the items that have every seed.
@@ -181,7 +188,9 @@ def crossed_error(differences: Floats, tables: Sequence[Floats], groups: Labels)
 
     False positives of t at .05 (30 items, item variance 1 and seed variance 1, 200,000 draws) with a shared effect of
     variance 0, .03, .1, .3, 1, 10: without the shared part .050, .074, .133, .266, .489, .816 for 3 seeds; with it
-    .039, .043, .053, .066, .074, .061, and at most .057 for 5 seeds and .118 for 2.
+    .039, .043, .053, .066, .074, .061, and at most .057 for 5 seeds and .118 for 2. By F test: at .25 at most .077 for
+    3 seeds; for 2 at most .122, and .159 at .05. Where nothing is shared, the power of .78 is .72 then for 3 seeds, and
+    for 2 .64 at .25, .74 at .05 (20,000 draws), which is why these are counted only where the effect is shown.
 
     Args:
         differences: ``(n,)``, each item the mean over its seeds.
@@ -349,7 +358,8 @@ def _together(parts: list[_Spread | None]) -> tuple[float, float | None, str | N
     freedom = _satterthwaite(variance, [(part.variance, part.freedom) for part in known])
     if freedom >= FEWEST_DEGREES:
         return variance, freedom, None
-    reason = f"the spread between seeds has {freedom:.3g} degrees of freedom, fewer than {FEWEST_DEGREES}"
+    degrees = f"{freedom:.3g} {'degree' if freedom == 1 else 'degrees'}"
+    reason = f"the spread between seeds has {degrees} of freedom, fewer than {FEWEST_DEGREES}"
     if any(part.crossed is not None and part.crossed.counts for part in known):
         reason += ", since items may share an effect of the seed"
     return variance, freedom, reason

@@ -140,6 +140,17 @@ def test_seeds_answer_their_own_question():
     assert (low + high) / 2 == pytest.approx(pair.difference, abs=1e-6)
 
 
+def test_seeds_that_may_differ_by_chance_leave_the_sign_flips():
+    """All of 8 items are better in the mean of two seeds: p = 2/256, while F between the seeds has p = .1, not .01."""
+    noise = np.array([0.3, -0.1, -0.4, 1.2, 0.8, 0.4, -0.1, 1.3])
+    labels = {"seed_labels": {"a": ("0", "1"), "b": ("0", "1")}}
+    for spread, how in ((1.0, "enumeration"), (0.4, "crossed_t")):
+        between = 0.4 + spread * (noise - noise.mean())
+        b = 0.8 + np.stack([between, -between], axis=1) / 2
+        (pair,) = compare_all({"a": np.zeros_like(b), "b": b + np.arange(8)[:, None] / 99}, range(8), fields=labels)
+        assert (pair.how, pair.p_value == 2 / 256) == (how, how == "enumeration")
+
+
 def test_an_item_without_a_common_seed_unpairs_the_seeds():
     """Where the methods have other seeds of an item each is taken by itself, and a shared effect is still seen."""
     rng = np.random.default_rng(0)

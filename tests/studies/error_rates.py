@@ -282,7 +282,7 @@ def scenarios() -> Iterator[tuple[str, Callable[[np.random.Generator], Outcome]]
         yield f"{METHODS} equal methods | {design} | {shape}", family(design, shape, (0.0,) * METHODS)
         yield f"three leaders of {METHODS} | {design} | {shape}", family(design, shape, (0.5, 0.5, 0.5, 0.25, 0.0))
     for kind, correlation, shared, k in product(
-        ("paired", "unpaired", "unnamed"), (0.0, 0.5, 0.9), (0.0, 0.3), (4, 12)
+        ("paired", "unpaired", "unnamed"), (0.0, 0.5, 0.9), (0.0, 0.3), (2, 4, 12)
     ):
         if kind == "paired" or not correlation:
             name = f"{kind}, correlation {correlation}, shared effect {shared}"

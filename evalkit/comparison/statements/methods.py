@@ -104,8 +104,8 @@ def _tests(comparison: Comparison, inference: Inference) -> Iterator[str]:
     n_crossed = sum(pair.how == CROSSED for pair in comparison.pairs)
     if n_crossed:
         yield (
-            f"In {counted(n_crossed, 'comparison')} seeds shift all items together: there test and interval are those "
-            f"of a {CROSSED_NAME}, which holds that variance too."
+            f"In {counted(n_crossed, 'comparison')} seeds seem to shift all items together: there test and interval "
+            f"are those of a {CROSSED_NAME}, which holds that variance too."
         )
     if inference.test == "sign_flip":
         yield _exactness()

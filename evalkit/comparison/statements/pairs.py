@@ -256,8 +256,8 @@ def _seeds(pair: PairComparison, metric: ComparedMetric) -> Iterator[str]:
         yield _new_answers(pair.new_seeds) if metric.repeated else _new_seeds(pair.new_seeds)
     if pair.seed_effect:
         yield (
-            f"seeds shift all items together (standard deviation {format_number(pair.seed_effect)}), which is part of "
-            "the interval and of p"
+            f"seeds seem to shift all items together (standard deviation {format_number(pair.seed_effect)}), which is "
+            "part of the interval and of p"
         )
 
 

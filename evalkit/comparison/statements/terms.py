@@ -10,7 +10,7 @@ from evalkit.stats.components import AnswerComponents
 
 TEST_NAMES: Mapping[str, str] = {"sign_flip": "sign-flip", "t": "group-robust t", "wilcoxon": "Wilcoxon signed-rank"}
 CROSSED = "crossed_t"
-"""How the p-value of a pair was obtained whose seeds shift all items together, whatever test was asked for."""
+"""How the p-value of a pair was obtained whose seeds seem to shift all items together, whatever test was asked for."""
 CROSSED_NAME = "t over groups and seeds"
 PREDICTION_POWERED_NAME = "prediction-powered t"
 """The test of what people would say of all items, whatever test was asked for of metrics."""
@@ -94,9 +94,8 @@ def how_tested(comparison: Comparison, only: ComparedMetric | None = None) -> st
         only: The metric that the caption is about; all of them by default.
     """
     inference = Inference.of(comparison.settings)
-    crossed = (
-        f" ({CROSSED_NAME} where seeds shift all items)" if any(p.how == CROSSED for p in comparison.pairs) else ""
-    )
+    is_crossed = any(pair.how == CROSSED for pair in comparison.pairs)
+    crossed = f" ({CROSSED_NAME} where seeds seem to shift all items)" if is_crossed else ""
     if only is not None and only.beside is not None:
         words = f"{PREDICTION_POWERED_NAME} test by group"
     else:
