@@ -295,7 +295,9 @@ SHAPES_V2 = Protocol(
         "Edit success is the truth itself; closeness is the L1 to the perfect edit, with 1 for that edit and 0 for a "
         "drawing without relation, and so counts whatever was lost, whether a caption names it or not. Which metric "
         "sees that a single detail was lost is in tests/studies/lost_details.md. Margins are the noise of re-encoding "
-        "and reseeding (tests/studies/protocol_margins.md): of a fresh sample, which keeps no detail but by chance."
+        "and reseeding (tests/studies/protocol_margins.md): of a fresh sample, which keeps no detail but by chance. "
+        "Which methods keep more of stripe and horizon than that, beside what a survey says they conserve, is tested in "
+        "tests/studies/what_is_conserved.md."
     ),
 )
 MAGICBRUSH_V1 = Protocol(

@@ -8,7 +8,8 @@ what is known of the source is then, for each of them,
 * 0 in expectation where it was lost: where the edited image has one that does not depend on the source's, however it is
   distributed, as the source's is uniform. So a model that draws every horizon at mid-height gains nothing by it;
 * 0 where it cannot be read, so that to erase a detail is worth as much as to draw another by chance;
-* less where the edited image has another: −1 at the worst.
+* less where the edited image has another: −1 where it is half of its range away. What lies in a range is coded as if
+  its ends met, or chance would not be 0: a horizon at the other end of the range counts as close.
 
 Attributes: of k values, 1 for the right one and −1 / (k − 1) for any other, which is (hit − 1/k) / (1 − 1/k). The angle
 of a stripe, uniform over 180°: cos 2Δ. A number uniform over a range r (height or slope of the horizon): cos 2πΔ/r.
@@ -65,8 +66,10 @@ def scene_detail_preservation(edited_image: Vectors, source_attributes: Vectors)
 
     With r the length of the range that a source's is drawn from: 0 at a quarter of it, −1 at a half. For a height h
     that is uniform over its range and a height h′ of the edited image that does not depend on it,
-    E cos 2π(h′ − h)/r = 0, as for an angle. What is read a little beyond the range counts as its end, and farther as
-    unknown.
+    E cos 2π(h′ − h)/r = 0, as for an angle. So the lowest horizon counts as the highest, and the steepest slope as the
+    steepest in the other direction: of one edit in the outer tenths of a range the score says little, of many it says
+    what does not depend on that. What is read a little beyond the range counts as its end; farther, the horizon counts
+    as one that cannot be read.
 
     Args:
         edited_image: ``(n, len(CODED) · CODE_LENGTH)`` codes of what is seen in the edited image.

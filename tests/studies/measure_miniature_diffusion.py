@@ -36,8 +36,10 @@ from tests.support.scenes import in_version
 SHIPPED = MINIATURE_DIFFUSION_V2
 GUIDANCE = 4.0
 STEPS = 50
+N_WATCHED = 64
+"""Held-out scenes, the first ones, that training is watched on; the figures are of others."""
 N_CAPTIONS = 300
-"""Held-out scenes that are sampled; none was trained on."""
+"""Held-out scenes that are sampled; none was trained on, or looked at."""
 N_INVERTED = 48
 """Held-out drawings that are inverted and reconstructed."""
 DETAIL_RANGES = {"stripe_angle": (0.0, 180.0), "horizon_height": HEIGHTS, "horizon_slope": SLOPES}
@@ -87,13 +89,15 @@ What captions leave out should be as varied as in the drawings that it was train
 
 {n_captions} samples for captions that name the shape alone. *Distance*: total variation of the values, of details the
 largest difference of the distribution functions; *p*: χ², of details Kolmogorov–Smirnov; *corrected*: after Holm.
+{uneven}
 
 ## Training
 
 `python -m tests.studies.train_miniature_diffusion`: {trained} steps of the UNet; noise prediction, Min-SNR weighting,
 a tenth of the captions dropped, moving average of the weights. Drawn on the spot from scenes and phrasings of the
 shapes world; all scenes of the benchmark (sources, targets and wrong edits) and all scenes of the figures were left
-out. The shares above were looked at during training, so they are not those of a blind test.
+out, and training was watched on other scenes. The weights began as version 1's, though, whose training left out its own
+benchmark's scenes: it saw most of these combinations of attributes, drawn in other sizes and without details.
 
 Licence: Apache-2.0, as evalkit itself; no data of others was used.
 """
@@ -130,6 +134,11 @@ class Spread(TypedDict):
     """Samples in which it could be read."""
     distance: float
     p_value: float
+
+
+def figured() -> tuple[Scene, ...]:
+    """The scenes that figures may be of: held out, and not watched."""
+    return split("2")[1][N_WATCHED:]
 
 
 def assemble(
@@ -205,7 +214,7 @@ def reconstructed(
     """Scenes whose drawings went through the autoencoder, and through inversion and back: PSNR and picture of both."""
     model = LatentDiffusion.from_pipeline(pipeline)
     steps, rng = model.schedule.steps(STEPS), np.random.default_rng([_SEED, 9])
-    for plain in split("2")[1][:n_inverted]:
+    for plain in figured()[:n_inverted]:
         scene = in_version(plain, "2", rng)
         drawing = draw(scene, Jitter.sample(rng))
         clean, states = model.encode(Image.fromarray(drawing)), model.embed(caption(scene))
@@ -233,7 +242,7 @@ def kept_details(scenes: Sequence[Scene], pictures: Sequence[Sequence[Pixels]]) 
 
 def measure(pipeline: StableDiffusionPipeline, *, trained: int, n_captions: int = N_CAPTIONS) -> Figures:
     """Every figure of the card."""
-    right = shown(pipeline, split("2")[1][:n_captions], steps=STEPS)
+    right = shown(pipeline, figured()[:n_captions], steps=STEPS)
     scenes, psnrs, pictures = zip(*reconstructed(pipeline, N_INVERTED), strict=True)
     alone, inverted = np.mean(psnrs, axis=0).tolist()
     return Figures(
@@ -253,7 +262,7 @@ def measure(pipeline: StableDiffusionPipeline, *, trained: int, n_captions: int 
 
 def spread(pipeline: StableDiffusionPipeline, number: int) -> dict[str, Spread]:
     """How what captions leave out is distributed in samples for captions that name the shape alone."""
-    named = [(scene, ("shape",)) for scene in split("2")[1][:number]]
+    named = [(scene, ("shape",)) for scene in figured()[:number]]
     found = [read(picture) for picture in samples(pipeline, named, steps=STEPS)]
     told: dict[str, Spread] = {}
     for name in (name for name in ATTRIBUTES if name != "shape"):
@@ -289,9 +298,13 @@ def render_card(figures: Figures, *, n_bytes: int, n_parameters: int, tokens: in
         f"| {format_p(p_value)} |"
         for (name, each), p_value in zip(figures.spread.items(), corrected, strict=True)
     ]
+    uneven = [
+        name.replace("_", " ") for name, p_value in zip(figures.spread, corrected, strict=True) if p_value <= 0.05
+    ]
     return _CARD.format(
         figures="\n".join(lines),
         spread="\n".join(spread),
+        uneven=f"**Less varied than in the drawings** (corrected p ≤ .05): {', '.join(uneven)}." if uneven else "",
         megabytes=f"{n_bytes / 1e6:.1f}",
         parameters=f"{n_parameters:,}",
         tokens=tokens,

@@ -58,7 +58,7 @@ def shapes() -> Benchmark:
     by_id = {edit.item_id: edit for edit in edits()}
     return Benchmark(
         name="shapes",
-        title="Shapes",
+        title=LISTS["shapes"].title,
         version=LISTS["shapes"].version,
         description=(
             "Drawn pictures of one shape on a background, with edits whose ground truth is known exactly: which "
@@ -99,7 +99,7 @@ def shapes_v2(name: str = "shapes:v2") -> Benchmark:
     return replace(
         first,
         name=name,
-        title="Shapes, version 2",
+        title=LISTS[name].title,
         version=LISTS[name].version,
         default_encoder="miniature:v2",
         default_model="miniature:v2",

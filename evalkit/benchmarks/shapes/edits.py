@@ -29,6 +29,7 @@ class EditList:
 
     name: str
     """Of the benchmark that it is the list of."""
+    title: str
     version: str
     """Raised whenever an item, a caption or a drawing changes."""
     use: str
@@ -43,6 +44,7 @@ class EditList:
 
 _V1 = EditList(
     name="shapes",
+    title="Shapes",
     version="1",
     use="Captions name every attribute.",
     prefix="shapes",
@@ -53,6 +55,7 @@ _V1 = EditList(
 _V2 = replace(
     _V1,
     name="shapes:v2",
+    title="Shapes, version 2",
     version="2",
     use="The claim list: what is said of a method rests on it.",
     prefix="shapes-v2",
@@ -69,6 +72,7 @@ LISTS: Mapping[str, EditList] = MappingProxyType(
             replace(
                 _V2,
                 name="shapes:v2_tuning",
+                title="Shapes, version 2, tuning list",
                 use="The tuning list: settings are found on it, and nothing is claimed from it.",
                 prefix="shapes-v2-tuning",
                 seed=20261202,
@@ -76,6 +80,7 @@ LISTS: Mapping[str, EditList] = MappingProxyType(
             replace(
                 _V2,
                 name="shapes:v2_final",
+                title="Shapes, version 2, final list",
                 use="The final list: looked at once, when every setting and every claim is fixed.",
                 prefix="shapes-v2-final",
                 seed=20261203,

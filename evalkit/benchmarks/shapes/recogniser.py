@@ -146,7 +146,8 @@ def attribute_codes(attributes: Mapping[str, str]) -> Embeddings:
     if set(attributes) != set(ATTRIBUTES):
         raise EncoderError(
             f"Attributes of a picture: the shapes recogniser knows {', '.join(ATTRIBUTES)}, got "
-            f"{', '.join(attributes) or 'none'}. Its metrics are for the shapes benchmark: evalkit list metrics"
+            f"{', '.join(attributes) or 'none'}. Its metrics are for version 1 of the shapes benchmark, edit_success:v2 "
+            "and others for version 2: evalkit list metrics"
         )
     return np.array([_code(name, attributes[name]) for name in ATTRIBUTES], np.float32)
 
@@ -185,13 +186,16 @@ def _parsed(text: str) -> dict[str, str]:
 
 def _known(text: str) -> dict[str, str]:
     values = _parsed(text)
-    unknown = set(values) ^ set(CODED)
-    if not unknown:
-        unknown = {name for name in ATTRIBUTES if values[name] not in (*ATTRIBUTES[name], UNKNOWN)}
-    if unknown:
+    missing = [name for name in CODED if name not in values]
+    wrong = [
+        name
+        for name, value in values.items()
+        if name not in CODED or (name in ATTRIBUTES and value not in (*ATTRIBUTES[name], UNKNOWN))
+    ]
+    if missing or wrong:
+        fault = f"{missing[0]} is missing" if missing else f"{wrong[0]} is none of them or has none of these"
         raise EncoderError(
             f"Attributes of a picture: version 2 of the shapes has {', '.join(CODED)}, each with values of its own; "
-            f"got '{text[:80]}', where {min(unknown)} is none of them or has none of these. These metrics are for the "
-            "benchmark shapes:v2: evalkit list metrics"
+            f"got '{text[:80]}', where {fault}. These metrics are for the benchmark shapes:v2: evalkit list metrics"
         )
     return values

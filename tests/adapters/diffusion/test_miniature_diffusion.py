@@ -14,8 +14,7 @@ from evalkit_adapters.diffusion.latent_diffusion import (
     MINIATURE_DIFFUSION_V2,
     LatentDiffusion,
 )
-from tests.studies.measure_miniature_clip import split
-from tests.studies.measure_miniature_diffusion import read_figures, reconstruction, render_card, shown
+from tests.studies.measure_miniature_diffusion import figured, read_figures, reconstruction, render_card, shown
 from tests.support.diffusion import N_LAYERS, sd_unet_on_meta
 
 N_SAMPLES = 40
@@ -74,7 +73,7 @@ def test_the_adapters_open_it_by_its_name(name, pipeline):
 def test_fresh_samples_are_as_good_as_the_card_says(second):
     """On held-out captions that the card used, each attribute is found as often as stated, but for chance."""
     figures = read_figures(MINIATURE_DIFFUSION_V2)
-    found = shown(second, split("2")[1][:N_SAMPLES], steps=20).mean(axis=0)
+    found = shown(second, figured()[:N_SAMPLES], steps=20).mean(axis=0)
     for name, share in zip(ATTRIBUTES, found, strict=True):
         stated = figures.found[name]
         assert share >= stated - 4 * math.sqrt(stated * (1 - stated) / N_SAMPLES) - 0.05, name
