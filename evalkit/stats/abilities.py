@@ -17,7 +17,7 @@ from evalkit.stats.bradley_terry import (
 )
 from evalkit.stats.clusters import Groups, code_groups
 
-UNCONNECTED = "no chain of votes connects it with the others"
+UNCONNECTED = "no chain of votes leads to those that are ranked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,8 @@ class Abilities:
     """``(K, K)`` degrees of freedom: raters, or groups if fewer, that voted on either of the two, less one."""
     classes: Indices
     """``(K,)``, see `run_off`."""
+    part: Indices
+    """``(K,)`` those that chains of votes connect have one number, see `components`."""
     comparable: Mask
     """``(K, K)``: whether one of the two won or tied against the other, if by chains of votes."""
     tie: float | None = None
@@ -51,13 +53,15 @@ class Abilities:
         """Why nothing is known of a difference; None where something is."""
         if self.reason is not None:
             return self.reason
-        if not np.isfinite(self.values[[a, b]]).all():
+        if self.part[a] != self.part[b]:
             return "no chain of votes connects them"
+        if not np.isfinite(self.values[a]):
+            return "no chain of votes leads from them to those that are ranked; compare their votes by themselves"
         return None if self.comparable[a, b] else "both differ from others without end, and from each other unknown"
 
 
 def fit_abilities(votes: PairedVotes, raters: Groups | None, groups: Groups) -> Abilities:
-    """Fit the methods that most others are connected with.
+    """Fit the methods that most others are connected with; of parts alike in that, the one with more votes.
 
     Where a method won every vote, its ability runs off. One lost vote is then added against each method that it beat,
     of a rater and a group of its own, so that there is an end on the other side.
@@ -71,12 +75,14 @@ def fit_abilities(votes: PairedVotes, raters: Groups | None, groups: Groups) -> 
         OptionError: The likelihood has no maximum.
     """
     k, part = votes.n_methods, components(votes)
-    connected = part == np.bincount(part).argmax()
+    n_methods, n_votes = np.bincount(part), np.bincount(part[votes.a], minlength=part.max() + 1)
+    connected = part == max(range(len(n_methods)), key=lambda number: (n_methods[number], n_votes[number]))
     known = Abilities(
         values=np.full(k, np.nan),
         errors=np.full((k, k), np.nan),
         freedom=np.zeros((k, k)),
         classes=run_off(votes),
+        part=part,
         comparable=_comparable(votes),
     )
     kept = connected[votes.a]

@@ -79,6 +79,8 @@ def krippendorff_alpha(
     kept = code_groups(units[several])
     if not len(kept):
         return estimate_of(coded, "group_bca", None, reason="nobody rated what another rated")
+    if kept.n_groups == 1:  # by chance alone all agree as much as they do
+        return estimate_of(coded, "group_bca", None, reason="only one unit was rated by several")
     distance = np.square(levels[:, None] - levels) if scale == "interval" else 1.0 - np.eye(len(levels))
     table = np.zeros((kept.n_groups, len(levels)))
     np.add.at(table, (kept.codes, value_codes), 1)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,7 +23,10 @@ from evalkit.stats.verdicts import decide
 
 DAVIDSON_T = "davidson_t"
 """How the p-values of votes are obtained."""
-ONE_CLUSTER = "all votes are of one rater on one group: no spread can be known"
+ENDLESS = (
+    "won every vote, if by chains: the difference has no end on that side, and abilities are those with one lost vote "
+    "added"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,8 @@ class VoteResult:
     """ν of Davidson's model, log-odds of a tie of equals; None where there is no tie."""
     first: Estimate | None
     """Advantage of being shown first, log-odds; None where it cannot be known."""
+    only_place: Literal["first", "second"] | None
+    """Where every vote that is no tie is for the edit that was shown there, and these are more than chance explains."""
 
 
 def compare_votes(criteria: Sequence[CriterionVotes], options: InferenceOptions) -> tuple[VoteResult, ...]:
@@ -143,11 +148,16 @@ def _test(of: CriterionVotes, fit: Abilities, a: int, b: int, options: Inference
     difference, error, freedom = float(fit.values[b] - fit.values[a]), float(fit.errors[a, b]), float(fit.freedom[a, b])
     if reason is not None:
         return _Tested(difference=None, reason=f"{names[a]} and {names[b]}: {reason}")
+    runs_off, equivalence = bool(fit.classes[a] != fit.classes[b]), None
     if not (error > 0 and freedom >= 1):
-        return _Tested(difference=difference, reason=ONE_CLUSTER)
+        why = _no_spread(of, freedom)
+        return (
+            _Tested(difference=None, reason=f"one won every vote, and {why}")
+            if runs_off
+            else _Tested(difference=difference, reason=why)
+        )
     half = float(stdtrit(freedom, 1 - options.alpha / 2)) * error
     better = names[b] if difference > 0 else names[a]
-    runs_off, equivalence = bool(fit.classes[a] != fit.classes[b]), None
     if of.margin is not None and not runs_off:
         equivalence = positive(float(stdtr(freedom, (abs(difference) - of.margin) / error)))
     return _Tested(
@@ -159,8 +169,19 @@ def _test(of: CriterionVotes, fit: Abilities, a: int, b: int, options: Inference
         runs_off=runs_off,
         error=error,
         freedom=freedom,
-        reason=f"{better} won every vote, if by chains: the difference has no end on that side" if runs_off else None,
+        reason=f"{better} {ENDLESS}" if runs_off else None,
     )
+
+
+def _no_spread(of: CriterionVotes, freedom: float) -> str:
+    """Why a difference has no error."""
+    n_raters = 1 if of.raters is None else of.raters.n_groups
+    if n_raters == of.groups.n_groups == 1:
+        who = "nobody knows who voted, and all votes are" if of.raters is None else "all votes are of one rater"
+        return f"{who} on one group: no spread can be known"
+    if freedom < 1:
+        return "all votes on them are of one rater or on one group: no spread can be known"
+    return "votes do not differ from rater to rater or from group to group: no test can rest on their spread"
 
 
 def _decided(
@@ -268,7 +289,16 @@ def _result(of: CriterionVotes, fit: Abilities, pairs: Sequence[VotePair], optio
         ),
         tie=fit.tie,
         first=_first(of, fit, options),
+        only_place=_only_place(of.votes, options.alpha),
     )
+
+
+def _only_place(votes: PairedVotes, alpha: float) -> Literal["first", "second"] | None:
+    """Where whatever was preferred was shown, if that is always the same place, by a two-sided sign test."""
+    won_first = (votes.outcome * votes.side)[votes.outcome * votes.side != 0] > 0
+    if not len(won_first) or won_first.any() != won_first.all() or 2 * 0.5 ** len(won_first) > alpha:
+        return None
+    return "first" if won_first.all() else "second"
 
 
 def _first(of: CriterionVotes, fit: Abilities, options: InferenceOptions) -> Estimate | None:

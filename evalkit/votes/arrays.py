@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.arrays import Floats, Indices
+from evalkit.errors import DataError
 from evalkit.stats.bradley_terry import PairedVotes
 from evalkit.stats.clusters import Groups, code_groups
 from evalkit.stats.votes import CriterionVotes
@@ -31,9 +32,21 @@ class RaterVotes:
     groups: Groups
 
 
-def group_of(vote: Vote, groups: Mapping[str, str]) -> str:
-    """The group of a vote's item: by a table, by the vote, or the item by itself."""
-    return groups.get(vote.item_id) or vote.group or vote.item_id
+def item_groups(votes: Sequence[Vote], table: Mapping[str, str]) -> dict[str, str]:
+    """Item to group, where one is known: by a table, else by any vote on the item.
+
+    Raises:
+        DataError: Votes on one item name two groups.
+    """
+    found: dict[str, str] = {}
+    for vote in votes:
+        known = found.setdefault(vote.item_id, vote.group) if vote.group else None
+        if known != (vote.group or None) and vote.item_id not in table:
+            raise DataError(
+                f"Votes on item '{vote.item_id}' name two groups, '{known}' and '{vote.group}'. Mend them, or say in a "
+                "table which items belong together: --groups FILE"
+            )
+    return found | dict(table)
 
 
 def criterion_votes(
@@ -49,7 +62,7 @@ def criterion_votes(
     Args:
         votes: All on this question; attention checks are none of them.
         criterion: Its name.
-        groups: Item to group, where a table says so.
+        groups: Item to group; others are groups of their own.
         primary: Whether its p-values are confirmatory.
         margin: Log-odds that do not matter.
     """
@@ -69,7 +82,7 @@ def criterion_votes(
         ),
         # Who is not named is a rater of their own: as if that vote was nobody else's.
         raters=code_groups([rater or (at,) for at, rater in enumerate(raters)]) if known else None,
-        groups=code_groups([group_of(vote, groups) for vote in votes]),
+        groups=code_groups([groups.get(vote.item_id, vote.item_id) for vote in votes]),
         n_items=len({vote.item_id for vote in votes}),
         primary=primary,
         margin=margin,
@@ -77,7 +90,12 @@ def criterion_votes(
 
 
 def rater_votes(votes: Sequence[Vote], groups: Mapping[str, str]) -> RaterVotes:
-    """The votes of raters that are known, turned so that the two methods have one order everywhere."""
+    """The votes of raters that are known, turned so that the two methods have one order everywhere.
+
+    Args:
+        votes: Of any questions.
+        groups: Item to group; others are groups of their own.
+    """
     known = [vote for vote in votes if vote.rater is not None]
     names = tuple(sorted({str(vote.rater) for vote in known}))
     number = {name: at for at, name in enumerate(names)}
@@ -89,5 +107,5 @@ def rater_votes(votes: Sequence[Vote], groups: Mapping[str, str]) -> RaterVotes:
         units=code_groups(units).codes,
         values=turned * [_OUTCOMES.get(vote.winner, 0.0) for vote in known],
         frames=turned * [1.0 if vote.first is None else _OUTCOMES[vote.first] for vote in known],
-        groups=code_groups([group_of(vote, groups) for vote in known]),
+        groups=code_groups([groups.get(vote.item_id, vote.item_id) for vote in known]),
     )

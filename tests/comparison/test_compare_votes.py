@@ -9,8 +9,8 @@ import pytest
 from evalkit.comparison.statements.terms import Inference
 from evalkit.comparison.votes.compare import compare_votes
 from evalkit.comparison.votes.shown import shown_in_full
-from evalkit.comparison.votes.statements import methods_section, notes_of, sentence_of
-from evalkit.errors import OptionError
+from evalkit.comparison.votes.statements import key_sentences, methods_section, notes_of, sentence_of
+from evalkit.errors import DataError, OptionError
 from evalkit.report.page.votes import render_votes_page
 from evalkit.votes.records import Vote, write_votes
 from tests.support.votes import simulated_votes
@@ -190,6 +190,72 @@ def test_groups_of_a_table_stand_above_those_of_votes(path, tmp_path):
     assert found.criteria[0].n_groups == 4
     widths = [np.mean([pair.ci_high - pair.ci_low for pair in each.pairs]) for each in (found, before)]
     assert widths[0] > 1.1 * widths[1]
+
+
+def test_a_group_that_some_votes_name_is_the_items(tmp_path):
+    """Rows that leave it out change nothing; rows that name another are refused, unless a table decides."""
+    votes = simulated_votes(ABILITIES)
+    halves = [vote.model_copy(update={"group": None}) if n % 3 else vote for n, vote in enumerate(votes)]
+    whole, half = (compare_votes(written(tmp_path, each)) for each in (votes, halves))
+    assert half.criteria[0].n_groups == whole.criteria[0].n_groups == 20
+    assert [pair.p_value for pair in half.pairs] == [pair.p_value for pair in whole.pairs]
+    path = written(tmp_path, [*votes, votes[0].model_copy(update={"group": "elsewhere"})])
+    with pytest.raises(DataError, match=r"name two groups, '.+' and 'elsewhere'. Mend them, .*--groups FILE"):
+        compare_votes(path)
+    (tmp_path / "groups.csv").write_text("item_id,group\n" + "\n".join(f"item-{n:02},g{n % 4}" for n in range(40)))
+    assert compare_votes(path, groups=tmp_path / "groups.csv").criteria[0].n_groups == 4
+
+
+def test_what_only_one_place_won_is_said_first(tmp_path):
+    """Nothing is known of edits that were chosen by where they were shown."""
+    votes = [vote.model_copy(update={"first": "a", "winner": "a"}) for vote in simulated_votes(ABILITIES)]
+    assert next(notes_of(compare_votes(written(tmp_path, votes)))).startswith(
+        "every vote on preference that is no tie is for the edit that was shown first"
+    )
+
+
+def test_one_item_is_named_as_all_that_is_known(tmp_path):
+    """Raters are the sample then, which the test says, and agreement beyond chance cannot be told."""
+    votes = [
+        Vote(item_id="only", a="x", b="y", winner="b" if n % 3 else "a", first="ab"[n % 2], rater=f"r{n}")
+        for n in range(40)
+    ]
+    found = compare_votes(written(tmp_path, votes))
+    assert "; t over raters p = " in sentence_of(found.pairs[0], found.criteria[0], Inference.of(found.settings))
+    notes = [*notes_of(found)]
+    assert "raters' agreement on preference is not known: only one unit was rated by several" in notes
+    assert "all votes are on one item: what is found holds for it, whatever others would show" in notes
+    assert "robust to raters (a cluster jackknife)" in methods_section(found)[1]
+
+
+def test_raters_of_several_questions_are_counted_together(tmp_path):
+    """Two answered one question and two others the other: four."""
+    votes = [
+        vote.model_copy(update={"criterion": name, "rater": f"{name}-{n % 2}"})
+        for n, vote in enumerate(simulated_votes(ABILITIES)[:80])
+        for name in ("follows", "keeps")
+    ]
+    found = compare_votes(written(tmp_path, votes))
+    assert found.n_raters == 4
+    assert "160 votes on" in methods_section(found)[0]
+    assert methods_section(found)[0].endswith("by 4 raters.")
+
+
+def test_what_votes_do_not_connect_is_no_inconclusive_comparison(tmp_path):
+    """It is counted by itself, and the best is so of those that are ranked."""
+    islands = [vote for n in range(90) for vote in _island(n)]
+    said = next(key_sentences(compare_votes(written(tmp_path, islands))))
+    assert said == (
+        "On preference: a is best of the 3 that are ranked. Of 10 comparisons, 3 show a difference, 0 show "
+        "equivalence, 0 are inconclusive, and 7 cannot be made."
+    )
+
+
+def _island(number):
+    """Votes on an item between a, b and c, and between d and e."""
+    for better, worse, every in (("a", "b", 4), ("b", "c", 4), ("d", "e", 4)):
+        winner = "b" if number % every == 0 else "a"
+        yield Vote(item_id=f"i{number}", a=better, b=worse, winner=winner, rater=f"r{number % 9}")
 
 
 def test_many_notes_and_pairs_fit_the_full_form(path):

@@ -103,10 +103,21 @@ def test_methods_that_no_vote_connects_are_not_ranked():
     result = result_of(votes)
     rows = {row.method: row for row in result.ranking.methods}
     assert [name for name, row in rows.items() if row.rank_low is None] == ["d", "e"]
-    assert rows["d"].reason == "no chain of votes connects it with the others"
+    assert rows["d"].reason == "no chain of votes leads to those that are ranked"
     pair = next(pair for pair in result.pairs if (pair.a, pair.b) == ("a", "d"))
     assert (pair.difference, pair.p_value, pair.reason) == (None, None, "a and d: no chain of votes connects them")
     assert pair.adjusted_p_value is None
+    (pair,) = (pair for pair in result.pairs if (pair.a, pair.b) == ("d", "e"))
+    assert pair.reason == (
+        "d and e: no chain of votes leads from them to those that are ranked; compare their votes by themselves"
+    )
+
+
+def test_of_halves_that_no_vote_connects_the_one_with_more_votes_is_ranked():
+    """Two methods here and two there: not whichever comes last."""
+    for n_first, ranked in ((9, ["a", "b"]), (3, ["c", "d"])):
+        votes = made([(0, 1, 1), (0, 1, -1)] * n_first + [(2, 3, 1), (2, 3, -1)] * 5, k=4)
+        assert sorted(row.method for row in result_of(votes).ranking.methods if row.rank_low) == ranked
 
 
 def test_two_that_both_beat_others_without_end_are_not_compared():
@@ -123,12 +134,39 @@ def test_ties_alone_say_nothing():
     assert (pair.difference, pair.verdict, pair.reason) == (None, "inconclusive", "a and b: every vote is a tie")
 
 
-def test_one_rater_on_one_group_has_no_interval():
-    """There is nothing to estimate a spread from."""
+@pytest.mark.parametrize(
+    ("raters", "groups", "reason"),
+    [
+        ([0] * 10, [0] * 10, "all votes are of one rater on one group: no spread"),
+        (None, [0] * 10, "nobody knows who voted, and all votes are on one group: no spread"),
+        ([0] * 10, [n // 2 for n in range(10)], "votes do not differ from rater to rater or from group to group"),
+    ],
+)
+def test_without_a_spread_there_is_no_interval_and_the_reason_is_the_true_one(raters, groups, reason):
+    """One rater on one group, unknown raters on one group, and groups that are all alike."""
     votes = made([(0, 1, 1), (0, 1, -1)] * 5, k=2)
-    (pair,) = result_of(votes, np.zeros(10, int), np.zeros(10, int)).pairs
+    raters = None if raters is None else np.array(raters)
+    (pair,) = result_of(votes, raters, np.array(groups)).pairs
     assert (pair.ci_low, pair.p_value, pair.verdict) == (None, None, "inconclusive")
-    assert "no spread can be known" in pair.reason
+    assert pair.reason.startswith(reason)
+
+
+def test_one_vote_estimates_nothing():
+    """With the lost vote that is added both would be equal, which nobody said."""
+    (pair,) = result_of(made([(0, 1, 1)], k=2), None, np.zeros(1, int)).pairs
+    assert (pair.difference, pair.mean_a, pair.verdict) == (None, None, "inconclusive")
+    assert pair.reason.startswith("one won every vote, and nobody knows who voted")
+
+
+@pytest.mark.parametrize(("side", "place"), [(1.0, "first"), (-1.0, "second")])
+def test_votes_for_one_place_alone_are_noticed(side, place):
+    """Where what was shown first, or second, always won; not by three votes, and not with one exception."""
+    outcome = np.tile([1.0, -1.0], 10)
+    votes = made([(0, 1, 1)] * 20, k=2)
+    of_place = replace(votes, outcome=outcome, side=side * outcome)
+    assert result_of(of_place).only_place == place
+    assert result_of(of_place.where(np.arange(20) < 3)).only_place is None
+    assert result_of(replace(of_place, side=side * np.append(outcome[:-1], 1.0))).only_place is None
 
 
 def test_a_margin_is_tested_and_planned_for():

@@ -55,14 +55,17 @@ def tally(pairs: Sequence[PairComparison], inference: Inference) -> str:
     decided = sum(pair.winner is not None or pair.undirected for pair in pairs)
     equivalent = sum(pair.verdict == "equivalent" for pair in pairs)
     also = sum(pair.practically_equivalent for pair in pairs)
-    undecided = len(pairs) - decided - equivalent
+    unknown = sum(pair.difference is None for pair in pairs)
+    undecided = len(pairs) - decided - equivalent - unknown
     of_ranks = " in ranks" if inference.is_about_ranks else ""
     small = f" ({counted(also, 'of them shows', 'of them show')} a difference, smaller than the margin)" if also else ""
-    return (
-        f"Of {counted(len(pairs), 'comparison')}, {counted(decided, 'shows', 'show')} a difference{of_ranks}, "
-        f"{counted(equivalent, 'shows', 'show')} equivalence{small}, and {counted(undecided, 'is', 'are')} "
-        "inconclusive."
-    )
+    ends = [
+        f"{counted(decided, 'shows', 'show')} a difference{of_ranks}",
+        f"{counted(equivalent, 'shows', 'show')} equivalence{small}",
+        f"{counted(undecided, 'is', 'are')} inconclusive",
+        *([f"{unknown:,} cannot be made"] if unknown else []),
+    ]
+    return f"Of {counted(len(pairs), 'comparison')}, {', '.join(ends[:-1])}, and {ends[-1]}."
 
 
 def leaders(rows: Sequence[RankedMethod], inference: Inference) -> str:
@@ -73,7 +76,8 @@ def leaders(rows: Sequence[RankedMethod], inference: Inference) -> str:
         return "no method could be ranked"
     of_ranks = " in ranks" if inference.is_about_ranks else ""
     if ranked[0].rank_high == 1 and len(best) == 1:
-        return f"{best[0]} is best{of_ranks}"
+        of_ranked = f" of the {len(ranked)} that are ranked" if len(ranked) < len(rows) else ""
+        return f"{best[0]} is best{of_ranks}{of_ranked}"
     ranks = {row.method: f"{row.method} ({format_ranks(row.rank_low, row.rank_high)})" for row in ranked}
     return (
         f"no method is shown to be the best{of_ranks}; by the ranks that the decisions allow it may be any of "

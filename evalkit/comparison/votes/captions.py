@@ -52,7 +52,7 @@ def abilities_caption(comparison: VoteComparison, criterion: ComparedCriterion) 
     return (
         f"Ability of each method by the votes on {one_line(criterion.name)}, in log-odds around their mean, with its "
         f"pointwise {inference.level} interval (left), and the ranks that the decisions allow (right): t tests of "
-        f"differences, {corrected} ({basis([criterion], inference)}). Shaded: no method is decided better.{endless}"
+        f"differences, {corrected} ({basis(comparison, criterion)}). Shaded: no method is decided better.{endless}"
     )
 
 
@@ -64,12 +64,11 @@ def abilities_alt(criterion: ComparedCriterion, rows: Sequence[RankedMethod]) ->
 
 def shares_caption(comparison: VoteComparison, criterion: ComparedCriterion, left_out: int) -> str:
     """Of the shares of votes, pair by pair."""
-    inference = Inference.of(comparison.settings)
     others = f" {counted(left_out, 'other pair is', 'other pairs are')} in the table alone." if left_out else ""
     return (
         f"Of the votes between two methods on {one_line(criterion.name)}, the share that each won, and of ties (grey, "
         "in the middle), the pairs most alike in ability last. These are votes as they were given; abilities rest on "
-        f"all of them ({basis([criterion], inference)}).{others}"
+        f"all of them ({basis(comparison, criterion)}).{others}"
     )
 
 

@@ -13,7 +13,7 @@ from evalkit.errors import OptionError
 from evalkit.formatting import counted, listed, one_line
 from evalkit.registry import nearest, refuse_unknown_options
 from evalkit.scores.external import read_groups
-from evalkit.stats.clusters import check_alpha, code_groups
+from evalkit.stats.clusters import check_alpha
 from evalkit.stats.copied_answers import CopiedAnswers, copied_answers
 from evalkit.stats.intervals import Estimate
 from evalkit.stats.multiplicity import EXPLORATORY
@@ -21,7 +21,7 @@ from evalkit.stats.raters import krippendorff_alpha, rater_agreements
 from evalkit.stats.scores import InferenceOptions
 from evalkit.stats.votes import DAVIDSON_T, CriterionVotes, VoteResult
 from evalkit.stats.votes import compare_votes as compare_by
-from evalkit.votes.arrays import PREFERENCE, criterion_votes, rater_votes
+from evalkit.votes.arrays import PREFERENCE, criterion_votes, item_groups, rater_votes
 from evalkit.votes.columns import VoteColumns
 from evalkit.votes.read import read_votes
 from evalkit.votes.records import Vote
@@ -72,7 +72,7 @@ def compare_votes(
     tables = [read_votes(source, options.columns) for source in sources]
     everything = [vote for table in tables for vote in table.votes]
     votes = [vote for vote in everything if vote.expected is None]
-    groups = {} if options.groups is None else read_groups(options.groups)
+    groups = item_groups(votes, {} if options.groups is None else read_groups(options.groups))
     asked = _asked(votes, options)
     criteria = [
         criterion_votes(
@@ -224,10 +224,17 @@ def _settings(
         "baseline": options.baseline,
         "groups": None if options.groups is None else str(options.groups),
         "n_items": len(items),
-        "n_groups": code_groups([groups.get(v.item_id) or v.group or v.item_id for v in votes]).n_groups,
-        "n_grouped": len({vote.item_id for vote in votes if vote.group or vote.item_id in groups}),
+        "n_groups": len({groups.get(item, item) for item in items}),
+        "n_grouped": len(items & groups.keys()),
+        "n_raters": _n_raters(votes),
         "evalkit": __version__,
     }
+
+
+def _n_raters(votes: Sequence[Vote]) -> int | None:
+    """How many voted, who is not named being one of their own; None where nobody is."""
+    named = {vote.rater for vote in votes} - {None}
+    return len(named) + sum(vote.rater is None for vote in votes) if named else None
 
 
 def _notes(votes: Sequence[Vote], groups: Mapping[str, str]) -> Iterator[str]:
@@ -239,7 +246,10 @@ def _notes(votes: Sequence[Vote], groups: Mapping[str, str]) -> Iterator[str]:
         yield f"of {counted(unnamed, 'vote')} nobody knows who gave them: each counts as a rater's only one"
     elif len({vote.rater for vote in votes}) == 1:
         yield "all votes are of one rater: what is found holds for this rater, whatever others would say"
-    if not groups and all(vote.group is None for vote in votes):
+    if len({groups.get(vote.item_id, vote.item_id) for vote in votes}) == 1:
+        what = "item" if len({vote.item_id for vote in votes}) == 1 else "group of items"
+        yield f"all votes are on one {what}: what is found holds for it, whatever others would show"
+    elif not groups:
         yield "every item counts as its own group: no column says which items share a source image"
     checks = sum(vote.expected is not None for vote in votes)
     if checks:

@@ -72,6 +72,12 @@ class VoteComparison(Exportable):
     """Edit type to what its votes say, all exploratory; None where that was not asked for."""
 
     @property
+    def n_raters(self) -> int | None:
+        """Who voted on any question; None where nobody knows."""
+        found = self.settings["n_raters"]
+        return None if found is None else int(str(found))
+
+    @property
     def baseline(self) -> str | None:
         """The method that all others are compared with; None for all pairs."""
         found = self.settings["baseline"]

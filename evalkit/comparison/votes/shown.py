@@ -64,7 +64,7 @@ def abilities_table(comparison: VoteComparison) -> TextTable:
         header += ["won", "votes"]
     marks = f"\n1–4: ranks that the decisions allow; {TIED}: no method is decided better"
     won_words = "; won: share of a method's votes, ties half" if len(comparison.criteria) == 1 else ""
-    rests_on = basis(comparison.criteria, inference)
+    rests_on = basis(comparison)
     return TextTable(
         title=f"Abilities in log-odds with pointwise {inference.level} intervals\n{rests_on}"
         + (marks + won_words if about_ranks(comparison) else ""),

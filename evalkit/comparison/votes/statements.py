@@ -107,7 +107,7 @@ def preferred(pair: VotePair) -> str:
 def _p_values(pair: VotePair, criterion: ComparedCriterion, inference: Inference) -> str:
     if pair.p_value is None:
         return f"no p-value: {pair.reason}"
-    raw = f"t over {'groups' if criterion.n_raters in (None, 1) else 'raters and groups'} p "
+    raw = f"t over {series(clusters(criterion.n_raters, criterion.n_groups), 'and')} p "
     raw += format_p_relation(pair.p_value, inference.alpha)
     if pair.n_comparisons < 2 or pair.adjusted_p_value is None:
         return raw
@@ -115,6 +115,12 @@ def _p_values(pair: VotePair, criterion: ComparedCriterion, inference: Inference
     adjusted = "" if correction == "none" else f" {format_p_relation(pair.adjusted_p_value, inference.alpha)}"
     family = "" if criterion.primary else ", exploratory"
     return f"{raw}, {CORRECTION_NAMES[correction]}{adjusted} ({counted(pair.n_comparisons, 'comparison')}{family})"
+
+
+def clusters(n_raters: int | None, n_groups: int) -> list[str]:
+    """What of votes is a sample: their raters, groups of items, or both."""
+    several = {"raters": (n_raters or 1) > 1, "groups": n_groups > 1}
+    return [name for name, are in several.items() if are]
 
 
 def _more(pair: VotePair, inference: Inference) -> str:
@@ -128,15 +134,17 @@ def _more(pair: VotePair, inference: Inference) -> str:
     )
 
 
-def basis(criteria: Sequence[ComparedCriterion], inference: Inference) -> str:
-    """On what votes a table rests."""
-    votes, items = (
-        sum(each.n_votes for each in criteria),
-        items_and_groups(inference, inference.n_items, inference.n_groups),
-    )
-    raters = {each.n_raters for each in criteria} - {None}
-    by = f", by {counted(max(n for n in raters if n), 'rater')}" if raters else ""
-    return f"{counted(votes, 'vote')} on {items}{by}"
+def basis(comparison: VoteComparison, criterion: ComparedCriterion | None = None) -> str:
+    """On what votes a table rests: on those on a question, or on all."""
+    inference = Inference.of(comparison.settings)
+    if criterion is None:
+        n_votes, n_raters = sum(each.n_votes for each in comparison.criteria), comparison.n_raters
+        items = items_and_groups(inference, inference.n_items, inference.n_groups)
+    else:
+        n_votes, n_raters = criterion.n_votes, criterion.n_raters
+        items = items_and_groups(inference, criterion.n_items, criterion.n_groups)
+    by = "" if n_raters is None else f", by {counted(n_raters, 'rater')}"
+    return f"{counted(n_votes, 'vote')} on {items}{by}"
 
 
 def about_ranks(comparison: VoteComparison) -> str:
@@ -159,6 +167,12 @@ def about_ranks(comparison: VoteComparison) -> str:
 
 def notes_of(comparison: VoteComparison) -> Iterator[str]:
     """What a reader must know, most important first."""
+    for criterion in comparison.criteria:
+        if criterion.result.only_place is not None:
+            yield (
+                f"every vote on {one_line(criterion.name)} that is no tie is for the edit that was shown "
+                f"{criterion.result.only_place}: it was its place that was preferred, and nothing is known of the edits"
+            )
     yield from _about_raters(comparison.raters)
     yield from _about_copies(comparison)
     for criterion in comparison.criteria:
@@ -245,10 +259,15 @@ def methods_section(comparison: VoteComparison) -> list[str]:
     """The paragraphs to paste into a paper."""
     inference = Inference.of(comparison.settings)
     methods = sorted({row.method for row in comparison.ranking})
-    raters = [each.n_raters for each in comparison.criteria if each.n_raters]
-    ways = "raters and groups of items (two-way sandwich of Cameron, Gelbach and Miller, 2011, each way a jackknife)"
-    robust = ways if raters and max(raters) > 1 else "groups of items (a cluster jackknife)"
-    fewest = "raters, or groups if fewer," if raters and max(raters) > 1 else "groups"
+    ways = {
+        ("raters", "groups"): (
+            "raters and groups of items (two-way sandwich of Cameron, Gelbach and Miller, 2011, each way a jackknife)",
+            "raters, or groups if fewer,",
+        ),
+        ("raters",): ("raters (a cluster jackknife)", "raters"),
+    }
+    sampled = tuple(clusters(comparison.n_raters, inference.n_groups))
+    robust, fewest = ways.get(sampled, ("groups of items (a cluster jackknife)", "groups"))
     pairs = f"with {comparison.baseline}" if comparison.baseline else "of all pairs"
     first = any(each.result.first is not None for each in comparison.criteria)
     order = ", and δ, added to d where a was shown first and taken off it where b was," if first else ""
@@ -256,7 +275,7 @@ def methods_section(comparison: VoteComparison) -> list[str]:
     corrected = f" P-values were {how_corrected(inference.correction)}." if n_tests > 1 else ""
     ranks = about_ranks(comparison)
     return [
-        f"{series(methods, 'and')} were compared by {basis(comparison.criteria, inference)}.",
+        f"{series(methods, 'and')} were compared by {basis(comparison)}.",
         f"Abilities β{order} are of greatest likelihood under {MODEL}. For comparisons {pairs}, their differences "
         f"have {inference.level} intervals and two-sided t tests whose errors are robust to {robust}, with as many "
         f"degrees of freedom as {fewest} voted on either method, less one.{corrected} {ranks}".strip(),

@@ -65,7 +65,7 @@ def abilities(
         rows,
         styles,
         title=f"{printable(criterion.name)}: abilities and ranks",
-        foot=f"pointwise {inference.level} intervals; {basis([criterion], inference)}",
+        foot=f"pointwise {inference.level} intervals; {basis(comparison, criterion)}",
         axis="log-odds\n↑ higher is better" if narrow else "log-odds, ↑ higher is better",
         narrow=narrow,
     )
@@ -88,7 +88,7 @@ def shares(
     if len(pairs) < 2:
         return None
     title = f"{printable(criterion.name)}: votes won and tied"
-    foot = "" if narrow else basis([criterion], Inference.of(comparison.settings))
+    foot = "" if narrow else basis(comparison, criterion)
     height = 0.3 if narrow else 0.22
     figure = new_figure(0.75 + height * len(pairs), title, foot, width=NARROW if narrow else WIDTH)
     axes = figure.subplots()

@@ -95,7 +95,7 @@ def render_votes_page(comparison: VoteComparison, gallery: VotesGallery | None =
         .render(
             comparison=comparison,
             title=f"{counted(len(methods), 'method')}, compared by votes",
-            about=basis(comparison.criteria, inference),
+            about=basis(comparison),
             answers=[answer(comparison, each) for each in primary],
             columns=[_column(one_line(each.name), each, methods) for each in comparison.criteria],
             methods=methods,
