@@ -296,8 +296,8 @@ SHAPES_V2 = Protocol(
         "drawing without relation, and so counts whatever was lost, whether a caption names it or not. Which metric "
         "sees that a single detail was lost is in tests/studies/lost_details.md. Margins are the noise of re-encoding "
         "and reseeding (tests/studies/protocol_margins.md): of a fresh sample, which keeps no detail but by chance. "
-        "Which methods keep more of stripe and horizon than that, beside what a survey says they conserve, is tested in "
-        "tests/studies/what_is_conserved.md."
+        "Which methods keep more of stripe and horizon than that, beside what a survey says they conserve, is tested "
+        "in tests/studies/what_is_conserved.md."
     ),
 )
 MAGICBRUSH_V1 = Protocol(
