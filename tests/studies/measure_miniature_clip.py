@@ -101,8 +101,8 @@ _WORDS = {
         "command": "python -m tests.studies.measure_miniature_clip",
         "painted": _PAINTED,
         "scenes": " (those of the claim list)",
-        "began": ". The weights began as version\n1's, though, whose training left out its own benchmark's scenes: it saw most "
-        "of these combinations of attributes, drawn in\nother sizes and without details",
+        "began": ".\nThe weights began as version 1's, though, whose training left out its own benchmark's scenes: it "
+        "saw most of these\ncombinations of attributes, drawn in other sizes and without details",
         "trained_by": "python -m tests.studies.train_miniature_clip --version 2",
         "also": "Captions name any part of the attributes. Pictures in any colour were shown as well, each with the "
         "captions that its\ncolour is near to, and with the ways that lead there, so that CLIP can be followed from "

@@ -97,7 +97,8 @@ Intervals are not corrected for their number: the tables describe, and decide no
 def _left_out(names: list[str]) -> str:
     if not names:
         return ""
-    return f" Metrics whose weights must be downloaded were not tried: {', '.join(f'`{name}`' for name in names)}."
+    which = ", ".join(f"`{name}`" for name in names)
+    return f" Metrics that need weights from elsewhere, or the truth of version 1, were not tried: {which}."
 
 
 def main() -> None:

@@ -146,8 +146,8 @@ def attribute_codes(attributes: Mapping[str, str]) -> Embeddings:
     if set(attributes) != set(ATTRIBUTES):
         raise EncoderError(
             f"Attributes of a picture: the shapes recogniser knows {', '.join(ATTRIBUTES)}, got "
-            f"{', '.join(attributes) or 'none'}. Its metrics are for version 1 of the shapes benchmark, edit_success:v2 "
-            "and others for version 2: evalkit list metrics"
+            f"{', '.join(attributes) or 'none'}. Its metrics are for version 1 of the shapes benchmark, those of "
+            "version 2 are edit_success:v2 and others: evalkit list metrics"
         )
     return np.array([_code(name, attributes[name]) for name in ATTRIBUTES], np.float32)
 
