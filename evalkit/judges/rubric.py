@@ -84,8 +84,8 @@ class Rubric(_RubricPart):
     system: str = ""
     question: str
     """With the fields of an item in braces, pictures among them, and ``{criteria}`` and ``{form}``."""
-    lowest: float
-    highest: float
+    lowest: Annotated[float, Field(allow_inf_nan=False)]
+    highest: Annotated[float, Field(allow_inf_nan=False)]
     whole: bool = True
     """Whether only whole numbers can be given."""
     criteria: Annotated[Mapping[CriterionName, Criterion], Field(min_length=1)]
@@ -96,10 +96,17 @@ class Rubric(_RubricPart):
         known = {*IMAGE_FIELDS, *TEXT_FIELDS, "criteria", "form"}
         if unknown := [name for name in self._placeholders if name not in known]:
             raise ValueError(f"question: expected {{{'}, {'.join(sorted(known))}}}, got {{{unknown[0]}}}")
+        if changed := next(self._changed_placeholders, None):
+            raise ValueError(f"question: expected a field as it is, got {changed} with a conversion or a format")
         if "edited_image" not in self.takes or "criteria" not in self._placeholders:
             raise ValueError("question: expected {edited_image} and {criteria} in it")
         if not self.lowest < self.highest:
             raise ValueError(f"lowest: expected less than highest, got {self.lowest:g} and {self.highest:g}")
+        if self.whole and not (self.lowest.is_integer() and self.highest.is_integer()):
+            raise ValueError(
+                f"lowest: expected whole numbers at both ends, got {self.lowest:g} and {self.highest:g}; 'whole: false' "
+                "lets a judge answer with any number between them"
+            )
         if self.combined and self.lowest < 0 and any(c.how.startswith("geometric") for c in self.combined.values()):
             raise ValueError("lowest: expected 0 or more, as a root is taken")
         if both := {*self.criteria, REASONING} & {*self.combined} | ({REASONING} & {*self.criteria}):
@@ -112,7 +119,14 @@ class Rubric(_RubricPart):
 
     @property
     def _placeholders(self) -> list[str]:
-        return [name for _, name, _, _ in Formatter().parse(self.question) if name]
+        return [name for _, name, _, _ in Formatter().parse(self.question) if name is not None]
+
+    @property
+    def _changed_placeholders(self) -> Iterator[str]:
+        """Those that ask for another form of a field, such as ``{instruction!r:>10}``."""
+        for _, name, form, conversion in Formatter().parse(self.question):
+            if form or conversion:
+                yield f"{{{name}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}}}"
 
     @property
     def takes(self) -> tuple[str, ...]:
