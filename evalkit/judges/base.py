@@ -19,6 +19,8 @@ Finish = Literal["stop", "length", "refusal", "other"]
 """Why an answer ended: it was complete, too long, refused, or for a reason of the server's own."""
 PictureFormat = Literal["png", "jpeg"]
 _JPEG_QUALITY = 95
+LONGEST_NAME = 200
+"""Characters of a model's name, as it is kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from pydantic_core import to_json
 
 from evalkit.errors import EndpointError, OptionError, import_extra
-from evalkit.judges.base import Finish, JudgeAnswer, JudgeSettings, Picture, Question
+from evalkit.formatting import one_line, shortened
+from evalkit.judges.base import LONGEST_NAME, Finish, JudgeAnswer, JudgeSettings, Picture, Question
 from evalkit.storage.services import service_key, service_url
 
 _MODEL_AFTER = re.compile(r"(https?://[^#]*?/v\d+\w*)/([^#]+)|(https?://[^#]+)#(.+)")
@@ -152,7 +153,7 @@ class EndpointJudge:
         fingerprint = answer.get("system_fingerprint")
         return JudgeAnswer(
             text=refusal if isinstance(refusal, str) and refusal else _text(message.get("content")),
-            model=str(answer.get("model") or self._model),
+            model=shortened(one_line(str(answer.get("model") or "")), LONGEST_NAME) or self._model,
             finish="refusal" if refusal else finish,
             is_structured=is_structured,
             system_fingerprint=fingerprint if isinstance(fingerprint, str) else None,

@@ -6,13 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from evalkit.judges.base import Finish, Judge, JudgeAnswer, JudgeSettings
+from evalkit.judges.base import LONGEST_NAME, Finish, Judge, JudgeAnswer, JudgeSettings
 from evalkit.judges.judgement import encoder_label, manner_in_full
 from evalkit.judges.open import JUDGES
 from evalkit.judges.pairs import TEMPLATE, Choice, read_choice, template_label
 from evalkit.votes.records import AskedPair, Vote, Winner, winner_of
-
-_LONGEST_NAME = 200
 
 
 class VotingJudge(BaseModel):
@@ -20,7 +18,7 @@ class VotingJudge(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    judge: Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
+    judge: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     """What was asked for, under which it votes: ``http/MODEL`` or ``transformers/NAME@digest``."""
     asked: dict[str, Any]
     """Address, model, temperature, …; of a local one weights and libraries."""
@@ -71,7 +69,7 @@ class PairJudgement(BaseModel):
     """What was read in it; None where it names no choice, which is no vote."""
     text: str
     """Word for word."""
-    model: Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
+    model: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     """As the server names it."""
     finish: Finish = "other"
     is_structured: bool = False

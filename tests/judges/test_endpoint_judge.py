@@ -79,6 +79,16 @@ def test_a_question_is_one_request_with_texts_and_pictures_in_their_order(server
 
 
 @pytest.mark.parametrize(
+    ("says", "kept"),
+    [("a\nmodel\x1b[31m\u202e 2", "a model [31m 2"), ("\n", "judge-1"), (7, "7"), ("m" * 300, "m" * 199 + "…")],
+)
+def test_a_models_name_is_one_line_whatever_the_server_calls_it(server, says, kept):
+    """Signatures and tables hold it; where nothing is left of it, it is the name that was asked for."""
+    server.then = completes("8", model=says)
+    assert ask(server).model == kept
+
+
+@pytest.mark.parametrize(
     ("address", "model"),
     [("{}/Qwen/Qwen2.5-VL-7B", "Qwen/Qwen2.5-VL-7B"), ("{}#v1/other", "v1/other"), ("{}/m:free", "m:free")],
 )
