@@ -104,8 +104,8 @@ class Rubric(_RubricPart):
             raise ValueError(f"lowest: expected less than highest, got {self.lowest:g} and {self.highest:g}")
         if self.whole and not (self.lowest.is_integer() and self.highest.is_integer()):
             raise ValueError(
-                f"lowest: expected whole numbers at both ends, got {self.lowest:g} and {self.highest:g}; 'whole: false' "
-                "lets a judge answer with any number between them"
+                f"lowest: expected whole numbers at both ends, got {self.lowest:g} and {self.highest:g}; with "
+                "'whole: false' a judge may answer with any number between them"
             )
         if self.combined and self.lowest < 0 and any(c.how.startswith("geometric") for c in self.combined.values()):
             raise ValueError("lowest: expected 0 or more, as a root is taken")
