@@ -133,7 +133,11 @@ def _of_people(path: Path, votes: Sequence[Vote]) -> tuple[tuple[Vote, ...], tup
     names = list(dict.fromkeys(vote.rater or "" for vote in votes))
     left_out = tuple(name for name in names if fails_checks(votes, name))
     numbers = {name: f"r{n}" for n, name in enumerate((n for n in names if n not in left_out), 1)}
-    kept = tuple(vote.model_copy(update={"rater": numbers[vote.rater]}) for vote in votes if vote.rater in numbers)
+    kept = tuple(
+        vote.model_copy(update={"rater": numbers[vote.rater], "timestamp": None})
+        for vote in votes
+        if vote.rater in numbers
+    )
     if not kept:
         raise EntryError(f"{path} holds no vote of a person who passes the attention checks. Ask others: evalkit vote")
     return kept, left_out

@@ -22,6 +22,8 @@ _SHOWN_FIRST = ("left", "first")
 """Words by which the first of the two columns says where its edit was shown."""
 _WINNERS = ("winner", "preferred", "preference", "vote", "vote_type", "choice", "chosen", "better", "best", "picked",
             "selected", "preferred_method", "preferred_model")  # fmt: skip
+_WON = "winner_"
+"""What stands before a method's heading where a column for each outcome holds a 1 or a 0."""
 _OTHERS: Mapping[str, tuple[str, ...]] = {
     "item": (*GUESSES["item"], "question", "prompt", "instruction"),
     "rater": RATERS,
@@ -32,6 +34,7 @@ _OTHERS: Mapping[str, tuple[str, ...]] = {
     "seed": GUESSES["seed"],
     "repeat": ("repeat",),
     "seconds": ("seconds", "duration_seconds", "response_time_seconds"),
+    "timestamp": ("timestamp", "tstamp", "time_stamp", "created_at", "submitted_at", "voted_at", "datetime", "date"),
     "expected": ("expected", "expected_winner"),
 }  # fmt: skip
 PAIR_IN_KEY = "_pair_", "_vs_"
@@ -46,6 +49,10 @@ class VoteColumns:
     a: str | None = None
     b: str | None = None
     winner: str | None = None
+    winner_a: str | None = None
+    """Where there is no column of winners: the one that holds 1 in rows that ``a`` won, and 0 in others."""
+    winner_b: str | None = None
+    winner_tie: str | None = None
     rater: str | None = None
     group: str | None = None
     """``none`` if no column says which items belong together."""
@@ -56,6 +63,8 @@ class VoteColumns:
     seed: str | None = None
     repeat: str | None = None
     seconds: str | None = None
+    timestamp: str | None = None
+    """When the vote was given."""
     expected: str | None = None
     """Of attention checks: the vote of whoever looks."""
 
@@ -89,16 +98,27 @@ class VoteColumns:
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         return {part: name for part, name in parts.items() if name}
 
+    @property
+    def outcomes(self) -> dict[str, str]:
+        """Outcome to its column of ones and noughts, where there is no column of winners."""
+        columns = {"a": self.winner_a, "b": self.winner_b, "tie": self.winner_tie}
+        return {} if self.winner else {outcome: name for outcome, name in columns.items() if name}
+
 
 def names_votes(columns: Collection[str]) -> bool:
     """Whether headings are those of votes: one names the winner, two the methods (or an id all of it).
+
+    Instead of the winner's there may be one for each method, ``winner_model_a`` and ``winner_model_b``.
 
     >>> names_votes(["question_id", "model_a", "model_b", "winner"]), names_votes(["item_id", "method", "score"])
     (True, False)
     """
     plain = {plain_name(column) for column in columns}
     has_winner = any(_last(column) in _WINNERS for column in columns)
-    return has_winner and (any(a in plain and b in plain for a, b in _SIDES) or "key" in plain)
+    sides = [side for side in _SIDES if plain.issuperset(side)]
+    if has_winner:
+        return bool(sides) or "key" in plain
+    return any(plain.issuperset((_WON + a, _WON + b)) for a, b in sides)
 
 
 def resolve_vote_columns(path: Path, present: Sequence[str], named: VoteColumns, *, keyed: str | None) -> VoteColumns:
@@ -121,24 +141,32 @@ def resolve_vote_columns(path: Path, present: Sequence[str], named: VoteColumns,
         if name not in present:
             raise DataError(f"{path} has no column '{name}': expected one of {', '.join(present)}.")
     free = {plain_name(column): column for column in reversed(present) if column not in found.values()}
-    if "winner" not in found:
+    if not found.keys() & {"winner", "winner_a", "winner_b"}:
         winner = next((column for guess in _WINNERS for column in present if _last(column) == guess), None)
         found |= {"winner": winner} if winner else {}
     if not keyed and not ("a" in found and "b" in found):
         sides = next(((free[a], free[b]) for a, b in _SIDES if a in free and b in free), None)
         found = {**dict(zip(("a", "b"), sides or (), strict=False)), **found}
+    if "winner" not in found and "a" in found and "b" in found:
+        found = _outcome_columns(found, free) | found
     for part, guesses in _OTHERS.items():
         if part not in found and not (ungrouped and part == "group"):
             guess = next((free[guess] for guess in guesses if free.get(guess) not in {None, *found.values()}), None)
             found |= {part: guess} if guess else {}
-    needed = ["item", "winner"] if keyed else ["item", "a", "b", "winner"]
+    _check_complete(path, present, found, keyed=keyed)
+    return VoteColumns(**found)
+
+
+def _check_complete(path: Path, present: Sequence[str], found: Collection[str], *, keyed: str | None) -> None:
+    """Refuse a table without a column for a part that votes must have."""
+    by_outcome = "winner" not in found and ("winner_a" in found or "winner_b" in found)
+    needed = ["item", *(() if keyed else "ab"), *(("winner_a", "winner_b") if by_outcome else ("winner",))]
     for part in needed:
         if part not in found:
             raise DataError(
                 f"It is not plain which column of {path} holds {_MEANING[part]}: got {', '.join(present)}. "
                 f"Say which: --map {part}=HEADING"
             )
-    return VoteColumns(**found)
 
 
 def shows_order(columns: VoteColumns) -> bool:
@@ -146,7 +174,17 @@ def shows_order(columns: VoteColumns) -> bool:
     return columns.a is not None and any(word in plain_name(columns.a).split("_") for word in _SHOWN_FIRST)
 
 
-_MEANING = {"item": "the items", "a": "one method of each vote", "b": "the other method", "winner": "the winner"}
+def _outcome_columns(found: Mapping[str, str], free: Mapping[str, str]) -> dict[str, str]:
+    """The columns of ones and noughts that are called by both methods' headings, and that of ties."""
+    called = {f"winner_{side}": _WON + plain_name(found[side]) for side in "ab"} | {"winner_tie": f"{_WON}tie"}
+    columns = {part: free[name] for part, name in called.items() if name in free}
+    return columns if {"winner_a", "winner_b"} <= columns.keys() else {}
+
+
+_MEANING = {
+    "item": "the items", "a": "one method of each vote", "b": "the other method", "winner": "the winner",
+    "winner_a": "1 where the first method won", "winner_b": "1 where the other method won",
+}  # fmt: skip
 
 
 def _last(column: str) -> str:

@@ -48,6 +48,8 @@ class Vote(BaseModel):
     """Which time a judge was asked the same, from 0."""
     seconds: float | None = Field(default=None, ge=0)
     """From showing the two to the vote."""
+    timestamp: _Name | None = None
+    """When it was given, as its table says it: votes of two times are two votes."""
     expected: Winner | None = None
     """Of an attention check: the vote of whoever looks. Checks rank nobody."""
 

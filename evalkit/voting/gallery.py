@@ -13,7 +13,7 @@ from evalkit.report.page.votes import CriterionContests, ShownContest, VotedEdit
 from evalkit.votes.arrays import PREFERENCE
 from evalkit.votes.columns import VoteColumns
 from evalkit.votes.contests import VotedContest, contests_of, most_decisive, most_disputed
-from evalkit.votes.read import read_votes
+from evalkit.votes.read import read_study_votes
 from evalkit.votes.records import Vote
 from evalkit.voting.edits import VotedEdits, open_methods
 from evalkit.voting.study import Study, read_study, study_file
@@ -38,7 +38,7 @@ def find_gallery(
     Raises:
         EvalkitError: A run that was given cannot be opened.
     """
-    votes = [vote for source in comparison.sources for vote in read_votes(source, columns).votes]
+    votes = read_study_votes(comparison.sources, columns).votes
     if runs:
         return gallery_of(comparison, votes, open_methods(runs))
     studies = [study for source in comparison.sources if (study := _study_beside(Path(source)))]

@@ -51,6 +51,14 @@ def test_several_files_are_one_study(tmp_path, path):
     assert [pair.p_value for pair in joined.pairs] == pytest.approx([pair.p_value for pair in whole.pairs])
 
 
+def test_a_file_that_is_given_twice_counts_once(path):
+    """Every vote comes again, which is noted, and changes no number."""
+    once, twice = compare_votes(path), compare_votes(path, path)
+    assert twice.pairs == once.pairs
+    assert twice.criteria[0].n_votes == once.criteria[0].n_votes
+    assert "320 votes left out that came again from the same rater: each counts once" in twice.notes
+
+
 def test_checks_rank_nobody(tmp_path):
     """Attention checks say who looks, and change no ability."""
     votes = simulated_votes(ABILITIES)

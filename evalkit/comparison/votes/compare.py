@@ -23,7 +23,7 @@ from evalkit.stats.votes import DAVIDSON_T, CriterionVotes, VoteResult
 from evalkit.stats.votes import compare_votes as compare_by
 from evalkit.votes.arrays import PREFERENCE, criterion_votes, item_groups, rater_votes
 from evalkit.votes.columns import VoteColumns
-from evalkit.votes.read import read_votes
+from evalkit.votes.read import read_study_votes
 from evalkit.votes.records import Vote
 
 
@@ -59,7 +59,7 @@ def compare_votes(
     are corrected for the number of comparisons, and ranks follow from them.
 
     Args:
-        *sources: Tables of votes of one study, see `evalkit.votes.read.read_votes`.
+        *sources: Tables of votes of one study, see `evalkit.votes.read.read_study_votes`.
         options: What is asked.
         **settings: Fields of the options by name, such as ``baseline="identity"``.
 
@@ -69,8 +69,8 @@ def compare_votes(
     """
     refuse_unknown_options(settings, compare_votes, VoteOptions)
     options = replace(options or VoteOptions(), **settings)
-    tables = [read_votes(source, options.columns) for source in sources]
-    everything = [vote for table in tables for vote in table.votes]
+    table = read_study_votes(sources, options.columns)
+    everything = table.votes
     votes = [vote for vote in everything if vote.expected is None]
     groups = item_groups(votes, {} if options.groups is None else read_groups(options.groups))
     asked = _asked(votes, options)
@@ -92,7 +92,7 @@ def compare_votes(
         raters=_raters(everything, votes, groups, options),
         copied=_copied(votes, groups, options),
         settings=_settings(votes, criteria, options, groups),
-        notes=tuple(one_line(note) for note in (*(n for t in tables for n in t.notes), *_notes(everything, groups))),
+        notes=tuple(one_line(note) for note in (*table.notes, *_notes(everything, groups))),
         edit_types=_by_edit_type(asked, groups, options) if options.by else None,
     )
 
