@@ -10,10 +10,11 @@ import click
 
 from evalkit.cli.command import EvalkitGroup
 from evalkit.cli.command_lines import command_line
+from evalkit.cli.compare_votes import MAP_HELP
 from evalkit.cli.completion import completed
 from evalkit.cli.inputs import runs_from
 from evalkit.cli.output import ExitCode, Output, output_options
-from evalkit.errors import EvalkitError, OptionError
+from evalkit.errors import DataError, EvalkitError, OptionError
 from evalkit.formatting import counted, listed
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def write(runs: tuple[str, ...], *, raters: int, target: Path, output: Output, *
 )  # fmt: skip
 @click.option("--rater", "only", metavar="NAME", multiple=True, help="Votes of this rater, and of no other.")
 @click.option("--without", metavar="NAME", multiple=True, help="No votes of this rater.")
+@click.option("--map", "mapped", metavar="PART=HEADING", multiple=True, help=MAP_HELP)
 @_OUTPUT
 @output_options
 def merge(
@@ -132,28 +134,36 @@ def merge(
     study: Path | None,
     only: tuple[str, ...],
     without: tuple[str, ...],
+    mapped: tuple[str, ...],
     target: Path,
     output: Output,
 ) -> None:
     """Join what raters sent, and files of votes.
 
-    A vote that is there twice counts once. Where a rater answered the same in two ways, neither counts, each case is
-    named, and the exit code is 3. With --rater or --without a file is divided, such as people from a judge.
+    A vote that comes again counts once. Where a rater answered the same in two ways, neither counts, each case is
+    named, and the exit code is 3. With --rater or --without a file is divided, such as people from a judge. A file
+    whose votes would be lost is not written over.
     """
-    from evalkit.votes.read import holds_votes
+    from evalkit.votes.columns import VoteColumns
+    from evalkit.votes.joined import about_repeats
     from evalkit.votes.records import write_votes
-    from evalkit.voting.files import merge_votes
+    from evalkit.voting.files import merge_votes, refuse_loss
 
-    if target.exists() and not holds_votes(target):
-        raise OptionError(f"{target} is there and holds no votes. Name another file: --output FILE")
-    merged = merge_votes(files, study)
-    votes = _of_raters(merged.votes, only, without)
-    write_votes(target, votes)
-    n_raters = len({vote.rater for vote in votes})
+    if any(target.exists() and target.samefile(file) for file in files):
+        raise OptionError(
+            f"{target} is one of the files that are merged, and would be written over. Name another: --output FILE"
+        )
+    merged = merge_votes(files, study, VoteColumns.of(mapped), only=only, without=without)
+    if not merged.votes:
+        why = f"all are in conflict, such as: {merged.conflicts[0]}" if merged.conflicts else "nobody has answered yet"
+        raise DataError(f"No vote is left of {listed([str(file) for file in files])}, and nothing is written: {why}.")
+    refuse_loss(target, merged)
+    write_votes(target, merged.votes)
+    n_raters = len({vote.rater for vote in merged.votes if vote.rater})
     output.json(
         {
             "votes": str(target),
-            "n_votes": len(votes),
+            "n_votes": len(merged.votes),
             "n_raters": n_raters,
             "n_duplicates": merged.n_duplicates,
             "conflicts": list(merged.conflicts),
@@ -162,8 +172,9 @@ def merge(
     )
     for note in merged.notes:
         output.note(note)
-    again = f"; {counted(merged.n_duplicates, 'vote')} came again" if merged.n_duplicates else ""
-    output.line(f"{counted(len(votes), 'vote')} of {counted(n_raters, 'rater')}{again}")
+    output.line(f"{counted(len(merged.votes), 'vote')}{_by_whom(merged.votes)}")
+    if merged.n_duplicates:
+        output.text(about_repeats(merged.n_duplicates))
     output.first([f"{conflict}: neither counts" for conflict in merged.conflicts], 5, indent=2)
     output.line(f"Wrote {target}")
     output.line(f"Compare the methods: {command_line('compare', target)}")
@@ -171,18 +182,13 @@ def merge(
         sys.exit(ExitCode.PROBLEMS)
 
 
-def _of_raters(votes: "Sequence[Vote]", only: Sequence[str], without: Sequence[str]) -> "list[Vote]":
-    """The votes of some raters, or of all but some.
-
-    Raises:
-        OptionError: Nobody of a name votes.
-    """
-    raters = {vote.rater for vote in votes}
-    for name in (*only, *without):
-        if name not in raters:
-            known = listed(sorted(each or "nobody" for each in raters))
-            raise OptionError(f"There are no votes of {name}: expected some of {known}.")
-    return [vote for vote in votes if (not only or vote.rater in only) and vote.rater not in without]
+def _by_whom(votes: "Sequence[Vote]") -> str:
+    """Whose votes they are, as far as that is known."""
+    known = [vote.rater for vote in votes if vote.rater]
+    raters, n_unknown = counted(len({*known}), "rater"), len(votes) - len(known)
+    if not known:
+        return ", raters unknown"
+    return f": {len(known):,} of {raters}, {n_unknown:,} of raters unknown" if n_unknown else f" of {raters}"
 
 
 @vote.command(

@@ -1,6 +1,8 @@
 """The static form of a study: a file for each rater with everything in it, and what raters send back."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,10 +10,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evalkit.errors import DataError, OptionError
+from evalkit.formatting import counted, listed
 from evalkit.judges.pairs import Choice
 from evalkit.storage.atomic import atomic_update, names_in_folder
 from evalkit.storage.documents import read_json
-from evalkit.votes.read import read_votes
+from evalkit.votes.columns import VoteColumns
+from evalkit.votes.joined import asked_of, each_once, preferred
+from evalkit.votes.read import holds_votes, read_votes
 from evalkit.votes.records import Vote, winner_of
 from evalkit.voting.edits import VotedEdits
 from evalkit.voting.page import SIDES, data_url, described, render_page
@@ -49,7 +54,9 @@ class MergedVotes:
 
     votes: tuple[Vote, ...]
     n_duplicates: int
-    """Votes that were there again."""
+    """Votes that came again."""
+    conflicting: tuple[Vote, ...]
+    """The votes that do not count, as their raters answered the same in two ways."""
     conflicts: tuple[str, ...]
     """What a rater answered in two ways, in a sentence each; neither answer is among the votes."""
     notes: tuple[str, ...]
@@ -84,36 +91,94 @@ def write_pages(folder: Path, edits: VotedEdits, study: Study, raters: int) -> l
     return [folder / f"page-{number}.html" for number in range(1, raters + 1)]
 
 
-def merge_votes(paths: Sequence[Path], study: Path | None = None) -> MergedVotes:
+def merge_votes(
+    paths: Sequence[Path],
+    study: Path | None = None,
+    columns: VoteColumns | None = None,
+    *,
+    only: Collection[str] = (),
+    without: Collection[str] = (),
+) -> MergedVotes:
     """The votes of files: what raters saved on their pages, and tables of votes.
+
+    A vote that comes again counts once, see `evalkit.votes.joined.each_once`.
 
     Args:
         paths: The files.
         study: The record of the pages' study; by default the one beside each file.
+        columns: Of the tables, what cannot be guessed.
+        only: Raters whose votes are taken; all by default.
+        without: Raters whose votes are not.
 
     Raises:
         DataError: A file cannot be read, or is of another study.
+        OptionError: There are no votes of a rater who is named, or none are left.
     """
-    known: dict[tuple[object, ...], Vote] = {}
-    kept, conflicts, notes, n_duplicates = list[Vote](), dict[tuple[object, ...], str](), list[str](), 0
+    found, notes = list[tuple[Path, list[Vote]]](), list[str]()
     for path in paths:
-        votes, remarks = _votes_of(path, study)
+        votes, remarks = _votes_of(path, study, columns)
+        found.append((path, votes))
         notes += remarks
-        for vote in votes:
-            before = known.setdefault(_asked(vote), vote) if vote.rater else vote
-            if before is vote:
-                kept.append(vote)
-            elif _preferred(before) == _preferred(vote):
-                n_duplicates += 1
-            else:
-                conflicts[_asked(vote)] = (
-                    f"{vote.rater} answered {vote.item_id}, {vote.a} or {vote.b}, in two ways: "
-                    f"{_preferred(before)}, and {_preferred(vote)} in {path.name}"
-                )
-    votes = [vote for vote in kept if not (vote.rater and _asked(vote) in conflicts)]
+    _check_raters({vote.rater for _, votes in found for vote in votes}, only, without)
+    taken = [
+        (path, [vote for vote in votes if (not only or vote.rater in only) and vote.rater not in without])
+        for path, votes in found
+    ]
+    conflicts = _conflicts(taken)
+    kept, n_duplicates = each_once(vote for _, votes in taken for vote in votes)
     return MergedVotes(
-        votes=tuple(votes), n_duplicates=n_duplicates, conflicts=tuple(conflicts.values()), notes=tuple(notes)
+        votes=tuple(vote for vote in kept if asked_of(vote) not in conflicts),
+        n_duplicates=n_duplicates,
+        conflicting=tuple(vote for vote in kept if asked_of(vote) in conflicts),
+        conflicts=tuple(conflicts.values()),
+        notes=tuple(notes),
     )
+
+
+def refuse_loss(target: Path, merged: MergedVotes) -> None:
+    """Refuse to write over a file whose votes are not all in what is merged, or that holds anything else.
+
+    Raises:
+        OptionError: Something would be lost.
+    """
+    if not target.exists():
+        return
+    remedy = "Name another file: --output FILE"
+    if not holds_votes(target):
+        raise OptionError(f"{target} is there and holds no votes. {remedy}")
+    try:
+        before, _ = each_once(read_votes(target).votes)
+    except DataError as failure:
+        raise OptionError(f"{target} is there, and what it holds is not known: {failure} {remedy}") from failure
+    if lost := Counter(before) - Counter((*merged.votes, *merged.conflicting)):
+        raise OptionError(
+            f"{target} is there and holds {counted(lost.total(), 'vote')} that would be lost, not being among those "
+            f"that are merged. {remedy}"
+        )
+
+
+def _check_raters(there: AbstractSet[str | None], only: Collection[str], without: Collection[str]) -> None:
+    """Refuse a choice of raters that names nobody who voted, or takes nobody."""
+    known = listed(sorted(each or "nobody" for each in there))
+    for name in (*only, *without):
+        if name not in there:
+            raise OptionError(f"There are no votes of {name}: expected some of {known}.")
+    if (there and there <= {*without}) or (only and {*only} <= {*without}):
+        raise OptionError(f"--rater and --without leave no vote of {known}: nothing is written. Leave out a --without.")
+
+
+def _conflicts(found: Sequence[tuple[Path, Sequence[Vote]]]) -> dict[tuple[object, ...], str]:
+    """What a rater answered in two ways, by what was asked, in a sentence each."""
+    first, conflicts = dict[tuple[object, ...], Vote](), dict[tuple[object, ...], str]()
+    for path, votes in found:
+        for vote in votes:
+            before = first.setdefault(asked_of(vote), vote) if vote.rater else vote
+            if preferred(before) != preferred(vote):
+                conflicts[asked_of(vote)] = (
+                    f"{vote.rater} answered {vote.item_id}, {vote.a} or {vote.b}, in two ways: "
+                    f"{preferred(before)}, and {preferred(vote)} in {path.name}"
+                )
+    return conflicts
 
 
 def _page(study: Study, edits: VotedEdits, number: int) -> str:
@@ -130,10 +195,10 @@ def _page(study: Study, edits: VotedEdits, number: int) -> str:
     return render_page(study, "file", {"page": number, "ballots": shown, "pictures": list(numbers)})
 
 
-def _votes_of(path: Path, study: Path | None) -> tuple[list[Vote], tuple[str, ...]]:
+def _votes_of(path: Path, study: Path | None, columns: VoteColumns | None) -> tuple[list[Vote], tuple[str, ...]]:
     if path.suffix.lower() == ".json" and (answers := _answers_in(path)):
         return list(_as_votes(path, answers, _study_of(path, answers, study))), ()
-    table = read_votes(path)
+    table = read_votes(path, columns)
     return list(table.votes), table.notes
 
 
@@ -177,16 +242,3 @@ def _as_votes(path: Path, answers: _AnswerFile, study: Study) -> Iterator[Vote]:
                 "hand. Ask its rater to save it again."
             )
         yield ballots[each.n].vote(winner_of(ballots[each.n].first, each.answer), rater, each.seconds)
-
-
-def _asked(vote: Vote) -> tuple[object, ...]:
-    """What was asked of whom: equal for two votes of which one is too many, whichever method is called the first."""
-    left = {"a": vote.a, "b": vote.b, None: None}[vote.first]
-    return (
-        vote.rater, vote.item_id, *sorted((vote.a, vote.b)), left, vote.seed, vote.criterion, vote.repeat,
-        vote.expected is None,
-    )  # fmt: skip
-
-
-def _preferred(vote: Vote) -> str:
-    return {"a": vote.a, "b": vote.b}.get(vote.winner, vote.winner.replace("_", " "))

@@ -43,6 +43,12 @@ def table(path, *votes):
     return path
 
 
+def merge(*arguments, to):
+    """The exit code of a merge into a file, and all that it says, on one line."""
+    shown = CliRunner().invoke(main, ["vote", "merge", *map(str, arguments), "--output", str(to)])
+    return shown.exit_code, " ".join(shown.output.split())
+
+
 def test_pages_hold_every_picture_once_and_ballots_of_their_own(study):
     """Each rater's sample is another; pictures lie inside, and no method's name does."""
     ballots = []
@@ -146,9 +152,84 @@ def test_a_file_is_divided_by_raters(tmp_path):
     both = table(tmp_path / "both.jsonl", VOTE, other)
     for option, kept in (("--rater", other), ("--without", VOTE)):
         part = tmp_path / f"{option}.jsonl"
-        merged = CliRunner().invoke(main, ["vote", "merge", str(both), option, "http/judge", "--output", str(part)])
-        assert merged.exit_code == 0, merged.output
+        assert merge(both, option, "http/judge", to=part)[0] == 0
         assert read_votes(part).votes == (kept,)
-    refused = CliRunner().invoke(main, ["vote", "merge", str(both), "--rater", "Ann", "--output", str(both)])
-    assert refused.exit_code == 1
-    assert "no votes of Ann: expected some of http/judge, r." in " ".join(refused.stderr.split())
+    code, said = merge(both, "--rater", "Ann", to=tmp_path / "ann.jsonl")
+    assert code == 1
+    assert "no votes of Ann: expected some of http/judge, r." in said
+
+
+def test_a_file_that_is_merged_is_not_written_over(tmp_path):
+    """Nor by another name of it."""
+    both = table(tmp_path / "votes.jsonl", VOTE, VOTE.model_copy(update={"rater": "s"}))
+    before, link = both.read_bytes(), tmp_path / "link.jsonl"
+    link.symlink_to(both)
+    for to in (both, link):
+        code, said = merge(both, "--rater", "s", to=to)
+        assert code == 1
+        assert f"{to} is one of the files that are merged" in said
+        assert "--output FILE" in said
+    assert both.read_bytes() == before
+
+
+def test_votes_that_are_not_merged_are_not_written_over(tmp_path):
+    """What a target holds must be in the merge, be it among what contradicts itself; the same again changes nothing."""
+    nobody, other = VOTE.model_copy(update={"rater": None}), VOTE.model_copy(update={"winner": "tie"})
+    first, second = table(tmp_path / "a.jsonl", VOTE, nobody, nobody), table(tmp_path / "b.jsonl", other)
+    target = tmp_path / "votes.jsonl"
+    for _ in range(2):
+        assert merge(first, to=target)[0] == 0
+    before = target.read_bytes()
+    for files in ([second], [first, "--rater", "r"]):
+        code, said = merge(*files, to=target)
+        assert code == 1
+        assert f"{target} is there and holds" in said
+        assert "that would be lost" in said
+        assert target.read_bytes() == before
+    assert merge(first, second, to=target)[0] == 3
+    assert read_votes(target).votes == (nobody, nobody)
+
+
+def test_a_choice_of_raters_that_leaves_nothing_writes_nothing(tmp_path):
+    """As do answers that all contradict themselves."""
+    file, target = table(tmp_path / "a.jsonl", VOTE), tmp_path / "votes.jsonl"
+    for options in (["--rater", "r", "--without", "r"], ["--without", "r"]):
+        code, said = merge(file, *options, to=target)
+        assert code == 1
+        assert "--rater and --without leave no vote of r: nothing is written" in said
+    other = table(tmp_path / "b.jsonl", VOTE.model_copy(update={"winner": "tie"}))
+    code, said = merge(file, other, to=target)
+    assert code == 1
+    assert "nothing is written: all are in conflict, such as: r answered i" in said
+    assert not target.exists()
+
+
+def test_conflicts_and_repeats_are_those_of_the_raters_who_are_taken(tmp_path):
+    """Others are neither named nor counted, and do not change the exit code."""
+    s, other = VOTE.model_copy(update={"rater": "s"}), VOTE.model_copy(update={"winner": "tie"})
+    file = table(tmp_path / "a.jsonl", VOTE, VOTE, other, s)
+    assert merge(file, "--rater", "s", to=tmp_path / "s.jsonl") == (
+        0, f"1 vote of 1 rater Wrote {tmp_path / 's.jsonl'} Compare the methods: evalkit compare {tmp_path / 's.jsonl'}"
+    )  # fmt: skip
+    code, said = merge(file, to=tmp_path / "all.jsonl")
+    assert code == 3
+    assert "1 vote left out that came again from the same rater: each counts once r answered i" in said
+
+
+def test_raters_that_nobody_knows_are_no_rater(tmp_path):
+    """They are said to be unknown, as in a comparison."""
+    nobody = VOTE.model_copy(update={"rater": None})
+    file = table(tmp_path / "a.jsonl", nobody, nobody)
+    assert merge(file, to=tmp_path / "b.jsonl")[1].startswith("2 votes, raters unknown Wrote")
+    table(file, nobody, nobody, VOTE)
+    assert merge(file, to=tmp_path / "c.jsonl")[1].startswith("3 votes: 1 of 1 rater, 2 of raters unknown Wrote")
+
+
+def test_columns_are_named_in_a_merge_as_in_a_comparison(tmp_path):
+    """With --map, for tables of whatever headings."""
+    (tmp_path / "v.csv").write_text("item,left,right,urteil\np0,x,y,x\n")
+    code, said = merge(tmp_path / "v.csv", to=tmp_path / "v.jsonl")
+    assert code == 1
+    assert "--map winner=HEADING" in said
+    assert merge(tmp_path / "v.csv", "--map", "winner=urteil", to=tmp_path / "v.jsonl")[0] == 0
+    assert read_votes(tmp_path / "v.jsonl").votes[0].winner == "a"
