@@ -20,6 +20,7 @@ from evalkit.formatting import counted, listed
 if TYPE_CHECKING:
     from evalkit.votes.records import Vote
     from evalkit.voting.edits import VotedEdits
+    from evalkit.voting.files import MergedVotes
     from evalkit.voting.session import Session
     from evalkit.voting.study import Study
 
@@ -145,7 +146,6 @@ def merge(
     whose votes would be lost is not written over.
     """
     from evalkit.votes.columns import VoteColumns
-    from evalkit.votes.joined import about_repeats
     from evalkit.votes.records import write_votes
     from evalkit.voting.files import merge_votes, refuse_loss
 
@@ -159,6 +159,15 @@ def merge(
         raise DataError(f"No vote is left of {listed([str(file) for file in files])}, and nothing is written: {why}.")
     refuse_loss(target, merged)
     write_votes(target, merged.votes)
+    _show_merged(merged, target, output)
+    if merged.conflicts:
+        sys.exit(ExitCode.PROBLEMS)
+
+
+def _show_merged(merged: "MergedVotes", target: Path, output: Output) -> None:
+    """Says whose votes were written, what came again, and what is in conflict."""
+    from evalkit.votes.joined import about_repeats
+
     n_raters = len({vote.rater for vote in merged.votes if vote.rater})
     output.json(
         {
@@ -178,8 +187,6 @@ def merge(
     output.first([f"{conflict}: neither counts" for conflict in merged.conflicts], 5, indent=2)
     output.line(f"Wrote {target}")
     output.line(f"Compare the methods: {command_line('compare', target)}")
-    if merged.conflicts:
-        sys.exit(ExitCode.PROBLEMS)
 
 
 def _by_whom(votes: "Sequence[Vote]") -> str:
