@@ -1,6 +1,6 @@
 """``compare``: from run directories and tables to a comparison."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from evalkit.comparison.failures import with_failures_scored
 from evalkit.comparison.join import REASON_WORDS, Joined, join
 from evalkit.comparison.load import Method, check_comparable, load_methods
 from evalkit.comparison.options import ComparisonOptions, ComparisonPlan, plan_comparison
-from evalkit.comparison.people import labelling_notes, with_labels
+from evalkit.comparison.people import confounded_raters, labelling_notes, labelling_warnings, labels_for, with_labels
 from evalkit.comparison.records import CORRECTIONS, ComparedMethod, Comparison
-from evalkit.comparison.statements.rankings import ranking_notes
+from evalkit.comparison.statements.rankings import ranked_items_notes, unranked_notes
 from evalkit.comparison.statements.terms import Inference, components_words
 from evalkit.formatting import counted, listed, one_line
 from evalkit.registry import refuse_unknown_options
 from evalkit.scores.external import read_groups
-from evalkit.scores.people import read_labels
+from evalkit.scores.people import HumanLabels
 from evalkit.scores.run import ScoredRun
 from evalkit.stats.compare import compare_methods, permutations_for
 from evalkit.stats.components import answer_components
@@ -67,12 +67,14 @@ def compare(
     refuse_unknown_options(settings, compare, ComparisonOptions)
     options = replace(options or ComparisonOptions(), **settings)
     given = [each for source in sources for each in _several(source)]
-    methods, notes = load_methods(given, options.columns, options.named_metrics)
-    plan = plan_comparison(methods, options)
-    notes += check_comparable(methods, plan.names)
+    loaded = load_methods(given, options.columns, options.named_metrics)
+    methods, plan = loaded.methods, plan_comparison(loaded.methods, options)
+    notes = check_comparable(methods, plan.names)
     methods, metrics, of_failures = with_failures_scored(methods, plan.metrics)
     plan = replace(plan, metrics=metrics, notes=(*plan.notes, *of_failures))
-    methods, plan = _with_people(methods, plan, options)
+    labels = labels_for(methods, options)
+    if labels is not None:
+        methods, plan = with_labels(methods, plan, labels, options.margins)
     joined = join(methods, plan.names, _groups(options))
     plan = _with_components(plan, joined)
     notes += _group_notes(joined)
@@ -84,19 +86,23 @@ def compare(
         rank_methods(of_metric, joined.groups, (pair for pair in pairs if pair.metric == of_metric.metric), options)
         for of_metric in scores
     ]
+    rows = tuple(row for ranking in rankings for row in ranking.methods)
+    primary = [metric.name for metric in plan.metrics if metric.primary]
+    warnings = [*loaded.warnings, *_warnings(methods, joined, plan, labels), *unranked_notes(rows, primary)]
+    exploratory = [note for note in unranked_notes(rows) if note not in warnings]
+    notes += [*plan.notes, *_missing(methods, joined, plan), *exploratory, *_ranked_items(rankings, joined, plan)]
+    how_read = [*loaded.how_read, *(labels.notes if labels else ())]
     compared = Comparison(
         methods=tuple(_method(method, joined) for method in methods),
         metrics=plan.metrics,
         pairs=pairs,
-        ranking=tuple(row for ranking in rankings for row in ranking.methods),
+        ranking=rows,
         cliques={name: ranking.cliques for name, ranking in zip(plan.names, rankings, strict=True)},
         benchmark=next((m.record.benchmark for m in methods if m.record), None),
         baseline=options.baseline,
         settings=settings_used,
-        notes=tuple(
-            one_line(note)
-            for note in (*notes, *plan.notes, *_missing(methods, joined, plan), *_ranking_notes(rankings, joined, plan))
-        ),
+        warnings=tuple(map(one_line, warnings)),
+        notes=tuple(map(one_line, (*warnings, *notes, *how_read))),
     )
     return compared if options.by is None else replace(compared, edit_types=by_edit_type(compared))
 
@@ -104,16 +110,6 @@ def compare(
 def _groups(options: ComparisonOptions) -> dict[str, str] | None:
     """The groups of a table that was named."""
     return None if options.groups is None else read_groups(options.groups, options.columns)
-
-
-def _with_people(
-    methods: list[Method], plan: ComparisonPlan, options: ComparisonOptions
-) -> tuple[list[Method], ComparisonPlan]:
-    """The methods with what people said of them as the first metric, where there is a table of it."""
-    if options.human is None:
-        return methods, plan
-    labels = read_labels(Path(options.human), options.human_columns, options.human_column)
-    return with_labels(methods, plan, labels, options.margins)
 
 
 def _several(source: object) -> Iterable[Any]:
@@ -166,7 +162,7 @@ def _missing(methods: Sequence[Method], joined: Joined, plan: ComparisonPlan) ->
     notes: list[str] = []
     for metric in plan.metrics:
         if metric.beside is not None:
-            notes += labelling_notes(metric_scores(joined, metric), joined.groups)
+            notes += labelling_notes(metric_scores(joined, metric), joined.items)
             continue
         for method in methods:
             notes += [
@@ -209,7 +205,17 @@ def _group_notes(joined: Joined) -> list[str]:
     return [f"{alone} of {joined.n_total} items have no group and count as one each"] if alone else []
 
 
-def _ranking_notes(rankings: Sequence[Ranking], joined: Joined, plan: ComparisonPlan) -> list[str]:
+def _warnings(
+    methods: Sequence[Method], joined: Joined, plan: ComparisonPlan, labels: HumanLabels | None
+) -> Iterator[str]:
+    """What people's labels do not show, by how they were drawn and who gave them."""
+    if labels is not None:
+        yield from confounded_raters(methods, labels)
+    for metric in plan.metrics:
+        if metric.beside is not None:
+            yield from labelling_warnings(metric_scores(joined, metric), joined.groups)
+
+
+def _ranked_items(rankings: Sequence[Ranking], joined: Joined, plan: ComparisonPlan) -> list[str]:
     n_items = {name: ranking.n_items for name, ranking in zip(plan.names, rankings, strict=True)}
-    rows = [row for ranking in rankings for row in ranking.methods]
-    return list(ranking_notes(rows, n_items, len(joined.items)))
+    return list(ranked_items_notes(n_items, len(joined.items)))

@@ -62,10 +62,21 @@ class Method:
         return judge is not None and judge.repeats > 1 and len(self.table) == self.table.n_items
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedMethods:
+    """Methods of run directories and tables."""
+
+    methods: list[Method]
+    how_read: tuple[str, ...]
+    """How tables were read."""
+    warnings: tuple[str, ...]
+    """That some are one and the same."""
+
+
 def load_methods(
     sources: Sequence[str | Path | ScoredRun], columns: ColumnNames | None = None, metrics: Sequence[str] = ()
-) -> tuple[list[Method], list[str]]:
-    """The methods of run directories and tables, with remarks on how they were read.
+) -> LoadedMethods:
+    """The methods of run directories and tables.
 
     Args:
         sources: Paths, each optionally as ``NAME=PATH`` to give a method another name; or runs that are read already.
@@ -92,7 +103,8 @@ def load_methods(
     notes += about_groups
     lines = one_line_names(method.name for method in methods)
     methods = [replace(method, name=lines[method.name]) for method in methods]
-    return methods, [*notes, *_same_edits([methods[number] for number in single])]
+    warnings = _same_edits([methods[number] for number in single])
+    return LoadedMethods(methods=methods, how_read=tuple(notes), warnings=tuple(warnings))
 
 
 def check_comparable(methods: Sequence[Method], metrics: Sequence[str]) -> list[str]:

@@ -1,22 +1,26 @@
 """What people said of some of the items, beside what a metric says of all of them."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from evalkit.arrays import Mask
 from evalkit.comparison.load import Method
-from evalkit.comparison.options import ComparisonPlan
+from evalkit.comparison.options import ComparisonOptions, ComparisonPlan
 from evalkit.comparison.records import ComparedMetric
 from evalkit.errors import DataError, OptionError
 from evalkit.formatting import counted, format_number, format_p_relation, listed, one_line
+from evalkit.scores.columns import ColumnNames
 from evalkit.scores.directions import higher_is_better
-from evalkit.scores.people import HumanLabels, rater_words
+from evalkit.scores.people import HumanLabels, rater_words, read_labels
 from evalkit.stats.clusters import Labels
 from evalkit.stats.multiplicity import adjust
 from evalkit.stats.prediction_powered import balance
 from evalkit.stats.scores import MetricScores
+from evalkit.votes.read import holds_votes
 
 NOT_LABELLED = "not_labelled"
 """Why an item has no label."""
@@ -24,6 +28,34 @@ UNBALANCED = 0.01
 """With a smaller p-value than this the labelled items are said to be no random part."""
 FEWEST_LABELS = 20
 """With fewer labelled items intervals cover less than they say where labels are skewed."""
+
+
+def labels_for(methods: Sequence[Method], options: ComparisonOptions) -> HumanLabels | None:
+    """What people said of the methods' edits, where there is a table of it.
+
+    Raises:
+        DataError: The table cannot be read, or has no such column.
+        OptionError: It holds votes, or several columns that could be meant.
+    """
+    if options.human is None:
+        return None
+    names = [name for method in methods for name in _names_of(method)]
+    return labels_in(Path(options.human), options.human_columns, options.human_column, names)
+
+
+def labels_in(path: Path, columns: ColumnNames | None, name: str | None, methods: Sequence[str]) -> HumanLabels:
+    """What people said, from a table that is none of votes; see `read_labels`.
+
+    Raises:
+        DataError: The table cannot be read, or has no such column.
+        OptionError: It holds votes, or several columns that could be meant.
+    """
+    if holds_votes(path):
+        raise OptionError(
+            f"{path} holds votes, and --human takes labels, a number for each item and method: votes are compared by "
+            f"themselves: evalkit compare {shlex.quote(str(path))}"
+        )
+    return read_labels(path, columns, name, methods)
 
 
 def with_labels(
@@ -49,7 +81,7 @@ def with_labels(
     known = _matched(methods, labels)
     beside = next(metric for metric in plan.metrics if metric.primary)
     name = labels.name if labels.name not in plan.names else f"human {labels.name}"
-    notes = [*labels.notes]
+    notes = [*labels.left_out]
     direction = higher_is_better(labels.name) is not False
     if not direction:
         notes.append(f"assumed of the labels that less is better, by the name only: {one_line(labels.name)}")
@@ -75,31 +107,71 @@ def with_labels(
             f"{labels.source} labels no item of two methods: items are joined by their id, and got ids like '{theirs}' "
             f"and '{ours}'. Name the column of ids: --map item=HEADING"
         )
-    notes += [*_about_items(methods, labels), *rater_words(labels)]
+    notes += [*_strangers(methods, labels), *rater_words(labels)]
     return found, replace(plan, metrics=(human, *others), notes=(*plan.notes, *notes))
 
 
-def labelling_notes(scores: MetricScores, groups: Labels) -> Iterator[str]:
-    """What is assumed of the labelled items, and whether they look like it.
+def labelling_notes(scores: MetricScores, items: Sequence[str]) -> Iterator[str]:
+    """What is assumed of the labelled items, and which are left out for want of a label.
+
+    Args:
+        scores: People's labels, with the metric beside them.
+        items: ``(n,)`` their ids.
+    """
+    beside, missing = scores.assisted_by, _missing(scores)
+    if beside is None:
+        return
+    labelled: Mask = np.logical_not(missing.any(axis=1))
+    partly: Mask = np.logical_not(labelled | missing.all(axis=1))
+    n_items, n_labelled = len(labelled), int(labelled.sum())
+    if partly.any():
+        first = int(np.argmax(partly))
+        lacking = [name for name, absent in zip(scores.ranked, missing[first], strict=True) if absent]
+        yield (
+            f"{one_line(scores.metric)}: {int(partly.sum()):,} of {counted(n_labelled + int(partly.sum()), 'item')} "
+            f"with labels left out, since one of the methods has none there ({items[first]}: {listed(lacking)})"
+        )
+    if n_labelled < n_items:
+        yield (
+            f"it is assumed that the {n_labelled:,} labelled of {counted(n_items, 'item')} were drawn at random; "
+            f"nothing else is assumed of {one_line(beside.metric)}"
+        )
+
+
+def labelling_warnings(scores: MetricScores, groups: Labels) -> Iterator[str]:
+    """That the labelled items are no random part, or few.
 
     Args:
         scores: People's labels, with the metric beside them.
         groups: ``(n,)``.
     """
-    beside, names = scores.assisted_by, list(scores.scores)
-    if beside is None:
+    labelled: Mask = np.logical_not(_missing(scores).any(axis=1))
+    n_labelled = int(labelled.sum())
+    if scores.assisted_by is None or n_labelled == len(labelled):
         return
-    labelled = np.logical_not(np.isnan(scores.means[:, [name in scores.ranked for name in names]]).any(axis=1))
-    n_items, n_labelled = len(labelled), int(labelled.sum())
-    if n_labelled == n_items:
-        return
-    yield (
-        f"it is assumed that the {n_labelled:,} labelled of {counted(n_items, 'item')} were drawn at random; nothing "
-        f"else is assumed of {one_line(beside.metric)}"
-    )
-    yield from _imbalance(beside, labelled, groups)
-    if n_labelled < FEWEST_LABELS:
-        yield f"with {counted(n_labelled, 'labelled item')} the interval covers less than it says if labels are skewed"
+    yield from _imbalance(scores.assisted_by, labelled, groups)
+    if 1 < n_labelled < FEWEST_LABELS:
+        yield (
+            f"warning: with {counted(n_labelled, 'labelled item')} the interval covers less than it says if labels "
+            "are skewed"
+        )
+
+
+def confounded_raters(methods: Sequence[Method], labels: HumanLabels) -> Iterator[str]:
+    """That raters differ wherever methods do, so that a difference can be either's."""
+    names = {name for method in methods for name in _names_of(method)}
+    raters = {name: who for name, who in labels.raters_of.items() if name in names}
+    if len(raters) > 1 and sum(map(len, raters.values())) == len(frozenset().union(*raters.values())):
+        (one, its), (other, theirs) = [*raters.items()][:2]
+        yield (
+            f"warning: nobody rated edits of two methods (of {one} {listed(sorted(its))}, of {other} "
+            f"{listed(sorted(theirs))}): a difference between methods may be one between their raters"
+        )
+
+
+def _missing(scores: MetricScores) -> Mask:
+    """``(n, methods)``: edits of the ranked methods without a label."""
+    return np.isnan(scores.means[:, [name in scores.ranked for name in scores.scores]])
 
 
 def _imbalance(beside: MetricScores, labelled: Mask, groups: Labels) -> Iterator[str]:
@@ -129,17 +201,23 @@ def _matched(methods: Sequence[Method], labels: HumanLabels) -> dict[str, dict[s
     """Method to item to mean label, by the names of runs, or of the methods that they are runs of."""
     found = {}
     for method in methods:
-        names = [method.name, *((method.record.run, method.record.method) if method.record else ())]
-        theirs = next((name for name in names if name in labels.methods), None)
+        theirs = next((name for name in _names_of(method) if name in labels.methods), None)
         if theirs is not None:
             found[method.name] = labels.means(theirs)
     if len(found) < 2:
+        alone = ", or head a column of labels for each method as that is called" if len(labels.methods) == 1 else ""
         raise OptionError(
             f"{labels.source} labels edits of {listed(list(labels.methods))}, and the methods are "
             f"{listed([method.name for method in methods])}: expected labels of two of these at least. Name the column "
-            "of methods: --map method=HEADING, or the methods as the labels do: NAME=RUN"
+            f"of methods: --map method=HEADING, or the methods as the labels do: NAME=RUN{alone}"
         )
     return found
+
+
+def _names_of(method: Method) -> list[str]:
+    """What labels may call a method: as its run is, or as what it is a run of."""
+    others = (method.record.run, method.record.method) if method.record else ()
+    return [method.name, *(name for name in others if name)]
 
 
 def _labelled(method: Method, name: str, label_of: Mapping[str, float]) -> Method:
@@ -157,10 +235,14 @@ def _labelled(method: Method, name: str, label_of: Mapping[str, float]) -> Metho
     return replace(method, table=method.table.with_metric(name, values, reasons))
 
 
-def _about_items(methods: Sequence[Method], labels: HumanLabels) -> Iterator[str]:
-    """Labels of items that nobody has a run of."""
+def _strangers(methods: Sequence[Method], labels: HumanLabels) -> Iterator[str]:
+    """Labels of methods and of items that nobody has a run of."""
+    names = {name for method in methods for name in _names_of(method)}
+    others = [name for name in labels.methods if name not in names]
+    if others:
+        yield f"{labels.source.name}: labels of {listed(others)} left out: no run is called so"
     known = {item for method in methods for item, _ in method.table.groups()}
-    strange = [item for items in labels.methods.values() for item in items if item not in known]
+    strange = [item for name in labels.methods if name in names for item in labels.methods[name] if item not in known]
     if strange:
         unknown = list(dict.fromkeys(strange))
         yield f"{labels.source.name}: {counted(len(unknown), 'item')} of no run were left out ({listed(unknown)})"

@@ -193,7 +193,10 @@ class Comparison(Exportable):
     settings: Mapping[str, object]
     """alpha, seed, test, correction, groups, permutations, …: what it takes to get the same numbers again."""
     notes: tuple[str, ...] = ()
-    """What a reader must know: items left out, metrics that could not be compared, runs that are incomplete."""
+    """What a reader must know: first the warnings, then items left out and metrics that could not be compared, and
+    last how tables were read."""
+    warnings: tuple[str, ...] = ()
+    """Those of the notes that change what may be concluded: they are always shown."""
     edit_types: "EditTypes | None" = None
     """What was found on the items of each edit type, where that was asked for."""
 
@@ -208,6 +211,11 @@ class Comparison(Exportable):
 
         columns, rows = pair_rows(self)
         return pandas.DataFrame([[nan if cell is None else cell for cell in row] for row in rows], columns=columns)
+
+    @property
+    def other_notes(self) -> tuple[str, ...]:
+        """The notes that are no warnings."""
+        return self.notes[len(self.warnings) :]
 
     def to_markdown(self) -> str:
         """Sentences, means, comparisons and notes in GitHub's Markdown: what ``--export md`` prints."""

@@ -84,7 +84,8 @@ def basis_from_pilot(
         RunError: The runs are not comparable.
         DataError: A table cannot be read.
     """
-    methods, notes = load_methods(sources, columns, () if metric is None else (metric,))
+    loaded = load_methods(sources, columns, () if metric is None else (metric,))
+    methods, notes = loaded.methods, [*loaded.how_read, *loaded.warnings]
     names = [method.name for method in methods]
     if len(methods) > 2:
         raise OptionError(f"A pilot has one method or two; got {len(names)}: {', '.join(names)}. Leave some out.")

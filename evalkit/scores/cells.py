@@ -22,6 +22,8 @@ _BETWEEN = "|"
 _LONGEST = 24
 """Characters of a cell that could be a score, however it is written."""
 _AVERAGE = "average"
+VOTES_ARE = "Votes need columns of the winner and of both methods, as in item_id,model_a,model_b,winner."
+LABELS_ARE = "--human takes a number for each label, in a row per item and method, as in item_id,method,rating."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,8 @@ class Shape:
     """The metric of values that no heading names."""
     is_alone: bool = False
     """Whether no other table gives other methods: then columns that no name says to be metrics are methods."""
+    remedy: str
+    """What to do with a table without numbers, as a sentence."""
 
 
 def cells_of(path: Path, table: "pd.DataFrame", columns: ColumnNames, shape: Shape) -> tuple["pd.DataFrame", list[str]]:
@@ -46,7 +50,7 @@ def cells_of(path: Path, table: "pd.DataFrame", columns: ColumnNames, shape: Sha
     if columns.metric and columns.value:
         return _long(path, table, columns)
     names = [columns.value] if columns.value else [n for n in table.columns if n and n not in columns.taken()]
-    scores, notes = _scores(path, table, [*names, *columns.methods])
+    scores, notes = _scores(path, table, [*names, *columns.methods], shape)
     methods = _crossed(scores, columns, shape)
     if methods and not columns.methods and not any(_BETWEEN in name for name in scores):
         notes.append(
@@ -143,7 +147,9 @@ def _long(path: Path, table: "pd.DataFrame", columns: ColumnNames) -> tuple["pd.
     return pd.concat(parts).loc[rows.index], notes
 
 
-def _scores(path: Path, table: "pd.DataFrame", names: Sequence[str]) -> tuple[dict[str, ParsedColumn], list[str]]:
+def _scores(
+    path: Path, table: "pd.DataFrame", names: Sequence[str], shape: Shape
+) -> tuple[dict[str, ParsedColumn], list[str]]:
     """The columns that are scores, and what is to be said of them and of the others."""
     spread, notes = _spread(path, table, names)
     found = {name: numbers for name, numbers in spread.items() if len(names) == 1 or not names_items(name)}
@@ -153,8 +159,7 @@ def _scores(path: Path, table: "pd.DataFrame", names: Sequence[str]) -> tuple[di
     if not scores:
         why = next((f"; {name}: {n.fault}" for name, n in found.items() if n.fault), "")
         raise DataError(
-            f"{path} has no column of numbers beside the item's: got {', '.join(others) or 'none'}{why}. Votes need "
-            "columns of the winner and of both methods, as in item_id,model_a,model_b,winner."
+            f"{path} has no column of numbers beside the item's: got {', '.join(others) or 'none'}{why}. {shape.remedy}"
         )
     has_score = any(higher_is_better(name) is not None for name in scores)
     unread = [name for name in others if name in found and name in table and (found[name].fault or not has_score)]

@@ -1,7 +1,7 @@
 """Score tables of other tools, in whatever shape they come: a frame for each method, and what is missing and why."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ import numpy as np
 
 from evalkit.errors import DataError
 from evalkit.formatting import counted, listed, one_line, one_line_names
-from evalkit.scores.cells import Shape, cells_of, rows_of, told_apart
+from evalkit.scores.cells import LABELS_ARE, VOTES_ARE, Shape, cells_of, rows_of, told_apart
 from evalkit.scores.columns import ColumnNames, is_column, name_of, resolve, says_groups
 from evalkit.scores.directions import distance_in
 from evalkit.scores.frame import ItemScores, ScoreFrame
@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 
 SMALLEST, LARGEST = 1e-100, 1e100
 """Sizes between which scores can be squared and summed; what is smaller counts as 0, what is larger is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadCell:
+    """A cell of a column of numbers that holds something else."""
+
+    where: str
+    """Its row, as ``line 4``."""
+    method: str
+    item: str
+    metric: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +51,9 @@ class ExternalTable:
     notes: tuple[str, ...]
     """How the table was read."""
     raters: tuple[str, ...] = ()
-    """Who rated, where that was asked for: then the seeds of the frames are raters."""
+    """Whose the repeats are, where raters were asked for: these are numbered as seeds in the frames."""
+    unread: tuple[UnreadCell, ...] = ()
+    """Cells that hold something else than a finite number."""
 
 
 def read_table(
@@ -66,7 +80,7 @@ def read_table(
     table, chosen = resolve(path, table, named)
     table, chosen, raters = as_repeats(path, table, chosen) if by_rater else (table, chosen, ())
     table, unowned = _without_unowned_summaries(path, table, chosen)
-    shape = Shape(value=_value_of(path), is_alone=is_alone)
+    shape = Shape(value=_value_of(path), is_alone=is_alone, remedy=LABELS_ARE if by_rater else VOTES_ARE)
     cells, remarks = cells_of(path, table, chosen, shape)
     _refuse_doubtful(path, doubtful, {*chosen.taken(), *cells["metric"], *cells["method"]})
     cells, left_out = without_summaries(path, cells)
@@ -89,6 +103,7 @@ def read_table(
             *_about_tiny(path, tiny),
         ),
         raters=raters,
+        unread=tuple(_unread(cells)),
     )
 
 
@@ -125,6 +140,13 @@ def _refuse_doubtful(path: Path, doubtful: frozenset[str], needed: Iterable[str]
             f"{path}: it is not UTF-8 text, which encoding it has cannot be told, and '{names[0]}' is needed. "
             f"{tables.SAVE}"
         )
+
+
+def _unread(cells: "pd.DataFrame") -> Iterator[UnreadCell]:
+    for cell in cells[cells["reason"].notna()].itertuples():
+        text = name_of(cell.raw)
+        if text is not None:
+            yield UnreadCell(where=cell.Index, method=cell.method, item=cell.item, metric=cell.metric, text=text)
 
 
 def _value_of(path: Path) -> str:

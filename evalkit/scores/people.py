@@ -1,15 +1,15 @@
 """What people said of edits, each on a scale: a table of items, methods and labels, of one rater or of several."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from evalkit.errors import DataError, OptionError
-from evalkit.formatting import counted, format_number, one_line
+from evalkit.formatting import counted, format_number, listed, one_line
 from evalkit.scores.columns import ColumnNames
-from evalkit.scores.external import read_table
+from evalkit.scores.external import ExternalTable, UnreadCell, read_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,12 @@ class HumanLabels:
     """Method to item to the labels of its raters."""
     raters: tuple[str, ...]
     """Who they are; nobody where the table does not say it."""
+    raters_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Method to those of them who labelled its edits."""
     notes: tuple[str, ...] = ()
     """How the table was read."""
+    left_out: tuple[str, ...] = ()
+    """Which of its cells are no labels."""
 
     def means(self, method: str) -> dict[str, float]:
         """Item to the mean of its labels: raters of an edit are averaged before anything else."""
@@ -73,13 +77,16 @@ def rater_words(labels: HumanLabels) -> Iterator[str]:
         )
 
 
-def read_labels(path: Path, columns: ColumnNames | None = None, name: str | None = None) -> HumanLabels:
+def read_labels(
+    path: Path, columns: ColumnNames | None = None, name: str | None = None, methods: Collection[str] = ()
+) -> HumanLabels:
     """Read what people said: a row per item, method and rater, or any other table that scores can come in.
 
     Args:
         path: The table, see :func:`evalkit.scores.external.read_table`.
         columns: What cannot be guessed.
-        name: The column of labels; it may be left out where there is only one of numbers.
+        name: The column of labels; it may be left out where there is only one of numbers, or one for each method.
+        methods: Names of methods: two columns or more that are called like them hold the labels of each.
 
     Raises:
         DataError: The table cannot be read, or has no such column.
@@ -87,11 +94,16 @@ def read_labels(path: Path, columns: ColumnNames | None = None, name: str | None
     """
     named = replace(columns or ColumnNames(), metrics=() if name is None else (name,))
     table = read_table(path, named, by_rater=True)
-    known = list(dict.fromkeys(metric for frame in table.methods.values() for metric in frame.metrics))
+    known = _columns_of(table)
+    of_methods, notes = tuple(column for column in known if column in methods), []
+    if name is None and len(of_methods) > 1 and len(table.methods) == 1:
+        table = read_table(path, replace(named, methods=of_methods), by_rater=True)
+        known, notes = _columns_of(table), [f"{path.name}: its columns {listed(of_methods)} hold the labels of each"]
     if name is None and len(known) > 1:
+        of_each = f", or head a column for each method as that is called ({listed([*methods])})" if methods else ""
         raise OptionError(
             f"{path} has several columns of numbers ({', '.join(known)}): which holds the labels? "
-            "Name it: --human-column NAME"
+            f"Name it: --human-column NAME{of_each}"
         )
     name = known[0] if name is None else name
     if name not in known:
@@ -99,16 +111,40 @@ def read_labels(path: Path, columns: ColumnNames | None = None, name: str | None
             f"{path} has no column of numbers '{name}': expected one of {', '.join(known)}. "
             "Name it: --human-column NAME"
         )
-    methods: dict[str, dict[str, list[float]]] = {}
+    labels: dict[str, dict[str, list[float]]] = {}
+    raters_of: dict[str, set[str]] = {}
     for method, frame in table.methods.items():
-        of_method = methods.setdefault(method, {})
-        for (item, _), value in zip(frame.groups(), frame.column(name) if name in frame.metrics else (), strict=False):
-            if not np.isnan(value):
-                of_method.setdefault(item, []).append(float(value))
+        if name not in frame.metrics:
+            continue
+        for row in frame.rows:
+            value = row.values.get(name)
+            if value is None:
+                continue
+            labels.setdefault(method, {}).setdefault(row.item_id, []).append(value)
+            if table.raters and row.seed is not None:
+                raters_of.setdefault(method, set()).add(table.raters[row.seed])
     return HumanLabels(
         source=path,
         name=name,
-        methods={method: items for method, items in methods.items() if items},
-        raters=table.raters,
-        notes=table.notes,
+        methods=labels,
+        raters=tuple(dict.fromkeys(table.raters)),
+        raters_of={method: frozenset(raters) for method, raters in raters_of.items()},
+        notes=(*table.notes, *notes),
+        left_out=tuple(_left_out(path, [cell for cell in table.unread if cell.metric == name])),
     )
+
+
+def _columns_of(table: ExternalTable) -> list[str]:
+    """Its columns of numbers, whichever methods have them."""
+    return list(dict.fromkeys(metric for frame in table.methods.values() for metric in frame.metrics))
+
+
+def _left_out(path: Path, cells: Sequence[UnreadCell]) -> Iterator[str]:
+    """How many labels are no numbers, and which, each text once."""
+    first = {cell.text: cell for cell in reversed(cells)}
+    shown = [f"'{cell.text:.20}' in {cell.where}, item {cell.item}" for cell in reversed(first.values())]
+    if cells:
+        yield (
+            f"{path.name}: {counted(len(cells), 'label')} of {one_line(cells[0].metric)} left out, being no finite "
+            f"{'number' if len(cells) == 1 else 'numbers'} ({'; '.join(shown[:3])})"
+        )

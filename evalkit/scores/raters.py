@@ -20,7 +20,7 @@ RATERS = (
 def as_repeats(
     path: Path, table: "pd.DataFrame", columns: ColumnNames
 ) -> tuple["pd.DataFrame", ColumnNames, tuple[str, ...]]:
-    """The table with raters numbered as seeds are, so that several of them can label one edit; and who they are.
+    """The table with repeats numbered as seeds are, so that several raters can label one edit; and the rater of each.
 
     Args:
         path: Of the table.
@@ -41,9 +41,9 @@ def as_repeats(
         where = table.index[names.index(None)]
         raise DataError(f"{path}, {where}: the column '{rater}' is empty: expected the rater of every row.")
     seeds = table[columns.seed].map(name_of) if columns.seed else [None] * len(table)
-    repeats: dict[object, int] = {}
+    repeats: dict[tuple[object, object], int] = {}
     codes = [repeats.setdefault(repeat, len(repeats)) for repeat in zip(names, seeds, strict=True)]
     dropped = [name for name in (rater, columns.seed) if name]
     seed = rater
     table = table.drop(columns=dropped).assign(**{seed: codes})
-    return table, replace(columns, seed=seed, rater=rater), tuple(dict.fromkeys(name for name in names if name))
+    return table, replace(columns, seed=seed, rater=rater), tuple(str(name) for name, _ in repeats)

@@ -112,7 +112,7 @@ def test_an_end_that_is_open_stays_open(tmp_path):
     """PSNR has a least value and no greatest; what is not bounded says why."""
     scores = {"psnr": [20.0, 21.0, 22.0, 20.5, 19.0, 25.0]}
     runs = [write_scores(tmp_path / name, scores) for name in "ab"]
-    methods, _ = load_methods(runs)
+    methods = load_methods(runs).methods
     (metric,) = plan_comparison(methods, ComparisonOptions()).metrics
     assert metric.range == (0.0, None)
     assert metric.unbounded == "psnr can be any number from 0 on"

@@ -1,6 +1,7 @@
 """Methods compared on what people said of some items, with a metric of all beside it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 from evalkit.cli import main
 from evalkit.comparison.compare import compare
+from evalkit.comparison.tables.text import shown_notes
 from evalkit.errors import DataError, OptionError
 from tests.support.runs import write_scores
 
@@ -189,3 +191,104 @@ def test_the_command_shows_both_and_json_has_all(tmp_path):
     missing = CliRunner().invoke(main, ["compare", *map(str, run), "--human-column", "stars"])
     assert missing.exit_code == 2
     assert "--human FILE" in missing.output
+
+
+def rated(folder, rows, *, header="item_id,method,rating"):
+    """The table of labels with these rows."""
+    path = folder / "said.csv"
+    path.write_text("\n".join([header, *rows]))
+    return path
+
+
+def two_methods(folder):
+    """Scores of two methods on all items, and labels of both on twenty."""
+    scores, labels = world(folder, labelled=20, raters=("ann",), methods=(0.0, 0.6))
+    rows = [line.split(",") for line in labels.read_text().splitlines()[1:]]
+    return scores, [(item, method, rating) for item, method, _, rating in rows]
+
+
+def test_warnings_come_first_and_are_never_counted_away(tmp_path):
+    """What changes the conclusion stands before all other notes, and how tables were read stands last."""
+    scores, labels = world(tmp_path, labelled=15, chosen=lambda scores: np.argsort(scores.mean(axis=1))[-15:])
+    found = compare(scores, human=labels)
+    assert [note[:22] for note in found.warnings] == ["warning: the labelled ", "warning: with 15 label"]
+    assert found.notes[:2] == found.warnings
+    assert "labels.csv was read by its columns" in found.notes[-1]
+    many = replace(found, warnings=tuple("abcdefgh"), notes=(*"abcdefgh", "read so", "read as well"))
+    assert [note for note in shown_notes(many) if note in many.warnings] == list("abcdefgh")
+
+
+def test_few_groups_of_labels_rank_nobody_and_that_is_a_warning(tmp_path):
+    """Three labelled items are too few for ranks: it is said first."""
+    scores, rows = two_methods(tmp_path)
+    found = compare(scores, human=rated(tmp_path, [",".join(row) for row in rows[:6]]))
+    assert any(note.startswith("no method is ranked on rating") for note in found.warnings)
+
+
+def test_items_without_a_label_of_every_method_are_counted(tmp_path):
+    """With one of them and the method that lacks it."""
+    scores, rows = two_methods(tmp_path)
+    labels = rated(tmp_path, [",".join(row) for row in rows if row[1] == "b" or row[0] != rows[0][0]])
+    notes = compare(scores, human=labels).notes
+    said = "rating: 1 of 20 items with labels left out, since one of the methods has none there"
+    assert f"{said} ({rows[0][0]}: a)" in notes
+
+
+@pytest.mark.parametrize(("text", "many"), [("n/a", 3), ("inf", 1), ("see below", 2)])
+def test_a_label_that_is_no_number_is_named_with_its_line(tmp_path, text, many):
+    """Whatever stands in its place."""
+    scores, rows = two_methods(tmp_path)
+    cells = [",".join((item, method, text if at < many else rating)) for at, (item, method, rating) in enumerate(rows)]
+    notes = compare(scores, human=rated(tmp_path, cells)).notes
+    number = "number" if many == 1 else "numbers"
+    labels = "label" if many == 1 else "labels"
+    where = f"'{text}' in line 2, item {rows[0][0]}"
+    assert f"said.csv: {many} {labels} of rating left out, being no finite {number} ({where})" in notes
+
+
+def test_labels_of_a_method_that_no_run_has_are_said_to_be_left_out(tmp_path):
+    """By its name."""
+    scores, rows = two_methods(tmp_path)
+    labels = rated(tmp_path, [*(",".join(row) for row in rows), f"{rows[0][0]},third,4"])
+    assert "said.csv: labels of third left out: no run is called so" in compare(scores, human=labels).notes
+
+
+def test_columns_called_like_the_methods_hold_their_labels(tmp_path):
+    """A wide table says what the long one does."""
+    scores, rows = two_methods(tmp_path)
+    of = {(item, method): rating for item, method, rating in rows}
+    long = compare(scores, human=rated(tmp_path, [",".join(row) for row in rows]))
+    items = dict.fromkeys(item for item, _, _ in rows)
+    cells = [f"{item},{of[item, 'a']},{of[item, 'b']}" for item in items]
+    wide = compare(scores, human=rated(tmp_path, cells, header="item_id,a,b"))
+    assert [p.difference for p in of_people(wide)] == pytest.approx([p.difference for p in of_people(long)])
+    assert "said.csv: its columns a, b hold the labels of each" in wide.notes
+
+
+def test_raters_of_one_method_each_are_a_warning(tmp_path):
+    """Then nobody can tell methods from raters; where one person rated both there is none."""
+    scores, rows = two_methods(tmp_path)
+    header = "item_id,method,rater,rating"
+    apart = rated(tmp_path, [f"{i},{m},{'ann' if m == 'a' else 'bob'},{r}" for i, m, r in rows], header=header)
+    (said,) = [note for note in compare(scores, human=apart).warnings if "rated" in note]
+    assert "nobody rated edits of two methods (of a ann, of b bob)" in said
+    cells = [f"{i},{m},{'ann' if n % 3 else 'bob'},{r}" for n, (i, m, r) in enumerate(rows)]
+    both = rated(tmp_path, cells, header=header)
+    assert not any("rated" in note for note in compare(scores, human=both).warnings)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "match"),
+    [
+        ("item_id,a,b,winner\ni1,x,y,a", OptionError, "evalkit compare .*said.csv"),
+        ("item_id,method,rating\ni1,a,good\ni1,b,bad", DataError, "--human takes a number for each label"),
+        ("item_id,p,q\ni1,1,2\ni2,1,3", OptionError, r"head a column for each method as that is called \(a, b\)"),
+    ],
+    ids=["votes", "words", "other columns"],
+)
+def test_what_is_no_table_of_labels_is_refused_with_what_human_takes(tmp_path, text, error, match):
+    """Votes, words, and columns that are neither labels nor methods."""
+    scores, _ = two_methods(tmp_path)
+    (tmp_path / "said.csv").write_text(text)
+    with pytest.raises(error, match=match):
+        compare(scores, human=tmp_path / "said.csv")

@@ -1,7 +1,7 @@
 """What is said of many methods on one metric: who leads, who is not told apart, who is not ranked."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from evalkit.comparison.records import ComparedMetric, Comparison, RankedMethod
 from evalkit.comparison.statements.pairs import floor_words, plain_verdict
@@ -144,10 +144,14 @@ def _what_holds(comparison: Comparison, inference: Inference) -> str:
     return f"; {'; '.join(parts)}."
 
 
-def unranked_notes(rows: Sequence[RankedMethod]) -> Iterator[str]:
+def unranked_notes(rows: Sequence[RankedMethod], about: Collection[str] | None = None) -> Iterator[str]:
     """Who is not ranked on which metrics: each reason once for those that share it.
 
     Nobody is ranked where the reason holds for every method that has a mean.
+
+    Args:
+        rows: The rankings of all metrics.
+        about: Only reasons that hold on one of these metrics; by default all.
     """
     unranked: dict[tuple[str, str], set[str]] = {}
     means: dict[str, set[str]] = {row.metric: set() for row in rows}
@@ -162,19 +166,19 @@ def unranked_notes(rows: Sequence[RankedMethod]) -> Iterator[str]:
         who = "no method is" if methods >= means[metric] else f"{listed(sorted(methods), SHOWN)} {be} not"
         shared.setdefault((reason, who), []).append(one_line(metric))
     for (reason, who), metrics in shared.items():
+        if about is not None and not {one_line(name) for name in about}.intersection(metrics):
+            continue
         where = "" if len(metrics) == len(means) else f" on {listed(metrics, SHOWN)}"
         yield f"{who} ranked{where}: {reason}"
 
 
-def ranking_notes(rows: Sequence[RankedMethod], n_items: Mapping[str, int], n_total: int) -> Iterator[str]:
-    """Why methods are not ranked, and over how many items a ranking is.
+def ranked_items_notes(n_items: Mapping[str, int], n_total: int) -> Iterator[str]:
+    """Over how many items a ranking is, where these are not all.
 
     Args:
-        rows: The rankings of all metrics.
         n_items: Metric to items of its ranking.
         n_total: Items of the whole comparison.
     """
-    yield from unranked_notes(rows)
     for metric, n in n_items.items():
         if 0 < n < n_total:
             yield (

@@ -121,7 +121,11 @@ def comparison_as_json(comparison: Comparison) -> dict[str, Any]:
     return {
         "comparisons": [pair_record(pair) for pair in comparison.pairs],
         "ranking": _ranking(comparison),
-        "settings": {**comparison.settings, "notes": [*missing_reasons(comparison), *comparison.notes]},
+        "settings": {
+            **comparison.settings,
+            "notes": [*comparison.warnings, *missing_reasons(comparison), *comparison.other_notes],
+            "warnings": list(comparison.warnings),
+        },
         "not_told_apart": {metric: [list(members) for members in sets] for metric, sets in comparison.cliques.items()},
         "signature": next(iter(signatures_of(comparison, "short")), None),
         **_components_as_json(comparison),

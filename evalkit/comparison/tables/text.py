@@ -30,7 +30,7 @@ SENTENCES = 12
 PAIRS_SHOWN = 100
 """Rows of a terminal's tables of pairs; exports have them all."""
 NOTES_SHOWN = 5
-"""Notes below a terminal's table; ``--details`` has them all."""
+"""Notes below a terminal's table, of which warnings are never left out; ``--details`` has them all."""
 TIED = "•"
 """Marks means of a terminal's table than which no method is decided better."""
 Mark = Literal["best", "tied", ""]
@@ -133,19 +133,22 @@ def all_notes(comparison: Comparison) -> list[str]:
         *set_notes(comparison),
         *meanings,
         *bound_notes(comparison),
+        *comparison.warnings,
         *reasons_counted(comparison.pairs),
-        *comparison.notes,
+        *comparison.other_notes,
     ]
 
 
 def shown_notes(comparison: Comparison) -> list[str]:
-    """The first of the notes on these runs and their primary metrics, and how many more there are."""
+    """All warnings, the first of the notes on these runs and their primary metrics, and how many more there are."""
     primary = {metric.name for metric in comparison.metrics if metric.primary}
-    notes = [*comparison.notes, *reasons_counted(pair for pair in comparison.pairs if pair.metric in primary)]
-    bounds, more = list(bound_notes(comparison))[:1], len(notes) - NOTES_SHOWN
+    reasons = reasons_counted(pair for pair in comparison.pairs if pair.metric in primary)
+    notes = [*comparison.warnings, *reasons, *comparison.other_notes]
+    shown = max(NOTES_SHOWN, len(comparison.warnings))
+    bounds, more = list(bound_notes(comparison))[:1], len(notes) - shown
     if more < 2:  # a note takes no more room than that there is one more
         return [*bounds, *notes]
-    return [*bounds, *notes[:NOTES_SHOWN], f"… and {more:,} more notes: --details"]
+    return [*bounds, *notes[:shown], f"… and {more:,} more notes: --details"]
 
 
 def bound_notes(comparison: Comparison) -> Iterator[str]:
