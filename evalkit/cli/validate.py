@@ -1,6 +1,7 @@
 """``evalkit validate``: whether metrics mean anything on a benchmark."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from evalkit.cli.completion import completed
 from evalkit.cli.engine import EngineOptions, engine_options
 from evalkit.cli.inputs import column_options, human_options
 from evalkit.cli.judging import judge_options
-from evalkit.cli.output import Output, output_options, signature_option
+from evalkit.cli.output import ExitCode, Output, output_options, signature_option
 from evalkit.errors import OptionError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def validate(
         output.json(asdict(validity))
         show(validity, output, signatures)
         write(validity, directory, figures, output)
+        if validity.problems:
+            sys.exit(ExitCode.PROBLEMS)
     except OSError as failure:
         raise OptionError(
             f"{failure.filename or directory} cannot be written: {failure.strerror}. Name another place: --output DIR"

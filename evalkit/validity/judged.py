@@ -1,5 +1,6 @@
 """What a judge is worth beyond any metric: whether it agrees with itself, and what the form of a picture does to it."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -9,10 +10,13 @@ import numpy as np
 
 from evalkit.arrays import Floats
 from evalkit.edits.item import EditItem
+from evalkit.formatting import abridged, counted, series
 from evalkit.images.decode import image_size
 from evalkit.judges.asking import JudgeOptions
 from evalkit.judges.judgement import Judgement
-from evalkit.metrics.base import Metric
+from evalkit.judges.reading import UNREADABLE
+from evalkit.judges.rubric import Rubric
+from evalkit.metrics.base import REASONS, Metric
 from evalkit.scores.run import ScoredRun
 from evalkit.stats.clusters import Groups
 from evalkit.stats.intervals import Estimate, group_t_interval, group_wilson_interval
@@ -21,6 +25,8 @@ from evalkit.validity.trial import Trial
 
 SMALLEST = 16
 """Pixels of the longer side, below which pictures are not made smaller."""
+_LONGEST = 80
+"""Letters of an answer that is quoted."""
 
 
 def other_forms(options: JudgeOptions, items: Sequence[EditItem]) -> Iterator[JudgeOptions]:
@@ -62,6 +68,20 @@ def worth_of(metric: Metric, trial: Trial, forms: Mapping[str, ScoredRun]) -> Ju
             for image, run in forms.items()
         ),
     )
+
+
+def unreadable(rubrics: Sequence[Rubric], trial: Trial) -> Iterator[str]:
+    """That no answer to a rubric has scores, over all edits, and why."""
+    for rubric in rubrics:
+        every = [each for run in trial.runs.values() for each in run.judgements if each.rubric == rubric.name]
+        reasons = Counter(each.reason or UNREADABLE for each in every if each.scores is None)
+        if every and reasons.total() == len(every):
+            why = series([f"{n:,} because {REASONS[reason]}" for reason, n in reasons.items()], "and")
+            words = abridged(every[0].text, _LONGEST) if every[0].text else "nothing"
+            yield (
+                f"none of {counted(len(every), 'answer')} to the rubric {rubric.name} has scores: {why}; the first was "
+                f"'{words}'"
+            )
 
 
 def _table(trial: Trial, judgements: Sequence[Judgement], rubric: str, score: str) -> Floats:

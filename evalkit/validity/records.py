@@ -229,6 +229,8 @@ class Validity:
     order: OrderEffect | None = None
     """What the order of two edits does to that judge; None without one."""
     notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    """That no answer of the judge could be read."""
 
     @property
     def truths(self) -> list[str]:

@@ -1,8 +1,8 @@
 """What metrics are worth, as text: verdicts, the true edit against controls, damage, agreement."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from evalkit.formatting import format_interval, format_number, format_p, format_percent, format_signed, listed
+from evalkit.formatting import counted, format_interval, format_number, format_p, format_percent, format_signed, listed
 from evalkit.scores.signatures import short_signature
 from evalkit.scores.tables import MINIATURE_NOTE, SignatureLength
 from evalkit.tables.table import TextTable, markdown_table
@@ -122,7 +122,7 @@ def agreement_table(validity: Validity, scope: Scope) -> TextTable | None:
     found = [agreement for agreement in agreements if agreement.scope == scope and agreement.edit_type is None]
     if not found:
         return None
-    over = f"{found[0].n_systems} {'methods' if scope == 'methods' else 'methods and controls'}"
+    over = counted(found[0].n_systems, "method", "methods" if scope == "methods" else "methods and controls")
     title = f"Agreement with the truth: {found[0].how}, {over}, {format_percent(validity.level)} intervals (items)"
     truths = list(dict.fromkeys(agreement.truth for agreement in found))
     return _table(title, validity.metrics, truths, lambda metric, truth: _correlation(metric.agreement(truth, scope)))
@@ -190,19 +190,29 @@ def edit_type_table(validity: Validity, scope: Scope, truth: str) -> TextTable |
 
 def validity_notes(validity: Validity) -> list[str]:
     """What stands below the tables: on how many items they rest, and values that do not exist."""
-    undefined = [
-        f"{metric.metric} against {found.control}: no value, {found.reason}"
-        for metric in validity.metrics
-        for found in metric.controls
-        if found.probability is None and found.reason
-    ]
+    undefined = list(_undefined(validity))
     undefined += [
         f"{metric.metric} with people: {metric.people.reason}"
         for metric in validity.metrics
         if metric.people and metric.people.reason
     ]
     where = f"{validity.n_items} items in {validity.n_groups} groups of {validity.benchmark}, intervals by group"
-    return [where, *validity.notes, *undefined]
+    return [where, *validity.problems, *validity.notes, *undefined]
+
+
+def _undefined(validity: Validity) -> Iterator[str]:
+    """Against which controls metrics have no value, and why: each reason once for metrics that share all of it."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for metric in validity.metrics:
+        of_reason: dict[str, list[str]] = {}
+        for against in metric.controls:
+            if against.probability is None and against.reason:
+                of_reason.setdefault(against.reason, []).append(against.control)
+        for reason, names in of_reason.items():
+            every = len(names) == len(metric.controls) > 1
+            found.setdefault((reason, "every control" if every else ", ".join(names)), []).append(metric.metric)
+    for (reason, controls), metrics in found.items():
+        yield f"{', '.join(metrics)} against {controls}: no value, {reason}"
 
 
 def signatures_of(validity: Validity, length: SignatureLength) -> list[str]:

@@ -7,16 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.arrays import Floats
+from evalkit.comparison.people import labels_in
 from evalkit.edits.folder import EditFolder
 from evalkit.edits.item import EditItem
 from evalkit.encoders.base import AnyEncoder, FeatureCache
 from evalkit.engine.base import Engine
-from evalkit.errors import OptionError
+from evalkit.errors import DataError, OptionError
+from evalkit.formatting import counted
 from evalkit.judges.asking import RubricJudge
 from evalkit.metrics.base import Metric, get_metrics
 from evalkit.metrics.details import CODED
 from evalkit.scores.columns import ColumnNames
-from evalkit.scores.people import HumanLabels, rater_words, read_labels
+from evalkit.scores.people import HumanLabels, rater_words
 from evalkit.scores.run import ScoredRun
 from evalkit.scoring.options import ScoreOptions
 from evalkit.scoring.score import score_folder
@@ -126,12 +128,12 @@ def make_trial(
         seed: Determines what is resampled.
 
     Raises:
-        DataError: The table of what people said cannot be read, or has no such column.
-        OptionError: It holds no scores of any of the methods.
+        DataError: The table of what people said cannot be read, has no such column, or labels none of the items.
+        OptionError: It holds votes, or no scores of any of the methods.
     """
     kept = {item.item_id for item in systems.true.items}
     items = tuple(item for item in items if item.item_id in kept)
-    labels = read_labels(human.table, human.columns, human.column) if human else None
+    labels = labels_in(human.table, human.columns, human.column, systems.methods) if human else None
     truths = {labels.name: _of_people(labels, systems, items)} if labels else {}
     for metric in truth_metrics(systems.true.items):
         name = CLOSENESS if metric.name == _DISTANCE else metric.name
@@ -152,7 +154,7 @@ def make_trial(
         level=level,
         seed=seed,
         people=labels.name if labels else None,
-        notes=tuple(rater_words(labels)) if labels else (),
+        notes=(*labels.left_out, *rater_words(labels)) if labels else (),
     )
 
 
@@ -166,9 +168,16 @@ def _of_people(labels: HumanLabels, systems: Systems, items: Sequence[EditItem])
     if not common:
         raise OptionError(
             f"{labels.source} holds scores of {', '.join(found)}, and the folders are {', '.join(methods) or 'none'}: "
-            "expected the same names. Name the column of methods: --method-column NAME"
+            "expected the same names. Name the column of methods: --map method=HEADING"
         )
-    return {name: _aligned(found[name], items) for name in common}
+    aligned = {name: _aligned(found[name], items) for name in common}
+    if all(np.isnan(values).all() for values in aligned.values()):
+        raise DataError(
+            f"{labels.source} labels none of the {counted(len(items), 'item')}: items are joined by their id, and got "
+            f"ids like '{next(iter(found[common[0]]))}' and '{items[0].item_id}'. Name the column of ids: --map "
+            "item=HEADING"
+        )
+    return aligned
 
 
 def _aligned(by_item: Mapping[str, float], items: Sequence[EditItem]) -> Floats:

@@ -25,7 +25,7 @@ from evalkit.stats.agreement import superiority
 from evalkit.stats.intervals import group_t_interval
 from evalkit.storage.prefetch import Progress, no_progress
 from evalkit.validity.agreement import agreements_of, decisive
-from evalkit.validity.judged import other_forms, worth_of
+from evalkit.validity.judged import other_forms, unreadable, worth_of
 from evalkit.validity.order import BothOrders, ask_both_orders, order_effect
 from evalkit.validity.people import contrasts_of, pairwise_agreement
 from evalkit.validity.records import AgainstControl, ControlKind, MetricValidity, Validity
@@ -118,6 +118,7 @@ def validate_metrics(
         judge=tuple(worth_of(metric, trial, forms) for metric in _of_judge(chosen, rubrics)),
         order=order_effect(both_orders, trial) if both_orders else None,
         notes=(*systems.notes, *trial.notes, *problems),
+        problems=tuple(unreadable(rubrics, trial)),
     )
 
 

@@ -118,6 +118,25 @@ def test_one_method_with_human_scores_is_correlated_over_items(work, methods, tm
 
 
 @pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["zz{item},careful,3", "zz{item},careless,3"], "labels none of the 24 items: items are joined by their id"),
+        (["{item},someone,3"], "expected the same names. Name the column of methods: --map method=HEADING"),
+    ],
+    ids=["items", "methods"],
+)
+def test_labels_of_something_else_are_refused(work, methods, tmp_path, rows, said):
+    """Of other items as of other methods: nothing could be held against them."""
+    table = tmp_path / "people.csv"
+    items = [item.item_id for item in BENCHMARKS.get("shapes")().items]
+    table.write_text("\n".join(["item_id,method,rating", *(row.format(item=item) for item in items for row in rows)]))
+    arguments = ("clip_score", "--benchmark", "shapes", *methods, "--sources", 6, "--human", table)
+    done = run(*arguments, "--output", tmp_path / "out")
+    assert done.exit_code == 1, done.output
+    assert said in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("clip_scor", "--benchmark", "shapes"), "Did you mean clip_score"),

@@ -148,3 +148,15 @@ def test_the_command_tries_a_judge_as_a_metric_and_against_itself(work, monkeypa
     assert "The judge against itself" in done.output
     assert "The judge on pairs" in done.output
     assert "when pictures are sent otherwise" in " ".join(done.output.split())
+
+
+def test_a_judge_of_whom_no_answer_could_be_read_is_a_problem_said_once(work, monkeypatch):
+    """The command ends as a run of scoring does, with one sentence for all answers and one for all controls."""
+    monkeypatch.setenv("no_proxy", "*")
+    arguments = ["validate", "--benchmark", "shapes", "--sources", "2", "--output", str(work / "unread")]
+    with judge_server() as server:
+        server.then = lambda handler, _: handler.complete("I like it.")
+        done = CliRunner().invoke(main, [*arguments, "--judge", server.spec("chatty")], env={"COLUMNS": "500"})
+    assert done.exit_code == 3, done.output
+    assert done.output.count("; the first was 'I like it.'") == 1
+    assert done.output.count("against every control: no value") == 1
