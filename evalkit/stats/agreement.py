@@ -8,8 +8,8 @@ import numpy as np
 
 from evalkit.arrays import Floats
 from evalkit.errors import OptionError
-from evalkit.stats.bootstrap import group_weights
-from evalkit.stats.clusters import Labels, check_level, cluster_error, code_groups, finite_by_group, to_steps
+from evalkit.formatting import counted
+from evalkit.stats.clusters import GRID, Labels, check_level, cluster_error, code_groups, finite_by_group, to_steps
 from evalkit.stats.intervals import (
     Estimate,
     design_effect_of,
@@ -24,8 +24,8 @@ USABLE = 0.75
 """A metric that prefers the real edit over a control less often than this cannot rank single items."""
 MAX_UNDEFINED_SHARE = 0.05
 """With more undefined resamples than this there is no interval."""
-JACKKNIFE_GROUPS = 2_000
-"""With more groups the interval is bias-corrected only."""
+FEWEST_GROUPS = 4
+"""With fewer groups a rank correlation has no interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,10 +175,11 @@ def item_correlations(
     return correlations, reasons
 
 
-def rank_correlation(
-    x: Floats, y: Floats, groups: Labels, *, level: float = 0.95, n_resamples: int = 4_999, seed: int = 0
-) -> Estimate:
-    """Spearman's rank correlation over items of two columns, with a BCa bootstrap interval over groups (Efron 1987).
+def rank_correlation(x: Floats, y: Floats, groups: Labels, *, level: float = 0.95) -> Estimate:
+    """Spearman's rank correlation over items of two columns, with Student's interval of its jackknife over groups.
+
+    The standard error is that of the estimates without each group; the interval is made on Fisher's z with G − 1
+    degrees of freedom. By simulation it covers what it says from 4 groups on, where bootstrap intervals do not.
 
     For two metrics give the differences between two methods, not the raw scores: those share how difficult the items
     are, and correlate even where the metrics agree on nothing else.
@@ -186,37 +187,41 @@ def rank_correlation(
     Args:
         x: ``(n,)``, finite.
         y: ``(n,)``, finite.
-        groups: ``(n,)``; items with the same label are drawn together.
-        level: Coverage.
-        n_resamples: Bootstrap resamples.
-        seed: Determines them.
+        groups: ``(n,)``; items with the same label are left out together.
+        level: Coverage, in (0, 1).
+
+    Returns:
+        Without ends, and with the reason, where there are fewer than `FEWEST_GROUPS` groups or no spread.
 
     Raises:
-        OptionError: Lengths differ, a value is not finite, or an option is out of range.
+        OptionError: Lengths differ, a value is not finite, or the level is out of range.
 
     >>> rank_correlation(np.array([1.0, 2.0, 3.0, 5.0]), np.array([1.0, 4.0, 9.0, 7.0]), range(4)).value
     0.8
     """
+    from scipy.special import stdtrit
+
     check_level(level)
     x, coded = finite_by_group(x, groups)
     y, _ = finite_by_group(y, groups)
     x, y = to_steps(x), to_steps(y)
     reason = _why_undefined(x, y, ("the first column is constant", "the second column is constant"), "item")
     if reason is not None:
-        return estimate_of(coded, "group_bca", reason=reason)
+        return estimate_of(coded, "group_jackknife", reason=reason)
     value = float(weighted_spearman(x, y, np.ones((1, len(x))))[0])
-    if coded.n_groups < 3:
-        return estimate_of(coded, "group_bca", value, reason="fewer than three groups to resample")
-    chunks = group_weights(coded.n_groups, n_resamples=n_resamples, seed=seed)
-    draws = np.concatenate([weighted_spearman(x, y, weights[:, coded.codes]) for weights in chunks])
-    # With many groups the acceleration, of order 1/√G, no longer matters.
-    left_out = np.eye(coded.n_groups) if coded.n_groups <= JACKKNIFE_GROUPS else np.zeros((0, 0))
-    without = [weighted_spearman(x, y, 1 - group[None, coded.codes]) for group in left_out]
-    jackknife = np.concatenate(without) if without else np.zeros(0)
-    draws, jackknife = draws[np.isfinite(draws)], jackknife[np.isfinite(jackknife)]
-    if len(draws) < (1 - MAX_UNDEFINED_SHARE) * n_resamples or not np.ptp(draws):
-        return estimate_of(coded, "group_bca", value, reason="too many resamples are constant")
-    return estimate_of(coded, "group_bca", value, bca_ends(value, draws, jackknife, level))
+    n = coded.n_groups
+    if n < FEWEST_GROUPS:
+        few = f"{counted(n, 'group')}: an interval of a rank correlation needs {FEWEST_GROUPS}"
+        return estimate_of(coded, "group_jackknife", value, reason=few)
+    without = np.concatenate([weighted_spearman(x, y, 1.0 - (coded.codes == group)[None]) for group in range(n)])
+    if np.isnan(without).any():
+        return estimate_of(coded, "group_jackknife", value, reason="without one of the groups a column is constant")
+    spread = float(np.sqrt((n - 1) / n * np.square(without - value).sum()))
+    if spread < GRID or abs(value) > 1 - GRID:
+        return estimate_of(coded, "group_jackknife", value, reason="the correlation shows no spread between groups")
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * spread / (1 - value**2)
+    ends = np.tanh(np.arctanh(value) + np.array([-half, half])).tolist()
+    return estimate_of(coded, "group_jackknife", value, (ends[0], ends[1]), freedom=n - 1.0)
 
 
 def weighted_spearman(x: Floats, y: Floats, weights: Floats) -> Floats:

@@ -87,9 +87,7 @@ def _agreement(
 def _over_items(x: Floats, y: Floats, groups: Groups, trial: Trial) -> tuple[Estimate, dict[str, int]]:
     """The rank correlation of two columns, and why items or all of it have none."""
     both = ~np.isnan(x) & ~np.isnan(y)
-    found = rank_correlation(
-        x[both], y[both], groups.where(both), level=trial.level, n_resamples=RESAMPLES, seed=trial.seed
-    )
+    found = rank_correlation(x[both], y[both], groups.where(both), level=trial.level)
     undefined = {} if both.all() else {"no value of both": int((~both).sum())}
     if found.value is None and found.reason:
         undefined[found.reason] = 1
