@@ -14,7 +14,8 @@ from evalkit.validity.records import OTHER_SOURCE, AgainstControl, Agreement
 CROWDED = 0.2
 """A larger share of edits at an end of the range leaves no room to tell methods apart."""
 MOVED = 0.1
-"""A mean that a round trip moves by more than this share of the way to another picture is moved by the file format."""
+"""A mean that a round trip is shown to move by more than this share of the way to another picture is moved by the file
+format."""
 _IDENTITY = "identity"
 _ROUND_TRIPS = ("jpeg_90", "webp_80", "resize_double")
 """Damage that should not matter."""
@@ -129,12 +130,24 @@ def _unsure(found: AgainstControl) -> str | None:
 
 
 def _moved(by_name: Mapping[str, AgainstControl]) -> list[str]:
-    """Round trips that move the mean by a part of the way to another picture."""
+    """Round trips that move the mean by a part of the way to another picture, as the intervals of both show.
+
+    The smallest move that its interval holds is set against the longest way that the other interval holds.
+    """
     other = by_name.get(OTHER_SOURCE)
-    if other is None or not other.shift:
+    if other is None or not other.shift or other.shift_low is None or other.shift_high is None:
         return []
-    shares = {name: abs(by_name[name].shift or 0.0) / abs(other.shift) for name in _ROUND_TRIPS if name in by_name}
+    longest = max(abs(other.shift_low), abs(other.shift_high))
+    shown = [name for name in _ROUND_TRIPS if name in by_name and _least(by_name[name]) > MOVED * longest]
+    shares = {name: abs(by_name[name].shift or 0.0) / abs(other.shift) for name in shown}
     worst = max(shares, key=shares.__getitem__, default=None)
-    if worst is None or shares[worst] <= MOVED:
+    if worst is None:
         return []
     return [f"moved by {worst} by {100 * shares[worst]:.0f} % of the way to another picture"]
+
+
+def _least(found: AgainstControl) -> float:
+    """The smallest size of a shift that its interval holds; 0 where it holds 0, or there is none."""
+    if found.shift_low is None or found.shift_high is None:
+        return 0.0
+    return max(0.0, found.shift_low, -found.shift_high)

@@ -8,11 +8,11 @@ from evalkit.validity.records import AgainstControl, Agreement
 from evalkit.validity.verdict import findings, verdict
 
 
-def against(control, probability, low, high, *, kind="control", shift=-0.5):
-    """A control with a probability and its interval."""
+def against(control, probability, low, high, *, kind="control", shift=-0.5, half=0.05):
+    """A control with a probability and a shift, each with its interval."""
     return AgainstControl(
         control=control, kind=kind, n_items=50, n_groups=20, probability=probability, ci_low=low, ci_high=high,
-        area=None, n_ties=0, mean=0.1, shift=shift, shift_low=None, shift_high=None,
+        area=None, n_ties=0, mean=0.1, shift=shift, shift_low=shift - half, shift_high=shift + half,
     )  # fmt: skip
 
 
@@ -84,7 +84,17 @@ def test_a_round_trip_that_moves_the_mean_far_is_said():
     jpeg = against("jpeg_90", 0.5, 0.45, 0.55, kind="damage", shift=0.2)
     blur = against("blur", 0.9, 0.8, 0.95, kind="damage", shift=0.4)
     assert said(controls=(*GOOD, jpeg, blur)) == ("moved by jpeg_90 by 40 % of the way to another picture",)
-    assert said(controls=(*GOOD, replace(jpeg, shift=0.01))) == ()
+    small = against("jpeg_90", 0.5, 0.45, 0.55, kind="damage", shift=0.01)
+    assert said(controls=(*GOOD, small)) == ()
+
+
+def test_noise_is_not_called_a_move():
+    """A shift whose interval holds 0, or that the way to another picture may be ten times as long as, is not shown."""
+    noisy = against("jpeg_90", 0.5, 0.45, 0.55, kind="damage", shift=0.45, half=0.5)
+    assert said(controls=(*GOOD, noisy)) == ()
+    unsure = swapped(against("shuffled_source", 0.95, 0.85, 0.99, shift=-0.5, half=2.0))
+    assert said(controls=(*unsure, against("jpeg_90", 0.5, 0.45, 0.55, kind="damage", shift=0.2))) == ()
+    assert said(controls=(*GOOD, replace(noisy, shift_low=None, shift_high=None))) == ()
 
 
 def test_blindness_to_blur_is_said_after_what_is_worse():
