@@ -133,7 +133,8 @@ def labelling_notes(scores: MetricScores, items: Sequence[str]) -> Iterator[str]
         )
     if n_labelled < n_items:
         yield (
-            f"it is assumed that the {n_labelled:,} labelled of {counted(n_items, 'item')} were drawn at random; "
+            f"it is assumed that the {n_labelled:,} labelled of {counted(n_items, 'item')} "
+            f"{'was' if n_labelled == 1 else 'were'} drawn at random; "
             f"nothing else is assumed of {one_line(beside.metric)}"
         )
 

@@ -141,8 +141,8 @@ class PairResult(PairComparison):
             and replace(
                 self.labels,
                 difference=0.0 - self.labels.difference,
-                ci_low=0.0 - self.labels.ci_high,
-                ci_high=0.0 - self.labels.ci_low,
+                ci_low=_negated(self.labels.ci_high),
+                ci_high=_negated(self.labels.ci_low),
             ),
             bounds=self.bounds and (0.0 - self.bounds[1], 0.0 - self.bounds[0]),
             verdict=_OTHER_SIDE.get(self.verdict, self.verdict),

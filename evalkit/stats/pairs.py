@@ -11,7 +11,6 @@ from evalkit.stats.clusters import ClusterError, Groups, cluster_error
 from evalkit.stats.equivalence import Equivalence, equivalence_tests
 from evalkit.stats.intervals import Estimate, group_t_interval
 from evalkit.stats.labelled import (
-    NO_SPREAD,
     PREDICTION_POWERED,
     TOO_FEW_LABELS,
     Labelled,
@@ -205,9 +204,11 @@ def _labelled_tested(pair: Paired, labelled: Labelled, options: InferenceOptions
     """Labels of some items with a metric of all: flipping signs needs a difference of every item, a t test does not."""
     numbers, width = pair.numbers, pair.width or np.inf
     found = labelled.difference(numbers)
-    if found is None or not found.error.error:
-        reason = TOO_FEW_LABELS if found is None else NO_SPREAD
-        return PairTests(low=None, high=None, p_value=None, how=None, reason=reason, n_differing=pair.groups.n_groups)
+    if found is None:
+        n_groups = pair.groups.n_groups
+        return PairTests(low=None, high=None, p_value=None, how=None, reason=TOO_FEW_LABELS, n_differing=n_groups)
+    if not found.error.error:
+        return _flipped_labels(pair, labelled, options)
     low, high = ends_of(found, options.alpha)
     spoken_of, kept = labelled.spoken_of(numbers), np.logical_not(np.isnan(labelled.scores[:, numbers]).any(axis=1))
     mean_a, mean_b = (labelled.mean(number, kept) for number in numbers)
@@ -227,6 +228,45 @@ def _labelled_tested(pair: Paired, labelled: Labelled, options: InferenceOptions
             mean_b=mean_b,
             difference=found.value,
             alone=labels_alone(labelled, numbers, found, options.alpha),
+        ),
+    )
+
+
+def _flipped_labels(pair: Paired, labelled: Labelled, options: InferenceOptions) -> PairTests:
+    """Labels of which all groups differ by the same: no t test has an error to go by, flipping their signs needs none.
+
+    Nothing of the metric is taken then, so that this is about the labelled items.
+    """
+    flip = sign_flip_test(pair.differences, pair.groups, alpha=options.alpha, seed=options.seed, grid=pair.metric.grid)
+    mean_a, mean_b = pair.means[pair.common].mean(axis=0).tolist()
+    difference = float(pair.differences.mean())
+    return PairTests(
+        low=None,
+        high=None,
+        p_value=flip.p_value,
+        how=flip.how,
+        reason=flip.reason,
+        n_differing=flip.n_differing,
+        of_labels=LabelledTest(
+            n_items=pair.n_items,
+            n_groups=pair.groups.n_groups,
+            mean_a=mean_a,
+            mean_b=mean_b,
+            difference=difference,
+            alone=LabelsAlone(
+                n_items=pair.n_items,
+                n_groups=pair.groups.n_groups,
+                difference=difference,
+                ci_low=None,
+                ci_high=None,
+                p_value=flip.p_value,
+                metric=labelled.metric,
+                coefficient=0.0,
+                weight=0.0,
+                correlation=labelled.tuning.correlation,
+                n_worth=None,
+                reason=labelled.tuning.reason,
+            ),
         ),
     )
 

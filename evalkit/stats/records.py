@@ -41,10 +41,11 @@ class LabelsAlone:
     """Labelled items."""
     n_groups: int
     difference: float
-    ci_low: float
-    ci_high: float
-    p_value: float
-    """Of a cluster-robust t test; not corrected."""
+    ci_low: float | None
+    """None, as the other end, where all groups differ by the same."""
+    ci_high: float | None
+    p_value: float | None
+    """Of a cluster-robust t test, or, where all groups differ by the same, of sign flips; not corrected."""
     metric: str
     """The one beside the labels."""
     coefficient: float
@@ -87,7 +88,7 @@ class PairComparison:
     how: str | None
     """How the p-value was obtained: ``enumeration``, ``dynamic_programming``, ``monte_carlo``, ``saddlepoint``,
     ``normal``; ``group_t``, ``crossed_t`` and ``group_signed_rank`` for other tests; ``prediction_powered_t`` where
-    people labelled some of the items."""
+    people labelled some of the items, unless all groups of these differ by the same: then signs are flipped."""
     effect_size_dz: float | None
     """``d̄/s_d``; None where the differences do not vary."""
     rank_biserial: Estimate | None = None

@@ -292,3 +292,26 @@ def test_what_is_no_table_of_labels_is_refused_with_what_human_takes(tmp_path, t
     (tmp_path / "said.csv").write_text(text)
     with pytest.raises(error, match=match):
         compare(scores, human=tmp_path / "said.csv")
+
+
+def test_labels_that_all_differ_by_the_same_are_decided_by_flipping_signs(tmp_path):
+    """No t test has an error to go by then; on too few items the sentence says how many would do."""
+    scores, rows = two_methods(tmp_path)
+    cells = [f"{item},{method},{4 if method == 'b' else 3}" for item, method, _ in rows]
+    (pair,) = of_people(compare(scores, human=rated(tmp_path, cells)))
+    assert (pair.verdict, pair.difference, pair.ci_low, pair.labels.ci_low) == ("b_better", 1.0, None, None)
+    assert pair.p_value == pair.labels.p_value == 2.0 ** (1 - pair.n_groups)
+    assert "sign-flip p " in pair.sentence
+    assert "nothing of clip_score is taken: labels or metric do not vary" in pair.sentence
+    assert pair.seen_from("a").labels.difference == -1.0
+    (few,) = of_people(compare(scores, human=rated(tmp_path, cells[:4])))
+    assert few.verdict == "inconclusive"
+    assert "with 2 groups the smallest p is 0.5; 6 groups would do" in few.sentence
+
+
+def test_a_missing_p_value_is_of_the_test_that_was_wanted(tmp_path):
+    """Labels of one item show no spread to a prediction-powered test; no sign was flipped."""
+    scores, rows = two_methods(tmp_path)
+    found = compare(scores, human=rated(tmp_path, [",".join(row) for row in rows[:2]]))
+    assert "no prediction-powered t p-value: labels in fewer than two groups" in found.pairs[0].sentence
+    assert any("the 1 labelled of 120 items was drawn at random" in note for note in found.notes)

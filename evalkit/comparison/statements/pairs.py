@@ -221,9 +221,10 @@ def _effect(pair: PairComparison, metric: ComparedMetric, inference: Inference) 
 def _labels(pair: PairComparison) -> Iterator[str]:
     """What the labels say alone, and what the metric beside them adds."""
     if (labels := pair.labels) is not None:
+        ends = "" if labels.ci_low is None else f" {format_interval(labels.ci_low, labels.ci_high, format_signed)}"
         yield (
-            f"the {labels.n_items:,} labelled items alone {format_signed(labels.difference)} "
-            f"{format_interval(labels.ci_low, labels.ci_high, format_signed)}; {metric_adds(labels)}"
+            f"the {labels.n_items:,} labelled items alone {format_signed(labels.difference)}{ends}; "
+            f"{metric_adds(labels)}"
         )
 
 
@@ -236,8 +237,7 @@ def metric_adds(labels: LabelsAlone) -> str:
 
 
 def _p_values(pair: PairComparison, metric: ComparedMetric, inference: Inference) -> str:
-    own = {CROSSED: CROSSED_NAME, PREDICTION_POWERED: PREDICTION_POWERED_NAME}
-    test = own.get(pair.how or "", TEST_NAMES[inference.test])
+    test = _test_name(pair, metric, inference)
     if pair.p_value is None:
         return f"no {test} p-value: {pair.reason}"
     raw = f"{test} p {format_p_relation(pair.p_value, inference.alpha)}"
@@ -248,6 +248,15 @@ def _p_values(pair: PairComparison, metric: ComparedMetric, inference: Inference
     adjusted = "" if correction == "none" else f" {format_p_relation(pair.adjusted_p_value, inference.alpha)}"
     family = "" if metric.primary else ", exploratory"
     return f"{raw}, {CORRECTION_NAMES[correction]}{adjusted} ({counted(pair.n_comparisons, 'comparison')}{family})"
+
+
+def _test_name(pair: PairComparison, metric: ComparedMetric, inference: Inference) -> str:
+    """What gave the p-value, or would have."""
+    if pair.how == CROSSED:
+        return CROSSED_NAME
+    if metric.beside is None:
+        return TEST_NAMES[inference.test]
+    return PREDICTION_POWERED_NAME if pair.how in (None, PREDICTION_POWERED) else TEST_NAMES["sign_flip"]
 
 
 def _seeds(pair: PairComparison, metric: ComparedMetric) -> Iterator[str]:

@@ -7,6 +7,7 @@ from evalkit.comparison.records import ComparedMetric, Comparison
 from evalkit.formatting import counted, format_declared, format_percent, one_line, series
 from evalkit.scores.signatures import of_miniature
 from evalkit.stats.components import AnswerComponents
+from evalkit.stats.labelled import PREDICTION_POWERED
 
 TEST_NAMES: Mapping[str, str] = {"sign_flip": "sign-flip", "t": "group-robust t", "wilcoxon": "Wilcoxon signed-rank"}
 CROSSED = "crossed_t"
@@ -97,7 +98,9 @@ def how_tested(comparison: Comparison, only: ComparedMetric | None = None) -> st
     is_crossed = any(pair.how == CROSSED for pair in comparison.pairs)
     crossed = f" ({CROSSED_NAME} where seeds seem to shift all items)" if is_crossed else ""
     if only is not None and only.beside is not None:
-        words = f"{PREDICTION_POWERED_NAME} test by group"
+        hows = {pair.how for pair in comparison.pairs if pair.metric == only.name} - {None, PREDICTION_POWERED}
+        flipped = f" ({TEST_NAMES['sign_flip']} where all labels differ by the same)" if hows else ""
+        words = f"{PREDICTION_POWERED_NAME} test by group{flipped}"
     else:
         words = f"{TEST_NAMES[inference.test]} test by group{crossed}"
         labels = [] if only else [one_line(metric.name) for metric in comparison.metrics if metric.beside is not None]
