@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from evalkit.comparison.join import REASON_WORDS, Joined, join
 from evalkit.comparison.load import Method, check_comparable, load_methods
 from evalkit.comparison.options import ComparisonOptions, ComparisonPlan, plan_comparison
 from evalkit.comparison.people import confounded_raters, labelling_notes, labelling_warnings, labels_for, with_labels
-from evalkit.comparison.records import CORRECTIONS, ComparedMethod, Comparison
+from evalkit.comparison.records import CORRECTIONS, ComparedMethod, Comparison, PairResult
 from evalkit.comparison.statements.rankings import ranked_items_notes, unranked_notes
 from evalkit.comparison.statements.terms import Inference, components_words
 from evalkit.formatting import counted, listed, one_line
@@ -27,7 +28,7 @@ from evalkit.stats.compare import compare_methods, permutations_for
 from evalkit.stats.components import answer_components
 from evalkit.stats.multiplicity import EXPLORATORY
 from evalkit.stats.ranking import rank_methods
-from evalkit.stats.records import Ranking
+from evalkit.stats.records import RankedMethod, Ranking
 from evalkit.stats.scores import MetricScores
 
 
@@ -66,32 +67,24 @@ def compare(
     """
     refuse_unknown_options(settings, compare, ComparisonOptions)
     options = replace(options or ComparisonOptions(), **settings)
-    given = [each for source in sources for each in _several(source)]
-    loaded = load_methods(given, options.columns, options.named_metrics)
+    loaded = load_methods([*chain.from_iterable(map(_several, sources))], options.columns, options.named_metrics)
     methods, plan = loaded.methods, plan_comparison(loaded.methods, options)
     notes = check_comparable(methods, plan.names)
     methods, metrics, of_failures = with_failures_scored(methods, plan.metrics)
     plan = replace(plan, metrics=metrics, notes=(*plan.notes, *of_failures))
     labels = labels_for(methods, options)
-    if labels is not None:
-        methods, plan = with_labels(methods, plan, labels, options.margins)
+    methods, plan = (methods, plan) if labels is None else with_labels(methods, plan, labels, options.margins)
     joined = join(methods, plan.names, _groups(options))
     plan = _with_components(plan, joined)
-    notes += _group_notes(joined)
     scores = [metric_scores(joined, metric) for metric in plan.metrics]
     decided = compare_methods(scores, joined.groups, options)
     settings_used = _settings(joined, plan, scores, len(decided))
     pairs = pair_results(joined, plan.metrics, decided, Inference.of(settings_used))
-    rankings = [
-        rank_methods(of_metric, joined.groups, (pair for pair in pairs if pair.metric == of_metric.metric), options)
-        for of_metric in scores
-    ]
+    rankings = [_ranking(of_metric, pairs, joined, options) for of_metric in scores]
     rows = tuple(row for ranking in rankings for row in ranking.methods)
-    primary = [metric.name for metric in plan.metrics if metric.primary]
-    warnings = [*loaded.warnings, *_warnings(methods, joined, plan, labels), *unranked_notes(rows, primary)]
-    exploratory = [note for note in unranked_notes(rows) if note not in warnings]
-    notes += [*plan.notes, *_missing(methods, joined, plan), *exploratory, *_ranked_items(rankings, joined, plan)]
-    how_read = [*loaded.how_read, *(labels.notes if labels else ())]
+    warnings = [*loaded.warnings, *_label_warnings(methods, joined, plan, labels), *_unranked(rows, plan, primary=True)]
+    notes += [*_group_notes(joined), *plan.notes, *_missing(methods, joined, plan), *_unranked(rows, plan)]
+    notes += [*_ranked_items(rankings, joined, plan), *loaded.how_read, *(labels.notes if labels else ())]
     compared = Comparison(
         methods=tuple(_method(method, joined) for method in methods),
         metrics=plan.metrics,
@@ -102,9 +95,14 @@ def compare(
         baseline=options.baseline,
         settings=settings_used,
         warnings=tuple(map(one_line, warnings)),
-        notes=tuple(map(one_line, (*warnings, *notes, *how_read))),
+        notes=tuple(map(one_line, (*warnings, *notes))),
     )
     return compared if options.by is None else replace(compared, edit_types=by_edit_type(compared))
+
+
+def _ranking(scores: MetricScores, pairs: Sequence[PairResult], joined: Joined, options: ComparisonOptions) -> Ranking:
+    """On one metric, by the decisions on its pairs."""
+    return rank_methods(scores, joined.groups, (pair for pair in pairs if pair.metric == scores.metric), options)
 
 
 def _groups(options: ComparisonOptions) -> dict[str, str] | None:
@@ -205,7 +203,7 @@ def _group_notes(joined: Joined) -> list[str]:
     return [f"{alone} of {joined.n_total} items have no group and count as one each"] if alone else []
 
 
-def _warnings(
+def _label_warnings(
     methods: Sequence[Method], joined: Joined, plan: ComparisonPlan, labels: HumanLabels | None
 ) -> Iterator[str]:
     """What people's labels do not show, by how they were drawn and who gave them."""
@@ -214,6 +212,12 @@ def _warnings(
     for metric in plan.metrics:
         if metric.beside is not None:
             yield from labelling_warnings(metric_scores(joined, metric), joined.groups)
+
+
+def _unranked(rows: Sequence[RankedMethod], plan: ComparisonPlan, *, primary: bool = False) -> list[str]:
+    """Who is not ranked, for reasons that hold on a primary metric, or for the others."""
+    on_primary = list(unranked_notes(rows, [metric.name for metric in plan.metrics if metric.primary]))
+    return on_primary if primary else [note for note in unranked_notes(rows) if note not in on_primary]
 
 
 def _ranked_items(rankings: Sequence[Ranking], joined: Joined, plan: ComparisonPlan) -> list[str]:

@@ -206,7 +206,11 @@ def _matched(methods: Sequence[Method], labels: HumanLabels) -> dict[str, dict[s
         if theirs is not None:
             found[method.name] = labels.means(theirs)
     if len(found) < 2:
-        alone = ", or head a column of labels for each method as that is called" if len(labels.methods) == 1 else ""
+        alone = (
+            ", or, without --human-column, a column of labels for each method, headed by its name"
+            if len(labels.methods) == 1
+            else ""
+        )
         raise OptionError(
             f"{labels.source} labels edits of {listed(list(labels.methods))}, and the methods are "
             f"{listed([method.name for method in methods])}: expected labels of two of these at least. Name the column "

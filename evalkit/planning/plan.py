@@ -85,8 +85,7 @@ def basis_from_pilot(
         DataError: A table cannot be read.
     """
     loaded = load_methods(sources, columns, () if metric is None else (metric,))
-    methods, notes = loaded.methods, [*loaded.how_read, *loaded.warnings]
-    names = [method.name for method in methods]
+    methods, names = loaded.methods, [method.name for method in loaded.methods]
     if len(methods) > 2:
         raise OptionError(f"A pilot has one method or two; got {len(names)}: {', '.join(names)}. Leave some out.")
     if not -1 <= correlation < 1:
@@ -98,7 +97,7 @@ def basis_from_pilot(
             f"The pilot has no metric '{metric or ''}': expected one of {', '.join(shared)}. {near}".rstrip()
         )
     metric = metric or shared[0]
-    notes += check_comparable(methods, [metric])
+    notes = [*loaded.how_read, *loaded.warnings, *check_comparable(methods, [metric])]
     joined = join(methods, [metric], None if groups is None else read_groups(groups, columns))
     scores = MetricScores(metric=metric, scores=joined.scores(metric), higher_is_better=True)
     tables = list(scores.scores.values())

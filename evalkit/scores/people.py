@@ -111,6 +111,20 @@ def read_labels(
             f"{path} has no column of numbers '{name}': expected one of {', '.join(known)}. "
             "Name it: --human-column NAME"
         )
+    labels, raters_of = _by_method(table, name)
+    return HumanLabels(
+        source=path,
+        name=name,
+        methods=labels,
+        raters=tuple(dict.fromkeys(table.raters)),
+        raters_of=raters_of,
+        notes=(*table.notes, *notes),
+        left_out=tuple(_left_out(path, [cell for cell in table.unread if cell.metric == name])),
+    )
+
+
+def _by_method(table: ExternalTable, name: str) -> tuple[dict[str, dict[str, list[float]]], dict[str, frozenset[str]]]:
+    """Method to item to its labels, and method to who gave them."""
     labels: dict[str, dict[str, list[float]]] = {}
     raters_of: dict[str, set[str]] = {}
     for method, frame in table.methods.items():
@@ -123,15 +137,7 @@ def read_labels(
             labels.setdefault(method, {}).setdefault(row.item_id, []).append(value)
             if table.raters and row.seed is not None:
                 raters_of.setdefault(method, set()).add(table.raters[row.seed])
-    return HumanLabels(
-        source=path,
-        name=name,
-        methods=labels,
-        raters=tuple(dict.fromkeys(table.raters)),
-        raters_of={method: frozenset(raters) for method, raters in raters_of.items()},
-        notes=(*table.notes, *notes),
-        left_out=tuple(_left_out(path, [cell for cell in table.unread if cell.metric == name])),
-    )
+    return labels, {method: frozenset(raters) for method, raters in raters_of.items()}
 
 
 def _columns_of(table: ExternalTable) -> list[str]:

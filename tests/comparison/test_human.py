@@ -315,3 +315,11 @@ def test_a_missing_p_value_is_of_the_test_that_was_wanted(tmp_path):
     found = compare(scores, human=rated(tmp_path, [",".join(row) for row in rows[:2]]))
     assert "no prediction-powered t p-value: labels in fewer than two groups" in found.pairs[0].sentence
     assert any("the 1 labelled of 120 items was drawn at random" in note for note in found.notes)
+
+
+def test_a_column_of_one_method_alone_is_refused_with_the_way_out(tmp_path):
+    """Whoever names one of the columns of a table with one for each method is told to leave that out."""
+    scores, _ = two_methods(tmp_path)
+    (tmp_path / "said.csv").write_text("item_id,a,b\ni1,1,2\ni2,1,3")
+    with pytest.raises(OptionError, match="or, without --human-column, a column of labels for each method"):
+        compare(scores, human=tmp_path / "said.csv", human_column="a")
