@@ -77,10 +77,9 @@ def krippendorff_alpha(
     coded = groups.where(several)
     levels, value_codes = np.unique(values[several], return_inverse=True)
     kept = code_groups(units[several])
-    if not len(kept):
-        return estimate_of(coded, "group_bca", None, reason="nobody rated what another rated")
-    if kept.n_groups == 1:  # by chance alone all agree as much as they do
-        return estimate_of(coded, "group_bca", None, reason="only one unit was rated by several")
+    few = {0: "nobody rated what another rated", 1: "only one unit was rated by several"}.get(kept.n_groups)
+    if few is not None:
+        return estimate_of(coded, "group_bca", None, reason=few)
     distance = np.square(levels[:, None] - levels) if scale == "interval" else 1.0 - np.eye(len(levels))
     table = np.zeros((kept.n_groups, len(levels)))
     np.add.at(table, (kept.codes, value_codes), 1)
@@ -88,17 +87,15 @@ def krippendorff_alpha(
     _, first = np.unique(kept.codes, return_index=True)
     of_group = Groups(codes=coded.codes[first], sizes=coded.sizes)
     observed, counts = of_group.sums(disagreement), of_group.sums(table)
-    ones = np.ones((1, coded.n_groups))
+    n, ones = coded.n_groups, np.ones((1, coded.n_groups))
     value = float(_alpha(ones, observed, counts, distance)[0])
     if not np.isfinite(value):
         return estimate_of(coded, "group_bca", None, reason="all votes are the same")
-    if coded.n_groups < 2:
+    if n < 2:
         return estimate_of(coded, "group_bca", value, reason="one group only")
-    resamples = group_weights(coded.n_groups, n_resamples=n_resamples, seed=seed)
+    resamples = group_weights(n, n_resamples=n_resamples, seed=seed)
     draws = np.concatenate([_alpha(weights, observed, counts, distance) for weights in resamples])
-    jackknife = (
-        _alpha(ones - np.eye(coded.n_groups), observed, counts, distance) if coded.n_groups <= 2_000 else draws[:0]
-    )
+    jackknife = _alpha(ones - np.eye(n), observed, counts, distance) if n <= 2_000 else draws[:0]
     draws, jackknife = draws[np.isfinite(draws)], jackknife[np.isfinite(jackknife)]
     if len(draws) < (1 - MAX_UNDEFINED_SHARE) * n_resamples or not np.ptp(draws):
         return estimate_of(coded, "group_bca", value, reason="too many resamples show no disagreement to compare with")

@@ -207,7 +207,7 @@ def test_a_group_that_some_votes_name_is_the_items(tmp_path):
     whole, half = (compare_votes(written(tmp_path, each)) for each in (votes, halves))
     assert half.criteria[0].n_groups == whole.criteria[0].n_groups == 20
     assert [pair.p_value for pair in half.pairs] == [pair.p_value for pair in whole.pairs]
-    path = written(tmp_path, [*votes, votes[0].model_copy(update={"group": "elsewhere"})])
+    path = written(tmp_path, [*votes, votes[0].model_copy(update={"group": "elsewhere", "rater": "new"})])
     with pytest.raises(DataError, match=r"name two groups, '.+' and 'elsewhere'. Mend them, .*--groups FILE"):
         compare_votes(path)
     (tmp_path / "groups.csv").write_text("item_id,group\n" + "\n".join(f"item-{n:02},g{n % 4}" for n in range(40)))
@@ -239,7 +239,7 @@ def test_one_item_is_named_as_all_that_is_known(tmp_path):
 def test_raters_of_several_questions_are_counted_together(tmp_path):
     """Two answered one question and two others the other: four."""
     votes = [
-        vote.model_copy(update={"criterion": name, "rater": f"{name}-{n % 2}"})
+        vote.model_copy(update={"criterion": name, "rater": f"{name}-{n % 2}", "seed": n})
         for n, vote in enumerate(simulated_votes(ABILITIES)[:80])
         for name in ("follows", "keeps")
     ]
