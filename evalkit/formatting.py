@@ -178,6 +178,15 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def degrees_of_freedom(number: float) -> str:
+    """Degrees of freedom, of which there may be a fraction.
+
+    >>> degrees_of_freedom(1.0), degrees_of_freedom(2.614)
+    ('1 degree of freedom', '2.61 degrees of freedom')
+    """
+    return f"{number:.3g} {'degree' if f'{number:.3g}' == '1' else 'degrees'} of freedom"
+
+
 def listed(names: Sequence[str], shown: int = 5) -> str:
     """The first few names, and how many more there are.
 

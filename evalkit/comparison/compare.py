@@ -69,7 +69,7 @@ def compare(
     options = replace(options or ComparisonOptions(), **settings)
     loaded = load_methods([*chain.from_iterable(map(_several, sources))], options.columns, options.named_metrics)
     methods, plan = loaded.methods, plan_comparison(loaded.methods, options)
-    notes = check_comparable(methods, plan.names)
+    notes = [*loaded.how_read, *check_comparable(methods, plan.names)]
     methods, metrics, of_failures = with_failures_scored(methods, plan.metrics)
     plan = replace(plan, metrics=metrics, notes=(*plan.notes, *of_failures))
     labels = labels_for(methods, options)
@@ -84,7 +84,7 @@ def compare(
     rows = tuple(row for ranking in rankings for row in ranking.methods)
     warnings = [*loaded.warnings, *_label_warnings(methods, joined, plan, labels), *_unranked(rows, plan, primary=True)]
     notes += [*_group_notes(joined), *plan.notes, *_missing(methods, joined, plan), *_unranked(rows, plan)]
-    notes += [*_ranked_items(rankings, joined, plan), *loaded.how_read, *(labels.notes if labels else ())]
+    notes += [*_ranked_items(rankings, joined, plan), *(labels.notes if labels else ())]
     compared = Comparison(
         methods=tuple(_method(method, joined) for method in methods),
         metrics=plan.metrics,

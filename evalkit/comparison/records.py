@@ -193,8 +193,8 @@ class Comparison(Exportable):
     settings: Mapping[str, object]
     """alpha, seed, test, correction, groups, permutations, …: what it takes to get the same numbers again."""
     notes: tuple[str, ...] = ()
-    """What a reader must know: first the warnings, then items left out and metrics that could not be compared, and
-    last how tables were read."""
+    """What a reader must know: first the warnings, then how tables were read, items left out and metrics that could not
+    be compared."""
     warnings: tuple[str, ...] = ()
     """Those of the notes that change what may be concluded: they are always shown."""
     edit_types: "EditTypes | None" = None

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from evalkit.formatting import degrees_of_freedom
 from evalkit.stats.clusters import Groups, Labels, check_alpha, code_groups, satterthwaite
 from evalkit.stats.intervals import Estimate, mean_interval, pooled_design_effect
 from evalkit.stats.labelled import labelled_of
@@ -118,8 +119,7 @@ def _why_unranked(ranked: Sequence[str], common: Groups) -> str | None:
         return None
     largest = f", the largest with {common.sizes.max():.0f} of {len(common)} items," if common.sizes.max() > 1 else ""
     return (
-        f"{common.n_groups} groups{largest} leave {freedom:.3g} degrees of freedom: a ranking needs "
-        f"{FEWEST_DEGREES:.0f}"
+        f"{common.n_groups} groups{largest} leave {degrees_of_freedom(freedom)}: a ranking needs {FEWEST_DEGREES:.0f}"
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from evalkit.arrays import Floats, Mask
 from evalkit.errors import OptionError
+from evalkit.formatting import degrees_of_freedom
 from evalkit.stats.clusters import Groups, Labels, check_level, cluster_error, code_groups
 
 FEWEST_DEGREES = 10
@@ -358,8 +359,7 @@ def _together(parts: list[_Spread | None]) -> tuple[float, float | None, str | N
     freedom = _satterthwaite(variance, [(part.variance, part.freedom) for part in known])
     if freedom >= FEWEST_DEGREES:
         return variance, freedom, None
-    degrees = f"{freedom:.3g} {'degree' if freedom == 1 else 'degrees'}"
-    reason = f"the spread between seeds has {degrees} of freedom, fewer than {FEWEST_DEGREES}"
+    reason = f"the spread between seeds has {degrees_of_freedom(freedom)}, fewer than {FEWEST_DEGREES}"
     if any(part.crossed is not None and part.crossed.counts for part in known):
         reason += ", since items may share an effect of the seed"
     return variance, freedom, reason

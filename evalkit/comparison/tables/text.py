@@ -30,7 +30,7 @@ SENTENCES = 12
 PAIRS_SHOWN = 100
 """Rows of a terminal's tables of pairs; exports have them all."""
 NOTES_SHOWN = 5
-"""Notes below a terminal's table, of which warnings are never left out; ``--details`` has them all."""
+"""Notes below a terminal's table beside the warnings; ``--details`` has them all."""
 TIED = "•"
 """Marks means of a terminal's table than which no method is decided better."""
 Mark = Literal["best", "tied", ""]
@@ -143,12 +143,11 @@ def shown_notes(comparison: Comparison) -> list[str]:
     """All warnings, the first of the notes on these runs and their primary metrics, and how many more there are."""
     primary = {metric.name for metric in comparison.metrics if metric.primary}
     reasons = reasons_counted(pair for pair in comparison.pairs if pair.metric in primary)
-    notes = [*comparison.warnings, *reasons, *comparison.other_notes]
-    shown = max(NOTES_SHOWN, len(comparison.warnings))
-    bounds, more = list(bound_notes(comparison))[:1], len(notes) - shown
+    first, notes = [*list(bound_notes(comparison))[:1], *comparison.warnings], [*comparison.other_notes, *reasons]
+    more = len(notes) - NOTES_SHOWN
     if more < 2:  # a note takes no more room than that there is one more
-        return [*bounds, *notes]
-    return [*bounds, *notes[:shown], f"… and {more:,} more notes: --details"]
+        return [*first, *notes]
+    return [*first, *notes[:NOTES_SHOWN], f"… and {more:,} more notes: --details"]
 
 
 def bound_notes(comparison: Comparison) -> Iterator[str]:
