@@ -35,7 +35,9 @@ def files(tmp_path_factory):
         for vote in simulated_votes(dict.fromkeys(HOSTILE, 0.0))
     ]
     for name, votes, asked in (("demo", demo, "Make it red."), ("hostile", hostile, HOSTILE[0])):
-        votes = [vote.model_copy(update={"item_id": f"item{int(vote.item_id[-2:]) % 6}"}) for vote in votes]
+        votes = [
+            vote.model_copy(update={"item_id": f"item{int(vote.item_id[-2:]) % 6}", "group": None}) for vote in votes
+        ]
         write_votes(root / f"{name}.jsonl", votes)
         comparison = compare_votes(root / f"{name}.jsonl", by="edit_type")
         edits = opened(root / name, texts={"instruction": asked})
