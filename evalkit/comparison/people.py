@@ -39,8 +39,7 @@ def labels_for(methods: Sequence[Method], options: ComparisonOptions) -> HumanLa
     """
     if options.human is None:
         return None
-    names = [name for method in methods for name in _names_of(method)]
-    return labels_in(Path(options.human), options.human_columns, options.human_column, names)
+    return labels_in(Path(options.human), options.human_columns, options.human_column, _known_names(methods))
 
 
 def labels_in(path: Path, columns: ColumnNames | None, name: str | None, methods: Sequence[str]) -> HumanLabels:
@@ -160,7 +159,7 @@ def labelling_warnings(scores: MetricScores, groups: Labels) -> Iterator[str]:
 
 def confounded_raters(methods: Sequence[Method], labels: HumanLabels) -> Iterator[str]:
     """That raters differ wherever methods do, so that a difference can be either's."""
-    names = {name for method in methods for name in _names_of(method)}
+    names = _known_names(methods)
     raters = {name: who for name, who in labels.raters_of.items() if name in names}
     if len(raters) > 1 and sum(map(len, raters.values())) == len(frozenset().union(*raters.values())):
         (one, its), (other, theirs) = [*raters.items()][:2]
@@ -225,6 +224,11 @@ def _names_of(method: Method) -> list[str]:
     return [method.name, *(name for name in others if name)]
 
 
+def _known_names(methods: Sequence[Method]) -> list[str]:
+    """All names under which there may be labels."""
+    return [name for method in methods for name in _names_of(method)]
+
+
 def _labelled(method: Method, name: str, label_of: Mapping[str, float]) -> Method:
     """The method with a column of labels: one for each item, in the row of its first seed."""
     rows = method.table.rows
@@ -242,7 +246,7 @@ def _labelled(method: Method, name: str, label_of: Mapping[str, float]) -> Metho
 
 def _strangers(methods: Sequence[Method], labels: HumanLabels) -> Iterator[str]:
     """Labels of methods and of items that nobody has a run of."""
-    names = {name for method in methods for name in _names_of(method)}
+    names = _known_names(methods)
     others = [name for name in labels.methods if name not in names]
     if others:
         yield f"{labels.source.name}: labels of {listed(others)} left out: no run is called so"

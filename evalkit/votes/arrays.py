@@ -40,8 +40,10 @@ def item_groups(votes: Sequence[Vote], table: Mapping[str, str]) -> dict[str, st
     """
     found: dict[str, str] = {}
     for vote in votes:
-        known = found.setdefault(vote.item_id, vote.group) if vote.group else None
-        if known != (vote.group or None) and vote.item_id not in table:
+        if not vote.group:
+            continue
+        known = found.setdefault(vote.item_id, vote.group)
+        if known != vote.group and vote.item_id not in table:
             raise DataError(
                 f"Votes on item '{vote.item_id}' name two groups, '{known}' and '{vote.group}'. Mend them, or say in a "
                 "table which items belong together: --groups FILE"

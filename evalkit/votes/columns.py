@@ -100,7 +100,7 @@ class VoteColumns:
 
     @property
     def outcomes(self) -> dict[str, str]:
-        """Outcome to its column of ones and noughts, where there is no column of winners."""
+        """Outcome to its one-hot column, where there is no column of winners."""
         columns = {"a": self.winner_a, "b": self.winner_b, "tie": self.winner_tie}
         return {} if self.winner else {outcome: name for outcome, name in columns.items() if name}
 
@@ -175,7 +175,7 @@ def shows_order(columns: VoteColumns) -> bool:
 
 
 def _outcome_columns(found: Mapping[str, str], free: Mapping[str, str]) -> dict[str, str]:
-    """The columns of ones and noughts that are called by both methods' headings, and that of ties."""
+    """The one-hot columns that are called by both methods' headings, and that of ties."""
     called = {f"winner_{side}": _WON + plain_name(found[side]) for side in "ab"} | {"winner_tie": f"{_WON}tie"}
     columns = {part: free[name] for part, name in called.items() if name in free}
     return columns if {"winner_a", "winner_b"} <= columns.keys() else {}

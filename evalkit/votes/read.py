@@ -58,7 +58,7 @@ def read_votes(path: str | Path, columns: VoteColumns | None = None) -> VoteTabl
     CSV, TSV, Excel, Parquet, JSON Lines, JSON or YAML with a column for the item, for each of the two methods and for
     the winner: ``a``, ``model_a``, ``left``, ``Image A``, ``A>B`` or the method's name; ``tie``, ``both_bad`` and their
     like. Where the headings of the methods end in 1 and 2, a winner of 1 or 2 is one of them. Instead of the winner's
-    there may be a column of ones and noughts for each outcome: ``winner_model_a``, ``winner_model_b``, ``winner_tie``.
+    there may be a one-hot column for each outcome: ``winner_model_a``, ``winner_model_b``, ``winner_tie``.
     Chatbot Arena, GenAI-Arena and GEditBench v2 (whose key is ``ITEM_pair_A_vs_B``) are read as they are. Rows without
     a winner are no votes; they are left out and counted in the notes.
 
@@ -169,8 +169,6 @@ def _vote(path: Path, where: str, row: Mapping[str, Any], columns: VoteColumns, 
             if values.get(part) is not None:
                 values[part] = _winner(part, values[part], cells["a"], cells["b"], columns)
         return Vote.model_validate({part: value for part, value in values.items() if value is not None})
-    except _UnknownWordError:
-        raise
     except (ValidationError, ValueError) as failure:
         missing = next((part for part in ("item", "a", "b") if cells[part] is None), None)
         said = f"the column '{getattr(columns, missing)}' is empty" if missing else first_fault(failure)
@@ -200,7 +198,7 @@ def _marked(cells: Mapping[str, str | None], columns: VoteColumns) -> str | None
     return next(outcome for outcome, is_marked in marks.items() if is_marked)
 
 
-class _UnknownWordError(ValueError):
+class _UnknownWordError(Exception):
     """A word for the winner, or for a side, that is none of those known."""
 
     def __init__(self, part: str, word: str) -> None:
